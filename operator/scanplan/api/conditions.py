@@ -1,0 +1,75 @@
+"""Condition types and reasons: the one home of every CamelCase word that a status may carry.
+
+`Ready`, `Reconciling` and `Stalled` follow kstatus
+(https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md), so GitOps tools and `kubectl wait` need no
+knowledge of ours. Reasons are an API: programs compare them, so none is ever renamed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """The condition types of a ScanPlan."""
+
+    READY = "Ready"
+    """The last run of this generation has ended well; findings do not make a plan not ready."""
+    RECONCILING = "Reconciling"
+    """The operator or its Job is still working on this generation."""
+    STALLED = "Stalled"
+    """Nothing will happen any more without a person's change."""
+    SUCCEEDED = "Succeeded"
+    """True once the scan is complete, False once it has ended otherwise."""
+    FINDINGS_PRESENT = "FindingsPresent"
+    """True where a published result has at least one finding."""
+    ENDPOINTS_REACHABLE = "EndpointsReachable"
+    """False where no endpoint, Unknown (with the count) where only some answered."""
+
+
+class Reason(StrEnum):
+    """Every reason of a condition, an event or an error."""
+
+    # how a plan is doing
+    PENDING = "Pending"
+    RUNNING = "Running"
+    RETRYING = "Retrying"
+    SUSPENDED = "Suspended"
+    COMPLETED = "Completed"
+    RESULT_REUSED = "ResultReused"
+    NO_FINDINGS = "NoFindings"
+    FINDINGS = "Findings"
+    # what is wrong with a plan
+    INVALID_ENDPOINT = "InvalidEndpoint"
+    TARGET_DENIED = "TargetDenied"
+    INVALID_SPEC = "InvalidSpec"
+    NAME_CONFLICT = "NameConflict"
+    JOB_REJECTED = "JobRejected"
+    RUN_ID_CONFLICT = "RunIdConflict"
+    # why a scan failed: nothing to retry
+    NUCLEI_BINARY_ERROR = "NucleiBinaryError"
+    TEMPLATES_NOT_FOUND = "TemplatesNotFound"
+    NO_TEMPLATES_LOADED = "NoTemplatesLoaded"
+    INVALID_OPTIONS = "InvalidOptions"
+    TASK_DOCUMENT_INVALID = "TaskDocumentInvalid"
+    CLAIM_NOT_WRITABLE = "ClaimNotWritable"
+    # why a scan failed: worth another attempt
+    OUT_OF_MEMORY = "OutOfMemory"
+    DISK_FULL = "DiskFull"
+    NETWORK_UNAVAILABLE = "NetworkUnavailable"
+    ENDPOINTS_UNREACHABLE = "EndpointsUnreachable"
+    SCANNER_ENVIRONMENT = "ScannerEnvironment"
+    SCANNER_HUNG = "ScannerHung"
+    SCANNER_KILLED = "ScannerKilled"
+    SCANNER_PANIC = "ScannerPanic"
+    ATTEMPT_TIMEOUT = "AttemptTimeout"
+    INTERRUPTED = "Interrupted"
+    UNKNOWN_ERROR = "UnknownError"
+    # why a Job failed
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    RETRIES_EXHAUSTED = "RetriesExhausted"
+    RESULT_MISSING = "ResultMissing"
+    POD_FAILED = "PodFailed"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    UNSCHEDULABLE = "Unschedulable"
+    EVICTED = "Evicted"

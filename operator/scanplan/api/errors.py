@@ -1,0 +1,67 @@
+"""The tree of errors that we raise; each says what to do, and its class says whether trying again can help.
+
+    ScanPlanError
+    ├── InvalidPlan              the plan can't run as written: change it (reason: what is wrong)
+    │   ├── InvalidEndpoint      an endpoint that is no host, host:port or http(s) URL
+    │   └── TargetDenied         an endpoint that the operator's target guard refuses
+    └── ScanError                the scan itself failed
+        ├── NucleiBinaryError    Nuclei can't do what was asked: never retried
+        ├── TemporaryError       the surroundings failed: retried up to `retry.temporary` times
+        └── UnknownScanError     neither: retried up to `retry.unknown` times
+"""
+
+from __future__ import annotations
+
+from scanplan.api.conditions import Reason
+from scanplan.api.task import ErrorClass
+
+
+class ScanPlanError(Exception):
+    """Base of all our errors: a reason for programs, a message for people."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class InvalidPlan(ScanPlanError):
+    """The plan can't run as written; trying again can't help."""
+
+
+class InvalidEndpoint(InvalidPlan):
+    """An endpoint that can't be parsed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.INVALID_ENDPOINT, message)
+
+
+class TargetDenied(InvalidPlan):
+    """An endpoint in a range that the operator's owner doesn't allow to scan."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.TARGET_DENIED, message)
+
+
+class ScanError(ScanPlanError):
+    """A scan failed; `error_class` says whether another attempt can help."""
+
+    error_class: ErrorClass
+
+
+class NucleiBinaryError(ScanError):
+    """Nuclei, its templates or its options can't do what the plan asks."""
+
+    error_class = ErrorClass.FATAL
+
+
+class TemporaryError(ScanError):
+    """Network, disk, memory or a signal: another attempt may succeed."""
+
+    error_class = ErrorClass.TEMPORARY
+
+
+class UnknownScanError(ScanError):
+    """An error in no class that we know."""
+
+    error_class = ErrorClass.UNKNOWN

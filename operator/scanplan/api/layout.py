@@ -1,0 +1,39 @@
+"""Where things are on the claim: one function or constant per path of the artifact layout.
+
+Everything of a run lives below ``ui_projects/{runId}``; pods mount just that folder, so the paths here are relative to
+it. Attempts never share a folder and merged artifacts are immutable once complete, so no path is ever written twice
+with different content.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+PROJECTS = PurePosixPath("ui_projects")
+RUN_RECORD = "run.json"
+FINDINGS = "nuclei_output.ndjson"
+METADATA = "scan_metadata.json"
+LATEST = "artifacts"
+"""Symbolic link in the run's folder to its newest task: the path that the first, in-process version used."""
+LEDGER = "attempts.json"
+SHARD_RECORD = "shard.json"
+
+
+def run_directory(run_id: str) -> PurePosixPath:
+    """``ui_projects/{run_id}``, relative to the claim's root. `run_id` is validated by the CRD (a DNS-like name)."""
+    return PROJECTS / run_id
+
+
+def task_directory(key_digest: str) -> PurePosixPath:
+    """The task's folder in its run: the merged artifacts and the shards."""
+    return PurePosixPath("tasks") / key_digest
+
+
+def shard_directory(key_digest: str, content_digest: str) -> PurePosixPath:
+    """One shard's folder; named by its content, so that a re-made Job finds what is already there."""
+    return task_directory(key_digest) / "shards" / content_digest
+
+
+def attempt_directory(key_digest: str, content_digest: str, attempt: int) -> PurePosixPath:
+    """One attempt's own folder; `attempt` counts from 1."""
+    return shard_directory(key_digest, content_digest) / f"attempt-{attempt}"

@@ -1,0 +1,57 @@
+"""Cut a task's endpoints into shards, by host.
+
+No host is ever in two shards, so that limits per host hold and one server is not scanned from several pods at once.
+The cut depends on nothing but endpoints and count, which is how the runner in each pod finds its part of the document
+by itself. Hosts go, largest first, to the shard with the fewest endpoints (longest processing time first, Graham 1969),
+so any two shards differ by at most the size of the largest host, in endpoints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+MAX_SHARDS = 1_000
+"""Bound on a Job's completions: backoffLimitPerIndex allows 100,000, but status and pods are kept readable."""
+
+
+def host_of(endpoint: str) -> str:
+    """The host of a canonical endpoint: ``https://a.example:8443/x`` and ``a.example:8443`` both give ``a.example``."""
+    return urlsplit(endpoint if "://" in endpoint else f"//{endpoint}").hostname or endpoint
+
+
+def shard_count(endpoints: Sequence[str], max_endpoints_per_shard: int) -> int:
+    """How many shards a task gets: enough to keep to the maximum on average, no more than hosts, at least one."""
+    wanted = math.ceil(len(endpoints) / max_endpoints_per_shard)
+    return max(1, min(wanted, len({host_of(endpoint) for endpoint in endpoints}), MAX_SHARDS))
+
+
+def cut(endpoints: Sequence[str], shards: int) -> list[list[str]]:
+    """All shards of `endpoints`, in index order; each keeps the order of `endpoints`.
+
+    Args:
+        endpoints: canonical and unique.
+        shards: at least 1; with fewer hosts than shards the last ones are empty.
+    """
+    hosts: defaultdict[str, list[str]] = defaultdict(list)
+    for endpoint in endpoints:
+        hosts[host_of(endpoint)].append(endpoint)
+    loads = [(0, index) for index in range(shards)]
+    shard_of: dict[str, int] = {}
+    for host in sorted(hosts, key=lambda host: (-len(hosts[host]), host)):
+        load, index = heapq.heappop(loads)
+        shard_of[host] = index
+        heapq.heappush(loads, (load + len(hosts[host]), index))
+    result: list[list[str]] = [[] for _ in range(shards)]
+    for endpoint in endpoints:
+        result[shard_of[host_of(endpoint)]].append(endpoint)
+    return result
+
+
+def content_digest(endpoints: Sequence[str]) -> str:
+    """Name of a shard's content: 16 hex of SHA-256 over its endpoints, so that a re-made Job finds published work."""
+    return hashlib.sha256("\n".join(endpoints).encode()).hexdigest()[:16]
