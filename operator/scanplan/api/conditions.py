@@ -56,6 +56,7 @@ class Reason(StrEnum):
     # why a scan failed: worth another attempt
     OUT_OF_MEMORY = "OutOfMemory"
     DISK_FULL = "DiskFull"
+    STORAGE_ERROR = "StorageError"
     NETWORK_UNAVAILABLE = "NetworkUnavailable"
     ENDPOINTS_UNREACHABLE = "EndpointsUnreachable"
     SCANNER_ENVIRONMENT = "ScannerEnvironment"

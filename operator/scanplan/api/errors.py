@@ -6,6 +6,7 @@
     │   └── TargetDenied         an endpoint that the operator's target guard refuses
     └── ScanError                the scan itself failed
         ├── NucleiBinaryError    Nuclei can't do what was asked: never retried
+        ├── ClaimError           the claim for the artifacts can't be used as it is: never retried
         ├── TemporaryError       the surroundings failed: retried up to `retry.temporary` times
         └── UnknownScanError     neither: retried up to `retry.unknown` times
 """
@@ -51,6 +52,12 @@ class ScanError(ScanPlanError):
 
 class NucleiBinaryError(ScanError):
     """Nuclei, its templates or its options can't do what the plan asks."""
+
+    error_class = ErrorClass.FATAL
+
+
+class ClaimError(ScanError):
+    """The claim for the artifacts is not writable, or its run belongs to another project."""
 
     error_class = ErrorClass.FATAL
 

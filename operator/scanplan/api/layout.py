@@ -17,6 +17,13 @@ LATEST = "artifacts"
 """Symbolic link in the run's folder to its newest task: the path that the first, in-process version used."""
 LEDGER = "attempts.json"
 SHARD_RECORD = "shard.json"
+"""In an attempt's folder; it is written last, so an attempt without it never got to its end."""
+TASK_RECORD = "task.json"
+"""In a task's folder: what it is and since when; the run record is made of these."""
+SCANNER_LOG = "scanner.log"
+"""In an attempt's folder: the first megabyte of what Nuclei logged."""
+MALFORMED = "malformed_output.txt"
+"""In an attempt's folder, where there was any: lines of Nuclei's output that are no findings."""
 
 
 def run_directory(run_id: str) -> PurePosixPath:
