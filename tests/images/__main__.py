@@ -1,0 +1,47 @@
+"""`python -m tests.images`: build the images, or forget all that was kept to build them quickly."""
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from tests.images import NAMES, ImageError, build
+from tests.images.store import Store
+
+
+def main() -> int:
+    """Return a sysexits.h code: 0, 64 for a wrong command line, 69 when an image can't be built."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.images",
+        description="Build the container images without a container engine or an image registry.",
+        epilog="Environment: NUCLEI_BIN, a real nuclei for Linux, put into the scanner image instead of the "
+        "stand-in; XDG_CACHE_HOME (default ~/.cache), in whose scanplan/images/ everything is kept that "
+        "makes the next build quick.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    builds = commands.add_parser("build", help="build OCI archives; print each one's reference and file")
+    builds.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)")
+    builds.add_argument("--output", type=Path, default=Path("build/images"), help="default: %(default)s")
+    commands.add_parser("clean", help="delete the cache: the Debian base, the wheels and buildah's layers")
+    arguments = parser.parse_args()
+
+    if arguments.command == "clean":
+        Store.default().delete()
+        return os.EX_OK
+    if unknown := set(arguments.names) - set(NAMES):
+        print(f"No such image: {', '.join(sorted(unknown))}. There are {', '.join(NAMES)}.", file=sys.stderr)
+        return os.EX_USAGE
+    try:
+        archives = build(arguments.names or NAMES, output=arguments.output)
+    except ImageError as error:
+        print(error, file=sys.stderr)
+        return os.EX_UNAVAILABLE
+    width = min(shutil.get_terminal_size().columns, 60)
+    for archive in archives.values():
+        print(f"{archive.reference:{width}} {archive.path} ({archive.path.stat().st_size / 1e6:.0f} MB)")
+    return os.EX_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
