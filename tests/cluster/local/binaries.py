@@ -1,0 +1,140 @@
+"""Kubernetes, etcd and containerd, built from source by the Go toolchain, once for each set of versions.
+
+Each folder of `tests/cluster/tools` is a Go module that only names programs (`tool` lines) and, in go.mod and go.sum, every
+version and checksum that goes into them. They are three because their dependencies clash in one. The result is kept in
+`$XDG_CACHE_HOME/scanplan/bin/MODULE-DIGEST/`, the digest being that of all that decides it; Go's own build cache is not
+needed afterwards.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.errors import BuildFailed, Missing
+from tests.console import step
+
+TOOLS = Path(__file__).parents[1] / "tools"
+MODULES = ("etcd", "containerd", "kubernetes")
+TYPICAL_MINUTES = "5 to 15 minutes on two cores, once"
+
+PROGRAM_NAMES = {"go.etcd.io/etcd/server/v3": "etcd"}
+"""Where a program is not called as the last part of its import path."""
+
+VERSION_PACKAGE = "k8s.io/component-base/version"
+
+
+def cache() -> Path:
+    """The folder of all finished builds."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "scanplan" / "bin"
+
+
+def folders() -> list[Path]:
+    """The folders of finished binaries, built now where they are not there yet.
+
+    Raises Missing when Go is not there or too old, BuildFailed with the compiler's words when a build fails.
+    """
+    go = _toolchain()
+    modules = [_read(name, go) for name in MODULES]
+    missing = [module for module in modules if not module.finished.is_dir()]
+    if missing:
+        cache().mkdir(parents=True, exist_ok=True)
+        with _alone():
+            missing = [module for module in modules if not module.finished.is_dir()]
+            _build(missing)
+    return [module.finished for module in modules]
+
+
+@dataclass(frozen=True)
+class _Module:
+    name: str
+    packages: tuple[str, ...]
+    flags: tuple[str, ...]
+    finished: Path
+
+    @property
+    def source(self) -> Path:
+        return TOOLS / self.name
+
+
+def _toolchain() -> str:
+    """The Go toolchain's version, such as go1.26.8."""
+    if shutil.which("go") is None:
+        raise Missing("Go is not installed: the local cluster's binaries are built with it (https://go.dev/dl/)")
+    return _go("env", "GOVERSION", cwd=TOOLS).strip()
+
+
+def _read(name: str, go: str) -> _Module:
+    """What a module builds, from its go.mod alone."""
+    source = TOOLS / name
+    described: dict[str, Any] = json.loads(_go("mod", "edit", "-json", cwd=source))
+    if _numbers(go) < _numbers(described["Go"]):
+        raise Missing(f"Go {described['Go']} or newer is needed (https://go.dev/dl/); `go version` says {go}")
+    link = "-s -w"
+    versions = {needed["Path"]: needed["Version"] for needed in described["Require"]}
+    if kubernetes := versions.get("k8s.io/kubernetes"):
+        major, minor, _ = kubernetes.removeprefix("v").split(".", 2)
+        for variable, value in (("gitVersion", kubernetes), ("gitMajor", major), ("gitMinor", minor)):
+            link += f" -X {VERSION_PACKAGE}.{variable}={value}"
+    flags = ("-trimpath", "-ldflags", link)
+    digest = hashlib.sha256("\0".join((go, *flags)).encode())
+    for file in ("go.mod", "go.sum"):
+        digest.update((source / file).read_bytes())
+    packages = tuple(tool["Path"] for tool in described["Tool"])
+    return _Module(name, packages, flags, cache() / f"{name}-{digest.hexdigest()[:12]}")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.removeprefix("go").split("-")[0].split(".") if part.isdigit())
+
+
+def _build(modules: list[_Module]) -> None:
+    total = sum(len(module.packages) for module in modules)
+    done = 0
+    with step(f"Building {total} programs of Kubernetes from source ({TYPICAL_MINUTES})") as progress:
+        for module in modules:
+            draft = Path(tempfile.mkdtemp(prefix=f".{module.name}-", dir=cache()))
+            try:
+                for package in module.packages:
+                    program = PROGRAM_NAMES.get(package, package.rpartition("/")[2])
+                    done += 1
+                    progress.update(f"{done}/{total} {program}")
+                    _go("build", *module.flags, "-o", str(draft / program), package, cwd=module.source)
+                draft.chmod(0o755)
+                draft.rename(module.finished)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+
+
+def _go(*arguments: str, cwd: Path) -> str:
+    own = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-mod=readonly"}
+    ran = subprocess.run(
+        ["go", *arguments], cwd=cwd, env={**os.environ, **own}, capture_output=True, text=True, check=False
+    )
+    if ran.returncode != 0:
+        words = "\n".join(ran.stderr.strip().splitlines()[-30:])
+        raise BuildFailed(f"`go {' '.join(arguments)}` in {cwd} failed:\n{words}")
+    return ran.stdout
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One build at a time on this machine; a second one waits, and then finds the work done."""
+    with (cache() / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with step("Waiting for another process that builds the same programs"):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

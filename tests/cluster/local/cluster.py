@@ -1,0 +1,93 @@
+"""A running cluster of the `local` provider: its files, its images, and the levers that break and mend it."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.cluster import state
+from tests.cluster.cluster import Cluster
+from tests.cluster.errors import ClusterError, NotUp, Unsupported
+from tests.cluster.local import binaries, components, control, isolation
+from tests.cluster.local.components import Component, Node
+from tests.console import step
+
+
+class LocalCluster(Cluster):
+    """Beside what every cluster can do, its components can be killed and restarted, and its files seen from the host."""
+
+    @property
+    def alive(self) -> bool:
+        return isolation.outer_pid(self.folder) is not None
+
+    @property
+    def audit_log(self) -> Path:
+        return self.folder / "log" / "audit.jsonl"
+
+    @property
+    def volumes(self) -> Path:
+        """The folder on this machine in which every provisioned volume has one, called as the end of its hostPath is."""
+        return self.folder / "volumes"
+
+    @property
+    def node(self) -> Node:
+        """What sets it apart from other local clusters."""
+        if self.record.slot is None:
+            raise NotUp(f"cluster “{self.name}” was left behind half started: end it (down), and start it again")
+        address = isolation.node_address(self.record.slot)
+        return Node(address, isolation.cgroup(self.name), isolation.is_cgroup_v1())
+
+    @property
+    def stages(self) -> list[list[Component]]:
+        """What it is made of, in the order in which it starts."""
+        return components.stages(self.node, self.record.control_plane_only)
+
+    def states(self) -> dict[str, str]:
+        """Each component's state: "running", "exit code 1", "SIGKILL"."""
+        return control.report(self.folder)
+
+    def kill(self, component: str, signal: signal.Signals = signal.SIGKILL) -> None:
+        """Send a component, such as "kube-apiserver", a signal and return when it has ended. It stays so until `restart`."""
+        control.kill(self.folder, self._component(component).name, signal)
+
+    def restart(self, component: str) -> None:
+        """Start a component, having killed it if it runs; return when it is ready."""
+        self.kill(component)
+        control.start(self.folder, self._component(component))
+        control.wait(self.folder, self._component(component))
+
+    def _component(self, name: str) -> Component:
+        return next(component for stage in self.stages for component in stage if component.name == name)
+
+    def load_image(self, *archives: Path) -> None:
+        if self.record.control_plane_only:
+            raise Unsupported(f"cluster “{self.name}” is a control plane only: it has no node that could run an image")
+        ctr = shutil.which("ctr", path=":".join(map(str, binaries.folders())))
+        within = ["nsenter", f"--mount=/proc/{control.first_pid(self.folder)}/ns/mnt"]
+        importing = [f"--address={components.CONTAINERD_SOCKET}", "--namespace=k8s.io", "images", "import", "-"]
+        for archive in archives:
+            with step(f"Loading {archive.name}"), archive.open("rb") as content:
+                ran = subprocess.run(
+                    [*within, str(ctr), *importing], stdin=content, capture_output=True, text=True, check=False
+                )
+            if ran.returncode != 0:
+                raise ClusterError(f"{archive} could not be loaded: {ran.stderr.strip()}")
+
+    def dump_logs(self, to: Path) -> None:
+        shutil.copytree(self.folder / "log", to, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+
+    def down(self) -> None:
+        if self.folder.exists():
+            with state.held(self.record):
+                self.remove()
+
+    def remove(self) -> None:
+        """What `down` does, for those who hold the cluster's folder (see `state.held`)."""
+        isolation.end(self.folder)
+        record = state.load(self.name)
+        if record is not None and record.slot is not None:
+            isolation.disconnect(record.slot)
+        isolation.remove_cgroups(self.name)
+        state.forget(self.record)

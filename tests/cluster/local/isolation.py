@@ -1,0 +1,163 @@
+"""The walls around a local cluster, seen from the host.
+
+`spawn` starts process 1 in namespaces of its own, `connect` gives it a network link, and `make_cgroups` a cgroup. The first
+two vanish with process 1, whatever killed it; `remove_cgroups` sweeps up the third.
+
+Clusters never clash, because the kernel hands out what they could fight for: making a network link of a taken name fails,
+so its number, and with it the link's addresses, is the first that works.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.cluster.errors import ClusterError
+from tests.cluster.local import supervisor
+
+SLOTS = 256
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def link(slot: int) -> str:
+    """The name of the host's end of a cluster's network link."""
+    return f"scanplan{slot}"
+
+
+def host_address(slot: int) -> str:
+    return f"198.18.{slot}.1"
+
+
+def node_address(slot: int) -> str:
+    """Where the host reaches the cluster. 198.18.0.0/15 is set aside for test networks (RFC 2544), so it is nobody's."""
+    return f"198.18.{slot}.2"
+
+
+def spawn(folder: Path, path: list[Path]) -> None:
+    """Start process 1 for the cluster of that folder, with these folders of binaries first on its PATH.
+
+    The outer process notes its own id before anything else, so that even a killed start can be ended by `end`.
+    """
+    (folder / "log").mkdir()
+    unshare = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    init = [sys.executable, "-IS", supervisor.__file__, str(folder)]
+    search = ":".join([*map(str, path), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
+    with (folder / "log" / "supervisor.log").open("wb") as log:
+        subprocess.Popen(
+            ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(folder / "pid"), *unshare, *init],
+            env={"PATH": search, "HOME": "/root", "LANG": "C.UTF-8"},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def outer_pid(folder: Path) -> int | None:
+    """The host's process that holds the cluster, if it lives. A reused process id is not mistaken for it."""
+    try:
+        pid = int((folder / "pid").read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return None
+    return pid if os.fsencode(folder) in command else None
+
+
+def end(folder: Path) -> None:
+    """Kill everything within, and return when the last process is gone."""
+    pid = outer_pid(folder)
+    if pid is None:
+        return
+    # unshare would take process 1 with it, but would not wait for it; killed the other way round, its end is the end.
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    for victim in map(int, children or [pid]):
+        os.kill(victim, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while outer_pid(folder) is not None and not _is_zombie(pid):
+        if time.monotonic() > deadline:
+            raise ClusterError(f"process {pid} does not end, 30 s after its cluster was killed: see `ps -ef --forest`")
+        time.sleep(0.02)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def connect(pid: int) -> int:
+    """Lay a network link from the host to the namespace of a process; return the link's slot."""
+    for slot in range(SLOTS):
+        made = subprocess.run(
+            ["ip", "link", "add", link(slot), "type", "veth", "peer", "name", "eth0", "netns", str(pid)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode == 0:
+            break
+        if "File exists" not in made.stderr:
+            raise ClusterError(f"can't make a network link: {made.stderr.strip()}")
+    else:
+        raise ClusterError(f"all {SLOTS} network links are taken: end some clusters (python -m tests.cluster list)")
+    _ip([], f"addr add {host_address(slot)}/30 dev {link(slot)}", f"link set {link(slot)} up")
+    _ip(
+        ["nsenter", f"--net=/proc/{pid}/ns/net"],
+        "link set lo up",
+        f"addr add {node_address(slot)}/30 dev eth0",
+        "link set eth0 up",
+        f"route add default via {host_address(slot)}",
+    )
+    return slot
+
+
+def disconnect(slot: int) -> None:
+    """Remove a link now, rather than when the kernel gets to the dead namespace."""
+    subprocess.run(["ip", "link", "delete", link(slot)], capture_output=True, check=False)
+
+
+def _ip(within: list[str], *commands: str) -> None:
+    subprocess.run([*within, "ip", "-batch", "-"], input="\n".join(commands), text=True, check=True, capture_output=True)
+
+
+def is_cgroup_v1() -> bool:
+    return not (CGROUPS / "cgroup.controllers").exists()
+
+
+def cgroup(name: str) -> str:
+    """The cgroup of a cluster's pods, absolute within each hierarchy."""
+    return f"/scanplan-{name}"
+
+
+def _cgroup_folders(name: str) -> list[Path]:
+    hierarchies = [path for path in CGROUPS.iterdir() if path.is_mount()] if is_cgroup_v1() else [CGROUPS]
+    return [hierarchy / cgroup(name)[1:] for hierarchy in hierarchies]
+
+
+def make_cgroups(name: str) -> None:
+    """Make the cgroup in every hierarchy, with every controller that there is (the kubelet checks)."""
+    if not is_cgroup_v1():
+        for controller in (CGROUPS / "cgroup.controllers").read_text().split():
+            (CGROUPS / "cgroup.subtree_control").write_text(f"+{controller}")
+    for folder in _cgroup_folders(name):
+        folder.mkdir(exist_ok=True)
+
+
+def remove_cgroups(name: str) -> None:
+    """Remove the cgroup and all below; the kernel needs a moment after the last process of each."""
+    deadline = time.monotonic() + 10
+    for folder in _cgroup_folders(name):
+        while folder.exists():
+            for path, _, _ in os.walk(folder, topdown=False):
+                try:
+                    Path(path).rmdir()
+                except OSError:
+                    if time.monotonic() > deadline:
+                        raise
+            time.sleep(0.01)
