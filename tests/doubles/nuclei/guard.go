@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+)
+
+// localRanges are what -lna denies.
+var localRanges = []string{
+	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+	"192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+	"224.0.0.0/4", "240.0.0.0/4", "255.255.255.255/32", "::1/128", "64:ff9b::/96", "100::/64", "2001::/32",
+	"2001:10::/28", "2001:20::/28", "2001:db8::/32", "2002::/16", "fc00::/7", "fe80::/10", "ff00::/8",
+}
+
+// hostError is a failure to reach a host. A permanent one (refused, unresolvable, denied) makes the scan skip
+// the host at once, any other only after -mhe of them.
+type hostError struct {
+	cause     string // as -elog tells it
+	chain     string // what lies beneath, in the log line of the skipped host
+	permanent bool
+}
+
+func (e *hostError) Error() string { return e.cause }
+
+// guard dials, and refuses denied addresses when they are dialed, so that neither a name nor a redirect gets
+// around it.
+type guard struct {
+	denied []netip.Prefix
+	names  []string
+	dialer net.Dialer
+	folder string
+}
+
+// newGuard also makes the temporary folder that Nuclei's dialer needs: a read-only TMPDIR is fatal.
+func newGuard(opts *options) (*guard, error) {
+	folder, err := os.MkdirTemp("", "nuclei-tmp-")
+	if err != nil {
+		return nil, err
+	}
+	g := &guard{folder: folder, dialer: net.Dialer{Timeout: time.Duration(opts.timeout) * time.Second}}
+	entries := opts.excludeHosts
+	if opts.restrictLocal {
+		entries = append(append([]string{}, entries...), localRanges...)
+	}
+	for _, entry := range entries {
+		if prefix, ok := parseRange(entry); ok {
+			g.denied = append(g.denied, prefix)
+		} else {
+			g.names = append(g.names, strings.ToLower(entry))
+		}
+	}
+	return g, nil
+}
+
+func (g *guard) close() { _ = os.RemoveAll(g.folder) }
+
+func parseRange(entry string) (netip.Prefix, bool) {
+	if prefix, err := netip.ParsePrefix(entry); err == nil {
+		return prefix, true
+	}
+	if address, err := netip.ParseAddr(entry); err == nil {
+		return netip.PrefixFrom(address, address.BitLen()), true
+	}
+	return netip.Prefix{}, false
+}
+
+// excludedByName says whether -eh takes a target out of the list: by its host as it is written.
+func excludedByName(host string, entries []string) bool {
+	address, err := netip.ParseAddr(host)
+	for _, entry := range entries {
+		if strings.EqualFold(entry, host) || strings.EqualFold(hostOf(entry), host) {
+			return true
+		}
+		if prefix, ok := parseRange(entry); ok && err == nil && prefix.Contains(address) {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *guard) allows(address netip.Addr) bool {
+	for _, prefix := range g.denied {
+		if prefix.Contains(address.Unmap()) {
+			return false
+		}
+	}
+	return true
+}
+
+func (g *guard) dial(ctx context.Context, network, endpoint string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(endpoint)
+	if err != nil {
+		return nil, &hostError{cause: err.Error(), permanent: true}
+	}
+	if contains(g.names, strings.ToLower(host)) {
+		return nil, errDenied
+	}
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil || len(addresses) == 0 {
+		return nil, &hostError{cause: "no address found for host", chain: "got err while executing", permanent: true}
+	}
+	allowed := false
+	var last error
+	for _, address := range addresses {
+		if !g.allows(address) {
+			continue
+		}
+		allowed = true
+		var conn net.Conn
+		if conn, last = g.dialer.DialContext(ctx, network, net.JoinHostPort(address.Unmap().String(), port)); last == nil {
+			return conn, nil
+		}
+	}
+	if !allowed {
+		return nil, errDenied
+	}
+	var timeout net.Error
+	if errors.As(last, &timeout) && timeout.Timeout() {
+		return nil, &hostError{cause: "i/o timeout"}
+	}
+	return nil, &hostError{cause: "port closed or filtered", chain: "connection refused", permanent: true}
+}
+
+var errDenied = &hostError{cause: `cause="denied address found for host"`, permanent: true}

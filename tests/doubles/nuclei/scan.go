@@ -1,0 +1,415 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// scan is one run: templates in parallel up to -c, the targets of each in parallel up to -bs.
+type scan struct {
+	opts     *options
+	dirs     configDirs
+	guard    *guard
+	logs     *logger
+	targets  []string
+	out      *output
+	errorLog *os.File
+	stats    statistics
+	progress *progress
+	limiter  *limiter
+	client   *http.Client
+	probed   map[string]string
+	hosts    hostErrors
+
+	opened, reused atomic.Int64
+	deaf           atomic.Bool
+	resumeFile     string
+	closed         sync.Once
+}
+
+func newScan(opts *options, dirs configDirs, dialing *guard, logs *logger) (*scan, error) {
+	s := &scan{opts: opts, dirs: dirs, guard: dialing, logs: logs}
+	if opts.maxHostError < opts.concurrency {
+		logs.infof("Adjusting max-host-error to the concurrency value: %d", opts.concurrency)
+		opts.maxHostError = opts.concurrency
+	}
+	reporting := filepath.Join(dirs.config, "reporting-config.yaml")
+	if _, err := os.Stat(reporting); err != nil {
+		if err := os.WriteFile(reporting, []byte("# reporting\n"), 0o600); err != nil {
+			return nil, fmt.Errorf("could not create config file: %w", err)
+		}
+	}
+	var err error
+	if s.targets, err = loadTargets(opts, logs); err != nil {
+		return nil, err
+	}
+	if s.out, err = newOutput(opts); err != nil {
+		return nil, err
+	}
+	if opts.errorLog != "" {
+		if s.errorLog, err = os.Create(opts.errorLog); err != nil {
+			return nil, fmt.Errorf("could not create output file: could not create error file: %w", err)
+		}
+	}
+	opts.stats = opts.stats || opts.statsJSON
+	opts.statsJSON = opts.statsJSON || opts.jsonl && opts.stats
+	s.stats.opts = opts
+	if s.progress, err = loadProgress(opts.resume, logs); err != nil {
+		return nil, err
+	}
+	if s.resumeFile = opts.resume; s.resumeFile == "" {
+		s.resumeFile = filepath.Join(dirs.cache, newResumeName())
+	}
+	s.limiter = newLimiter(opts.rateLimit, opts.rateLimitDuration)
+	s.client = s.newClient()
+	s.hosts.limit = opts.maxHostError
+	return s, nil
+}
+
+func (s *scan) resumePath() string { return s.resumeFile }
+
+// close ends output and statistics; it is called on every way out except sudden death.
+func (s *scan) close() {
+	if s.deaf.Load() {
+		select {}
+	}
+	s.closed.Do(func() {
+		if opened, reused := s.opened.Load(), s.reused.Load(); opened+reused > 0 {
+			s.logs.infof("HTTP connections: %d total, %d new, %d reused (%.1f%%)", opened+reused, opened, reused,
+				float64(reused)/float64(opened+reused)*100)
+		}
+		s.out.close()
+		s.guard.close()
+		s.stats.stop()
+	})
+}
+
+func (s *scan) execute() error {
+	if s.opts.validate {
+		return validateTemplates(s.opts, s.dirs, s.logs)
+	}
+	found := loadTemplates(s.opts, s.dirs, s.logs)
+	s.announce(found)
+	s.probed = s.probe(s.targets)
+	started := time.Now()
+	if len(found.templates) == 0 {
+		s.logs.infof("Scan completed in %s. No results found.", time.Since(started))
+		return errors.New("no templates provided for scan")
+	}
+	total := 0
+	for _, t := range found.templates {
+		total += t.requestCount() * len(s.targets)
+	}
+	s.stats.start(len(found.templates), len(s.targets), total)
+
+	matched := s.runAll(found.templates)
+	s.stats.stop()
+	if matched {
+		s.logs.infof("Scan completed in %s. %d matches found.", time.Since(started), s.out.written.Load())
+	} else {
+		s.logs.infof("Scan completed in %s. No results found.", time.Since(started))
+	}
+	return nil
+}
+
+func (s *scan) announce(found *library) {
+	if found.syntaxWarnings > 0 {
+		s.logs.shownWarning("Found %d templates with syntax warning (use -validate flag for further examination)", found.syntaxWarnings)
+	}
+	if found.syntaxErrors > 0 {
+		s.logs.shownWarning("Found %d templates with syntax error (use -validate flag for further examination)", found.syntaxErrors)
+	}
+	if found.runtimeErrors > 0 {
+		s.logs.shownWarning("Found %d templates with runtime error (use -validate flag for further examination)", found.runtimeErrors)
+	}
+	if found.weak > 0 && (len(found.templates) == 0 || s.opts.verbose) {
+		// Coloured even with -nc.
+		s.logs.printf("[\x1b[93mWRN\x1b[0m] Excluded %d template[s] with known weak matchers / tags excluded from default run using .nuclei-ignore", found.weak)
+	}
+	s.logs.infof("Current nuclei version: %s (unknown) - remove '-duc' flag to enable update checks", version)
+	s.logs.infof("Current nuclei-templates version:  (unknown) - remove '-duc' flag to enable update checks")
+	if len(found.templates) > 0 {
+		s.logs.infof("New templates added in latest release: 0")
+		s.logs.infof("Templates loaded for current scan: %d", len(found.templates))
+	}
+	if len(s.targets) > 0 {
+		s.logs.infof("Targets loaded for current scan: %d", len(s.targets))
+	}
+}
+
+func (s *scan) runAll(templates []*template) bool {
+	var (
+		matched atomic.Bool
+		wait    sync.WaitGroup
+		slots   = make(chan struct{}, s.opts.concurrency)
+	)
+	for _, t := range templates {
+		wait.Add(1)
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots; wait.Done() }()
+			if s.runTemplate(t) {
+				matched.Store(true)
+			}
+		}()
+	}
+	wait.Wait()
+	return matched.Load()
+}
+
+// runTemplate visits the targets in their order, which is what resume files count by.
+func (s *scan) runTemplate(t *template) bool {
+	var (
+		matched atomic.Bool
+		wait    sync.WaitGroup
+		slots   = make(chan struct{}, s.opts.bulkSize)
+		index   uint32
+	)
+	for _, target := range s.targets {
+		if s.skipped(target) {
+			s.fail(t, target, "host was skipped as it was found unresponsive")
+			continue
+		}
+		done := s.progress.begin(t.ID, index)
+		wait.Add(1)
+		slots <- struct{}{}
+		go func(index uint32) {
+			defer func() { s.progress.end(t.ID, index); <-slots; wait.Done() }()
+			if !done && s.visit(t, target) {
+				matched.Store(true)
+			}
+		}(index)
+		index++
+	}
+	wait.Wait()
+	s.progress.complete(t.ID)
+	return matched.Load()
+}
+
+// visit runs a template on one target, and reports whether it wrote anything.
+func (s *scan) visit(t *template, target string) bool {
+	if !s.suffer(t, target) {
+		return true
+	}
+	address := target
+	if known, ok := s.probed[target]; ok {
+		address = known
+	}
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	parsed, err := url.Parse(address)
+	matched, failure := false, ""
+	for _, r := range t.HTTP {
+		if err != nil || parsed.Host == "" {
+			s.stats.requests.Add(int64(len(r.Path) + len(r.Raw)))
+			continue
+		}
+		hit, problem := s.visitRequest(t, r, parsed, address)
+		matched = matched || hit
+		if problem != "" {
+			failure = problem
+		}
+	}
+	if !matched && s.opts.matcherStatus {
+		s.fail(t, address, failure)
+		return true
+	}
+	return matched
+}
+
+func (s *scan) visitRequest(t *template, r *httpRequest, target *url.URL, address string) (matched bool, failure string) {
+	requests := r.build(target, address, s.opts.headers)
+	for i, request := range requests {
+		if request == nil || s.skipped(address) {
+			s.stats.requests.Add(int64(len(requests) - i))
+			return matched, failure
+		}
+		time.Sleep(t.delay())
+		exchanges, err := s.send(r, request)
+		s.hosts.note(address, request.URL.String(), err)
+		s.stats.requests.Add(1)
+		if err != nil {
+			// Nuclei counts a failed request twice.
+			s.stats.errors.Add(2)
+			s.logError(t, request, err)
+			failure = err.Error()
+			continue
+		}
+		hit := false
+		for _, done := range exchanges {
+			for _, v := range r.judge(done.answer) {
+				found := s.event(t, address, v)
+				found.Matched, found.Request, found.CURLCommand = done.url, done.request, done.curl
+				found.Response = done.response[:min(len(done.response), s.opts.responseSave)]
+				s.report(found)
+				hit = true
+			}
+		}
+		matched = matched || hit
+		if hit && r.StopAtFirstMatch {
+			// The requests left out are counted, and the one that matched a second time.
+			s.stats.requests.Add(int64(len(requests) - i))
+			return matched, failure
+		}
+	}
+	return matched, failure
+}
+
+// fail writes the event of a template that found nothing, which only -ms shows.
+func (s *scan) fail(t *template, target, problem string) {
+	if !s.opts.matcherStatus {
+		return
+	}
+	failed := s.event(t, target, verdict{})
+	failed.MatcherStatus, failed.Error, failed.TemplateEncoded = false, problem, ""
+	s.out.write(failed)
+}
+
+// logError appends a JSON line to the -elog file.
+func (s *scan) logError(t *template, request *http.Request, err error) {
+	if s.errorLog == nil {
+		return
+	}
+	kind := "network-temporary-error"
+	var host *hostError
+	if errors.As(err, &host) && host.permanent {
+		kind = "network-permanent-error"
+	}
+	line, _ := json.Marshal(map[string]string{
+		"template": t.path, "type": "http", "input": request.URL.String(), "address": withPort(request.URL),
+		"error": err.Error(), "kind": kind,
+	})
+	_, _ = s.errorLog.Write(append(line, '\n'))
+}
+
+func withPort(u *url.URL) string {
+	if u.Port() != "" {
+		return u.Host
+	}
+	if u.Scheme == "https" {
+		return u.Host + ":443"
+	}
+	return u.Host + ":80"
+}
+
+// hostErrors counts the consecutive failures of each host.
+type hostErrors struct {
+	mu      sync.Mutex
+	limit   int
+	entries map[string]*hostEntry
+}
+
+type hostEntry struct {
+	failures int
+	last     *hostError
+	lastURL  string
+	told     bool
+}
+
+func hostKey(target string) string {
+	if parsed, err := url.Parse(target); err == nil && parsed.Host != "" {
+		return withPort(parsed)
+	}
+	return target
+}
+
+// note records how a request ended: a success forgives everything.
+func (h *hostErrors) note(target, address string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := hostKey(target)
+	if err == nil {
+		delete(h.entries, key)
+		return
+	}
+	var host *hostError
+	if !errors.As(err, &host) {
+		return
+	}
+	if h.entries == nil {
+		h.entries = map[string]*hostEntry{}
+	}
+	entry, ok := h.entries[key]
+	if !ok {
+		entry = &hostEntry{}
+		h.entries[key] = entry
+	}
+	entry.failures++
+	entry.lastURL = address
+	if entry.last == nil || !entry.last.permanent {
+		entry.last = host
+	}
+}
+
+// skipped says whether a host is given up on, and logs it the first time that somebody asks.
+func (s *scan) skipped(target string) bool {
+	if s.opts.noHostErrors {
+		return false
+	}
+	s.hosts.mu.Lock()
+	defer s.hosts.mu.Unlock()
+	key := hostKey(target)
+	entry, ok := s.hosts.entries[key]
+	if !ok || !entry.last.permanent && entry.failures < s.hosts.limit {
+		return false
+	}
+	if !entry.told {
+		entry.told = true
+		if entry.last.permanent {
+			s.logs.infof("Skipped %s from target list as found unresponsive permanently: %s", key, entry.last.describe(key, entry.lastURL))
+		} else {
+			s.logs.infof("Skipped %s from target list as found unresponsive %d times", key, entry.failures)
+		}
+	}
+	return true
+}
+
+// describe words the cause of a permanent failure as the log line has it.
+func (e *hostError) describe(address, requested string) string {
+	if strings.HasPrefix(e.cause, "cause=") {
+		return fmt.Sprintf(`%s address=%s chain="got err while executing %s"`, e.cause, address, requested)
+	}
+	return fmt.Sprintf(`cause=%q address=%s chain="%s; got err while executing %s"`, e.cause, address, e.chain, requested)
+}
+
+// limiter lets so many requests pass per interval; 0 is no limit.
+type limiter struct{ tokens chan struct{} }
+
+func newLimiter(rate int, per time.Duration) *limiter {
+	if rate <= 0 {
+		return &limiter{}
+	}
+	l := &limiter{tokens: make(chan struct{}, rate)}
+	fillUp := func() {
+		for range rate {
+			select {
+			case l.tokens <- struct{}{}:
+			default:
+				return
+			}
+		}
+	}
+	fillUp()
+	go func() {
+		for range time.Tick(per) {
+			fillUp()
+		}
+	}()
+	return l
+}
+
+func (l *limiter) take() {
+	if l.tokens != nil {
+		<-l.tokens
+	}
+}

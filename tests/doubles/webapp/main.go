@@ -1,0 +1,185 @@
+// Command webapp is a deliberately vulnerable web application. FOR TESTS AND THE DEMO ONLY: it exists to be
+// scanned. Never put it where anyone but a test can reach it.
+//
+// It leaks a Git configuration, an environment file, a database dump, a directory listing and a debug page; it
+// lets anyone in with admin:admin, reflects a parameter, redirects anywhere, trusts every origin, serves files
+// outside its root (an invented /etc/passwd, not the machine's) and names its version. All secrets are invented.
+// It also counts what it was asked for, so that a test can tell how often a path was really scanned.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+func main() {
+	listen := flag.String("listen", ":8080", "address to listen on; port 0 takes a free one and prints it")
+	delay := flag.Duration("delay", 0, "time to wait before every answer, for example 200ms")
+	flag.Parse()
+
+	listener, err := net.Listen("tcp", *listen)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("listening on %s\n", listener.Addr())
+
+	server := &http.Server{Handler: application(*delay), ReadHeaderTimeout: 10 * time.Second}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	go func() {
+		<-ctx.Done()
+		_ = server.Close()
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		log.Fatal(err)
+	}
+}
+
+// application is the whole site, behind the delay, the counter and the telltale headers.
+func application(delay time.Duration) http.Handler {
+	var counter requestCounter
+	mux := http.NewServeMux()
+	mux.HandleFunc("/{$}", page("text/html", "<title>Acorn Shop</title><h1>Acorn Shop</h1><a href='/backup/'>backup</a>"))
+	mux.HandleFunc("/.git/config", page("text/plain", gitConfig))
+	mux.HandleFunc("/.env", page("text/plain", environmentFile))
+	mux.HandleFunc("/backup/{$}", page("text/html", directoryListing))
+	mux.HandleFunc("/backup/dump.sql", page("application/sql", databaseDump))
+	mux.HandleFunc("/phpinfo.php", page("text/html", debugPage))
+	mux.HandleFunc("/robots.txt", page("text/plain", "User-agent: *\nDisallow: /backup/\nDisallow: /admin\n"))
+	mux.HandleFunc("/login", login)
+	mux.HandleFunc("/search", reflect)
+	mux.HandleFunc("/go", redirect)
+	mux.HandleFunc("/api/profile", trustEveryOrigin)
+	mux.HandleFunc("/download", download)
+	mux.HandleFunc("/big", bigAnswer)
+	mux.HandleFunc("/requests", counter.report)
+	return counter.count(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(delay)
+		w.Header().Set("Server", "Acorn/1.4.2")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		mux.ServeHTTP(w, r)
+	}))
+}
+
+const gitConfig = `[core]
+	repositoryformatversion = 0
+	bare = false
+[remote "origin"]
+	url = https://deploy:not-a-real-token@git.example.com/acorn/shop.git
+`
+
+const environmentFile = `APP_ENV=production
+APP_KEY=base64:bm90LWEtcmVhbC1rZXk=
+DB_HOST=db.example.com
+DB_USERNAME=acorn
+DB_PASSWORD=not-a-real-password
+`
+
+const directoryListing = `<html><head><title>Index of /backup/</title></head><body>
+<h1>Index of /backup/</h1><a href="../">../</a> <a href="dump.sql">dump.sql</a></body></html>`
+
+const databaseDump = `-- MySQL dump 10.13  Distrib 8.0.36
+CREATE TABLE users (id int, name varchar(64), password char(60));
+INSERT INTO users VALUES (1, 'admin', 'not-a-real-hash');
+`
+
+const debugPage = `<html><head><title>phpinfo()</title></head><body><h1 class="p">PHP Version 7.4.3</h1>
+<table><tr><td class="e">DOCUMENT_ROOT</td><td class="v">/var/www</td></tr></table></body></html>`
+
+const inventedPasswords = "root:x:0:0:root:/root:/bin/sh\nacorn:x:1000:1000::/srv:/sbin/nologin\n"
+
+func page(contentType, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		fmt.Fprint(w, body)
+	}
+}
+
+func login(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		page("text/html", `<form method="post"><input name="username"><input name="password" type="password"></form>`)(w, r)
+		return
+	}
+	if r.FormValue("username") != "admin" || r.FormValue("password") != "admin" {
+		http.Error(w, "Invalid credentials", http.StatusUnauthorized)
+		return
+	}
+	w.Header().Set("Set-Cookie", "acorn_session=not-a-real-session; Path=/")
+	http.Redirect(w, r, "/admin", http.StatusFound)
+}
+
+func reflect(w http.ResponseWriter, r *http.Request) {
+	page("text/html", "<p>No acorns found for "+r.URL.Query().Get("q")+"</p>")(w, r)
+}
+
+func redirect(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, r.URL.Query().Get("to"), http.StatusFound)
+}
+
+func trustEveryOrigin(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+	w.Header().Set("Access-Control-Allow-Credentials", "true")
+	page("application/json", `{"user": "guest"}`)(w, r)
+}
+
+func download(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.URL.Query().Get("file"), "../etc/passwd") {
+		page("text/plain", inventedPasswords)(w, r)
+		return
+	}
+	http.NotFound(w, r)
+}
+
+// bigAnswer sends as many bytes as asked for, at most 64 MiB.
+func bigAnswer(w http.ResponseWriter, r *http.Request) {
+	size, err := strconv.Atoi(r.URL.Query().Get("bytes"))
+	if err != nil || size < 0 || size > 64<<20 {
+		http.Error(w, "bytes must be 0..67108864", http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain")
+	chunk := strings.Repeat("acorn ", 1024)
+	for ; size > 0; size -= len(chunk) {
+		fmt.Fprint(w, chunk[:min(size, len(chunk))])
+	}
+}
+
+// requestCounter counts requests by path; GET /requests tells them and is not counted itself.
+type requestCounter struct {
+	mu     sync.Mutex
+	byPath map[string]int
+}
+
+func (c *requestCounter) count(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/requests" {
+			c.mu.Lock()
+			if c.byPath == nil {
+				c.byPath = map[string]int{}
+			}
+			c.byPath[r.URL.Path]++
+			c.mu.Unlock()
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (c *requestCounter) report(w http.ResponseWriter, _ *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(c.byPath)
+}
