@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import BinaryIO
 
 from tests.cluster import state
 from tests.cluster.cluster import Cluster
@@ -64,16 +65,23 @@ class LocalCluster(Cluster):
     def load_image(self, *archives: Path) -> None:
         if self.record.control_plane_only:
             raise Unsupported(f"cluster “{self.name}” is a control plane only: it has no node that could run an image")
-        ctr = shutil.which("ctr", path=":".join(map(str, binaries.folders())))
-        within = ["nsenter", f"--mount=/proc/{control.first_pid(self.folder)}/ns/mnt"]
-        importing = [f"--address={components.CONTAINERD_SOCKET}", "--namespace=k8s.io", "images", "import", "-"]
         for archive in archives:
-            with step(f"Loading {archive.name}"), archive.open("rb") as content:
-                ran = subprocess.run(
-                    [*within, str(ctr), *importing], stdin=content, capture_output=True, text=True, check=False
-                )
-            if ran.returncode != 0:
-                raise ClusterError(f"{archive} could not be loaded: {ran.stderr.strip()}")
+            with step(f"Loading {archive.name}"):
+                self.import_image(archive)
+
+    def import_image(self, archive: Path) -> None:
+        """Load one archive, silently. It is handed over as a stream: not every path of the host can be seen within."""
+        ctr = shutil.which("ctr", path=":".join(map(str, binaries.folders())))
+        importing = [f"--address={components.CONTAINERD_SOCKET}", "--namespace=k8s.io", "images", "import", "-"]
+        with archive.open("rb") as content:
+            ran = self._within(str(ctr), *importing, stdin=content)
+        if ran.returncode != 0:
+            raise ClusterError(f"{archive} could not be loaded: {ran.stderr.strip()}")
+
+    def _within(self, *argv: str, stdin: BinaryIO | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a program that sees the cluster's mounts."""
+        enter = ["nsenter", f"--mount=/proc/{control.first_pid(self.folder)}/ns/mnt"]
+        return subprocess.run([*enter, *argv], stdin=stdin, capture_output=True, text=True, check=False)
 
     def dump_logs(self, to: Path) -> None:
         shutil.copytree(self.folder / "log", to, dirs_exist_ok=True, ignore_dangling_symlinks=True)

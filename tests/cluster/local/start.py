@@ -109,7 +109,7 @@ def _load_sandbox(cluster: LocalCluster) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         archive = Path(scratch, "busybox.tar")
         busybox.write_archive(archive, components.SANDBOX_IMAGE)
-        cluster.load_image(archive)
+        cluster.import_image(archive)
 
 
 def _settle(cluster: LocalCluster) -> None:

@@ -63,6 +63,11 @@ def cover(folder: str) -> None:
     Path(CLUSTER).mkdir()
     subprocess.run(["mount", "--bind", f"/proc/self/fd/{handle}", CLUSTER], check=True, pass_fds=[handle])
     os.close(handle)
+    scratch = {layer: f"/run/tmp/{layer}" for layer in ("upper", "work")}
+    for path in scratch.values():
+        Path(path).mkdir(parents=True)
+    # What is in /tmp stays visible (perhaps the interpreter), what gets written there does not reach the host.
+    mount("-t", "overlay", "-o", "lowerdir=/tmp,upperdir={upper},workdir={work}".format(**scratch), "overlay", "/tmp")
     for source, target in (("log", "/var/log"), ("kubelet", "/var/lib/kubelet"), ("volumes", PROVISIONED)):
         Path(CLUSTER, source).mkdir(exist_ok=True)
         Path(target).mkdir(exist_ok=True)
