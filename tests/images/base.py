@@ -36,8 +36,14 @@ def reference() -> str:
     return f"localhost/scanplan/base:{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"
 
 
-def build(store: Store) -> None:
-    """Make the base in `store`. Raises ImageError, with mmdebstrap's words, where a package can't be had."""
+def ensure(store: Store) -> str:
+    """Make the base in `store`, unless it is there; return its reference.
+
+    Raises ImageError, with mmdebstrap's words, where a package can't be had.
+    """
+    wanted = reference()
+    if store.has(wanted):
+        return wanted
     with (
         step("Making a Debian base image from this machine's package sources (15 s)") as progress,
         tempfile.TemporaryDirectory(dir=store.folder) as folder,
@@ -52,7 +58,9 @@ def build(store: Store) -> None:
         )
         dockerfile = context / "Dockerfile"
         dockerfile.write_text(DOCKERFILE)
-        store.build(reference(), dockerfile, context, {}, progress.update)
+        store.build(wanted, dockerfile, context, {}, progress.update)
+        store.prune()
+    return wanted
 
 
 def python_version(store: Store) -> str:

@@ -1,16 +1,16 @@
 """From recipes to archives, doing only what has to be done.
 
-An image's digest is taken over its Dockerfile, its input files and the digests of the images below it, all
-known before anything is built. Where the archive of that digest is there, nothing happens; otherwise the
-inputs are copied into an empty folder, which is all that buildah sees.
+An image is named by a digest over its Dockerfile, its input files and the names of the images below it, all known
+before anything is built. Where the archive of that name is there, nothing happens; otherwise the inputs are
+copied into an empty folder, which is all that buildah sees, and the image gets its name from that copy: what is
+edited during a build is in the next one.
 """
 
 import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.console import step
@@ -48,59 +48,75 @@ def build(names: Iterable[str], output: Path = ROOT / "build" / "images") -> dic
 
 
 def _build(store: Store, image: Recipe, output: Path) -> Archive:
-    reference = _reference(image)
-    archive = Archive(image.name, reference, output / f"{image.name}-{reference.rpartition(':')[2]}.tar")
+    archive = _archive(image, _reference(image, _below(image)), output)
     if archive.path.exists():
         return archive
     with store.locked():
+        archive = _archive(image, _ensure(store, image), output)
         if not archive.path.exists():
-            _ensure(store, image)
             with step(f"Writing {archive.path.name}"):
-                store.export(reference, archive.path)
-            for former in output.glob(f"{image.name}-*.tar"):
-                if former != archive.path:
-                    former.unlink()
+                store.export(archive.reference, archive.path)
+        for former in output.glob(f"{image.name}-*.tar"):
+            if former != archive.path:
+                former.unlink()
     return archive
 
 
-def _ensure(store: Store, image: Recipe) -> None:
-    """Build an image in the store, and first those that it stands on, unless they are there."""
-    if store.has(_reference(image)):
-        return
-    arguments = {}
-    for argument, below in image.images.items():
-        _ensure(store, below)
-        arguments[argument] = _reference(below)
+def _archive(image: Recipe, reference: str, output: Path) -> Archive:
+    return Archive(image.name, reference, output / f"{image.name}-{reference.rpartition(':')[2]}.tar")
+
+
+def _ensure(store: Store, image: Recipe) -> str:
+    """Build an image in the store, and first those below it, unless they are there; return its reference."""
+    reference = _reference(image, _below(image))
+    if store.has(reference):
+        return reference
+    arguments = {argument: _ensure(store, below) for argument, below in image.images.items()}
     if image.lock:
-        arguments["PYTHON_IMAGE"] = base.reference()
-        if not store.has(base.reference()):
-            base.build(store)
+        arguments["PYTHON_IMAGE"] = base.ensure(store)
     with (
         tempfile.TemporaryDirectory(dir=store.folder) as folder,
         step(f"Building the {image.name} image") as progress,
     ):
         context = Path(folder)
+        copied = _copy(image, context)
         if image.lock:
-            progress.update("wheels")
-            fetched = wheels.fetch(store, image.lock, base.python_version(store), progress.update)
+            python = base.python_version(store)
+            fetched = wheels.fetch(store, copied.inputs[image.lock], python, progress.update)
             shutil.copytree(fetched, context / "build" / "wheels")
-        for path, source in image.inputs.items():
-            copy = partial(shutil.copytree, ignore=IGNORED) if source.is_dir() else shutil.copy2
-            (context / path).parent.mkdir(parents=True, exist_ok=True)
-            copy(source, context / path)
-        store.build(_reference(image), image.dockerfile, context, arguments, progress.update)
+        reference = _reference(copied, arguments)
+        store.build(reference, copied.dockerfile, context, arguments, progress.update)
+    return reference
 
 
-def _reference(image: Recipe) -> str:
+def _copy(image: Recipe, context: Path) -> Recipe:
+    """Copy an image's inputs and Dockerfile into the build context; return the recipe for the copies."""
+    for path, source in image.inputs.items():
+        (context / path).parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, context / path, ignore=IGNORED)
+        else:
+            shutil.copy2(source, context / path)
+    dockerfile = context / "Dockerfile"
+    shutil.copy2(image.dockerfile, dockerfile)
+    return replace(image, dockerfile=dockerfile, inputs={path: context / path for path in image.inputs})
+
+
+def _below(image: Recipe) -> dict[str, str]:
+    """The build arguments: the references of the images that this one stands on, whether they are built or not."""
+    arguments = {argument: _reference(below, {}) for argument, below in image.images.items()}
+    return {**arguments, "PYTHON_IMAGE": base.reference()} if image.lock else arguments
+
+
+def _reference(image: Recipe, arguments: dict[str, str]) -> str:
     """An image's name, which ends with the digest of all that it is made from."""
     digest = hashlib.sha256(image.dockerfile.read_bytes())
-    for argument, below in image.images.items():
-        digest.update(f"\0{argument}={_reference(below)}".encode())
-    if image.lock:
-        digest.update(f"\0PYTHON_IMAGE={base.reference()}".encode())
+    for argument in sorted(arguments.items()):
+        digest.update("\0{}={}".format(*argument).encode())
     for path, source in image.inputs.items():
         for file in _files(source):
-            digest.update(f"\0{path}/{file.relative_to(source)}\0{file.stat().st_mode & 0o777:o}\0".encode())
+            executable = bool(file.stat().st_mode & 0o100)
+            digest.update(f"\0{path}\0{file.relative_to(source)}\0{executable}\0".encode())
             digest.update(hashlib.sha256(file.read_bytes()).digest())
     return f"localhost/scanplan/{image.name}:{digest.hexdigest()[:12]}"
 
@@ -111,6 +127,4 @@ def _files(source: Path) -> Iterator[Path]:
     if source.is_file():
         yield source
     else:
-        yield from sorted(
-            path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts
-        )
+        yield from sorted(path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests import doubles
+from tests.images.store import ImageError
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -20,20 +21,20 @@ NAMES = ("operator", "scanner", "webapp")
 class Recipe:
     """How to build one image.
 
-    `inputs` maps a path in the build context to the file or folder that is there. `lock` is the lock file
-    whose wheels are put into build/wheels; such an image gets the Debian base as its PYTHON_IMAGE. `images`
-    maps further build arguments to the recipes whose images are their values.
+    `inputs` maps a path in the build context to the file or folder that is there. `lock` is the one of them
+    whose wheels are put into build/wheels; such an image gets the Debian base as its PYTHON_IMAGE. `images` maps further
+    build arguments to the recipes whose images are their values.
     """
 
     name: str
     dockerfile: Path
     inputs: Mapping[str, Path]
-    lock: Path | None = None
+    lock: str | None = None
     images: Mapping[str, "Recipe"] = field(default_factory=dict)
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of one of NAMES. Compiles the test doubles where the image holds one."""
+    """The recipe of one of NAMES, whose test doubles are compiled first; raises ImageError if not."""
     match name:
         case "operator":
             return _python_image(name, "requirements/operator.txt")
@@ -41,7 +42,7 @@ def recipe(name: str) -> Recipe:
             own = [f"images/scanner/{folder}" for folder in ("templates", "nuclei-config", "nuclei-state")]
             return _python_image(name, "requirements/runner.txt", *own, images={"NUCLEI_IMAGE": _nuclei()})
         case "webapp":
-            return Recipe(name, HERE / "webapp.Dockerfile", {"webapp": doubles.build().webapp})
+            return Recipe(name, HERE / "webapp.Dockerfile", {"webapp": _doubles().webapp})
         case _:
             raise ValueError(f"no image is called {name}")
 
@@ -52,7 +53,7 @@ def _python_image(name: str, lock: str, *inputs: str, images: Mapping[str, Recip
         name,
         ROOT / "images" / name / "Dockerfile",
         {path: ROOT / path for path in paths},
-        lock=ROOT / lock,
+        lock=lock,
         images=images or {},
     )
 
@@ -61,6 +62,11 @@ def _nuclei() -> Recipe:
     """The image that stands in for Nuclei's official one: the binary alone, the stand-in unless NUCLEI_BIN is
     set."""
     real = os.environ.get("NUCLEI_BIN")
-    return Recipe(
-        "nuclei", HERE / "nuclei.Dockerfile", {"nuclei": Path(real) if real else doubles.build().nuclei}
-    )
+    return Recipe("nuclei", HERE / "nuclei.Dockerfile", {"nuclei": Path(real) if real else _doubles().nuclei})
+
+
+def _doubles() -> doubles.Doubles:
+    try:
+        return doubles.build()
+    except doubles.DoublesError as error:
+        raise ImageError(str(error)) from error

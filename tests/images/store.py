@@ -38,9 +38,7 @@ def run(argv: Sequence[str | Path], report: Callable[[str], None]) -> None:
 
 def ask(argv: Sequence[str | Path]) -> str:
     """Run a command that takes a moment, and return its standard output. Raises as `run` does."""
-    answer = subprocess.run(
-        _found(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    answer = subprocess.run(_found(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     _check(argv, answer.returncode, answer.stderr)
     return answer.stdout.strip()
 
@@ -104,8 +102,9 @@ class Store:
         Former images of the same repository are forgotten, with the layers that nobody else uses.
         """
         options = [
-            "--isolation=chroot", "--pull-never", "--layers", f"--tag={reference}", f"--file={dockerfile}",
+            "--isolation=chroot", "--pull-never", "--layers", "--force-rm",
             *(f"--build-arg={name}={value}" for name, value in arguments.items()),
+            f"--tag={reference}", f"--file={dockerfile}",
         ]  # fmt: skip
 
         def report_step(line: str) -> None:
@@ -117,6 +116,10 @@ class Store:
         listing = self._buildah("images", "--format={{.Name}}:{{.Tag}}", f"--filter=reference={repository}")
         if former := [name for name in ask(listing).split() if name != reference]:
             ask(self._buildah("rmi", *former))
+
+    def prune(self) -> None:
+        """Delete the layers that no image has: of use until a base or lock file changes."""
+        ask(self._buildah("rmi", "--prune", "--force"))
 
     def run(self, reference: str, *argv: str) -> str:
         """Run a command in an image, as its user, and return what it prints to standard output."""

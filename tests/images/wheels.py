@@ -18,7 +18,7 @@ PIP_SETTINGS = "[global]\nno-index = true\nfind-links = /wheels\ndisable-pip-ver
 
 
 def fetch(store: Store, lock: Path, python: str, report: Callable[[str], None]) -> Path:
-    """Return a folder with the wheels that `lock` names, for that Python on this machine's architecture.
+    """Return a folder with the wheels that `lock` names, for that Python and this machine's architecture.
 
     `python` is a minor version such as `3.11`. Raises ImageError when a wheel can't be had or hasn't a locked
     hash.
@@ -29,6 +29,7 @@ def fetch(store: Store, lock: Path, python: str, report: Callable[[str], None]) 
         return folder
     for outdated in folder.parent.glob(f"{lock.stem}-*"):
         shutil.rmtree(outdated)
+        store.prune()
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     run(
         [
@@ -48,8 +49,6 @@ def _pack_pip(archive: Path) -> None:
     """Write this environment's pip as `archive`.zip, from which any Python 3 can import it."""
     pip = importlib.util.find_spec("pip")
     if pip is None or pip.origin is None:
-        raise ImageError(
-            f"{sys.executable} has no pip, which fetches the wheels for the images: make its venv anew"
-        )
+        raise ImageError(f"{sys.executable} has no pip, which fetches the wheels for the images: make its venv anew")
     packages = Path(pip.origin).parent.parent
     shutil.make_archive(str(archive), "zip", packages, "pip")
