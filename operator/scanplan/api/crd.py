@@ -95,9 +95,9 @@ def _structural(node: Any, definitions: Schema) -> Any:
     if isinstance(result.get("description"), str):
         result["description"] = " ".join(result["description"].split())
     if "properties" in result:
-        result["properties"] = {
-            name: _structural(value, definitions) for name, value in result["properties"].items()
-        }
+        result["properties"] = {name: _structural(value, definitions) for name, value in result["properties"].items()}
+        if isinstance(result.get("default"), dict):
+            result["default"] = {}  # the API server fills it from the defaults of the properties
     if "items" in result:
         result["items"] = _structural(result["items"], definitions)
     values = node.get("additionalProperties")

@@ -1,14 +1,14 @@
 """The tree of errors that we raise; each says what to do, and its class says whether trying again can help.
 
-    ScanPlanError
-    ├── InvalidPlan              the plan can't run as written: change it (reason: what is wrong)
-    │   ├── InvalidEndpoint      an endpoint that is no host, host:port or http(s) URL
-    │   └── TargetDenied         an endpoint that the operator's target guard refuses
-    └── ScanError                the scan itself failed
-        ├── NucleiBinaryError    Nuclei can't do what was asked: never retried
-        ├── ClaimError           the claim for the artifacts can't be used as it is: never retried
-        ├── TemporaryError       the surroundings failed: retried up to `retry.temporary` times
-        └── UnknownScanError     neither: retried up to `retry.unknown` times
+ScanPlanError
+├── InvalidPlan              the plan can't run as written: change it (reason: what is wrong)
+│   ├── InvalidEndpoint      an endpoint that is no host, host:port or http(s) URL
+│   └── TargetDenied         an endpoint that the operator's target guard refuses
+└── ScanError                the scan itself failed
+    ├── NucleiBinaryError    Nuclei can't do what was asked: never retried
+    ├── ClaimError           the claim for the artifacts can't be used as it is: never retried
+    ├── TemporaryError       the surroundings failed: retried up to `retry.temporary` times
+    └── UnknownScanError     neither: retried up to `retry.unknown` times
 """
 
 from __future__ import annotations

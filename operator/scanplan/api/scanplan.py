@@ -75,10 +75,17 @@ class Sharding(Model):
     """How a scan is cut into shards, one pod each; a host is never in two shards."""
 
     max_endpoints_per_shard: Annotated[
-        int, Field(ge=1, le=10_000, json_schema_extra=effect(Effect.NEXT), description="Endpoints in a shard, on average at most.")
+        int,
+        Field(
+            ge=1,
+            le=10_000,
+            json_schema_extra=effect(Effect.NEXT),
+            description="Endpoints in a shard, on average at most.",
+        ),
     ] = 250
     parallelism: Annotated[
-        int, Field(ge=1, le=1_000, json_schema_extra=effect(Effect.LIVE), description="Shards that run at the same time.")
+        int,
+        Field(ge=1, le=1_000, json_schema_extra=effect(Effect.LIVE), description="Shards that run at the same time."),
     ] = 4
 
 
@@ -87,7 +94,12 @@ class Retry(Model):
 
     temporary: Annotated[
         int,
-        Field(ge=0, le=20, json_schema_extra=effect(Effect.NEXT), description="After network, disk or memory trouble; with exponential backoff."),
+        Field(
+            ge=0,
+            le=20,
+            json_schema_extra=effect(Effect.NEXT),
+            description="After network, disk or memory trouble; with exponential backoff.",
+        ),
     ] = 3
     unknown: Annotated[
         int, Field(ge=0, le=20, json_schema_extra=effect(Effect.NEXT), description="After an error in no known class.")
@@ -107,13 +119,17 @@ class Scanner(Model):
         ),
     ] = None
     rate_limit: Annotated[
-        int, Field(ge=1, le=10_000, json_schema_extra=effect(Effect.NEXT), description="Requests a second, of one shard.")
+        int,
+        Field(ge=1, le=10_000, json_schema_extra=effect(Effect.NEXT), description="Requests a second, of one shard."),
     ] = 150
     concurrency: Annotated[
         int, Field(ge=1, le=1_000, json_schema_extra=effect(Effect.NEXT), description="Templates in parallel.")
     ] = 25
     bulk_size: Annotated[
-        int, Field(ge=1, le=1_000, json_schema_extra=effect(Effect.NEXT), description="Hosts in parallel for each template.")
+        int,
+        Field(
+            ge=1, le=1_000, json_schema_extra=effect(Effect.NEXT), description="Hosts in parallel for each template."
+        ),
     ] = 25
     request_timeout_seconds: Annotated[
         int, Field(ge=1, le=300, json_schema_extra=effect(Effect.NEXT), description="Time that one request may take.")
@@ -177,7 +193,8 @@ class PodTemplate(Model):
     node_selector: Annotated[dict[str, str], Field(max_length=32)] = {}
     tolerations: Annotated[list[Toleration], Field(max_length=32)] = []
     affinity: Annotated[
-        dict[str, Any] | None, Field(json_schema_extra=PRESERVE, description="As in a pod; checked when the Job is created.")
+        dict[str, Any] | None,
+        Field(json_schema_extra=PRESERVE, description="As in a pod; checked when the Job is created."),
     ] = None
     topology_spread_constraints: Annotated[
         list[Annotated[dict[str, Any], Field(json_schema_extra=PRESERVE)]],
@@ -185,7 +202,8 @@ class PodTemplate(Model):
     ] = []
     priority_class_name: Annotated[str | None, Field(max_length=253)] = None
     service_account_name: Annotated[
-        str | None, Field(max_length=253, description="Must be on the operator's allow-list; its token is never mounted.")
+        str | None,
+        Field(max_length=253, description="Must be on the operator's allow-list; its token is never mounted."),
     ] = None
     image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=8)] = []
     labels: Annotated[
@@ -193,7 +211,12 @@ class PodTemplate(Model):
         Field(
             max_length=32,
             json_schema_extra={
-                "x-kubernetes-validations": [cel(RESERVED_METADATA, "labels of scanplan.dev, kubernetes.io and k8s.io are reserved: choose a prefix of your own")]
+                "x-kubernetes-validations": [
+                    cel(
+                        RESERVED_METADATA,
+                        "labels of scanplan.dev, kubernetes.io and k8s.io are reserved: choose a prefix of your own",
+                    )
+                ]
             },
         ),
     ] = {}
@@ -202,7 +225,12 @@ class PodTemplate(Model):
         Field(
             max_length=32,
             json_schema_extra={
-                "x-kubernetes-validations": [cel(RESERVED_METADATA, "annotations of scanplan.dev, kubernetes.io and k8s.io are reserved: choose a prefix of your own")]
+                "x-kubernetes-validations": [
+                    cel(
+                        RESERVED_METADATA,
+                        "annotations of scanplan.dev, kubernetes.io and k8s.io are reserved: choose a prefix of your own",
+                    )
+                ]
             },
         ),
     ] = {}
@@ -224,11 +252,21 @@ class ScanPlanSpec(Model):
 
     project_id: Annotated[
         str | None,
-        Field(max_length=63, pattern=RUN_NAME, json_schema_extra=effect(Effect.KEY), description="Project that the run belongs to; by default the namespace."),
+        Field(
+            max_length=63,
+            pattern=RUN_NAME,
+            json_schema_extra=effect(Effect.KEY),
+            description="Project that the run belongs to; by default the namespace.",
+        ),
     ] = None
     run_id: Annotated[
         str | None,
-        Field(max_length=253, pattern=RUN_NAME, json_schema_extra=effect(Effect.KEY), description="Run that the findings belong to, and their folder on the claim; by default the plan's name."),
+        Field(
+            max_length=253,
+            pattern=RUN_NAME,
+            json_schema_extra=effect(Effect.KEY),
+            description="Run that the findings belong to, and their folder on the claim; by default the plan's name.",
+        ),
     ] = None
     endpoints: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=2048, pattern=ENDPOINT)]],
@@ -250,27 +288,67 @@ class ScanPlanSpec(Model):
     ]
     severity_levels: Annotated[
         list[Severity],
-        Field(max_length=6, json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "set"}), description="Only templates of these severities; empty means all."),
+        Field(
+            max_length=6,
+            json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "set"}),
+            description="Only templates of these severities; empty means all.",
+        ),
     ] = []
     priority: Annotated[
-        int, Field(ge=0, le=10, json_schema_extra=effect(Effect.LIVE), description="Order among waiting plans of the namespace, higher first.")
+        int,
+        Field(
+            ge=0,
+            le=10,
+            json_schema_extra=effect(Effect.LIVE),
+            description="Order among waiting plans of the namespace, higher first.",
+        ),
     ] = 5
     sharding: Sharding = Sharding()
     timeout_seconds: Annotated[
-        int, Field(ge=10, le=604_800, json_schema_extra=effect(Effect.NEXT), description="Time that one attempt of one shard may take; what it found until then is kept.")
+        int,
+        Field(
+            ge=10,
+            le=604_800,
+            json_schema_extra=effect(Effect.NEXT),
+            description="Time that one attempt of one shard may take; what it found until then is kept.",
+        ),
     ] = 3_600
     deadline_seconds: Annotated[
         int | None,
-        Field(ge=10, le=31_536_000, json_schema_extra=effect(Effect.LIVE), description="Time that the whole scan may take; by default derived from timeout, shards, parallelism and retries."),
+        Field(
+            ge=10,
+            le=31_536_000,
+            json_schema_extra=effect(Effect.LIVE),
+            description="Time that the whole scan may take; by default derived from timeout, shards, parallelism and retries.",
+        ),
     ] = None
     retry: Retry = Retry()
-    suspend: Annotated[bool, Field(json_schema_extra=effect(Effect.LIVE), description="Stop the running pods; false goes on where they stopped.")] = False
-    cancel: Annotated[bool, Field(json_schema_extra=effect(Effect.LIVE), description="End the scan for good; what was found is kept.")] = False
+    suspend: Annotated[
+        bool,
+        Field(
+            json_schema_extra=effect(Effect.LIVE),
+            description="Stop the running pods; false goes on where they stopped.",
+        ),
+    ] = False
+    cancel: Annotated[
+        bool, Field(json_schema_extra=effect(Effect.LIVE), description="End the scan for good; what was found is kept.")
+    ] = False
     rerun: Annotated[
-        str, Field(max_length=63, json_schema_extra=effect(Effect.KEY), description="Any new value asks for a new run of the same content.")
+        str,
+        Field(
+            max_length=63,
+            json_schema_extra=effect(Effect.KEY),
+            description="Any new value asks for a new run of the same content.",
+        ),
     ] = ""
     ttl_seconds_after_finished: Annotated[
-        int, Field(ge=300, le=31_536_000, json_schema_extra=effect(Effect.LIVE), description="How long the finished Job and its pods stay; the result stays on the plan and the claim.")
+        int,
+        Field(
+            ge=300,
+            le=31_536_000,
+            json_schema_extra=effect(Effect.LIVE),
+            description="How long the finished Job and its pods stay; the result stays on the plan and the claim.",
+        ),
     ] = 86_400
     scanner: Scanner = Scanner()
     artifacts: Artifacts = Artifacts()
@@ -334,8 +412,9 @@ class PublishedArtifacts(Model):
 
 
 class ScannerStatus(Model):
-    """What scanned."""
+    """What scans; the image is pinned when the task is first seen, the rest is known when it has ended."""
 
+    image: str = ""
     nuclei_version: str = ""
     templates_digest: str = ""
     templates_loaded: int = 0
@@ -355,11 +434,18 @@ class ScanPlanStatus(Model):
     observed_generation: int | None = None
     phase: Phase | None = None
     conditions: Annotated[
-        list[Condition], Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]})
+        list[Condition],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
     ] = []
-    task_id: Annotated[str | None, Field(description="The task's Job name: the id by which queues and APIs know it.")] = None
-    task_key: Annotated[str | None, Field(description="The idempotent key, pinned when this content was first seen.")] = None
-    input_digest: Annotated[str | None, Field(description="Digest of the spec's key fields as written, which the key is pinned to.")] = None
+    task_id: Annotated[
+        str | None, Field(description="The task's Job name: the id by which queues and APIs know it.")
+    ] = None
+    task_key: Annotated[
+        str | None, Field(description="The idempotent key, pinned when this content was first seen.")
+    ] = None
+    input_digest: Annotated[
+        str | None, Field(description="Digest of the spec's key fields as written, which the key is pinned to.")
+    ] = None
     job_ref: JobReference | None = None
     start_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
     completion_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None

@@ -47,18 +47,20 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-class Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
+class Document(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True
+):
     """Base of all wire documents: immutable, camelCase, strict."""
 
 
-class PlanReference(Document, kw_only=True):
+class PlanReference(Document, frozen=True, kw_only=True):
     """The plan that created the task's Job."""
 
     namespace: str
     name: str
 
 
-class ScannerOptions(Document, kw_only=True):
+class ScannerOptions(Document, frozen=True, kw_only=True):
     """Typed Nuclei options; there is no way to pass raw arguments. Defaults are Nuclei's own."""
 
     rate_limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 150
@@ -72,14 +74,14 @@ class ScannerOptions(Document, kw_only=True):
     follow_redirects: bool = False
 
 
-class RetryLimits(Document, kw_only=True):
+class RetryLimits(Document, frozen=True, kw_only=True):
     """Attempts after the first, by error class, for one shard."""
 
     temporary: Annotated[int, msgspec.Meta(ge=0, le=20)] = 3
     unknown: Annotated[int, msgspec.Meta(ge=0, le=20)] = 1
 
 
-class TaskDocument(Document, kw_only=True):
+class TaskDocument(Document, frozen=True, kw_only=True):
     """All that a scan is: the same for every shard and attempt of a task."""
 
     version: DocumentVersion = 1
@@ -104,7 +106,7 @@ class TaskDocument(Document, kw_only=True):
     """RFC 3339 time: a shard published on the claim earlier than this is scanned again rather than replayed."""
 
 
-class FindingCounts(Document, kw_only=True):
+class FindingCounts(Document, frozen=True, kw_only=True):
     """Findings by severity; `total` is their sum."""
 
     critical: int = 0
@@ -119,7 +121,7 @@ class FindingCounts(Document, kw_only=True):
         return self.critical + self.high + self.medium + self.low + self.info + self.unknown
 
 
-class ArtifactFile(Document, kw_only=True):
+class ArtifactFile(Document, frozen=True, kw_only=True):
     """One published file: its name within the task's folder, size in bytes and SHA-256 in hex."""
 
     name: str
@@ -127,7 +129,7 @@ class ArtifactFile(Document, kw_only=True):
     sha256: str
 
 
-class ScannerVersion(Document, kw_only=True):
+class ScannerVersion(Document, frozen=True, kw_only=True):
     """What scanned: recorded so that two results can be compared."""
 
     nuclei_version: str = ""
@@ -136,7 +138,7 @@ class ScannerVersion(Document, kw_only=True):
     templates_loaded: int = 0
 
 
-class TaskError(Document, kw_only=True):
+class TaskError(Document, frozen=True, kw_only=True):
     """Why an attempt failed: class, reason from the one enum, and a message that says what to do (at most 1 KiB)."""
 
     error_class: ErrorClass = msgspec.field(name="class")
@@ -144,7 +146,7 @@ class TaskError(Document, kw_only=True):
     message: str
 
 
-class MergedResult(Document, kw_only=True):
+class MergedResult(Document, frozen=True, kw_only=True):
     """The merged artifacts of all shards, published by the last shard or the collector."""
 
     path: str
@@ -158,7 +160,7 @@ class MergedResult(Document, kw_only=True):
     files: tuple[ArtifactFile, ...]
 
 
-class ShardReport(Document, kw_only=True):
+class ShardReport(Document, frozen=True, kw_only=True):
     """What one attempt says when it ends: the pod's termination message, at most 4096 bytes."""
 
     version: DocumentVersion = 1

@@ -1,0 +1,5 @@
+"""``python -m scanplan``: the command line."""
+
+from scanplan.cli.main import main
+
+main()

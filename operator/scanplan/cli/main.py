@@ -1,0 +1,87 @@
+"""``scanplan``: the command line.
+
+Commands are thin: they read options, call one function of another package and say how it went. Exit codes follow sysexits(3).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+import scanplan
+
+app = typer.Typer(
+    name="scanplan",
+    help="Nuclei at the scale of a cluster: ScanPlans become Kubernetes Jobs, findings land on a volume.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class LogFormat(StrEnum):
+    """How the operator writes its log."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@app.callback()
+def _root() -> None:
+    """Options of all commands (none yet); makes typer keep sub-commands even if there is only one."""
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(scanplan.__version__)
+
+
+@app.command()
+def crd() -> None:
+    """Print the CustomResourceDefinition of ScanPlan as YAML: pipe it into `kubectl apply --server-side -f -`."""
+    import yaml  # noqa: PLC0415 - each command loads only what it needs
+
+    from scanplan.api.crd import custom_resource_definition  # noqa: PLC0415
+
+    typer.echo(yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=110), nl=False)
+
+
+@app.command()
+def operator(
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Format of the log.", envvar="SCANPLAN_LOG_FORMAT")
+    ] = LogFormat.TEXT,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+) -> None:
+    """Run the operator: watch ScanPlans, run their Jobs, write their status.
+
+    Settings come from environment variables; docs/configuration.md lists them. SCANPLAN_SCANNER_IMAGE is required.
+    """
+    import asyncio  # noqa: PLC0415
+
+    import kopf  # noqa: PLC0415
+
+    from scanplan.shell import operator as process  # noqa: PLC0415
+    from scanplan.shell import settings  # noqa: PLC0415
+
+    try:
+        configuration = settings.load()
+    except settings.InvalidSettings as error:
+        typer.echo(f"scanplan operator: wrong settings\n{error}", err=True)
+        raise typer.Exit(os.EX_CONFIG) from None
+    kopf.configure(
+        log_format=kopf.LogFormat.JSON if log_format is LogFormat.JSON else kopf.LogFormat.FULL, verbose=verbose
+    )
+    for noisy in ("kopf.objects", "kopf._core", "kopf.activities"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    asyncio.run(process.run(configuration))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

@@ -1,0 +1,129 @@
+"""Endpoints in one canonical form, so that the same target has the same key however it was written.
+
+Accepted are hosts, ``host:port`` and http(s) URLs. Everything that Nuclei would expand by itself (CIDR ranges, AS numbers,
+comma lists, files) is refused: a task's endpoints are what the plan says, no more. Numeric addresses are read as
+inet_aton(3) reads them (decimal, octal, hex, short), because that is how the HTTP client under the scanner would, and the target
+guard must see the address that will be dialled.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit, urlunsplit
+
+from scanplan.api.errors import InvalidEndpoint
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_ASN = re.compile(r"as\d+", re.IGNORECASE)
+_NUMBER = re.compile(r"0x[0-9a-f]*|\d+", re.IGNORECASE)
+
+
+def canonical(endpoint: str) -> str:
+    """The canonical form of one endpoint.
+
+    Scheme and host are lower case, a trailing dot, a default port, an empty path and the fragment are gone, international names
+    are in punycode, numeric addresses dotted (or compressed IPv6).
+
+    Raises:
+        InvalidEndpoint: not a host, host:port or http(s) URL; the message says what to write instead.
+    """
+    if any(character.isspace() or ord(character) < 32 or character in ',\\"`' for character in endpoint):
+        raise InvalidEndpoint(
+            f"endpoint {endpoint!r}: whitespace, commas, quotes and backslashes are not allowed; one endpoint an entry"
+        )
+    has_scheme = "://" in endpoint
+    try:
+        parts = urlsplit(endpoint if has_scheme else f"//{endpoint}")
+        port = parts.port
+    except ValueError as error:
+        raise InvalidEndpoint(f"endpoint {endpoint!r}: {error}") from None
+    if has_scheme and parts.scheme not in DEFAULT_PORTS:
+        raise InvalidEndpoint(f"endpoint {endpoint!r}: scheme must be http or https")
+    if "@" in parts.netloc:
+        raise InvalidEndpoint(
+            f"endpoint {endpoint!r}: user information is not allowed; pass credentials as headers from a Secret"
+        )
+    if not has_scheme and (parts.path or parts.query or parts.fragment):
+        raise InvalidEndpoint(
+            f"endpoint {endpoint!r}: a path needs a scheme (https://…); CIDR ranges are not expanded, list the hosts"
+        )
+    host = _canonical_host(parts.hostname or "", endpoint)
+    netloc = f"[{host}]" if ":" in host else host
+    if port is not None and port != DEFAULT_PORTS.get(parts.scheme):
+        netloc += f":{port}"
+    if not has_scheme:
+        return netloc
+    path = "" if parts.path == "/" and not parts.query else parts.path
+    return urlunsplit((parts.scheme, netloc, path, parts.query, ""))
+
+
+def canonical_all(endpoints: Iterable[str]) -> tuple[str, ...]:
+    """All endpoints in canonical form, sorted, without doubles.
+
+    Raises:
+        InvalidEndpoint: the first that can't be parsed.
+    """
+    return tuple(sorted({canonical(endpoint) for endpoint in endpoints}))
+
+
+def parse_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that `host` is written as, or None for a name.
+
+    IPv4 in all forms of inet_aton(3); IPv6 that carries an IPv4 address (mapped, 6to4, NAT64) gives the IPv4 address.
+    """
+    if ":" in host:
+        try:
+            address = ipaddress.IPv6Address(host.partition("%")[0])
+        except ValueError:
+            return None
+        return address.ipv4_mapped or address.sixtofour or _nat64(address) or address
+    parts = host.split(".")
+    if not 1 <= len(parts) <= 4 or not all(_NUMBER.fullmatch(part) for part in parts):
+        return None
+    try:
+        numbers = [_number(part) for part in parts]
+    except ValueError:
+        return None
+    *leading, last = numbers
+    if any(number > 255 for number in leading) or last >= 256 ** (4 - len(leading)):
+        return None
+    value = last
+    for position, number in enumerate(leading):
+        value += number << (8 * (3 - position))
+    return ipaddress.IPv4Address(value)
+
+
+def _nat64(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if address in ipaddress.IPv6Network("64:ff9b::/96"):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None
+
+
+def _number(text: str) -> int:
+    if text.lower().startswith("0x"):
+        return int(text[2:] or "0", 16)
+    return int(text, 8) if text.startswith("0") and len(text) > 1 else int(text)
+
+
+def _canonical_host(host: str, endpoint: str) -> str:
+    host = host.rstrip(".").lower()
+    if not host:
+        raise InvalidEndpoint(f"endpoint {endpoint!r}: there is no host")
+    if ":" in host or all(_NUMBER.fullmatch(part) for part in host.split(".")):
+        address = parse_address(host)
+        if address is None or "%" in host:
+            raise InvalidEndpoint(f"endpoint {endpoint!r}: {host!r} is not an address")
+        return str(address)
+    if _ASN.fullmatch(host):
+        raise InvalidEndpoint(f"endpoint {endpoint!r}: AS numbers are not expanded; list the hosts")
+    try:
+        host = host.encode("idna").decode() if not host.isascii() else host
+    except UnicodeError:
+        raise InvalidEndpoint(f"endpoint {endpoint!r}: {host!r} is not a host name") from None
+    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in host.split(".")):
+        raise InvalidEndpoint(f"endpoint {endpoint!r}: {host!r} is not a host name")
+    return host

@@ -1,0 +1,450 @@
+"""The reconcile: everything observed about one plan, and the time, in; what to do about it out.
+
+Level-triggered and pure: any events in any order, once or often, lead to the same state. `Decision.actions` come first: the shell
+carries them out, observes again and asks again; only a decision without actions has a status to write, so that a plan's
+whole change is one status write. The POST of the task's Job name is the only lock there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from scanplan.api.conditions import Reason
+from scanplan.api.errors import InvalidPlan
+from scanplan.api.scanplan import Phase
+from scanplan.api.task import MergedResult, Outcome, ShardReport
+from scanplan.core import failure
+from scanplan.core import job as jobs
+from scanplan.core import status as statuses
+from scanplan.core.policy import Policy
+from scanplan.core.task import Pinned, Plan, Task, input_digest, resolve
+from scanplan.core.views import JobView, PodView
+
+START_SECONDS = 5.0
+"""A new Job that has no pod after this gets a status of its own; sooner, the first status is Running."""
+BLOCKED_SECONDS = 30.0
+"""A Job whose pods are active but not ready for this long has its pods looked at."""
+PROGRESS_SECONDS = 10.0
+"""Shortest time between two status writes that only report progress."""
+RETRY_SECONDS = 30.0
+"""When to try a refused Job again (quota)."""
+CONFLICT_SECONDS = 300.0
+"""When to look again whether a foreign Job still has our name."""
+DEAD_NODE_SECONDS = 120.0
+"""How long beyond its pods' grace a Job may take from FailureTarget to Failed, before its plan ends without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateJob:
+    """POST the manifest; the answers are: created, there already, or refused."""
+
+    manifest: jobs.Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class PatchJob:
+    """Strategic merge patch of a Job, with its UID (and resourceVersion, where the patch says so) as precondition."""
+
+    job: JobView
+    patch: jobs.Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJob:
+    """Delete a Job and its pods (Foreground), with its UID as precondition."""
+
+    job: JobView
+
+
+Action = CreateJob | PatchJob | DeleteJob
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """The API server refused to create the Job."""
+
+    reason: Reason
+    message: str
+    stalled: bool
+    """True: it will refuse until a person changes something."""
+    retry_after: float | None
+
+    @classmethod
+    def forbidden(cls, message: str) -> Rejection:
+        """403: a quota, or a right that was not granted; both may be lifted without touching the plan."""
+        reason = Reason.QUOTA_EXCEEDED if "exceeded quota" in message else Reason.JOB_REJECTED
+        return cls(reason, f"the Job can't be created: {message}", stalled=False, retry_after=RETRY_SECONDS)
+
+    @classmethod
+    def invalid(cls, message: str) -> Rejection:
+        """400 or 422: the plan asks for something that Kubernetes doesn't take."""
+        return cls(Reason.JOB_REJECTED, f"Kubernetes refuses the Job: {message}", stalled=True, retry_after=None)
+
+    @classmethod
+    def name_conflict(cls, job_name: str) -> Rejection:
+        """The name belongs to somebody else's Job."""
+        message = (
+            f"a Job named {job_name} exists that this operator did not make; it is left alone: remove it, or set rerun"
+        )
+        return cls(Reason.NAME_CONFLICT, message, stalled=True, retry_after=CONFLICT_SECONDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """One plan and all that bears on it."""
+
+    plan: Plan
+    policy: Policy
+    jobs: Mapping[str, JobView]
+    """All known Jobs of the namespace, by name."""
+    owned: tuple[JobView, ...] = ()
+    """Those that this plan owns."""
+    partners: tuple[Plan, ...] = ()
+    """Other plans that own the task's Job."""
+    pods: tuple[PodView, ...] | None = None
+    """The task's pods, where the last decision asked for them."""
+    rejection: Rejection | None = None
+    free_slots: int = 1
+    """Free slots of the namespace, less the waiting plans that go first."""
+    last_write: datetime | None = None
+    """When the status was last written, as far as this process knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to do about a plan."""
+
+    actions: tuple[Action, ...] = ()
+    status: dict[str, Any] | None = None
+    """The whole status to write; None: leave it."""
+    list_pods: str | None = None
+    """Decide again with the pods of this task (a Job name)."""
+    requeue_after: float | None = None
+    """Seconds after which to decide again without any event."""
+    queued: bool = False
+    """The plan waits for a slot."""
+
+
+@dataclass(slots=True)
+class _Reconciler:
+    """One run of the reconcile; its fields are what several steps need."""
+
+    observed: Observed
+    now: datetime
+    plan: Plan = field(init=False)
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.plan = self.observed.plan
+        self.digest = input_digest(self.plan.spec)
+
+    def run(self) -> Decision:
+        if self.plan.deleting:
+            return Decision()
+        pinned_name = self._pinned_name()
+        task: Task | None = None
+        if pinned_name is None:
+            try:
+                task = resolve(self.plan, self.observed.policy, self.now)
+            except InvalidPlan as error:
+                return self._write(
+                    statuses.of_invalid(self.plan, error.reason, error.message, self.now), self._superseded("")
+                )
+            pinned_name = task.job_name
+        superseded = self._superseded(pinned_name)
+        if superseded:
+            return Decision(actions=superseded)
+        job = self.observed.jobs.get(pinned_name)
+        if self._settled():
+            return self._write(statuses.of_settled(self.plan), self._live(job) if job else ())
+        if job is None:
+            return self._without_job(pinned_name, task)
+        return self._with_job(job)
+
+    def _pinned_name(self) -> str | None:
+        """The Job name of the task that these inputs are pinned to: by the status, or by a Job made before a status was."""
+        if self._pinned_by_status():
+            return str(self.plan.status["taskId"])
+        for job in self.observed.owned:
+            if job.pin_of(self.plan.uid) == self.digest and not job.collector:
+                return job.name
+        return None
+
+    def _pinned_by_status(self) -> bool:
+        return "taskKey" in self.plan.status and self.plan.status.get("inputDigest") == self.digest
+
+    def _settled(self) -> bool:
+        return self._pinned_by_status() and Phase(self.plan.status.get("phase", Phase.PENDING)).is_terminal
+
+    def _superseded(self, name: str) -> tuple[Action, ...]:
+        """Let go of Jobs of earlier inputs: deleted, unless another plan owns them too."""
+        current = {name, jobs.collector_name(name)}
+        return tuple(self._let_go(job) for job in self.observed.owned if job.name not in current and not job.deleting)
+
+    def _let_go(self, job: JobView) -> Action:
+        if job.owners - {self.plan.uid}:
+            return PatchJob(job, jobs.release_patch(self.plan, job.uid, str(job.resource_version)))
+        return DeleteJob(job)
+
+    # without a Job
+
+    def _without_job(self, name: str, task: Task | None) -> Decision:
+        spec, rejection = self.plan.spec, self.observed.rejection
+        started = self._pinned_by_status() and "jobRef" in self.plan.status
+        if started:
+            if self.observed.pods is None:
+                return Decision(list_pods=name)
+            if any(pod.alive for pod in self.observed.pods):
+                return self._wait(
+                    Phase.PENDING, Reason.WAITING_FOR_PODS, "waiting for pods of the deleted Job to end", START_SECONDS
+                )
+        if spec.cancel:
+            return self._cancelled(name, started)
+        if spec.suspend:
+            return self._wait(
+                Phase.SUSPENDED, Reason.SUSPENDED, "suspended before it started; set suspend to false to start"
+            )
+        if rejection and rejection.stalled:
+            status = statuses.of_invalid(self.plan, rejection.reason, rejection.message, self.now)
+            return self._write(status, requeue_after=rejection.retry_after)
+        if rejection:
+            return self._wait(Phase.PENDING, rejection.reason, rejection.message, rejection.retry_after)
+        if self.observed.free_slots <= 0:
+            return self._queued()
+        try:
+            task = task or resolve(self.plan, self.observed.policy, self.now, self._pins())
+        except InvalidPlan as error:
+            return self._write(statuses.of_invalid(self.plan, error.reason, error.message, self.now))
+        return Decision(actions=(CreateJob(jobs.build(task, self.plan, self.observed.policy)),))
+
+    def _pins(self) -> Pinned | None:
+        """What the status pinned for these inputs."""
+        status = self.plan.status
+        if not self._pinned_by_status() or not status.get("scanner", {}).get("image"):
+            return None
+        return Pinned(image=status["scanner"]["image"], claim=status["artifacts"]["claimName"])
+
+    def _cancelled(self, name: str, started: bool) -> Decision:
+        """A cancelled plan keeps what its pods have published: a collector merges it, then the plan is done."""
+        collector = self.observed.jobs.get(jobs.collector_name(name))
+        if started and (collector is None or not collector.finished):
+            return self._collect(None, collector)
+        merged = _collected(self.observed.pods or ())
+        return self._write(statuses.of_finished(self.plan, None, (), merged, None, self.now, cancelled=True))
+
+    # with a Job
+
+    def _with_job(self, job: JobView) -> Decision:
+        plan = self.plan
+        if job.deleting:
+            message = "cancelling" if plan.spec.cancel else "waiting for the pods of the deleted Job to end"
+            return self._wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message)
+        if plan.uid not in job.owners or job.pin_of(plan.uid) != self.digest:
+            return Decision(actions=(PatchJob(job, jobs.adoption_patch(plan, job.uid, str(job.resource_version))),))
+        if job.finished or self._given_up(job):
+            return self._finished(job)
+        if plan.spec.cancel:
+            return Decision(actions=(self._let_go(job),))
+        live = self._live(job)
+        if live:
+            return Decision(actions=live)
+        return self._running(job)
+
+    def _given_up(self, job: JobView) -> bool:
+        """The Job has failed, but can't say so: its last pods are on a node that doesn't answer."""
+        target = job.failure_target
+        return bool(
+            target
+            and target.since
+            and self.now - target.since > timedelta(seconds=jobs.GRACE_SECONDS + DEAD_NODE_SECONDS)
+        )
+
+    def _live(self, job: JobView) -> tuple[Action, ...]:
+        """What has to change on the Job for the spec's live fields; with several owners, by all their wishes."""
+        owners = (self.plan, *self.observed.partners)
+        wanted: dict[str, Any] = {}
+        ttl = max(owner.spec.ttl_seconds_after_finished for owner in owners)
+        if job.ttl_seconds != ttl:
+            wanted["ttlSecondsAfterFinished"] = ttl
+        if not job.finished:
+            deadline = max(jobs.deadline_seconds(owner.spec, job.completions) for owner in owners)
+            if job.deadline_seconds != deadline:
+                wanted["activeDeadlineSeconds"] = deadline
+            parallel = max(jobs.parallelism(owner.spec, job.completions) for owner in owners)
+            if job.parallelism != parallel:
+                wanted["parallelism"] = parallel
+            suspend = all(owner.spec.suspend for owner in owners)
+            if job.suspended != suspend and (suspend or self.observed.free_slots > 0):
+                wanted["suspend"] = suspend
+        return (PatchJob(job, {"metadata": {"uid": job.uid}, "spec": wanted}),) if wanted else ()
+
+    def _running(self, job: JobView) -> Decision:
+        plan, now = self.plan, self.now
+        if job.suspended:
+            if not plan.spec.suspend:
+                return self._queued(job)
+            stopping = job.active + job.terminating
+            message = f"stopping {stopping} pods" if stopping else "suspended; set suspend to false to go on"
+            phase = Phase.RUNNING if stopping else Phase.SUSPENDED
+            return self._write(statuses.of_running(plan, job, phase, Reason.SUSPENDED, message, now))
+        if job.failed_pods and self._counts_changed(job):
+            if self.observed.pods is None:
+                return Decision(list_pods=job.name)
+            return self._retrying(job, self.observed.pods)
+        if job.failed_pods:
+            return Decision(requeue_after=self._until_given_up(job))
+        done = job.succeeded + job.failed_indexes
+        if not job.active and not done:
+            age = (now - job.created).total_seconds()
+            if age < START_SECONDS:
+                return Decision(requeue_after=START_SECONDS - age)
+            return self._write(
+                statuses.of_running(
+                    plan, job, Phase.PENDING, Reason.PENDING, "the Job has no pod yet: see its events", now
+                )
+            )
+        if job.active and not job.ready and not done:
+            blocked = self._blocked(job)
+            if blocked:
+                return blocked
+        message = f"{done} of {job.completions} shards finished" if job.completions > 1 else "scanning"
+        return self._progress(statuses.of_running(plan, job, Phase.RUNNING, Reason.RUNNING, message, now), job)
+
+    def _blocked(self, job: JobView) -> Decision | None:
+        """Pods that are active but not ready for a while: say what keeps them."""
+        waited = (self.now - (job.start_time or job.created)).total_seconds()
+        if waited < BLOCKED_SECONDS:
+            return None
+        if self.observed.pods is None:
+            return Decision(list_pods=job.name)
+        error = failure.blocked_by(self.observed.pods)
+        if error is None:
+            return None
+        status = statuses.of_running(self.plan, job, Phase.PENDING, error.reason, error.message, self.now)
+        return self._write(status, requeue_after=BLOCKED_SECONDS)
+
+    def _counts_changed(self, job: JobView) -> bool:
+        """Whether pods have ended since the status was written."""
+        before = self.plan.status
+        shards = before.get("shards", {})
+        now = (job.succeeded + job.failed_pods + job.active, job.succeeded, job.failed_indexes)
+        return now != (before.get("attempts"), shards.get("succeeded"), shards.get("failed"))
+
+    def _retrying(self, job: JobView, pods: tuple[PodView, ...]) -> Decision:
+        own = [pod for pod in pods if pod.job_uid == job.uid]
+        succeeded = {pod.index for pod in own if pod.phase == "Succeeded"}
+        failed = sorted(
+            (pod for pod in own if failure.of_pod(pod) and pod.index not in succeeded), key=lambda pod: pod.created
+        )
+        if not failed:
+            return self._progress(
+                statuses.of_running(self.plan, job, Phase.RUNNING, Reason.RUNNING, "scanning", self.now), job
+            )
+        error = failure.of_pod(failed[-1])
+        assert error is not None  # noqa: S101 - `failed` has only pods with an error
+        status = statuses.of_running(
+            self.plan,
+            job,
+            Phase.RETRYING,
+            Reason.RETRYING,
+            f"trying again: {error.message}",
+            self.now,
+            last_error=error,
+        )
+        return self._write(status, requeue_after=self._until_given_up(job))
+
+    def _progress(self, status: statuses.Status, job: JobView) -> Decision:
+        """Write a state at once, but mere progress at most every `PROGRESS_SECONDS`."""
+        requeue = BLOCKED_SECONDS if not job.ready else self._until_given_up(job)
+        if status["phase"] == self.plan.status.get("phase") and self._pinned_by_status() and self.observed.last_write:
+            left = PROGRESS_SECONDS - (self.now - self.observed.last_write).total_seconds()
+            if left > 0 and status["observedGeneration"] == self.plan.status.get("observedGeneration"):
+                changed = status["shards"] != self.plan.status.get("shards")
+                return Decision(requeue_after=left if changed else requeue)
+        return self._write(status, requeue_after=requeue)
+
+    def _until_given_up(self, job: JobView) -> float | None:
+        return jobs.GRACE_SECONDS + DEAD_NODE_SECONDS + 1 if job.failure_target else None
+
+    # the end
+
+    def _finished(self, job: JobView) -> Decision:
+        if self.observed.pods is None:
+            return Decision(list_pods=job.name)
+        own = [pod for pod in self.observed.pods if pod.job_uid == job.uid]
+        reports = statuses.last_reports(own)
+        merged = _merged(reports) or _collected(self.observed.pods)
+        error = None if job.complete else failure.of_job(job, own)
+        collector = self.observed.jobs.get(jobs.collector_name(job.name))
+        if merged is None and (collector is None or not collector.finished) and _may_have_published(job, own, reports):
+            return self._collect(job, collector)
+        if error is None and (merged is None or not merged.complete):
+            error = failure.result_missing(job, collector)
+        return self._write(statuses.of_finished(self.plan, job, reports, merged, error, self.now))
+
+    def _collect(self, job: JobView | None, collector: JobView | None) -> Decision:
+        if collector is None:
+            task = resolve(self.plan, self.observed.policy, self.now, self._pins())
+            return Decision(actions=(CreateJob(jobs.build_collector(task, self.plan, self.observed.policy)),))
+        message = "merging what the pods have published"
+        if job is None:
+            return self._wait(Phase.RUNNING, Reason.COLLECTING, message)
+        return self._write(statuses.of_running(self.plan, job, Phase.RUNNING, Reason.COLLECTING, message, self.now))
+
+    # ways to decide
+
+    def _queued(self, job: JobView | None = None) -> Decision:
+        limit = self.observed.policy.worker_concurrency
+        message = f"waiting for one of the namespace's {limit} slots (WORKER_CONCURRENCY)"
+        if job:
+            status = statuses.of_running(self.plan, job, Phase.QUEUED, Reason.QUEUED, message, self.now)
+        else:
+            status = statuses.of_waiting(self.plan, Phase.QUEUED, Reason.QUEUED, message, self.now)
+        return Decision(status=self._unless_same(status), queued=True)
+
+    def _wait(self, phase: Phase, reason: Reason, message: str, requeue_after: float | None = None) -> Decision:
+        return self._write(
+            statuses.of_waiting(self.plan, phase, reason, message, self.now), requeue_after=requeue_after
+        )
+
+    def _write(
+        self, status: statuses.Status, actions: tuple[Action, ...] = (), requeue_after: float | None = None
+    ) -> Decision:
+        if actions:
+            return Decision(actions=actions)
+        return Decision(status=self._unless_same(status), requeue_after=requeue_after)
+
+    def _unless_same(self, status: statuses.Status) -> statuses.Status | None:
+        return None if status == self.plan.status else status
+
+
+def reconcile(observed: Observed, now: datetime) -> Decision:
+    """Decide about one plan.
+
+    Args:
+        observed: a snapshot; nothing in it is changed.
+        now: the present time, timezone-aware.
+    """
+    return _Reconciler(observed, now).run()
+
+
+def _merged(reports: list[ShardReport]) -> MergedResult | None:
+    """The merge of the shard that found itself last; two may have, with the same result."""
+    results = [report.merged for report in reports if report.merged]
+    return max(results, key=lambda result: (result.complete, result.shards), default=None)
+
+
+def _collected(pods: tuple[PodView, ...]) -> MergedResult | None:
+    """The collector's merge."""
+    results = [pod.report.merged for pod in pods if pod.collector and pod.report and pod.report.merged]
+    return results[-1] if results else None
+
+
+def _may_have_published(job: JobView, pods: list[PodView], reports: list[ShardReport]) -> bool:
+    """False only where every pod that there was has said that it published nothing."""
+    if job.succeeded or any(report.outcome is not Outcome.FAILED for report in reports):
+        return True
+    return any(pod.report is None for pod in pods) or not pods

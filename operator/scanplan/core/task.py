@@ -1,0 +1,171 @@
+"""From a plan to its task: defaults, bounds and the key, resolved once.
+
+A plan's key is pinned to its *inputs*, the key fields of the spec as they are written. As long as those don't change, neither an
+upgrade of the operator nor an edit of a default gives the plan another key; `Pinned` carries what was resolved then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from scanplan.api.conditions import Reason
+from scanplan.api.errors import InvalidPlan
+from scanplan.api.scanplan import Effect, Model, ScanPlanSpec
+from scanplan.api.task import (
+    PlanReference,
+    RetryLimits,
+    ScannerOptions,
+    TaskDocument,
+)
+from scanplan.core import endpoints, keys, shards
+from scanplan.core.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A ScanPlan object as the core reads it."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created: datetime
+    spec: ScanPlanSpec
+    status: dict[str, Any]
+    resource_version: str = ""
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """What a plan's defaults were resolved to when its inputs were first seen."""
+
+    image: str
+    claim: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A plan resolved: all that the Job's builder needs."""
+
+    key: str
+    job_name: str
+    image: str
+    claim: str
+    document: TaskDocument
+
+
+def fields_with(effect: Effect, model: type[Model] = ScanPlanSpec) -> dict[str, Any]:
+    """The spec fields of one effect by their names; nested models that have such fields map to a dict of the same form."""
+    result: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and extra.get("effect") == effect.value:
+            result[name] = None
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, Model):
+            nested = fields_with(effect, field.annotation)
+            if nested:
+                result[name] = nested
+    return result
+
+
+_FIELDS = {effect: fields_with(effect) for effect in Effect}
+
+
+def digest_of(spec: ScanPlanSpec, effect: Effect) -> str:
+    """Digest of the spec's fields of one effect, as they are written: lists of the key in no particular order."""
+    return keys.digest(keys.canonical_json(_select(spec, _FIELDS[effect])))
+
+
+def input_digest(spec: ScanPlanSpec) -> str:
+    """What a plan's key is pinned to: the digest of its key fields."""
+    return digest_of(spec, Effect.KEY)
+
+
+def _select(model: Model, fields: dict[str, Any]) -> dict[str, Any]:
+    selected: dict[str, Any] = {}
+    for name, nested in fields.items():
+        value = getattr(model, name)
+        if nested is not None:
+            selected[name] = _select(value, nested)
+        elif isinstance(value, Model):
+            selected[name] = value.model_dump(mode="json")
+        elif isinstance(value, list):
+            selected[name] = sorted(set(value))
+        else:
+            selected[name] = value
+    return selected
+
+
+def resolve(plan: Plan, policy: Policy, now: datetime, pinned: Pinned | None = None) -> Task:
+    """The plan's task.
+
+    Args:
+        pinned: what was resolved before, where only the Job has to be made again.
+        now: when these inputs were first seen; shards published more than a window earlier are scanned again.
+
+    Raises:
+        InvalidPlan: the plan can't run as written, or asks for more than the owner allows.
+    """
+    spec = plan.spec
+    image = pinned.image if pinned else spec.scanner.image or policy.scanner_image
+    claim = pinned.claim if pinned else spec.artifacts.claim_name or policy.claim_name
+    _check_bounds(spec, image, claim, policy, pinned)
+    targets = endpoints.canonical_all(spec.endpoints)
+    policy.guard.check(targets)
+    templates = tuple(sorted(set(spec.templates)))
+    project_id = spec.project_id or plan.namespace
+    run_id = spec.run_id or plan.name
+    options = {
+        "severityLevels": sorted(spec.severity_levels),
+        "image": image,
+        "claim": claim,
+        "followRedirects": spec.scanner.follow_redirects,
+        "rerun": spec.rerun,
+    }
+    key = keys.task_key(project_id, run_id, targets, templates, options)
+    not_before = now - timedelta(seconds=policy.idempotency_window_seconds)
+    document = TaskDocument(
+        key=key,
+        project_id=project_id,
+        run_id=run_id,
+        plan=PlanReference(namespace=plan.namespace, name=plan.name),
+        endpoints=targets,
+        shards=shards.shard_count(targets, spec.sharding.max_endpoints_per_shard),
+        templates=templates,
+        severity_levels=tuple(sorted(spec.severity_levels)),
+        scanner=ScannerOptions(
+            rate_limit=spec.scanner.rate_limit,
+            concurrency=spec.scanner.concurrency,
+            bulk_size=spec.scanner.bulk_size,
+            request_timeout_seconds=spec.scanner.request_timeout_seconds,
+            request_retries=spec.scanner.request_retries,
+            follow_redirects=spec.scanner.follow_redirects,
+        ),
+        retry=RetryLimits(temporary=spec.retry.temporary, unknown=spec.retry.unknown),
+        timeout_seconds=spec.timeout_seconds,
+        denied_targets=policy.guard.entries,
+        replay_not_before=not_before.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    return Task(key=key, job_name=keys.job_name(key), image=image, claim=claim, document=document)
+
+
+def _check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, pinned: Pinned | None) -> None:
+    if pinned is None and not policy.allows_image(image):
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            f"scanner.image {image!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_IMAGES); leave it out for the installed one",
+        )
+    if pinned is None and not policy.allows_claim(claim):
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            f"artifacts.claimName {claim!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_CLAIMS)",
+        )
+    account = spec.pod_template.service_account_name
+    if account and not policy.allows_service_account(account):
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            f"podTemplate.serviceAccountName {account!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_SERVICE_ACCOUNTS)",
+        )

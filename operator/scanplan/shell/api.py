@@ -1,0 +1,127 @@
+"""The few API calls that the operator makes, on plain dicts, over the `kubernetes` package's asyncio client.
+
+Its connection, TLS, credentials and their renewal are the package's; only the typed models are passed by, since decoding
+thousands of Jobs into them would cost most of the operator's memory and CPU for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+from urllib.parse import quote
+
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, ApiException, Configuration
+
+from scanplan.api import labels
+
+Object = dict[str, Any]
+PatchType = Literal["merge", "strategic-merge"]
+
+REQUEST_SECONDS = 30.0
+"""Limit of one request; a hanging server is an error to try again."""
+PAGE = 500
+"""Objects in a chunk of a LIST."""
+
+
+class Api:
+    """The API server, as the operator uses it. Errors are `ApiException` (with its `status`) and aiohttp's."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+
+    async def create_job(self, namespace: str, manifest: Object) -> Object:
+        return await self._call("POST", _jobs(namespace), manifest)
+
+    async def get_job(self, namespace: str, name: str) -> Object:
+        return await self._call("GET", _jobs(namespace, name))
+
+    async def patch_job(self, namespace: str, name: str, patch: Object) -> Object:
+        return await self._call("PATCH", _jobs(namespace, name), patch, patch_type="strategic-merge")
+
+    async def delete_job(self, namespace: str, name: str, uid: str) -> None:
+        """Foreground, because the API's default for Jobs orphans their pods; the UID keeps a successor safe."""
+        options = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Foreground",
+            "preconditions": {"uid": uid},
+        }
+        await self._call("DELETE", _jobs(namespace, name), options)
+
+    async def list_jobs(self, namespace: str | None) -> list[Object]:
+        """All Jobs that carry a task; `namespace` None: of the whole cluster."""
+        path = _jobs(namespace) if namespace else "/apis/batch/v1/jobs"
+        return await self._list(path, labels.TASK)
+
+    async def list_pods(self, namespace: str, task: str) -> list[Object]:
+        """The pods of one task, its collector's included."""
+        return await self._list(f"/api/v1/namespaces/{quote(namespace)}/pods", f"{labels.TASK}={task}")
+
+    async def get_plan(self, namespace: str, name: str) -> Object:
+        return await self._call("GET", _plans(namespace, name))
+
+    async def patch_status(self, namespace: str, name: str, patch: Object) -> Object:
+        return await self._call("PATCH", f"{_plans(namespace, name)}/status", patch, patch_type="merge")
+
+    async def _list(self, path: str, selector: str) -> list[Object]:
+        items: list[Object] = []
+        token = ""
+        while True:
+            query = [("labelSelector", selector), ("limit", str(PAGE))]
+            if token:
+                query.append(("continue", token))
+            page = await self._call("GET", path, query=query)
+            items += page["items"]
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return items
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: list[tuple[str, str]] | None = None,
+        patch_type: PatchType | None = None,
+    ) -> Object:
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = f"application/{patch_type}-patch+json" if patch_type else "application/json"
+        method, url, headers, _, _ = await self._client.param_serialize(
+            method, path, query_params=query, header_params=headers, auth_settings=["BearerToken"]
+        )
+        response = await self._client.call_api(method, url, headers, body, _request_timeout=REQUEST_SECONDS)
+        content: bytes = await response.read()  # type: ignore[no-untyped-call]
+        if not 200 <= response.status < 300:
+            raise ApiException(http_resp=response, body=content.decode(errors="replace"))
+        result: Object = json.loads(content)
+        return result
+
+
+async def connect() -> ApiClient:
+    """A client by the usual rules: the pod's service account where there is one, else the kubeconfig."""
+    configuration = Configuration()
+    try:
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except config.ConfigException:
+        await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    configuration.retries = None
+    return ApiClient(configuration)
+
+
+def message_of(error: ApiException) -> str:
+    """The message of the API server's Status, which says what is wrong with a request."""
+    try:
+        return str(json.loads(error.body or "")["message"])
+    except (TypeError, ValueError, KeyError):
+        return f"{error.status} {error.reason}"
+
+
+def _jobs(namespace: str, name: str | None = None) -> str:
+    path = f"/apis/batch/v1/namespaces/{quote(namespace)}/jobs"
+    return f"{path}/{quote(name)}" if name else path
+
+
+def _plans(namespace: str, name: str) -> str:
+    return f"/apis/{labels.API_VERSION}/namespaces/{quote(namespace)}/{labels.PLURAL}/{quote(name)}"

@@ -1,0 +1,242 @@
+"""The loop around the reconcile: observe a plan, decide, act, and write its status once.
+
+Workers take plan names from the queue. Actions are carried out and their answers taken into the store before deciding again, so a
+status is only written for what has really happened. Whatever goes wrong with the API server brings the plan back later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+from kubernetes.aio.client import ApiException
+
+from scanplan.core import reconcile as core
+from scanplan.core.policy import Policy
+from scanplan.core.task import Plan
+from scanplan.core.views import JobView, PodView, job_view, pod_view
+from scanplan.shell.api import Api, message_of
+from scanplan.shell.store import Store, waiting_entry
+from scanplan.shell.workqueue import PlanName, WorkQueue
+
+log = logging.getLogger("scanplan.controller")
+
+MAX_STEPS = 12
+"""Decisions for one plan in a row; more would mean that acting doesn't lead to a fixed point."""
+
+
+def utc_now() -> datetime:
+    """The present time; tests put their own clock in its place."""
+    return datetime.now(UTC)
+
+
+class Controller:
+    """Reconciles plans until cancelled."""
+
+    def __init__(
+        self, api: Api, store: Store, queue: WorkQueue, policy: Policy, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self.api = api
+        self.store = store
+        self.queue = queue
+        self.policy = policy
+        self.now = now
+
+    async def run(self, workers: int) -> None:
+        """Work on the queue with so many workers; ends only when cancelled, or with a bug's exception."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(self._work())
+
+    # what the watches bring
+
+    def plan_event(self, kind: str | None, body: dict[str, Any]) -> None:
+        """A plan was listed, added, modified or deleted."""
+        name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])
+        if kind == "DELETED":
+            self.store.drop_plan(name, body["metadata"]["uid"])
+            self._wake_waiting(name.namespace)
+            return
+        self.store.put_plan(body)
+        self.queue.add(name)
+
+    def job_event(self, kind: str | None, body: dict[str, Any]) -> None:
+        """A Job with our label was listed, added, modified or deleted."""
+        metadata = body["metadata"]
+        before = self.store.jobs(metadata["namespace"]).get(metadata["name"])
+        if kind == "DELETED":
+            after = self.store.drop_job(metadata["namespace"], metadata["name"], metadata["uid"])
+        else:
+            after = self.store.put_job(body)
+        if after is before and kind != "DELETED":
+            return
+        for job in (before, after):
+            for plan in self.store.plans_of(job) if job else ():
+                self.queue.add(PlanName(plan.namespace, plan.name))
+        self._wake_waiting(metadata["namespace"])
+
+    def _wake_waiting(self, namespace: str) -> None:
+        for name in self.store.next_waiting(namespace, self.policy.worker_concurrency):
+            self.queue.add(name)
+
+    # the loop
+
+    async def _work(self) -> None:
+        while True:
+            name = await self.queue.get()
+            try:
+                await self.reconcile(name)
+                self.queue.forget(name)
+            except (ApiException, aiohttp.ClientError, TimeoutError, OSError) as error:
+                delay = self.queue.add_failed(name, _retry_after(error))
+                detail = message_of(error) if isinstance(error, ApiException) else repr(error)
+                log.warning("%s: %s; trying again in %.1f s", name, detail, delay)
+            finally:
+                self.queue.done(name)
+
+    async def reconcile(self, name: PlanName) -> None:
+        """Bring one plan to where nothing is to be done now."""
+        pods: tuple[PodView, ...] | None = None
+        rejection: core.Rejection | None = None
+        for _ in range(MAX_STEPS):
+            plan = self.store.plans.get(name)
+            if plan is None:
+                return
+            decision = core.reconcile(self._observe(plan, pods, rejection), self.now())
+            self.store.set_waiting(name, waiting_entry(plan) if decision.queued else None)
+            if decision.list_pods:
+                pods = tuple(pod_view(pod) for pod in await self.api.list_pods(plan.namespace, decision.list_pods))
+            elif decision.actions:
+                for action in decision.actions:
+                    rejection = await self._act(plan, action)
+            else:
+                break
+        else:
+            raise AssertionError(f"{name}: no fixed point after {MAX_STEPS} decisions, the last one is {decision}")
+        if decision.status is not None:
+            await self._write_status(plan, decision.status)
+        if decision.requeue_after is not None:
+            self.queue.add_after(name, decision.requeue_after)
+
+    def _observe(self, plan: Plan, pods: tuple[PodView, ...] | None, rejection: core.Rejection | None) -> core.Observed:
+        owned = self.store.owned(plan)
+        partners = {
+            (partner.namespace, partner.name): partner
+            for job in owned
+            for partner in self.store.plans_of(job)
+            if partner.uid != plan.uid
+        }
+        return core.Observed(
+            plan=plan,
+            policy=self.policy,
+            jobs=self.store.jobs(plan.namespace),
+            owned=owned,
+            partners=tuple(partners.values()),
+            pods=pods,
+            rejection=rejection,
+            free_slots=self.store.free_slots(plan, self.policy.worker_concurrency),
+            last_write=self.store.written.get(PlanName(plan.namespace, plan.name)),
+        )
+
+    # acting
+
+    async def _act(self, plan: Plan, action: core.Action) -> core.Rejection | None:
+        match action:
+            case core.CreateJob(manifest):
+                return await self._create(plan, manifest)
+            case core.PatchJob(job, patch):
+                try:
+                    self.store.put_job(await self.api.patch_job(job.namespace, job.name, patch))
+                except ApiException as error:
+                    if error.status not in {404, 409}:
+                        raise
+                    await self._look_up(job.namespace, job.name)
+            case core.DeleteJob(job):
+                try:
+                    await self.api.delete_job(job.namespace, job.name, job.uid)
+                except ApiException as error:
+                    if error.status not in {404, 409}:
+                        raise
+                await self._look_up(job.namespace, job.name)
+        return None
+
+    async def _create(self, plan: Plan, manifest: dict[str, Any]) -> core.Rejection | None:
+        """POST is the lock: whoever finds the name taken takes over what is there."""
+        namespace, name = plan.namespace, manifest["metadata"]["name"]
+        self.store.set_starting(namespace, name, True)
+        try:
+            self.store.put_job(await self.api.create_job(namespace, manifest))
+            log.info("%s/%s: created Job %s", namespace, plan.name, name)
+            return None
+        except ApiException as error:
+            if error.status in {403, 409}:
+                # A quota's 403 hides that the name is taken: look before concluding.
+                found = await self._look_up(namespace, name)
+                if found:
+                    return None if found.managed else core.Rejection.name_conflict(name)
+            if error.status == 403:
+                return core.Rejection.forbidden(message_of(error))
+            if error.status in {400, 422}:
+                return core.Rejection.invalid(message_of(error))
+            if error.status == 409:
+                return None
+            raise
+        finally:
+            self.store.set_starting(namespace, name, False)
+
+    async def _look_up(self, namespace: str, name: str) -> JobView | None:
+        """The Job as it is now; ours go into the store, foreign ones don't, since no watch would keep them fresh."""
+        try:
+            body = await self.api.get_job(namespace, name)
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            known = self.store.jobs(namespace).get(name)
+            if known:
+                self.store.drop_job(namespace, name, known.uid)
+            return None
+        job = job_view(body)
+        return self.store.put_job(body) if job.managed else job
+
+    async def _write_status(self, plan: Plan, status: dict[str, Any]) -> None:
+        """One merge patch of what differs, refused if the plan has changed since it was read."""
+        name = PlanName(plan.namespace, plan.name)
+        patch = {"metadata": {"resourceVersion": plan.resource_version}, "status": merge_patch(plan.status, status)}
+        try:
+            self.store.put_plan(await self.api.patch_status(plan.namespace, plan.name, patch))
+            self.store.written[name] = self.now()
+        except ApiException as error:
+            if error.status == 404:
+                self.store.drop_plan(name, plan.uid)
+            elif error.status == 409:
+                self.store.put_plan(await self.api.get_plan(plan.namespace, plan.name))
+                self.queue.add(name)
+            else:
+                raise
+
+
+def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The JSON merge patch (RFC 7386) that turns `old` into `new`."""
+    patch: dict[str, Any] = dict.fromkeys(old.keys() - new.keys())
+    for name, value in new.items():
+        before = old.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            nested = merge_patch(before, value)
+            if nested:
+                patch[name] = nested
+        elif value != before:
+            patch[name] = value
+    return patch
+
+
+def _retry_after(error: Exception) -> float:
+    """Seconds that the server asked us to wait (429 and 503 may)."""
+    headers = getattr(error, "headers", None) or {}
+    with contextlib.suppress(ValueError):
+        return float(headers.get("Retry-After", 0))
+    return 0.0

@@ -1,0 +1,104 @@
+"""The operator's process: settings, kopf's watches, and the controller's workers.
+
+Kopf lists and watches both kinds, brings relists, bookmarks and reconnects, and answers the probe; its handlers only feed the
+controller. Nothing of kopf's own persistence is used: no annotations, no finalizers, no writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection
+from typing import Any
+
+import kopf
+
+from scanplan.api import labels
+from scanplan.shell import api as apis
+from scanplan.shell.controller import Controller
+from scanplan.shell.settings import OperatorSettings
+from scanplan.shell.store import Store
+from scanplan.shell.workqueue import WorkQueue
+
+log = logging.getLogger("scanplan.operator")
+
+LIST_CHUNK = 500
+
+
+class NoDiffBase(kopf.DiffBaseStorage):
+    """We compare nothing with a last-handled state, so none is built: that saves three deep copies of every event."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
+def registry_for(controller: Controller, settings: OperatorSettings) -> kopf.OperatorRegistry:
+    """Kopf's registry with our handlers."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=registry)
+    async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+        settings.persistence.diffbase_storage = NoDiffBase()
+        settings.posting.enabled = False
+        settings.peering.standalone = True
+        settings.scanning.disabled = True
+        settings.watching.chunk_size = LIST_CHUNK
+        settings.watching.label_selectors["batch", "v1", "jobs"] = labels.TASK
+
+    @kopf.on.startup(registry=registry)
+    async def know_jobs(**_: Any) -> None:
+        # Before any plan is looked at, so that no plan with a running Job seems to have none.
+        for namespace in settings.namespaces or (None,):
+            for job in await controller.api.list_jobs(namespace):
+                controller.job_event(None, job)
+
+    @kopf.on.event(labels.GROUP, labels.VERSION, labels.PLURAL, registry=registry)
+    async def plan_event(event: kopf.RawEvent, **_: Any) -> None:
+        controller.plan_event(event["type"], dict(event["object"]))
+
+    @kopf.on.event("batch", "v1", "jobs", labels={labels.TASK: kopf.PRESENT}, registry=registry)
+    async def job_event(event: kopf.RawEvent, **_: Any) -> None:
+        controller.job_event(event["type"], dict(event["object"]))
+
+    @kopf.on.probe(id="queue", registry=registry)
+    async def queue_length(**_: Any) -> int:
+        return len(controller.queue)
+
+    return registry
+
+
+async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> None:
+    """Run the operator until it is told to stop (SIGTERM, SIGINT, or `stop`)."""
+    started = time.monotonic()
+    async with await apis.connect() as client:
+        controller = Controller(apis.Api(client), Store(), WorkQueue(), settings.policy())
+        watched: Collection[str] = settings.namespaces
+        log.info("watching %s", ", ".join(watched) or "all namespaces")
+        workers = asyncio.create_task(controller.run(settings.workers))
+        watches = asyncio.create_task(
+            kopf.operator(
+                registry=registry_for(controller, settings),
+                clusterwide=not watched,
+                namespaces=watched,
+                standalone=True,
+                stop_flag=stop,
+                liveness_endpoint=f"http://0.0.0.0:{settings.probe_port}/healthz" if settings.probe_port else None,
+            )
+        )
+        try:
+            # Either ending ends the process: watches without workers, or the other way round, would look alive and be dead.
+            done, _ = await asyncio.wait({workers, watches}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            workers.cancel()
+            watches.cancel()
+            await asyncio.gather(workers, watches, return_exceptions=True)
+            log.info("stopped after %.0f s", time.monotonic() - started)

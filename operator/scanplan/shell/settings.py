@@ -1,0 +1,109 @@
+"""The operator's settings, from environment variables; a bad value ends the start with a message that names it."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from scanplan.core.guard import DEFAULT_DENIED, Guard
+from scanplan.core.policy import Policy
+
+NameList = Annotated[tuple[str, ...], NoDecode]
+"""Comma-separated in the environment."""
+
+
+class OperatorSettings(BaseSettings):
+    """What the operator's owner decides; the names of the environment variables are the aliases."""
+
+    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
+
+    scanner_image: str = Field(
+        alias="SCANPLAN_SCANNER_IMAGE", min_length=1, description="Scanner image of plans that name none."
+    )
+    image_pull_policy: str = Field(
+        "IfNotPresent",
+        alias="SCANPLAN_IMAGE_PULL_POLICY",
+        pattern="^(Always|IfNotPresent|Never)$",
+        description="Of scan pods.",
+    )
+    claim_name: str = Field(
+        "scanplan-artifacts", alias="SCANPLAN_CLAIM_NAME", description="Claim of plans that name none."
+    )
+    allowed_images: NameList = Field(
+        (), alias="SCANPLAN_ALLOWED_IMAGES", description="Further scanner images, shell patterns."
+    )
+    allowed_claims: NameList = Field(
+        ("*",), alias="SCANPLAN_ALLOWED_CLAIMS", description="Claims that plans may name, shell patterns."
+    )
+    allowed_service_accounts: NameList = Field(
+        ("default",),
+        alias="SCANPLAN_ALLOWED_SERVICE_ACCOUNTS",
+        description="Service accounts of scan pods, shell patterns.",
+    )
+    denied_targets: NameList = Field(
+        DEFAULT_DENIED,
+        alias="SCANPLAN_DENIED_TARGETS",
+        description="Ranges and names that may not be scanned; replaces the default list.",
+    )
+    namespaces: NameList = Field((), alias="SCANPLAN_NAMESPACES", description="Namespaces to watch; empty: all.")
+    worker_concurrency: int = Field(
+        4, alias="WORKER_CONCURRENCY", ge=1, le=100_000, description="Jobs active at once in a namespace."
+    )
+    workers: int = Field(8, alias="SCANPLAN_WORKERS", ge=1, le=256, description="Plans reconciled at the same time.")
+    probe_port: int = Field(8080, alias="SCANPLAN_PROBE_PORT", ge=0, le=65535, description="Port of /healthz; 0: none.")
+    api_server_host: str | None = Field(
+        None, alias="KUBERNETES_SERVICE_HOST", description="Set by Kubernetes; never a target."
+    )
+
+    @field_validator(
+        "allowed_images", "allowed_claims", "allowed_service_accounts", "denied_targets", "namespaces", mode="before"
+    )
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(item.strip() for item in value.split(",") if item.strip())
+        return value
+
+    @field_validator("denied_targets")
+    @classmethod
+    def _valid_targets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        Guard(value)
+        return value
+
+    def policy(self) -> Policy:
+        """The part of the settings on which decisions depend."""
+        own = (self.api_server_host,) if self.api_server_host else ()
+        return Policy(
+            scanner_image=self.scanner_image,
+            image_pull_policy=self.image_pull_policy,
+            claim_name=self.claim_name,
+            allowed_images=self.allowed_images,
+            allowed_claims=self.allowed_claims,
+            allowed_service_accounts=self.allowed_service_accounts,
+            guard=Guard((*self.denied_targets, *own)),
+            worker_concurrency=self.worker_concurrency,
+        )
+
+
+class InvalidSettings(Exception):
+    """One or more environment variables are wrong; the message has a line for each."""
+
+
+def load() -> OperatorSettings:
+    """Read the environment.
+
+    Raises:
+        InvalidSettings: with a line for each wrong or missing variable.
+    """
+    try:
+        return OperatorSettings()
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = str(problem["loc"][0])
+            given = f" (is {os.environ[name]!r})" if name in os.environ else ""
+            lines.append(f"{name}: {problem['msg']}{given}")
+        raise InvalidSettings("\n".join(lines)) from None

@@ -1,0 +1,158 @@
+"""What the operator knows of the cluster: plans and Jobs, fed by watches and by the answers to its own writes.
+
+Only a cache: lose it, and the next list brings it back. An object is replaced by a newer resource version only
+(comparable since KEP-5504), so that a watch that lags can't undo what an answer has shown.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from scanplan.api.scanplan import ScanPlanSpec
+from scanplan.core.admission import Waiting
+from scanplan.core.task import Plan
+from scanplan.core.views import JobView, job_view, required_time
+from scanplan.shell.workqueue import PlanName
+
+
+class Store:
+    """Plans by name, Jobs by namespace and name, and the waiting plans of each namespace in their order."""
+
+    def __init__(self) -> None:
+        self.plans: dict[PlanName, Plan] = {}
+        self.written: dict[PlanName, datetime] = {}
+        """When this process last wrote a plan's status."""
+        self._names: dict[str, PlanName] = {}
+        self._jobs: defaultdict[str, dict[str, JobView]] = defaultdict(dict)
+        self._owned: defaultdict[str, set[str]] = defaultdict(set)
+        self._active: defaultdict[str, set[str]] = defaultdict(set)
+        self._starting: defaultdict[str, set[str]] = defaultdict(set)
+        self._waiting: defaultdict[str, list[Waiting]] = defaultdict(list)
+        self._waiting_of: dict[PlanName, Waiting] = {}
+
+    # plans
+
+    def put_plan(self, body: dict[str, Any]) -> Plan:
+        """Take in a ScanPlan object as the API returns it; returns the newest known state."""
+        name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])
+        old = self.plans.get(name)
+        metadata = body["metadata"]
+        same = old is not None and old.uid == metadata["uid"]
+        if old and same and int(old.resource_version) >= int(metadata["resourceVersion"]):
+            return old
+        spec = old.spec if old and same and old.generation == metadata["generation"] else None
+        plan = Plan(
+            namespace=name.namespace,
+            name=name.name,
+            uid=metadata["uid"],
+            generation=metadata["generation"],
+            created=required_time(metadata["creationTimestamp"]),
+            spec=spec or ScanPlanSpec.model_validate(body["spec"]),
+            status=body.get("status") or {},
+            resource_version=metadata["resourceVersion"],
+            deleting="deletionTimestamp" in metadata,
+        )
+        if old and not same:
+            self.drop_plan(name, old.uid)
+        self.plans[name] = plan
+        self._names[plan.uid] = name
+        return plan
+
+    def drop_plan(self, name: PlanName, uid: str) -> None:
+        """Forget a deleted plan; a newer one of the same name stays."""
+        plan = self.plans.get(name)
+        if plan is None or plan.uid != uid:
+            return
+        del self.plans[name]
+        self._names.pop(uid, None)
+        self.written.pop(name, None)
+        self.set_waiting(name, None)
+
+    def plans_of(self, job: JobView) -> list[Plan]:
+        """The known plans that own a Job."""
+        names = (self._names.get(uid) for uid in sorted(job.owners))
+        return [self.plans[name] for name in names if name in self.plans]
+
+    # Jobs
+
+    def put_job(self, body: dict[str, Any]) -> JobView:
+        """Take in a Job object; returns the newest known state."""
+        job = job_view(body)
+        old = self._jobs[job.namespace].get(job.name)
+        if old and old.uid == job.uid and old.resource_version >= job.resource_version:
+            return old
+        if old and old.uid != job.uid and old.created > job.created:
+            return old
+        self._unlink(old)
+        self._jobs[job.namespace][job.name] = job
+        for uid in job.owners:
+            self._owned[uid].add(job.name)
+        if job.holds_slot:
+            self._active[job.namespace].add(job.name)
+        return job
+
+    def drop_job(self, namespace: str, name: str, uid: str) -> JobView | None:
+        """Forget a deleted Job; a newer one of the same name stays. Returns what was known of it."""
+        job = self._jobs[namespace].get(name)
+        if job is None or job.uid != uid:
+            return None
+        self._unlink(job)
+        del self._jobs[namespace][name]
+        return job
+
+    def jobs(self, namespace: str) -> Mapping[str, JobView]:
+        """The known Jobs of a namespace by name: a live view, not to be kept."""
+        return self._jobs[namespace]
+
+    def owned(self, plan: Plan) -> tuple[JobView, ...]:
+        """The known Jobs that a plan owns, by name."""
+        jobs = self._jobs[plan.namespace]
+        return tuple(jobs[name] for name in sorted(self._owned.get(plan.uid, ())))
+
+    def _unlink(self, job: JobView | None) -> None:
+        if job is None:
+            return
+        self._active[job.namespace].discard(job.name)
+        for uid in job.owners:
+            self._owned[uid].discard(job.name)
+            if not self._owned[uid]:
+                del self._owned[uid]
+
+    # slots
+
+    def set_starting(self, namespace: str, job_name: str, starting: bool) -> None:
+        """A Job is being created: it holds a slot already, though nobody has seen it."""
+        (self._starting[namespace].add if starting else self._starting[namespace].discard)(job_name)
+
+    def set_waiting(self, name: PlanName, waiting: Waiting | None) -> None:
+        """A plan waits for a slot, or no longer does."""
+        queue = self._waiting[name.namespace]
+        old = self._waiting_of.pop(name, None)
+        if old is not None:
+            del queue[bisect.bisect_left(queue, old)]
+        if waiting is not None:
+            bisect.insort(queue, waiting)
+            self._waiting_of[name] = waiting
+
+    def free_slots(self, plan: Plan, limit: int) -> int:
+        """Free slots of the plan's namespace, less the waiting plans that go first."""
+        queue = self._waiting[plan.namespace]
+        ahead = bisect.bisect_left(queue, waiting_entry(plan))
+        return self._free(plan.namespace, limit) - ahead
+
+    def next_waiting(self, namespace: str, limit: int) -> list[PlanName]:
+        """The waiting plans that may start now."""
+        count = max(0, self._free(namespace, limit))
+        return [PlanName(namespace, entry.name) for entry in self._waiting[namespace][:count]]
+
+    def _free(self, namespace: str, limit: int) -> int:
+        return limit - len(self._active[namespace] | self._starting[namespace])
+
+
+def waiting_entry(plan: Plan) -> Waiting:
+    """A plan's place in the order of admission: priority, then age, then name."""
+    return Waiting(-plan.spec.priority, plan.created.astimezone(UTC), plan.name)

@@ -1,0 +1,92 @@
+"""A queue of plan names with the semantics of client-go's workqueue.
+
+A name is in the queue once, however often it is added; it is never worked on twice at the same time (added while in work, it
+comes back after `done`); it can be added for later, where the earliest time wins; failures come back with exponential delay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import NamedTuple
+
+BASE_DELAY = 0.1
+MAX_DELAY = 30.0
+
+
+class PlanName(NamedTuple):
+    """Namespace and name of a plan."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class WorkQueue:
+    """To be used from one event loop."""
+
+    def __init__(self) -> None:
+        self._ready: deque[PlanName] = deque()
+        self._waiting: set[PlanName] = set()
+        self._working: set[PlanName] = set()
+        self._timers: dict[PlanName, asyncio.TimerHandle] = {}
+        self._failures: dict[PlanName, int] = {}
+        self._available = asyncio.Semaphore(0)
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    def add(self, name: PlanName) -> None:
+        """Have `name` worked on as soon as possible."""
+        timer = self._timers.pop(name, None)
+        if timer:
+            timer.cancel()
+        if name in self._waiting:
+            return
+        self._waiting.add(name)
+        if name not in self._working:
+            self._ready.append(name)
+            self._available.release()
+
+    def add_after(self, name: PlanName, seconds: float) -> None:
+        """Have `name` worked on after a while, unless it is sooner for another reason."""
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get(name)
+        if timer and timer.when() <= loop.time() + seconds:
+            return
+        if timer:
+            timer.cancel()
+        self._timers[name] = loop.call_later(seconds, self._due, name)
+
+    def add_failed(self, name: PlanName, at_least: float = 0.0) -> float:
+        """Have `name` tried again after an exponential delay; returns the seconds until then."""
+        failures = self._failures.get(name, 0)
+        self._failures[name] = failures + 1
+        delay = max(at_least, min(BASE_DELAY * 2.0**failures, MAX_DELAY))
+        self.add_after(name, delay)
+        return delay
+
+    def forget(self, name: PlanName) -> None:
+        """The work on `name` went well: its next failure starts from the shortest delay."""
+        self._failures.pop(name, None)
+
+    async def get(self) -> PlanName:
+        """The next name; call `done` after the work."""
+        await self._available.acquire()
+        name = self._ready.popleft()
+        self._waiting.discard(name)
+        self._working.add(name)
+        return name
+
+    def done(self, name: PlanName) -> None:
+        """The work on `name` has ended, well or not."""
+        self._working.discard(name)
+        if name in self._waiting:
+            self._ready.append(name)
+            self._available.release()
+
+    def _due(self, name: PlanName) -> None:
+        self._timers.pop(name, None)
+        self.add(name)
