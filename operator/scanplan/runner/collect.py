@@ -1,0 +1,57 @@
+"""Merge what is there, where a Job ended without doing so itself.
+
+Its last pod was killed, a shard failed for good, the deadline passed, somebody cancelled: the operator then starts a
+collector, when no pod of the task is left. It seals what killed attempts had written, merges all that was published,
+and marks the result partial unless every shard turns out to be complete. It needs no Nuclei.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from scanplan.api.conditions import Reason
+from scanplan.api.errors import TemporaryError
+from scanplan.api.task import Outcome, ShardReport, TaskDocument
+from scanplan.core import shards
+from scanplan.runner import durable, merge, publish, records, run_record
+
+COLLECTOR = -1
+"""The shard in a collector's report: it is none."""
+
+
+def collect(document: TaskDocument, run_directory: Path) -> ShardReport:
+    """Merge what the task's shards have left in `run_directory`.
+
+    Only when no attempt of the task is alive. Again and again is harmless.
+
+    Raises:
+        ScanError: the claim failed, or belongs to another project.
+    """
+    began = time.monotonic()
+    with durable.on_claim(starting=True):
+        run_directory.mkdir(parents=True, exist_ok=True)
+        run_record.enter(run_directory, document, time.time())
+    now = records.timestamp(time.time())
+    with durable.on_claim():
+        for index, endpoints in enumerate(shards.cut(document.endpoints, document.shards)):
+            folder = merge.shard_folder(run_directory, document, endpoints)
+            left = records.begun(document.key, index, len(endpoints), now)
+            for attempt in publish.numbers(folder):
+                publish.seal(folder, attempt, left)
+        merged = merge.merge(run_directory, document, partial=True)
+        metadata = run_record.metadata(run_record.task_folder(run_directory, document))
+    if merged is None or metadata is None:
+        raise TemporaryError(Reason.STORAGE_ERROR, "What was merged is not on the volume any more: somebody removes it.")
+    return ShardReport(
+        shard=COLLECTOR,
+        attempt=0,
+        outcome=Outcome.COMPLETE if merged.complete else Outcome.PARTIAL,
+        endpoints=len(document.endpoints),
+        endpoints_scanned=merged.endpoints_scanned,
+        endpoints_unreachable=merged.endpoints_unreachable,
+        findings=merged.findings,
+        scanner=metadata.scanner,
+        duration_ms=round((time.monotonic() - began) * 1000),
+        merged=merged,
+    )

@@ -1,0 +1,94 @@
+"""The runner as a program: what the pod's container starts.
+
+`python3 -m scanplan.runner` scans the shard that the environment names, `… collect` merges what is on the claim and marks
+it partial where shards are missing. Both leave their report in the termination log and end with the exit code that
+tells the Job what to do next, whatever happens.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from scanplan.api import environment
+from scanplan.api.conditions import Reason
+from scanplan.api.errors import ScanError
+from scanplan.api.exit_codes import ExitCode
+from scanplan.api.task import ErrorClass, Outcome, ShardReport, TaskError
+from scanplan.runner import collect, progress, shard, task_source
+from scanplan.runner import report as reports
+from scanplan.runner.installation import Installation
+
+_USAGE = """usage: python3 -m scanplan.runner [scan | collect]
+
+Scans one shard of a task, or merges what its shards have published. Everything else comes from the environment:
+"""
+
+
+def main(arguments: Sequence[str], variables: Mapping[str, str], stop: Callable[[], bool]) -> int:
+    """Run the mode that `arguments` names, leave its report, and return the exit code."""
+    mode = arguments[0] if arguments else "scan"
+    if mode in {"-h", "--help"}:
+        print(_USAGE + "".join(f"  {name}\n" for name in _variables()))
+        return ExitCode.OK
+    log = Path(path) if (path := variables.get(environment.TERMINATION_LOG)) else None
+    try:
+        if len(arguments) > 1 or mode not in {"scan", "collect"}:
+            raise _Usage(f"Unknown arguments: {' '.join(arguments)}.")
+        run = Path(_needed(variables, environment.RUN_DIRECTORY))
+        folder = Path(_needed(variables, environment.TASK_DIRECTORY))
+        if mode == "collect":
+            result = collect.collect(task_source.read(folder), run)
+        else:
+            index = _index(_needed(variables, environment.COMPLETION_INDEX))
+            result = shard.run_shard(
+                task_source.read(folder),
+                index,
+                run,
+                installation=Installation.from_environment(variables),
+                on_progress=lambda event: print(progress.line(event), flush=True),
+                stop=stop,
+                pod=variables.get(environment.POD_NAME, ""),
+            )
+        code = reports.exit_code(result)
+    except _Usage as wrong:
+        result, code = _failed(ErrorClass.FATAL, Reason.TASK_DOCUMENT_INVALID, str(wrong)), ExitCode.USAGE
+    except ScanError as error:
+        result = _failed(error.error_class, error.reason, error.message)
+        code = reports.exit_code(result)
+    except Exception as error:
+        traceback.print_exc()
+        message = f"The runner failed: {type(error).__name__}: {error}. Its log has the trace."
+        result, code = _failed(ErrorClass.UNKNOWN, Reason.UNKNOWN_ERROR, message), ExitCode.UNKNOWN
+    reports.write(result, log)
+    if result.error is not None:
+        print(f"{result.error.reason}: {result.error.message}", file=sys.stderr, flush=True)
+    return code
+
+
+class _Usage(Exception):
+    """The program was started wrongly."""
+
+
+def _needed(variables: Mapping[str, str], name: str) -> str:
+    value = variables.get(name)
+    if not value:
+        raise _Usage(f"The environment variable {name} is not set: the operator's Job sets it.")
+    return value
+
+
+def _index(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise _Usage(f"{environment.COMPLETION_INDEX} is {text!r}, not a number.")
+    return int(text)
+
+
+def _variables() -> list[str]:
+    return [value for name, value in vars(environment).items() if name.isupper()]
+
+
+def _failed(error_class: ErrorClass, reason: Reason, message: str) -> ShardReport:
+    error = TaskError(error_class=error_class, reason=reason, message=message)
+    return ShardReport(shard=-1, attempt=0, outcome=Outcome.FAILED, error=error)

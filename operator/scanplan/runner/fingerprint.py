@@ -1,0 +1,49 @@
+"""When two lines are the same finding.
+
+An attempt that was interrupted is run again from the start, so its findings come twice. They are the same when template,
+protocol, matcher, extractor, place (host, port, matched-at), extracted results and payload are the same; time, raw
+request and response, address and the curl command differ from run to run and don't count. What differs in an extracted
+value stays two findings: a double is better than a loss.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+DIGEST_BYTES = 16
+
+
+class _Identity(msgspec.Struct, rename="kebab"):
+    """The members of a JSONL event that identify a finding; of any type, since a fingerprint must not fail."""
+
+    template_id: Any = None
+    type: Any = None
+    matcher_name: Any = None
+    extractor_name: Any = None
+    host: Any = None
+    port: Any = None
+    matched_at: Any = None
+    extracted_results: Any = None
+    meta: Any = None
+
+
+_decode = msgspec.json.Decoder(_Identity).decode
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def of(line: bytes) -> bytes:
+    """The fingerprint of one finding's line, with or without newline: 16 bytes of BLAKE2b.
+
+    A line that is no JSON object is identified by all its bytes.
+    """
+    try:
+        identity = _decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return hashlib.blake2b(line.rstrip(b"\n"), digest_size=DIGEST_BYTES).digest()
+    if isinstance(identity.extracted_results, list):
+        # Nuclei collects them in a map, so their order is chance.
+        identity.extracted_results = sorted(identity.extracted_results, key=str)
+    return hashlib.blake2b(_encode(identity), digest_size=DIGEST_BYTES).digest()

@@ -1,0 +1,29 @@
+"""SIGTERM, from the first line on.
+
+Kubernetes tells a pod to stop by SIGTERM (suspension, eviction, preemption, deadline). As a container's first process
+we would not even die of it without a handler, so this module is imported before anything heavy and needs nothing but
+the standard library. The handler only remembers; whoever waits looks at the flag.
+"""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+
+class Interruption:
+    """Whether somebody asked us to stop; callable, so that it serves as the `stop` of `shard.run_shard`."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def install(self) -> None:
+        """Take over SIGTERM and SIGINT for this process. Only in the main thread."""
+        signal.signal(signal.SIGTERM, self._remember)
+        signal.signal(signal.SIGINT, self._remember)
+
+    def _remember(self, _signal: int, _frame: FrameType | None) -> None:
+        self._asked = True
+
+    def __call__(self) -> bool:
+        return self._asked

@@ -1,0 +1,277 @@
+"""The scan of one attempt: Nuclei run and watched, and its end understood.
+
+Between the attempt's folder, which exists, and its record, which is written afterwards, this is where Nuclei's outputs
+meet the modules that read them. The result is the attempt's record, complete but for its files: counts, versions,
+unreachable endpoints, warnings, and the error where the scan was none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from scanplan.api.conditions import Reason
+from scanplan.api.errors import ScanError, TemporaryError
+from scanplan.api.task import Outcome, ScannerVersion, TaskDocument, TaskError
+from scanplan.runner import (
+    classify,
+    command,
+    durable,
+    findings,
+    memory,
+    progress,
+    reachability,
+    records,
+    scanner,
+    templates,
+)
+from scanplan.runner.classify import Ended, StopCause
+from scanplan.runner.command import Workspace
+from scanplan.runner.installation import Installation
+from scanplan.runner.publish import Attempt
+from scanplan.runner.records import ShardRecord
+from scanplan.runner.statistics import ScannerLog
+from scanplan.runner.templates import Selection
+
+HANG_SECONDS = 300.0
+"""At least so long may Nuclei send no request before it counts as hung; longer where its own timeouts add up to more."""
+_HEARTBEAT_SECONDS = 20.0
+_VALIDATION_SECONDS = 120.0
+_LOG_BYTES = 1 << 20
+_NAMED_IN_WARNING = 5
+
+
+class Scan:
+    """One run of Nuclei over the endpoints of a shard."""
+
+    def __init__(
+        self,
+        document: TaskDocument,
+        index: int,
+        endpoints: Sequence[str],
+        attempt: Attempt,
+        installation: Installation,
+        on_progress: progress.OnProgress,
+        stop: Callable[[], bool],
+    ) -> None:
+        self._document = document
+        self._index = index
+        self._endpoints = endpoints
+        self._attempt = attempt
+        self._installation = installation
+        self._on_progress = on_progress
+        self._stop = stop
+        now = time.monotonic()
+        self._deadline = now + document.timeout_seconds
+        self._hang_seconds = max(
+            HANG_SECONDS, 4.0 * document.scanner.request_timeout_seconds * (document.scanner.request_retries + 1)
+        )
+        self._log = ScannerLog(now)
+        self._log_lines = findings.Lines()
+        self._pace = progress.Pace()
+        self._heartbeat = progress.Pace(_HEARTBEAT_SECONDS)
+        self._memory = memory.Memory()
+        self._warnings: list[str] = []
+        self._near_limit = False
+
+    def run(self, record: ShardRecord) -> ShardRecord:
+        """Scan; never raises for what can go wrong with a scan.
+
+        Args:
+            record: the attempt's, to be completed.
+        """
+        self._tell("started", endpoints=len(self._endpoints))
+        if not self._endpoints:
+            return msgspec.structs.replace(record, outcome=Outcome.COMPLETE)
+        error: TaskError | None
+        unreachable: tuple[str, ...] = ()
+        selection: Selection | None = None
+        try:
+            selection = templates.select(
+                self._document.templates, self._document.severity_levels, self._installation.templates
+            )
+            error, unreachable = self._scan(selection)
+        except ScanError as failed:
+            error = TaskError(error_class=failed.error_class, reason=failed.reason, message=failed.message)
+        except (
+            OSError
+        ) as failed:  # the claim's errors are ScanErrors by now: this is the pod's own disk, or the templates
+            error = TaskError(
+                error_class=TemporaryError.error_class,
+                reason=Reason.SCANNER_ENVIRONMENT,
+                message=f"The scanner's own files failed: {failed.strerror} ({failed.filename}). /tmp must be writable and "
+                "have space.",
+            )
+        attempt = self._attempt.findings
+        if attempt.malformed_lines:
+            self._warn(
+                f"{attempt.malformed_lines} lines of Nuclei's output are no findings; they are kept beside these."
+            )
+        return msgspec.structs.replace(
+            record,
+            outcome=self._outcome(error, unreachable),
+            error=error,
+            endpoints_scanned=len(self._endpoints) - len(unreachable) if error is None else 0,
+            endpoints_unreachable=unreachable,
+            findings=attempt.counts,
+            malformed_lines=attempt.malformed_lines,
+            scanner=ScannerVersion(
+                nuclei_version=self._log.version,
+                templates_digest=selection.digest if selection else "",
+                templates_loaded=self._log.templates_loaded or 0,
+            ),
+            warnings=tuple(self._warnings),
+        )
+
+    def _outcome(self, error: TaskError | None, unreachable: Sequence[str]) -> Outcome:
+        if error is None:
+            return Outcome.COMPLETE
+        scanned = self._log.requests > 0 and len(unreachable) < len(self._endpoints)
+        return Outcome.PARTIAL if scanned or self._attempt.findings.total else Outcome.FAILED
+
+    def _scan(self, selection: Selection) -> tuple[TaskError | None, tuple[str, ...]]:
+        with self._installation.workspace() as workspace:
+            workspace.targets.write_text(command.list_file(self._endpoints))
+            workspace.templates.write_text(command.list_file([str(path) for path in selection.files]))
+            workspace.denied.write_text(command.list_file(self._document.denied_targets))
+            killed_before = self._memory.kills()
+            return_code, cause = scanner.run(
+                command.arguments(self._document, self._installation.program(), workspace),
+                self._environment(workspace),
+                workspace.root,
+                on_output=self._take_output,
+                on_log=self._take_log,
+                on_tick=self._tick,
+            )
+            with durable.on_claim():
+                self._attempt.findings.finish()
+            self._take_log(b"\n")
+            error = classify.failure(
+                Ended(
+                    return_code=return_code,
+                    stop=cause,
+                    out_of_memory=self._memory.kills() > killed_before,
+                    output=self._attempt.findings.output,
+                    log=self._log.text,
+                )
+            )
+            if error is not None and cause is not None:
+                return error, ()
+            unreachable = reachability.unreachable(self._endpoints, self._log, _lines(workspace.errors))
+            invalid = self._invalid(selection, workspace)
+        if error is None:
+            error = classify.doubt(
+                templates_loaded=self._log.templates_loaded,
+                named_not_loaded=sorted(invalid & selection.named),
+                endpoints=len(self._endpoints),
+                unreachable=len(unreachable),
+            )
+        if unreachable and error is None:
+            shown = ", ".join(unreachable[:_NAMED_IN_WARNING])
+            self._warn(f"{len(unreachable)} of {len(self._endpoints)} endpoints never answered: {shown}")
+        return error, unreachable
+
+    def _invalid(self, selection: Selection, workspace: Workspace) -> set[Path]:
+        """The selected templates that Nuclei left out, which it does without a word; asked only where some are missing."""
+        loaded = self._log.templates_loaded
+        if loaded is None or loaded >= selection.identifiers:
+            return set()
+        answer = ScannerLog(0.0)
+        lines = findings.Lines()
+        deadline = time.monotonic() + _VALIDATION_SECONDS
+
+        def take(block: bytes) -> None:
+            for line in lines.feed(block)[0]:
+                answer.feed(line, 0.0)
+
+        scanner.run(
+            command.validation(self._installation.program(), workspace),
+            self._environment(workspace),
+            workspace.root,
+            on_output=lambda _block: None,
+            on_log=take,
+            on_tick=lambda now: StopCause.TIMEOUT if now > deadline or self._stop() else None,
+        )
+        invalid = {Path(name) for name in answer.not_loaded} & set(selection.files)
+        names = ", ".join(sorted(path.name for path in invalid)[:_NAMED_IN_WARNING])
+        why = f"invalid are {names}" if names else "excluded by the ignore list, or of a kind that is off by default"
+        self._warn(f"{selection.identifiers - loaded} of {selection.identifiers} templates were not loaded: {why}")
+        return invalid
+
+    def _environment(self, workspace: Workspace) -> dict[str, str]:
+        return command.environment(self._installation.inherited, workspace, self._installation.templates[0])
+
+    def _take_output(self, block: bytes) -> None:
+        with durable.on_claim():
+            self._attempt.findings.feed(block)
+
+    def _take_log(self, block: bytes) -> None:
+        now = time.monotonic()
+        lines, overlong = self._log_lines.feed(block)
+        for line in (*overlong, *lines):
+            if not self._log.feed(line, now) and line and self._attempt.log.size < _LOG_BYTES:
+                with durable.on_claim():
+                    self._attempt.log.write(line[:_LOG_BYTES].rstrip(b"\n") + b"\n")
+
+    def _tick(self, now: float) -> StopCause | None:
+        if self._stop():
+            return StopCause.INTERRUPTED
+        if now >= self._deadline:
+            return StopCause.TIMEOUT
+        if now - self._log.moved_at > self._hang_seconds:
+            return StopCause.HUNG
+        if self._heartbeat.due(now):
+            self._attempt.heartbeat()
+        if self._pace.due(now):
+            self._tell(
+                "progress",
+                percent=self._log.percent,
+                requests=self._log.requests,
+                findings=self._attempt.findings.total,
+            )
+            if not self._near_limit and (share := self._memory.share()) > memory.NEAR:
+                self._near_limit = True
+                self._warn(
+                    f"Memory was at {share:.0%} of the pod's limit: raise it, or lower concurrency or bulk size."
+                )
+        return None
+
+    def _warn(self, message: str) -> None:
+        self._warnings.append(message)
+        self._tell("warning", message=message)
+
+    def _tell(
+        self,
+        event: progress.Kind,
+        *,
+        percent: int = -1,
+        requests: int = -1,
+        endpoints: int = -1,
+        findings: int = -1,
+        message: str = "",
+    ) -> None:
+        self._on_progress(
+            progress.Event(
+                time=records.timestamp(time.time()),
+                event=event,
+                shard=self._index,
+                attempt=self._attempt.number,
+                percent=percent,
+                requests=requests,
+                endpoints=endpoints,
+                findings=findings,
+                message=message,
+            )
+        )
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file that may not be there."""
+    try:
+        with path.open("rb") as file:
+            yield from file
+    except FileNotFoundError:
+        return

@@ -1,0 +1,206 @@
+"""One attempt of one shard, from the task document to the report.
+
+This is the runner's whole story, and the same for a pod, a queue worker and a laptop: replay the shard if it is on the
+claim already, else scan it, publish what came of it, and merge all shards if this was the last. It never raises for what
+can go wrong with a scan: every end is a report with class, reason and a message that says what to do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from scanplan.api.conditions import Reason
+from scanplan.api.errors import NucleiBinaryError, ScanError
+from scanplan.api.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskDocument, TaskError
+from scanplan.core import shards
+from scanplan.runner import durable, merge, progress, publish, records, run_record
+from scanplan.runner.installation import Installation
+from scanplan.runner.records import ShardRecord
+from scanplan.runner.scan import Scan
+
+
+def run_shard(
+    document: TaskDocument,
+    index: int,
+    run_directory: Path,
+    *,
+    installation: Installation | None = None,
+    on_progress: progress.OnProgress = progress.ignore,
+    stop: Callable[[], bool] = lambda: False,
+    pod: str = "",
+) -> ShardReport:
+    """Make one attempt at one shard of a task.
+
+    Args:
+        document: the task.
+        index: the shard, from 0.
+        run_directory: the run's folder (``ui_projects/{runId}``), which is made where it isn't there.
+        installation: where Nuclei and its templates are; by default as in the scanner image.
+        on_progress: told of each event, from this thread; what it raises ends the scan.
+        stop: asked several times a second; once true, the scan ends early and what it has found is published as partial.
+        pod: the attempt's name in its record.
+
+    Returns:
+        How it came out. `report.exit_code` makes it an exit code, `report.fitted` a termination message.
+    """
+    attempt = _ShardRun(document, index, run_directory, installation or Installation(), on_progress, stop, pod)
+    return attempt.report()
+
+
+class _ShardRun:
+    """The values that belong together during one attempt."""
+
+    def __init__(
+        self,
+        document: TaskDocument,
+        index: int,
+        run: Path,
+        installation: Installation,
+        on_progress: progress.OnProgress,
+        stop: Callable[[], bool],
+        pod: str,
+    ) -> None:
+        self._document = document
+        self._index = index
+        self._run = run
+        self._installation = installation
+        self._on_progress = on_progress
+        self._stop = stop
+        self._pod = pod
+        self._began = time.monotonic()
+        self._started_at = records.timestamp(time.time())
+        self._endpoints: Sequence[str] = ()
+
+    def report(self) -> ShardReport:
+        record: ShardRecord | None = None
+        replayed = False
+        merged: MergedResult | None = None
+        error: TaskError | None
+        try:
+            shard = self._enter()
+            record = self._replayable(shard)
+            replayed = record is not None
+            record = record or self._attempt(shard)
+            error = record.error
+            if record.outcome is Outcome.COMPLETE:
+                with durable.on_claim():
+                    merged = merge.merge(self._run, self._document)
+            elif error is not None and error.error_class is ErrorClass.UNKNOWN:
+                error = self._last_of_unknown(shard, error)
+        except ScanError as failed:
+            error = _error(failed)
+        report = self._summed_up(record, error, merged, replayed=replayed)
+        self._tell(report)
+        return report
+
+    def _enter(self) -> Path:
+        """The shard's folder, in a run that is ours."""
+        if not 0 <= self._index < self._document.shards:
+            raise NucleiBinaryError(
+                Reason.TASK_DOCUMENT_INVALID, f"There is no shard {self._index}: the task has {self._document.shards}."
+            )
+        self._endpoints = shards.cut(self._document.endpoints, self._document.shards)[self._index]
+        with durable.on_claim(starting=True):
+            self._run.mkdir(parents=True, exist_ok=True)
+            run_record.enter(self._run, self._document, time.time())
+        return merge.shard_folder(self._run, self._document, self._endpoints)
+
+    def _replayable(self, shard: Path) -> ShardRecord | None:
+        """The attempt that finished this shard before, where it is within the window and undamaged."""
+        with durable.on_claim():
+            while (record := publish.complete(shard, not_before=merge.not_before(self._document))) is not None:
+                if publish.intact(shard, record):
+                    return record
+                publish.set_aside(shard, record.attempt)
+        return None
+
+    def _attempt(self, shard: Path) -> ShardRecord:
+        """Scan, and publish how it came out."""
+        with durable.on_claim(starting=True):
+            attempt = publish.begin(shard, self._begun())
+        try:
+            scan = Scan(
+                self._document, self._index, self._endpoints, attempt, self._installation, self._on_progress, self._stop
+            )
+            record = scan.run(self._begun(attempt.number))
+            record = msgspec.structs.replace(
+                record, finished_at=records.timestamp(time.time()), duration_ms=self._milliseconds()
+            )
+            try:
+                with durable.on_claim():
+                    return attempt.publish(record)
+            except ScanError as failed:  # what it wrote stays, and is published by who comes next
+                return msgspec.structs.replace(record, outcome=Outcome.FAILED, error=_error(failed))
+        finally:
+            attempt.abandon()
+
+    def _begun(self, attempt: int = 0) -> ShardRecord:
+        return records.begun(
+            self._document.key, self._index, len(self._endpoints), self._started_at, attempt=attempt, pod=self._pod
+        )
+
+    def _last_of_unknown(self, shard: Path, error: TaskError) -> TaskError:
+        """`error`, or that there is no use in trying again: Kubernetes counts failures, but not by class."""
+        with durable.on_claim():
+            attempts = publish.published(shard, not_before=merge.not_before(self._document))
+        unknown = sum(1 for record in attempts if record.error and record.error.error_class is ErrorClass.UNKNOWN)
+        if unknown <= self._document.retry.unknown:
+            return error
+        return TaskError(
+            error_class=ErrorClass.UNKNOWN,
+            reason=Reason.RETRIES_EXHAUSTED,
+            message=f"{unknown} attempts failed for an unknown reason, the last so: {error.message}",
+        )
+
+    def _summed_up(
+        self, record: ShardRecord | None, error: TaskError | None, merged: MergedResult | None, *, replayed: bool
+    ) -> ShardReport:
+        if record is None:
+            return ShardReport(
+                shard=self._index,
+                attempt=0,
+                outcome=Outcome.FAILED,
+                error=error,
+                endpoints=len(self._endpoints),
+                duration_ms=self._milliseconds(),
+            )
+        return ShardReport(
+            shard=self._index,
+            attempt=record.attempt,
+            outcome=record.outcome,
+            error=error,
+            replayed=replayed,
+            endpoints=record.endpoints,
+            endpoints_scanned=record.endpoints_scanned,
+            endpoints_unreachable=len(record.endpoints_unreachable),
+            findings=record.findings,
+            scanner=record.scanner,
+            duration_ms=record.duration_ms,
+            warnings=record.warnings,
+            merged=merged,
+        )
+
+    def _tell(self, report: ShardReport) -> None:
+        self._on_progress(
+            progress.Event(
+                time=records.timestamp(time.time()),
+                event="finished",
+                shard=self._index,
+                attempt=report.attempt,
+                endpoints=report.endpoints,
+                findings=report.findings.total,
+                outcome=report.outcome.value,
+                message=f"{report.error.reason}: {report.error.message}" if report.error else "",
+            )
+        )
+
+    def _milliseconds(self) -> int:
+        return round((time.monotonic() - self._began) * 1000)
+
+
+def _error(failed: ScanError) -> TaskError:
+    return TaskError(error_class=failed.error_class, reason=failed.reason, message=failed.message)

@@ -1,0 +1,54 @@
+"""Read the task document as the Job mounted it.
+
+A small document is one file, ``task.json``. A large one is gzipped and cut into ``task.json.gz.00``, ``.01``, …, because
+a ConfigMap holds at most 1 MiB; the parts are joined in order and unpacked.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import msgspec
+
+from scanplan.api import task
+from scanplan.api.conditions import Reason
+from scanplan.api.errors import NucleiBinaryError
+
+DOCUMENT = "task.json"
+PART_PREFIX = "task.json.gz."
+MAX_DOCUMENT_BYTES = 256 << 20
+"""Bound on an unpacked document: 100,000 endpoints of 2,048 characters fit."""
+
+
+def read(directory: Path) -> task.TaskDocument:
+    """The task document in `directory`.
+
+    Raises:
+        NucleiBinaryError: (TaskDocumentInvalid) there is none, or it is not one that this version understands.
+    """
+    try:
+        whole = directory / DOCUMENT
+        content = whole.read_bytes() if whole.exists() else _joined(directory)
+        return task.decode_task(content)
+    except (OSError, zlib.error, ValueError, msgspec.MsgspecError) as error:
+        raise NucleiBinaryError(
+            Reason.TASK_DOCUMENT_INVALID,
+            f"The task document in {directory} can't be read: {error}. Operator and runner image must be of the same release.",
+        ) from error
+
+
+def _joined(directory: Path) -> bytes:
+    parts = sorted(directory.glob(f"{PART_PREFIX}*"))
+    if not parts:
+        raise FileNotFoundError(f"neither {DOCUMENT} nor {PART_PREFIX}00 is there")
+    numbers = [part.name.removeprefix(PART_PREFIX) for part in parts]
+    if numbers != [f"{number:02d}" for number in range(len(parts))]:
+        raise ValueError(f"parts are missing: only {', '.join(numbers)} are there")
+    unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    content = unpacking.decompress(b"".join(part.read_bytes() for part in parts), MAX_DOCUMENT_BYTES)
+    if unpacking.unconsumed_tail:
+        raise ValueError(f"it is larger than {MAX_DOCUMENT_BYTES >> 20} MiB")
+    if not unpacking.eof:
+        raise ValueError("its last part is cut off")
+    return content
