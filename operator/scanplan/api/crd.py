@@ -58,7 +58,6 @@ def structural(model: type[Model]) -> Schema:
 
 def _root_schema() -> Schema:
     spec = structural(ScanPlanSpec)
-    spec["description"] = ScanPlanSpec.__doc__
     status = structural(ScanPlanStatus)
     # kstatus calls an object without observedGeneration current; a new plan isn't.
     status["default"] = {"observedGeneration": -1, "phase": Phase.PENDING.value}
@@ -90,13 +89,15 @@ def _structural(node: Any, definitions: Schema) -> Any:
         if "$ref" in node:
             return _structural(node, definitions)
     result = {key: value for key, value in node.items() if key not in _DROPPED}
-    if result.get("default", ...) is None:
-        del result["default"]
+    if result.get("default", ...) in (None, "", [], {}) and "properties" not in result:
+        del result["default"]  # an empty value says nothing; it would only clutter every object
     if isinstance(result.get("description"), str):
         result["description"] = " ".join(result["description"].split())
     if "properties" in result:
         result["properties"] = {name: _structural(value, definitions) for name, value in result["properties"].items()}
-        if isinstance(result.get("default"), dict):
+        if result.pop("default", None) is not None and any(
+            "default" in value for value in result["properties"].values()
+        ):
             result["default"] = {}  # the API server fills it from the defaults of the properties
     if "items" in result:
         result["items"] = _structural(result["items"], definitions)

@@ -52,6 +52,10 @@ def registry_for(controller: Controller, settings: OperatorSettings) -> kopf.Ope
         settings.watching.chunk_size = LIST_CHUNK
         settings.watching.label_selectors["batch", "v1", "jobs"] = labels.TASK
 
+    @kopf.on.login(registry=registry)
+    def log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
     @kopf.on.startup(registry=registry)
     async def know_jobs(**_: Any) -> None:
         # Before any plan is looked at, so that no plan with a running Job seems to have none.

@@ -1,0 +1,85 @@
+# Everything that is done with this repository has a name here: `make help`.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := buildah ca-certificates conntrack containernetworking-plugins iproute2 iptables mmdebstrap python3-venv runc
+CRD := crds/scanplans.scanplan.dev.yaml
+CLUSTER ?= dev
+PYTEST_ARGS ?=
+
+##@ See it work
+.PHONY: demo demo-down
+demo: install ## From nothing to a table of findings: cluster, images, operator, a vulnerable app, a scan
+	$(BIN)/python -m tests.demo up
+demo-down: install ## Remove all that the demo made
+	$(BIN)/python -m tests.demo down
+
+##@ Test
+.PHONY: test test-unit test-integration test-e2e lint
+test: install lint ## All tests: unit, conformance, integration (real API server), end to end (real node)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test-unit: install ## The pure core, the runner's parts, the CRD: seconds
+	$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
+test-integration: install ## The operator against a real API server
+	$(BIN)/python -m pytest tests/integration $(PYTEST_ARGS)
+test-e2e: install ## Real pods on a real node
+	$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
+lint: install ## Format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+##@ Build
+.PHONY: images crds format lock
+images: install ## Build the images as OCI archives in build/images
+	$(BIN)/python -m tests.images build operator scanner
+crds: install ## Generate crds/ from the models
+	$(BIN)/scanplan crd > $(CRD)
+format: install ## Format the code
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+lock: install ## Resolve the dependencies anew into requirements/
+	for set in "operator --extra operator" "dev --extra operator --group dev"; do \
+	  read -r name options <<< "$$set"; \
+	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
+	    --custom-compile-command "make lock" pyproject.toml $$options --output-file requirements/$$name.txt; \
+	done
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
+	  --custom-compile-command "make lock" --group runner --output-file requirements/runner.txt
+
+##@ A cluster to play with
+.PHONY: cluster-up cluster-down cluster-build
+cluster-up: install ## Start a cluster (CLUSTER=dev), or take the one that runs
+	$(BIN)/python -m tests.cluster up --name $(CLUSTER) --reuse
+cluster-down: install ## End it
+	$(BIN)/python -m tests.cluster down --name $(CLUSTER)
+cluster-build: install ## Build the cluster's own programs (once; minutes, then cached)
+	$(BIN)/python -m tests.cluster build
+
+##@ Set up
+.PHONY: install system clean help
+install: system .venv/installed ## System packages, and the virtual environment from the lock file
+system:
+	@missing=""; for package in $(PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; done; \
+	if [ -n "$$missing" ]; then \
+	  command -v apt-get >/dev/null || { echo "please install:$$missing" >&2; exit 69; }; \
+	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  echo "Installing system packages:$$missing"; \
+	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+.venv/installed: requirements/dev.txt pyproject.toml
+	@echo "Installing Python packages into .venv"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+clean: ## Remove what was built here (caches outside the checkout stay)
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+help: ## Show this
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
