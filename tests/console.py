@@ -1,14 +1,12 @@
 """How the project's tooling tells people what it is doing.
 
-One word for the cluster, the images and the demo alike: a `step`. On a terminal it is a live line with the time it has
-taken so far; in a log it is a plain line when it starts and one when it ends. Everything goes to standard error, so that
-standard output stays a command's answer.
+One word for the cluster, the images and the demo alike: a `step`. On a terminal it is a live line with the time
+it has taken so far; in a log it is a plain line when it starts and one when it ends. Everything goes to
+standard error, so that standard output stays a command's answer.
 
     with step("Starting the cluster") as s:
         s.update("3/7 kubelet")
 """
-
-from __future__ import annotations
 
 import time
 from collections.abc import Iterator
@@ -24,7 +22,7 @@ console = rich.console.Console(stderr=True, highlight=False, soft_wrap=True)
 """Where steps are written; rich leaves colours out when it is no terminal or NO_COLOR is set."""
 
 _PLAIN_INTERVAL = 5.0  # seconds between two updates of one step in a log
-_open: list[Step] = []
+_open: "list[Step]" = []
 
 
 class Step:

@@ -12,14 +12,12 @@
 The same from a shell: `python -m tests.cluster --help`.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 
 from tests.cluster import existing, kind, local, state
 from tests.cluster.cluster import Cluster
-from tests.cluster.errors import AlreadyUp, ClusterError, NotUp
+from tests.cluster.errors import AlreadyUpError, ClusterError, NotUpError
 from tests.cluster.existing import ExistingCluster
 from tests.cluster.kind import KindCluster
 from tests.cluster.local import LocalCluster
@@ -42,16 +40,17 @@ def up(
 ) -> Cluster:
     """Start a cluster and return when it is ready for use.
 
-    `auto` is kind where Docker and kind are there, else local; a control plane alone is always local. `reuse` takes a running
-    cluster of that name as it is. `context`, and `kubeconfig` if it is not kubectl's own, are for `existing` only.
+    `auto` is kind where Docker and kind are there, else local; a control plane alone is always local. `reuse` takes
+    a running cluster of that name as it is. `context`, and `kubeconfig` if it is not kubectl's own, are for
+    `existing` only.
 
     Raises a ClusterError that says what to do (the tree is in `tests.cluster.errors`).
     """
     if reuse and (found := find(name)):
         if not found.alive:
-            raise NotUp(f"cluster “{name}” has died: end it first (python -m tests.cluster down --name {name})")
+            raise NotUpError(f"cluster “{name}” has died: end it first (python -m tests.cluster down --name {name})")
         if found.record.control_plane_only and not control_plane_only:
-            raise AlreadyUp(f"cluster “{name}” is a control plane only: end it first, or use another name")
+            raise AlreadyUpError(f"cluster “{name}” is a control plane only: end it first, or use another name")
         return found
     if provider == "existing":
         return existing.up(name, context=context, kubeconfig=kubeconfig)
@@ -63,7 +62,7 @@ def up(
 def find(name: str) -> Cluster | None:
     """The cluster of that name, alive or not, or None."""
     record = state.load(name)
-    return record and _KINDS[record.provider](record)
+    return None if record is None else _KINDS[record.provider](record)
 
 
 def clusters() -> list[Cluster]:

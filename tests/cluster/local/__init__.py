@@ -1,8 +1,8 @@
 """A whole real Kubernetes on one machine, without Docker and without a registry.
 
-`components` says what it is made of; `supervisor` is process 1 of the namespaces that `isolation` sets up, and `control`
-talks to it; `binaries` builds the programs, once; `identities` hands out certificates. `start` puts them together, and
-`cluster` is what the tests hold.
+`components` says what it is made of; `supervisor` is process 1 of the namespaces that `isolation` sets up, and
+`control` talks to it; `binaries` builds the programs, once; `identities` hands out certificates. `start` puts
+them together, and `cluster` is what the tests hold.
 """
 
 from tests.cluster.local.cluster import LocalCluster

@@ -1,7 +1,5 @@
 """The few calls that starting a cluster makes to its API server, by the standard library alone."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import ssl
@@ -10,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.errors import StartFailed
+from tests.cluster.errors import StartError
 
 Object = dict[str, Any]
 
@@ -43,7 +41,7 @@ class Api:
         while not ((found := self.get(path)) and until(found)):
             check()
             if time.monotonic() > deadline:
-                raise StartFailed(f"{what} after {timeout:.0f} s; last seen:\n{json.dumps(found, indent=2)}")
+                raise StartError(f"{what} after {timeout:.0f} s; last seen:\n{json.dumps(found, indent=2)}")
             time.sleep(0.05)
 
     def _call(self, verb: str, path: str, body: Object | None, absent: int) -> Object | None:
@@ -58,5 +56,5 @@ class Api:
         if response.status == absent:
             return None
         if response.status >= http.client.BAD_REQUEST:
-            raise StartFailed(f"{verb} {path}: {answer.get('message', answer)}")
+            raise StartError(f"{verb} {path}: {answer.get('message', answer)}")
         return answer

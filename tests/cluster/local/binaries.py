@@ -1,12 +1,10 @@
 """Kubernetes, etcd and containerd, built from source by the Go toolchain, once for each set of versions.
 
-Each folder of `tests/cluster/tools` is a Go module that only names programs (`tool` lines) and, in go.mod and go.sum, every
-version and checksum that goes into them. They are three because their dependencies clash in one. The result is kept in
-`$XDG_CACHE_HOME/scanplan/bin/MODULE-DIGEST/`, the digest being that of all that decides it; Go's own build cache is not
-needed afterwards.
+Each folder of `tests/cluster/tools` is a Go module that only names programs (`tool` lines) and, in go.mod and
+go.sum, every version and checksum that goes into them. They are three because their dependencies clash in one.
+The result is kept in `$XDG_CACHE_HOME/scanplan/bin/MODULE-DIGEST/`, the digest being that of all that decides
+it; Go's own build cache is not needed afterwards.
 """
-
-from __future__ import annotations
 
 import fcntl
 import hashlib
@@ -21,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.errors import BuildFailed, Missing
+from tests.cluster.errors import BuildError, MissingError
 from tests.console import step
 
 TOOLS = Path(__file__).parents[1] / "tools"
@@ -43,7 +41,7 @@ def cache() -> Path:
 def folders() -> list[Path]:
     """The folders of finished binaries, built now where they are not there yet.
 
-    Raises Missing when Go is not there or too old, BuildFailed with the compiler's words when a build fails.
+    Raises MissingError when Go is not there or too old, BuildError with the compiler's words when a build fails.
     """
     go = _toolchain()
     modules = [_read(name, go) for name in MODULES]
@@ -71,7 +69,7 @@ class _Module:
 def _toolchain() -> str:
     """The Go toolchain's version, such as go1.26.8."""
     if shutil.which("go") is None:
-        raise Missing("Go is not installed: the local cluster's binaries are built with it (https://go.dev/dl/)")
+        raise MissingError("Go is not installed: the local cluster's binaries are built with it (https://go.dev/dl/)")
     return _go("env", "GOVERSION", cwd=TOOLS).strip()
 
 
@@ -80,7 +78,7 @@ def _read(name: str, go: str) -> _Module:
     source = TOOLS / name
     described: dict[str, Any] = json.loads(_go("mod", "edit", "-json", cwd=source))
     if _numbers(go) < _numbers(described["Go"]):
-        raise Missing(f"Go {described['Go']} or newer is needed (https://go.dev/dl/); `go version` says {go}")
+        raise MissingError(f"Go {described['Go']} or newer is needed (https://go.dev/dl/); `go version` says {go}")
     link = "-s -w"
     versions = {needed["Path"]: needed["Version"] for needed in described["Require"]}
     if kubernetes := versions.get("k8s.io/kubernetes"):
@@ -124,7 +122,7 @@ def _go(*arguments: str, cwd: Path) -> str:
     )
     if ran.returncode != 0:
         words = "\n".join(ran.stderr.strip().splitlines()[-30:])
-        raise BuildFailed(f"`go {' '.join(arguments)}` in {cwd} failed:\n{words}")
+        raise BuildError(f"`go {' '.join(arguments)}` in {cwd} failed:\n{words}")
     return ran.stdout
 
 

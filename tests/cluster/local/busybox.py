@@ -1,11 +1,9 @@
 """The one image that a local cluster brings along: Debian's static busybox, as an OCI archive written by hand.
 
-The container runtime needs an image for every pod's sandbox, and tests want a shell. No registry has to be asked, and no
-build tool: an OCI archive is a tar of three JSON documents and a layer
+The container runtime needs an image for every pod's sandbox, and tests want a shell. No registry has to be
+asked, and no build tool: an OCI archive is a tar of three JSON documents and a layer
 (https://github.com/opencontainers/image-spec/blob/main/image-layout.md).
 """
-
-from __future__ import annotations
 
 import hashlib
 import io

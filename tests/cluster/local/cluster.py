@@ -1,23 +1,22 @@
 """A running cluster of the `local` provider: its files, its images, and the levers that break and mend it."""
 
-from __future__ import annotations
-
 import shutil
-import signal
 import subprocess
 from pathlib import Path
+from signal import Signals
 from typing import BinaryIO
 
 from tests.cluster import state
 from tests.cluster.cluster import Cluster
-from tests.cluster.errors import ClusterError, NotUp, Unsupported
+from tests.cluster.errors import ClusterError, NotUpError, UnsupportedError
 from tests.cluster.local import binaries, components, control, isolation
+from tests.cluster.local.api import Api
 from tests.cluster.local.components import Component, Node
 from tests.console import step
 
 
 class LocalCluster(Cluster):
-    """Beside what every cluster can do, its components can be killed and restarted, and its files seen from the host."""
+    """Beside what every cluster can do, its components can be killed and restarted, its files seen from the host."""
 
     @property
     def alive(self) -> bool:
@@ -29,16 +28,21 @@ class LocalCluster(Cluster):
 
     @property
     def volumes(self) -> Path:
-        """The folder on this machine in which every provisioned volume has one, called as the end of its hostPath is."""
+        """The folder of all provisioned volumes as this machine sees it; each is called as the end of its hostPath is."""
         return self.folder / "volumes"
 
     @property
     def node(self) -> Node:
         """What sets it apart from other local clusters."""
         if self.record.slot is None:
-            raise NotUp(f"cluster “{self.name}” was left behind half started: end it (down), and start it again")
+            raise NotUpError(f"cluster “{self.name}” was left behind half started: end it (down), and start it again")
         address = isolation.node_address(self.record.slot)
-        return Node(address, isolation.cgroup(self.name), isolation.is_cgroup_v1())
+        return Node(address, isolation.cgroup(self.folder), isolation.is_cgroup_v1())
+
+    @property
+    def api(self) -> Api:
+        """Its API server, as an administrator."""
+        return Api(self.node.address, self.folder / "pki")
 
     @property
     def stages(self) -> list[list[Component]]:
@@ -49,8 +53,8 @@ class LocalCluster(Cluster):
         """Each component's state: "running", "exit code 1", "SIGKILL"."""
         return control.report(self.folder)
 
-    def kill(self, component: str, signal: signal.Signals = signal.SIGKILL) -> None:
-        """Send a component, such as "kube-apiserver", a signal and return when it has ended. It stays so until `restart`."""
+    def kill(self, component: str, signal: Signals = Signals.SIGKILL) -> None:
+        """Send a component, such as "kube-apiserver", a signal; return when it has ended. It stays so until `restart`."""
         control.kill(self.folder, self._component(component).name, signal)
 
     def restart(self, component: str) -> None:
@@ -64,7 +68,9 @@ class LocalCluster(Cluster):
 
     def load_image(self, *archives: Path) -> None:
         if self.record.control_plane_only:
-            raise Unsupported(f"cluster “{self.name}” is a control plane only: it has no node that could run an image")
+            raise UnsupportedError(
+                f"cluster “{self.name}” is a control plane only: it has no node that could run an image"
+            )
         for archive in archives:
             with step(f"Loading {archive.name}"):
                 self.import_image(archive)
@@ -86,16 +92,33 @@ class LocalCluster(Cluster):
     def dump_logs(self, to: Path) -> None:
         shutil.copytree(self.folder / "log", to, dirs_exist_ok=True, ignore_dangling_symlinks=True)
 
-    def down(self) -> None:
-        if self.folder.exists():
-            with state.held(self.record):
-                self.remove()
+    def make_volume(self, name: str, size: int, *, read_only: bool = False) -> None:
+        """Make a PersistentVolume that runs full: it holds exactly `size` bytes, in memory, and any user may write it.
+
+        A claim gets it by `volumeName`, with `storageClassName: ""`. Provisioned volumes know no limit but the disk.
+        """
+        path = f"/run/volumes/{name}"
+        options = f"X-mount.mkdir,mode=0777,size={size}{',ro' if read_only else ''}"
+        mounted = self._within("mount", "-t", "tmpfs", "-o", options, name, path)
+        if mounted.returncode != 0:
+            raise ClusterError(f"volume {name} could not be made: {mounted.stderr.strip()}")
+        self.api.create(
+            "/api/v1/persistentvolumes",
+            {
+                "metadata": {"name": name},
+                "spec": {
+                    "capacity": {"storage": str(size)},
+                    "accessModes": ["ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany"],
+                    "persistentVolumeReclaimPolicy": "Retain",
+                    "hostPath": {"path": path, "type": "Directory"},
+                },
+            },
+        )
 
     def remove(self) -> None:
-        """What `down` does, for those who hold the cluster's folder (see `state.held`)."""
-        isolation.end(self.folder)
         record = state.load(self.name)
-        if record is not None and record.slot is not None:
-            isolation.disconnect(record.slot)
-        isolation.remove_cgroups(self.name)
+        if self.alive and record is not None and record.slot is not None:
+            isolation.disconnect(record.slot)  # while it is surely ours
+        isolation.end(self.folder)
+        isolation.remove_cgroups(self.folder)
         state.forget(self.record)

@@ -1,10 +1,8 @@
 """The cluster at a glance: which programs it is made of, in the order they start, and what they are told.
 
-A stage starts when the one before is ready. Paths are those inside the cluster's mount namespace, where its folder is
-always `/run/cluster` and `/var/log`, `/var/lib`, `/run` belong to it alone.
+A stage starts when the one before is ready. Paths are those inside the cluster's mount namespace, where its
+folder is always `/run/cluster` and `/var/log`, `/var/lib`, `/run` belong to it alone.
 """
-
-from __future__ import annotations
 
 import json
 from dataclasses import dataclass
@@ -40,7 +38,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Component:
-    """One program: how it is started, and what answers once it is ready (an http(s) URL with status 200, or unix:PATH)."""
+    """One program: how it starts, and what answers once it is ready (an http(s) URL with status 200, or unix:PATH)."""
 
     name: str
     argv: tuple[str, ...]
@@ -48,7 +46,7 @@ class Component:
 
 
 def stages(node: Node, control_plane_only: bool) -> list[list[Component]]:
-    """All components in the order they start. Control plane only: no scheduler and no node, so that pods stay Pending."""
+    """All components in the order they start. A control plane only has no scheduler and no node: pods stay Pending."""
     controllers = [controller_manager()]
     if control_plane_only:
         return [[etcd()], [api_server(node)], controllers]

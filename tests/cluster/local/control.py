@@ -1,7 +1,5 @@
 """The host's end of the conversation with a cluster's process 1 (see `tests.cluster.local.supervisor`)."""
 
-from __future__ import annotations
-
 import json
 import os
 import socket
@@ -12,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.errors import NotUp, StartFailed
+from tests.cluster.errors import NotUpError, StartError
 from tests.cluster.local import isolation
 from tests.cluster.local.components import Component
 from tests.cluster.local.supervisor import CONTROL
@@ -26,11 +24,11 @@ def start(folder: Path, component: Component) -> None:
 
 
 def wait(folder: Path, component: Component, timeout: float = 90) -> None:
-    """Return when a component is ready. Raises StartFailed with the end of its log if it ends first, or is too slow."""
+    """Return when a component is ready. Raises StartError with the end of its log if it ends first, or is too slow."""
     try:
         _ask(folder, do="wait", name=component.name, ready=component.ready, timeout=timeout)
     except RuntimeError as error:
-        raise StartFailed(f"{error}; the end of its log:\n{tail(folder, component.name)}") from None
+        raise StartError(f"{error}; the end of its log:\n{tail(folder, component.name)}") from None
 
 
 def kill(folder: Path, name: str, signal: int) -> None:
@@ -55,7 +53,7 @@ def first_pid(folder: Path, timeout: float = 10) -> int:
         except OSError:
             began = (folder / "pid").exists() and isolation.outer_pid(folder) is not None
             if time.monotonic() > deadline or ((folder / "pid").exists() and not began):
-                raise StartFailed(f"the cluster's process 1 did not start:\n{tail(folder, 'supervisor')}") from None
+                raise StartError(f"the cluster's process 1 did not start:\n{tail(folder, 'supervisor')}") from None
             time.sleep(0.01)
 
 
@@ -85,9 +83,9 @@ def _ask(folder: Path, **request: object) -> dict[str, Any]:
             stream.flush()
             line = stream.readline()
     except OSError as error:
-        raise NotUp(f"cluster “{folder.name}” is not running ({error})") from None
+        raise NotUpError(f"cluster “{folder.name}” is not running ({error})") from None
     if not line:
-        raise NotUp(f"cluster “{folder.name}” ended while it was asked to {request['do']}")
+        raise NotUpError(f"cluster “{folder.name}” ended while it was asked to {request['do']}")
     answer: dict[str, Any] = json.loads(line)
     if "error" in answer:
         raise RuntimeError(answer["error"])

@@ -3,8 +3,6 @@
 Elliptic-curve keys by the `openssl` command: the eight of them take a tenth of a second.
 """
 
-from __future__ import annotations
-
 import base64
 import subprocess
 from pathlib import Path

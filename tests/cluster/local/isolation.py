@@ -1,19 +1,18 @@
 """The walls around a local cluster, seen from the host.
 
-`spawn` starts process 1 in namespaces of its own, `connect` gives it a network link, and `make_cgroups` a cgroup. The first
-two vanish with process 1, whatever killed it; `remove_cgroups` sweeps up the third.
+`spawn` starts process 1 in namespaces of its own, `connect` gives it a network link, and `make_cgroups` a
+cgroup. The first two vanish with process 1, whatever killed it; `remove_cgroups` sweeps up the third.
 
-Clusters never clash, because the kernel hands out what they could fight for: making a network link of a taken name fails,
-so its number, and with it the link's addresses, is the first that works.
+Clusters never clash, because the kernel hands out what they could fight for: making a network link of a taken
+name fails, so its number, and with it the link's addresses, is the first that works.
 """
-
-from __future__ import annotations
 
 import os
 import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
@@ -33,7 +32,8 @@ def host_address(slot: int) -> str:
 
 
 def node_address(slot: int) -> str:
-    """Where the host reaches the cluster. 198.18.0.0/15 is set aside for test networks (RFC 2544), so it is nobody's."""
+    """Where the host reaches the cluster. 198.18.0.0/15 is set aside for test networks (RFC 2544), so it is
+    nobody's."""
     return f"198.18.{slot}.2"
 
 
@@ -47,14 +47,14 @@ def spawn(folder: Path, path: list[Path]) -> None:
     init = [sys.executable, "-IS", supervisor.__file__, str(folder)]
     search = ":".join([*map(str, path), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
     with (folder / "log" / "supervisor.log").open("wb") as log:
-        subprocess.Popen(
-            ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(folder / "pid"), *unshare, *init],
+        subprocess.run(
+            ["setsid", "--fork", "sh", "-c", 'echo $$ >"$0" && exec "$@"', str(folder / "pid"), *unshare, *init],
             env={"PATH": search, "HOME": "/root", "LANG": "C.UTF-8"},
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,
+            check=True,
         )
 
 
@@ -75,8 +75,8 @@ def end(folder: Path) -> None:
         return
     # unshare would take process 1 with it, but would not wait for it; killed the other way round, its end is the end.
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    for victim in map(int, children or [pid]):
-        os.kill(victim, signal.SIGKILL)
+    for victim in children or [str(pid)]:
+        os.kill(int(victim), signal.SIGKILL)
     deadline = time.monotonic() + 30
     while outer_pid(folder) is not None and not _is_zombie(pid):
         if time.monotonic() > deadline:
@@ -123,38 +123,40 @@ def disconnect(slot: int) -> None:
 
 
 def _ip(within: list[str], *commands: str) -> None:
-    subprocess.run([*within, "ip", "-batch", "-"], input="\n".join(commands), text=True, check=True, capture_output=True)
+    subprocess.run(
+        [*within, "ip", "-batch", "-"], input="\n".join(commands), text=True, check=True, capture_output=True
+    )
 
 
 def is_cgroup_v1() -> bool:
     return not (CGROUPS / "cgroup.controllers").exists()
 
 
-def cgroup(name: str) -> str:
-    """The cgroup of a cluster's pods, absolute within each hierarchy."""
-    return f"/scanplan-{name}"
+def cgroup(folder: Path) -> str:
+    """The cgroup of a cluster's pods, absolute within each hierarchy; another user's cluster may have the same name."""
+    return f"/scanplan-{folder.name}-{zlib.crc32(os.fsencode(folder)):08x}"
 
 
-def _cgroup_folders(name: str) -> list[Path]:
+def _cgroup_folders(folder: Path) -> list[Path]:
     hierarchies = [path for path in CGROUPS.iterdir() if path.is_mount()] if is_cgroup_v1() else [CGROUPS]
-    return [hierarchy / cgroup(name)[1:] for hierarchy in hierarchies]
+    return [hierarchy / cgroup(folder)[1:] for hierarchy in hierarchies]
 
 
-def make_cgroups(name: str) -> None:
+def make_cgroups(folder: Path) -> None:
     """Make the cgroup in every hierarchy, with every controller that there is (the kubelet checks)."""
     if not is_cgroup_v1():
         for controller in (CGROUPS / "cgroup.controllers").read_text().split():
             (CGROUPS / "cgroup.subtree_control").write_text(f"+{controller}")
-    for folder in _cgroup_folders(name):
-        folder.mkdir(exist_ok=True)
+    for path in _cgroup_folders(folder):
+        path.mkdir(exist_ok=True)
 
 
-def remove_cgroups(name: str) -> None:
+def remove_cgroups(folder: Path) -> None:
     """Remove the cgroup and all below; the kernel needs a moment after the last process of each."""
     deadline = time.monotonic() + 10
-    for folder in _cgroup_folders(name):
-        while folder.exists():
-            for path, _, _ in os.walk(folder, topdown=False):
+    for root in _cgroup_folders(folder):
+        while root.exists():
+            for path, _, _ in os.walk(root, topdown=False):
                 try:
                     Path(path).rmdir()
                 except OSError:

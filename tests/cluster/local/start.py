@@ -1,7 +1,5 @@
 """Starts a local cluster: a node in about ten seconds, or a control plane alone in five."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import shutil
@@ -10,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.cluster import state
-from tests.cluster.errors import Missing, NotAllowed, StartFailed
+from tests.cluster.errors import MissingError, NeedsRootError, StartError
 from tests.cluster.local import binaries, busybox, components, control, identities, isolation
-from tests.cluster.local.api import Api, Object
+from tests.cluster.local.api import Object
 from tests.cluster.local.cluster import LocalCluster
 from tests.cluster.local.components import NODE
 from tests.console import step
@@ -34,8 +32,9 @@ STORAGE_CLASS = "standard"
 def up(name: str, *, control_plane_only: bool = False) -> LocalCluster:
     """Start a cluster; return when pods can be created, and on a whole node run.
 
-    Raises NotAllowed, Missing or BuildFailed before anything is started, AlreadyUp when the name is taken, and StartFailed
-    when a part of it does not become ready. A start that fails or is interrupted leaves nothing behind.
+    Raises NeedsRootError, MissingError or BuildError before anything is started, AlreadyUpError when the name
+    is taken, and StartError when a part of it does not become ready. A start that fails or is interrupted
+    leaves nothing behind.
     """
     check_requirements(control_plane_only)
     path = binaries.folders()
@@ -50,13 +49,15 @@ def up(name: str, *, control_plane_only: bool = False) -> LocalCluster:
 
 
 def check_requirements(control_plane_only: bool) -> None:
-    """Raise NotAllowed or Missing, naming the packages to install."""
+    """Raise NeedsRootError or MissingError, naming the packages to install."""
     if os.geteuid() != 0:
-        raise NotAllowed("a local cluster makes namespaces and mounts, which takes root: run this as root, or with sudo -E")
+        raise NeedsRootError(
+            "a local cluster makes namespaces and mounts, which takes root: run this as root, or with sudo -E"
+        )
     needed = PACKAGES if control_plane_only else PACKAGES | NODE_PACKAGES
     packages = sorted({package for program, package in needed.items() if shutil.which(program) is None})
     if packages:
-        raise Missing(f"not installed: {', '.join(packages)} (on Debian: apt-get install {' '.join(packages)})")
+        raise MissingError(f"not installed: {', '.join(packages)} (on Debian: apt-get install {' '.join(packages)})")
 
 
 def _start(record: state.Record, path: list[Path], tell: Callable[[str], None]) -> LocalCluster:
@@ -67,7 +68,7 @@ def _start(record: state.Record, path: list[Path], tell: Callable[[str], None]) 
     record.save()
     cluster = LocalCluster(record)
     if not record.control_plane_only:
-        isolation.make_cgroups(record.name)
+        isolation.make_cgroups(record.folder)
 
     tell("certificates")
     _write_settings(cluster)
@@ -114,7 +115,7 @@ def _load_sandbox(cluster: LocalCluster) -> None:
 
 def _settle(cluster: LocalCluster) -> None:
     """Wait for what users rely on: volumes for claims, the account that pods run as, a node that takes pods."""
-    api = Api(cluster.node.address, cluster.folder / "pki")
+    api = cluster.api
     api.create(
         "/apis/storage.k8s.io/v1/storageclasses",
         {
@@ -131,7 +132,7 @@ def _settle(cluster: LocalCluster) -> None:
     def check() -> None:
         for name, now in cluster.states().items():
             if now != "running":
-                raise StartFailed(f"{name} ended with {now}; the end of its log:\n{control.tail(cluster.folder, name)}")
+                raise StartError(f"{name} ended with {now}; the end of its log:\n{control.tail(cluster.folder, name)}")
 
     def await_object(path: str, what: str, until: Callable[[Object], bool] = bool) -> None:
         api.wait(path, until, what, check, timeout=60)

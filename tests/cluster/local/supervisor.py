@@ -1,9 +1,10 @@
 """Process 1 of a local cluster: runs what it is told, in namespaces of its own.
 
-`unshare` starts this file with fresh network, mount and process namespaces. It covers the parts of the file system that
-Kubernetes' components write to, so that nothing of theirs reaches the host, then serves commands on a unix socket: start a
-component, wait until it is ready, kill it, report. When it dies the kernel ends every process, mount and interface of
-the cluster with it. Only the standard library is imported: this is the first thing a cluster waits for.
+`unshare` starts this file with fresh network, mount and process namespaces. It covers the parts of the file
+system that Kubernetes' components write to, so that nothing of theirs reaches the host, then serves commands on
+a unix socket: start a component, wait until it is ready, kill it, report. When it dies the kernel ends every
+process, mount and interface of the cluster with it. Only the standard library is imported: this is the first
+thing a cluster waits for.
 
 A command is one JSON line, and so is its answer, which has "error" when it failed:
 
@@ -13,12 +14,9 @@ A command is one JSON line, and so is its answer, which has "error" when it fail
     {"do": "report"}                                  → {"etcd": "running", "kubelet": "exit code 1"}
 """
 
-from __future__ import annotations
-
 import http.client
 import json
 import os
-import signal
 import socket
 import socketserver
 import ssl
@@ -27,16 +25,18 @@ import sys
 import threading
 import time
 from pathlib import Path
+from signal import Signals
 from urllib.parse import urlsplit
 
 CLUSTER = "/run/cluster"
-"""Where the components see the cluster's folder, whatever it is called on the host (unix socket paths are short)."""
+"""Where the components see the cluster's folder, whatever it is called on the host (unix socket paths are
+short)."""
 
 CONTROL = "control"
 """The socket's name in that folder."""
 
-PROVISIONED = "/tmp/hostpath_pv"  # noqa: S108 (fixed in kube-controller-manager)
-"""Where the controller manager's hostPath provisioner makes a folder for each claim."""
+PROVISIONED = "/tmp/hostpath_pv"
+"""Where kube-controller-manager's hostPath provisioner makes a folder for each claim; it can't be told another."""
 
 KUBELET_SYSCTLS = {
     "vm/overcommit_memory": 1,
@@ -137,10 +137,10 @@ class Children:
                 raise RuntimeError(f"{name} was not ready within {timeout:.0f} s (no good answer from {ready})")
             time.sleep(0.05)
 
-    def kill(self, name: str, number: int) -> None:
+    def kill(self, name: str, signal: int) -> None:
         with self._changed:
             if name in self._pids:
-                os.kill(self._pids[name], number)
+                os.kill(self._pids[name], signal)
                 self._changed.wait_for(lambda: name not in self._pids, timeout=30)
 
     def report(self) -> dict[str, str]:
@@ -160,7 +160,7 @@ class Children:
             with self._changed:
                 for name in [name for name, running in self._pids.items() if running == pid]:
                     del self._pids[name]
-                    self._exits[name] = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+                    self._exits[name] = f"exit code {code}" if code >= 0 else Signals(-code).name
                 self._changed.notify_all()
 
 
@@ -183,7 +183,7 @@ def serve(children: Children) -> None:
                 verb = {
                     "start": children.start,
                     "wait": children.wait,
-                    "kill": lambda name, signal: children.kill(name, signal),
+                    "kill": children.kill,
                     "report": children.report,
                 }[request.pop("do")]
                 try:
