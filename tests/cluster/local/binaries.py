@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.cluster import programs
 from tests.cluster.errors import BuildError, MissingError
 from tests.console import step
 
@@ -68,7 +68,7 @@ class _Module:
 
 def _toolchain() -> str:
     """The Go toolchain's version, such as go1.26.8."""
-    if shutil.which("go") is None:
+    if programs.find("go") is None:
         raise MissingError("Go is not installed: the local cluster's binaries are built with it (https://go.dev/dl/)")
     return _go("env", "GOVERSION", cwd=TOOLS).strip()
 
@@ -117,13 +117,7 @@ def _build(modules: list[_Module]) -> None:
 
 def _go(*arguments: str, cwd: Path) -> str:
     own = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-mod=readonly"}
-    ran = subprocess.run(
-        ["go", *arguments], cwd=cwd, env={**os.environ, **own}, capture_output=True, text=True, check=False
-    )
-    if ran.returncode != 0:
-        words = "\n".join(ran.stderr.strip().splitlines()[-30:])
-        raise BuildError(f"`go {' '.join(arguments)}` in {cwd} failed:\n{words}")
-    return ran.stdout
+    return programs.run("go", *arguments, failure=BuildError, cwd=cwd, env=own)
 
 
 @contextmanager

@@ -1,14 +1,13 @@
 """A running cluster of the `local` provider: its files, its images, and the levers that break and mend it."""
 
 import shutil
-import subprocess
 from pathlib import Path
 from signal import Signals
 from typing import BinaryIO
 
-from tests.cluster import state
+from tests.cluster import programs, state
 from tests.cluster.cluster import Cluster
-from tests.cluster.errors import ClusterError, NotUpError, UnsupportedError
+from tests.cluster.errors import NotUpError, UnsupportedError
 from tests.cluster.local import binaries, components, control, isolation
 from tests.cluster.local.api import Api
 from tests.cluster.local.components import Component, Node
@@ -54,7 +53,10 @@ class LocalCluster(Cluster):
         return control.report(self.folder)
 
     def kill(self, component: str, signal: Signals = Signals.SIGKILL) -> None:
-        """Send a component, such as "kube-apiserver", a signal; return when it has ended. It stays so until `restart`."""
+        """Send a component, such as "kube-apiserver", a signal; return when it has ended. It stays so until `restart`.
+
+        SIGSTOP and SIGCONT are possible too: a component that hangs, and goes on.
+        """
         control.kill(self.folder, self._component(component).name, signal)
 
     def restart(self, component: str) -> None:
@@ -80,14 +82,11 @@ class LocalCluster(Cluster):
         ctr = shutil.which("ctr", path=":".join(map(str, binaries.folders())))
         importing = [f"--address={components.CONTAINERD_SOCKET}", "--namespace=k8s.io", "images", "import", "-"]
         with archive.open("rb") as content:
-            ran = self._within(str(ctr), *importing, stdin=content)
-        if ran.returncode != 0:
-            raise ClusterError(f"{archive} could not be loaded: {ran.stderr.strip()}")
+            self._within(str(ctr), *importing, stdin=content)
 
-    def _within(self, *argv: str, stdin: BinaryIO | None = None) -> subprocess.CompletedProcess[str]:
+    def _within(self, *argv: str, stdin: BinaryIO | None = None) -> None:
         """Run a program that sees the cluster's mounts."""
-        enter = ["nsenter", f"--mount=/proc/{control.first_pid(self.folder)}/ns/mnt"]
-        return subprocess.run([*enter, *argv], stdin=stdin, capture_output=True, text=True, check=False)
+        programs.run("nsenter", f"--mount=/proc/{control.first_pid(self.folder)}/ns/mnt", *argv, stdin=stdin)
 
     def dump_logs(self, to: Path) -> None:
         shutil.copytree(self.folder / "log", to, dirs_exist_ok=True, ignore_dangling_symlinks=True)
@@ -99,9 +98,7 @@ class LocalCluster(Cluster):
         """
         path = f"/run/volumes/{name}"
         options = f"X-mount.mkdir,mode=0777,size={size}{',ro' if read_only else ''}"
-        mounted = self._within("mount", "-t", "tmpfs", "-o", options, name, path)
-        if mounted.returncode != 0:
-            raise ClusterError(f"volume {name} could not be made: {mounted.stderr.strip()}")
+        self._within("mount", "-t", "tmpfs", "-o", options, name, path)
         self.api.create(
             "/api/v1/persistentvolumes",
             {

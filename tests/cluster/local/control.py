@@ -19,7 +19,7 @@ LOG_LINES = 30
 
 
 def start(folder: Path, component: Component) -> None:
-    """Run a component; return at once."""
+    """Run a component; return at once. Raises StartError when it can't be run."""
     _ask(folder, do="start", name=component.name, argv=component.argv)
 
 
@@ -27,7 +27,7 @@ def wait(folder: Path, component: Component, timeout: float = 90) -> None:
     """Return when a component is ready. Raises StartError with the end of its log if it ends first, or is too slow."""
     try:
         _ask(folder, do="wait", name=component.name, ready=component.ready, timeout=timeout)
-    except RuntimeError as error:
+    except StartError as error:
         raise StartError(f"{error}; the end of its log:\n{tail(folder, component.name)}") from None
 
 
@@ -88,5 +88,5 @@ def _ask(folder: Path, **request: object) -> dict[str, Any]:
         raise NotUpError(f"cluster “{folder.name}” ended while it was asked to {request['do']}")
     answer: dict[str, Any] = json.loads(line)
     if "error" in answer:
-        raise RuntimeError(answer["error"])
+        raise StartError(answer["error"])
     return answer

@@ -4,9 +4,9 @@ Elliptic-curve keys by the `openssl` command: the eight of them take a tenth of 
 """
 
 import base64
-import subprocess
 from pathlib import Path
 
+from tests.cluster import programs
 from tests.cluster.local.components import API_SERVICE, NODE
 
 VALID_DAYS = "365"
@@ -35,7 +35,7 @@ def issue(folder: Path, address: str) -> None:
             arguments += ["-CA", "ca.crt", "-CAkey", "ca.key", "-addext", "basicConstraints=critical,CA:FALSE"]
         for extension in extensions:
             arguments += ["-addext", extension]
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+        programs.run("openssl", *arguments, cwd=folder)
 
     certificate("ca", "/CN=scanplan-local-cluster", signed=False)
     certificate("service-accounts", "/CN=service-accounts")

@@ -7,6 +7,7 @@ Clusters never clash, because the kernel hands out what they could fight for: ma
 name fails, so its number, and with it the link's addresses, is the first that works.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import time
 import zlib
 from pathlib import Path
 
+from tests.cluster import programs
 from tests.cluster.errors import ClusterError
 from tests.cluster.local import supervisor
 
@@ -45,7 +47,7 @@ def spawn(folder: Path, path: list[Path]) -> None:
     (folder / "log").mkdir()
     unshare = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     init = [sys.executable, "-IS", supervisor.__file__, str(folder)]
-    search = ":".join([*map(str, path), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
+    search = ":".join([*map(str, path), programs.SYSTEM_PATH])
     with (folder / "log" / "supervisor.log").open("wb") as log:
         subprocess.run(
             ["setsid", "--fork", "sh", "-c", 'echo $$ >"$0" && exec "$@"', str(folder / "pid"), *unshare, *init],
@@ -94,38 +96,31 @@ def _is_zombie(pid: int) -> bool:
 def connect(pid: int) -> int:
     """Lay a network link from the host to the namespace of a process; return the link's slot."""
     for slot in range(SLOTS):
-        made = subprocess.run(
-            ["ip", "link", "add", link(slot), "type", "veth", "peer", "name", "eth0", "netns", str(pid)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if made.returncode == 0:
+        try:
+            programs.run("ip", "link", "add", link(slot), "type", "veth", "peer", "name", "eth0", "netns", str(pid))
+        except ClusterError as error:
+            if "File exists" not in str(error):
+                raise
+        else:
             break
-        if "File exists" not in made.stderr:
-            raise ClusterError(f"can't make a network link: {made.stderr.strip()}")
     else:
         raise ClusterError(f"all {SLOTS} network links are taken: end some clusters (python -m tests.cluster list)")
-    _ip([], f"addr add {host_address(slot)}/30 dev {link(slot)}", f"link set {link(slot)} up")
-    _ip(
-        ["nsenter", f"--net=/proc/{pid}/ns/net"],
+    ours = [f"addr add {host_address(slot)}/30 dev {link(slot)}", f"link set {link(slot)} up"]
+    theirs = [
         "link set lo up",
         f"addr add {node_address(slot)}/30 dev eth0",
         "link set eth0 up",
         f"route add default via {host_address(slot)}",
-    )
+    ]
+    programs.run("ip", "-batch", "-", text="\n".join(ours))
+    programs.run("nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-batch", "-", text="\n".join(theirs))
     return slot
 
 
 def disconnect(slot: int) -> None:
     """Remove a link now, rather than when the kernel gets to the dead namespace."""
-    subprocess.run(["ip", "link", "delete", link(slot)], capture_output=True, check=False)
-
-
-def _ip(within: list[str], *commands: str) -> None:
-    subprocess.run(
-        [*within, "ip", "-batch", "-"], input="\n".join(commands), text=True, check=True, capture_output=True
-    )
+    with contextlib.suppress(ClusterError):  # it may be gone
+        programs.run("ip", "link", "delete", link(slot))
 
 
 def is_cgroup_v1() -> bool:
@@ -146,7 +141,8 @@ def make_cgroups(folder: Path) -> None:
     """Make the cgroup in every hierarchy, with every controller that there is (the kubelet checks)."""
     if not is_cgroup_v1():
         for controller in (CGROUPS / "cgroup.controllers").read_text().split():
-            (CGROUPS / "cgroup.subtree_control").write_text(f"+{controller}")
+            with contextlib.suppress(OSError):  # what the kubelet needs and doesn't find, it names itself
+                (CGROUPS / "cgroup.subtree_control").write_text(f"+{controller}")
     for path in _cgroup_folders(folder):
         path.mkdir(exist_ok=True)
 

@@ -141,7 +141,9 @@ class Children:
         with self._changed:
             if name in self._pids:
                 os.kill(self._pids[name], signal)
-                self._changed.wait_for(lambda: name not in self._pids, timeout=30)
+                ends = signal not in (Signals.SIGSTOP, Signals.SIGCONT)
+                if ends and not self._changed.wait_for(lambda: name not in self._pids, timeout=30):
+                    raise RuntimeError(f"{name} has not ended 30 s after {Signals(signal).name}")
 
     def report(self) -> dict[str, str]:
         with self._changed:
