@@ -21,8 +21,8 @@ OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-    # What the installation of ca-certificates does: Python's ssl and Go both look for the bundle there.
-    "--customize-hook=cat $1/usr/share/ca-certificates/mozilla/* > $1/etc/ssl/certs/ca-certificates.crt",
+    # What the installation of ca-certificates does: the bundle that both Go and Python's ssl look for.
+    "--extract-hook=cat $1/usr/share/ca-certificates/mozilla/* > $1/etc/ssl/certs/ca-certificates.crt",
 )
 DOCKERFILE = "FROM scratch\nADD base.tar /\nENV PATH=/usr/local/bin:/usr/bin:/bin\n"
 

@@ -9,6 +9,7 @@ edited during a build is in the next one.
 import hashlib
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 from tests.console import step
 from tests.images import base, wheels
 from tests.images.recipes import ROOT, Recipe, recipe
-from tests.images.store import ImageError, Store
+from tests.images.store import KEPT, ImageError, Store
 
 IGNORED = shutil.ignore_patterns("__pycache__")
 
@@ -38,8 +39,8 @@ class Archive:
 def build(names: Iterable[str], output: Path = ROOT / "build" / "images") -> dict[str, Archive]:
     """Build images, and return their archives by name.
 
-    `names` are some of NAMES. What an archive in `output` already holds is not built again; archives of
-    former content are deleted. Several processes may do this at once. Raises ImageError, whose message says
+    `names` are some of NAMES. What an archive in `output` already holds is not built again; archives of former
+    content are deleted after an hour. Several processes may do this at once. Raises ImageError, whose message says
     what to do.
     """
     store = Store.default()
@@ -57,7 +58,7 @@ def _build(store: Store, image: Recipe, output: Path) -> Archive:
             with step(f"Writing {archive.path.name}"):
                 store.export(archive.reference, archive.path)
         for former in output.glob(f"{image.name}-*.tar"):
-            if former != archive.path:
+            if former != archive.path and former.stat().st_mtime < time.time() - KEPT.total_seconds():
                 former.unlink()
     return archive
 

@@ -12,7 +12,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+
+KEPT = timedelta(hours=1)
+"""How long images of former content stay: other processes, of this checkout or another one, may use them."""
 
 PACKAGES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap", "apt-get": "apt"}
 
@@ -99,7 +103,7 @@ class Store:
     ) -> None:
         """Build a Dockerfile on bases of this store; layers that haven't changed are not built again.
 
-        Former images of the same repository are forgotten, with the layers that nobody else uses.
+        Former images of the same repository, older than KEPT, are forgotten with the layers that nobody else uses.
         """
         options = [
             "--isolation=chroot", "--pull-never", "--layers", "--force-rm",
@@ -112,9 +116,10 @@ class Store:
                 report(line.replace("STEP ", ""))
 
         run(self._buildah("build", *options, context), report_step)
-        repository = reference.rpartition(":")[0]
-        listing = self._buildah("images", "--format={{.Name}}:{{.Tag}}", f"--filter=reference={repository}")
-        if former := [name for name in ask(listing).split() if name != reference]:
+        of_repository = f"--filter=reference={reference.rpartition(':')[0]}"
+        old = f"--filter=until={KEPT.total_seconds():.0f}s"
+        listed = ask(self._buildah("images", "--format={{.Name}}:{{.Tag}}", of_repository, old))
+        if former := [name for name in listed.split() if name != reference]:
             ask(self._buildah("rmi", *former))
 
     def prune(self) -> None:
@@ -122,7 +127,10 @@ class Store:
         ask(self._buildah("rmi", "--prune", "--force"))
 
     def run(self, reference: str, *argv: str) -> str:
-        """Run a command in an image, as its user, and return what it prints to standard output."""
+        """Run a command in an image, as its user, and return its standard output.
+
+        `reference` may also be an archive, as `oci-archive:PATH`.
+        """
         container = ask(self._buildah("from", "--pull-never", reference))
         try:
             return ask(self._buildah("run", "--isolation=chroot", container, "--", *argv))

@@ -1,0 +1,89 @@
+"""The images as they are built: who they run as, and what works in them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.images import Archive, ImageError, build
+from tests.images.builder import _reference
+from tests.images.recipes import NAMES, Recipe
+from tests.images.store import Store, ask
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def archives() -> dict[str, Archive]:
+    return build(NAMES)
+
+
+def in_image(archive: Archive, *argv: str) -> str:
+    return Store.default().run(f"oci-archive:{archive.path}", *argv)
+
+
+@pytest.mark.parametrize("name", ["operator", "scanner"])
+def test_runs_as_nobody_and_has_certificates(archives: dict[str, Archive], name: str) -> None:
+    """Else the pod is refused, or no TLS connection is trusted."""
+    program = "import getpass, os, ssl; print(os.getuid(), getpass.getuser(), bool(ssl.create_default_context().get_ca_certs()))"
+    assert in_image(archives[name], "python3", "-c", program) == "65532 scanplan True"
+
+
+@pytest.mark.parametrize(
+    ("name", "modules"),
+    [("operator", "kopf kubernetes.aio.client pydantic scanplan"), ("scanner", "msgspec asyncio scanplan.runner")],
+)
+def test_modules_are_compiled(archives: dict[str, Archive], name: str, modules: str) -> None:
+    """Else every start on a read-only root compiles them again: seconds, at each shard's start."""
+    program = (
+        f"import sys, {', '.join(modules.split())}\n"
+        "files = [getattr(module, '__cached__', None) for module in sys.modules.values()]\n"
+        "import os; print([file for file in files if file and not os.path.exists(file)])"
+    )
+    assert in_image(archives[name], "python3", "-c", program) == "[]"
+
+
+def test_the_scanner_image_is_without_the_operators_libraries(archives: dict[str, Archive]) -> None:
+    """Else every scan pod pulls and starts what it never uses."""
+    program = (
+        "import importlib.util as u; print([name for name in ('kopf', 'kubernetes', 'pydantic') if u.find_spec(name)])"
+    )
+    assert in_image(archives["scanner"], "python3", "-c", program) == "[]"
+
+
+def test_nuclei_finds_its_templates_and_writes_no_configuration(archives: dict[str, Archive]) -> None:
+    """Else Nuclei fails on a read-only root, or runs templates that are excluded by default."""
+    program = "import os, pathlib; print(sorted(os.listdir(os.environ['NUCLEI_CONFIG_DIR'])))"
+    files = in_image(archives["scanner"], "python3", "-c", program)
+    assert files == str([".nuclei-ignore", ".templates-config.json", "config.yaml", "reporting-config.yaml"])
+    in_image(archives["scanner"], "nuclei", "-validate", "-t", "http/", "-duc", "-ni", "-no-stdin")
+
+
+def test_what_has_not_changed_is_not_built_again(archives: dict[str, Archive]) -> None:
+    """Else every test run pays half a minute for images that it has."""
+    before = {name: archive.path.stat().st_mtime_ns for name, archive in archives.items()}
+    assert build(NAMES) == archives
+    assert {name: archive.path.stat().st_mtime_ns for name, archive in archives.items()} == before
+
+
+def test_other_content_has_another_name(tmp_path: Path) -> None:
+    """Else a node keeps the image that it has, and a test runs yesterday's code."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY folder /folder\n")
+    (tmp_path / "folder").mkdir()
+    image = Recipe("some", tmp_path / "Dockerfile", {"folder": tmp_path / "folder"})
+
+    def write(name: str, text: str) -> str:
+        (tmp_path / "folder" / name).write_text(text)
+        return _reference(image, {})
+
+    references = [write("a", "1"), write("a", "2"), write("b", "2"), _reference(image, {"BASE": "other"})]
+    assert len(set(references)) == len(references)
+    assert write("b", "2") == references[2]
+
+
+def test_a_failing_command_is_told_in_full() -> None:
+    """Else people see that an image wasn't built, and not why."""
+    with pytest.raises(ImageError, match="apt-get install nothing-of-this-name"):
+        ask(["nothing-of-this-name"])
+    with pytest.raises(ImageError, match=r"exit code 2[\s\S]*/no/such/folder"):
+        ask([str(shutil.which("ls")), "/no/such/folder"])
