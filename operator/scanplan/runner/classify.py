@@ -17,8 +17,10 @@ import msgspec
 
 from scanplan.api.conditions import Reason
 from scanplan.api.task import ErrorClass, TaskError
+from scanplan.runner.reachability import Silent
 
 _QUOTED_CHARACTERS = 400
+_TELLING = ("panic:", "fatal error:", "flag ", "invalid ")
 
 
 class StopCause(StrEnum):
@@ -65,7 +67,7 @@ TABLE = (
     ),
     Rule(
         (1, 2),
-        r"flag provided but not defined|invalid value .* for flag|flag needs an argument|invalid boolean",
+        r"^flag provided but not defined|^invalid value .* for flag|^flag needs an argument|^invalid boolean|FTL\] Program exiting",
         FATAL,
         Reason.INVALID_OPTIONS,
         "This Nuclei does not take our options: use the scanner image of this release.",
@@ -79,10 +81,11 @@ TABLE = (
     ),
     Rule(
         (1,),
-        r"read-only file system|permission denied|could not create config file|could not create temporary directory",
+        r"read-only file system|permission denied|could not create (?:config|nuclei config|temporary)|could not create dialer"
+        r"|too many open files|cannot allocate memory|resource temporarily unavailable",
         TEMPORARY,
         Reason.SCANNER_ENVIRONMENT,
-        "Nuclei could not write where it must: /tmp has to be writable in the pod.",
+        "Nuclei lacks something of its pod: a writable /tmp, open files, or memory.",
     ),
     Rule(
         (1,),
@@ -96,14 +99,14 @@ TABLE = (
     ),
     Rule(
         (1,),
-        r"network is unreachable|temporary failure in name resolution|could not create dialer|too many open files",
+        r"network is unreachable|temporary failure in name resolution|no route to host",
         TEMPORARY,
         Reason.NETWORK_UNAVAILABLE,
         "The pod's network could not be used.",
     ),
     Rule(
         (1,),
-        r"Could not create runner|Could not initialize",
+        r"Could not create runner|Could not initialize|given config file",
         FATAL,
         Reason.NUCLEI_BINARY_ERROR,
         "Nuclei could not start.",
@@ -128,7 +131,7 @@ def failure(ended: Ended) -> TaskError | None:
         return _killed(-ended.return_code)
     if ended.return_code == 0:
         return None
-    said = f"{ended.output}\n{ended.log}"
+    said = _said(ended)
     for rule in TABLE:
         if ended.return_code in rule.codes and re.search(rule.wording, said, re.MULTILINE | re.IGNORECASE):
             return TaskError(error_class=rule.error_class, reason=rule.reason, message=f"{rule.advice}{_quoted(ended)}")
@@ -144,7 +147,8 @@ def doubt(
     templates_loaded: int | None,
     named_not_loaded: Sequence[Path],
     endpoints: int,
-    unreachable: int,
+    excluded: int,
+    silent: Silent,
 ) -> TaskError | None:
     """What speaks against an exit 0; None where it is a success.
 
@@ -152,7 +156,8 @@ def doubt(
         templates_loaded: as the log says it; None: it never did.
         named_not_loaded: templates that the plan names one by one, and that Nuclei left out as invalid.
         endpoints: of the shard.
-        unreachable: endpoints that never answered.
+        excluded: endpoints that Nuclei struck off its list because they are denied.
+        silent: endpoints that never answered.
     """
     if templates_loaded is None:
         return TaskError(
@@ -169,7 +174,14 @@ def doubt(
             reason=Reason.TEMPLATES_NOT_FOUND,
             message=f"Templates that the plan names are invalid: {names}. Check them with nuclei -validate.",
         )
-    if endpoints and unreachable >= endpoints:
+    if excluded or (endpoints and len(silent.denied) >= endpoints):
+        return TaskError(
+            error_class=FATAL,
+            reason=Reason.TARGET_DENIED,
+            message=f"{excluded or len(silent.denied)} of {endpoints} endpoints are denied by the target guard, and were "
+            "not scanned. Remove them, or ask the operator's owner.",
+        )
+    if endpoints and len(silent.unreachable) >= endpoints:
         return TaskError(
             error_class=TEMPORARY,
             reason=Reason.ENDPOINTS_UNREACHABLE,
@@ -209,13 +221,15 @@ def _killed(number: int) -> TaskError:
     )
 
 
+def _said(ended: Ended) -> str:
+    """What Nuclei said that counts: its fatal lines where there are any, since other lines may quote its targets."""
+    lines = f"{ended.output}\n{ended.log}".splitlines()
+    return "\n".join([line for line in lines if "[FTL]" in line] or lines)
+
+
 def _quoted(ended: Ended) -> str:
-    """The line that says most: a fatal or error line of the log, else the last that was said."""
-    lines = [line.strip() for line in f"{ended.output}\n{ended.log}".splitlines() if line.strip()]
-    telling = [
-        line
-        for line in lines
-        if "[FTL]" in line or line.startswith(("panic:", "fatal error:", "flag ", "invalid value"))
-    ]
-    chosen = telling[-1] if telling else lines[-1] if lines else ""
+    """The line that says most."""
+    lines = [line.strip() for line in _said(ended).splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(_TELLING)]
+    chosen = telling[0] if telling else lines[-1] if lines else ""
     return f" Nuclei said: {chosen[:_QUOTED_CHARACTERS]}" if chosen else ""

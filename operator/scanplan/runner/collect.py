@@ -42,7 +42,9 @@ def collect(document: TaskDocument, run_directory: Path) -> ShardReport:
         merged = merge.merge(run_directory, document, partial=True)
         metadata = run_record.metadata(run_record.task_folder(run_directory, document))
     if merged is None or metadata is None:
-        raise TemporaryError(Reason.STORAGE_ERROR, "What was merged is not on the volume any more: somebody removes it.")
+        raise TemporaryError(
+            Reason.STORAGE_ERROR, "What was merged is not on the volume any more: somebody removes it."
+        )
     return ShardReport(
         shard=COLLECTOR,
         attempt=0,

@@ -126,9 +126,11 @@ class Attempt:
                 extra.close()
                 files.append(extra.artifact(extra.path.name))
         record = msgspec.structs.replace(record, files=tuple(files))
-        ours = durable.publish_once(self.folder / GROWING, self.folder / layout.FINDINGS)
-        ours = durable.create(self.folder / layout.SHARD_RECORD, records.readable(record)) and ours
-        if not ours:
+        try:
+            ours = durable.publish_once(self.folder / GROWING, self.folder / layout.FINDINGS)
+        except FileNotFoundError:  # sealed, and tidied up
+            ours = False
+        if not (ours and durable.create(self.folder / layout.SHARD_RECORD, records.readable(record))):
             raise TemporaryError(
                 Reason.STORAGE_ERROR, f"Attempt {self.number} was given up, and a later one took its place."
             )
@@ -206,6 +208,7 @@ def seal(shard: Path, attempt: int, left: ShardRecord) -> None:
         files=(artifact(final),),
     )
     durable.create(place / layout.SHARD_RECORD, records.readable(record))
+    (place / GROWING).unlink(missing_ok=True)
 
 
 def _whole_lines(growing: Path, place: Path) -> Path:

@@ -20,9 +20,21 @@ _NETWORK_KINDS = ("network-permanent-error", "network-temporary-error", "deadlin
 """Kinds of Nuclei's errors that say something about the host, rather than about the template."""
 
 
+_DENIED = "denied address found for host"
+
+
+class Silent(msgspec.Struct, frozen=True):
+    """The endpoints that never answered."""
+
+    unreachable: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
+    """Those of them that were not even asked, because their name resolves to a denied address."""
+
+
 class _FailedRequest(msgspec.Struct):
     input: str = ""
     address: str = ""
+    error: str = ""
     kind: str = ""
 
 
@@ -41,7 +53,7 @@ def address(endpoint: str) -> str:
     return f"{host}:{port}" if port else host
 
 
-def unreachable(endpoints: Sequence[str], log: ScannerLog, error_lines: Iterable[bytes]) -> tuple[str, ...]:
+def silent(endpoints: Sequence[str], log: ScannerLog, error_lines: Iterable[bytes]) -> Silent:
     """The endpoints that never answered, in their order.
 
     Args:
@@ -50,30 +62,36 @@ def unreachable(endpoints: Sequence[str], log: ScannerLog, error_lines: Iterable
         error_lines: of the file that Nuclei wrote by `-elog`.
     """
     failures: collections.Counter[str] = collections.Counter()
+    denials: set[str] = set()
     for line in error_lines:
         try:
             request = _decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
         if request.kind in _NETWORK_KINDS:
-            failures[address(request.input) if "://" in request.input else request.address or request.input] += 1
-    sharing: collections.Counter[str] = collections.Counter(address(endpoint) for endpoint in endpoints)
-    each = max(1, log.total // log.hosts) if log.hosts else None
-    skipped = {_without_brackets(host) for host in log.skipped}
-    gone: list[str] = []
-    for endpoint in endpoints:
-        name = address(endpoint)
-        bare = ":" not in name
-        refused = any(_host(host) == name for host in skipped) if bare else _without_brackets(name) in skipped
-        failed = sum(count for host, count in failures.items() if _host(host) == name) if bare else failures[name]
-        if refused or (each is not None and failed >= each * sharing[name]):
-            gone.append(endpoint)
-    return tuple(gone)
+            name = address(request.input) if "://" in request.input else request.address or request.input
+            # An endpoint without a port is asked at one that Nuclei guesses.
+            for key in {name, _host(name)}:
+                failures[key] += 1
+                if _DENIED in request.error:
+                    denials.add(key)
+    sharing = collections.Counter(address(endpoint) for endpoint in endpoints)
+    skipped = {key for name in log.skipped for key in (_bracketed(name), _host(_bracketed(name)))}
+    each = max(1, log.total // log.hosts) if log.hosts else 0
+    gone = tuple(
+        endpoint
+        for endpoint in endpoints
+        if (name := address(endpoint)) in skipped or (each and failures[name] >= each * sharing[name])
+    )
+    return Silent(unreachable=gone, denied=tuple(endpoint for endpoint in gone if address(endpoint) in denials))
 
 
-def _without_brackets(name: str) -> str:
-    return name.replace("[", "").replace("]", "").lower()
+def _bracketed(name: str) -> str:
+    """``host:port`` as `address` spells it: Nuclei leaves the brackets of IPv6 addresses out now and then."""
+    host, _, port = name.lower().rpartition(":")
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else name.lower()
 
 
 def _host(name: str) -> str:
-    return name.rpartition(":")[0] or name
+    host, _, port = name.rpartition(":")
+    return host if host and port.isdigit() else name

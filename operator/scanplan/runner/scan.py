@@ -32,6 +32,7 @@ from scanplan.runner.classify import Ended, StopCause
 from scanplan.runner.command import Workspace
 from scanplan.runner.installation import Installation
 from scanplan.runner.publish import Attempt
+from scanplan.runner.reachability import Silent
 from scanplan.runner.records import ShardRecord
 from scanplan.runner.statistics import ScannerLog
 from scanplan.runner.templates import Selection
@@ -87,13 +88,13 @@ class Scan:
         if not self._endpoints:
             return msgspec.structs.replace(record, outcome=Outcome.COMPLETE)
         error: TaskError | None
-        unreachable: tuple[str, ...] = ()
+        silent = Silent()
         selection: Selection | None = None
         try:
             selection = templates.select(
                 self._document.templates, self._document.severity_levels, self._installation.templates
             )
-            error, unreachable = self._scan(selection)
+            error, silent = self._scan(selection)
         except ScanError as failed:
             error = TaskError(error_class=failed.error_class, reason=failed.reason, message=failed.message)
         except (
@@ -112,10 +113,10 @@ class Scan:
             )
         return msgspec.structs.replace(
             record,
-            outcome=self._outcome(error, unreachable),
+            outcome=self._outcome(error, silent),
             error=error,
-            endpoints_scanned=len(self._endpoints) - len(unreachable) if error is None else 0,
-            endpoints_unreachable=unreachable,
+            endpoints_scanned=len(self._endpoints) - len(silent.unreachable) if error is None else 0,
+            endpoints_unreachable=silent.unreachable,
             findings=attempt.counts,
             malformed_lines=attempt.malformed_lines,
             scanner=ScannerVersion(
@@ -126,13 +127,13 @@ class Scan:
             warnings=tuple(self._warnings),
         )
 
-    def _outcome(self, error: TaskError | None, unreachable: Sequence[str]) -> Outcome:
+    def _outcome(self, error: TaskError | None, silent: Silent) -> Outcome:
         if error is None:
             return Outcome.COMPLETE
-        scanned = self._log.requests > 0 and len(unreachable) < len(self._endpoints)
+        scanned = self._log.requests > 0 and len(silent.unreachable) < len(self._endpoints)
         return Outcome.PARTIAL if scanned or self._attempt.findings.total else Outcome.FAILED
 
-    def _scan(self, selection: Selection) -> tuple[TaskError | None, tuple[str, ...]]:
+    def _scan(self, selection: Selection) -> tuple[TaskError | None, Silent]:
         with self._installation.workspace() as workspace:
             workspace.targets.write_text(command.list_file(self._endpoints))
             workspace.templates.write_text(command.list_file([str(path) for path in selection.files]))
@@ -159,20 +160,24 @@ class Scan:
                 )
             )
             if error is not None and cause is not None:
-                return error, ()
-            unreachable = reachability.unreachable(self._endpoints, self._log, _lines(workspace.errors))
+                return error, Silent()
+            silent = reachability.silent(self._endpoints, self._log, _lines(workspace.errors))
             invalid = self._invalid(selection, workspace)
         if error is None:
             error = classify.doubt(
                 templates_loaded=self._log.templates_loaded,
                 named_not_loaded=sorted(invalid & selection.named),
                 endpoints=len(self._endpoints),
-                unreachable=len(unreachable),
+                excluded=self._log.excluded,
+                silent=silent,
             )
-        if unreachable and error is None:
-            shown = ", ".join(unreachable[:_NAMED_IN_WARNING])
-            self._warn(f"{len(unreachable)} of {len(self._endpoints)} endpoints never answered: {shown}")
-        return error, unreachable
+        if silent.unreachable and error is None:
+            shown = ", ".join(silent.unreachable[:_NAMED_IN_WARNING])
+            self._warn(f"{len(silent.unreachable)} of {len(self._endpoints)} endpoints never answered: {shown}")
+        if silent.denied and error is None:
+            shown = ", ".join(silent.denied[:_NAMED_IN_WARNING])
+            self._warn(f"{len(silent.denied)} endpoints resolve to addresses that the target guard denies: {shown}")
+        return error, silent
 
     def _invalid(self, selection: Selection, workspace: Workspace) -> set[Path]:
         """The selected templates that Nuclei left out, which it does without a word; asked only where some are missing."""

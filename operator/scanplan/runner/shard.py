@@ -17,7 +17,7 @@ from scanplan.api.conditions import Reason
 from scanplan.api.errors import NucleiBinaryError, ScanError
 from scanplan.api.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskDocument, TaskError
 from scanplan.core import shards
-from scanplan.runner import durable, merge, progress, publish, records, run_record
+from scanplan.runner import durable, merge, progress, prune, publish, records, run_record
 from scanplan.runner.installation import Installation
 from scanplan.runner.records import ShardRecord
 from scanplan.runner.scan import Scan
@@ -123,6 +123,8 @@ class _ShardRun:
         with durable.on_claim(starting=True):
             attempt = publish.begin(shard, self._begun())
         try:
+            with durable.on_claim():
+                prune.refuse_if_marked(self._run, time.time())
             scan = Scan(
                 self._document, self._index, self._endpoints, attempt, self._installation, self._on_progress, self._stop
             )

@@ -17,6 +17,8 @@ _TAIL_COLUMNS = 600
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _VERSION = re.compile(r"Current nuclei version: (\S+)")
 _LOADED = re.compile(r"(?:Templates|Workflows) loaded for current scan: (\d+)")
+_TARGETS = re.compile(r"Targets loaded for current scan: (\d+)")
+_EXCLUDED = re.compile(r"Number of hosts excluded from input: (\d+)")
 _SKIPPED = re.compile(r"Skipped (\S+) from target list as found unresponsive")
 _NOT_FOUND = re.compile(r"Could not find template '([^']+)'")
 _NOT_LOADED = re.compile(r"(?:Error occurred (?:loading|parsing)|Could not (?:load|parse)) template (\S+): ")
@@ -39,6 +41,9 @@ class ScannerLog:
         self.version = ""
         self.templates_loaded: int | None = None
         """None: Nuclei never got as far as saying it."""
+        self.targets_loaded = 0
+        self.excluded = 0
+        """Targets that were struck off the list because they are denied."""
         self.requests = 0
         self.total = 0
         self.errors = 0
@@ -76,6 +81,10 @@ class ScannerLog:
         if match := _LOADED.search(text):
             self.templates_loaded = (self.templates_loaded or 0) + int(match[1])
             self.moved_at = now
+        elif match := _TARGETS.search(text):
+            self.targets_loaded = int(match[1])
+        elif match := _EXCLUDED.search(text):
+            self.excluded = int(match[1])
         elif match := _VERSION.search(text):
             self.version = match[1]
         elif match := _SKIPPED.search(text):

@@ -1,0 +1,182 @@
+"""The table of ends: what the status says about a failed scan, and whether it is tried again.
+
+The wordings are the real program's (3.10), recorded.
+"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from scanplan.api.conditions import Reason
+from scanplan.api.task import ErrorClass
+from scanplan.runner.classify import Ended, StopCause, doubt, failure
+from scanplan.runner.reachability import Silent
+
+FATAL, TEMPORARY, UNKNOWN = ErrorClass.FATAL, ErrorClass.TEMPORARY, ErrorClass.UNKNOWN
+COULD_NOT_RUN = "[FTL] Could not run nuclei: "
+NO_RUNNER = "[FTL] Could not create runner: "
+
+ENDS = [
+    # exit code, stdout, stderr → class, reason
+    (1, "", f"{COULD_NOT_RUN}no templates provided for scan", FATAL, Reason.NO_TEMPLATES_LOADED),
+    (
+        1,
+        "",
+        f"{NO_RUNNER}could not create input provider: could not open targets file: open /w/targets.txt: no such file or directory",
+        FATAL,
+        Reason.NUCLEI_BINARY_ERROR,
+    ),
+    (
+        1,
+        "",
+        f'{NO_RUNNER}cause="read-only file system" chain="could not create config file"',
+        TEMPORARY,
+        Reason.SCANNER_ENVIRONMENT,
+    ),
+    (
+        1,
+        "",
+        "[FTL] Could not create nuclei config file at /w/.templates-config.json: read-only file system",
+        TEMPORARY,
+        Reason.SCANNER_ENVIRONMENT,
+    ),
+    (
+        1,
+        "",
+        "[FTL] Could not initialize protocols: could not create dialer: mkdir /w/tmp/nuclei2271513873: read-only file system",
+        TEMPORARY,
+        Reason.SCANNER_ENVIRONMENT,
+    ),
+    (
+        1,
+        "",
+        "[FTL] Could not initialize protocols: could not create dialer: open /nonexistent: no such file or directory",
+        TEMPORARY,
+        Reason.SCANNER_ENVIRONMENT,
+    ),
+    (
+        1,
+        "",
+        f"{NO_RUNNER}could not create temporary input file: open /tmp/nuclei3/LOG: too many open files",
+        TEMPORARY,
+        Reason.SCANNER_ENVIRONMENT,
+    ),
+    (
+        1,
+        "",
+        f"{NO_RUNNER}could not create input provider: write /tmp/nuclei3/LOG: no space left on device",
+        TEMPORARY,
+        Reason.DISK_FULL,
+    ),
+    (
+        1,
+        "",
+        "[FTL] Could not validate templates: errors occurred during template validation",
+        FATAL,
+        Reason.NO_TEMPLATES_LOADED,
+    ),
+    (
+        1,
+        "",
+        "[FTL] Program exiting: both follow redirects and disable redirects specified",
+        FATAL,
+        Reason.INVALID_OPTIONS,
+    ),
+    (1, "", "[FTL] given config file '/nonexistent.yaml' does not exist", FATAL, Reason.NUCLEI_BINARY_ERROR),
+    (2, "flag provided but not defined: -no-such-flag\nUsage:", "", FATAL, Reason.INVALID_OPTIONS),
+    (2, 'invalid value "many" for flag -c: parse error', "", FATAL, Reason.INVALID_OPTIONS),
+    (2, "flag needs an argument: -l", "", FATAL, Reason.INVALID_OPTIONS),
+    (
+        2,
+        "",
+        "panic: non-positive interval for NewTicker\n\ngoroutine 36 [running]:\ntime.NewTicker",
+        UNKNOWN,
+        Reason.SCANNER_PANIC,
+    ),
+    (2, "", "fatal error: concurrent map writes\n\ngoroutine 1 [running]:", UNKNOWN, Reason.SCANNER_PANIC),
+    (1, "", "[INF] Templates loaded for current scan: 1", UNKNOWN, Reason.UNKNOWN_ERROR),
+    (1, "", "", UNKNOWN, Reason.UNKNOWN_ERROR),
+    (77, "", "[INF] bye", UNKNOWN, Reason.UNKNOWN_ERROR),
+    (127, "", "", FATAL, Reason.NUCLEI_BINARY_ERROR),
+    (-signal.SIGKILL, "", "", TEMPORARY, Reason.SCANNER_KILLED),
+    (-signal.SIGTERM, "", "", TEMPORARY, Reason.SCANNER_KILLED),
+    (-signal.SIGSEGV, "", "", UNKNOWN, Reason.SCANNER_PANIC),
+    # what a target answered is no reason
+    (
+        1,
+        "",
+        "[WRN] http://a.example: permission denied, no space left on device\n"
+        + COULD_NOT_RUN
+        + "no templates provided for scan",
+        FATAL,
+        Reason.NO_TEMPLATES_LOADED,
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "output", "log", "error_class", "reason"), ENDS)
+def test_ends(code: int, output: str, log: str, error_class: ErrorClass, reason: Reason) -> None:
+    error = failure(Ended(return_code=code, output=output, log=log))
+    assert error is not None
+    assert (error.error_class, error.reason) == (error_class, reason)
+    assert error.message[0].isupper()
+    assert len(error.message.encode()) <= 1024
+
+
+def test_exit_0_is_no_failure_by_itself() -> None:
+    assert failure(Ended(return_code=0, log="[ERR] anything")) is None
+
+
+@pytest.mark.parametrize(
+    ("stop", "reason"),
+    [
+        (StopCause.INTERRUPTED, Reason.INTERRUPTED),
+        (StopCause.TIMEOUT, Reason.ATTEMPT_TIMEOUT),
+        (StopCause.HUNG, Reason.SCANNER_HUNG),
+    ],
+)
+@pytest.mark.parametrize("code", [0, 1, 2, -2, -9])
+def test_what_we_did_ourselves_decides_first(stop: StopCause, reason: Reason, code: int) -> None:
+    error = failure(Ended(return_code=code, stop=stop, out_of_memory=True))
+    assert error is not None
+    assert (error.error_class, error.reason) == (TEMPORARY, reason)
+
+
+def test_a_kill_by_the_kernel_is_told_from_others() -> None:
+    error = failure(Ended(return_code=-9, out_of_memory=True))
+    assert error is not None
+    assert error.reason is Reason.OUT_OF_MEMORY
+    assert "memory limit" in error.message
+
+
+def test_the_message_quotes_the_line_that_says_most() -> None:
+    error = failure(Ended(return_code=1, log="[INF] a\n[FTL] Could not run nuclei: the disk is on fire\n[INF] b"))
+    assert error is not None
+    assert "the disk is on fire" in error.message
+
+
+GOOD = {"templates_loaded": 3, "named_not_loaded": (), "endpoints": 2, "excluded": 0, "silent": Silent()}
+
+
+@pytest.mark.parametrize(
+    ("change", "error_class", "reason"),
+    [
+        ({"templates_loaded": None}, FATAL, Reason.NUCLEI_BINARY_ERROR),
+        ({"templates_loaded": 0}, FATAL, Reason.NO_TEMPLATES_LOADED),
+        ({"named_not_loaded": (Path("/t/broken.yaml"),)}, FATAL, Reason.TEMPLATES_NOT_FOUND),
+        ({"silent": Silent(("http://a", "http://b"))}, TEMPORARY, Reason.ENDPOINTS_UNREACHABLE),
+        ({"silent": Silent(("http://a", "http://b"), ("http://a", "http://b"))}, FATAL, Reason.TARGET_DENIED),
+        ({"excluded": 1}, FATAL, Reason.TARGET_DENIED),
+    ],
+)
+def test_an_exit_0_is_doubted(change: dict[str, object], error_class: ErrorClass, reason: Reason) -> None:
+    error = doubt(**(GOOD | change))  # type: ignore[arg-type]
+    assert error is not None
+    assert (error.error_class, error.reason) == (error_class, reason)
+
+
+def test_a_success_with_some_silent_endpoints_is_one() -> None:
+    assert doubt(**(GOOD | {"silent": Silent(("http://a",))})) is None  # type: ignore[arg-type]

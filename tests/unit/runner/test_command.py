@@ -1,0 +1,96 @@
+"""What a wrong command line would cost: targets read as flags, a cloud upload, other people's configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scanplan.api.conditions import Reason
+from scanplan.api.errors import NucleiBinaryError
+from scanplan.api.task import ScannerOptions, Severity
+from scanplan.runner import command
+
+from .documents import document
+
+WORKSPACE = command.Workspace(Path("/w"))
+
+
+def flag(argv: list[str], name: str) -> str:
+    return argv[argv.index(name) + 1]
+
+
+def test_targets_and_templates_go_by_file_only() -> None:
+    argv = command.arguments(document(endpoints=("http://a.example/?a=1,2", "-u")), "/bin/nuclei", WORKSPACE)
+    assert argv[0] == "/bin/nuclei"
+    assert flag(argv, "-l") == "/w/targets.txt"
+    assert flag(argv, "-t") == "/w/templates.txt"
+    assert not any("a.example" in argument for argument in argv)
+    assert "-u" not in argv
+
+
+def test_nuclei_talks_to_nobody_but_its_targets_and_reads_no_stdin() -> None:
+    argv = command.arguments(document(), "nuclei", WORKSPACE)
+    assert {"-duc", "-ni", "-no-stdin", "-jsonl", "-nc", "-stats", "-sj", "-ot"} <= set(argv)
+    assert flag(argv, "-si") == "5"  # 0 makes it panic
+
+
+def test_typed_options_become_their_flags() -> None:
+    options = ScannerOptions(
+        rate_limit=10,
+        concurrency=2,
+        bulk_size=3,
+        request_timeout_seconds=4,
+        request_retries=0,
+        follow_redirects=True,
+    )
+    argv = command.arguments(
+        document(scanner=options, severity_levels=(Severity.CRITICAL, Severity.HIGH)), "nuclei", WORKSPACE
+    )
+    wanted = {"-rl": "10", "-c": "2", "-bs": "3", "-timeout": "4", "-retries": "0", "-severity": "critical,high"}
+    assert {name: flag(argv, name) for name in wanted} == wanted
+    assert "-fr" in argv
+
+
+def test_without_options_templates_decide_about_redirects_and_nothing_is_denied() -> None:
+    argv = command.arguments(document(), "nuclei", WORKSPACE)
+    assert not {"-fr", "-dr", "-severity", "-eh"} & set(argv)
+
+
+def test_denied_targets_are_denied_at_dial_time_too() -> None:
+    argv = command.arguments(document(denied_targets=("169.254.0.0/16",)), "nuclei", WORKSPACE)
+    assert flag(argv, "-eh") == "/w/denied.txt"
+
+
+def test_the_environment_is_private_and_has_no_secrets() -> None:
+    inherited = {
+        "PATH": "/bin",
+        "HTTPS_PROXY": "http://proxy",
+        "PDCP_API_KEY": "k",
+        "NUCLEI_CONFIG_DIR": "/etc/nuclei",
+        "ENABLE_CLOUD_UPLOAD": "true",
+        "AWS_SECRET_ACCESS_KEY": "s",
+    }
+    environment = command.environment(inherited, WORKSPACE, Path("/opt/nuclei-templates"))
+    assert environment == {
+        "PATH": "/bin",
+        "HTTPS_PROXY": "http://proxy",
+        "HOME": "/w/home",
+        "XDG_CONFIG_HOME": "/w/home/.config",
+        "XDG_CACHE_HOME": "/w/home/.cache",
+        "TMPDIR": "/w/temporary",
+        "NUCLEI_CONFIG_DIR": "/w/configuration",
+        "NUCLEI_TEMPLATES_DIR": "/opt/nuclei-templates",
+    }
+
+
+@pytest.mark.parametrize("line", ["", "  ", "http://a\nhttp://b", "a\rb", "a\0b"])
+def test_a_line_that_would_be_read_as_another_is_refused(line: str) -> None:
+    with pytest.raises(NucleiBinaryError) as caught:
+        command.list_file(["http://a.example", line])
+    assert caught.value.reason is Reason.INVALID_OPTIONS
+
+
+def test_a_list_has_one_entry_a_line() -> None:
+    assert command.list_file(["a", "b"]) == "a\nb\n"
+    assert command.list_file([]) == ""

@@ -1,0 +1,113 @@
+"""A report that Kubernetes cuts off is none: it must fit, and keep what programs read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanplan.api import task
+from scanplan.api.conditions import Reason
+from scanplan.api.exit_codes import ExitCode
+from scanplan.api.task import (
+    ArtifactFile,
+    ErrorClass,
+    FindingCounts,
+    MergedResult,
+    Outcome,
+    ScannerVersion,
+    ShardReport,
+    TaskError,
+)
+from scanplan.runner import report
+
+COUNTS = FindingCounts(critical=10**9, high=10**9, medium=10**9, low=10**9, info=10**9, unknown=10**9)
+MERGED = MergedResult(
+    path="ui_projects/" + "r" * 63 + "/tasks/" + "0" * 20,
+    complete=True,
+    shards=1000,
+    endpoints_scanned=100_000,
+    endpoints_unreachable=0,
+    findings=COUNTS,
+    files=tuple(ArtifactFile(name="n" * 40, bytes=10**12, sha256="f" * 64) for _ in range(4)),
+)
+
+
+def full(message: str, warnings: tuple[str, ...]) -> ShardReport:
+    return ShardReport(
+        shard=999,
+        attempt=10**6,
+        outcome=Outcome.PARTIAL,
+        error=TaskError(error_class=ErrorClass.TEMPORARY, reason=Reason.ENDPOINTS_UNREACHABLE, message=message),
+        endpoints=100_000,
+        endpoints_scanned=100_000,
+        endpoints_unreachable=100_000,
+        findings=COUNTS,
+        scanner=ScannerVersion(nuclei_version="v" * 40, templates_digest="e" * 64, templates_loaded=10_000),
+        duration_ms=10**9,
+        warnings=warnings,
+        merged=MERGED,
+    )
+
+
+@given(st.text(max_size=3000), st.lists(st.text(max_size=600), max_size=30).map(tuple))
+def test_every_report_fits_and_can_be_read_back(message: str, warnings: tuple[str, ...]) -> None:
+    original = full(message, warnings)
+    encoded = task.encode(report.fitted(original))
+    assert len(encoded) <= task.TERMINATION_MESSAGE_BYTES
+    got = task.decode_report(encoded)
+    assert got is not None
+    assert got.error is not None
+    blank = TaskError(error_class=ErrorClass.TEMPORARY, reason=Reason.ENDPOINTS_UNREACHABLE, message="")
+    assert msgspec.structs.replace(got, warnings=(), error=blank) == msgspec.structs.replace(
+        original, warnings=(), error=blank
+    )
+
+
+def test_a_report_that_fits_is_left_alone() -> None:
+    original = full("Nothing answered – at all.", ("one", "two"))
+    assert report.fitted(original) == original
+
+
+@given(st.text(max_size=300), st.integers(min_value=4, max_value=120))
+def test_shortened_text_keeps_its_beginning(text: str, limit: int) -> None:
+    short = report.shortened(text, limit)
+    assert len(msgspec.json.encode(short)) - 2 <= limit
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    assert short == printable or (short.endswith("…") and printable.startswith(short[:-1]))
+
+
+@pytest.mark.parametrize(
+    ("error_class", "reason", "code"),
+    [
+        (ErrorClass.FATAL, Reason.NO_TEMPLATES_LOADED, ExitCode.FATAL),
+        (ErrorClass.TEMPORARY, Reason.DISK_FULL, ExitCode.TEMPORARY),
+        (ErrorClass.UNKNOWN, Reason.UNKNOWN_ERROR, ExitCode.UNKNOWN),
+        (ErrorClass.UNKNOWN, Reason.RETRIES_EXHAUSTED, ExitCode.SHARD_FATAL),
+        (ErrorClass.TEMPORARY, Reason.INTERRUPTED, ExitCode.INTERRUPTED),
+    ],
+)
+def test_exit_codes(error_class: ErrorClass, reason: Reason, code: ExitCode) -> None:
+    error = TaskError(error_class=error_class, reason=reason, message="x")
+    assert report.exit_code(ShardReport(shard=0, attempt=1, outcome=Outcome.PARTIAL, error=error)) is code
+
+
+def test_only_a_complete_shard_exits_0() -> None:
+    assert report.exit_code(ShardReport(shard=0, attempt=1, outcome=Outcome.COMPLETE)) is ExitCode.OK
+
+
+def test_a_termination_log_that_cannot_be_written_is_no_failure_of_the_scan(tmp_path: Path) -> None:
+    report.write(full("x", ()), tmp_path / "missing" / "log")
+    report.write(full("x", ()), None)
+
+
+def test_the_termination_log_is_overwritten_in_place(tmp_path: Path) -> None:
+    log = tmp_path / "termination-log"
+    log.write_bytes(b"x" * 10_000)
+    inode = log.stat().st_ino
+    report.write(full("x", ()), log)
+    assert task.decode_report(log.read_bytes()) == full("x", ())
+    assert log.stat().st_ino == inode  # the kubelet has mounted this very file

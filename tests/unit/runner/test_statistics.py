@@ -1,0 +1,78 @@
+"""What Nuclei's stderr tells, in the real program's wording (3.10)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanplan.runner.statistics import ScannerLog
+
+REAL = b"""\
+[INF] Current nuclei version: v3.10.0 (unknown) - remove '-duc' flag to enable update checks
+[INF] Current nuclei-templates version:  (unknown) - remove '-duc' flag to enable update checks
+[INF] New templates added in latest release: 0
+[INF] Templates loaded for current scan: 44
+[INF] Targets loaded for current scan: 6
+[INF] Number of hosts excluded from input: 1
+[INF] Skipped 127.0.0.1:47525 from target list as found unresponsive 3 times
+[INF] Skipped 127.0.0.1:18098 from target list as found unresponsive permanently: cause="port closed or filtered"
+[ERR] Could not find template '/t/nix.yaml': could not find file: open /t/nix.yaml: no such file or directory
+[ERR] Error occurred loading template /t/broken.yaml: cause="Could not load template /t/broken.yaml: yaml: line 3"
+"""
+
+
+def statistics(requests: int, total: int, percent: str = "0") -> bytes:
+    return (
+        f'{{"duration":"0:00:02","errors":"2","hosts":"1","matched":"3","percent":"{percent}","requests":"{requests}",'
+        f'"rps":"2","startedAt":"2026-11-24T06:39:43.3Z","templates":"1","total":"{total}"}}'
+    ).encode()
+
+
+def test_the_real_log_is_understood() -> None:
+    log = ScannerLog(0.0)
+    for line in REAL.splitlines():
+        assert not log.feed(line, 1.0)
+    assert log.version == "v3.10.0"
+    assert (log.templates_loaded, log.targets_loaded, log.excluded) == (44, 6, 1)
+    assert log.skipped == {"127.0.0.1:47525", "127.0.0.1:18098"}
+    assert log.not_loaded == {"/t/nix.yaml", "/t/broken.yaml"}
+
+
+def test_colours_dont_matter() -> None:
+    log = ScannerLog(0.0)
+    log.feed(b"[\x1b[34mINF\x1b[0m] Templates loaded for current scan: \x1b[1m7\x1b[0m", 1.0)
+    assert log.templates_loaded == 7
+    assert "\x1b" not in log.text
+
+
+@pytest.mark.parametrize(
+    ("requests", "total", "printed", "percent"),
+    [(0, 0, "9223372036854775808", 0), (5, 200, "2", 2), (200, 200, "100", 100), (210, 200, "105", 100)],
+)
+def test_percent_is_computed_and_bounded(requests: int, total: int, printed: str, percent: int) -> None:
+    log = ScannerLog(0.0)
+    assert log.feed(statistics(requests, total, printed), 1.0)
+    assert log.percent == percent
+
+
+def test_a_scan_moves_only_when_requests_change() -> None:
+    log = ScannerLog(0.0)
+    log.feed(statistics(5, 10), 5.0)
+    log.feed(statistics(5, 10), 10.0)
+    log.feed(b"[INF] something", 12.0)
+    assert log.moved_at == 5.0
+    log.feed(statistics(6, 10), 15.0)
+    assert log.moved_at == 15.0
+
+
+@pytest.mark.parametrize("line", [b"{", b"{}x", b'{"requests":"many"}', b'{"requests":5}', b"\xff\xfe", b""])
+def test_a_strange_line_is_a_log_line(line: bytes) -> None:
+    log = ScannerLog(0.0)
+    assert not log.feed(line, 1.0)
+    assert log.requests == 0
+
+
+@given(st.binary(max_size=200))
+def test_nothing_on_stderr_can_break_the_runner(line: bytes) -> None:
+    ScannerLog(0.0).feed(line, 1.0)

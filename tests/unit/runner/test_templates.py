@@ -1,0 +1,116 @@
+"""What Nuclei would silently leave out, or run twice, and files that it must not read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scanplan.api.conditions import Reason
+from scanplan.api.errors import NucleiBinaryError
+from scanplan.api.task import Severity
+from scanplan.runner import templates
+
+
+def write(path: Path, name: str, severity: str = "high") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"id: {name}\ninfo:\n  name: {name}\n  author: me\n  severity: {severity}\nhttp: []\n")
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "templates"
+    write(root / "http/cves/CVE-2026-1.yaml", "CVE-2026-1", "critical")
+    write(root / "http/cves/CVE-2026-2.yaml", "CVE-2026-2", "high")
+    write(root / "http/info/robots.yml", "robots", "info")
+    (root / "http/README.md").write_text("id: no\n")
+    (root / "http/profile.yaml").write_text("severity: high\n")
+    return root
+
+
+def names(selection: templates.Selection) -> list[str]:
+    return [path.name for path in selection.files]
+
+
+def test_folders_files_and_ids_can_be_mixed(root: Path) -> None:
+    selection = templates.select(["http/cves/", "robots"], (), [root])
+    assert names(selection) == ["CVE-2026-1.yaml", "CVE-2026-2.yaml", "robots.yml"]
+    assert [path.name for path in selection.named] == ["robots.yml"]
+    assert selection.identifiers == 3
+
+
+def test_nothing_named_means_everything(root: Path) -> None:
+    assert len(templates.select([], (), [root]).files) == 3
+
+
+def test_an_absolute_path_within_the_sources_is_fine(root: Path) -> None:
+    assert names(templates.select([str(root / "http/info")], (), [root])) == ["robots.yml"]
+
+
+def test_everything_that_is_missing_is_named(root: Path) -> None:
+    with pytest.raises(NucleiBinaryError) as caught:
+        templates.select(["http/cves/", "http/nothing.yaml", "nobody", "http/empty/"], (), [root])
+    assert caught.value.reason is Reason.TEMPLATES_NOT_FOUND
+    assert all(name in caught.value.message for name in ("http/nothing.yaml", "nobody", "http/empty/"))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "../secret.yaml",
+        "http/../../secret.yaml",
+        "/etc/passwd",
+        "-w",
+        "http/*.yaml",
+        "a,b.yaml",
+        "a\nb",
+        "",
+        "'x'",
+        "a b",
+    ],
+)
+def test_what_leaves_the_sources_or_is_no_name_is_refused(root: Path, entry: str) -> None:
+    write(root.parent / "secret.yaml", "secret")
+    with pytest.raises(NucleiBinaryError) as caught:
+        templates.select([entry], (), [root])
+    assert caught.value.reason is Reason.INVALID_OPTIONS
+
+
+def test_a_link_out_of_the_sources_is_refused(root: Path) -> None:
+    (root / "link.yaml").symlink_to(write(root.parent / "secret.yaml", "secret"))
+    with pytest.raises(NucleiBinaryError) as caught:
+        templates.select(["link.yaml"], (), [root])
+    assert caught.value.reason is Reason.INVALID_OPTIONS
+
+
+def test_a_mounted_config_map_is_read_once(root: Path, tmp_path: Path) -> None:
+    """Its files are links into a hidden folder, which Nuclei would walk as well."""
+    mounted = tmp_path / "mounted"
+    write(mounted / "..2026_11_24/mine.yaml", "mine")
+    (mounted / "..data").symlink_to("..2026_11_24")
+    (mounted / "mine.yaml").symlink_to("..data/mine.yaml")
+    selection = templates.select(["mine.yaml", "mine", "http/info/"], (), [mounted, root])
+    assert selection.files == (mounted / "mine.yaml", root / "http/info/robots.yml")
+    assert templates.select([], (), [mounted]).files == (mounted / "mine.yaml",)
+
+
+def test_severities_filter_and_none_left_is_an_error(root: Path) -> None:
+    selection = templates.select(["http/"], [Severity.CRITICAL, Severity.INFO], [root])
+    assert names(selection) == ["CVE-2026-1.yaml", "robots.yml"]
+    assert selection.filtered == 1
+    with pytest.raises(NucleiBinaryError) as caught:
+        templates.select(["http/info"], [Severity.CRITICAL], [root])
+    assert caught.value.reason is Reason.NO_TEMPLATES_LOADED
+    assert "critical" in caught.value.message
+
+
+def test_the_digest_follows_names_and_contents_and_nothing_else(root: Path, tmp_path: Path) -> None:
+    digest = templates.select(["http/"], (), [root]).digest
+    (root / "http/README.md").write_text("changed")
+    assert templates.select(["http/cves/", "http/info/"], (), [root]).digest == digest
+    moved = tmp_path / "elsewhere"
+    root.rename(moved)
+    assert templates.select(["http/"], (), [moved]).digest == digest
+    write(moved / "http/info/robots.yml", "robots", "low")
+    assert templates.select(["http/"], (), [moved]).digest != digest
