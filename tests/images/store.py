@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from tests.console import step
+
 KEPT = timedelta(hours=1)
 """How long images of former content stay: other processes, of this checkout or another one, may use them."""
 
@@ -77,7 +79,11 @@ class Store:
         """Wait until no other process builds here, and keep the others waiting meanwhile."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                with step("Waiting for another process that builds images"):
+                    fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def delete(self) -> None:
