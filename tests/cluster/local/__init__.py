@@ -6,6 +6,7 @@ them together, and `cluster` is what the tests hold.
 """
 
 from tests.cluster.local.cluster import LocalCluster
-from tests.cluster.local.start import STORAGE_CLASS, up
+from tests.cluster.local.objects import STORAGE_CLASS
+from tests.cluster.local.start import up
 
 __all__ = ["STORAGE_CLASS", "LocalCluster", "up"]

@@ -15,7 +15,11 @@ NODE = "local"
 POD_NETWORK = "10.200.0.0/16"
 SERVICE_NETWORK = "10.96.0.0/16"
 API_SERVICE = "10.96.0.1"
-"""These three exist only inside a cluster's network namespace, so every cluster can have the same."""
+DNS_SERVICE = "10.96.0.10"
+"""These exist only inside a cluster's network namespace, so every cluster can have the same."""
+
+DNS_DOMAIN = "cluster.local"
+DNS_READY = "127.0.0.1:8181"
 
 SANDBOX_IMAGE = "localhost/busybox:local"
 """Holds pods together (Kubernetes' “pause”), and serves tests that need a shell."""
@@ -50,7 +54,7 @@ def stages(node: Node, control_plane_only: bool) -> list[list[Component]]:
     controllers = [controller_manager()]
     if control_plane_only:
         return [[etcd()], [api_server(node)], controllers]
-    return [[etcd(), containerd()], [api_server(node)], [*controllers, scheduler(), kubelet(node), proxy()]]
+    return [[etcd(), containerd()], [api_server(node)], [*controllers, scheduler(), kubelet(node), proxy(), dns()]]
 
 
 def etcd() -> Component:
@@ -163,6 +167,10 @@ def proxy() -> Component:
     )
 
 
+def dns() -> Component:
+    return Component(name="coredns", argv=("coredns", f"-conf={ETC}/Corefile"), ready=f"http://{DNS_READY}/ready")
+
+
 def settings(node: Node) -> dict[str, str]:
     """The components' configuration files, by their names in `/run/cluster/etc`."""
     return {
@@ -175,6 +183,7 @@ def settings(node: Node) -> dict[str, str]:
             }
         ),
         "containerd.toml": CONTAINERD_TOML,
+        "Corefile": COREFILE.format(node=node),
         # A routed link for each pod rather than a bridge: answers from a Service's pods on the same node then pass the
         # node's connection tracking without the br_netfilter kernel module.
         "cni/pods.conflist": json.dumps(
@@ -216,6 +225,8 @@ def kubelet_settings(node: Node) -> dict[str, object]:
         "cgroupRoot": node.cgroup,
         **({"failCgroupV1": False} if node.cgroup_v1 else {}),
         "failSwapOn": False,
+        "clusterDNS": [DNS_SERVICE],
+        "clusterDomain": DNS_DOMAIN,
         "resolvConf": "",
         "volumePluginDir": "/var/lib/kubelet/volume-plugins",
         # The disk is the host's: neither its fill level nor its images are this node's business.
@@ -225,6 +236,17 @@ def kubelet_settings(node: Node) -> dict[str, object]:
         "maxPods": 250,
     }
 
+
+COREFILE = f"""\
+. {{{{
+  bind {{node.address}}
+  errors
+  ready {DNS_READY}
+  kubernetes {DNS_DOMAIN} in-addr.arpa {{{{
+    kubeconfig {ETC}/coredns.kubeconfig
+  }}}}
+}}}}
+"""
 
 CONTAINERD_TOML = f"""\
 version = 3

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.cluster import programs, state
 from tests.cluster.errors import MissingError, NeedsRootError, StartError
-from tests.cluster.local import binaries, busybox, components, control, identities, isolation
+from tests.cluster.local import binaries, busybox, components, control, identities, isolation, objects
 from tests.cluster.local.api import Object
 from tests.cluster.local.cluster import LocalCluster
 from tests.cluster.local.components import NODE
@@ -23,9 +23,6 @@ NODE_PACKAGES = {
     str(busybox.BUSYBOX): "busybox-static",
 }
 """The Debian package that brings each program that a cluster needs, and that a node needs besides."""
-
-STORAGE_CLASS = "standard"
-"""Called as kind calls its own. Claims that name no class get it."""
 
 
 def up(name: str, *, control_plane_only: bool = False) -> LocalCluster:
@@ -81,11 +78,15 @@ def _start(record: state.Record, path: list[Path], tell: Callable[[str], None]) 
             ready += 1
             tell(f"{ready}/{total} {component.name}")
             control.wait(record.folder, component)
-        if any(component.name == "containerd" for component in stage):
+        names = {component.name for component in stage}
+        if "containerd" in names:
             tell("sandbox image")
             _load_sandbox(cluster)
+        if "kube-apiserver" in names:
+            tell("API objects")
+            objects.create(cluster.api, cluster.node, record.control_plane_only)
 
-    tell("API objects")
+    tell("default service account" if record.control_plane_only else "node")
     _settle(cluster)
     return cluster
 
@@ -113,20 +114,8 @@ def _load_sandbox(cluster: LocalCluster) -> None:
 
 
 def _settle(cluster: LocalCluster) -> None:
-    """Wait for what users rely on: volumes for claims, the account that pods run as, a node that takes pods."""
+    """Wait for what users rely on: the account that pods run as, and a node that takes them."""
     api = cluster.api
-    api.create(
-        "/apis/storage.k8s.io/v1/storageclasses",
-        {
-            "metadata": {
-                "name": STORAGE_CLASS,
-                "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
-            },
-            "provisioner": "kubernetes.io/host-path",
-            "volumeBindingMode": "Immediate",
-            "reclaimPolicy": "Delete",
-        },
-    )
 
     def check() -> None:
         for name, now in cluster.states().items():
