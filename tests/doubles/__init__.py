@@ -18,7 +18,6 @@ import tempfile
 from tests.console import step
 
 SOURCES = pathlib.Path(__file__).parent
-PROGRAMS = ("nuclei", "webapp")
 
 
 class DoublesError(Exception):
@@ -46,7 +45,7 @@ def build() -> Doubles:
     digest = _digest()
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "scanplan/doubles"
     folder = cache / digest
-    built = Doubles(*(folder / program for program in PROGRAMS), digest=digest)
+    built = Doubles(nuclei=folder / "nuclei", webapp=folder / "webapp", digest=digest)
     if folder.exists():
         return built
     cache.mkdir(parents=True, exist_ok=True)

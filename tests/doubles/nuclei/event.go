@@ -75,14 +75,14 @@ func (s *scan) report(found *event) {
 	}
 }
 
-// output is where events go: stdout, the -o file, and the -jle file, which is only written at the end.
+// output is where events go: stdout, the -o file, and at the end the -jle file.
 type output struct {
 	opts       *options
 	mu         sync.Mutex
 	file       *os.File
-	export     *os.File
 	exported   []byte
-	written    atomic.Int64
+	written    atomic.Int64 // lines
+	found      atomic.Int64 // findings among them
 	crashAfter atomic.Int64
 }
 
@@ -100,19 +100,12 @@ func newOutput(opts *options) (*output, error) {
 		}
 		out.file = file
 	}
-	if opts.jsonlExport != "" {
-		file, err := os.Create(opts.jsonlExport)
-		if err != nil {
-			return nil, fmt.Errorf("could not create issue reporting client: could not create exporting client: %w", err)
-		}
-		out.export = file
-	}
 	return out, nil
 }
 
 // write reports whether the event went where it should. A full stdout goes unnoticed.
 func (o *output) write(found *event) bool {
-	found.Timestamp = time.Now().UTC()
+	found.Timestamp = time.Now()
 	if o.opts.omitRaw {
 		found.Request, found.Response = "", ""
 	}
@@ -135,10 +128,11 @@ func (o *output) write(found *event) bool {
 			return false
 		}
 	}
-	if o.export != nil && found.MatcherStatus {
+	if o.opts.jsonlExport != "" && found.MatcherStatus {
 		o.exported = append(append(o.exported, line...), '\n')
 	}
-	if found.MatcherStatus && o.written.Add(1) == o.crashAfter.Load() {
+	o.written.Add(1)
+	if found.MatcherStatus && o.found.Add(1) == o.crashAfter.Load() {
 		go panic("runtime error: fault asked for by a template")
 		select {}
 	}
@@ -173,6 +167,7 @@ func (o *output) tear(found *event) {
 	o.raw(string(line[:len(line)/2]))
 }
 
+// close ends the -o file, and only now writes the -jle file; that it can't is nobody's business.
 func (o *output) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -180,9 +175,7 @@ func (o *output) close() {
 		_ = o.file.Close()
 		o.file = nil
 	}
-	if o.export != nil {
-		_, _ = o.export.Write(o.exported)
-		_ = o.export.Close()
-		o.export = nil
+	if o.opts.jsonlExport != "" {
+		_ = os.WriteFile(o.opts.jsonlExport, o.exported, 0o644)
 	}
 }

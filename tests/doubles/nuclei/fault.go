@@ -13,7 +13,7 @@ import (
 // faultKey is the key under info.metadata by which a template asks for trouble. Its value is a list (or a string
 // with spaces) of
 //
-//	oom             allocates and touches memory until something kills the process
+//	oom             allocates and touches memory until something kills the process: itself at 2 GiB, for safety
 //	hang            never ends and sends nothing more: the requests counter of the statistics stands still
 //	deaf            as hang, and SIGINT no longer ends the process (SIGTERM and SIGKILL do)
 //	panic           dies of a Go panic: stack on stderr, exit code 2
@@ -133,10 +133,11 @@ func (s *scan) flood(t *template, target string, count, size int) {
 var hoard [][]byte
 
 func exhaustMemory() {
-	for {
+	for len(hoard) < 512 {
 		hoard = append(hoard, bytes.Repeat([]byte{1}, 4<<20))
 		time.Sleep(time.Millisecond)
 	}
+	kill()
 }
 
 func kill() {

@@ -244,7 +244,6 @@ func (o *options) declare(set *flag.FlagSet) {
 	texts(&o.errorLog, "", "error-log", "elog")
 	switches(&o.hangMonitor, "hang-monitor", "hm")
 	switches(&o.verbose, "verbose", "v")
-	set.BoolFunc("version", "", func(string) error { printVersion(); return nil })
 	texts(&o.templatesDir, "", "update-template-dir", "ud")
 	switches(&o.disableUpdateCheck, "disable-update-check", "duc")
 
@@ -254,10 +253,8 @@ func (o *options) declare(set *flag.FlagSet) {
 	numbers(&o.metricsPort, 9092, "metrics-port", "mp")
 }
 
-func printVersion() {
-	logs := &logger{level: levelInfo, colours: true}
+func printVersion(dirs configDirs, logs *logger) {
 	home, _ := os.UserHomeDir()
-	dirs := prepareConfigDir()
 	logs.infof("Nuclei Engine Version: %s", version)
 	logs.infof("Nuclei Config Directory: %s", dirs.config)
 	logs.infof("Nuclei Cache Directory: %s", dirs.cache)
@@ -267,12 +264,13 @@ func printVersion() {
 
 // parseFlags reads the command line, then the config.yaml of the XDG folder, of NUCLEI_CONFIG_DIR and of -config:
 // each silently fills the flags that still have their default.
-func parseFlags(args []string, dirs configDirs) *options {
+func parseFlags(args []string, dirs configDirs, early *logger) *options {
 	opts := &options{disableStdout: os.Getenv("DISABLE_STDOUT") == "true" || os.Getenv("DISABLE_STDOUT") == "1"}
 	set := flag.NewFlagSet(args[0], flag.ExitOnError)
 	set.SetOutput(os.Stdout)
 	set.Usage = func() {}
 	opts.declare(set)
+	set.BoolFunc("version", "", func(string) error { printVersion(dirs, early); return nil })
 	_ = set.Parse(args[1:])
 
 	standard := filepath.Join(dirs.flags, "config.yaml")
@@ -291,12 +289,11 @@ func parseFlags(args []string, dirs configDirs) *options {
 		}
 	}
 	if opts.config != "" {
-		logs := newLogger(opts)
 		if _, err := os.Stat(opts.config); err != nil {
-			logs.fatalf("given config file '%s' does not exist", opts.config)
+			early.fatalf("given config file '%s' does not exist", opts.config)
 		}
 		if err := mergeConfig(set, opts.config); err != nil {
-			logs.fatalf("Could not read config: %s", err)
+			early.fatalf("Could not read config: %s", err)
 		}
 	}
 	if opts.templatesDir == "" {

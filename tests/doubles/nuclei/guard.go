@@ -39,7 +39,10 @@ type guard struct {
 
 // newGuard also makes the temporary folder that Nuclei's dialer needs: a read-only TMPDIR is fatal.
 func newGuard(opts *options) (*guard, error) {
-	folder, err := os.MkdirTemp("", "nuclei-tmp-")
+	if _, err := os.ReadDir(os.TempDir()); err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "nuclei")
 	if err != nil {
 		return nil, err
 	}

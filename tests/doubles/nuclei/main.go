@@ -36,8 +36,9 @@ const banner = `
 /_/ /_/\__,_/\___/_/\___/_/   ` + version + "\n"
 
 func main() {
-	dirs := prepareConfigDir()
-	opts := parseFlags(os.Args, dirs)
+	early := &logger{level: levelInfo, colours: true}
+	dirs := prepareConfigDir(early)
+	opts := parseFlags(os.Args, dirs, early)
 	logs := newLogger(opts)
 	logs.printf("%s\n\t\tprojectdiscovery.io\n", banner)
 	opts.validateCombinations(logs)
@@ -54,7 +55,7 @@ func main() {
 	}
 	exitOnInterrupt(run)
 	if err := run.execute(); err != nil {
-		run.close()
+		guard.close()
 		if opts.validate {
 			logs.fatalf("Could not validate templates: %s", err)
 		}
@@ -83,15 +84,14 @@ func exitOnInterrupt(run *scan) {
 
 // configDirs are the folders in which Nuclei looks for its settings.
 type configDirs struct {
-	config  string // .templates-config.json, .nuclei-ignore, config.yaml, reporting-config.yaml
-	flags   string // the first config.yaml that is read, made when missing
-	cache   string // resume files
-	problem []string
+	config string // .templates-config.json, .nuclei-ignore, config.yaml, reporting-config.yaml
+	flags  string // the first config.yaml that is read, made when missing
+	cache  string // resume files
 }
 
-// prepareConfigDir makes the folders and files that Nuclei makes at every start, and remembers what it could not
-// make: whether that matters is decided later, as there.
-func prepareConfigDir() configDirs {
+// prepareConfigDir makes the folders and files that Nuclei makes at every start. That it cannot is told in colour
+// before any flag is read, and is fatal only in a folder that NUCLEI_CONFIG_DIR names.
+func prepareConfigDir(early *logger) configDirs {
 	home, _ := os.UserHomeDir()
 	fallback := func(variable, sub string) string {
 		if base := os.Getenv(variable); base != "" {
@@ -105,13 +105,17 @@ func prepareConfigDir() configDirs {
 		dirs.config = own
 	}
 	if err := os.MkdirAll(dirs.config, 0o755); err != nil {
-		dirs.problem = append(dirs.problem, fmt.Sprintf("failed to create config directory at %s got: %s", dirs.config, err))
+		early.errorf("failed to create config directory at %s got: %s", dirs.config, err)
 	}
 	settings := filepath.Join(dirs.config, ".templates-config.json")
 	if _, err := os.Stat(settings); errors.Is(err, os.ErrNotExist) {
 		body := fmt.Sprintf(`{"nuclei-templates-directory":%q}`, filepath.Join(home, "nuclei-templates"))
 		if err := os.WriteFile(settings, []byte(body), 0o600); err != nil {
-			dirs.problem = append(dirs.problem, fmt.Sprintf("failed to write config file at %s got: %s", settings, err))
+			cause := fmt.Sprintf("cause=%q", fmt.Sprintf("failed to write nuclei config file at %s: %s", settings, err))
+			early.errorf("failed to write config file at %s got: %s", settings, cause)
+			if dirs.config != dirs.flags {
+				early.fatalf("Could not create nuclei config file at %s: %s", settings, cause)
+			}
 		}
 	}
 	return dirs

@@ -45,7 +45,9 @@ func newScan(opts *options, dirs configDirs, dialing *guard, logs *logger) (*sca
 	reporting := filepath.Join(dirs.config, "reporting-config.yaml")
 	if _, err := os.Stat(reporting); err != nil {
 		if err := os.WriteFile(reporting, []byte("# reporting\n"), 0o600); err != nil {
-			return nil, fmt.Errorf("could not create config file: %w", err)
+			var cause *os.PathError
+			errors.As(err, &cause)
+			return nil, fmt.Errorf(`cause=%q chain="could not create config file"`, cause.Err)
 		}
 	}
 	var err error
@@ -94,6 +96,7 @@ func (s *scan) close() {
 }
 
 func (s *scan) execute() error {
+	s.logs.verbosef("Started metrics server at localhost:%d", s.opts.metricsPort)
 	if s.opts.validate {
 		return validateTemplates(s.opts, s.dirs, s.logs)
 	}
@@ -102,6 +105,7 @@ func (s *scan) execute() error {
 	s.probed = s.probe(s.targets)
 	started := time.Now()
 	if len(found.templates) == 0 {
+		s.stats.stop()
 		s.logs.infof("Scan completed in %s. No results found.", time.Since(started))
 		return errors.New("no templates provided for scan")
 	}
@@ -125,9 +129,6 @@ func (s *scan) announce(found *library) {
 	if found.syntaxWarnings > 0 {
 		s.logs.shownWarning("Found %d templates with syntax warning (use -validate flag for further examination)", found.syntaxWarnings)
 	}
-	if found.syntaxErrors > 0 {
-		s.logs.shownWarning("Found %d templates with syntax error (use -validate flag for further examination)", found.syntaxErrors)
-	}
 	if found.runtimeErrors > 0 {
 		s.logs.shownWarning("Found %d templates with runtime error (use -validate flag for further examination)", found.runtimeErrors)
 	}
@@ -135,8 +136,12 @@ func (s *scan) announce(found *library) {
 		// Coloured even with -nc.
 		s.logs.printf("[\x1b[93mWRN\x1b[0m] Excluded %d template[s] with known weak matchers / tags excluded from default run using .nuclei-ignore", found.weak)
 	}
-	s.logs.infof("Current nuclei version: %s (unknown) - remove '-duc' flag to enable update checks", version)
-	s.logs.infof("Current nuclei-templates version:  (unknown) - remove '-duc' flag to enable update checks")
+	unknown := "unknown"
+	if s.logs.colours {
+		unknown = "\x1b[93munknown\x1b[0m"
+	}
+	s.logs.infof("Current nuclei version: %s (%s) - remove '-duc' flag to enable update checks", version, unknown)
+	s.logs.infof("Current nuclei-templates version:  (%s) - remove '-duc' flag to enable update checks", unknown)
 	if len(found.templates) > 0 {
 		s.logs.infof("New templates added in latest release: 0")
 		s.logs.infof("Templates loaded for current scan: %d", len(found.templates))
@@ -150,8 +155,11 @@ func (s *scan) runAll(templates []*template) bool {
 	var (
 		matched atomic.Bool
 		wait    sync.WaitGroup
-		slots   = make(chan struct{}, s.opts.concurrency)
+		slots   = make(chan struct{}, max(s.opts.concurrency, 1))
 	)
+	if s.opts.concurrency <= 0 {
+		panic("runtime error: invalid memory address or nil pointer dereference") // as Nuclei does
+	}
 	for _, t := range templates {
 		wait.Add(1)
 		slots <- struct{}{}
@@ -166,20 +174,21 @@ func (s *scan) runAll(templates []*template) bool {
 	return matched.Load()
 }
 
-// runTemplate visits the targets in their order, which is what resume files count by.
+// runTemplate visits the targets in their order, which is what resume files count by. A skipped target takes no
+// number: the numbers of the others shift, in Nuclei as here.
 func (s *scan) runTemplate(t *template) bool {
 	var (
 		matched atomic.Bool
 		wait    sync.WaitGroup
-		slots   = make(chan struct{}, s.opts.bulkSize)
+		slots   = make(chan struct{}, max(s.opts.bulkSize, 1))
 		index   uint32
 	)
 	for _, target := range s.targets {
+		done := s.progress.begin(t.ID, index)
 		if s.skipped(target) {
-			s.fail(t, target, "host was skipped as it was found unresponsive")
+			s.failSkipped(t, target)
 			continue
 		}
-		done := s.progress.begin(t.ID, index)
 		wait.Add(1)
 		slots <- struct{}{}
 		go func(index uint32) {
@@ -249,7 +258,7 @@ func (s *scan) visitRequest(t *template, r *httpRequest, target *url.URL, addres
 		for _, done := range exchanges {
 			for _, v := range r.judge(done.answer) {
 				found := s.event(t, address, v)
-				found.Matched, found.Request, found.CURLCommand = done.url, done.request, done.curl
+				found.Matched, found.Request, found.CURLCommand = done.url, done.request, exchanges[0].curl
 				found.Response = done.response[:min(len(done.response), s.opts.responseSave)]
 				s.report(found)
 				hit = true
@@ -272,7 +281,20 @@ func (s *scan) fail(t *template, target, problem string) {
 	}
 	failed := s.event(t, target, verdict{})
 	failed.MatcherStatus, failed.Error, failed.TemplateEncoded = false, problem, ""
+	if problem != "" {
+		failed.IP = ""
+	}
 	s.out.write(failed)
+}
+
+// failSkipped writes the same for a host that was given up on: it is named as it stands in the list.
+func (s *scan) failSkipped(t *template, target string) {
+	if s.opts.matcherStatus {
+		s.out.write(&event{
+			TemplateID: t.ID, TemplatePath: t.path, Info: t.Info, Type: "http", Host: target,
+			Error: "host was skipped as it was found unresponsive",
+		})
+	}
 }
 
 // logError appends a JSON line to the -elog file.
@@ -285,10 +307,14 @@ func (s *scan) logError(t *template, request *http.Request, err error) {
 	if errors.As(err, &host) && host.permanent {
 		kind = "network-permanent-error"
 	}
-	line, _ := json.Marshal(map[string]string{
-		"template": t.path, "type": "http", "input": request.URL.String(), "address": withPort(request.URL),
-		"error": err.Error(), "kind": kind,
-	})
+	line, _ := json.Marshal(struct {
+		Template string `json:"template"`
+		Type     string `json:"type"`
+		Input    string `json:"input"`
+		Address  string `json:"address"`
+		Error    string `json:"error"`
+		Kind     string `json:"kind"`
+	}{t.path, "http", request.URL.String(), withPort(request.URL), err.Error(), kind})
 	_, _ = s.errorLog.Write(append(line, '\n'))
 }
 

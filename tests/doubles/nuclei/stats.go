@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -14,15 +13,14 @@ import (
 type statistics struct {
 	opts                             *options
 	started                          time.Time
-	templates, hosts                 int
+	templates, hosts                 string
 	requests, errors, matched, total atomic.Int64
 	ticker                           *time.Ticker
-	once                             sync.Once
 	running                          atomic.Bool
 }
 
 func (s *statistics) start(templates, hosts, total int) {
-	s.started, s.templates, s.hosts = time.Now().UTC(), templates, hosts
+	s.started, s.templates, s.hosts = time.Now(), strconv.Itoa(templates), strconv.Itoa(hosts)
 	s.total.Store(int64(total))
 	if !s.opts.stats {
 		return
@@ -39,16 +37,23 @@ func (s *statistics) start(templates, hosts, total int) {
 	}()
 }
 
+// stop prints the last line, also when it never started: then most of it is "n/a" or nonsense.
 func (s *statistics) stop() {
-	if s.ticker != nil {
-		s.once.Do(s.ticker.Stop)
-		s.running.Store(false)
-		s.print()
+	if !s.opts.stats {
+		return
 	}
+	if s.running.Swap(false) {
+		s.ticker.Stop()
+	}
+	s.print()
 }
 
 func (s *statistics) print() {
-	elapsed := time.Since(s.started)
+	var elapsed time.Duration
+	templates, hosts := "n/a", "n/a"
+	if !s.started.IsZero() {
+		elapsed, templates, hosts = time.Since(s.started), s.templates, s.hosts
+	}
 	requests, total := s.requests.Load(), s.total.Load()
 	rps := uint64(float64(requests) / elapsed.Seconds())
 	seconds := int(elapsed.Round(time.Second).Seconds())
@@ -58,14 +63,14 @@ func (s *statistics) print() {
 		if shown == 0 {
 			shown = requests
 		}
-		fmt.Fprintf(os.Stderr, "[%s] | Templates: %d | Hosts: %d | RPS: %d | Matched: %d | Errors: %d | Requests: %d/%d (%d%%)\n",
-			clock, s.templates, s.hosts, rps, s.matched.Load(), s.errors.Load(), requests, shown,
+		fmt.Fprintf(os.Stderr, "[%s] | Templates: %s | Hosts: %s | RPS: %d | Matched: %d | Errors: %d | Requests: %d/%d (%d%%)\n",
+			clock, templates, hosts, rps, s.matched.Load(), s.errors.Load(), requests, shown,
 			uint64(float64(requests)/float64(shown)*100))
 		return
 	}
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	line, _ := json.Marshal(map[string]any{
-		"startedAt": s.started, "duration": clock, "templates": strconv.Itoa(s.templates), "hosts": strconv.Itoa(s.hosts),
+		"startedAt": s.started, "duration": clock, "templates": templates, "hosts": hosts,
 		"matched": number(s.matched.Load()), "requests": number(requests), "total": number(total), "errors": number(s.errors.Load()),
 		"rps": strconv.FormatUint(rps, 10),
 		// Not a number when the total is 0, which becomes 2^63 as an integer: Nuclei's own arithmetic.

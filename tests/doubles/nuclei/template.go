@@ -108,13 +108,10 @@ func (t *template) requestCount() int {
 
 var validID = regexp.MustCompile(`^([a-zA-Z0-9]+[-_])*[a-zA-Z0-9]+$`)
 
-// errSyntax marks what Nuclei counts as a syntax error, and errExcluded what it leaves out by .nuclei-ignore.
-var (
-	errSyntax   = errors.New("syntax error")
-	errExcluded = errors.New("the template was excluded")
-)
+// errExcluded marks a template that .nuclei-ignore or -exclude-tags leaves out.
+var errExcluded = errors.New("the template was excluded")
 
-// parseTemplate reads one file. Errors other than errSyntax leave no trace in Nuclei's log.
+// parseTemplate reads one file. Its errors leave no trace in the log of a scan.
 func parseTemplate(path string) (*template, error) {
 	source, err := os.ReadFile(path)
 	if err != nil {
@@ -127,28 +124,36 @@ func parseTemplate(path string) (*template, error) {
 		return nil, err
 	}
 	parsed.HTTP = append(parsed.HTTP, parsed.Requests...)
-	return parsed, nil
+	return parsed, parsed.checkMandatory()
 }
 
-// checkMandatory refuses what a template must have. Without a name, an author or an id it does not even parse;
-// an ill-formed id is the one thing that is counted as a syntax error.
 func (t *template) checkMandatory() error {
 	switch {
-	case strings.TrimSpace(t.ID) == "":
-		return errors.New(`cause="no template id field provided" tag=invalid_template`)
 	case strings.TrimSpace(t.Info.Name) == "":
 		return errors.New(`cause="no template name field provided" tag=invalid_template`)
 	case len(t.Info.Authors) == 0:
 		return errors.New(`cause="no template author field provided" tag=invalid_template`)
 	case !validID.MatchString(t.ID):
-		return fmt.Errorf("%w: invalid field format for 'id' (allowed format is %s)", errSyntax, validID)
+		return fmt.Errorf(`cause="template id must match expression %%v" !BADKEY=%s tag=invalid_template`, validID)
+	case t.Info.Severity != "" && !contains(severityNames, strings.ToLower(t.Info.Severity)):
+		return fmt.Errorf("Invalid severity: %s", t.Info.Severity)
+	}
+	for _, request := range t.HTTP {
+		for _, m := range request.Matchers {
+			if !contains(matcherTypes, m.Type) {
+				return fmt.Errorf("Invalid matcher type: %s", m.Type)
+			}
+		}
 	}
 	return nil
 }
 
+// matcherTypes are Nuclei's; the double cannot compile the last three.
+var matcherTypes = []string{"status", "size", "word", "regex", "binary", "dsl", "xpath"}
+
 // compile prepares operators and faults, and refuses what the double cannot run.
 func (t *template) compile() error {
-	if t.requestCount() == 0 {
+	if len(t.HTTP) == 0 {
 		return fmt.Errorf("no requests defined for %s", t.ID)
 	}
 	for _, request := range t.HTTP {
@@ -170,8 +175,8 @@ func (t *template) compile() error {
 
 // library is the outcome of loading the templates that were asked for.
 type library struct {
-	templates                                         []*template
-	syntaxWarnings, syntaxErrors, runtimeErrors, weak int
+	templates                           []*template
+	syntaxWarnings, runtimeErrors, weak int
 }
 
 // loadTemplates finds, reads and filters. Missing paths are logged, unreadable templates only at a level that
@@ -185,6 +190,8 @@ func loadTemplates(opts *options, dirs configDirs, logs *logger) *library {
 		logs.errorf("Could not find template '%s': %s", path, err)
 	})
 	excluded := findTemplates(opts.excludeTemplates, opts.templatesDir, func(string, error) {})
+	// Read twice, as by Nuclei: that the file is missing is told twice.
+	_ = readIgnoreFile(dirs, logs)
 	blocked := append(readIgnoreFile(dirs, logs), opts.excludeTags...)
 
 	found, seen := &library{}, map[string]bool{}
@@ -194,9 +201,6 @@ func loadTemplates(opts *options, dirs configDirs, logs *logger) *library {
 		}
 		loaded, err := parseTemplate(path)
 		if err == nil {
-			err = loaded.checkMandatory()
-		}
-		if err == nil {
 			var wanted bool
 			if wanted, err = opts.selects(loaded, blocked); err == nil && !wanted {
 				continue
@@ -205,10 +209,6 @@ func loadTemplates(opts *options, dirs configDirs, logs *logger) *library {
 		switch {
 		case errors.Is(err, errExcluded):
 			found.weak++
-			continue
-		case errors.Is(err, errSyntax):
-			found.syntaxErrors++
-			logs.warnf("Could not load template %s: %s", path, err)
 			continue
 		case err != nil:
 			logs.warnf("Could not load template %s: %s", path, err)
@@ -358,13 +358,11 @@ func validateTemplates(opts *options, dirs configDirs, logs *logger) error {
 	for _, path := range findTemplates(opts.templates, opts.templatesDir, missing) {
 		loaded, err := parseTemplate(path)
 		if err == nil {
-			err = loaded.checkMandatory()
-		}
-		if err == nil {
 			err = loaded.compile()
 		}
 		if err != nil {
-			logs.errorf("Error occurred loading template %s: %s", path, err)
+			cause := fmt.Sprintf("Could not load template %s: %s", path, err)
+			logs.errorf("Error occurred loading template %s: cause=%q", path, cause)
 			valid = false
 		}
 	}
