@@ -22,16 +22,19 @@ Kubernetes clusters for this project's tests and demo.
   python -m tests.cluster down --name dev               nothing of it stays behind
 """
 
-EPILOG = """\
+PROVIDERS = """\
 providers:
   auto      kind where a Docker engine answers and kind is on PATH, else local
   local     a whole real Kubernetes in namespaces of its own; needs root. The first start builds its programs from
             source with Go, which takes minutes; `build` does that ahead.
   kind      https://kind.sigs.k8s.io
   existing  a cluster of yours, only with --context; `down` leaves it as it is
+"""
 
-exit codes (sysexits.h): 0 done; 64 wrong use; 69 something is missing or not up; 70 a part failed, its log is shown;
-73 the name is taken; 75 busy, try again; 77 needs root
+EXIT_CODES = """\
+exit codes (sysexits.h):
+  0 done; 64 wrong use; 69 something is missing or not up; 70 a part failed, its log is shown;
+  73 the name is taken; 75 busy, try again; 77 needs root
 """
 
 
@@ -47,14 +50,20 @@ def parser() -> Parser:
     top = Parser(
         prog="python -m tests.cluster",
         description=DESCRIPTION,
-        epilog=EPILOG,
+        epilog=f"{PROVIDERS}\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     named = Parser(add_help=False)
     named.add_argument("--name", default="dev", help="the cluster's name (default: dev)")
 
-    up = commands.add_parser("up", parents=[named], help="start a cluster, and wait until it is ready")
+    up = commands.add_parser(
+        "up",
+        parents=[named],
+        help="start a cluster, and wait until it is ready",
+        epilog=PROVIDERS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     up.add_argument("--provider", choices=("auto", "local", "kind", "existing"), default="auto", help="see below")
     up.add_argument(
         "--control-plane-only",

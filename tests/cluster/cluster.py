@@ -4,6 +4,7 @@ import abc
 from pathlib import Path
 
 from tests.cluster import state
+from tests.console import step
 
 
 class Cluster(abc.ABC):
@@ -53,7 +54,8 @@ class Cluster(abc.ABC):
         """End it and leave nothing of it behind. Harmless when it is down already; can be repeated when it fails."""
         with state.held(self.record) as there:
             if there:
-                self.remove()
+                with step(f"Ending cluster “{self.name}”"):
+                    self.remove()
 
     @abc.abstractmethod
     def remove(self) -> None:

@@ -45,7 +45,7 @@ def up(name: str, *, context: str | None, kubeconfig: Path | None = None) -> Exi
         )
     cluster = ExistingCluster(state.Record(name=name, provider="existing"))
     source = [f"--kubeconfig={kubeconfig}"] if kubeconfig else []
-    with step(f"Asking the cluster of context “{context}”"), state.claimed(cluster.record):
+    with state.claimed(cluster.record), step(f"Asking the cluster of context “{context}”"):
         try:
             view = _kubectl(*source, f"--context={context}", "config", "view", "--minify", "--flatten", "--raw")
             cluster.kubeconfig.touch(mode=0o600)

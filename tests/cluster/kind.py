@@ -51,7 +51,7 @@ def up(name: str, *, control_plane_only: bool = False) -> KindCluster:
     if not available():
         raise MissingError("the kind provider needs kind on PATH and a Docker engine that answers (try `docker info`)")
     cluster = KindCluster(state.Record(name=name, provider="kind"))
-    with step(f"Creating kind cluster “{name}” (a minute or two)"), state.claimed(cluster.record):
+    with state.claimed(cluster.record), step(f"Creating kind cluster “{name}” (a minute or two)"):
         try:
             _kind(
                 "create",

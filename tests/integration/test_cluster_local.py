@@ -16,8 +16,8 @@ import pytest
 
 from tests import cluster
 from tests.cluster import LocalCluster, local
-from tests.cluster.errors import AlreadyUpError, NotUpError, StartError, UnsupportedError
-from tests.cluster.local import components
+from tests.cluster.errors import AlreadyUpError, MissingError, NotUpError, StartError, UnsupportedError
+from tests.cluster.local import components, start
 
 pytestmark = [
     pytest.mark.integration,
@@ -162,7 +162,7 @@ def test_two_starts_at_once_make_two_clusters_and_both_go_without_a_trace() -> N
     before = host_state()
     names = ["left", "right"]
     starts = [subprocess.Popen([*COMMAND, "up", "--control-plane-only", f"--name={name}"]) for name in names]
-    assert [start.wait() for start in starts] == [os.EX_OK, os.EX_OK]
+    assert [starting.wait() for starting in starts] == [os.EX_OK, os.EX_OK]
 
     pair = [found for name in names if isinstance(found := cluster.find(name), LocalCluster)]
     addresses = {made.node.address for made in pair}
@@ -179,11 +179,11 @@ def test_two_starts_at_once_make_two_clusters_and_both_go_without_a_trace() -> N
 
 
 def test_a_start_that_was_killed_is_ended_by_down() -> None:
-    start = subprocess.Popen([*COMMAND, "up", "--control-plane-only", "--name=orphan"])
+    starting = subprocess.Popen([*COMMAND, "up", "--control-plane-only", "--name=orphan"])
     folder = cluster.state.home() / "orphan"
     eventually((folder / "log" / "kube-apiserver.log").exists, "the API server was not started")
-    start.kill()
-    start.wait()
+    starting.kill()
+    starting.wait()
     pids = descendants(int((folder / "pid").read_text()))
     found = cluster.find("orphan")
     assert isinstance(found, LocalCluster)
@@ -215,6 +215,16 @@ def test_a_cluster_that_died_says_so() -> None:
         cluster.up("mortal", reuse=True)
     made.down()
     assert cluster.find("mortal") is None
+
+
+def test_a_machine_that_lacks_something_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as without_package:
+        without_package.setitem(start.PACKAGES, "no-such-program", "its-package")
+        with pytest.raises(MissingError, match="apt-get install its-package"):
+            local.up("poor")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(MissingError, match="Go is not installed"):
+        local.up("poor")
 
 
 @pytest.mark.parametrize(

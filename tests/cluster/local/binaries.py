@@ -98,6 +98,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _build(modules: list[_Module]) -> None:
+    for left_by_a_killed_build in cache().glob(".*/"):
+        shutil.rmtree(left_by_a_killed_build)
     total = sum(len(module.packages) for module in modules)
     done = 0
     with step(f"Building Kubernetes from source ({TYPICAL})") as progress:
