@@ -10,6 +10,7 @@ import json
 from typing import Any, Literal
 from urllib.parse import quote
 
+import kopf
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, ApiException, Configuration
 
@@ -29,6 +30,19 @@ class Api:
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
+
+    async def connection(self) -> kopf.ConnectionInfo:
+        """The same server and credentials for kopf's watches; asked for again whenever the server refuses the old ones."""
+        configuration = self._client.configuration
+        credentials = await configuration.get_api_key_with_prefix("BearerToken") or ""
+        return kopf.ConnectionInfo(
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
+            token=credentials.split(" ")[-1] or None,
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
+        )
 
     async def create_job(self, namespace: str, manifest: Object) -> Object:
         return await self._call("POST", _jobs(namespace), manifest)

@@ -53,8 +53,8 @@ def registry_for(controller: Controller, settings: OperatorSettings) -> kopf.Ope
         settings.watching.label_selectors["batch", "v1", "jobs"] = labels.TASK
 
     @kopf.on.login(registry=registry)
-    def log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+        return await controller.api.connection()
 
     @kopf.on.startup(registry=registry)
     async def know_jobs(**_: Any) -> None:

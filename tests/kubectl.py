@@ -1,0 +1,81 @@
+"""kubectl as the tests and the demo use it: the program that users have, with its answers as Python values."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+Manifest = dict[str, Any]
+T = TypeVar("T")
+
+
+class KubectlError(Exception):
+    """kubectl ended with an error; the message is what it said."""
+
+
+class Kubectl:
+    """kubectl bound to one cluster and, for what is namespaced, one namespace."""
+
+    def __init__(self, kubeconfig: Path, namespace: str | None = None) -> None:
+        self.kubeconfig = kubeconfig
+        self.namespace = namespace
+
+    def in_namespace(self, namespace: str) -> Kubectl:
+        """The same cluster, another namespace."""
+        return Kubectl(self.kubeconfig, namespace)
+
+    def command(self, *arguments: str) -> list[str]:
+        """The argv of a call, for callers that run it themselves (a watch, a port-forward)."""
+        program = Path(sys.prefix) / "bin" / "kubectl"
+        found = str(program) if program.exists() else shutil.which("kubectl") or "kubectl"
+        namespaced = ["--namespace", self.namespace] if self.namespace else []
+        return [found, "--kubeconfig", str(self.kubeconfig), *namespaced, *arguments]
+
+    def __call__(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run it; returns its standard output.
+
+        Raises:
+            KubectlError: it failed.
+        """
+        done = subprocess.run(
+            self.command(*arguments), input=stdin, capture_output=True, text=True, check=False, env=os.environ
+        )
+        if done.returncode:
+            raise KubectlError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def apply(self, *manifests: Manifest) -> None:
+        """Server-side apply, as GitOps tools do."""
+        self("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(manifests))
+
+    def get(self, *arguments: str) -> Any:
+        """`kubectl get … -o json`, decoded."""
+        return json.loads(self("get", *arguments, "-o", "json"))
+
+    def find(self, *arguments: str) -> Any:
+        """Like `get`; None where there is no such object."""
+        text = self("get", "--ignore-not-found", *arguments, "-o", "json")
+        return json.loads(text) if text.strip() else None
+
+
+def eventually(look: Callable[[], T], *, within: float = 60.0, interval: float = 0.2) -> T:
+    """The first truthy answer of `look`; an assertion error with its last answer when `within` seconds have passed.
+
+    A bound on waiting, not a measurement: no test passes or fails by how fast a machine is.
+    """
+    end = time.monotonic() + within
+    while True:
+        answer = look()
+        if answer:
+            return answer
+        assert time.monotonic() < end, f"not within {within:.0f} s; last seen: {answer!r}"
+        time.sleep(interval)
