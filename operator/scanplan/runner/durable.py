@@ -40,7 +40,7 @@ def storage_error(error: OSError, *, starting: bool) -> ScanError:
     if starting and error.errno in _REFUSED:
         return ClaimError(
             Reason.CLAIM_NOT_WRITABLE,
-            f"The artifacts' volume is not writable for user {os.getuid()}, group {os.getgid()}: {what}. Volumes that "
+            f"The artifacts' volume is not writable for user {os.geteuid()}, group {os.getegid()}: {what}. Volumes that "
             "ignore fsGroup (NFS, hostPath) must be made writable for that user by their administrator.",
         )
     return TemporaryError(

@@ -59,6 +59,7 @@ def enter(run: Path, document: TaskDocument, now: float) -> None:
     )
     if not (folder / layout.TASK_RECORD).exists():
         durable.create(folder / layout.TASK_RECORD, records.readable(task))
+    if owner is None or document.key not in {known.key for known in owner.tasks}:
         update(run, first)
 
 

@@ -38,11 +38,17 @@ from scanplan.runner.statistics import ScannerLog
 from scanplan.runner.templates import Selection
 
 HANG_SECONDS = 300.0
-"""At least so long may Nuclei send no request before it counts as hung; longer where its own timeouts add up to more."""
+"""At least so long may Nuclei send no request; template sets of ten thousand take a minute to load."""
 _HEARTBEAT_SECONDS = 20.0
 _VALIDATION_SECONDS = 120.0
 _LOG_BYTES = 1 << 20
 _NAMED_IN_WARNING = 5
+
+
+def hang_seconds(document: TaskDocument) -> float:
+    """How long Nuclei may send no request before it counts as hung: longer than any request of its own may take."""
+    options = document.scanner
+    return max(HANG_SECONDS, 4.0 * options.request_timeout_seconds * (options.request_retries + 1))
 
 
 class Scan:
@@ -67,9 +73,7 @@ class Scan:
         self._stop = stop
         now = time.monotonic()
         self._deadline = now + document.timeout_seconds
-        self._hang_seconds = max(
-            HANG_SECONDS, 4.0 * document.scanner.request_timeout_seconds * (document.scanner.request_retries + 1)
-        )
+        self._hang_seconds = hang_seconds(document)
         self._log = ScannerLog(now)
         self._log_lines = findings.Lines()
         self._pace = progress.Pace()
@@ -146,6 +150,7 @@ class Scan:
                 on_output=self._take_output,
                 on_log=self._take_log,
                 on_tick=self._tick,
+                stop_grace_seconds=scanner.STOP_GRACE_SECONDS,
             )
             with durable.on_claim():
                 self._attempt.findings.finish()
@@ -199,6 +204,7 @@ class Scan:
             on_output=lambda _block: None,
             on_log=take,
             on_tick=lambda now: StopCause.TIMEOUT if now > deadline or self._stop() else None,
+            stop_grace_seconds=scanner.STOP_GRACE_SECONDS,
         )
         invalid = {Path(name) for name in answer.not_loaded} & set(selection.files)
         names = ", ".join(sorted(path.name for path in invalid)[:_NAMED_IN_WARNING])

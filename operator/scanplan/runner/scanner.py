@@ -37,7 +37,7 @@ def run(
     on_output: Callable[[bytes], None],
     on_log: Callable[[bytes], None],
     on_tick: Callable[[float], StopCause | None],
-    stop_grace_seconds: float = STOP_GRACE_SECONDS,
+    stop_grace_seconds: float,
 ) -> tuple[int, StopCause | None]:
     """Run a process to its end.
 

@@ -23,7 +23,7 @@ def document(**changes: Any) -> TaskDocument:
     return msgspec.structs.replace(DOCUMENT, **changes)
 
 
-def finding(template: str = "t", at: str = "http://a.example/x", severity: str = "high", **more: Any) -> bytes:
+def finding(template: Any = "t", at: Any = "http://a.example/x", severity: Any = "high", **more: Any) -> bytes:
     """A finding's line, without its newline, as Nuclei writes it."""
     event = {
         "template-id": template,

@@ -1,0 +1,241 @@
+"""The merge: no finding lost, none doubled, the same bytes whoever merges and however often."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from scanplan.api import layout
+from scanplan.api.conditions import Reason
+from scanplan.api.errors import ClaimError
+from scanplan.api.task import (
+    ErrorClass,
+    FindingCounts,
+    MergedResult,
+    Outcome,
+    PlanReference,
+    ScannerVersion,
+    TaskDocument,
+    TaskError,
+)
+from scanplan.core import shards
+from scanplan.runner import collect, merge, publish, records, run_record
+
+from .documents import document, finding
+
+TWO = document(endpoints=("http://a.example", "http://b.example"), shards=2)
+
+
+def published(run: Path, task: TaskDocument, index: int, *lines: bytes, outcome: Outcome = Outcome.COMPLETE) -> None:
+    """Scan a shard, without Nuclei."""
+    endpoints = shards.cut(task.endpoints, task.shards)[index]
+    begun = records.begun(task.key, index, len(endpoints), "2026-11-24T06:00:00.000Z")
+    attempt = publish.begin(merge.shard_folder(run, task, endpoints), begun)
+    attempt.findings.feed(b"".join(line + b"\n" for line in lines))
+    error = TaskError(error_class=ErrorClass.TEMPORARY, reason=Reason.INTERRUPTED, message="x")
+    attempt.publish(
+        msgspec.structs.replace(
+            begun,
+            attempt=attempt.number,
+            outcome=outcome,
+            error=None if outcome is Outcome.COMPLETE else error,
+            findings=attempt.findings.counts,
+            endpoints_scanned=len(endpoints) if outcome is Outcome.COMPLETE else 0,
+            scanner=ScannerVersion(nuclei_version="v3", templates_digest="d", templates_loaded=1),
+            finished_at=f"2026-11-24T06:0{attempt.number}:00.000Z",
+            duration_ms=1000,
+        )
+    )
+
+
+def merged(run: Path, task: TaskDocument, *, partial: bool = False) -> MergedResult:
+    result = merge.merge(run, task, partial=partial)
+    assert result is not None
+    return result
+
+
+def content(run: Path, task: TaskDocument) -> bytes:
+    return (run_record.task_folder(run, task) / layout.FINDINGS).read_bytes()
+
+
+def test_the_last_shard_merges_in_order_of_shards(tmp_path: Path) -> None:
+    run_record.enter(tmp_path, TWO, 0.0)
+    published(tmp_path, TWO, 1, finding("b1", severity="low"))
+    assert merge.merge(tmp_path, TWO) is None
+    published(tmp_path, TWO, 0, finding("a1"), finding("a2", severity="critical"))
+    result = merged(tmp_path, TWO)
+    assert content(tmp_path, TWO) == b"".join(
+        line + b"\n" for line in (finding("a1"), finding("a2", severity="critical"), finding("b1", severity="low"))
+    )
+    assert result.complete
+    assert result.findings == FindingCounts(critical=1, high=1, low=1)
+    assert result.path == f"ui_projects/nightly/{run_record.task_folder(tmp_path, TWO).relative_to(tmp_path)}"
+
+
+def test_every_listed_file_has_its_digest(tmp_path: Path) -> None:
+    published(tmp_path, TWO, 0, finding())
+    published(tmp_path, TWO, 1, finding())
+    result = merged(tmp_path, TWO)
+    for file in result.files:
+        there = (run_record.task_folder(tmp_path, TWO) / file.name).read_bytes()
+        assert (len(there), hashlib.sha256(there).hexdigest()) == (file.bytes, file.sha256)
+    metadata = run_record.metadata(run_record.task_folder(tmp_path, TWO))
+    assert metadata is not None
+    assert (metadata.key, metadata.project_id, metadata.run_id, metadata.plan) == (TWO.key, "acme", "nightly", TWO.plan)
+    assert metadata.scanner.nuclei_version == "v3"
+    assert metadata.duration_ms == 2000
+    assert metadata.files == result.files[:1]
+
+
+def test_attempts_of_a_shard_are_united_without_doubles_or_gaps(tmp_path: Path) -> None:
+    task = document(endpoints=("http://a.example",))
+    twice = finding("twice")  # Nuclei itself reported it twice: that stays
+    published(tmp_path, task, 0, finding("early"), finding("both"), outcome=Outcome.PARTIAL)
+    published(tmp_path, task, 0, finding("both", timestamp="later"), twice, outcome=Outcome.PARTIAL)
+    published(tmp_path, task, 0, twice, twice, finding("both", timestamp="latest"), finding("late", severity="info"))
+    result = merged(tmp_path, task)
+    names = [msgspec.json.decode(line)["template-id"] for line in content(tmp_path, task).splitlines()]
+    assert names == ["early", "both", "twice", "twice", "late"]
+    assert result.findings == FindingCounts(high=4, info=1)
+
+
+def test_merging_again_changes_nothing(tmp_path: Path) -> None:
+    published(tmp_path, TWO, 0, finding("a"))
+    published(tmp_path, TWO, 1, finding("b"))
+    first = merged(tmp_path, TWO)
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert merged(tmp_path, TWO) == first
+    assert merged(tmp_path, TWO, partial=True) == first
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == times
+
+
+@pytest.mark.parametrize("lost", [layout.FINDINGS, layout.METADATA])
+def test_a_merger_killed_half_way_is_made_good_by_the_next(tmp_path: Path, lost: str) -> None:
+    published(tmp_path, TWO, 0, finding("a"))
+    published(tmp_path, TWO, 1, finding("b"))
+    first = merged(tmp_path, TWO)
+    (run_record.task_folder(tmp_path, TWO) / lost).unlink()
+    assert merged(tmp_path, TWO) == first
+
+
+def _merge_in_a_process(run: Path) -> bytes:
+    return msgspec.json.encode(merge.merge(run, TWO))
+
+
+def test_mergers_at_the_same_time_agree(tmp_path: Path) -> None:
+    lines = [finding(f"t{number}") for number in range(2000)]
+    published(tmp_path, TWO, 0, *lines[:900], outcome=Outcome.PARTIAL)
+    published(tmp_path, TWO, 0, *lines[500:])
+    published(tmp_path, TWO, 1, *lines)
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        results = set(pool.map(_merge_in_a_process, [tmp_path] * 9, chunksize=1))
+    assert len(results) == 1
+    assert hashlib.sha256(content(tmp_path, TWO)).hexdigest().encode() in results.pop()
+    assert content(tmp_path, TWO).count(b"\n") == 4000
+    assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
+
+
+def test_the_order_of_attempts_on_the_disk_does_not_matter(tmp_path: Path) -> None:
+    """Two claims with the same attempts have the same merge, whatever came first."""
+    ways = []
+    for name, order in (("one", [0, 1]), ("two", [1, 0])):
+        for index in order:
+            published(tmp_path / name, TWO, index, finding(f"t{index}"))
+        merged(tmp_path / name, TWO)
+        ways.append(
+            (
+                content(tmp_path / name, TWO),
+                (run_record.task_folder(tmp_path / name, TWO) / layout.METADATA).read_bytes(),
+            )
+        )
+    assert ways[0] == ways[1]
+
+
+def test_the_collector_takes_what_is_there_and_says_that_it_is_partial(tmp_path: Path) -> None:
+    three = document(endpoints=("http://a.example", "http://b.example", "http://c.example"), shards=3)
+    published(tmp_path, three, 0, finding("a"))
+    endpoints = shards.cut(three.endpoints, 3)[1]
+    killed = publish.begin(
+        merge.shard_folder(tmp_path, three, endpoints), records.begun(three.key, 1, 1, "2026-11-24T06:00:00Z")
+    )
+    killed.findings.feed(finding("b") + b"\n" + finding("torn")[:20])
+    report = collect.collect(three, tmp_path)
+    assert report.outcome is Outcome.PARTIAL
+    assert report.merged is not None
+    assert not report.merged.complete
+    assert (report.merged.shards, report.merged.findings.total, report.endpoints_scanned) == (2, 2, 1)
+    assert content(tmp_path, three) == finding("a") + b"\n" + finding("b") + b"\n"
+    assert collect.collect(three, tmp_path).merged == report.merged
+
+
+def test_the_collector_of_a_job_that_never_ran_leaves_an_empty_result(tmp_path: Path) -> None:
+    report = collect.collect(TWO, tmp_path / "new")
+    assert report.merged is not None
+    assert (report.merged.complete, report.merged.shards, report.merged.findings.total) == (False, 0, 0)
+    assert content(tmp_path / "new", TWO) == b""
+
+
+def test_a_partial_merge_becomes_complete_when_the_rest_is_there(tmp_path: Path) -> None:
+    published(tmp_path, TWO, 0, finding("a"))
+    collect.collect(TWO, tmp_path)
+    published(tmp_path, TWO, 1, finding("b"))
+    report = collect.collect(TWO, tmp_path)
+    assert report.outcome is Outcome.COMPLETE
+    assert content(tmp_path, TWO).count(b"\n") == 2
+
+
+def test_a_run_knows_its_tasks_in_order_and_links_the_newest(tmp_path: Path) -> None:
+    older, newer = document(key="scan:acme:nightly:1:1:1"), document(key="scan:acme:nightly:2:2:2")
+    run_record.enter(tmp_path, older, 1000.0)
+    run_record.enter(tmp_path, newer, 2000.0)
+    run_record.enter(tmp_path, older, 3000.0)
+    for task in (newer, older):  # the older one is finished last
+        published(tmp_path, task, 0, finding())
+        merged(tmp_path, task)
+    record = run_record.read(tmp_path)
+    assert record is not None
+    assert [(task.key, task.complete) for task in record.tasks] == [(older.key, True), (newer.key, True)]
+    link = tmp_path / layout.LATEST
+    assert link.is_symlink()
+    assert link.resolve() == run_record.task_folder(tmp_path, newer).resolve()
+    assert record.tasks[1].nuclei_output is not None
+    assert (tmp_path / record.tasks[1].nuclei_output).read_bytes() == finding() + b"\n"
+
+
+def test_a_task_whose_first_attempt_was_killed_while_it_entered_gets_into_the_record(tmp_path: Path) -> None:
+    run_record.enter(tmp_path, TWO, 0.0)
+    (tmp_path / layout.RUN_RECORD).unlink()
+    run_record.enter(tmp_path, TWO, 1.0)
+    record = run_record.read(tmp_path)
+    assert record is not None
+    assert [task.key for task in record.tasks] == [TWO.key]
+
+
+def test_a_run_belongs_to_one_project(tmp_path: Path) -> None:
+    run_record.enter(tmp_path, TWO, 0.0)
+    with pytest.raises(ClaimError) as caught:
+        run_record.enter(tmp_path, document(project_id="globex", key="scan:globex:nightly:1:1:1"), 1.0)
+    assert caught.value.reason is Reason.RUN_ID_CONFLICT
+    assert "acme" in caught.value.message
+    record = run_record.read(tmp_path)
+    assert record is not None
+    assert len(record.tasks) == 1
+
+
+def _enter(run_and_number: tuple[Path, int]) -> None:
+    run, number = run_and_number
+    task = document(key=f"scan:acme:nightly:{number}:0:0", plan=PlanReference(namespace="default", name=f"p{number}"))
+    run_record.enter(run, task, float(number))
+
+
+def test_tasks_that_enter_a_run_at_the_same_time_are_all_in_its_record(tmp_path: Path) -> None:
+    numbers = [*range(0, 24, 2), *range(23, 0, -2)]
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        pool.map(_enter, [(tmp_path, number) for number in numbers], chunksize=1)
+    record = run_record.read(tmp_path)
+    assert record is not None
+    assert [task.plan.name for task in record.tasks] == [f"p{number}" for number in range(24)]
