@@ -78,7 +78,7 @@ class Scan:
         self._log_lines = findings.Lines()
         self._pace = progress.Pace()
         self._heartbeat = progress.Pace(_HEARTBEAT_SECONDS)
-        self._memory = memory.Memory()
+        self._memory = memory.Memory.of_this_process()
         self._warnings: list[str] = []
         self._near_limit = False
 
