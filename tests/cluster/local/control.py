@@ -51,10 +51,17 @@ def first_pid(folder: Path, timeout: float = 10) -> int:
                 pid, _, _ = struct.unpack("3i", credentials)
                 return int(pid)
         except OSError:
-            began = (folder / "pid").exists() and isolation.outer_pid(folder) is not None
-            if time.monotonic() > deadline or ((folder / "pid").exists() and not began):
+            if time.monotonic() > deadline or _ended(folder):
                 raise StartError(f"the cluster's process 1 did not start:\n{tail(folder, 'supervisor')}") from None
             time.sleep(0.01)
+
+
+def _ended(folder: Path) -> bool:
+    """Whether the outer process was there and is gone; it looks gone, too, for the instant in which it becomes unshare."""
+    if not (folder / "pid").exists() or isolation.outer_pid(folder) is not None:
+        return False
+    time.sleep(0.1)
+    return isolation.outer_pid(folder) is None
 
 
 def tail(folder: Path, name: str) -> str:

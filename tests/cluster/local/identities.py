@@ -17,7 +17,7 @@ CLIENTS = {
     "kube-scheduler": "/CN=system:kube-scheduler",
     "kubelet": f"/O=system:nodes/CN=system:node:{NODE}",
     "kube-proxy": "/CN=system:kube-proxy",
-    "coredns": "/CN=coredns",
+    "coredns": "/O=system:masters/CN=coredns",  # a role of its own would be in effect too late, and cost seconds
     "apiserver-kubelet-client": "/O=system:masters/CN=apiserver-kubelet-client",
 }
 """Subjects as Kubernetes' built-in RBAC knows them."""

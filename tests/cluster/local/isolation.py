@@ -21,6 +21,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.local import supervisor
 
 SLOTS = 256
+NOTE_PID = 'echo $$ >"$0.new" && mv "$0.new" "$0" && exec "$@"'
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -50,7 +51,7 @@ def spawn(folder: Path, path: list[Path]) -> None:
     search = ":".join([*map(str, path), programs.SYSTEM_PATH])
     with (folder / "log" / "supervisor.log").open("wb") as log:
         subprocess.run(
-            ["setsid", "--fork", "sh", "-c", 'echo $$ >"$0" && exec "$@"', str(folder / "pid"), *unshare, *init],
+            ["setsid", "--fork", "sh", "-c", NOTE_PID, str(folder / "pid"), *unshare, *init],
             env={"PATH": search, "HOME": "/root", "LANG": "C.UTF-8"},
             cwd="/",
             stdin=subprocess.DEVNULL,

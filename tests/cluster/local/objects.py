@@ -12,8 +12,6 @@ def create(api: Api, node: Node, control_plane_only: bool) -> None:
     api.create("/apis/storage.k8s.io/v1/storageclasses", storage_class())
     if not control_plane_only:
         api.create("/api/v1/namespaces", {"metadata": {"name": "kube-system"}})  # the API server may not have got to it
-        api.create("/apis/rbac.authorization.k8s.io/v1/clusterroles", dns_role())
-        api.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", dns_role_binding())
         api.create("/api/v1/namespaces/kube-system/services", dns_service())
         api.create("/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices", dns_endpoints(node))
 
@@ -25,25 +23,6 @@ def storage_class() -> dict[str, object]:
         "provisioner": "kubernetes.io/host-path",
         "volumeBindingMode": "Immediate",
         "reclaimPolicy": "Delete",
-    }
-
-
-def dns_role() -> dict[str, object]:
-    reads = {"verbs": ["list", "watch"]}
-    return {
-        "metadata": {"name": "coredns"},
-        "rules": [
-            reads | {"apiGroups": [""], "resources": ["namespaces", "services"]},
-            reads | {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"]},
-        ],
-    }
-
-
-def dns_role_binding() -> dict[str, object]:
-    return {
-        "metadata": {"name": "coredns"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "coredns"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "coredns"}],
     }
 
 
