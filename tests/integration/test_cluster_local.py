@@ -343,3 +343,9 @@ def test_the_logs_of_pods_and_components_can_be_kept(node: LocalCluster, tmp_pat
     node.dump_logs(tmp_path / "logs")
     assert "heard" in next((tmp_path / "logs" / "pods").glob("strict_talker_*/main/0.log")).read_text()
     assert (tmp_path / "logs" / "kubelet.log").stat().st_size > 0
+
+
+@pytest.mark.e2e
+def test_what_runs_in_a_cluster_reaches_nobody_outside(node: LocalCluster) -> None:
+    ended = run(node, "curious", "nc -w 2 192.0.2.1 80 </dev/null")
+    assert "unreachable" in ended["message"]
