@@ -18,6 +18,12 @@ from tests.conformance.laboratory import Laboratory
 
 STAND_IN = "stand-in"
 REAL = "real"
+LOOPBACK = ["127.0.0.1", "127.0.0.2", "127.0.0.11"]  # an address, another, and one that looks like the first
+try:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6):
+        LOOPBACK.append("[::1]")
+except OSError:
+    pass  # a machine without IPv6
 SCANNERS = [STAND_IN, REAL] if os.environ.get("NUCLEI_BIN") else [STAND_IN]
 
 
@@ -60,7 +66,7 @@ class Site:
 
 @contextlib.contextmanager
 def running_site(webapp: pathlib.Path, delay: str = "0s") -> Iterator[Site]:
-    command = [str(webapp), "-listen", "0.0.0.0:0", "-delay", delay]  # 127.0.0.2 is wanted as well
+    command = [str(webapp), "-listen", ",".join(f"{address}:0" for address in LOOPBACK), "-delay", delay]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         first = process.stdout.readline()
@@ -100,4 +106,5 @@ def mute_url() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
+needs_ipv6 = pytest.mark.skipif("[::1]" not in LOOPBACK, reason="this machine has no IPv6")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="read-only mounts need root")

@@ -6,9 +6,10 @@ import subprocess
 
 import pytest
 
-from tests.conformance.conftest import Site
+from tests.conformance.conftest import Site, needs_ipv6
 from tests.conformance.laboratory import Laboratory, finish
 
+UNSPECIFIED = "0.0.0.0"  # noqa: S104 - a target here, nothing listens on it
 STATISTICS = ("-stats", "-sj", "-si", "60")
 
 
@@ -77,11 +78,28 @@ def test_no_stdin_leaves_a_pipe_alone(lab: Laboratory, site: Site) -> None:
         assert finish(process).code == 0
 
 
-@pytest.mark.parametrize("excluded", ["127.0.0.1", "127.0.0.1/32", "127.0.0.0/31"])
+@pytest.mark.parametrize("excluded", ["127.0.0.1", "127.0.0.1/32", "127.0.0.0/31", "0.1:.*"])
 def test_excluded_hosts_leave_the_list(lab: Laboratory, site: Site, excluded: str) -> None:
     done = lab.run("-l", lab.targets(site.url, site.other_url), "-t", lab.template("a"), "-eh", excluded)
     assert "[INF] Number of hosts excluded from input: 1" in done.log
     assert [event["host"] for event in done.events] == ["127.0.0.2"]
+
+
+def test_excluding_one_address_drops_others_that_look_alike(lab: Laboratory, site: Site) -> None:
+    """A single address is a pattern, looked for anywhere: the runner must write it as a range of one."""
+    alike = site.url.replace("127.0.0.1", "127.0.0.11")
+    arguments = ["-l", lab.targets(alike), "-t", lab.template("a"), *STATISTICS]
+    assert lab.run(*arguments, "-eh", "127.0.0.1").statistics[-1]["hosts"] == "0"
+    assert lab.run(*arguments, "-eh", "127.0.0.1/32").found == ["a"]
+
+
+def test_an_excluded_name_leaves_the_list_and_is_still_followed_to(lab: Laboratory, site: Site) -> None:
+    """Names are not looked at when dialing: only addresses are kept away from for certain."""
+    targets = lab.targets(site.url, site.named_url)
+    template = redirecting(lab, site.named_url + "/robots.txt", redirects=True)
+    done = lab.run("-l", targets, "-t", template, "-eh", "localhost")
+    assert "[INF] Targets loaded for current scan: 1" in done.log
+    assert site.requests() == {"/go": 1, "/robots.txt": 1}
 
 
 def test_exclusions_come_from_a_file_too(lab: Laboratory, site: Site) -> None:
@@ -104,6 +122,23 @@ def test_local_networks_are_denied_when_dialed(lab: Laboratory, site: Site) -> N
     assert (done.code, done.stdout) == (0, "")
     assert (done.statistics[-1]["hosts"], done.statistics[-1]["errors"]) == ("2", "4")
     assert site.requests() == {}
+
+
+@pytest.mark.parametrize("flags", [["-lna"], ["-eh", "127.0.0.0/8,::1/128,0.0.0.0/8"]], ids=["-lna", "-eh"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "user@127.0.0.1", UNSPECIFIED]
+)
+def test_forms_of_a_denied_address(lab: Laboratory, site: Site, flags: list[str], host: str) -> None:
+    lab.run("-u", site.url.replace("127.0.0.1", host), "-t", lab.template("a"), *flags)
+    assert site.requests() == {}
+
+
+@needs_ipv6
+def test_the_unspecified_address_of_ipv6_gets_past_the_ban_on_local_networks(lab: Laboratory, site: Site) -> None:
+    """It leads to this machine, and -lna does not know it: it has to be excluded by name."""
+    arguments = ["-u", site.url.replace("127.0.0.1", "[::]"), "-t", lab.template("a"), "-lna"]
+    assert lab.run(*arguments).found == ["a"]
+    assert lab.run(*arguments, "-eh", "::/128").found == []
 
 
 def redirecting(lab: Laboratory, to: str, **http: object) -> object:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,7 +109,7 @@ func (f choiceFlag) Set(value string) error {
 		return err
 	}
 	for _, part := range *parts.values {
-		if !contains(f.choices, part) {
+		if !slices.Contains(f.choices, part) {
 			return fmt.Errorf("'%s' is not a valid severity", part)
 		}
 		*f.values = append(*f.values, part)
@@ -341,13 +342,4 @@ func (o *options) validateCombinations(logs *logger) {
 	case (o.followRedirects || o.followHostRedirects) && o.disableRedirects:
 		logs.fatalf("Program exiting: both follow redirects and disable redirects specified")
 	}
-}
-
-func contains(words []string, word string) bool {
-	for _, w := range words {
-		if w == word {
-			return true
-		}
-	}
-	return false
 }

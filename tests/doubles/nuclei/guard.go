@@ -6,7 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strings"
+	"regexp"
 	"time"
 )
 
@@ -29,10 +29,9 @@ type hostError struct {
 func (e *hostError) Error() string { return e.cause }
 
 // guard dials, and refuses denied addresses when they are dialed, so that neither a name nor a redirect gets
-// around it.
+// around it. A denied name is not among them: only -eh's ranges and addresses hold here.
 type guard struct {
 	denied []netip.Prefix
-	names  []string
 	dialer net.Dialer
 	folder string
 }
@@ -54,8 +53,6 @@ func newGuard(opts *options) (*guard, error) {
 	for _, entry := range entries {
 		if prefix, ok := parseRange(entry); ok {
 			g.denied = append(g.denied, prefix)
-		} else {
-			g.names = append(g.names, strings.ToLower(entry))
 		}
 	}
 	return g, nil
@@ -73,14 +70,22 @@ func parseRange(entry string) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-// excludedByName says whether -eh takes a target out of the list: by its host as it is written.
-func excludedByName(host string, entries []string) bool {
-	address, err := netip.ParseAddr(host)
+// excluded says whether -eh takes a target out of the list. A range is compared with the address, anything else,
+// a single address included, is the host or a regular expression that is looked for anywhere in host and port: the
+// exclusion of 10.0.0.1 drops 10.0.0.15 as well.
+func excluded(host, hostPort string, entries []string) bool {
+	address, notAnAddress := netip.ParseAddr(host)
 	for _, entry := range entries {
-		if strings.EqualFold(entry, host) || strings.EqualFold(hostOf(entry), host) {
+		if prefix, err := netip.ParsePrefix(entry); err == nil {
+			if notAnAddress == nil && prefix.Contains(address.Unmap()) {
+				return true
+			}
+			continue
+		}
+		if _, own := hostOf(entry); own == hostPort {
 			return true
 		}
-		if prefix, ok := parseRange(entry); ok && err == nil && prefix.Contains(address) {
+		if pattern, err := regexp.Compile(entry); err == nil && pattern.MatchString(hostPort) {
 			return true
 		}
 	}
@@ -100,9 +105,6 @@ func (g *guard) dial(ctx context.Context, network, endpoint string) (net.Conn, e
 	host, port, err := net.SplitHostPort(endpoint)
 	if err != nil {
 		return nil, &hostError{cause: err.Error(), permanent: true}
-	}
-	if contains(g.names, strings.ToLower(host)) {
-		return nil, errDenied
 	}
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil || len(addresses) == 0 {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -84,9 +85,9 @@ func (m *matcher) matches(a *answer) bool {
 func (m *matcher) holds(a *answer, text string) bool {
 	switch m.Type {
 	case "status":
-		return containsNumber(m.Status, a.status)
+		return slices.Contains(m.Status, a.status)
 	case "size":
-		return containsNumber(m.Size, len(text))
+		return slices.Contains(m.Size, len(text))
 	case "word":
 		return m.combine(len(m.Words), func(i int) bool { return strings.Contains(text, m.Words[i]) })
 	default:
@@ -102,15 +103,6 @@ func (m *matcher) combine(n int, test func(int) bool) bool {
 		}
 	}
 	return m.Condition == "and" && n > 0
-}
-
-func containsNumber(numbers []int, number int) bool {
-	for _, n := range numbers {
-		if n == number {
-			return true
-		}
-	}
-	return false
 }
 
 type extractor struct {
@@ -146,7 +138,7 @@ func (e *extractor) compile() error {
 func (e *extractor) extract(a *answer) []string {
 	var found []string
 	add := func(value string) {
-		if !contains(found, value) {
+		if !slices.Contains(found, value) {
 			found = append(found, value)
 		}
 	}
@@ -180,7 +172,7 @@ func (r *httpRequest) judge(a *answer) []verdict {
 	for _, e := range r.Extractors {
 		values := e.extract(a)
 		for _, value := range values {
-			if !contains(outputs, value) {
+			if !slices.Contains(outputs, value) {
 				outputs = append(outputs, value)
 			}
 		}
@@ -193,7 +185,7 @@ func (r *httpRequest) judge(a *answer) []verdict {
 	for _, m := range r.Matchers {
 		if m.matches(a) {
 			matched = true
-			if r.MatchersCondition != "and" && m.Name != "" && !contains(names, m.Name) {
+			if r.MatchersCondition != "and" && m.Name != "" && !slices.Contains(names, m.Name) {
 				names = append(names, m.Name)
 			}
 		} else if r.MatchersCondition == "and" {

@@ -33,12 +33,12 @@ func loadTargets(opts *options, logs *logger) ([]string, error) {
 	}
 	var kept []string
 	for _, target := range list.targets {
-		if !excludedByName(hostOf(target), opts.excludeHosts) {
+		if host, hostPort := hostOf(target); !excluded(host, hostPort, opts.excludeHosts) {
 			kept = append(kept, target)
 		}
 	}
-	if excluded := len(list.targets) - len(kept); excluded > 0 {
-		logs.infof("Number of hosts excluded from input: %d", excluded)
+	if dropped := len(list.targets) - len(kept); dropped > 0 {
+		logs.infof("Number of hosts excluded from input: %d", dropped)
 	}
 	if list.doubles > 0 {
 		logs.infof("Supplied input was automatically deduplicated (%d removed).", list.doubles)
@@ -108,16 +108,16 @@ func (r *timeoutReader) Read(buffer []byte) (int, error) {
 	}
 }
 
-// hostOf gives the host of a URL, of host:port or of a bare host.
-func hostOf(target string) string {
+// hostOf gives the host, without and with its port, of a URL, of host:port or of a bare host.
+func hostOf(target string) (host, hostPort string) {
 	if !strings.Contains(target, "://") {
 		target = "//" + target
 	}
 	parsed, err := url.Parse(target)
 	if err != nil {
-		return ""
+		return "", ""
 	}
-	return parsed.Hostname()
+	return parsed.Hostname(), parsed.Host
 }
 
 // probe finds the scheme of targets that have none, by asking them.

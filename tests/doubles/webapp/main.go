@@ -26,26 +26,45 @@ import (
 )
 
 func main() {
-	listen := flag.String("listen", ":8080", "address to listen on; port 0 takes a free one and prints it")
+	listen := flag.String("listen", ":8080", "addresses to listen on, separated by commas; port 0 takes a free one, the same for all")
 	delay := flag.Duration("delay", 0, "time to wait before every answer, for example 200ms")
 	flag.Parse()
 
-	listener, err := net.Listen("tcp", *listen)
+	listeners, err := listenOn(strings.Split(*listen, ","))
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("listening on %s\n", listener.Addr())
+	fmt.Printf("listening on %s\n", listeners[0].Addr())
 
 	server := &http.Server{Handler: application(*delay), ReadHeaderTimeout: 10 * time.Second}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	go func() {
-		<-ctx.Done()
-		_ = server.Close()
-	}()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		log.Fatal(err)
+	for _, listener := range listeners {
+		go func() {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				log.Fatal(err)
+			}
+		}()
 	}
+	<-ctx.Done()
+	_ = server.Close()
+}
+
+// listenOn listens on every address; those with port 0 share the port that the first one got.
+func listenOn(addresses []string) ([]net.Listener, error) {
+	var listeners []net.Listener
+	for _, address := range addresses {
+		if host, port, err := net.SplitHostPort(address); err == nil && port == "0" && len(listeners) > 0 {
+			_, port, _ = net.SplitHostPort(listeners[0].Addr().String())
+			address = net.JoinHostPort(host, port)
+		}
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, err
+		}
+		listeners = append(listeners, listener)
+	}
+	return listeners, nil
 }
 
 // application is the whole site, behind the delay, the counter and the telltale headers.
