@@ -18,7 +18,7 @@ import rich.text
 
 from tests import cluster, deploy, images
 from tests.console import step
-from tests.kubectl import Kubectl, Manifest
+from tests.kubectl import Kubectl, KubectlError, Manifest, eventually
 
 NAME = "demo"
 NAMESPACE = "scanplan-demo"
@@ -41,6 +41,8 @@ def up() -> int:
         kubectl.apply(*deploy.scan_namespace(NAMESPACE))
         kubectl.apply(*deploy.vulnerable_app(NAMESPACE, archives["webapp"].reference))
         kubectl("wait", "--for=condition=Ready", "pod/vulnerable-app", "--timeout=120s")
+        service = f"/api/v1/namespaces/{NAMESPACE}/services/vulnerable-app:8080/proxy/"
+        eventually(lambda: answers(kubectl, service), within=60)
     say(f"kubectl apply -f {EXAMPLE}")
     kubectl("delete", "scanplan", PLAN, "--ignore-not-found")
     kubectl("apply", "-f", str(deploy.ROOT / EXAMPLE))
@@ -52,6 +54,15 @@ def up() -> int:
     show([json.loads(line) for line in findings.splitlines()], plan)
     what_next(kubectl)
     return 0
+
+
+def answers(kubectl: Kubectl, path: str) -> bool:
+    """Whether a path of the API server, here a Service behind it, can be had."""
+    try:
+        kubectl("get", "--raw", path)
+    except KubectlError:
+        return False
+    return True
 
 
 def watch(kubectl: Kubectl) -> Manifest:

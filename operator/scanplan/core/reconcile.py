@@ -298,20 +298,23 @@ class _Reconciler:
             return Decision(requeue_after=self._until_given_up(job))
         done = job.succeeded + job.failed_indexes
         if not job.active and not done:
-            age = (now - job.created).total_seconds()
-            if age < START_SECONDS:
-                return Decision(requeue_after=START_SECONDS - age)
-            return self._write(
-                statuses.of_running(
-                    plan, job, Phase.PENDING, Reason.PENDING, "the Job has no pod yet: see its events", now
-                )
-            )
+            return self._without_pods(job)
         if job.active and not job.ready and not done:
             blocked = self._blocked(job)
             if blocked:
                 return blocked
         message = f"{done} of {job.completions} shards finished" if job.completions > 1 else "scanning"
         return self._progress(statuses.of_running(plan, job, Phase.RUNNING, Reason.RUNNING, message, now), job)
+
+    def _without_pods(self, job: JobView) -> Decision:
+        """A Job without pods: just made, or between a pod's end and its being counted. Only a lasting state is worth a write."""
+        if self._pinned_by_status() and self.plan.status.get("phase") in {Phase.RUNNING, Phase.RETRYING}:
+            return Decision()
+        age = (self.now - job.created).total_seconds()
+        if age < START_SECONDS:
+            return Decision(requeue_after=START_SECONDS - age)
+        message = "the Job has no pod yet: see its events"
+        return self._write(statuses.of_running(self.plan, job, Phase.PENDING, Reason.PENDING, message, self.now))
 
     def _blocked(self, job: JobView) -> Decision | None:
         """Pods that are active but not ready for a while: say what keeps them."""
