@@ -47,8 +47,11 @@ def up(
     Raises a ClusterError that says what to do (the tree is in `tests.cluster.errors`).
     """
     if reuse and (found := find(name)):
-        if not found.alive:
-            raise NotUpError(f"cluster “{name}” has died: end it first (python -m tests.cluster down --name {name})")
+        with state.held(found.record):
+            if found.record.starting or not found.alive:
+                raise NotUpError(
+                    f"cluster “{name}” died or was never ready: end it first (python -m tests.cluster down --name {name})"
+                )
         if found.record.control_plane_only and not control_plane_only:
             raise AlreadyUpError(f"cluster “{name}” is a control plane only: end it first, or use another name")
         return found

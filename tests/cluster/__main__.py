@@ -107,7 +107,7 @@ def run(arguments: argparse.Namespace) -> None:
             for found in cluster.clusters():
                 what = "control plane" if found.record.control_plane_only else "cluster"
                 minutes = (time.time() - found.record.created) / 60
-                life = "running" if found.alive else "dead"
+                life = "dead" if not found.alive else "starting" if found.record.starting else "running"
                 print(f"{found.name}\t{found.record.provider} {what}\t{life}\t{minutes:.0f} min\t{found.kubeconfig}")
         case "load":
             known(arguments.name).load_image(*arguments.archives)

@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from tests.cluster.errors import AlreadyUpError, BusyError, UnsupportedError
@@ -35,6 +35,8 @@ class Record:
     name: str
     provider: str
     control_plane_only: bool = False
+    starting: bool = False
+    """Whether its start has not come to its end: it is under way, or was killed."""
     slot: int | None = None
     """Local clusters: the number of its network link (see `tests.cluster.local.isolation`)."""
     created: float = field(default_factory=time.time)
@@ -65,7 +67,7 @@ def load(name: str) -> Record | None:
     try:
         return Record(**json.loads((folder / "cluster.json").read_text()))
     except FileNotFoundError:
-        return Record(name=name, provider="local", created=folder.stat().st_mtime)
+        return Record(name=name, provider="local", starting=True, created=folder.stat().st_mtime)
 
 
 def check(name: str) -> str:
@@ -76,8 +78,8 @@ def check(name: str) -> str:
 
 
 @contextmanager
-def claimed(record: Record) -> Iterator[None]:
-    """Take the record's name, and hold it while the block starts the cluster."""
+def claimed(record: Record) -> Iterator[Record]:
+    """Take the record's name, and hold it while the block starts the cluster; give the record as it is saved."""
     try:
         (home() / check(record.name)).mkdir(mode=0o700, parents=True)
     except FileExistsError:
@@ -86,8 +88,10 @@ def claimed(record: Record) -> Iterator[None]:
             f"(python -m tests.cluster down --name {record.name})"
         ) from None
     with held(record):
-        record.save()
-        yield
+        begun = replace(record, starting=True)
+        begun.save()
+        yield begun
+        replace(load(record.name) or begun, starting=False).save()
 
 
 @contextmanager

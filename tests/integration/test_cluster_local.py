@@ -189,6 +189,8 @@ def test_a_start_that_was_killed_is_ended_by_down() -> None:
     assert isinstance(found, LocalCluster)
     address = found.node.address
     assert len(pids) > 2
+    with pytest.raises(NotUpError, match="never ready"):
+        cluster.up("orphan", control_plane_only=True, reuse=True)
 
     assert subprocess.run([*COMMAND, "down", "--name=orphan"], check=False).returncode == os.EX_OK
     assert traces("orphan", pids, address) == []

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.errors import NotUpError, StartError
+from tests.cluster.errors import ClusterError, NotUpError, StartError
 
 Object = dict[str, Any]
 
@@ -28,10 +28,6 @@ class Api:
     def create(self, path: str, body: Object) -> None:
         """Create an object, unless it exists."""
         self._call("POST", path, body, absent=http.client.CONFLICT)
-
-    def delete(self, path: str) -> None:
-        """Delete an object, unless it is gone."""
-        self._call("DELETE", path, None, absent=http.client.NOT_FOUND)
 
     def wait(
         self, path: str, until: Callable[[Object], bool], what: str, check: Callable[[], None], timeout: float
@@ -57,12 +53,12 @@ class Api:
             connection.request(verb, path, payload, {"Content-Type": "application/json"})
             response = connection.getresponse()
             answer: Object = json.loads(response.read())
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise NotUpError(f"the API server at {self._address} does not answer: {error}") from None
         finally:
             connection.close()
         if response.status == absent:
             return None
         if response.status >= http.client.BAD_REQUEST:
-            raise StartError(f"{verb} {path}: {answer.get('message', answer)}")
+            raise ClusterError(f"{verb} {path}: {answer.get('message', answer)}")
         return answer

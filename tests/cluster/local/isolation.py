@@ -35,8 +35,7 @@ def host_address(slot: int) -> str:
 
 
 def node_address(slot: int) -> str:
-    """Where the host reaches the cluster. 198.18.0.0/15 is set aside for test networks (RFC 2544), so it is
-    nobody's."""
+    """Where the host reaches the cluster, in 198.18.0.0/15, which is nobody's: it is meant for tests (RFC 2544)."""
     return f"198.18.{slot}.2"
 
 

@@ -36,9 +36,9 @@ def up(name: str, *, control_plane_only: bool = False) -> LocalCluster:
     path = binaries.folders()
     record = state.Record(name=name, provider="local", control_plane_only=control_plane_only)
     title = f"Starting a control plane, “{name}”" if control_plane_only else f"Starting a Kubernetes node, “{name}”"
-    with state.claimed(record), step(title) as progress:
+    with state.claimed(record) as begun, step(title) as progress:
         try:
-            return _start(record, path, progress.update)
+            return _start(begun, path, progress.update)
         except BaseException:
             LocalCluster(record).remove()
             raise

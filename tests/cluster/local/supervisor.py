@@ -14,6 +14,7 @@ A command is one JSON line, and so is its answer, which has "error" when it fail
     {"do": "report"}                                  → {"etcd": "running", "kubelet": "exit code 1"}
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -29,8 +30,7 @@ from signal import Signals
 from urllib.parse import urlsplit
 
 CLUSTER = "/run/cluster"
-"""Where the components see the cluster's folder, whatever it is called on the host (unix socket paths are
-short)."""
+"""Where the components see the cluster's folder, however long its path on the host (that of a socket is short)."""
 
 CONTROL = "control"
 """The socket's name in that folder."""
@@ -172,7 +172,8 @@ def open_volumes() -> None:
     while True:
         present = {entry.name for entry in os.scandir(PROVISIONED)}
         for name in present - seen:
-            os.chmod(f"{PROVISIONED}/{name}", 0o777)  # noqa: PTH101, S103
+            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                Path(PROVISIONED, name).chmod(0o777)
         seen = present
         time.sleep(0.05)
 
