@@ -128,6 +128,19 @@ def test_validation_names_what_is_wrong(lab: Laboratory) -> None:
     assert any("no template name field provided" in line for line in done.log)
 
 
+def test_validation_misses_what_does_not_compile(lab: Laboratory) -> None:
+    """Only the count of loaded templates tells that such a one will not run."""
+    bad = lab.template("bad", http={"matchers": [{"type": "regex", "regex": ["(open"]}]})
+    empty = lab.file("templates/empty.yaml", "id: empty\ninfo: {name: x, author: me, severity: info}\n")
+    assert lab.run("-t", bad, "-t", empty, "-validate").code == 0
+
+
+def test_validation_wants_a_severity_though_a_scan_does_not(lab: Laboratory) -> None:
+    done = lab.run("-t", lab.template("unrated", severity=None), "-validate")
+    assert done.code == 1
+    assert any("field 'severity' is missing" in line for line in done.log)
+
+
 MATCHERS = {
     "word in the body": ({"type": "word", "words": ["Disallow"]}, True),
     "words, all": ({"type": "word", "words": ["Disallow", "absent"], "condition": "and"}, False),

@@ -191,14 +191,15 @@ func readIgnoreFile(dirs configDirs, logs *logger) []string {
 	return ignored.Tags
 }
 
-// validateTemplates is -validate: every problem is an error line, and one is enough to fail.
+// validateTemplates is -validate: every problem of reading is an error line, and one is enough to fail. What does
+// not compile is valid here.
 func validateTemplates(opts *options, dirs configDirs, logs *logger) error {
 	valid := true
 	missing := func(path string, err error) { logs.errorf("Could not find template '%s': %s", path, err) }
 	for _, path := range findTemplates(opts.templates, opts.templatesDir, missing) {
 		loaded, err := parseTemplate(path)
-		if err == nil {
-			err = loaded.compile()
+		if err == nil && loaded.Info.Severity == "" {
+			err = errors.New(`cause="field 'severity' is missing"`)
 		}
 		if err != nil {
 			cause := fmt.Sprintf("Could not load template %s: %s", path, err)
