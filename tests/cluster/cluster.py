@@ -10,8 +10,8 @@ from tests.console import step
 class Cluster(abc.ABC):
     """A Kubernetes cluster that tests may fill and break.
 
-    On every provider a claim without a storage class name gets a volume that any user can write, as soon as it asks
-    (`local`) or when its first pod comes (`kind`).
+    A ReadWriteOnce claim without a storage class name gets a volume that any user can write, as soon as it asks (`local`,
+    which gives the other access modes too) or when its first pod comes (`kind`).
     """
 
     def __init__(self, record: state.Record) -> None:
