@@ -248,7 +248,7 @@ def test_without_its_environment_the_runner_says_what_is_missing(bench: Bench) -
     bench.variables = lambda shard: {k: v for k, v in variables(shard).items() if k != "JOB_COMPLETION_INDEX"}  # type: ignore[method-assign]
     attempt = bench.attempt()
     assert attempt.code == ExitCode.USAGE
-    assert "JOB_COMPLETION_INDEX" in attempt.stderr
+    assert "JOB_COMPLETION_INDEX" in attempt.events[-1]["message"]
     assert attempt.report is not None
 
 

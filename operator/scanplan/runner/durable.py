@@ -20,7 +20,8 @@ from scanplan.api.task import ArtifactFile
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+"""What a file system without hard or symbolic links (SMB, some FUSE) says when asked for one."""
 
 
 def storage_error(error: OSError, *, starting: bool) -> ScanError:
@@ -138,12 +139,12 @@ def publish_once(temporary: Path, final: Path) -> bool:
         temporary.unlink(missing_ok=True)
         return False
     except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         if final.exists():
             temporary.unlink(missing_ok=True)
             return False
-        temporary.replace(final)  # no hard links here (SMB, some FUSE): a small window is the best there is
+        temporary.replace(final)  # a small window is the best there is here
     else:
         temporary.unlink(missing_ok=True)
     sync_directory(final.parent)

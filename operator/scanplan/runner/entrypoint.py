@@ -7,7 +7,7 @@ tells the Job what to do next, whatever happens.
 
 from __future__ import annotations
 
-import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from scanplan.api.conditions import Reason
 from scanplan.api.errors import ScanError
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.task import ErrorClass, Outcome, ShardReport, TaskError
-from scanplan.runner import collect, progress, shard, task_source
+from scanplan.runner import collect, progress, records, shard, task_source
 from scanplan.runner import report as reports
 from scanplan.runner.installation import Installation
 
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str], variables: Mapping[str, str], stop: Callable[
         folder = Path(_needed(variables, environment.TASK_DIRECTORY))
         if mode == "collect":
             result = collect.collect(task_source.read(folder), run)
+            _tell(_finished(result))
         else:
             index = _index(_needed(variables, environment.COMPLETION_INDEX))
             result = shard.run_shard(
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str], variables: Mapping[str, str], stop: Callable[
                 index,
                 run,
                 installation=Installation.from_environment(variables),
-                on_progress=lambda event: print(progress.line(event), flush=True),
+                on_progress=_tell,
                 stop=stop,
                 pod=variables.get(environment.POD_NAME, ""),
             )
@@ -63,8 +64,6 @@ def main(arguments: Sequence[str], variables: Mapping[str, str], stop: Callable[
         message = f"The runner failed: {type(error).__name__}: {error}. Its log has the trace."
         result, code = _failed(ErrorClass.UNKNOWN, Reason.UNKNOWN_ERROR, message), ExitCode.UNKNOWN
     reports.write(result, log)
-    if result.error is not None:
-        print(f"{result.error.reason}: {result.error.message}", file=sys.stderr, flush=True)
     return code
 
 
@@ -91,4 +90,14 @@ def _variables() -> list[str]:
 
 def _failed(error_class: ErrorClass, reason: Reason, message: str) -> ShardReport:
     error = TaskError(error_class=error_class, reason=reason, message=message)
-    return ShardReport(shard=-1, attempt=0, outcome=Outcome.FAILED, error=error)
+    report = ShardReport(shard=-1, attempt=0, outcome=Outcome.FAILED, error=error)
+    _tell(_finished(report))
+    return report
+
+
+def _finished(report: ShardReport) -> progress.Event:
+    return progress.finished(report, records.timestamp(time.time()))
+
+
+def _tell(event: progress.Event) -> None:
+    print(progress.line(event), flush=True)

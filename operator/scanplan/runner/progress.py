@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from scanplan.api.task import ShardReport
+
 INTERVAL_SECONDS = 5.0
 
 
@@ -49,6 +51,25 @@ class Pace:
             return False
         self._next = now + self._interval
         return True
+
+
+def finished(report: ShardReport, moment: str) -> Event:
+    """The last event of an attempt (or of a collector, whose shard is -1).
+
+    Args:
+        report: how it came out.
+        moment: RFC 3339.
+    """
+    return Event(
+        time=moment,
+        event="finished",
+        shard=report.shard,
+        attempt=report.attempt,
+        endpoints=report.endpoints,
+        findings=report.findings.total,
+        outcome=report.outcome.value,
+        message=f"{report.error.reason}: {report.error.message}" if report.error else "",
+    )
 
 
 def line(event: Event) -> str:

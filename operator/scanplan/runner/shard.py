@@ -94,7 +94,7 @@ class _ShardRun:
         except ScanError as failed:
             error = _error(failed)
         report = self._summed_up(record, error, merged, replayed=replayed)
-        self._tell(report)
+        self._on_progress(progress.finished(report, records.timestamp(time.time())))
         return report
 
     def _enter(self) -> Path:
@@ -184,20 +184,6 @@ class _ShardRun:
             duration_ms=record.duration_ms,
             warnings=record.warnings,
             merged=merged,
-        )
-
-    def _tell(self, report: ShardReport) -> None:
-        self._on_progress(
-            progress.Event(
-                time=records.timestamp(time.time()),
-                event="finished",
-                shard=self._index,
-                attempt=report.attempt,
-                endpoints=report.endpoints,
-                findings=report.findings.total,
-                outcome=report.outcome.value,
-                message=f"{report.error.reason}: {report.error.message}" if report.error else "",
-            )
         )
 
     def _milliseconds(self) -> int:

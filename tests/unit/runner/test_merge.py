@@ -215,6 +215,14 @@ def test_a_task_whose_first_attempt_was_killed_while_it_entered_gets_into_the_re
     assert [task.key for task in record.tasks] == [TWO.key]
 
 
+def test_artifacts_of_the_first_version_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / layout.LATEST).mkdir()
+    (tmp_path / layout.LATEST / layout.FINDINGS).write_text("old")
+    published(tmp_path, document(), 0, finding())
+    assert collect.collect(document(), tmp_path).merged is not None
+    assert (tmp_path / layout.LATEST / layout.FINDINGS).read_text() == "old"
+
+
 def test_a_run_belongs_to_one_project(tmp_path: Path) -> None:
     run_record.enter(tmp_path, TWO, 0.0)
     with pytest.raises(ClaimError) as caught:

@@ -1,0 +1,111 @@
+"""A crash at every single step on the claim: whatever step it was, the next attempt makes the result whole.
+
+The runner runs in a forked process that kills itself right before its n-th operation on the claim (every open, link,
+rename, mkdir, removal; Python reports them as audit events), for every n until it comes through.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from scanplan.api import layout
+from scanplan.api.task import Outcome
+from scanplan.runner import publish
+from scanplan.runner.collect import collect
+from scanplan.runner.installation import Installation
+from scanplan.runner.shard import run_shard
+
+from .conftest import Bench, identity
+
+MOST_STEPS = 500
+
+
+def crash_before_step(step: int, claim: Path) -> None:
+    """Arrange for SIGKILL right before this process' n-th operation below `claim`."""
+    left = step
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal left
+        if event.startswith(("open", "os.")) and any(str(claim) in str(argument) for argument in arguments[:2]):
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def attempt_in_a_fork(bench: Bench, step: int, how: str) -> bool:
+    """Scan or collect, killed before the step; True where it came through."""
+    installation = Installation.from_environment(bench.variables(0))
+    child = os.fork()
+    if child == 0:
+        try:
+            crash_before_step(step, bench.run.parent)
+            if how == "collect":
+                collect(bench.document, bench.run)
+            else:
+                run_shard(bench.document, 0, bench.run, installation=installation)
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return not os.WIFSIGNALED(status)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pytest's plugins may have threads; the child starts none
+@pytest.mark.parametrize("start", ["new", "after a kill", "collector"])
+def test_a_crash_before_any_step_is_made_good(bench: Bench, start: str) -> None:
+    bench.options = {"templates": ("http/exposures/", "http/technologies/")}
+    folder = bench.folder
+    expected: Counter[tuple[str, ...]] | None = None
+    for step in range(1, MOST_STEPS):
+        bench.run = folder / f"claim-{step}" / "ui_projects" / "nightly"
+        if start != "new":
+            leave_a_killed_attempt(bench)
+        came_through = attempt_in_a_fork(bench, step, "collect" if start == "collector" else "scan")
+        if not came_through:
+            check_what_is_visible(bench)
+        report = run_shard(bench.document, 0, bench.run, installation=Installation.from_environment(bench.variables(0)))
+        assert report.error is None, f"step {step}: {report.error}"
+        assert report.outcome is Outcome.COMPLETE
+        assert report.merged is not None
+        assert report.merged.complete
+        found = Counter(identity(finding) for finding in bench.findings())
+        expected = expected or found
+        assert found == expected, f"step {step}"
+        for record in publish.published(bench.shard_folder()):
+            assert publish.intact(bench.shard_folder(), record), f"step {step}"
+        if came_through:
+            assert step > 10
+            return
+    raise AssertionError("it never came through")
+
+
+def leave_a_killed_attempt(bench: Bench) -> None:
+    """An attempt that had found something real, and half a line more."""
+    first = run_shard(bench.document, 0, bench.run, installation=Installation.from_environment(bench.variables(0)))
+    assert first.error is None
+    place = bench.shard_folder() / "attempt-1"
+    lines = (place / layout.FINDINGS).read_bytes().splitlines(keepends=True)
+    for path in (place / layout.FINDINGS, place / layout.SHARD_RECORD, bench.merged / layout.METADATA):
+        path.unlink()
+    (bench.merged / layout.FINDINGS).unlink()
+    (place / publish.GROWING).write_bytes(b"".join(lines[:2]) + lines[2][:30])
+
+
+def check_what_is_visible(bench: Bench) -> None:
+    """Nothing half written is under its final name."""
+    for path in bench.run.rglob("*.json"):
+        if not path.name.startswith("."):
+            json.loads(path.read_bytes())
+    for path in bench.run.rglob(layout.FINDINGS):
+        content = path.read_bytes()
+        assert content == b"" or content.endswith(b"\n")
+        for line in content.splitlines():
+            json.loads(line)
