@@ -18,15 +18,15 @@ from scanplan.api.errors import InvalidEndpoint
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-_ASN = re.compile(r"as\d+", re.IGNORECASE)
-_NUMBER = re.compile(r"0x[0-9a-f]*|\d+", re.IGNORECASE)
+_ASN = re.compile(r"as[0-9]+")
+_NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+", re.IGNORECASE)
 
 
 def canonical(endpoint: str) -> str:
     """The canonical form of one endpoint.
 
     Scheme and host are lower case, a trailing dot, a default port, an empty path and the fragment are gone, international names
-    are in punycode, numeric addresses dotted (or compressed IPv6).
+    are in punycode, numeric addresses dotted (or compressed IPv6). A canonical form is its own canonical form.
 
     Raises:
         InvalidEndpoint: not a host, host:port or http(s) URL; the message says what to write instead.
@@ -51,13 +51,19 @@ def canonical(endpoint: str) -> str:
         raise InvalidEndpoint(
             f"endpoint {endpoint!r}: a path needs a scheme (https://…); CIDR ranges are not expanded, list the hosts"
         )
-    host = _canonical_host(parts.hostname or "", endpoint)
+    if port == 0:
+        raise InvalidEndpoint(f"endpoint {endpoint!r}: a port is 1 to 65535")
+    try:
+        host = canonical_host(parts.hostname or "")
+    except InvalidEndpoint as error:
+        raise InvalidEndpoint(f"endpoint {endpoint!r}: {error.message}") from None
     netloc = f"[{host}]" if ":" in host else host
     if port is not None and port != DEFAULT_PORTS.get(parts.scheme):
         netloc += f":{port}"
     if not has_scheme:
         return netloc
-    path = "" if parts.path == "/" and not parts.query else parts.path
+    # RFC 3986, 6.2.3: an empty path and "/" are the same; a query needs the slash to be unambiguous.
+    path = parts.path if parts.path not in {"", "/"} else "/" if parts.query else ""
     return urlunsplit((parts.scheme, netloc, path, parts.query, ""))
 
 
@@ -70,17 +76,44 @@ def canonical_all(endpoints: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({canonical(endpoint) for endpoint in endpoints}))
 
 
+def canonical_host(host: str) -> str:
+    """The canonical form of a name or an address (IPv6 without its brackets).
+
+    Raises:
+        InvalidEndpoint: neither; the message says what is wrong.
+    """
+    try:
+        # First of all: full-width digits and dots, or letters of "AS", must not get past the checks below.
+        name = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        raise InvalidEndpoint(f"{host!r} is not a host name") from None
+    name = name.removesuffix(".").lower()
+    if not name:
+        raise InvalidEndpoint("there is no host")
+    # As browsers do (https://url.spec.whatwg.org/#ends-in-a-number-checker): what ends in a number is an address or wrong.
+    if ":" in name or _NUMBER.fullmatch(name.rpartition(".")[2]):
+        address = parse_address(name)
+        if address is None or "%" in name:
+            raise InvalidEndpoint(f"{host!r} is not an address")
+        return str(address)
+    if _ASN.fullmatch(name):
+        raise InvalidEndpoint("AS numbers are not expanded; list the hosts")
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise InvalidEndpoint(f"{host!r} is not a host name")
+    return name
+
+
 def parse_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """The address that `host` is written as, or None for a name.
 
-    IPv4 in all forms of inet_aton(3); IPv6 that carries an IPv4 address (mapped, 6to4, NAT64) gives the IPv4 address.
+    IPv4 in all forms of inet_aton(3); an IPv4-mapped IPv6 address gives the IPv4 address, since that is what is dialled.
     """
     if ":" in host:
         try:
             address = ipaddress.IPv6Address(host.partition("%")[0])
         except ValueError:
             return None
-        return address.ipv4_mapped or address.sixtofour or _nat64(address) or address
+        return address.ipv4_mapped or address
     parts = host.split(".")
     if not 1 <= len(parts) <= 4 or not all(_NUMBER.fullmatch(part) for part in parts):
         return None
@@ -97,33 +130,7 @@ def parse_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | 
     return ipaddress.IPv4Address(value)
 
 
-def _nat64(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    if address in ipaddress.IPv6Network("64:ff9b::/96"):
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return None
-
-
 def _number(text: str) -> int:
     if text.lower().startswith("0x"):
         return int(text[2:] or "0", 16)
     return int(text, 8) if text.startswith("0") and len(text) > 1 else int(text)
-
-
-def _canonical_host(host: str, endpoint: str) -> str:
-    host = host.rstrip(".").lower()
-    if not host:
-        raise InvalidEndpoint(f"endpoint {endpoint!r}: there is no host")
-    if ":" in host or all(_NUMBER.fullmatch(part) for part in host.split(".")):
-        address = parse_address(host)
-        if address is None or "%" in host:
-            raise InvalidEndpoint(f"endpoint {endpoint!r}: {host!r} is not an address")
-        return str(address)
-    if _ASN.fullmatch(host):
-        raise InvalidEndpoint(f"endpoint {endpoint!r}: AS numbers are not expanded; list the hosts")
-    try:
-        host = host.encode("idna").decode() if not host.isascii() else host
-    except UnicodeError:
-        raise InvalidEndpoint(f"endpoint {endpoint!r}: {host!r} is not a host name") from None
-    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in host.split(".")):
-        raise InvalidEndpoint(f"endpoint {endpoint!r}: {host!r} is not a host name")
-    return host

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from scanplan.api.errors import TargetDenied
+from scanplan.api.errors import InvalidEndpoint, TargetDenied
 from scanplan.core import endpoints, shards
 
 DEFAULT_DENIED = (
@@ -23,10 +23,18 @@ DEFAULT_DENIED = (
     "fd00:ec2::254/128",
     "100.100.100.200/32",
     "localhost",
+    "ip6-localhost",
+    "ip6-loopback",
     "metadata.google.internal",
     "kubernetes.default",
 )
-"""Loopback, link-local and cloud metadata services; the shell adds the API server's address."""
+"""Loopback (with the names that every pod's /etc/hosts has for it), link-local and cloud metadata services; the shell
+adds the API server's address."""
+
+_EMBEDDING = tuple(ipaddress.IPv6Network(prefix) for prefix in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96"))
+"""Prefixes whose last 32 bits are an IPv4 address: compatible (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052)."""
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Guard:
@@ -36,15 +44,22 @@ class Guard:
     """
 
     def __init__(self, denied: Iterable[str]) -> None:
-        """Raises ValueError for an entry that is neither a range nor a name."""
+        """Raises ValueError for an entry that is neither a range nor a name: one that never matches would protect nothing."""
         self.entries = tuple(denied)
         self._ranges: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         self._names: list[str] = []
         for entry in self.entries:
-            if "/" in entry or endpoints.parse_address(entry):
+            if "/" in entry:
                 self._ranges.append(ipaddress.ip_network(entry, strict=False))
+                continue
+            try:
+                host = endpoints.canonical_host(entry)
+            except InvalidEndpoint:
+                raise ValueError(f"{entry!r} is neither an address, nor a CIDR range, nor a host name") from None
+            if endpoints.parse_address(host):
+                self._ranges.append(ipaddress.ip_network(host))
             else:
-                self._names.append(entry.lower().rstrip("."))
+                self._names.append(host)
 
     def check(self, canonical_endpoints: Iterable[str]) -> None:
         """Raise TargetDenied for the first endpoint (in canonical form) that is on the list."""
@@ -60,11 +75,23 @@ class Guard:
     def _match(self, host: str) -> str | None:
         address = endpoints.parse_address(host)
         if address is not None:
-            for network in self._ranges:
-                if address in network:
-                    return str(network)
+            for candidate in (address, *_embedded(address)):
+                for network in self._ranges:
+                    if candidate in network:
+                        return str(network)
             return None
         for name in self._names:
             if host == name or host.endswith(f".{name}") or host.startswith(f"{name}."):
                 return name
         return None
+
+
+def _embedded(address: Address) -> list[Address]:
+    """The IPv4 addresses that an IPv6 address leads to, where a gateway or a tunnel takes it."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return []
+    last = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    found: list[Address | None] = [address.sixtofour, address.teredo[1] if address.teredo else None]
+    if int(address) > 0xFFFF and any(address in network for network in _EMBEDDING):
+        found.append(last)
+    return [each for each in found if each is not None]
