@@ -50,6 +50,8 @@ class Reason(StrEnum):
     # what is wrong with a plan
     INVALID_ENDPOINT = "InvalidEndpoint"
     TARGET_DENIED = "TargetDenied"
+    INPUT_UNAVAILABLE = "InputUnavailable"
+    INPUTS_CHANGED = "InputsChanged"
     INVALID_SPEC = "InvalidSpec"
     NAME_CONFLICT = "NameConflict"
     JOB_REJECTED = "JobRejected"

@@ -30,6 +30,13 @@ class InvalidPlan(ScanPlanError):
     """The plan can't run as written; trying again can't help."""
 
 
+class InputUnavailable(InvalidPlan):
+    """Something that the plan names is not there, or may not be read; it may still come."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.INPUT_UNAVAILABLE, message)
+
+
 class InvalidEndpoint(InvalidPlan):
     """An endpoint that can't be parsed."""
 

@@ -156,6 +156,63 @@ class Artifacts(Model):
     ] = None
 
 
+class LocalObjectReference(Model):
+    """The name of an object in the plan's namespace."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class KeyReference(Model):
+    """One key of a ConfigMap or Secret in the plan's namespace."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    key: Annotated[str, Field(min_length=1, max_length=253)]
+
+
+def one_of(*names: str) -> dict[str, Any]:
+    """Schema extra: exactly one of these fields is set."""
+    count = " + ".join(f"(has(self.{name}) ? 1 : 0)" for name in names)
+    return {"x-kubernetes-validations": [cel(f"{count} == 1", f"set exactly one of {' and '.join(names)}")]}
+
+
+class EndpointSource(Model):
+    """Endpoints kept elsewhere: one a line; empty lines and lines that begin with # are passed over."""
+
+    model_config = ConfigDict(json_schema_extra=one_of("configMapKeyRef", "secretKeyRef"))
+
+    config_map_key_ref: KeyReference | None = None
+    secret_key_ref: Annotated[
+        KeyReference | None,
+        Field(
+            description="The Secret needs the label scanplan.dev/use: scanner, and a Role that lets the operator get it."
+        ),
+    ] = None
+
+
+class ImageSource(Model):
+    """An OCI image whose files are templates, mounted read-only (Kubernetes 1.35+)."""
+
+    reference: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=512,
+            pattern=r"^[^\s]+$",
+            description="Best by digest; must be on the operator's allow-list.",
+        ),
+    ]
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+
+
+class TemplateSource(Model):
+    """A folder of templates, searched before those in the scanner image."""
+
+    model_config = ConfigDict(json_schema_extra=one_of("configMap", "image"))
+
+    config_map: Annotated[LocalObjectReference | None, Field(description="Each key is a template file.")] = None
+    image: ImageSource | None = None
+
+
 class Resources(Model):
     """Requests and limits of the scanner container."""
 
@@ -171,12 +228,6 @@ class Toleration(Model):
     value: Annotated[str | None, Field(max_length=63)] = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     toleration_seconds: int | None = None
-
-
-class LocalObjectReference(Model):
-    """The name of an object in the plan's namespace."""
-
-    name: Annotated[str, Field(min_length=1, max_length=253)]
 
 
 PRESERVE: dict[str, JsonValue] = {"x-kubernetes-preserve-unknown-fields": True}
@@ -245,7 +296,12 @@ class ScanPlanSpec(Model):
                 cel(
                     "!has(self.deadlineSeconds) || self.deadlineSeconds >= self.timeoutSeconds",
                     "deadlineSeconds (the whole scan) must not be shorter than timeoutSeconds (one attempt of one shard)",
-                )
+                ),
+                cel(
+                    "(has(self.endpoints) && size(self.endpoints) > 0) || "
+                    "(has(self.endpointsFrom) && size(self.endpointsFrom) > 0)",
+                    "there is nothing to scan: set endpoints, or endpointsFrom",
+                ),
             ]
         }
     )
@@ -271,12 +327,19 @@ class ScanPlanSpec(Model):
     endpoints: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=2048, pattern=ENDPOINT)]],
         Field(
-            min_length=1,
             max_length=MAX_INLINE_ENDPOINTS,
             json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
             description="Hosts, host:port or http(s) URLs.",
         ),
-    ]
+    ] = []
+    endpoints_from: Annotated[
+        list[EndpointSource],
+        Field(
+            max_length=16,
+            json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
+            description="Further endpoints, for long lists; 100,000 in all.",
+        ),
+    ] = []
     templates: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=512, pattern=TEMPLATE)]],
         Field(
@@ -286,6 +349,14 @@ class ScanPlanSpec(Model):
             description="Nuclei templates: paths (files or folders) or ids within the template sources.",
         ),
     ]
+    templates_from: Annotated[
+        list[TemplateSource],
+        Field(
+            max_length=8,
+            json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
+            description="Template sources besides the scanner image; templates are looked up in their order.",
+        ),
+    ] = []
     severity_levels: Annotated[
         list[Severity],
         Field(

@@ -7,6 +7,8 @@ an operator and a runner of different versions disagree loudly.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -81,6 +83,15 @@ class RetryLimits(Document, frozen=True, kw_only=True):
     unknown: Annotated[int, msgspec.Meta(ge=0, le=20)] = 1
 
 
+class TemplateFolder(Document, frozen=True, kw_only=True):
+    """A template source mounted beside those of the image."""
+
+    path: str
+    """Where it is mounted in the pod."""
+    digest: str = ""
+    """`content_digest` of its files as they were when the task was first seen; empty for an image, which pins itself."""
+
+
 class TaskDocument(Document, frozen=True, kw_only=True):
     """All that a scan is: the same for every shard and attempt of a task."""
 
@@ -94,6 +105,8 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     """Canonical, sorted and unique; `scanplan.core.shards` cuts them into `shards` parts."""
     shards: Annotated[int, msgspec.Meta(ge=1)] = 1
     templates: tuple[str, ...]
+    template_folders: tuple[TemplateFolder, ...] = ()
+    """Searched in this order, before the image's own."""
     severity_levels: tuple[Severity, ...] = ()
     """Empty: all."""
     scanner: ScannerOptions = msgspec.field(default_factory=ScannerOptions)
@@ -180,6 +193,14 @@ class ShardReport(Document, frozen=True, kw_only=True):
     """Short remarks for people, such as templates that did not load."""
     merged: MergedResult | None = None
     """Set by the attempt that found its shard to be the last, and merged all of them."""
+
+
+def content_digest(files: Mapping[str, bytes]) -> str:
+    """SHA-256 in hex over names and contents of a folder's files, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name}\0".encode() + hashlib.sha256(files[name]).digest())
+    return digest.hexdigest()
 
 
 def encode(document: Document) -> bytes:

@@ -27,7 +27,12 @@ def canonical_json(value: Any) -> str:
 
 
 def task_key(
-    project_id: str, run_id: str, endpoints: Iterable[str], templates: Iterable[str], options: dict[str, Any]
+    project_id: str,
+    run_id: str,
+    endpoints: Iterable[str],
+    templates: Iterable[str],
+    sources: Sequence[str],
+    options: dict[str, Any],
 ) -> str:
     """The key of a task.
 
@@ -35,6 +40,7 @@ def task_key(
         project_id: without a colon (the CRD's pattern sees to that), as `run_id`.
         endpoints: in canonical form; order and doubles don't matter.
         templates: as written; order and doubles don't matter.
+        sources: content digests of the template sources, in the order in which templates are looked up.
         options: all else that changes what is found, JSON values.
     """
     return ":".join(
@@ -43,7 +49,7 @@ def task_key(
             project_id,
             run_id,
             digest(canonical_json(sorted(set(endpoints)))),
-            digest(canonical_json(sorted(set(templates)))),
+            digest(canonical_json([sorted(set(templates)), *sources])),
             digest(canonical_json(options)),
         )
     )

@@ -13,14 +13,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from scanplan.api.conditions import Reason
-from scanplan.api.errors import InvalidPlan
+from scanplan.api.errors import InputUnavailable, InvalidPlan
 from scanplan.api.scanplan import Phase
 from scanplan.api.task import MergedResult, Outcome, ShardReport
-from scanplan.core import failure
+from scanplan.core import document, failure
+from scanplan.core import inputs as sources
 from scanplan.core import job as jobs
 from scanplan.core import status as statuses
+from scanplan.core.pod import GRACE_SECONDS
 from scanplan.core.policy import Policy
-from scanplan.core.task import Pinned, Plan, Task, input_digest, resolve
+from scanplan.core.task import Pinned, Plan, Task, claim_of, input_digest, resolve
 from scanplan.core.views import JobView, PodView
 
 START_SECONDS = 5.0
@@ -59,7 +61,15 @@ class DeleteJob:
     job: JobView
 
 
-Action = CreateJob | PatchJob | DeleteJob
+@dataclass(frozen=True, slots=True)
+class StoreDocument:
+    """POST the ConfigMaps with a Job's task document; those that are there already are right, being immutable."""
+
+    job: JobView
+    config_maps: tuple[jobs.Manifest, ...]
+
+
+Action = CreateJob | PatchJob | DeleteJob | StoreDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +114,12 @@ class Observed:
     """Those that this plan owns."""
     partners: tuple[Plan, ...] = ()
     """Other plans that own the task's Job."""
+    inputs: sources.Inputs | None = None
+    """The objects that the plan names, where the last decision asked for them."""
     pods: tuple[PodView, ...] | None = None
     """The task's pods, where the last decision asked for them."""
+    documented: frozenset[str] = frozenset()
+    """UIDs of Jobs whose document is known to be stored."""
     rejection: Rejection | None = None
     free_slots: int = 1
     """Free slots of the namespace, less the waiting plans that go first."""
@@ -120,6 +134,8 @@ class Decision:
     actions: tuple[Action, ...] = ()
     status: dict[str, Any] | None = None
     """The whole status to write; None: leave it."""
+    read: tuple[sources.Reference, ...] = ()
+    """Decide again with these objects."""
     list_pods: str | None = None
     """Decide again with the pods of this task (a Job name)."""
     requeue_after: float | None = None
@@ -147,12 +163,12 @@ class _Reconciler:
         pinned_name = self._pinned_name()
         task: Task | None = None
         if pinned_name is None:
+            if self.observed.inputs is None:
+                return self._read()
             try:
-                task = resolve(self.plan, self.observed.policy, self.now)
+                task = self._resolve()
             except InvalidPlan as error:
-                return self._write(
-                    statuses.of_invalid(self.plan, error.reason, error.message, self.now), self._superseded("")
-                )
+                return self._invalid(error, self._superseded(""))
             pinned_name = task.job_name
         superseded = self._superseded(pinned_name)
         if superseded:
@@ -214,11 +230,39 @@ class _Reconciler:
             return self._wait(Phase.PENDING, rejection.reason, rejection.message, rejection.retry_after)
         if self.observed.free_slots <= 0:
             return self._queued()
+        if task is None and self.observed.inputs is None:
+            return self._read()
         try:
-            task = task or resolve(self.plan, self.observed.policy, self.now, self._pins())
+            task = task or self._resolve()
         except InvalidPlan as error:
-            return self._write(statuses.of_invalid(self.plan, error.reason, error.message, self.now))
+            return self._invalid(error)
         return Decision(actions=(CreateJob(jobs.build(task, self.plan, self.observed.policy)),))
+
+    def _read(self) -> Decision:
+        """Decide again with what the plan names."""
+        claim = claim_of(self.plan.spec, self.observed.policy, self._pins())
+        return Decision(read=sources.needed(self.plan.spec, claim))
+
+    def _resolve(self, first_seen: datetime | None = None) -> Task:
+        """The task; the same as before, where there was one before.
+
+        Raises:
+            InvalidPlan: the plan can't run, or what it names has been edited since it started.
+        """
+        seen = (first_seen or self.now).replace(microsecond=0)
+        task = resolve(self.plan, self.observed.policy, seen, self.observed.inputs or {}, self._pins())
+        if self._pinned_by_status() and task.key != self.plan.status["taskKey"]:
+            raise InvalidPlan(
+                Reason.INPUTS_CHANGED,
+                "a ConfigMap or Secret that this plan names was edited after it started, so the scan can't be made again as it "
+                "was; set rerun to scan what is there now",
+            )
+        return task
+
+    def _invalid(self, error: InvalidPlan, actions: tuple[Action, ...] = ()) -> Decision:
+        status = statuses.of_invalid(self.plan, error.reason, error.message, self.now)
+        waits = RETRY_SECONDS if isinstance(error, InputUnavailable) else None
+        return self._write(status, actions, requeue_after=waits)
 
     def _pins(self) -> Pinned | None:
         """What the status pinned for these inputs."""
@@ -246,6 +290,8 @@ class _Reconciler:
             return Decision(actions=(PatchJob(job, jobs.adoption_patch(plan, job.uid, str(job.resource_version))),))
         if job.finished or self._given_up(job):
             return self._finished(job)
+        if self._lacks_document(job):
+            return self._store_document(job)
         if plan.spec.cancel:
             return Decision(actions=(self._let_go(job),))
         live = self._live(job)
@@ -253,13 +299,26 @@ class _Reconciler:
             return Decision(actions=live)
         return self._running(job)
 
+    def _lacks_document(self, job: JobView) -> bool:
+        """Its task document is in ConfigMaps that may not be there yet: a crash can come right after the Job's POST."""
+        return bool(job.document_parts) and job.live and job.uid not in self.observed.documented
+
+    def _store_document(self, job: JobView) -> Decision:
+        if self.observed.inputs is None:
+            return self._read()
+        try:
+            task = self._resolve(job.first_seen)
+        except InvalidPlan as error:
+            return self._invalid(error)
+        if task.key != job.key:
+            return Decision(actions=(DeleteJob(job),))
+        return Decision(actions=(StoreDocument(job, document.config_maps(task, job)),))
+
     def _given_up(self, job: JobView) -> bool:
         """The Job has failed, but can't say so: its last pods are on a node that doesn't answer."""
         target = job.failure_target
         return bool(
-            target
-            and target.since
-            and self.now - target.since > timedelta(seconds=jobs.GRACE_SECONDS + DEAD_NODE_SECONDS)
+            target and target.since and self.now - target.since > timedelta(seconds=GRACE_SECONDS + DEAD_NODE_SECONDS)
         )
 
     def _live(self, job: JobView) -> tuple[Action, ...]:
@@ -370,7 +429,7 @@ class _Reconciler:
         return self._write(status, requeue_after=requeue)
 
     def _until_given_up(self, job: JobView) -> float | None:
-        return jobs.GRACE_SECONDS + DEAD_NODE_SECONDS + 1 if job.failure_target else None
+        return GRACE_SECONDS + DEAD_NODE_SECONDS + 1 if job.failure_target else None
 
     # the end
 
@@ -390,8 +449,15 @@ class _Reconciler:
 
     def _collect(self, job: JobView | None, collector: JobView | None) -> Decision:
         if collector is None:
-            task = resolve(self.plan, self.observed.policy, self.now, self._pins())
+            if self.observed.inputs is None:
+                return self._read()
+            try:
+                task = self._resolve()
+            except InvalidPlan as error:
+                return self._invalid(error)
             return Decision(actions=(CreateJob(jobs.build_collector(task, self.plan, self.observed.policy)),))
+        if self._lacks_document(collector):
+            return self._store_document(collector)
         message = "merging what the pods have published"
         if job is None:
             return self._wait(Phase.RUNNING, Reason.COLLECTING, message)

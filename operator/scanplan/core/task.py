@@ -12,15 +12,20 @@ from typing import Any
 
 from scanplan.api.conditions import Reason
 from scanplan.api.errors import InvalidPlan
-from scanplan.api.scanplan import Effect, Model, ScanPlanSpec
+from scanplan.api.scanplan import Effect, ImageSource, Model, ScanPlanSpec
 from scanplan.api.task import (
     PlanReference,
     RetryLimits,
     ScannerOptions,
     TaskDocument,
+    TemplateFolder,
 )
 from scanplan.core import endpoints, keys, shards
+from scanplan.core import inputs as sources
 from scanplan.core.policy import Policy
+
+TEMPLATES_DIRECTORY = "/etc/scanplan/templates"
+"""Where template sources are mounted in the scan pod, each in a folder named by its position."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,11 @@ class Task:
     job_name: str
     image: str
     claim: str
+    first_seen: datetime
+    templates_from: tuple[ImageSource | str, ...]
+    """Template sources in order: an image, or the name of a ConfigMap."""
+    one_node_only: bool
+    """All pods have to be on one node, because of the claim's access mode."""
     document: TaskDocument
 
 
@@ -93,27 +103,34 @@ def _select(model: Model, fields: dict[str, Any]) -> dict[str, Any]:
         elif isinstance(value, Model):
             selected[name] = value.model_dump(mode="json")
         elif isinstance(value, list):
-            selected[name] = sorted(set(value))
+            items = [item.model_dump(mode="json") if isinstance(item, Model) else item for item in value]
+            selected[name] = items if any(isinstance(item, dict) for item in items) else sorted(set(items))
         else:
             selected[name] = value
     return selected
 
 
-def resolve(plan: Plan, policy: Policy, now: datetime, pinned: Pinned | None = None) -> Task:
+def claim_of(spec: ScanPlanSpec, policy: Policy, pinned: Pinned | None = None) -> str:
+    """The claim that the plan's artifacts go to."""
+    return pinned.claim if pinned else spec.artifacts.claim_name or policy.claim_name
+
+
+def resolve(plan: Plan, policy: Policy, now: datetime, inputs: sources.Inputs, pinned: Pinned | None = None) -> Task:
     """The plan's task.
 
     Args:
+        inputs: all that `scanplan.core.inputs.needed` asks for.
         pinned: what was resolved before, where only the Job has to be made again.
-        now: when these inputs were first seen; shards published more than a window earlier are scanned again.
+        now: when these inputs were first seen, in whole seconds; shards published more than a window earlier are scanned again.
 
     Raises:
         InvalidPlan: the plan can't run as written, or asks for more than the owner allows.
     """
     spec = plan.spec
     image = pinned.image if pinned else spec.scanner.image or policy.scanner_image
-    claim = pinned.claim if pinned else spec.artifacts.claim_name or policy.claim_name
+    claim = claim_of(spec, policy, pinned)
     _check_bounds(spec, image, claim, policy, pinned)
-    targets = endpoints.canonical_all(spec.endpoints)
+    targets = endpoints.canonical_all(sources.endpoints(spec, inputs))
     policy.guard.check(targets)
     templates = tuple(sorted(set(spec.templates)))
     project_id = spec.project_id or plan.namespace
@@ -125,7 +142,12 @@ def resolve(plan: Plan, policy: Policy, now: datetime, pinned: Pinned | None = N
         "followRedirects": spec.scanner.follow_redirects,
         "rerun": spec.rerun,
     }
-    key = keys.task_key(project_id, run_id, targets, templates, options)
+    digests = sources.template_digests(spec, inputs)
+    folders = tuple(
+        TemplateFolder(path=f"{TEMPLATES_DIRECTORY}/{position}", digest=digest if source.config_map else "")
+        for position, (source, digest) in enumerate(zip(spec.templates_from, digests, strict=True))
+    )
+    key = keys.task_key(project_id, run_id, targets, templates, digests, options)
     not_before = now - timedelta(seconds=policy.idempotency_window_seconds)
     document = TaskDocument(
         key=key,
@@ -135,6 +157,7 @@ def resolve(plan: Plan, policy: Policy, now: datetime, pinned: Pinned | None = N
         endpoints=targets,
         shards=shards.shard_count(targets, spec.sharding.max_endpoints_per_shard),
         templates=templates,
+        template_folders=folders,
         severity_levels=tuple(sorted(spec.severity_levels)),
         scanner=ScannerOptions(
             rate_limit=spec.scanner.rate_limit,
@@ -149,20 +172,38 @@ def resolve(plan: Plan, policy: Policy, now: datetime, pinned: Pinned | None = N
         denied_targets=policy.guard.entries,
         replay_not_before=not_before.strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
-    return Task(key=key, job_name=keys.job_name(key), image=image, claim=claim, document=document)
+    return Task(
+        key=key,
+        job_name=keys.job_name(key),
+        image=image,
+        claim=claim,
+        first_seen=now,
+        templates_from=tuple(
+            source.image or (source.config_map.name if source.config_map else "") for source in spec.templates_from
+        ),
+        one_node_only=sources.one_node_only(claim, inputs),
+        document=document,
+    )
 
 
 def _check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, pinned: Pinned | None) -> None:
     if pinned is None and not policy.allows_image(image):
         raise InvalidPlan(
             Reason.INVALID_SPEC,
-            f"scanner.image {image!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_IMAGES); leave it out for the installed one",
+            f"scanner.image {image!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_IMAGES); "
+            "leave it out to use the installed one",
         )
     if pinned is None and not policy.allows_claim(claim):
         raise InvalidPlan(
             Reason.INVALID_SPEC,
             f"artifacts.claimName {claim!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_CLAIMS)",
         )
+    for source in spec.templates_from:
+        if source.image and not policy.allows_image(source.image.reference):
+            raise InvalidPlan(
+                Reason.INVALID_SPEC,
+                f"templatesFrom image {source.image.reference!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_IMAGES)",
+            )
     account = spec.pod_template.service_account_name
     if account and not policy.allows_service_account(account):
         raise InvalidPlan(

@@ -45,6 +45,9 @@ class JobView:
     """Merges what a task's pods have left, and scans nothing."""
     next_digest: str = ""
     endpoint_count: int | None = None
+    document_parts: int = 0
+    """ConfigMaps that hold its task document; 0 where it is inline."""
+    first_seen: datetime | None = None
     image: str = ""
     claim: str = ""
     completions: int = 1
@@ -146,6 +149,8 @@ def job_view(job: dict[str, Any]) -> JobView:
         creator=annotations.get(labels.CREATOR, ""),
         collector=(metadata.get("labels") or {}).get(labels.COMPONENT) == labels.COMPONENT_COLLECTOR,
         next_digest=annotations.get(labels.SPEC_HASH, ""),
+        document_parts=int(annotations.get(labels.DOCUMENT_PARTS, 0)),
+        first_seen=parse_time(annotations.get(labels.FIRST_SEEN)),
         endpoint_count=int(count) if (count := annotations.get(labels.ENDPOINT_COUNT, "")).isdecimal() else None,
         image=next((container.get("image", "") for container in pod.get("containers", ())), ""),
         claim=next(

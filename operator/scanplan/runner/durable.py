@@ -136,8 +136,10 @@ def publish_once(temporary: Path, final: Path) -> bool:
     try:
         os.link(temporary, final)
     except FileExistsError:
+        # NFS may carry out a call, lose the answer, and fail the repetition: then the name is ours after all.
+        ours = temporary.exists() and temporary.samefile(final)
         temporary.unlink(missing_ok=True)
-        return False
+        return ours
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise

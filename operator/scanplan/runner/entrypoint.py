@@ -39,13 +39,14 @@ def main(arguments: Sequence[str], variables: Mapping[str, str], stop: Callable[
             raise _Usage(f"Unknown arguments: {' '.join(arguments)}.")
         run = Path(_needed(variables, environment.RUN_DIRECTORY))
         folder = Path(_needed(variables, environment.TASK_DIRECTORY))
+        document = task_source.read(folder, variables.get(environment.TASK_DIGEST, ""))
         if mode == "collect":
-            result = collect.collect(task_source.read(folder), run)
+            result = collect.collect(document, run)
             _tell(_finished(result))
         else:
             index = _index(_needed(variables, environment.COMPLETION_INDEX))
             result = shard.run_shard(
-                task_source.read(folder),
+                document,
                 index,
                 run,
                 installation=Installation.from_environment(variables),

@@ -60,14 +60,17 @@ def merge(run: Path, document: TaskDocument, *, partial: bool = False) -> Merged
     Raises:
         OSError: the claim didn't take it; nothing half published is left.
     """
-    parts = [
-        _Part(index, endpoints, folder, publish.contributing(folder, not_before=not_before(document)))
-        for index, endpoints in enumerate(shards.cut(document.endpoints, document.shards))
-        for folder in (shard_folder(run, document, endpoints),)
-    ]
+    parts: list[_Part] = []
+    window = not_before(document)
+    # From the end, since shards start in order: most attempts learn at the first look that theirs is not the last.
+    for index, endpoints in reversed(list(enumerate(shards.cut(document.endpoints, document.shards)))):
+        folder = shard_folder(run, document, endpoints)
+        part = _Part(index, endpoints, folder, publish.contributing(folder, not_before=window))
+        if not part.complete and not partial:
+            return None
+        parts.append(part)
+    parts.reverse()
     complete = all(part.complete for part in parts)
-    if not complete and not partial:
-        return None
     task = run_record.task_folder(run, document)
     task.mkdir(parents=True, exist_ok=True)
     summaries = tuple(map(_summary, parts))

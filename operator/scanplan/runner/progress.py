@@ -41,7 +41,7 @@ OnProgress = Callable[[Event], None]
 class Pace:
     """Lets something happen at most once an interval, on the monotonic clock."""
 
-    def __init__(self, interval: float = INTERVAL_SECONDS) -> None:
+    def __init__(self, interval: float) -> None:
         self._interval = interval
         self._next = time.monotonic() + interval
 

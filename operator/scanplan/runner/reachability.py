@@ -29,6 +29,8 @@ class Silent(msgspec.Struct, frozen=True):
     unreachable: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
     """Those of them that were not even asked, because their name resolves to a denied address."""
+    failed_elsewhere: int = 0
+    """Requests that failed at the other endpoints, which do answer."""
 
 
 class _FailedRequest(msgspec.Struct):
@@ -63,6 +65,7 @@ def silent(endpoints: Sequence[str], log: ScannerLog, error_lines: Iterable[byte
     """
     failures: collections.Counter[str] = collections.Counter()
     denials: set[str] = set()
+    failed_at: collections.Counter[str] = collections.Counter()
     for line in error_lines:
         try:
             request = _decode(line)
@@ -70,6 +73,7 @@ def silent(endpoints: Sequence[str], log: ScannerLog, error_lines: Iterable[byte
             continue
         if request.kind in _NETWORK_KINDS:
             name = address(request.input) if "://" in request.input else request.address or request.input
+            failed_at[name] += 1
             # An endpoint without a port is asked at one that Nuclei guesses.
             for key in {name, _host(name)}:
                 failures[key] += 1
@@ -83,7 +87,12 @@ def silent(endpoints: Sequence[str], log: ScannerLog, error_lines: Iterable[byte
         for endpoint in endpoints
         if (name := address(endpoint)) in skipped or (each and failures[name] >= each * sharing[name])
     )
-    return Silent(unreachable=gone, denied=tuple(endpoint for endpoint in gone if address(endpoint) in denials))
+    names = {address(endpoint) for endpoint in gone}
+    return Silent(
+        unreachable=gone,
+        denied=tuple(endpoint for endpoint in gone if address(endpoint) in denials),
+        failed_elsewhere=sum(count for name, count in failed_at.items() if not {name, _host(name)} & names),
+    )
 
 
 def _bracketed(name: str) -> str:

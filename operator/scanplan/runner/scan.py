@@ -43,6 +43,8 @@ _HEARTBEAT_SECONDS = 20.0
 _VALIDATION_SECONDS = 120.0
 _LOG_BYTES = 1 << 20
 _NAMED_IN_WARNING = 5
+_FAILED_SHARE = 0.05
+"""Share of failed requests from which on a scan says so: single time-outs are common, and Nuclei tries again itself."""
 
 
 def hang_seconds(document: TaskDocument) -> float:
@@ -76,7 +78,7 @@ class Scan:
         self._hang_seconds = hang_seconds(document)
         self._log = ScannerLog(now)
         self._log_lines = findings.Lines()
-        self._pace = progress.Pace()
+        self._pace = progress.Pace(progress.INTERVAL_SECONDS)
         self._heartbeat = progress.Pace(_HEARTBEAT_SECONDS)
         self._memory = memory.Memory.of_this_process()
         self._warnings: list[str] = []
@@ -95,6 +97,7 @@ class Scan:
         silent = Silent()
         selection: Selection | None = None
         try:
+            templates.verify(self._document.template_folders)
             selection = templates.select(
                 self._document.templates, self._document.severity_levels, self._installation.templates
             )
@@ -179,6 +182,11 @@ class Scan:
         if silent.unreachable and error is None:
             shown = ", ".join(silent.unreachable[:_NAMED_IN_WARNING])
             self._warn(f"{len(silent.unreachable)} of {len(self._endpoints)} endpoints never answered: {shown}")
+        if silent.failed_elsewhere > self._log.requests * _FAILED_SHARE and error is None:
+            self._warn(
+                f"{silent.failed_elsewhere} of {self._log.requests} requests failed at endpoints that do answer: they may be "
+                "overloaded, and findings may be missing. Lower rateLimit or concurrency."
+            )
         if silent.denied and error is None:
             shown = ", ".join(silent.denied[:_NAMED_IN_WARNING])
             self._warn(f"{len(silent.denied)} endpoints resolve to addresses that the target guard denies: {shown}")

@@ -6,6 +6,7 @@ a ConfigMap holds at most 1 MiB; the parts are joined in order and unpacked.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from pathlib import Path
 
@@ -21,8 +22,11 @@ MAX_DOCUMENT_BYTES = 256 << 20
 """Bound on an unpacked document: 100,000 endpoints of 2,048 characters fit."""
 
 
-def read(directory: Path) -> task.TaskDocument:
+def read(directory: Path, digest: str = "") -> task.TaskDocument:
     """The task document in `directory`.
+
+    Args:
+        digest: SHA-256 in hex that the plain document must have; empty: not known.
 
     Raises:
         NucleiBinaryError: (TaskDocumentInvalid) there is none, or it is not one that this version understands.
@@ -30,6 +34,8 @@ def read(directory: Path) -> task.TaskDocument:
     try:
         whole = directory / DOCUMENT
         content = whole.read_bytes() if whole.exists() else _joined(directory)
+        if digest and hashlib.sha256(content).hexdigest() != digest:
+            raise ValueError("it is not the one that this Job was made for")
         return task.decode_task(content)
     except (OSError, zlib.error, ValueError, msgspec.MsgspecError) as error:
         raise NucleiBinaryError(

@@ -17,7 +17,7 @@ import msgspec
 
 from scanplan.api.conditions import Reason
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.api.task import Severity
+from scanplan.api.task import Severity, TemplateFolder, content_digest
 
 SUFFIXES = (".yaml", ".yml")
 _ID = re.compile(rb"^id:[ \t]*[\"']?([A-Za-z0-9_.-]+)", re.MULTILINE)
@@ -78,6 +78,23 @@ def select(requested: Sequence[str], severities: Iterable[Severity], roots: Sequ
             f"paths start at {', '.join(map(str, roots))}.",
         )
     return _filtered(selected, frozenset(severities), roots)
+
+
+def verify(folders: Iterable[TemplateFolder]) -> None:
+    """Hold the mounted template folders against what the task was made of.
+
+    Raises:
+        NucleiBinaryError: (InputsChanged) a ConfigMap was edited since; its task would be another one.
+    """
+    for folder in folders:
+        if not folder.digest:
+            continue
+        files = {file.name: file.read_bytes() for file in Path(folder.path).iterdir() if not file.name.startswith("..")}
+        if content_digest(files) != folder.digest:
+            raise NucleiBinaryError(
+                Reason.INPUTS_CHANGED,
+                f"The templates in {folder.path} were edited after this scan had started. Set rerun to scan with the new ones.",
+            )
 
 
 def _resolve(entry: str, roots: Sequence[Path]) -> Path | None:

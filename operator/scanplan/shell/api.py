@@ -15,10 +15,16 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, ApiException, Configuration
 
 from scanplan.api import labels
+from scanplan.core import inputs
 
 Object = dict[str, Any]
 PatchType = Literal["merge", "strategic-merge"]
 
+_COLLECTIONS = {
+    inputs.Kind.CONFIG_MAP: "configmaps",
+    inputs.Kind.SECRET: "secrets",
+    inputs.Kind.CLAIM: "persistentvolumeclaims",
+}
 REQUEST_SECONDS = 30.0
 """Limit of one request; a hanging server is an error to try again."""
 PAGE = 500
@@ -72,6 +78,14 @@ class Api:
         """The pods of one task, its collector's included."""
         return await self._list(f"/api/v1/namespaces/{quote(namespace)}/pods", f"{labels.TASK}={task}")
 
+    async def create_config_map(self, namespace: str, manifest: Object) -> None:
+        await self._call("POST", f"/api/v1/namespaces/{quote(namespace)}/configmaps", manifest)
+
+    async def get_input(self, namespace: str, reference: inputs.Reference) -> Object:
+        """A ConfigMap, Secret or claim."""
+        collection = _COLLECTIONS[reference.kind]
+        return await self._call("GET", f"/api/v1/namespaces/{quote(namespace)}/{collection}/{quote(reference.name)}")
+
     async def get_plan(self, namespace: str, name: str) -> Object:
         return await self._call("GET", _plans(namespace, name))
 
@@ -108,7 +122,7 @@ class Api:
         response = await self._client.call_api(method, url, headers, body, _request_timeout=REQUEST_SECONDS)
         content: bytes = await response.read()  # type: ignore[no-untyped-call]
         if not 200 <= response.status < 300:
-            raise ApiException(http_resp=response, body=content.decode(errors="replace"))
+            raise ApiException.from_response(http_resp=response, body=content.decode(errors="replace"), data=None)
         result: Object = json.loads(content)
         return result
 

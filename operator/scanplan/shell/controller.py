@@ -15,12 +15,15 @@ from typing import Any
 
 import aiohttp
 from kubernetes.aio.client import ApiException
+from kubernetes.aio.client.exceptions import ConflictException
 
 from scanplan.core import reconcile as core
+from scanplan.core.inputs import Inputs
 from scanplan.core.policy import Policy
 from scanplan.core.task import Plan
 from scanplan.core.views import JobView, PodView, job_view, pod_view
 from scanplan.shell.api import Api, message_of
+from scanplan.shell.inputs import InputReader
 from scanplan.shell.store import Store, waiting_entry
 from scanplan.shell.workqueue import PlanName, WorkQueue
 
@@ -46,6 +49,7 @@ class Controller:
         self.queue = queue
         self.policy = policy
         self.now = now
+        self._inputs = InputReader(api)
 
     async def run(self, workers: int) -> None:
         """Work on the queue with so many workers; ends only when cancelled, or with a bug's exception."""
@@ -101,15 +105,18 @@ class Controller:
 
     async def reconcile(self, name: PlanName) -> None:
         """Bring one plan to where nothing is to be done now."""
+        inputs: Inputs | None = None
         pods: tuple[PodView, ...] | None = None
         rejection: core.Rejection | None = None
         for _ in range(MAX_STEPS):
             plan = self.store.plans.get(name)
             if plan is None:
                 return
-            decision = core.reconcile(self._observe(plan, pods, rejection), self.now())
+            decision = core.reconcile(self._observe(plan, inputs, pods, rejection), self.now())
             self.store.set_waiting(name, waiting_entry(plan) if decision.queued else None)
-            if decision.list_pods:
+            if decision.read:
+                inputs = await self._inputs.read(plan.namespace, decision.read)
+            elif decision.list_pods:
                 pods = tuple(pod_view(pod) for pod in await self.api.list_pods(plan.namespace, decision.list_pods))
             elif decision.actions:
                 for action in decision.actions:
@@ -123,7 +130,13 @@ class Controller:
         if decision.requeue_after is not None:
             self.queue.add_after(name, decision.requeue_after)
 
-    def _observe(self, plan: Plan, pods: tuple[PodView, ...] | None, rejection: core.Rejection | None) -> core.Observed:
+    def _observe(
+        self,
+        plan: Plan,
+        inputs: Inputs | None,
+        pods: tuple[PodView, ...] | None,
+        rejection: core.Rejection | None,
+    ) -> core.Observed:
         owned = self.store.owned(plan)
         partners = {
             (partner.namespace, partner.name): partner
@@ -137,7 +150,9 @@ class Controller:
             jobs=self.store.jobs(plan.namespace),
             owned=owned,
             partners=tuple(partners.values()),
+            inputs=inputs,
             pods=pods,
+            documented=self.store.documented,
             rejection=rejection,
             free_slots=self.store.free_slots(plan, self.policy.worker_concurrency),
             last_write=self.store.written.get(PlanName(plan.namespace, plan.name)),
@@ -163,6 +178,11 @@ class Controller:
                     if error.status not in {404, 409}:
                         raise
                 await self._look_up(job.namespace, job.name)
+            case core.StoreDocument(job, config_maps):
+                for config_map in config_maps:
+                    with contextlib.suppress(ConflictException):
+                        await self.api.create_config_map(job.namespace, config_map)
+                self.store.documented |= {job.uid}
         return None
 
     async def _create(self, plan: Plan, manifest: dict[str, Any]) -> core.Rejection | None:

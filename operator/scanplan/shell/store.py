@@ -26,6 +26,8 @@ class Store:
         self.plans: dict[PlanName, Plan] = {}
         self.written: dict[PlanName, datetime] = {}
         """When this process last wrote a plan's status."""
+        self.documented: frozenset[str] = frozenset()
+        """UIDs of Jobs whose task document this process has stored."""
         self._names: dict[str, PlanName] = {}
         self._jobs: defaultdict[str, dict[str, JobView]] = defaultdict(dict)
         self._owned: defaultdict[str, set[str]] = defaultdict(set)
@@ -101,6 +103,7 @@ class Store:
         if job is None or job.uid != uid:
             return None
         self._unlink(job)
+        self.documented -= {uid}
         del self._jobs[namespace][name]
         return job
 
