@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from pathlib import Path
 
+import pytest
+
 from scanplan.api import layout
-from scanplan.api.task import Outcome
-from scanplan.runner import records
+from scanplan.api.task import Outcome, ScannerOptions
+from scanplan.runner import progress, records
+from scanplan.runner.installation import Installation
+from scanplan.runner.shard import run_shard
 
 from .conftest import Bench, WebApplication, identity
 
@@ -98,6 +103,22 @@ def test_an_id_selects_one_template(bench: Bench) -> None:
     assert report is not None
     assert report.scanner.templates_loaded == 1
     assert report.findings.total == 1
+
+
+def test_progress_is_told_while_it_happens(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "INTERVAL_SECONDS", 0.1)
+    for number in range(12):
+        bench.template(f"slow-{number:02}", path=f"/?{number}", fault="slow:60")
+    bench.options = {"scanner": ScannerOptions(concurrency=1, bulk_size=1, rate_limit=15)}
+    events: list[progress.Event] = []
+    installation = Installation.from_environment(bench.variables(0))
+    run_shard(bench.document, 0, bench.run, installation=installation, on_progress=events.append)
+    told = [event for event in events if event.event == "progress"]
+    assert len(told) >= 2
+    assert [event.findings for event in told] == sorted(event.findings for event in told)
+    assert all(0 <= event.percent <= 100 for event in told)
+    assert (events[0].event, events[-1].event, events[-1].findings) == ("started", "finished", 12)
+    assert json.loads(progress.line(told[0]))["shard"] == 0
 
 
 def test_the_collector_marks_a_result_without_all_shards_partial(bench: Bench, webapp: WebApplication) -> None:

@@ -162,6 +162,20 @@ def test_a_file_system_without_hard_links_still_publishes_once(tmp_path: Path, m
     assert list(tmp_path.iterdir()) == [tmp_path / "x"]
 
 
+def test_a_link_that_nfs_made_and_then_refused_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = os.link
+
+    def twice(source: Path, target: Path) -> None:
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", twice)
+    assert durable.create(tmp_path / "x", b"first")
+    monkeypatch.undo()
+    assert not durable.create(tmp_path / "x", b"second")
+    assert (tmp_path / "x").read_bytes() == b"first"
+
+
 def test_a_failed_write_leaves_whole_lines_and_the_right_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = durable.CheckedFile(tmp_path / "x")
     file.write(b"one\n")

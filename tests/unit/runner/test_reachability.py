@@ -48,7 +48,7 @@ def test_a_skipped_host_is_unreachable() -> None:
 def test_all_requests_failed_is_unreachable_although_nuclei_doesnt_say_so() -> None:
     endpoints = ["http://a.example", "http://b.example"]
     lines = [failed("http://a.example/1"), failed("http://a.example/2"), failed("http://b.example/1")]
-    assert silent(endpoints, log(total=4, hosts=2), lines) == Silent(("http://a.example",))
+    assert silent(endpoints, log(total=4, hosts=2), lines).unreachable == ("http://a.example",)
 
 
 def test_an_endpoint_without_scheme_is_found_under_the_one_that_nuclei_guessed() -> None:
@@ -60,6 +60,12 @@ def test_an_endpoint_without_scheme_is_found_under_the_one_that_nuclei_guessed()
         "a.example:18098",
         "b.example",
     )
+
+
+def test_failures_at_endpoints_that_do_answer_are_counted() -> None:
+    lines = [failed("http://a.example/1"), failed("http://a.example/2"), failed("http://b.example/1")]
+    found = silent(["http://a.example", "http://b.example"], log(total=4, hosts=2), lines)
+    assert found == Silent(("http://a.example",), failed_elsewhere=1)
 
 
 def test_errors_of_templates_and_broken_lines_say_nothing_about_a_host() -> None:
