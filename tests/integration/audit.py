@@ -1,0 +1,54 @@
+"""What the operator asked of the API server, by the server's own audit log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+OPERATOR = "system:serviceaccount:scanplan-system:scanplan-operator"
+
+
+class Request(NamedTuple):
+    """One request: what an RBAC rule would have to name, and how it went."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str
+    name: str
+    code: int
+
+    @property
+    def is_write(self) -> bool:
+        return self.verb not in {"get", "list", "watch"}
+
+    @property
+    def right(self) -> tuple[str, str, str]:
+        """(group, resource, verb), as a role grants it."""
+        return self.group, self.resource, self.verb
+
+
+def requests(log: Path, namespace: str | None = None, user: str = OPERATOR) -> Iterator[Request]:
+    """The user's requests for resources, oldest first, in one namespace or all."""
+    with log.open("rb") as lines:
+        for line in lines:
+            if user.encode() not in line or not line.endswith(b"\n"):
+                continue
+            event = json.loads(line)
+            reference = event.get("objectRef")
+            if event["user"]["username"] != user or not reference or "resource" not in reference:
+                continue
+            if event["stage"] not in {"ResponseComplete", "ResponseStarted"}:
+                continue
+            resource = "/".join(filter(None, (reference["resource"], reference.get("subresource"))))
+            if namespace in {None, reference.get("namespace")}:
+                yield Request(
+                    verb=event["verb"],
+                    group=reference.get("apiGroup", ""),
+                    resource=resource,
+                    namespace=reference.get("namespace", ""),
+                    name=reference.get("name", ""),
+                    code=event.get("responseStatus", {}).get("code", 0),
+                )

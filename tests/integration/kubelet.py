@@ -1,0 +1,144 @@
+"""A stand-in for the kubelet: it says of pods what a node would say, and runs nothing.
+
+A control plane alone has no nodes, so the Job controller's pods would stay Pending for ever. Here a test binds them, lets them
+run and end with an exit code and the runner's report, and finishes those that were deleted; all else in the cluster is real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from scanplan.api import labels
+from scanplan.api import task as documents
+from scanplan.api.exit_codes import ExitCode
+from scanplan.core.views import format_time
+from tests.integration.apiserver import PODS, ApiServer, Object
+from tests.kubectl import eventually
+
+INDEX = "batch.kubernetes.io/job-completion-index"
+BACKOFF = timedelta(hours=1)
+"""A failed container is said to have ended this long ago, so that the Job's back-off (10 s, 20 s, …) has passed already."""
+
+
+class Kubelet:
+    """The kubelet of the one node on which a namespace's pods run."""
+
+    def __init__(self, api: ApiServer, namespace: str) -> None:
+        self._api = api
+        self._path = PODS.format(namespace)
+
+    # looking
+
+    def pods(self, job: str) -> list[Object]:
+        """All pods of a Job, whatever has become of them."""
+        return self._api.list(self._path, labelSelector=f"batch.kubernetes.io/job-name={job}")
+
+    def pending(self, job: str, count: int = 1) -> list[Object]:
+        """Wait until at least `count` pods of a Job wait for a node; returns them by completion index."""
+
+        def look() -> list[Object]:
+            found = [pod for pod in self.pods(job) if pod["status"]["phase"] == "Pending" and not deleted(pod)]
+            return found if len(found) >= count else []
+
+        return sorted(eventually(look, interval=0.05), key=index_of)
+
+    # what happens on a node
+
+    def run(self, pod: Object) -> None:
+        """The pod gets its node, its container starts and is ready."""
+        name = pod["metadata"]["name"]
+        binding = {"metadata": {"name": name}, "target": {"apiVersion": "v1", "kind": "Node", "name": "node"}}
+        self._api.create(f"{self._path}/{name}/binding", binding)
+        self._status(pod, phase="Running", state={"running": {"startedAt": format_time(now())}}, ready=True)
+
+    def end(
+        self,
+        pod: Object,
+        exit_code: int,
+        report: documents.ShardReport | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """The container ends: with the runner's report as termination message, or without one if it was killed."""
+        terminated: Object = {
+            "exitCode": exit_code,
+            "reason": reason or ("Error" if exit_code else "Completed"),
+            "startedAt": format_time(now() - 2 * BACKOFF),
+            "finishedAt": format_time(now() - BACKOFF if exit_code else now()),
+        }
+        if report:
+            terminated["message"] = documents.encode(report).decode()
+        phase = "Failed" if exit_code else "Succeeded"
+        self._status(pod, phase=phase, state={"terminated": terminated}, ready=False)
+
+    def evict(self, pod: Object) -> None:
+        """The node needs the room: the pod fails, with the condition by which Kubernetes marks disruptions."""
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
+        self._api.patch(
+            f"{self._path}/{pod['metadata']['name']}/status",
+            {
+                "status": {
+                    "phase": "Failed",
+                    "reason": "Evicted",
+                    "message": "the node was low on memory",
+                    "conditions": [condition],
+                }
+            },
+            "strategic-merge",
+        )
+
+    def wait_for_reason(self, pod: Object, reason: str, message: str) -> None:
+        """The container can't start (ImagePullBackOff, …)."""
+        self._status(pod, phase="Pending", state={"waiting": {"reason": reason, "message": message}}, ready=False)
+
+    def stop_deleted(
+        self, job: str, report: Callable[[Object], documents.ShardReport] | None = None, count: int = 1
+    ) -> None:
+        """Wait for at least `count` deleted pods of a Job; their containers end by SIGTERM, and the pods go."""
+
+        def look() -> list[Object]:
+            found = [pod for pod in self.pods(job) if deleted(pod)]
+            return found if len(found) >= count else []
+
+        for pod in eventually(look, interval=0.05):
+            if pod["status"]["phase"] not in {"Succeeded", "Failed"}:
+                self.end(pod, ExitCode.INTERRUPTED, report(pod) if report else None)
+            self._api.delete(f"{self._path}/{pod['metadata']['name']}", gracePeriodSeconds=0)
+
+    def _status(self, pod: Object, *, phase: str, state: Object, ready: bool) -> None:
+        container = pod["spec"]["containers"][0]
+        condition = {"type": "Ready", "status": str(ready), "lastTransitionTime": format_time(now())}
+        status = {
+            "phase": phase,
+            "startTime": format_time(now()),
+            "conditions": [condition],
+            "containerStatuses": [
+                {
+                    "name": container["name"],
+                    "image": container["image"],
+                    "imageID": "",
+                    "ready": ready,
+                    "restartCount": 0,
+                    "state": state,
+                }
+            ],
+        }
+        self._api.patch(f"{self._path}/{pod['metadata']['name']}/status", {"status": status}, "strategic-merge")
+
+
+def deleted(pod: Object) -> bool:
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def index_of(pod: Object) -> int:
+    """The pod's completion index, which is its shard."""
+    return int(pod["metadata"].get("annotations", {}).get(INDEX, 0))
+
+
+def document_of(pod: Object) -> documents.TaskDocument:
+    """The task document that the pod carries: what its runner would read."""
+    return documents.decode_task(pod["metadata"]["annotations"][labels.TASK_DOCUMENT].encode())
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

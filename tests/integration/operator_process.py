@@ -1,0 +1,83 @@
+"""The operator as a process of its own, which a test may start, kill and start again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.kubectl import eventually
+
+SCANNER_IMAGE = "registry.example/scanner:1"
+"""Image of plans that name none; never pulled here."""
+
+
+class OperatorProcess:
+    """`python -m scanplan operator`, with the rights of its service account and no others."""
+
+    def __init__(self, kubeconfig: Path, namespaces: Sequence[str], log: Path, **settings: str) -> None:
+        self.log = log
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("SCANPLAN_")},
+            "KUBECONFIG": str(kubeconfig),
+            "SCANPLAN_SCANNER_IMAGE": SCANNER_IMAGE,
+            "SCANPLAN_PROBE_PORT": "0",
+            "SCANPLAN_NAMESPACES": ",".join(namespaces),
+            **settings,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> OperatorProcess:
+        """Start it; it is at work within a second, and nothing depends on when."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "scanplan", "operator"],
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL: it has no time for anything."""
+        assert self._process
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP, until `thaw`."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def stop(self) -> int:
+        """SIGTERM, as a Deployment does; returns the exit code."""
+        assert self._process
+        self._process.terminate()
+        try:
+            return self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def text(self) -> str:
+        """Its log so far."""
+        return self.log.read_text(errors="replace")
+
+    def wait_until_watching(self) -> None:
+        """For tests that depend on what it saw first."""
+        eventually(lambda: "watching" in self.text())

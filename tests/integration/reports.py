@@ -1,0 +1,66 @@
+"""What runners say when they end, made of the product's own documents."""
+
+from __future__ import annotations
+
+import hashlib
+
+from scanplan.api import layout
+from scanplan.api.conditions import Reason
+from scanplan.api.task import (
+    ArtifactFile,
+    ErrorClass,
+    FindingCounts,
+    MergedResult,
+    Outcome,
+    ScannerVersion,
+    ShardReport,
+    TaskDocument,
+    TaskError,
+)
+from scanplan.core import keys
+
+FINDINGS = FindingCounts(critical=1, high=2, info=4)
+NO_FINDINGS = FindingCounts()
+VERSION = ScannerVersion(nuclei_version="3.4.10", templates_digest="5f1c", templates_loaded=12)
+
+
+def merged(
+    document: TaskDocument, *, complete: bool = True, findings: FindingCounts = FINDINGS, unreachable: int = 0
+) -> MergedResult:
+    """The merge of all shards of a task, as its last runner or the collector reports it."""
+    folder = layout.run_directory(document.run_id) / layout.task_directory(keys.key_digest(document.key))
+    return MergedResult(
+        path=str(folder),
+        complete=complete,
+        shards=document.shards,
+        endpoints_scanned=len(document.endpoints) - unreachable,
+        endpoints_unreachable=unreachable,
+        findings=findings,
+        files=(ArtifactFile(name=layout.FINDINGS, bytes=7, sha256=hashlib.sha256(b"finding").hexdigest()),),
+    )
+
+
+def complete(shard: int = 0, result: MergedResult | None = None, *, replayed: bool = False) -> ShardReport:
+    """A shard that was scanned to its end; `result` is set by the one that found itself last."""
+    return ShardReport(
+        shard=shard, attempt=1, outcome=Outcome.COMPLETE, scanner=VERSION, merged=result, replayed=replayed
+    )
+
+
+def partial(shard: int = 0, reason: Reason = Reason.INTERRUPTED) -> ShardReport:
+    """A shard that was stopped, and has published what it had."""
+    error = TaskError(error_class=ErrorClass.TEMPORARY, reason=reason, message="stopped before its end")
+    return ShardReport(shard=shard, attempt=1, outcome=Outcome.PARTIAL, error=error, scanner=VERSION)
+
+
+def failed(error_class: ErrorClass, reason: Reason, message: str, shard: int = 0) -> ShardReport:
+    """A shard that has published nothing."""
+    error = TaskError(error_class=error_class, reason=reason, message=message)
+    return ShardReport(shard=shard, attempt=1, outcome=Outcome.FAILED, error=error)
+
+
+def collected(result: MergedResult) -> ShardReport:
+    """The collector's report."""
+    return ShardReport(
+        shard=-1, attempt=0, outcome=Outcome.COMPLETE if result.complete else Outcome.PARTIAL, merged=result
+    )

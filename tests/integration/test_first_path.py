@@ -1,0 +1,90 @@
+"""The way of a plan from `kubectl apply` to Completed, as a user watches it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration import reports
+from tests.integration.scene import Scene, condition, condition_types, shards
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_plan_runs_from_apply_to_completed(scene: Scene) -> None:
+    """Lost otherwise: everything."""
+    scene.apply(severityLevels=["critical", "high"])
+    status = scene.phase("Running")
+    assert status["progress"] == "0/1"
+    assert status["endpointCount"] == 1
+    assert condition(status, "Reconciling")["status"] == "True"
+    assert condition(status, "Succeeded")["status"] == "Unknown"
+
+    status = scene.complete()
+    assert status["observedGeneration"] == 1
+    assert status["progress"] == "1/1"
+    assert status["shards"] == {"total": 1, "active": 0, "succeeded": 1, "failed": 0}
+    assert status["attempts"] == 1
+    assert status["findings"] == {
+        "total": 7, "critical": 1, "high": 2, "medium": 0, "low": 0, "info": 4, "unknown": 0,
+    }  # fmt: skip
+    assert status["artifacts"]["claimName"] == "scanplan-artifacts"
+    assert status["artifacts"]["path"].startswith("ui_projects/plan/tasks/")
+    assert status["artifacts"]["complete"] is True
+    assert [file["name"] for file in status["artifacts"]["files"]] == ["nuclei_output.ndjson"]
+    assert status["scanner"]["nucleiVersion"] == reports.VERSION.nuclei_version
+    assert status["durationMs"] >= 0
+    assert {kind: condition(status, kind)["status"] for kind in condition_types(status)} == {
+        "Ready": "True", "Succeeded": "True", "FindingsPresent": "True", "EndpointsReachable": "True",
+    }  # fmt: skip
+    assert all(entry["observedGeneration"] == 1 for entry in status["conditions"])
+
+
+def test_the_job_is_indexed_and_restricted(scene: Scene) -> None:
+    """Lost otherwise: sharding, retries by class, and a cluster that a scan pod can't be used against."""
+    scene.apply(**shards(3))
+    scene.phase("Running")
+    job = scene.job_of()
+    assert job["spec"]["completionMode"] == "Indexed"
+    assert (job["spec"]["completions"], job["spec"]["parallelism"]) == (3, 3)
+    assert job["spec"]["podReplacementPolicy"] == "Failed"
+    pods = scene.kubelet.pending(job["metadata"]["name"], 3)  # the namespace enforces the restricted standard
+    assert all(pod["spec"]["automountServiceAccountToken"] is False for pod in pods)
+    assert all(pod["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] for pod in pods)
+
+
+def test_kubectl_wait_ends_when_the_scan_has(scene: Scene) -> None:
+    """Lost otherwise: a pipeline's one-line way to wait for a scan."""
+    scene.apply()
+    scene.phase("Running")
+    scene.complete()
+    scene.kubectl("wait", "--for=condition=Succeeded", "scanplan/plan", "--timeout=30s")
+
+
+def test_kubectl_get_shows_what_people_ask_first(scene: Scene) -> None:
+    """Lost otherwise: the state of all scans at one glance."""
+    scene.apply(runId="nightly", projectId="acme")
+    scene.phase("Running")
+    scene.complete()
+    header, row = (line.split() for line in scene.kubectl("get", "sp").splitlines())
+    assert header == ["NAME", "PHASE", "PROGRESS", "ENDPOINTS", "FINDINGS", "CRITICAL", "HIGH", "DURATION", "AGE"]
+    assert row[:7] == ["plan", "Completed", "1/1", "1", "7", "1", "2"]
+    wide = scene.kubectl("get", "sp", "-o", "wide").splitlines()
+    assert wide[0].split()[9:] == ["PROJECT", "RUN", "JOB", "KEY", "ERROR"]
+    assert wide[1].split()[9:12] == ["acme", "nightly", scene.plan()["status"]["taskId"]]
+
+
+def test_a_clean_scan_has_no_findings_and_succeeds(scene: Scene) -> None:
+    """Lost otherwise: telling "nothing found" from "nothing scanned"."""
+    scene.apply()
+    status = scene.complete(findings=reports.NO_FINDINGS)
+    assert status["findings"]["total"] == 0
+    assert condition(status, "FindingsPresent")["status"] == "False"
+    assert condition(status, "Succeeded")["status"] == "True"
+
+
+def test_endpoints_that_did_not_answer_are_counted(scene: Scene) -> None:
+    """Lost otherwise: a scan that looks whole while half of its targets were down."""
+    scene.apply(endpoints=["https://a.example.com", "https://b.example.com"])
+    status = scene.complete(unreachable=1)
+    assert (status["endpointsScanned"], status["endpointsUnreachable"]) == (1, 1)
+    assert condition(status, "EndpointsReachable")["status"] == "Unknown"
