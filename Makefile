@@ -38,8 +38,9 @@ lint: install ## Format, lint, types, layers
 .PHONY: images crds format lock
 images: install ## Build the images as OCI archives in build/images
 	$(BIN)/python -m tests.images build operator scanner
-crds: install ## Generate crds/ from the models
+crds: install ## Generate crds/ and docs/reference.md from the models
 	$(BIN)/scanplan crd > $(CRD)
+	$(BIN)/scanplan reference > docs/reference.md
 format: install ## Format the code
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .

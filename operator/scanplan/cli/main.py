@@ -52,6 +52,14 @@ def crd() -> None:
 
 
 @app.command()
+def reference() -> None:
+    """Print the reference of ScanPlan's fields as Markdown."""
+    from scanplan.api import reference as page  # noqa: PLC0415
+
+    typer.echo(page.markdown(), nl=False)
+
+
+@app.command()
 def operator(
     log_format: Annotated[
         LogFormat, typer.Option(help="Format of the log.", envvar="SCANPLAN_LOG_FORMAT")
