@@ -1,0 +1,60 @@
+"""One whole cluster for all end-to-end tests, with the operator in it; a stage of its own for whoever asks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests import cluster, deploy, images
+from tests.cluster import Cluster
+from tests.e2e import faulty_scanner
+from tests.e2e.stage import Images, Stage
+from tests.kubectl import Kubectl
+
+LOGS = deploy.ROOT / "build" / "e2e-logs"
+ABSENT = "localhost/scanplan/absent"
+"""A scanner image that may be used, and that nobody has."""
+
+
+@pytest.fixture(scope="session")
+def archives() -> dict[str, images.Archive]:
+    built = images.build(["operator", "scanner", "webapp"])
+    return {**built, "faulty": faulty_scanner.build(built["scanner"])}
+
+
+@pytest.fixture(scope="session")
+def running(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """The cluster; its logs are kept where a test has failed."""
+    made = cluster.up(f"e2e-{os.getpid()}")
+    try:
+        yield made
+        if request.session.testsfailed:
+            shutil.rmtree(LOGS, ignore_errors=True)
+            made.dump_logs(LOGS)
+    finally:
+        made.down()
+
+
+@pytest.fixture(scope="session")
+def installed(running: Cluster, archives: dict[str, images.Archive]) -> Kubectl:
+    """kubectl for a cluster where the operator runs, for more plans at a time than a test needs."""
+    settings = {
+        "WORKER_CONCURRENCY": "20",
+        "SCANPLAN_ALLOWED_IMAGES": f"{faulty_scanner.REPOSITORY}:*,{ABSENT}:*",
+    }
+    return deploy.install(running, archives, settings)
+
+
+@pytest.fixture(scope="module")
+def stage(request: pytest.FixtureRequest, installed: Kubectl, archives: dict[str, images.Archive]) -> Iterator[Stage]:
+    """The module's namespace, with the vulnerable application as `app`."""
+    references = Images(*(archives[name].reference for name in ("scanner", "faulty", "webapp")))
+    namespace = request.module.__name__.rpartition("test_")[2].replace("_", "-")
+    made = Stage(installed.in_namespace(namespace), references, namespace)
+    made.set_up()
+    made.web_application("app")
+    yield made
+    made.tear_down()
