@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api.task import FindingCounts, Severity
+from scanplan.runner import wire
 from scanplan.runner.durable import CheckedFile
 
 MAX_LINE_BYTES = 64 << 20
@@ -136,7 +137,7 @@ class Findings:
         for line in lines:
             try:
                 event = _decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except wire.UNREADABLE:
                 if line and not line.isspace():
                     self._keep_aside(line + b"\n")
                 continue
@@ -172,7 +173,7 @@ def severity_of(line: bytes) -> str | None:
     """The severity of a finding's line; None where it is no finding."""
     try:
         event = _decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except wire.UNREADABLE:
         return None
     return _severity(event.info.severity) if event.matcher_status else None
 

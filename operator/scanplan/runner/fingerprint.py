@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from scanplan.runner import wire
+
 DIGEST_BYTES = 16
 
 
@@ -41,7 +43,7 @@ def of(line: bytes) -> bytes:
     """
     try:
         identity = _decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except wire.UNREADABLE:
         return hashlib.blake2b(line.rstrip(b"\n"), digest_size=DIGEST_BYTES).digest()
     if isinstance(identity.extracted_results, list):
         # Nuclei collects them in a map, so their order is chance.

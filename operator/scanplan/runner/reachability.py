@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from scanplan.runner import wire
 from scanplan.runner.statistics import ScannerLog
 
 _PORTS = {"http": 80, "https": 443}
@@ -69,7 +70,7 @@ def silent(endpoints: Sequence[str], log: ScannerLog, error_lines: Iterable[byte
     for line in error_lines:
         try:
             request = _decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except wire.UNREADABLE:
             continue
         if request.kind in _NETWORK_KINDS:
             name = address(request.input) if "://" in request.input else request.address or request.input

@@ -12,6 +12,8 @@ import re
 
 import msgspec
 
+from scanplan.runner import wire
+
 _TAIL_LINES = 60
 _TAIL_COLUMNS = 600
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -98,7 +100,7 @@ class ScannerLog:
             statistics = _decode(line)
             requests, total = int(statistics.requests), int(statistics.total)
             self.errors, self.hosts = int(statistics.errors), int(statistics.hosts)
-        except (msgspec.DecodeError, ValueError):
+        except (*wire.UNREADABLE, ValueError):
             return False
         if requests != self.requests:
             self.moved_at = now

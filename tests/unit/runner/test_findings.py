@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanplan.api.task import FindingCounts
+from scanplan.runner import fingerprint
 from scanplan.runner.durable import CheckedFile
 from scanplan.runner.findings import Findings, Lines, count
+from scanplan.runner.statistics import ScannerLog
 
 from .documents import finding
 
@@ -59,6 +61,16 @@ def test_what_is_no_finding_is_kept_aside_and_ends_nothing(tmp_path: Path, line:
     assert findings.total == 2
     assert findings.malformed_lines == 1
     assert (tmp_path / "malformed").read_bytes() == line + b"\n"
+
+
+def test_nesting_deeper_than_the_parser_goes_ends_nothing(tmp_path: Path) -> None:
+    deep = finding()[:-1] + b',"meta":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    findings = reading(tmp_path)
+    findings.feed(deep + b"\n" + finding() + b"\n")
+    assert (findings.total, findings.malformed_lines) == (1, 1)
+    assert len(fingerprint.of(deep)) == fingerprint.DIGEST_BYTES
+    log = ScannerLog(0.0)
+    assert not log.feed(b'{"requests":"1","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", 1.0)
 
 
 def test_a_torn_last_line_is_kept_aside(tmp_path: Path) -> None:
