@@ -13,9 +13,8 @@ import sys
 from typing import Any
 
 import rich.console
-import rich.table
-import rich.text
 
+from scanplan.cli.tables import findings_table
 from tests import cluster, deploy, images
 from tests.console import step
 from tests.kubectl import Kubectl, KubectlError, Manifest, eventually
@@ -25,7 +24,6 @@ NAMESPACE = "scanplan-demo"
 PLAN = "first-scan"
 EXAMPLE = "examples/scanplan.yaml"
 TERMINAL = {"Completed", "Failed", "Cancelled"}
-STYLES = {"critical": "bold magenta", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
 
 out = rich.console.Console(highlight=False, soft_wrap=True)
 
@@ -84,22 +82,8 @@ def watch(kubectl: Kubectl) -> Manifest:
 
 def show(findings: list[dict[str, Any]], plan: Manifest) -> None:
     """The findings as a table, gravest first."""
-    order = list(STYLES)
-    table = rich.table.Table(title=f"{len(findings)} findings", title_justify="left", header_style="bold")
-    for column in ("SEVERITY", "FINDING", "WHERE", "TEMPLATE"):
-        table.add_column(column, overflow="fold")
-    for finding in sorted(
-        findings, key=lambda finding: (order.index(finding["info"]["severity"]), finding["template-id"])
-    ):
-        severity = finding["info"]["severity"]
-        table.add_row(
-            rich.text.Text(severity, STYLES[severity]),
-            rich.text.Text(finding["info"]["name"]),
-            rich.text.Text(finding["matched-at"]),
-            rich.text.Text(finding["template-id"]),
-        )
     out.print()
-    out.print(table)
+    out.print(findings_table(findings))
     artifacts = plan["status"]["artifacts"]
     out.print(f"from {artifacts['path']}/nuclei_output.ndjson on claim {artifacts['claimName']}", markup=False)
 

@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 
 import scanplan
+from scanplan.cli.prune import prune
+from scanplan.cli.run import run
 
 app = typer.Typer(
     name="scanplan",
@@ -88,6 +90,10 @@ def operator(
     for noisy in ("kopf.objects", "kopf._core", "kopf.activities"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     asyncio.run(process.run(configuration))
+
+
+app.command()(run)
+app.command()(prune)
 
 
 def main() -> None:
