@@ -20,6 +20,9 @@ COMPONENT = "app.kubernetes.io/component"
 COMPONENT_SCANNER = "scanner"
 COMPONENT_COLLECTOR = "collector"
 
+CONTAINER = "scanner"
+"""The scan pod's container: the one whose exit code and termination message count."""
+
 TASK = f"{GROUP}/task"
 """Label: the task's Job name, on the Job and its pods; the watch on Jobs is filtered by its presence."""
 CLAIM = f"{GROUP}/claim"

@@ -13,7 +13,6 @@ from scanplan.api import labels
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.scanplan import Effect, ScanPlanSpec
 from scanplan.core import document, pod
-from scanplan.core.pod import CONTAINER
 from scanplan.core.policy import Policy
 from scanplan.core.task import Plan, Task, digest_of, input_digest
 from scanplan.core.views import format_time
@@ -24,6 +23,8 @@ COLLECTOR_DEADLINE_SECONDS = 3_600
 COLLECTOR_RETRIES = 3
 POD_OVERHEAD_SECONDS = 120
 """Allowance for scheduling, pulling and back-off of each attempt in the derived deadline."""
+MAX_DEADLINE_SECONDS = 31_536_000
+"""The spec's bound too. Beyond 292 years the Job controller's arithmetic overflows, and the Job would fail at once."""
 MAX_BACKOFF_SECONDS = 600
 """Kubernetes caps the exponential back-off of a Job's pods (10 s, 20 s, …) here."""
 
@@ -111,7 +112,7 @@ def deadline_seconds(spec: ScanPlanSpec, shards: int) -> int:
     attempts = 1 + spec.retry.temporary
     rounds = math.ceil(shards / parallelism(spec, shards))
     backoff = sum(min(10 << retry, MAX_BACKOFF_SECONDS) for retry in range(spec.retry.temporary))
-    return rounds * (attempts * (spec.timeout_seconds + POD_OVERHEAD_SECONDS) + backoff)
+    return min(rounds * (attempts * (spec.timeout_seconds + POD_OVERHEAD_SECONDS) + backoff), MAX_DEADLINE_SECONDS)
 
 
 def pin_annotation(uid: str) -> str:
@@ -155,7 +156,7 @@ def _pod_failure_policy() -> Manifest:
         return {
             "action": action,
             "onExitCodes": {
-                "containerName": CONTAINER,
+                "containerName": labels.CONTAINER,
                 "operator": "In",
                 "values": sorted(int(code) for code in codes),
             },

@@ -16,7 +16,6 @@ from scanplan.core.task import Task
 
 Manifest = dict[str, Any]
 
-CONTAINER = "scanner"
 USER = 65532
 TASK_DIRECTORY = "/etc/scanplan/task"
 RUN_DIRECTORY = "/scan/run"
@@ -140,7 +139,7 @@ def _container(task: Task, template: PodTemplate, policy: Policy, digest: str, f
     for folder, path in zip(folders, paths, strict=True):
         mounts.append({"name": folder["name"], "mountPath": path, "readOnly": True})
     container: Manifest = {
-        "name": CONTAINER,
+        "name": labels.CONTAINER,
         "image": task.image,
         "imagePullPolicy": policy.image_pull_policy,
         "env": [

@@ -1,7 +1,8 @@
 """What the core sees of Jobs and pods: small immutable views of API objects.
 
 The shell keeps one `JobView` per Job in memory instead of the whole object (a tenth of its size), and the views are the only
-place that knows the API's field names. Anything unknown is passed over: a newer Kubernetes may add what it likes.
+place that knows the API's field names. Anything unknown is passed over: a newer Kubernetes may add what it likes, and
+anybody may label objects of their own as ours, so nothing in a label or an annotation can make a view fail.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class JobView:
     resource_version: int
     created: datetime
     deleting: bool = False
+    deleting_since: datetime | None = None
     managed: bool = False
     """Made by this operator, by label."""
     key: str | None = None
@@ -60,7 +62,8 @@ class JobView:
     terminating: int = 0
     succeeded: int = 0
     failed_pods: int = 0
-    failed_indexes: int = 0
+    failed_at: frozenset[int] = frozenset()
+    """Indexes that have failed for good."""
     start_time: datetime | None = None
     completion_time: datetime | None = None
     complete: JobCondition | None = None
@@ -71,6 +74,11 @@ class JobView:
     def pin_of(self, uid: str) -> str | None:
         """The input digest that the owner `uid` pinned here."""
         return dict(self.pins).get(uid)
+
+    @property
+    def failed_indexes(self) -> int:
+        """How many shards have failed for good."""
+        return len(self.failed_at)
 
     @property
     def live(self) -> bool:
@@ -134,6 +142,7 @@ def job_view(job: dict[str, Any]) -> JobView:
         resource_version=int(metadata["resourceVersion"]),
         created=required_time(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
+        deleting_since=parse_time(metadata.get("deletionTimestamp")),
         managed=(metadata.get("labels") or {}).get(labels.MANAGED_BY) == labels.MANAGED_BY_VALUE,
         key=annotations.get(labels.TASK_KEY),
         owners=frozenset(
@@ -149,9 +158,9 @@ def job_view(job: dict[str, Any]) -> JobView:
         creator=annotations.get(labels.CREATOR, ""),
         collector=(metadata.get("labels") or {}).get(labels.COMPONENT) == labels.COMPONENT_COLLECTOR,
         next_digest=annotations.get(labels.SPEC_HASH, ""),
-        document_parts=int(annotations.get(labels.DOCUMENT_PARTS, 0)),
-        first_seen=parse_time(annotations.get(labels.FIRST_SEEN)),
-        endpoint_count=int(count) if (count := annotations.get(labels.ENDPOINT_COUNT, "")).isdecimal() else None,
+        document_parts=_number(annotations.get(labels.DOCUMENT_PARTS)) or 0,
+        first_seen=_lenient_time(annotations.get(labels.FIRST_SEEN)),
+        endpoint_count=_number(annotations.get(labels.ENDPOINT_COUNT)),
         image=next((container.get("image", "") for container in pod.get("containers", ())), ""),
         claim=next(
             (
@@ -171,7 +180,7 @@ def job_view(job: dict[str, Any]) -> JobView:
         terminating=status.get("terminating", 0),
         succeeded=status.get("succeeded", 0),
         failed_pods=status.get("failed", 0),
-        failed_indexes=count_indexes(status.get("failedIndexes", "")),
+        failed_at=indexes(status.get("failedIndexes", "")),
         start_time=parse_time(status.get("startTime")),
         completion_time=parse_time(status.get("completionTime")),
         complete=conditions.get("Complete"),
@@ -184,7 +193,9 @@ def job_view(job: dict[str, Any]) -> JobView:
 def pod_view(pod: dict[str, Any]) -> PodView:
     """View of a scan pod as the API returns it."""
     metadata, status = pod["metadata"], pod.get("status", {})
-    container: dict[str, Any] = next(iter(status.get("containerStatuses") or ()), {})
+    containers: list[dict[str, Any]] = status.get("containerStatuses") or []
+    # A service mesh may have put containers of its own beside the scanner's.
+    container = next((each for each in containers if each.get("name") == labels.CONTAINER), {})
     state = container.get("state", {})
     terminated, waiting = state.get("terminated") or {}, state.get("waiting") or {}
     conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
@@ -192,7 +203,7 @@ def pod_view(pod: dict[str, Any]) -> PodView:
     message = terminated.get("message", "")
     return PodView(
         name=metadata["name"],
-        index=int((metadata.get("annotations") or {}).get("batch.kubernetes.io/job-completion-index", 0)),
+        index=_number((metadata.get("annotations") or {}).get("batch.kubernetes.io/job-completion-index")) or 0,
         phase=status.get("phase", ""),
         created=required_time(metadata["creationTimestamp"]),
         job_uid=(metadata.get("labels") or {}).get("batch.kubernetes.io/controller-uid", ""),
@@ -209,13 +220,13 @@ def pod_view(pod: dict[str, Any]) -> PodView:
     )
 
 
-def count_indexes(text: str) -> int:
-    """How many indexes a Job's ``completedIndexes`` or ``failedIndexes`` names: ``"0-2,5"`` is 4."""
-    total = 0
+def indexes(text: str) -> frozenset[int]:
+    """The indexes that a Job's ``completedIndexes`` or ``failedIndexes`` names: ``"0-2,5"`` is 0, 1, 2 and 5."""
+    found: set[int] = set()
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
-        total += int(last or first) - int(first) + 1
-    return total
+        found.update(range(int(first), int(last or first) + 1))
+    return frozenset(found)
 
 
 def parse_time(text: str | None) -> datetime | None:
@@ -231,3 +242,17 @@ def required_time(text: str) -> datetime:
 def format_time(moment: datetime) -> str:
     """As the API writes it: seconds, Z."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _number(text: str | None) -> int | None:
+    """A count in an annotation, which anybody may have written."""
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+def _lenient_time(text: str | None) -> datetime | None:
+    """A time in an annotation, which anybody may have written."""
+    try:
+        moment = parse_time(text)
+    except ValueError:
+        return None
+    return moment if moment and moment.tzinfo else None

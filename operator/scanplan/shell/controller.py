@@ -113,7 +113,8 @@ class Controller:
             if plan is None:
                 return
             decision = core.reconcile(self._observe(plan, inputs, pods, rejection), self.now())
-            self.store.set_waiting(name, waiting_entry(plan) if decision.queued else None)
+            if not (decision.read or decision.list_pods):  # until it has really decided, a plan keeps its place
+                self._set_waiting(name, plan, decision.queued)
             if decision.read:
                 inputs = await self._inputs.read(plan.namespace, decision.read)
             elif decision.list_pods:
@@ -129,6 +130,10 @@ class Controller:
             await self._write_status(plan, decision.status)
         if decision.requeue_after is not None:
             self.queue.add_after(name, decision.requeue_after)
+
+    def _set_waiting(self, name: PlanName, plan: Plan, waiting: bool) -> None:
+        if self.store.set_waiting(name, waiting_entry(plan) if waiting else None):
+            self._wake_waiting(name.namespace)  # those behind it would otherwise wait for an event that never comes
 
     def _observe(
         self,
@@ -208,15 +213,16 @@ class Controller:
             raise
         finally:
             self.store.set_starting(namespace, name, False)
+            self._wake_waiting(namespace)
 
     async def _look_up(self, namespace: str, name: str) -> JobView | None:
         """The Job as it is now; ours go into the store, foreign ones don't, since no watch would keep them fresh."""
+        known = self.store.jobs(namespace).get(name)  # before asking: a Job made meanwhile is none that is gone
         try:
             body = await self.api.get_job(namespace, name)
         except ApiException as error:
             if error.status != 404:
                 raise
-            known = self.store.jobs(namespace).get(name)
             if known:
                 self.store.drop_job(namespace, name, known.uid)
             return None

@@ -18,6 +18,9 @@ from scanplan.core.task import Plan
 from scanplan.core.views import JobView, job_view, required_time
 from scanplan.shell.workqueue import PlanName
 
+REMEMBERED_DELETIONS = 10_000
+"""Far more than objects can be deleted while one request is under way."""
+
 
 class Store:
     """Plans by name, Jobs by namespace and name, and the waiting plans of each namespace in their order."""
@@ -30,7 +33,10 @@ class Store:
         """UIDs of Jobs whose task document this process has stored."""
         self._names: dict[str, PlanName] = {}
         self._jobs: defaultdict[str, dict[str, JobView]] = defaultdict(dict)
-        self._owned: defaultdict[str, set[str]] = defaultdict(set)
+        self._owned: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        """By namespace and owner: an owner in another namespace is none, whatever a reference says."""
+        self._gone: dict[str, None] = {}
+        """UIDs deleted lately: an answer that comes after the deletion must not bring its object back for ever."""
         self._active: defaultdict[str, set[str]] = defaultdict(set)
         self._starting: defaultdict[str, set[str]] = defaultdict(set)
         self._waiting: defaultdict[str, list[Waiting]] = defaultdict(list)
@@ -38,13 +44,15 @@ class Store:
 
     # plans
 
-    def put_plan(self, body: dict[str, Any]) -> Plan:
-        """Take in a ScanPlan object as the API returns it; returns the newest known state."""
+    def put_plan(self, body: dict[str, Any]) -> Plan | None:
+        """Take in a ScanPlan object as the API returns it; returns the newest known state (None: deleted meanwhile)."""
         name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])
         old = self.plans.get(name)
         metadata = body["metadata"]
         same = old is not None and old.uid == metadata["uid"]
-        if old and same and int(old.resource_version) >= int(metadata["resourceVersion"]):
+        if old and int(old.resource_version) >= int(metadata["resourceVersion"]):
+            return old
+        if metadata["uid"] in self._gone:
             return old
         spec = old.spec if old and same and old.generation == metadata["generation"] else None
         plan = Plan(
@@ -66,6 +74,7 @@ class Store:
 
     def drop_plan(self, name: PlanName, uid: str) -> None:
         """Forget a deleted plan; a newer one of the same name stays."""
+        self._bury(uid)
         plan = self.plans.get(name)
         if plan is None or plan.uid != uid:
             return
@@ -77,7 +86,7 @@ class Store:
     def plans_of(self, job: JobView) -> list[Plan]:
         """The known plans that own a Job."""
         names = (self._names.get(uid) for uid in sorted(job.owners))
-        return [self.plans[name] for name in names if name in self.plans]
+        return [self.plans[name] for name in names if name in self.plans and name.namespace == job.namespace]
 
     # Jobs
 
@@ -85,20 +94,22 @@ class Store:
         """Take in a Job object; returns the newest known state."""
         job = job_view(body)
         old = self._jobs[job.namespace].get(job.name)
-        if old and old.uid == job.uid and old.resource_version >= job.resource_version:
+        if old and old.resource_version >= job.resource_version:
             return old
-        if old and old.uid != job.uid and old.created > job.created:
-            return old
+        if job.uid in self._gone:
+            return old or job
         self._unlink(old)
         self._jobs[job.namespace][job.name] = job
-        for uid in job.owners:
-            self._owned[uid].add(job.name)
-        if job.holds_slot:
-            self._active[job.namespace].add(job.name)
+        if job.managed:
+            for uid in job.owners:
+                self._owned[job.namespace, uid].add(job.name)
+            if job.holds_slot:
+                self._active[job.namespace].add(job.name)
         return job
 
     def drop_job(self, namespace: str, name: str, uid: str) -> JobView | None:
         """Forget a deleted Job; a newer one of the same name stays. Returns what was known of it."""
+        self._bury(uid)
         job = self._jobs[namespace].get(name)
         if job is None or job.uid != uid:
             return None
@@ -114,16 +125,22 @@ class Store:
     def owned(self, plan: Plan) -> tuple[JobView, ...]:
         """The known Jobs that a plan owns, by name."""
         jobs = self._jobs[plan.namespace]
-        return tuple(jobs[name] for name in sorted(self._owned.get(plan.uid, ())))
+        return tuple(jobs[name] for name in sorted(self._owned.get((plan.namespace, plan.uid), ())))
 
     def _unlink(self, job: JobView | None) -> None:
         if job is None:
             return
         self._active[job.namespace].discard(job.name)
-        for uid in job.owners:
-            self._owned[uid].discard(job.name)
-            if not self._owned[uid]:
-                del self._owned[uid]
+        for owner in ((job.namespace, uid) for uid in job.owners):
+            if owner in self._owned:
+                self._owned[owner].discard(job.name)
+                if not self._owned[owner]:
+                    del self._owned[owner]
+
+    def _bury(self, uid: str) -> None:
+        self._gone[uid] = None
+        if len(self._gone) > REMEMBERED_DELETIONS:
+            del self._gone[next(iter(self._gone))]
 
     # slots
 
@@ -131,8 +148,8 @@ class Store:
         """A Job is being created: it holds a slot already, though nobody has seen it."""
         (self._starting[namespace].add if starting else self._starting[namespace].discard)(job_name)
 
-    def set_waiting(self, name: PlanName, waiting: Waiting | None) -> None:
-        """A plan waits for a slot, or no longer does."""
+    def set_waiting(self, name: PlanName, waiting: Waiting | None) -> bool:
+        """A plan waits for a slot, or no longer does; returns whether it has given up a place that it had."""
         queue = self._waiting[name.namespace]
         old = self._waiting_of.pop(name, None)
         if old is not None:
@@ -140,6 +157,7 @@ class Store:
         if waiting is not None:
             bisect.insort(queue, waiting)
             self._waiting_of[name] = waiting
+        return old is not None and old != waiting
 
     def free_slots(self, plan: Plan, limit: int) -> int:
         """Free slots of the plan's namespace, less the waiting plans that go first."""
