@@ -1,8 +1,8 @@
 """One control plane for all tests, and an operator that most of them share.
 
-Every test has a namespace of its own. Tests that only look on what the operator does ask for `scene`, and share one operator, which
-watches just their namespaces; tests that kill it, or need other settings, ask for `start_operator`. All operators have the rights of
-`examples/install/rbac.yaml` and no others, so a right that is missing there fails here.
+Every test has a namespace of its own. Tests that only look on what the operator does ask for `scene`, and share one operator,
+which watches just their namespaces; tests that kill it, or need other settings, ask for `start_operator`. All operators have the
+rights of `examples/install/rbac.yaml` and no others, so a right that is missing there fails here.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def statuses(administrator: Kubectl, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def shared_operator(
-    request: pytest.FixtureRequest, identity: Path, statuses: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, identity: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorProcess]:
     """The operator of all tests that don't need one of their own."""
     watched = [namespace_of(item) for item in request.session.items if "scene" in getattr(item, "fixturenames", ())]
@@ -107,8 +107,9 @@ def shared_operator(
 
 
 @pytest.fixture
-def namespace(request: pytest.FixtureRequest, api: ApiServer, administrator: Kubectl, statuses: Path) -> str:
+def namespace(request: pytest.FixtureRequest, api: ApiServer) -> str:
     """A namespace of the test's own, which enforces the restricted Pod Security Standard, with a claim for artifacts."""
+    request.getfixturevalue("statuses")  # what becomes of its plans is written down from the start
     name = namespace_of(request.node)
     make_namespace(api, name)
     return name

@@ -1,0 +1,135 @@
+"""Plans that can't run: refused by the CRD with a message that says what to do, or Stalled with a reason; never a crash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.integration.apiserver import PLANS, ApiServer, Refused
+from tests.integration.conftest import StartOperator
+from tests.integration.scene import Scene, condition, hosts, scanplan
+from tests.kubectl import Kubectl, KubectlError
+
+pytestmark = pytest.mark.integration
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "no endpoints": ({"endpoints": []}, "there is nothing to scan: set endpoints, or endpointsFrom"),
+    "an empty endpoint": ({"endpoints": [""]}, "should be at least 1 chars long"),
+    "two endpoints in one": ({"endpoints": ["a.example,b.example"]}, "spec.endpoints[0] in body should match"),
+    "an endpoint with a newline": ({"endpoints": ["a.example\nb.example"]}, "spec.endpoints[0] in body should match"),
+    "an endpoint that is too long": ({"endpoints": [f"https://a.example/{'x' * 2048}"]}, "Too long"),
+    "more endpoints than fit": ({"endpoints": hosts(1001)}, "spec.endpoints: Too many: 1001: must have at most 1000"),
+    "endpoints that are no list": ({"endpoints": "a.example"}, "must be of type array"),
+    "no templates": ({"templates": []}, "spec.templates in body should have at least 1 items"),
+    "a template above its folder": ({"templates": ["../../etc/passwd"]}, "spec.templates[0] in body should match"),
+    "an absolute template": ({"templates": ["/etc/passwd"]}, "spec.templates[0] in body should match"),
+    "a template that is a flag": ({"templates": ["-config"]}, "spec.templates[0] in body should match"),
+    "an unknown severity": ({"severityLevels": ["grave"]}, 'Unsupported value: "grave"'),
+    "a severity twice": ({"severityLevels": ["high", "high"]}, "Duplicate value"),
+    "a priority below the range": ({"priority": -1}, "should be greater than or equal to 0"),
+    "a priority above the range": ({"priority": 11}, "should be less than or equal to 10"),
+    "a priority that is a word": ({"priority": "high"}, "must be of type integer"),
+    "no shard at all": ({"sharding": {"maxEndpointsPerShard": 0}}, "should be greater than or equal to 1"),
+    "no parallelism": ({"sharding": {"parallelism": 0}}, "should be greater than or equal to 1"),
+    "a timeout too short": ({"timeoutSeconds": 1}, "should be greater than or equal to 10"),
+    "a deadline below the timeout": (
+        {"timeoutSeconds": 600, "deadlineSeconds": 60},
+        "deadlineSeconds (the whole scan) must not be shorter than timeoutSeconds (one attempt of one shard)",
+    ),
+    "a TTL that hides the result": ({"ttlSecondsAfterFinished": 0}, "should be greater than or equal to 300"),
+    "retries without end": ({"retry": {"temporary": 21}}, "should be less than or equal to 20"),
+    "a run that climbs out of its folder": ({"runId": "../other"}, "spec.runId in body should match"),
+    "a run that is a hidden folder": ({"runId": ".hidden"}, "spec.runId in body should match"),
+    "a project with the key's separator": ({"projectId": "a:b"}, "spec.projectId in body should match"),
+    "a reserved label": (
+        {"podTemplate": {"labels": {"scanplan.dev/task": "x"}}},
+        "labels of scanplan.dev, kubernetes.io and k8s.io are reserved: choose a prefix of your own",
+    ),
+    "a label that the Job controller sets": (
+        {"podTemplate": {"labels": {"batch.kubernetes.io/job-name": "x"}}},
+        "labels of scanplan.dev, kubernetes.io and k8s.io are reserved",
+    ),
+    "a reserved annotation": (
+        {"podTemplate": {"annotations": {"container.apparmor.security.beta.kubernetes.io/scanner": "unconfined"}}},
+        "annotations of scanplan.dev, kubernetes.io and k8s.io are reserved",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_the_crd_refuses(case: str, api: ApiServer, administrator: Kubectl) -> None:
+    """Lost otherwise: a mistake that is seen when it is made, by whoever makes it."""
+    del administrator  # it serves the CRD
+    spec, message = REFUSED[case]
+    with pytest.raises(Refused) as refusal:
+        api.create(f"{PLANS.format('default')}?dryRun=All", scanplan("plan", **spec))
+    assert refusal.value.status == 422
+    assert message in str(refusal.value)
+
+
+def test_kubectl_says_why(scene: Scene) -> None:
+    """Lost otherwise: the message on the user's own terminal, and a typed word that is silently dropped."""
+    with pytest.raises(KubectlError, match=r"deadlineSeconds .* must not be shorter than timeoutSeconds"):
+        scene.apply(deadlineSeconds=60)
+    with pytest.raises(KubectlError, match="field not declared in schema"):
+        scene.apply(endpoint=["a.example"])
+
+
+STALLED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "an endpoint without a host": ({"endpoints": ["http://"]}, "InvalidEndpoint", "there is no host"),
+    "a range of addresses": ({"endpoints": ["198.51.100.0/24"]}, "InvalidEndpoint", "CIDR ranges are not expanded"),
+    "another protocol": ({"endpoints": ["ftp://a.example"]}, "InvalidEndpoint", "scheme must be http or https"),
+    "a password in the URL": ({"endpoints": ["http://me:secret@a.example"]}, "InvalidEndpoint", "user information"),
+    "the metadata service": ({"endpoints": ["http://169.254.169.254"]}, "TargetDenied", "169.254.0.0/16"),
+    "loopback in disguise": ({"endpoints": ["http://0x7f000001:80"]}, "TargetDenied", "127.0.0.0/8"),
+    "the API server": ({"endpoints": ["kubernetes.default.svc"]}, "TargetDenied", "may not be scanned"),
+    "an image that is not allowed": ({"scanner": {"image": "evil:1"}}, "InvalidSpec", "SCANPLAN_ALLOWED_IMAGES"),
+    "an account that is not allowed": (
+        {"podTemplate": {"serviceAccountName": "admin"}},
+        "InvalidSpec",
+        "SCANPLAN_ALLOWED_SERVICE_ACCOUNTS",
+    ),
+    "affinity that is none": ({"podTemplate": {"affinity": {"nodeAffinity": 1}}}, "JobRejected", "Kubernetes refuses"),
+    "a quantity that is none": (
+        {"podTemplate": {"resources": {"limits": {"memory": "lots"}}}},
+        "JobRejected",
+        "Kubernetes refuses",
+    ),
+    "a label that is none": ({"podTemplate": {"labels": {"a b": "c"}}}, "JobRejected", "Kubernetes refuses"),
+    "a toleration that is none": (
+        {"podTemplate": {"tolerations": [{"operator": "Exists", "value": "x"}]}},
+        "JobRejected",
+        "Kubernetes refuses",
+    ),
+}
+
+
+def test_what_only_the_operator_can_see_is_stalled(alone: Scene, start_operator: StartOperator) -> None:
+    """Lost otherwise: a reason on the plan, and an operator that goes on for everybody else whatever one plan says."""
+    operator = start_operator()
+    names = {case: f"bad-{number}" for number, case in enumerate(STALLED)}
+    for case, (spec, _, _) in STALLED.items():
+        alone.apply(names[case], **spec)
+    for case, (_, reason, message) in STALLED.items():
+        status = alone.phase("Failed", names[case], reason)
+        assert status["error"]["reason"] == reason, case
+        assert message in status["error"]["message"], case
+        assert condition(status, "Stalled")["status"] == "True", case
+        assert condition(status, "Ready")["status"] == "False", case
+        assert "jobRef" not in status, case
+    assert alone.jobs() == []
+    alone.apply("good")
+    alone.complete("good")
+    assert operator.alive
+    assert "Traceback" not in operator.text()
+
+
+def test_a_corrected_plan_runs(scene: Scene) -> None:
+    """Lost otherwise: the way out of Stalled, which is to edit the plan."""
+    scene.apply(endpoints=["http://127.0.0.1"])
+    scene.phase("Failed", reason="TargetDenied")
+    scene.apply(endpoints=["http://a.example"])
+    status = scene.complete()
+    assert status["observedGeneration"] == 2
+    assert "error" not in status

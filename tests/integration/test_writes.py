@@ -1,0 +1,66 @@
+"""What the operator costs the API server: three writes a plan, and nothing at rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from scanplan.api.exit_codes import ExitCode
+from tests.integration import reports
+from tests.integration.kubelet import document_of, index_of
+from tests.integration.scene import Scene, shards
+
+pytestmark = pytest.mark.integration
+
+A_LIFE = ["create jobs", "patch scanplans/status", "patch scanplans/status"]
+"""The Job, Running, and how it ended."""
+
+
+A_READ = ["list pods"]
+"""For the reports of the last attempts."""
+ONCE = ["get persistentvolumeclaims"]
+"""For the claim's access modes, which one namespace's plans share."""
+OF_EVERY_START = {"list jobs", "list scanplans", "watch jobs", "watch scanplans"}
+
+
+def reads(scene: Scene) -> list[str]:
+    """Requests that read for a plan's sake, in their order."""
+    seen = [f"{request.verb} {request.resource}" for request in scene.requests() if not request.is_write]
+    return [request for request in seen if request not in OF_EVERY_START]
+
+
+def test_a_plan_of_one_shard_takes_three_writes_and_a_read(scene: Scene) -> None:
+    """Lost otherwise: an API server that has time for others while thousands of plans run."""
+    scene.apply()
+    scene.complete()
+    assert scene.writes() == A_LIFE
+    assert reads(scene) == ONCE + A_READ
+
+
+def test_a_plan_of_many_shards_takes_three_writes_too(scene: Scene) -> None:
+    """Lost otherwise: large scans that cost more the more pods they have."""
+    scene.apply(**shards(12))
+    scene.phase("Running")
+    pods = scene.run(pods=12)
+    for pod in pods:
+        last = reports.merged(document_of(pod)) if pod is pods[-1] else None
+        scene.kubelet.end(pod, ExitCode.OK, reports.complete(index_of(pod), last))
+    assert scene.phase("Completed")["progress"] == "12/12"
+    assert scene.writes() == A_LIFE
+    assert reads(scene) == ONCE + A_READ
+
+
+def test_a_finished_plan_is_left_alone(scene: Scene) -> None:
+    """Lost otherwise: quiet clusters. Edits of labels, and re-applies of the same manifest, bring events but no writes."""
+    scene.apply()
+    scene.complete()
+    version = scene.plan()["metadata"]["resourceVersion"]
+    scene.apply()
+    assert scene.plan()["metadata"]["resourceVersion"] == version
+    scene.kubectl("label", "scanplan/plan", "team=red")
+    scene.kubectl("annotate", "scanplan/plan", "note=seen")
+    scene.kubectl("label", f"job/{scene.plan()['status']['taskId']}", "team=red")
+    # A second plan's whole life passes through the same queue: whatever the first had been due would have been done by then.
+    scene.apply("other", runId="other")
+    scene.complete("other")
+    assert scene.writes() == A_LIFE * 2
+    assert reads(scene) == ONCE + A_READ * 2
