@@ -185,6 +185,14 @@ def test_only_broken_templates_are_an_error(bench: Bench) -> None:
     (bench.folder / "templates" / "broken.yaml").write_text(BROKEN)
     attempt = bench.attempt()
     assert (attempt.code, attempt.reason) == (ExitCode.FATAL, "NoTemplatesLoaded")
+    assert attempt.report is not None
+    assert "broken.yaml" in attempt.report.warnings[0]
+
+
+def test_a_time_that_is_none_is_refused(bench: Bench) -> None:
+    bench.options = {"replay_not_before": "yesterday"}
+    attempt = bench.attempt()
+    assert (attempt.code, attempt.reason) == (ExitCode.FATAL, "TaskDocumentInvalid")
 
 
 def test_a_denied_endpoint_is_not_scanned_in_silence(bench: Bench) -> None:

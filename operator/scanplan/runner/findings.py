@@ -15,9 +15,8 @@ import msgspec
 from scanplan.api.task import FindingCounts, Severity
 from scanplan.runner import wire
 from scanplan.runner.durable import CheckedFile
+from scanplan.runner.lines import MAX_LINE_BYTES, Lines
 
-MAX_LINE_BYTES = 64 << 20
-"""Longer lines are no findings: Nuclei caps a response at 1 MiB, and a finding holds few of them."""
 _TAIL_LINES = 40
 _TAIL_COLUMNS = 400
 
@@ -36,50 +35,6 @@ class _Event(msgspec.Struct, rename="kebab"):
 
 _decode = msgspec.json.Decoder(_Event).decode
 _SEVERITIES = {severity.value: severity.value for severity in Severity}
-
-
-class Lines:
-    """Cuts a stream of chunks into lines; holds no more than one unfinished line."""
-
-    def __init__(self, limit: int = MAX_LINE_BYTES) -> None:
-        self._rest = bytearray()
-        self._limit = limit
-        self._overlong = False
-
-    def feed(self, chunk: bytes) -> tuple[list[bytes], list[bytes]]:
-        """Take the next bytes.
-
-        Returns:
-            Whole lines without their newline, and pieces of lines that are longer than the limit (whose last piece ends
-            with a newline).
-        """
-        overlong: list[bytes] = []
-        if self._overlong:
-            end = chunk.find(b"\n")
-            if end < 0:
-                return [], [chunk]
-            overlong.append(chunk[: end + 1])
-            chunk = chunk[end + 1 :]
-            self._overlong = False
-        end = chunk.rfind(b"\n")
-        if end < 0:
-            self._rest += chunk
-            if len(self._rest) > self._limit:
-                overlong.append(self.rest())
-                self._overlong = True
-            return [], overlong
-        lines = chunk[:end].split(b"\n")
-        if self._rest:
-            lines[0] = bytes(self._rest) + lines[0]
-            self._rest.clear()
-        self._rest += chunk[end + 1 :]
-        return lines, overlong
-
-    def rest(self) -> bytes:
-        """Take the unfinished line out, at the end of the stream."""
-        rest = bytes(self._rest)
-        self._rest.clear()
-        return rest
 
 
 class Findings:

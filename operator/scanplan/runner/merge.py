@@ -15,6 +15,8 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api import layout
+from scanplan.api.conditions import Reason
+from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.task import FindingCounts, MergedResult, Outcome, ScannerVersion, TaskDocument
 from scanplan.core import keys, shards
 from scanplan.runner import durable, findings, fingerprint, publish, records, run_record
@@ -37,8 +39,19 @@ class _Part(msgspec.Struct, frozen=True):
 
 
 def not_before(document: TaskDocument) -> float | None:
-    """Seconds since the epoch before which published attempts belong to an older run of the same key."""
-    return records.seconds(document.replay_not_before) if document.replay_not_before else None
+    """Seconds since the epoch before which published attempts belong to an older run of the same key.
+
+    Raises:
+        NucleiBinaryError: (TaskDocumentInvalid) the document has no time there.
+    """
+    if document.replay_not_before is None:
+        return None
+    try:
+        return records.seconds(document.replay_not_before)
+    except ValueError as error:
+        raise NucleiBinaryError(
+            Reason.TASK_DOCUMENT_INVALID, f"replayNotBefore is {document.replay_not_before!r}, not an RFC 3339 time."
+        ) from error
 
 
 def shard_folder(run: Path, document: TaskDocument, endpoints: Sequence[str]) -> Path:

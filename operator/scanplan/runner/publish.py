@@ -20,6 +20,7 @@ from scanplan.api.conditions import Reason
 from scanplan.api.errors import TemporaryError
 from scanplan.api.task import ArtifactFile, ErrorClass, Outcome, TaskError
 from scanplan.runner import durable, findings, records
+from scanplan.runner.lines import Lines
 from scanplan.runner.records import ShardRecord
 
 GROWING = f".{layout.FINDINGS}.partial"
@@ -175,13 +176,16 @@ def begin(shard: Path, left: ShardRecord) -> Attempt:
 def seal(shard: Path, attempt: int, left: ShardRecord) -> None:
     """Publish what a killed attempt left, up to its last whole line; nothing where it is published.
 
+    Harmless in any number at the same time, and beside the attempt itself where that is still alive after all: the first
+    to publish wins, and the record is made from what was published.
+
     Args:
         shard: the shard's folder.
         attempt: its number.
         left: a record with what is known of it; the rest comes from what is on the claim.
 
-    Harmless in any number at the same time, and beside the attempt itself where that is still alive after all: the first
-    to publish wins, and the record is made from what was published.
+    Raises:
+        OSError: the claim refused.
     """
     place = folder(shard, attempt)
     if (place / layout.SHARD_RECORD).exists():
@@ -216,7 +220,7 @@ def _whole_lines(growing: Path, place: Path) -> Path:
     temporary = place / f".sealing.{durable.unique()}"
     copy = durable.CheckedFile(temporary)
     try:
-        lines = findings.Lines()
+        lines = Lines()
         if growing.exists():
             with growing.open("rb") as file:
                 while block := file.read(_BLOCK_BYTES):

@@ -20,7 +20,6 @@ from scanplan.runner import (
     classify,
     command,
     durable,
-    findings,
     memory,
     progress,
     reachability,
@@ -31,6 +30,7 @@ from scanplan.runner import (
 from scanplan.runner.classify import Ended, StopCause
 from scanplan.runner.command import Workspace
 from scanplan.runner.installation import Installation
+from scanplan.runner.lines import Lines
 from scanplan.runner.publish import Attempt
 from scanplan.runner.reachability import Silent
 from scanplan.runner.records import ShardRecord
@@ -77,7 +77,7 @@ class Scan:
         self._deadline = now + document.timeout_seconds
         self._hang_seconds = hang_seconds(document)
         self._log = ScannerLog(now)
-        self._log_lines = findings.Lines()
+        self._log_lines = Lines()
         self._pace = progress.Pace(progress.INTERVAL_SECONDS)
         self._heartbeat = progress.Pace(_HEARTBEAT_SECONDS)
         self._memory = memory.Memory.of_this_process()
@@ -104,9 +104,8 @@ class Scan:
             error, silent = self._scan(selection)
         except ScanError as failed:
             error = TaskError(error_class=failed.error_class, reason=failed.reason, message=failed.message)
-        except (
-            OSError
-        ) as failed:  # the claim's errors are ScanErrors by now: this is the pod's own disk, or the templates
+        except OSError as failed:
+            # The claim's errors are ScanErrors by now: this is the pod's own disk, or the templates.
             error = TaskError(
                 error_class=TemporaryError.error_class,
                 reason=Reason.SCANNER_ENVIRONMENT,
@@ -170,7 +169,7 @@ class Scan:
             if error is not None and cause is not None:
                 return error, Silent()
             silent = reachability.silent(self._endpoints, self._log, _lines(workspace.errors))
-            invalid = self._invalid(selection, workspace)
+            invalid = self._invalid(error, selection, workspace)
         if error is None:
             error = classify.doubt(
                 templates_loaded=self._log.templates_loaded,
@@ -192,13 +191,17 @@ class Scan:
             self._warn(f"{len(silent.denied)} endpoints resolve to addresses that the target guard denies: {shown}")
         return error, silent
 
-    def _invalid(self, selection: Selection, workspace: Workspace) -> set[Path]:
+    def _invalid(self, error: TaskError | None, selection: Selection, workspace: Workspace) -> set[Path]:
         """The selected templates that Nuclei left out, which it does without a word; asked only where some are missing."""
         loaded = self._log.templates_loaded
-        if loaded is None or loaded >= selection.identifiers:
+        if error is not None and error.reason is Reason.NO_TEMPLATES_LOADED:
+            loaded = 0
+        elif error is not None or loaded is None:
+            return set()
+        if loaded >= selection.identifiers:
             return set()
         answer = ScannerLog(0.0)
-        lines = findings.Lines()
+        lines = Lines()
         deadline = time.monotonic() + _VALIDATION_SECONDS
 
         def take(block: bytes) -> None:

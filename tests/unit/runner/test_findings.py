@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scanplan.api.task import FindingCounts
 from scanplan.runner import fingerprint
 from scanplan.runner.durable import CheckedFile
-from scanplan.runner.findings import Findings, Lines, count
+from scanplan.runner.findings import Findings, count
+from scanplan.runner.lines import Lines
 from scanplan.runner.statistics import ScannerLog
 
 from .documents import finding
