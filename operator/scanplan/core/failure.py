@@ -1,7 +1,8 @@
 """Why a Job failed, or doesn't start, in words that say what to do.
 
 The runner's own report comes first, since it knows most; where a pod died before it could write one, its container's or its
-pod's state has to do. The gravest class decides: one fatal shard explains a failed Job better than ten interrupted ones.
+pod's state has to do. The gravest class decides: one fatal shard explains a failed Job better than ten interrupted ones; what
+a shard got over in the end explains nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ def of_job(job: JobView, pods: Iterable[PodView]) -> TaskError:
     """The error of a Job that has failed (or is about to: FailureTarget)."""
     condition = job.failed or job.failure_target
     reason = condition.reason if condition else ""
-    newest = sorted(pods, key=lambda pod: pod.created, reverse=True)
+    pods = tuple(pods)
+    succeeded = {pod.index for pod in pods if pod.phase == "Succeeded"}
+    newest = sorted((pod for pod in pods if pod.index not in succeeded), key=lambda pod: pod.created, reverse=True)
     errors = [error for pod in newest if (error := of_pod(pod)) is not None]
     if reason == "DeadlineExceeded":
         last = f" Last trouble: {errors[0].message}" if errors else ""
@@ -46,14 +49,14 @@ def of_job(job: JobView, pods: Iterable[PodView]) -> TaskError:
     return TaskError(
         error_class=ErrorClass.UNKNOWN,
         reason=Reason.POD_FAILED,
-        message=f"the Job failed ({reason or 'no reason given'}) and its pods are gone: "
+        message=f"the Job failed ({reason or 'no reason given'}) and no pod says why: "
         f"{condition.message if condition else 'see its events'}",
     )
 
 
 def of_pod(pod: PodView) -> TaskError | None:
     """The error of one pod that has failed; None for one that has not, or whose end doesn't count."""
-    if pod.report is not None:
+    if pod.report is not None and (pod.report.error or pod.exit_code in {ExitCode.OK, ExitCode.INTERRUPTED}):
         return pod.report.error if pod.exit_code != ExitCode.INTERRUPTED else None
     if pod.reason == "OOMKilled":
         return TaskError(
@@ -69,8 +72,8 @@ def of_pod(pod: PodView) -> TaskError | None:
         return TaskError(
             error_class=ErrorClass.TEMPORARY if killed else ErrorClass.UNKNOWN,
             reason=Reason.SCANNER_KILLED if killed else Reason.POD_FAILED,
-            message=f"shard {pod.index}: the scanner's container ended with exit code {pod.exit_code} and left no report"
-            f"{': ' + pod.message if pod.message else ''}; see kubectl logs {pod.name}",
+            message=f"shard {pod.index}: the scanner's container ended with exit code {pod.exit_code} and no word of why"
+            f"{': ' + pod.message if pod.message and not pod.report else ''}; see kubectl logs {pod.name}",
         )
     if pod.phase == "Failed":
         return TaskError(

@@ -8,13 +8,13 @@ whole change is one status write. The POST of the task's Job name is the only lo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from scanplan.api.conditions import Reason
 from scanplan.api.errors import InputUnavailable, InvalidPlan
-from scanplan.api.scanplan import Phase
+from scanplan.api.scanplan import Phase, ScanPlanSpec
 from scanplan.api.task import MergedResult, Outcome, ShardReport
 from scanplan.core import document, failure
 from scanplan.core import inputs as sources
@@ -36,7 +36,8 @@ RETRY_SECONDS = 30.0
 CONFLICT_SECONDS = 300.0
 """When to look again whether a foreign Job still has our name."""
 DEAD_NODE_SECONDS = 120.0
-"""How long beyond its pods' grace a Job may take from FailureTarget to Failed, before its plan ends without it."""
+"""How long beyond their grace pods may take to end, before a failed or cancelled plan ends without them."""
+NOT_COLLECTED = "what its pods had published could not be merged, and is in the shards' folders on the claim"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +175,13 @@ class _Reconciler:
         if superseded:
             return Decision(actions=superseded)
         job = self.observed.jobs.get(pinned_name)
-        if self._settled():
-            return self._write(statuses.of_settled(self.plan), self._live(job) if job else ())
+        if self._settled(task):
+            # Its Job's name may by now belong to a Job of other plans, whose settings are none of this plan's business.
+            own = job is not None and self.plan.uid in job.owners
+            return self._write(statuses.of_settled(self.plan), self._live(job) if job and own else ())
         if job is None:
             return self._without_job(pinned_name, task)
-        return self._with_job(job)
+        return self._with_job(job, task)
 
     def _pinned_name(self) -> str | None:
         """The Job name of the task that these inputs are pinned to: by the status, or by a Job made before a status was."""
@@ -192,8 +195,10 @@ class _Reconciler:
     def _pinned_by_status(self) -> bool:
         return "taskKey" in self.plan.status and self.plan.status.get("inputDigest") == self.digest
 
-    def _settled(self) -> bool:
-        return self._pinned_by_status() and Phase(self.plan.status.get("phase", Phase.PENDING)).is_terminal
+    def _settled(self, task: Task | None) -> bool:
+        """The plan has had its one result: for these inputs, or for others that turned out to be the same task."""
+        same = self._pinned_by_status() or (task is not None and self.plan.status.get("taskKey") == task.key)
+        return same and statuses.has_ended(self.plan)
 
     def _superseded(self, name: str) -> tuple[Action, ...]:
         """Let go of Jobs of earlier inputs: deleted, unless another plan owns them too."""
@@ -210,26 +215,23 @@ class _Reconciler:
     def _without_job(self, name: str, task: Task | None) -> Decision:
         spec, rejection = self.plan.spec, self.observed.rejection
         started = self._pinned_by_status() and "jobRef" in self.plan.status
-        if started:
-            if self.observed.pods is None:
-                return Decision(list_pods=name)
-            if any(pod.alive for pod in self.observed.pods):
-                return self._wait(
-                    Phase.PENDING, Reason.WAITING_FOR_PODS, "waiting for pods of the deleted Job to end", START_SECONDS
-                )
+        if spec.cancel and not started:
+            return self._cancelled(name, task.key if task else self.plan.status["taskKey"], " before it started")
+        if not spec.cancel:
+            if spec.suspend:
+                return self._wait(Phase.SUSPENDED, Reason.SUSPENDED, "suspended; set suspend to false to start")
+            if rejection:
+                return self._rejected(rejection)
+            if self.observed.free_slots <= 0:
+                return self._queued()
+        # Even a plan that never had a Job may find pods: those of a deleted plan, with the same key, are still ending.
+        if self.observed.pods is None:
+            return Decision(list_pods=name)
+        if any(pod.alive for pod in self.observed.pods):
+            message = "waiting for pods of the deleted Job to end"
+            return self._wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
         if spec.cancel:
-            return self._cancelled(name, started)
-        if spec.suspend:
-            return self._wait(
-                Phase.SUSPENDED, Reason.SUSPENDED, "suspended before it started; set suspend to false to start"
-            )
-        if rejection and rejection.stalled:
-            status = statuses.of_invalid(self.plan, rejection.reason, rejection.message, self.now)
-            return self._write(status, requeue_after=rejection.retry_after)
-        if rejection:
-            return self._wait(Phase.PENDING, rejection.reason, rejection.message, rejection.retry_after)
-        if self.observed.free_slots <= 0:
-            return self._queued()
+            return self._collect_cancelled(name)
         if task is None and self.observed.inputs is None:
             return self._read()
         try:
@@ -238,19 +240,25 @@ class _Reconciler:
             return self._invalid(error)
         return Decision(actions=(CreateJob(jobs.build(task, self.plan, self.observed.policy)),))
 
+    def _rejected(self, rejection: Rejection) -> Decision:
+        if rejection.stalled:
+            status = statuses.of_invalid(self.plan, rejection.reason, rejection.message, self.now)
+            return self._write(status, requeue_after=rejection.retry_after)
+        return self._wait(Phase.PENDING, rejection.reason, rejection.message, rejection.retry_after)
+
     def _read(self) -> Decision:
         """Decide again with what the plan names."""
         claim = claim_of(self.plan.spec, self.observed.policy, self._pins())
         return Decision(read=sources.needed(self.plan.spec, claim))
 
-    def _resolve(self, first_seen: datetime | None = None) -> Task:
+    def _resolve(self, first_seen: datetime | None = None, scans: bool = True) -> Task:
         """The task; the same as before, where there was one before.
 
         Raises:
             InvalidPlan: the plan can't run, or what it names has been edited since it started.
         """
         seen = (first_seen or self.now).replace(microsecond=0)
-        task = resolve(self.plan, self.observed.policy, seen, self.observed.inputs or {}, self._pins())
+        task = resolve(self.plan, self.observed.policy, seen, self.observed.inputs or {}, self._pins(), scans)
         if self._pinned_by_status() and task.key != self.plan.status["taskKey"]:
             raise InvalidPlan(
                 Reason.INPUTS_CHANGED,
@@ -269,26 +277,40 @@ class _Reconciler:
         status = self.plan.status
         if not self._pinned_by_status() or not status.get("scanner", {}).get("image"):
             return None
-        return Pinned(image=status["scanner"]["image"], claim=status["artifacts"]["claimName"])
+        return Pinned(key=status["taskKey"], image=status["scanner"]["image"], claim=status["artifacts"]["claimName"])
 
-    def _cancelled(self, name: str, started: bool) -> Decision:
+    def _collect_cancelled(self, name: str) -> Decision:
         """A cancelled plan keeps what its pods have published: a collector merges it, then the plan is done."""
+        key = self.plan.status["taskKey"]
         collector = self.observed.jobs.get(jobs.collector_name(name))
-        if started and (collector is None or not collector.finished):
-            return self._collect(None, collector)
-        merged = _collected(self.observed.pods or ())
-        return self._write(statuses.of_finished(self.plan, None, (), merged, None, self.now, cancelled=True))
+        if collector is None or not collector.finished:
+            return self._collect(None, collector) or self._cancelled(name, key, f"; {NOT_COLLECTED}")
+        return self._cancelled(name, key, "", _collected(self.observed.pods or ()))
+
+    def _cancelled(self, name: str, key: str, detail: str, merged: MergedResult | None = None) -> Decision:
+        return self._write(statuses.of_cancelled(self.plan, name, key, merged, detail, self.now))
 
     # with a Job
 
-    def _with_job(self, job: JobView) -> Decision:
+    def _with_job(self, job: JobView, task: Task | None) -> Decision:
         plan = self.plan
+        owned = plan.uid in job.owners
+        key = task.key if task else plan.status["taskKey"] if self._pinned_by_status() else job.key
+        if not job.managed or key is None or job.key != key:
+            return self._rejected(Rejection.name_conflict(job.name))
+        if plan.spec.cancel and not owned:
+            detail = "; other plans go on with the same scan" if job.live else ""
+            return self._cancelled(job.name, key, detail)
         if job.deleting:
+            if plan.spec.cancel and self._overdue(job.deleting_since):
+                return self._cancelled(job.name, key, "; its last pods are on a node that doesn't answer")
             message = "cancelling" if plan.spec.cancel else "waiting for the pods of the deleted Job to end"
-            return self._wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message)
-        if plan.uid not in job.owners or job.pin_of(plan.uid) != self.digest:
+            # A plan that doesn't own the Job hears nothing of its end, and a dead node says nothing at all: look again.
+            return self._wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
+        if not owned or job.pin_of(plan.uid) != self.digest:
             return Decision(actions=(PatchJob(job, jobs.adoption_patch(plan, job.uid, str(job.resource_version))),))
-        if job.finished or self._given_up(job):
+        target = job.failure_target
+        if job.finished or (target and self._overdue(target.since)):
             return self._finished(job)
         if self._lacks_document(job):
             return self._store_document(job)
@@ -297,7 +319,14 @@ class _Reconciler:
         live = self._live(job)
         if live:
             return Decision(actions=live)
-        return self._running(job)
+        decision = self._running(job)
+        if target and not decision.list_pods:
+            decision = replace(decision, requeue_after=min(decision.requeue_after or START_SECONDS, START_SECONDS))
+        return decision
+
+    def _overdue(self, since: datetime | None) -> bool:
+        """Pods that were told to end have had all the time for it: their node doesn't answer."""
+        return since is not None and self.now - since > timedelta(seconds=GRACE_SECONDS + DEAD_NODE_SECONDS)
 
     def _lacks_document(self, job: JobView) -> bool:
         """Its task document is in ConfigMaps that may not be there yet: a crash can come right after the Job's POST."""
@@ -307,19 +336,12 @@ class _Reconciler:
         if self.observed.inputs is None:
             return self._read()
         try:
-            task = self._resolve(job.first_seen)
+            task = self._resolve(job.first_seen, scans=not job.collector)
         except InvalidPlan as error:
             return self._invalid(error)
         if task.key != job.key:
             return Decision(actions=(DeleteJob(job),))
         return Decision(actions=(StoreDocument(job, document.config_maps(task, job)),))
-
-    def _given_up(self, job: JobView) -> bool:
-        """The Job has failed, but can't say so: its last pods are on a node that doesn't answer."""
-        target = job.failure_target
-        return bool(
-            target and target.since and self.now - target.since > timedelta(seconds=GRACE_SECONDS + DEAD_NODE_SECONDS)
-        )
 
     def _live(self, job: JobView) -> tuple[Action, ...]:
         """What has to change on the Job for the spec's live fields; with several owners, by all their wishes."""
@@ -329,7 +351,7 @@ class _Reconciler:
         if job.ttl_seconds != ttl:
             wanted["ttlSecondsAfterFinished"] = ttl
         if not job.finished:
-            deadline = max(jobs.deadline_seconds(owner.spec, job.completions) for owner in owners)
+            deadline = max(_deadline(owner.spec, job) for owner in owners)
             if job.deadline_seconds != deadline:
                 wanted["activeDeadlineSeconds"] = deadline
             parallel = max(jobs.parallelism(owner.spec, job.completions) for owner in owners)
@@ -341,34 +363,40 @@ class _Reconciler:
         return (PatchJob(job, {"metadata": {"uid": job.uid}, "spec": wanted}),) if wanted else ()
 
     def _running(self, job: JobView) -> Decision:
-        plan, now = self.plan, self.now
+        plan = self.plan
         if job.suspended:
             if not plan.spec.suspend:
                 return self._queued(job)
             stopping = job.active + job.terminating
             message = f"stopping {stopping} pods" if stopping else "suspended; set suspend to false to go on"
             phase = Phase.RUNNING if stopping else Phase.SUSPENDED
-            return self._write(statuses.of_running(plan, job, phase, Reason.SUSPENDED, message, now))
-        if job.failed_pods and self._counts_changed(job):
+            return self._write(statuses.of_running(plan, job, phase, Reason.SUSPENDED, message, self.now))
+        blocked = self._blocked(job) if job.active and not job.ready else None
+        if blocked:
+            return blocked
+        if job.failed_pods:
+            if not self._changed(job):
+                return Decision(requeue_after=None if job.ready else BLOCKED_SECONDS)
             if self.observed.pods is None:
                 return Decision(list_pods=job.name)
             return self._retrying(job, self.observed.pods)
-        if job.failed_pods:
-            return Decision(requeue_after=self._until_given_up(job))
-        done = job.succeeded + job.failed_indexes
-        if not job.active and not done:
+        if not job.active and not job.succeeded:
             return self._without_pods(job)
-        if job.active and not job.ready and not done:
-            blocked = self._blocked(job)
-            if blocked:
-                return blocked
-        message = f"{done} of {job.completions} shards finished" if job.completions > 1 else "scanning"
-        return self._progress(statuses.of_running(plan, job, Phase.RUNNING, Reason.RUNNING, message, now), job)
+        return self._scanning(job)
+
+    def _scanning(self, job: JobView) -> Decision:
+        failed = f", {job.failed_indexes} of them failed" if job.failed_indexes else ""
+        done = job.succeeded + job.failed_indexes
+        message = f"{done} of {job.completions} shards finished{failed}" if job.completions > 1 else "scanning"
+        return self._progress(
+            statuses.of_running(self.plan, job, Phase.RUNNING, Reason.RUNNING, message, self.now), job
+        )
 
     def _without_pods(self, job: JobView) -> Decision:
         """A Job without pods: just made, or between a pod's end and its being counted. Only a lasting state is worth a write."""
         if self._pinned_by_status() and self.plan.status.get("phase") in {Phase.RUNNING, Phase.RETRYING}:
-            return Decision()
+            edited = self.plan.status.get("observedGeneration") != self.plan.generation
+            return self._scanning(job) if edited else Decision()
         age = (self.now - job.created).total_seconds()
         if age < START_SECONDS:
             return Decision(requeue_after=START_SECONDS - age)
@@ -388,23 +416,29 @@ class _Reconciler:
         status = statuses.of_running(self.plan, job, Phase.PENDING, error.reason, error.message, self.now)
         return self._write(status, requeue_after=BLOCKED_SECONDS)
 
-    def _counts_changed(self, job: JobView) -> bool:
-        """Whether pods have ended since the status was written."""
+    def _changed(self, job: JobView) -> bool:
+        """Whether the plan was edited, or pods have started or ended, since the status was written."""
         before = self.plan.status
         shards = before.get("shards", {})
-        now = (job.succeeded + job.failed_pods + job.active, job.succeeded, job.failed_indexes)
-        return now != (before.get("attempts"), shards.get("succeeded"), shards.get("failed"))
+        then = (
+            before.get("observedGeneration"),
+            before.get("phase") in {Phase.RUNNING, Phase.RETRYING},
+            before.get("attempts"),
+            shards.get("active"),
+            shards.get("succeeded"),
+            shards.get("failed"),
+        )
+        attempts = job.succeeded + job.failed_pods + job.active
+        return then != (self.plan.generation, True, attempts, job.active, job.succeeded, job.failed_indexes)
 
     def _retrying(self, job: JobView, pods: tuple[PodView, ...]) -> Decision:
         own = [pod for pod in pods if pod.job_uid == job.uid]
-        succeeded = {pod.index for pod in own if pod.phase == "Succeeded"}
+        ended = {pod.index for pod in own if pod.phase == "Succeeded"} | job.failed_at
         failed = sorted(
-            (pod for pod in own if failure.of_pod(pod) and pod.index not in succeeded), key=lambda pod: pod.created
+            (pod for pod in own if pod.index not in ended and failure.of_pod(pod)), key=lambda pod: pod.created
         )
         if not failed:
-            return self._progress(
-                statuses.of_running(self.plan, job, Phase.RUNNING, Reason.RUNNING, "scanning", self.now), job
-            )
+            return self._scanning(job)
         error = failure.of_pod(failed[-1])
         assert error is not None  # noqa: S101 - `failed` has only pods with an error
         status = statuses.of_running(
@@ -416,20 +450,16 @@ class _Reconciler:
             self.now,
             last_error=error,
         )
-        return self._write(status, requeue_after=self._until_given_up(job))
+        return self._write(status)
 
     def _progress(self, status: statuses.Status, job: JobView) -> Decision:
         """Write a state at once, but mere progress at most every `PROGRESS_SECONDS`."""
-        requeue = BLOCKED_SECONDS if not job.ready else self._until_given_up(job)
+        requeue = BLOCKED_SECONDS if not job.ready else None
         if status["phase"] == self.plan.status.get("phase") and self._pinned_by_status() and self.observed.last_write:
             left = PROGRESS_SECONDS - (self.now - self.observed.last_write).total_seconds()
             if left > 0 and status["observedGeneration"] == self.plan.status.get("observedGeneration"):
-                changed = status["shards"] != self.plan.status.get("shards")
-                return Decision(requeue_after=left if changed else requeue)
+                return Decision(requeue_after=left if status != self.plan.status else requeue)
         return self._write(status, requeue_after=requeue)
-
-    def _until_given_up(self, job: JobView) -> float | None:
-        return GRACE_SECONDS + DEAD_NODE_SECONDS + 1 if job.failure_target else None
 
     # the end
 
@@ -442,26 +472,33 @@ class _Reconciler:
         error = None if job.complete else failure.of_job(job, own)
         collector = self.observed.jobs.get(jobs.collector_name(job.name))
         if merged is None and (collector is None or not collector.finished) and _may_have_published(job, own, reports):
-            return self._collect(job, collector)
+            decision = self._collect(job, collector)
+            if decision:
+                return decision
         if error is None and (merged is None or not merged.complete):
             error = failure.result_missing(job, collector)
         return self._write(statuses.of_finished(self.plan, job, reports, merged, error, self.now))
 
-    def _collect(self, job: JobView | None, collector: JobView | None) -> Decision:
+    def _collect(self, job: JobView | None, collector: JobView | None) -> Decision | None:
+        """The next step of a collector Job's life; None where none can be made."""
         if collector is None:
+            if self.observed.rejection:
+                return self._rejected(self.observed.rejection)
             if self.observed.inputs is None:
                 return self._read()
             try:
-                task = self._resolve()
-            except InvalidPlan as error:
-                return self._invalid(error)
+                task = self._resolve(scans=False)
+            except InvalidPlan:
+                return None
             return Decision(actions=(CreateJob(jobs.build_collector(task, self.plan, self.observed.policy)),))
         if self._lacks_document(collector):
             return self._store_document(collector)
         message = "merging what the pods have published"
         if job is None:
-            return self._wait(Phase.RUNNING, Reason.COLLECTING, message)
-        return self._write(statuses.of_running(self.plan, job, Phase.RUNNING, Reason.COLLECTING, message, self.now))
+            return self._wait(Phase.RUNNING, Reason.COLLECTING, message, START_SECONDS)
+        # Another plan with the same task may own the collector, and hear of its end alone: look again.
+        status = statuses.of_running(self.plan, job, Phase.RUNNING, Reason.COLLECTING, message, self.now)
+        return self._write(status, requeue_after=START_SECONDS)
 
     # ways to decide
 
@@ -498,6 +535,12 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
         now: the present time, timezone-aware.
     """
     return _Reconciler(observed, now).run()
+
+
+def _deadline(spec: ScanPlanSpec, job: JobView) -> int:
+    """A plan's wish for a running Job's deadline. A derived one is never cut: it would end pods that run by earlier settings."""
+    derived = jobs.deadline_seconds(spec, job.completions)
+    return derived if spec.deadline_seconds is not None else max(derived, job.deadline_seconds or 0)
 
 
 def _merged(reports: list[ShardReport]) -> MergedResult | None:

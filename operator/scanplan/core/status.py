@@ -30,9 +30,11 @@ def of_waiting(plan: Plan, phase: Phase, reason: Reason, message: str, now: date
 
 
 def of_invalid(plan: Plan, reason: Reason, message: str, now: datetime) -> Status:
-    """Status of a plan that can't run as written. Nothing is pinned: it is looked at anew when it, or the policy, changes."""
+    """Status of a plan that can't run as written. It has not ended: it is looked at anew when it, or the policy, changes."""
     error = {"class": ErrorClass.FATAL.value, "reason": reason.value, "message": message}
-    return _assemble(plan, {"error": error}, Phase.FAILED, for_phase(Phase.FAILED, reason, message), now)
+    return _assemble(
+        plan, {**_pinned(plan), "error": error}, Phase.FAILED, for_phase(Phase.FAILED, reason, message), now
+    )
 
 
 def of_running(
@@ -52,25 +54,45 @@ def of_running(
     return _assemble(plan, fields, phase, conditions, now)
 
 
+def of_cancelled(
+    plan: Plan, task_id: str, task_key: str, merged: MergedResult | None, detail: str, now: datetime
+) -> Status:
+    """Status of a plan that was cancelled, and whose Job is gone, another plan's, or was never made.
+
+    Args:
+        merged: what the collector has saved; None where there was nothing to be saved.
+        detail: what more there is to say.
+    """
+    fields = {**_pinned(plan), "taskId": task_id, "taskKey": task_key, "inputDigest": input_digest(plan.spec)}
+    fields.update(_ended(parse_time(fields.get("startTime")), now))
+    message = f"cancelled on request{detail}"
+    conditions = []
+    if merged:
+        fields.update(_result(merged, fields["artifacts"]["claimName"]))
+        message += f"; the findings so far are in {merged.path}"
+        conditions = _of_result(merged, fields.get("endpointCount", 0))
+    conditions = [*for_phase(Phase.CANCELLED, Reason.CANCELLED, message), *conditions]
+    return _assemble(plan, fields, Phase.CANCELLED, conditions, now)
+
+
 def of_finished(
     plan: Plan,
-    job: JobView | None,
+    job: JobView,
     reports: Iterable[ShardReport],
     merged: MergedResult | None,
     error: TaskError | None,
     now: datetime,
-    cancelled: bool = False,
 ) -> Status:
     """Status of a plan whose task has ended.
 
     Args:
-        job: None where it was cancelled, and is gone.
         reports: of the shards' last attempts, as far as they are known.
         merged: the published result; None where nothing was published.
         error: None where the scan is complete.
     """
-    fields = _of_job(plan, job) if job else _pinned(plan)
-    fields.update(_times(plan, job, now))
+    condition = job.complete or job.failed or job.failure_target
+    ended = job.completion_time or (condition.since if condition and condition.since else now)
+    fields = {**_of_job(plan, job), **_ended(job.start_time, ended)}
     if merged:
         fields.update(_result(merged, fields["artifacts"]["claimName"]))
     versions = next((report.scanner for report in reports if report.scanner.nuclei_version), None)
@@ -83,16 +105,21 @@ def of_finished(
         }
     if error:
         fields["error"] = _error(error)
-    phase, reason, message = _end(plan, job, reports, merged, error, cancelled)
+    phase, reason, message = _end(plan, job, reports, merged, error)
     conditions = for_phase(phase, reason, message)
     if merged:
         conditions += _of_result(merged, fields.get("endpointCount", 0))
     return _assemble(plan, fields, phase, conditions, now)
 
 
+def has_ended(plan: Plan) -> bool:
+    """Whether the plan's task has come to an end for good; one that can't run as written (`of_invalid`) has not."""
+    return Phase(plan.status.get("phase", Phase.PENDING)).is_terminal and "completionTime" in plan.status
+
+
 def of_settled(plan: Plan) -> Status:
-    """Status of a plan that has ended and was edited in fields that don't ask for another scan."""
-    status = {**plan.status, "observedGeneration": plan.generation}
+    """Status of a plan that has ended and was edited in a way that asks for no other scan: live fields, or other spellings."""
+    status = {**plan.status, "observedGeneration": plan.generation, "inputDigest": input_digest(plan.spec)}
     status["conditions"] = [
         {**condition, "observedGeneration": plan.generation} for condition in plan.status.get("conditions", ())
     ]
@@ -113,19 +140,16 @@ def format_duration(milliseconds: int) -> str:
 
 def _end(
     plan: Plan,
-    job: JobView | None,
+    job: JobView,
     reports: Iterable[ShardReport],
     merged: MergedResult | None,
     error: TaskError | None,
-    cancelled: bool,
 ) -> tuple[Phase, Reason, str]:
     kept = f"; the findings so far are in {merged.path}" if merged else ""
-    if cancelled:
-        return Phase.CANCELLED, Reason.CANCELLED, f"cancelled on request{kept}"
     if error:
         return Phase.FAILED, error.reason, f"{error.message}{kept}"
     found = f"{merged.findings.total} findings in {merged.path}" if merged else "nothing was published"
-    if job and job.creator != plan.uid:
+    if job.creator != plan.uid:
         return (
             Phase.COMPLETED,
             Reason.RESULT_REUSED,
@@ -212,12 +236,7 @@ def _of_job(plan: Plan, job: JobView) -> Status:
     return fields
 
 
-def _times(plan: Plan, job: JobView | None, now: datetime) -> Status:
-    ended = now
-    if job:
-        condition = job.complete or job.failed or job.failure_target
-        ended = job.completion_time or (condition.since if condition and condition.since else now)
-    started = job.start_time if job else parse_time(_pinned(plan).get("startTime"))
+def _ended(started: datetime | None, ended: datetime) -> Status:
     fields: Status = {"completionTime": format_time(ended)}
     if started:
         milliseconds = max(0, round((ended - started).total_seconds() * 1000))

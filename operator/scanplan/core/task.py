@@ -45,8 +45,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pinned:
-    """What a plan's defaults were resolved to when its inputs were first seen."""
+    """What a plan's inputs were resolved to when they were first seen."""
 
+    key: str
     image: str
     claim: str
 
@@ -115,12 +116,21 @@ def claim_of(spec: ScanPlanSpec, policy: Policy, pinned: Pinned | None = None) -
     return pinned.claim if pinned else spec.artifacts.claim_name or policy.claim_name
 
 
-def resolve(plan: Plan, policy: Policy, now: datetime, inputs: sources.Inputs, pinned: Pinned | None = None) -> Task:
+def resolve(
+    plan: Plan,
+    policy: Policy,
+    now: datetime,
+    inputs: sources.Inputs,
+    pinned: Pinned | None = None,
+    scans: bool = True,
+) -> Task:
     """The plan's task.
 
     Args:
         inputs: all that `scanplan.core.inputs.needed` asks for.
         pinned: what was resolved before, where only the Job has to be made again.
+        scans: False for a collector, which reads nothing but the claim: no bound on what may be scanned can forbid it to save
+            what was found before.
         now: when these inputs were first seen, in whole seconds; shards published more than a window earlier are scanned again.
 
     Raises:
@@ -129,9 +139,10 @@ def resolve(plan: Plan, policy: Policy, now: datetime, inputs: sources.Inputs, p
     spec = plan.spec
     image = pinned.image if pinned else spec.scanner.image or policy.scanner_image
     claim = claim_of(spec, policy, pinned)
-    _check_bounds(spec, image, claim, policy, pinned)
     targets = endpoints.canonical_all(sources.endpoints(spec, inputs))
-    policy.guard.check(targets)
+    if scans:
+        _check_bounds(spec, image, claim, policy, pinned)
+        policy.guard.check(targets)
     templates = tuple(sorted(set(spec.templates)))
     project_id = spec.project_id or plan.namespace
     run_id = spec.run_id or plan.name
@@ -147,7 +158,10 @@ def resolve(plan: Plan, policy: Policy, now: datetime, inputs: sources.Inputs, p
         TemplateFolder(path=f"{TEMPLATES_DIRECTORY}/{position}", digest=digest if source.config_map else "")
         for position, (source, digest) in enumerate(zip(spec.templates_from, digests, strict=True))
     )
-    key = keys.task_key(project_id, run_id, targets, templates, digests, options)
+    if pinned and not names_objects(spec):
+        key = pinned.key  # the inputs are in the spec and have not changed: how keys are made may have
+    else:
+        key = keys.task_key(project_id, run_id, targets, templates, digests, options)
     not_before = now - timedelta(seconds=policy.idempotency_window_seconds)
     document = TaskDocument(
         key=key,
@@ -184,6 +198,11 @@ def resolve(plan: Plan, policy: Policy, now: datetime, inputs: sources.Inputs, p
         one_node_only=sources.one_node_only(claim, inputs),
         document=document,
     )
+
+
+def names_objects(spec: ScanPlanSpec) -> bool:
+    """Whether the task depends on the content of other objects."""
+    return bool(spec.endpoints_from or spec.templates_from)
 
 
 def _check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, pinned: Pinned | None) -> None:
