@@ -16,7 +16,7 @@ from scanplan.api.conditions import Reason
 from scanplan.api.errors import InputUnavailable, InvalidPlan
 from scanplan.api.scanplan import Phase, ScanPlanSpec
 from scanplan.api.task import MergedResult, Outcome, ShardReport
-from scanplan.core import document, failure
+from scanplan.core import document, events, failure
 from scanplan.core import inputs as sources
 from scanplan.core import job as jobs
 from scanplan.core import status as statuses
@@ -143,6 +143,8 @@ class Decision:
     """Seconds after which to decide again without any event."""
     queued: bool = False
     """The plan waits for a slot."""
+    event: events.Event | None = None
+    """To be recorded once the status is written."""
 
 
 @dataclass(slots=True)
@@ -251,14 +253,14 @@ class _Reconciler:
         claim = claim_of(self.plan.spec, self.observed.policy, self._pins())
         return Decision(read=sources.needed(self.plan.spec, claim))
 
-    def _resolve(self, first_seen: datetime | None = None, scans: bool = True) -> Task:
+    def _resolve(self, first_seen: datetime | None = None, pinned: Pinned | None = None, scans: bool = True) -> Task:
         """The task; the same as before, where there was one before.
 
         Raises:
             InvalidPlan: the plan can't run, or what it names has been edited since it started.
         """
         seen = (first_seen or self.now).replace(microsecond=0)
-        task = resolve(self.plan, self.observed.policy, seen, self.observed.inputs or {}, self._pins(), scans)
+        task = resolve(self.plan, self.observed.policy, seen, self.observed.inputs or {}, pinned or self._pins(), scans)
         if self._pinned_by_status() and task.key != self.plan.status["taskKey"]:
             raise InvalidPlan(
                 Reason.INPUTS_CHANGED,
@@ -330,13 +332,15 @@ class _Reconciler:
 
     def _lacks_document(self, job: JobView) -> bool:
         """Its task document is in ConfigMaps that may not be there yet: a crash can come right after the Job's POST."""
-        return bool(job.document_parts) and job.live and job.uid not in self.observed.documented
+        known = {*self.observed.documented, self.plan.status.get("jobRef", {}).get("uid")}
+        return bool(job.document_parts) and job.live and job.uid not in known
 
     def _store_document(self, job: JobView) -> Decision:
         if self.observed.inputs is None:
             return self._read()
         try:
-            task = self._resolve(job.first_seen, scans=not job.collector)
+            pinned = Pinned(key=job.key or "", image=job.image, claim=job.claim)
+            task = self._resolve(job.first_seen, pinned, scans=not job.collector)
         except InvalidPlan as error:
             return self._invalid(error)
         if task.key != job.key:
@@ -521,7 +525,9 @@ class _Reconciler:
     ) -> Decision:
         if actions:
             return Decision(actions=actions)
-        return Decision(status=self._unless_same(status), requeue_after=requeue_after)
+        changed = self._unless_same(status)
+        event = events.of_change(self.plan.status, changed) if changed else None
+        return Decision(status=changed, requeue_after=requeue_after, event=event)
 
     def _unless_same(self, status: statuses.Status) -> statuses.Status | None:
         return None if status == self.plan.status else status

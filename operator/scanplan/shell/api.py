@@ -81,6 +81,9 @@ class Api:
     async def create_config_map(self, namespace: str, manifest: Object) -> None:
         await self._call("POST", f"/api/v1/namespaces/{quote(namespace)}/configmaps", manifest)
 
+    async def create_event(self, namespace: str, manifest: Object) -> None:
+        await self._call("POST", f"/apis/events.k8s.io/v1/namespaces/{quote(namespace)}/events", manifest)
+
     async def get_input(self, namespace: str, reference: inputs.Reference) -> Object:
         """A ConfigMap, Secret or claim."""
         collection = _COLLECTIONS[reference.kind]

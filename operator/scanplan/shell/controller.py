@@ -24,6 +24,7 @@ from scanplan.core.task import Plan
 from scanplan.core.views import JobView, PodView, job_view, pod_view
 from scanplan.shell.api import Api, message_of
 from scanplan.shell.inputs import InputReader
+from scanplan.shell.recorder import record
 from scanplan.shell.store import Store, waiting_entry
 from scanplan.shell.workqueue import PlanName, WorkQueue
 
@@ -127,7 +128,9 @@ class Controller:
         else:
             raise AssertionError(f"{name}: no fixed point after {MAX_STEPS} decisions, the last one is {decision}")
         if decision.status is not None:
-            await self._write_status(plan, decision.status)
+            written = await self._write_status(plan, decision.status)
+            if written and decision.event:
+                await record(self.api, plan, decision.event, self.now())
         if decision.requeue_after is not None:
             self.queue.add_after(name, decision.requeue_after)
 
@@ -229,13 +232,14 @@ class Controller:
         job = job_view(body)
         return self.store.put_job(body) if job.managed else job
 
-    async def _write_status(self, plan: Plan, status: dict[str, Any]) -> None:
-        """One merge patch of what differs, refused if the plan has changed since it was read."""
+    async def _write_status(self, plan: Plan, status: dict[str, Any]) -> bool:
+        """One merge patch of what differs, refused if the plan has changed since it was read. Whether it was written."""
         name = PlanName(plan.namespace, plan.name)
         patch = {"metadata": {"resourceVersion": plan.resource_version}, "status": merge_patch(plan.status, status)}
         try:
             self.store.put_plan(await self.api.patch_status(plan.namespace, plan.name, patch))
             self.store.written[name] = self.now()
+            return True
         except ApiException as error:
             if error.status == 404:
                 self.store.drop_plan(name, plan.uid)
@@ -244,6 +248,7 @@ class Controller:
                 self.queue.add(name)
             else:
                 raise
+        return False
 
 
 def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
