@@ -79,6 +79,19 @@ def test_an_interrupted_shard_that_never_comes_back_is_collected(slow: Bench) ->
     assert len(slow.findings()) == first.report.findings.total
 
 
+def test_two_runners_of_one_shard_at_once_make_one_result(slow: Bench) -> None:
+    """A queue that delivers twice, or a node that came back from the dead: the later one takes over."""
+    first = slow.start()
+    slow.wait_for_findings(first, 3)
+    second = slow.start()
+    ends = [slow.end(first), slow.end(second)]
+    assert [end.code for end in ends] == [ExitCode.TEMPORARY, ExitCode.OK]
+    assert "a later one took its place" in ends[0].events[-1]["message"]
+    found = [identity(finding) for finding in slow.findings()]
+    assert set(found) == uninterrupted(slow)
+    assert len(found) == TEMPLATES
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_whenever_the_runner_is_killed_no_finding_that_it_had_read_is_lost(slow: Bench, seed: int) -> None:
     moments = random.Random(seed)  # noqa: S311 - reproducible
