@@ -302,6 +302,10 @@ class ScanPlanSpec(Model):
                     "(has(self.endpointsFrom) && size(self.endpointsFrom) > 0)",
                     "there is nothing to scan: set endpoints, or endpointsFrom",
                 ),
+                cel(
+                    "!has(self.queuePriorityClassName) || has(self.queueName)",
+                    "queuePriorityClassName needs queueName, the LocalQueue that it is for",
+                ),
             ]
         }
     )
@@ -421,6 +425,23 @@ class ScanPlanSpec(Model):
             description="How long the finished Job and its pods stay; the result stays on the plan and the claim.",
         ),
     ] = 86_400
+    queue_name: Annotated[
+        str | None,
+        Field(
+            max_length=253,
+            pattern=DNS_LABEL,
+            json_schema_extra=effect(Effect.NEXT),
+            description="Kueue LocalQueue that admits the Job; the operator's own limit of active Jobs then doesn't apply.",
+        ),
+    ] = None
+    queue_priority_class_name: Annotated[
+        str | None,
+        Field(
+            max_length=253,
+            json_schema_extra=effect(Effect.NEXT),
+            description="Kueue WorkloadPriorityClass; by default Kueue goes by podTemplate.priorityClassName.",
+        ),
+    ] = None
     scanner: Scanner = Scanner()
     artifacts: Artifacts = Artifacts()
     pod_template: Annotated[PodTemplate, Field(json_schema_extra=effect(Effect.NEXT))] = PodTemplate()

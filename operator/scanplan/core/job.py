@@ -7,6 +7,7 @@ Retries, deadlines, suspension and clean-up are the Job's own; podFailurePolicy 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from scanplan.api import labels
@@ -19,6 +20,7 @@ from scanplan.core.views import format_time
 
 Manifest = dict[str, Any]
 
+_NO_QUEUE: Mapping[str, str] = {}
 COLLECTOR_DEADLINE_SECONDS = 3_600
 COLLECTOR_RETRIES = 3
 POD_OVERHEAD_SECONDS = 120
@@ -45,11 +47,18 @@ def build(task: Task, plan: Plan, policy: Policy) -> Manifest:
             "podReplacementPolicy": "Failed",
             "activeDeadlineSeconds": deadline_seconds(spec, shards),
             "ttlSecondsAfterFinished": spec.ttl_seconds_after_finished,
-            "suspend": False,
+            "suspend": spec.queue_name is not None,  # Kueue's to change
             "podFailurePolicy": _pod_failure_policy(),
         },
         pod.build(task, spec.pod_template, policy, document.pack(task, task.job_name)),
+        queue_labels(spec),
     )
+
+
+def queue_labels(spec: ScanPlanSpec) -> dict[str, str]:
+    """Kueue's labels of a Job."""
+    pairs = {labels.KUEUE_QUEUE: spec.queue_name, labels.KUEUE_PRIORITY: spec.queue_priority_class_name}
+    return {name: value for name, value in pairs.items() if value}
 
 
 def build_collector(task: Task, plan: Plan, policy: Policy) -> Manifest:
@@ -69,7 +78,9 @@ def build_collector(task: Task, plan: Plan, policy: Policy) -> Manifest:
     return manifest
 
 
-def _job(name: str, task: Task, plan: Plan, spec: Manifest, template: Manifest) -> Manifest:
+def _job(
+    name: str, task: Task, plan: Plan, spec: Manifest, template: Manifest, queue: Mapping[str, str] = _NO_QUEUE
+) -> Manifest:
     annotations = {
         labels.TASK_KEY: task.key,
         labels.CREATOR: plan.uid,
@@ -87,7 +98,7 @@ def _job(name: str, task: Task, plan: Plan, spec: Manifest, template: Manifest) 
         "metadata": {
             "name": name,
             "namespace": plan.namespace,
-            "labels": pod.labels_of(task),
+            "labels": {**pod.labels_of(task), **queue},
             "annotations": annotations,
             "ownerReferences": [owner_reference(plan)],
         },

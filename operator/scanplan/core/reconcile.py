@@ -70,7 +70,15 @@ class StoreDocument:
     config_maps: tuple[jobs.Manifest, ...]
 
 
-Action = CreateJob | PatchJob | DeleteJob | StoreDocument
+@dataclass(frozen=True, slots=True)
+class SetAdmission:
+    """Tell Kueue, through the Job's Workload (`spec.active`), whether the Job may run: `suspend` is Kueue's to change."""
+
+    job: JobView
+    active: bool
+
+
+Action = CreateJob | PatchJob | DeleteJob | StoreDocument | SetAdmission
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +127,8 @@ class Observed:
     """The objects that the plan names, where the last decision asked for them."""
     pods: tuple[PodView, ...] | None = None
     """The task's pods, where the last decision asked for them."""
+    admissions: Mapping[str, bool] = field(default_factory=dict)
+    """What this process has last told Kueue, by Job UID."""
     documented: frozenset[str] = frozenset()
     """UIDs of Jobs whose document is known to be stored."""
     rejection: Rejection | None = None
@@ -224,7 +234,7 @@ class _Reconciler:
                 return self._wait(Phase.SUSPENDED, Reason.SUSPENDED, "suspended; set suspend to false to start")
             if rejection:
                 return self._rejected(rejection)
-            if self.observed.free_slots <= 0:
+            if self.observed.free_slots <= 0 and not spec.queue_name:
                 return self._queued()
         # Even a plan that never had a Job may find pods: those of a deleted plan, with the same key, are still ending.
         if self.observed.pods is None:
@@ -358,13 +368,28 @@ class _Reconciler:
             deadline = max(_deadline(owner.spec, job) for owner in owners)
             if job.deadline_seconds != deadline:
                 wanted["activeDeadlineSeconds"] = deadline
+        admission: tuple[Action, ...] = ()
+        if not job.finished and job.queue_name:
+            admission = self._admission(job, all(owner.spec.suspend for owner in owners))
+        elif not job.finished:
             parallel = max(jobs.parallelism(owner.spec, job.completions) for owner in owners)
             if job.parallelism != parallel:
                 wanted["parallelism"] = parallel
             suspend = all(owner.spec.suspend for owner in owners)
             if job.suspended != suspend and (suspend or self.observed.free_slots > 0):
                 wanted["suspend"] = suspend
-        return (PatchJob(job, {"metadata": {"uid": job.uid}, "spec": wanted}),) if wanted else ()
+        patch = (PatchJob(job, {"metadata": {"uid": job.uid}, "spec": wanted}),) if wanted else ()
+        return (*patch, *admission)
+
+    def _admission(self, job: JobView, suspend: bool) -> tuple[Action, ...]:
+        """Suspend and resume a Job of Kueue's; one that waits for its first admission is left alone."""
+        told = self.observed.admissions.get(job.uid)
+        if suspend and not job.suspended and told is not False:
+            return (SetAdmission(job, active=False),)
+        stopped = self.plan.status.get("phase") == Phase.SUSPENDED or told is False
+        if not suspend and job.suspended and stopped and told is not True:
+            return (SetAdmission(job, active=True),)
+        return ()
 
     def _running(self, job: JobView) -> Decision:
         plan = self.plan
@@ -507,6 +532,10 @@ class _Reconciler:
     # ways to decide
 
     def _queued(self, job: JobView | None = None) -> Decision:
+        if job and job.queue_name:
+            message = f"waiting for Kueue to admit it to LocalQueue {job.queue_name}"
+            status = statuses.of_running(self.plan, job, Phase.QUEUED, Reason.QUEUED, message, self.now)
+            return self._write(status)
         limit = self.observed.policy.worker_concurrency
         message = f"waiting for one of the namespace's {limit} slots (WORKER_CONCURRENCY)"
         if job:

@@ -47,6 +47,8 @@ class JobView:
     """Merges what a task's pods have left, and scans nothing."""
     next_digest: str = ""
     endpoint_count: int | None = None
+    queue_name: str = ""
+    """Kueue's LocalQueue; empty: the operator's own limit holds."""
     document_parts: int = 0
     """ConfigMaps that hold its task document; 0 where it is inline."""
     first_seen: datetime | None = None
@@ -93,7 +95,7 @@ class JobView:
     @property
     def holds_slot(self) -> bool:
         """Counts against the namespace's concurrency: at work, and not on its way out."""
-        return not (self.finished or self.suspended or self.deleting or self.collector)
+        return not (self.finished or self.suspended or self.deleting or self.collector or self.queue_name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +160,7 @@ def job_view(job: dict[str, Any]) -> JobView:
         creator=annotations.get(labels.CREATOR, ""),
         collector=(metadata.get("labels") or {}).get(labels.COMPONENT) == labels.COMPONENT_COLLECTOR,
         next_digest=annotations.get(labels.SPEC_HASH, ""),
+        queue_name=(metadata.get("labels") or {}).get(labels.KUEUE_QUEUE, ""),
         document_parts=_number(annotations.get(labels.DOCUMENT_PARTS)) or 0,
         first_seen=_lenient_time(annotations.get(labels.FIRST_SEEN)),
         endpoint_count=_number(annotations.get(labels.ENDPOINT_COUNT)),

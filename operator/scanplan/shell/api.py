@@ -81,6 +81,15 @@ class Api:
     async def create_config_map(self, namespace: str, manifest: Object) -> None:
         await self._call("POST", f"/api/v1/namespaces/{quote(namespace)}/configmaps", manifest)
 
+    async def set_admission(self, namespace: str, job_uid: str, active: bool) -> None:
+        """Set `spec.active` of the Kueue Workload that stands for a Job, if there is one already."""
+        group = await self._call("GET", "/apis/kueue.x-k8s.io")
+        path = f"/apis/{group['preferredVersion']['groupVersion']}/namespaces/{quote(namespace)}/workloads"
+        for workload in await self._list(path, f"{labels.KUEUE_JOB_UID}={job_uid}"):
+            if workload["spec"].get("active", True) != active:
+                patch = {"spec": {"active": active}}
+                await self._call("PATCH", f"{path}/{quote(workload['metadata']['name'])}", patch, patch_type="merge")
+
     async def create_event(self, namespace: str, manifest: Object) -> None:
         await self._call("POST", f"/apis/events.k8s.io/v1/namespaces/{quote(namespace)}/events", manifest)
 

@@ -160,6 +160,7 @@ class Controller:
             partners=tuple(partners.values()),
             inputs=inputs,
             pods=pods,
+            admissions=self.store.admissions,
             documented=self.store.documented,
             rejection=rejection,
             free_slots=self.store.free_slots(plan, self.policy.worker_concurrency),
@@ -186,6 +187,9 @@ class Controller:
                     if error.status not in {404, 409}:
                         raise
                 await self._look_up(job.namespace, job.name)
+            case core.SetAdmission(job, active):
+                await self.api.set_admission(job.namespace, job.uid, active)
+                self.store.admissions[job.uid] = active
             case core.StoreDocument(job, config_maps):
                 for config_map in config_maps:
                     with contextlib.suppress(ConflictException):

@@ -39,7 +39,7 @@ def manifest(plan: Plan, event: Event, now: datetime) -> dict[str, Any]:
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{plan.name[:_NAME_LENGTH]}.", "namespace": plan.namespace},
+        "metadata": {"generateName": f"{plan.name[:_NAME_LENGTH]}-", "namespace": plan.namespace},
         "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "type": "Warning" if event.warning else "Normal",
         "reason": event.reason,

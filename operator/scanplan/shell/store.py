@@ -31,6 +31,8 @@ class Store:
         """When this process last wrote a plan's status."""
         self.documented: frozenset[str] = frozenset()
         """UIDs of Jobs whose task document this process has stored."""
+        self.admissions: dict[str, bool] = {}
+        """What this process has last told Kueue, by Job UID."""
         self._names: dict[str, PlanName] = {}
         self._jobs: defaultdict[str, dict[str, JobView]] = defaultdict(dict)
         self._owned: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
@@ -115,6 +117,7 @@ class Store:
             return None
         self._unlink(job)
         self.documented -= {uid}
+        self.admissions.pop(uid, None)
         del self._jobs[namespace][name]
         return job
 
