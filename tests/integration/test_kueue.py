@@ -1,0 +1,125 @@
+"""Plans whose Jobs Kueue admits.
+
+Kueue itself can't be had where these tests run, so the test plays its part: a Workload for each Job with a queue name, and
+`suspend` as admission says. What is tested is ours: Jobs are born suspended with Kueue's labels, hold none of the operator's own
+slots, and are suspended and resumed through their Workload, never by fighting over `spec.suspend`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.apiserver import JOBS, ApiServer, Object
+from tests.integration.scene import Scene
+from tests.kubectl import Kubectl
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parent.parent.parent
+WORKLOADS = "/apis/kueue.x-k8s.io/v1beta2/namespaces/{}/workloads"
+DEFINITION: dict[str, Any] = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {
+        "name": "workloads.kueue.x-k8s.io",
+        "annotations": {"api-approved.kubernetes.io": "unapproved, a stand-in"},
+    },
+    "spec": {
+        "group": "kueue.x-k8s.io",
+        "scope": "Namespaced",
+        "names": {"kind": "Workload", "plural": "workloads"},
+        "versions": [
+            {
+                "name": "v1beta2",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+
+
+class Admitter:
+    """What Kueue does to the Jobs of one namespace."""
+
+    def __init__(self, scene: Scene, api: ApiServer) -> None:
+        self.scene = scene
+        self.api = api
+        self.path = WORKLOADS.format(scene.namespace)
+
+    def workload(self, job: Object) -> Object:
+        """Make the Workload that stands for a Job."""
+        manifest = {
+            "apiVersion": "kueue.x-k8s.io/v1beta2",
+            "kind": "Workload",
+            "metadata": {
+                "name": f"job-{job['metadata']['name']}",
+                "labels": {"kueue.x-k8s.io/job-uid": job["metadata"]["uid"]},
+            },
+            "spec": {"active": True, "queueName": job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"]},
+        }
+        self.api.create(self.path, manifest)
+        return manifest
+
+    def active(self, workload: Object) -> bool:
+        found = self.api.get(f"{self.path}/{workload['metadata']['name']}")
+        assert found
+        return bool(found["spec"]["active"])
+
+    def suspend(self, job: Object, suspend: bool) -> None:
+        """Admit a Job (suspend False) or stop it."""
+        self.api.patch(f"{JOBS.format(self.scene.namespace)}/{job['metadata']['name']}", {"spec": {"suspend": suspend}})
+
+
+@pytest.fixture
+def kueue(administrator: Kubectl, api: ApiServer, alone: Scene) -> Iterator[Admitter]:
+    administrator.apply(DEFINITION)
+    administrator("wait", "--for=condition=Established", "crd/workloads.kueue.x-k8s.io", "--timeout=30s")
+    administrator("apply", "--server-side", "-f", str(ROOT / "examples/install/kueue.yaml"))
+    yield Admitter(alone, api)
+    administrator("delete", "-f", str(ROOT / "examples/install/kueue.yaml"))
+
+
+def test_a_job_waits_for_kueue_and_runs_when_admitted(
+    kueue: Admitter, alone: Scene, start_operator: Callable[..., Any]
+) -> None:
+    start_operator(WORKER_CONCURRENCY="1")
+    alone.apply("queued", queueName="security", queuePriorityClassName="urgent")
+    status = alone.phase("Queued", "queued")
+    job = alone.job_of("queued")
+    assert job["spec"]["suspend"] is True
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "security"
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/priority-class"] == "urgent"
+    assert "LocalQueue security" in status["conditions"][0]["message"]
+    alone.apply("other")  # the operator's only slot is free: Kueue's Jobs don't take it
+    alone.phase("Running", "other")
+    kueue.suspend(job, False)
+    assert alone.complete("queued")["phase"] == "Completed"
+
+
+def test_suspending_goes_through_the_workload_and_kueue_has_the_last_word(
+    kueue: Admitter, alone: Scene, start_operator: Callable[..., Any]
+) -> None:
+    start_operator()
+    alone.apply(queueName="security")
+    alone.phase("Queued")
+    job = alone.job_of()
+    workload = kueue.workload(job)
+    kueue.suspend(job, False)
+    alone.phase("Running")
+    alone.edit(suspend=True)
+    alone.eventually(lambda: not kueue.active(workload))
+    assert alone.job_of()["spec"]["suspend"] is False, "only Kueue changes suspend"
+    kueue.suspend(job, True)
+    alone.phase("Suspended")
+    alone.edit(suspend=False)
+    alone.eventually(lambda: kueue.active(workload))
+    alone.phase("Queued")
+    assert alone.job_of()["spec"]["suspend"] is True
+    kueue.suspend(job, False)
+    alone.phase("Running")
