@@ -7,11 +7,12 @@ pod that has the whole claim mounted, so a test reads what is really there.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tests import deploy
@@ -50,6 +51,7 @@ http.server.ThreadingHTTPServer(("", 8080), Gate).serve_forever()
 """
 _SLEEP = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit()); signal.pause()"
 _READ = "import pathlib, sys; sys.stdout.buffer.write((pathlib.Path('/claim') / sys.argv[1]).read_bytes())"
+_CONNECT = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)"
 _LIST = "import pathlib; print(*(p.relative_to('/claim') for p in pathlib.Path('/claim').rglob('*')), sep='\\n')"
 
 
@@ -70,7 +72,6 @@ class Stage:
     """In the stage's namespace."""
     images: Images
     namespace: str
-    gates: list[str] = field(default_factory=list)
 
     # what is on it
 
@@ -91,21 +92,30 @@ class Stage:
 
     def web_application(self, *names: str) -> None:
         """Start the vulnerable application, once for each name: each is a host of its own."""
-        self._start({name: pod(name, self.namespace, self.images.webapp) for name in names})
+        self._start({name: pod(name, self.namespace, self.images.webapp) for name in names}, "requests")
 
     def gate(self, *names: str) -> None:
         """Start targets that keep every request waiting until they are opened."""
         command = ["python3", "-c", _GATE]
-        self._start({name: pod(name, self.namespace, self.images.scanner, command) for name in names})
+        self._start({name: pod(name, self.namespace, self.images.scanner, command) for name in names}, "asked")
 
     def nobody(self, name: str) -> None:
         """A host whose name resolves, and where nobody listens."""
         self.kubectl.apply(service(name, self.namespace))
 
-    def _start(self, pods: dict[str, Manifest]) -> None:
+    def _start(self, pods: dict[str, Manifest], uncounted: str) -> None:
         self.kubectl.apply(*pods.values(), *(service(name, self.namespace) for name in pods))
         for name in pods:
             self.wait_for_pod(name)
+        for name in pods:  # ready is not reachable yet: the node's routes follow a moment later
+            self.until(functools.partial(self._answers, f"{self.endpoint(name)}/{uncounted}"))
+
+    def _answers(self, url: str) -> bool:
+        try:
+            self.inside("shelf", _CONNECT, url)
+        except KubectlError:
+            return False
+        return True
 
     def wait_for_pod(self, name: str) -> None:
         self.kubectl("wait", "--for=condition=Ready", f"pod/{name}", f"--timeout={PATIENCE:.0f}s")

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests import deploy
 from tests.e2e.stage import EXPOSED, EXPOSURES, Stage, condition, templates
 
 pytestmark = pytest.mark.e2e
@@ -51,3 +52,10 @@ def test_programs_of_the_first_version_find_the_artifacts_at_the_path_they_know(
     assert stage.read(f"{known}/artifacts/nuclei_output.ndjson") == published != b""
     record = json.loads(stage.read(f"{known}/run.json"))
     assert record["runId"] == "nightly-2026-11-23"
+
+
+def test_every_example_is_taken_by_a_real_api_server(stage: Stage) -> None:
+    examples = sorted((deploy.ROOT / "examples").glob("*.yaml"))
+    assert examples
+    for example in examples:
+        stage.kubectl("apply", "--dry-run=server", "-f", str(example))
