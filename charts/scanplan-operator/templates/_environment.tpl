@@ -1,0 +1,28 @@
+{{/* The operator's settings as environment variables: the values' names on the left of docs/configuration.md, these on the right. */}}
+
+{{- define "scanplan.environment" -}}
+- name: SCANPLAN_SCANNER_IMAGE
+  value: {{ include "scanplan.image" (dict "root" . "image" .Values.scanner.image) | quote }}
+- name: SCANPLAN_IMAGE_PULL_POLICY
+  value: {{ .Values.scanner.image.pullPolicy | quote }}
+- name: SCANPLAN_CLAIM_NAME
+  value: {{ .Values.artifacts.claimName | quote }}
+- name: SCANPLAN_ALLOWED_IMAGES
+  value: {{ join "," .Values.policy.allowedImages | quote }}
+- name: SCANPLAN_ALLOWED_CLAIMS
+  value: {{ join "," .Values.policy.allowedClaims | quote }}
+- name: SCANPLAN_ALLOWED_SERVICE_ACCOUNTS
+  value: {{ join "," .Values.policy.allowedServiceAccounts | quote }}
+{{- with .Values.policy.deniedTargets }}
+- name: SCANPLAN_DENIED_TARGETS
+  value: {{ join "," . | quote }}
+{{- end }}
+- name: SCANPLAN_NAMESPACES
+  value: {{ join "," (.Values.watchNamespaces | uniq) | quote }}
+- name: WORKER_CONCURRENCY
+  value: {{ .Values.scanner.concurrency | quote }}
+- name: SCANPLAN_WORKERS
+  value: {{ .Values.workers | quote }}
+- name: SCANPLAN_LOG_FORMAT
+  value: {{ .Values.log.format | quote }}
+{{- end }}

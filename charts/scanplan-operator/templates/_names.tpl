@@ -1,0 +1,67 @@
+{{/* Names, labels and the few values that more than one template needs. */}}
+
+{{- define "scanplan.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "scanplan.fullname" -}}
+{{- $name := include "scanplan.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else if contains .Release.Name $name }}
+{{- $name }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "scanplan.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (ternary (include "scanplan.fullname" .) "default" .Values.serviceAccount.create) }}
+{{- end }}
+
+{{- define "scanplan.selector" -}}
+app.kubernetes.io/name: {{ include "scanplan.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* The labels that describe an object; the selector's win over those of users. */}}
+{{- define "scanplan.labels" -}}
+{{- $own := dict
+  "app.kubernetes.io/part-of" "scanplan"
+  "app.kubernetes.io/version" .Chart.AppVersion
+  "app.kubernetes.io/managed-by" .Release.Service
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
+{{- mergeOverwrite (deepCopy .Values.commonLabels) $own (include "scanplan.selector" . | fromYaml) | toYaml }}
+{{- end }}
+
+{{/* The metadata of all objects but the CRD. Takes root, name and, where it has one, namespace, labels, annotations. */}}
+{{- define "scanplan.metadata" -}}
+{{- $annotations := merge (deepCopy (.annotations | default dict)) .root.Values.commonAnnotations -}}
+name: {{ .name }}
+{{- with .namespace }}
+namespace: {{ . }}
+{{- end }}
+labels:
+  {{- merge (.labels | default dict) (include "scanplan.labels" .root | fromYaml) | toYaml | nindent 2 }}
+{{- with $annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* An image's reference, from its values and the root. */}}
+{{- define "scanplan.image" -}}
+{{- with .image }}
+{{- if .digest }}
+{{- printf "%s@%s" .repository .digest }}
+{{- else }}
+{{- printf "%s:%s" .repository (.tag | default $.root.Chart.AppVersion) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The namespaces that get what scans need, as a YAML list under the key `names`. */}}
+{{- define "scanplan.scanNamespaces" -}}
+names:
+  {{- .Values.scanNamespaces | default .Values.watchNamespaces | default (list .Release.Namespace) | uniq | toYaml | nindent 2 }}
+{{- end }}
