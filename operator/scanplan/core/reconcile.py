@@ -173,6 +173,10 @@ class _Reconciler:
     def run(self) -> Decision:
         if self.plan.deleting:
             return Decision()
+        if self.plan.problem:
+            if statuses.has_ended(self.plan):
+                return Decision()
+            return self._invalid(InvalidPlan(Reason.INVALID_SPEC, self.plan.problem))
         pinned_name = self._pinned_name()
         task: Task | None = None
         if pinned_name is None:

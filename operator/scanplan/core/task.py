@@ -41,6 +41,8 @@ class Plan:
     status: dict[str, Any]
     resource_version: str = ""
     deleting: bool = False
+    problem: str = ""
+    """Why the spec can't be read (it was stored under another version's rules); `spec` is then no more than a stand-in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

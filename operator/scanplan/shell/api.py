@@ -7,6 +7,7 @@ thousands of Jobs into them would cost most of the operator's memory and CPU for
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -69,10 +70,13 @@ class Api:
         }
         await self._call("DELETE", _jobs(namespace, name), options)
 
-    async def list_jobs(self, namespace: str | None) -> list[Object]:
-        """All Jobs that carry a task; `namespace` None: of the whole cluster."""
-        path = _jobs(namespace) if namespace else "/apis/batch/v1/jobs"
-        return await self._list(path, labels.TASK)
+    def each_job(self, namespace: str | None) -> AsyncIterator[Object]:
+        """All Jobs that carry a task, page by page; `namespace` None: of the whole cluster."""
+        return self._each(_jobs(namespace) if namespace else "/apis/batch/v1/jobs", labels.TASK)
+
+    def each_plan(self, namespace: str | None) -> AsyncIterator[Object]:
+        """All plans, page by page; `namespace` None: of the whole cluster."""
+        return self._each(_plans(namespace) if namespace else f"/apis/{labels.API_VERSION}/{labels.PLURAL}", "")
 
     async def list_pods(self, namespace: str, task: str) -> list[Object]:
         """The pods of one task, its collector's included."""
@@ -105,17 +109,18 @@ class Api:
         return await self._call("PATCH", f"{_plans(namespace, name)}/status", patch, patch_type="merge")
 
     async def _list(self, path: str, selector: str) -> list[Object]:
-        items: list[Object] = []
+        return [item async for item in self._each(path, selector)]
+
+    async def _each(self, path: str, selector: str) -> AsyncIterator[Object]:
         token = ""
         while True:
-            query = [("labelSelector", selector), ("limit", str(PAGE))]
-            if token:
-                query.append(("continue", token))
-            page = await self._call("GET", path, query=query)
-            items += page["items"]
+            query = [("labelSelector", selector), ("limit", str(PAGE)), ("continue", token)]
+            page = await self._call("GET", path, query=[pair for pair in query if pair[1]])
+            for item in page["items"]:
+                yield item
             token = page["metadata"].get("continue", "")
             if not token:
-                return items
+                return
 
     async def _call(
         self,
@@ -163,5 +168,6 @@ def _jobs(namespace: str, name: str | None = None) -> str:
     return f"{path}/{quote(name)}" if name else path
 
 
-def _plans(namespace: str, name: str) -> str:
-    return f"/apis/{labels.API_VERSION}/namespaces/{quote(namespace)}/{labels.PLURAL}/{quote(name)}"
+def _plans(namespace: str, name: str | None = None) -> str:
+    path = f"/apis/{labels.API_VERSION}/namespaces/{quote(namespace)}/{labels.PLURAL}"
+    return f"{path}/{quote(name)}" if name else path

@@ -16,6 +16,7 @@ import kopf
 
 from scanplan.api import labels
 from scanplan.shell import api as apis
+from scanplan.shell import resync
 from scanplan.shell.controller import Controller
 from scanplan.shell.settings import OperatorSettings
 from scanplan.shell.store import Store
@@ -60,7 +61,7 @@ def registry_for(controller: Controller, settings: OperatorSettings) -> kopf.Ope
     async def know_jobs(**_: Any) -> None:
         # Before any plan is looked at, so that no plan with a running Job seems to have none.
         for namespace in settings.namespaces or (None,):
-            for job in await controller.api.list_jobs(namespace):
+            async for job in controller.api.each_job(namespace):
                 controller.job_event(None, job)
 
     @kopf.on.event(labels.GROUP, labels.VERSION, labels.PLURAL, registry=registry)
@@ -96,13 +97,15 @@ async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> 
                 liveness_endpoint=f"http://0.0.0.0:{settings.probe_port}/healthz" if settings.probe_port else None,
             )
         )
+        comparing = asyncio.create_task(resync.run(controller, tuple(watched) or (None,)))
+        tasks = {workers, watches, comparing}
         try:
-            # Either ending ends the process: watches without workers, or the other way round, would look alive and be dead.
-            done, _ = await asyncio.wait({workers, watches}, return_when=asyncio.FIRST_COMPLETED)
+            # Any of them ending ends the process: watches without workers, or the other way round, would look alive and be dead.
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            workers.cancel()
-            watches.cancel()
-            await asyncio.gather(workers, watches, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             log.info("stopped after %.0f s", time.monotonic() - started)

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from scanplan.api.scanplan import ScanPlanSpec
 from scanplan.core.admission import Waiting
 from scanplan.core.task import Plan
@@ -56,17 +58,21 @@ class Store:
             return old
         if metadata["uid"] in self._gone:
             return old
-        spec = old.spec if old and same and old.generation == metadata["generation"] else None
+        if old and same and old.generation == metadata["generation"]:
+            spec, problem = old.spec, old.problem
+        else:
+            spec, problem = _spec_of(body)
         plan = Plan(
             namespace=name.namespace,
             name=name.name,
             uid=metadata["uid"],
             generation=metadata["generation"],
             created=required_time(metadata["creationTimestamp"]),
-            spec=spec or ScanPlanSpec.model_validate(body["spec"]),
+            spec=spec,
             status=body.get("status") or {},
             resource_version=metadata["resourceVersion"],
             deleting="deletionTimestamp" in metadata,
+            problem=problem,
         )
         if old and not same:
             self.drop_plan(name, old.uid)
@@ -125,6 +131,11 @@ class Store:
         """The known Jobs of a namespace by name: a live view, not to be kept."""
         return self._jobs[namespace]
 
+    def all_jobs(self, namespace: str | None) -> list[JobView]:
+        """The known Jobs of a namespace, or (None) of all."""
+        found = self._jobs.values() if namespace is None else [self._jobs[namespace]]
+        return [job for jobs in found for job in jobs.values()]
+
     def owned(self, plan: Plan) -> tuple[JobView, ...]:
         """The known Jobs that a plan owns, by name."""
         jobs = self._jobs[plan.namespace]
@@ -175,6 +186,15 @@ class Store:
 
     def _free(self, namespace: str, limit: int) -> int:
         return limit - len(self._active[namespace] | self._starting[namespace])
+
+
+def _spec_of(body: dict[str, Any]) -> tuple[ScanPlanSpec, str]:
+    """A plan's spec, and what is wrong with it: an object may be older than the rules of today's CRD."""
+    try:
+        return ScanPlanSpec.model_validate(body.get("spec") or {}), ""
+    except ValidationError as error:
+        problems = (f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        return ScanPlanSpec.model_construct(endpoints=[], templates=[]), "; ".join(problems)
 
 
 def waiting_entry(plan: Plan) -> Waiting:

@@ -1,0 +1,59 @@
+"""Compare what the operator knows with what there is, now and then.
+
+Kopf lists anew when a watch could not be continued, but says nothing of objects that went in between; and a watch may lose an
+event without anybody's noticing. A Job that is known and no longer there would hold its plan in Running, and a slot of its
+namespace, for ever. Whatever is found is fed to the controller like an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+from kubernetes.aio.client import ApiException
+
+from scanplan.shell.controller import Controller
+from scanplan.shell.workqueue import PlanName
+
+log = logging.getLogger("scanplan.resync")
+
+RESYNC_SECONDS = 300.0
+
+
+async def run(controller: Controller, namespaces: Sequence[str | None]) -> None:
+    """Compare every `RESYNC_SECONDS`, until cancelled."""
+    while True:
+        await asyncio.sleep(RESYNC_SECONDS)
+        for namespace in namespaces:
+            try:
+                await compare(controller, namespace)
+            except (ApiException, aiohttp.ClientError, TimeoutError, OSError) as error:
+                log.warning("objects could not be compared, next try in %.0f s: %r", RESYNC_SECONDS, error)
+
+
+async def compare(controller: Controller, namespace: str | None) -> None:
+    """Compare once; `namespace` None: the whole cluster."""
+    store = controller.store
+    # What is known is taken down before the list is asked for: only that can be missing from the list because it is gone.
+    jobs = {job.uid: (job.namespace, job.name) for job in store.all_jobs(namespace)}
+    async for body in controller.api.each_job(namespace):
+        jobs.pop(body["metadata"]["uid"], None)
+        controller.job_event(None, body)
+    for uid, (of, name) in jobs.items():
+        controller.job_event("DELETED", _gone(of, name, uid))
+    plans = {plan.uid: name for name, plan in store.plans.items() if namespace in {None, name.namespace}}
+    async for body in controller.api.each_plan(namespace):
+        metadata = body["metadata"]
+        plans.pop(metadata["uid"], None)
+        known = store.plans.get(PlanName(metadata["namespace"], metadata["name"]))
+        if known is None or known.resource_version != metadata["resourceVersion"]:
+            controller.plan_event(None, body)
+    for uid, plan_name in plans.items():
+        controller.plan_event("DELETED", _gone(*plan_name, uid))
+
+
+def _gone(namespace: str, name: str, uid: str) -> dict[str, Any]:
+    return {"metadata": {"namespace": namespace, "name": name, "uid": uid}}
