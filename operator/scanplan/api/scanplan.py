@@ -106,6 +106,21 @@ class Retry(Model):
     ] = 1
 
 
+class LocalObjectReference(Model):
+    """The name of an object in the plan's namespace."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class HeaderSource(Model):
+    """Request headers kept in a Secret: each key is a header's name."""
+
+    secret_ref: Annotated[
+        LocalObjectReference,
+        Field(description="Needs the label scanplan.dev/use: scanner, and a Role that lets the operator get it."),
+    ]
+
+
 class Scanner(Model):
     """Which Nuclei, and its options. Defaults are Nuclei's own."""
 
@@ -137,6 +152,13 @@ class Scanner(Model):
     request_retries: Annotated[
         int, Field(ge=0, le=10, json_schema_extra=effect(Effect.NEXT), description="Repeats of a request that failed.")
     ] = 1
+    headers_from: Annotated[
+        HeaderSource | None,
+        Field(
+            json_schema_extra=effect(Effect.KEY),
+            description="Headers of every request; kept out of logs and artifacts.",
+        ),
+    ] = None
     follow_redirects: Annotated[
         bool, Field(json_schema_extra=effect(Effect.KEY), description="Follow HTTP redirects in templates.")
     ] = False
@@ -154,12 +176,6 @@ class Artifacts(Model):
             description="PersistentVolumeClaim in the plan's namespace; by default from the operator's settings.",
         ),
     ] = None
-
-
-class LocalObjectReference(Model):
-    """The name of an object in the plan's namespace."""
-
-    name: Annotated[str, Field(min_length=1, max_length=253)]
 
 
 class KeyReference(Model):

@@ -109,6 +109,8 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     """Searched in this order, before the image's own."""
     severity_levels: tuple[Severity, ...] = ()
     """Empty: all."""
+    headers_folder: str = ""
+    """Where the Secret with request headers is mounted in the pod; empty: none."""
     scanner: ScannerOptions = msgspec.field(default_factory=ScannerOptions)
     retry: RetryLimits = msgspec.field(default_factory=RetryLimits)
     timeout_seconds: Annotated[int, msgspec.Meta(ge=1)] = 3600

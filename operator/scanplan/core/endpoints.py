@@ -31,7 +31,7 @@ def canonical(endpoint: str) -> str:
     Raises:
         InvalidEndpoint: not a host, host:port or http(s) URL; the message says what to write instead.
     """
-    if any(character.isspace() or ord(character) < 32 or character in ',\\"`' for character in endpoint):
+    if any(character.isspace() or not character.isprintable() or character in ',\\"`' for character in endpoint):
         raise InvalidEndpoint(
             f"endpoint {endpoint!r}: whitespace, commas, quotes and backslashes are not allowed; one endpoint an entry"
         )

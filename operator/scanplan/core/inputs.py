@@ -59,6 +59,8 @@ def needed(spec: ScanPlanSpec, claim: str) -> tuple[Reference, ...]:
     references += [
         Reference(Kind.CONFIG_MAP, folder.config_map.name) for folder in spec.templates_from if folder.config_map
     ]
+    if spec.scanner.headers_from:
+        references.append(Reference(Kind.SECRET, spec.scanner.headers_from.secret_ref.name))
     return tuple(dict.fromkeys(references))
 
 
@@ -101,6 +103,15 @@ def template_digests(spec: ScanPlanSpec, inputs: Inputs) -> list[str]:
     return digests
 
 
+def check_headers(spec: ScanPlanSpec, inputs: Inputs) -> None:
+    """Raise InputUnavailable where the Secret with headers is not there, or not for plans.
+
+    Only its name is part of the key: a rotated token is no other scan, and a digest of a weak secret would give it away.
+    """
+    if spec.scanner.headers_from:
+        _get_secret(Reference(Kind.SECRET, spec.scanner.headers_from.secret_ref.name), inputs)
+
+
 def one_node_only(claim: str, inputs: Inputs) -> bool:
     """Whether all pods of a claim have to be on one node (it is ReadWriteOnce, and nothing better).
 
@@ -115,11 +126,7 @@ def _lines(reference: KeyReference | None, kind: Kind, inputs: Inputs) -> Iterat
     if reference is None:
         return
     where = Reference(kind, reference.name)
-    source = _get(where, inputs)
-    if kind is Kind.SECRET and source.labels.get(labels.USE) != labels.USE_SCANNER:
-        raise InputUnavailable(
-            f"{where} may not be used by plans: label it {labels.USE}={labels.USE_SCANNER} to allow that"
-        )
+    source = _get_secret(where, inputs) if kind is Kind.SECRET else _get(where, inputs)
     if reference.key not in source.files:
         raise InputUnavailable(
             f"{where} has no key {reference.key!r}; it has {', '.join(sorted(source.files)) or 'none'}"
@@ -132,6 +139,16 @@ def _lines(reference: KeyReference | None, kind: Kind, inputs: Inputs) -> Iterat
         endpoint = line.strip()
         if endpoint and not endpoint.startswith("#"):
             yield endpoint
+
+
+def _get_secret(reference: Reference, inputs: Inputs) -> Input:
+    """A Secret that its owner has labelled for plans."""
+    secret = _get(reference, inputs)
+    if secret.labels.get(labels.USE) != labels.USE_SCANNER:
+        raise InputUnavailable(
+            f"{reference} may not be used by plans: label it {labels.USE}={labels.USE_SCANNER} to allow that"
+        )
+    return secret
 
 
 def _get(reference: Reference, inputs: Inputs) -> Input:

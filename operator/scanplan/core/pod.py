@@ -12,7 +12,7 @@ from scanplan.api import environment, labels, layout
 from scanplan.api.scanplan import ImageSource, PodTemplate
 from scanplan.core.document import Packed
 from scanplan.core.policy import Policy
-from scanplan.core.task import Task
+from scanplan.core.task import HEADERS_DIRECTORY, Task
 
 Manifest = dict[str, Any]
 
@@ -30,6 +30,8 @@ def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed) -> 
     claim_label = {labels.CLAIM: task.claim[:63].rstrip("-.")}
     document, digest = _document_volume(packed)
     folders = _template_volumes(task)
+    secret = task.headers_secret
+    headers = [{"name": "headers", "secret": {"secretName": secret}}] if secret else []
     spec: Manifest = {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -49,6 +51,7 @@ def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed) -> 
             {"name": "scratch", "emptyDir": {}},
             document,
             *folders,
+            *headers,
         ],
     }
     spec.update(_user_fields(template))
@@ -138,6 +141,8 @@ def _container(task: Task, template: PodTemplate, policy: Policy, digest: str, f
     ]
     for folder, path in zip(folders, paths, strict=True):
         mounts.append({"name": folder["name"], "mountPath": path, "readOnly": True})
+    if task.headers_secret:
+        mounts.append({"name": "headers", "mountPath": HEADERS_DIRECTORY, "readOnly": True})
     container: Manifest = {
         "name": labels.CONTAINER,
         "image": task.image,

@@ -24,6 +24,8 @@ from scanplan.core import endpoints, keys, shards
 from scanplan.core import inputs as sources
 from scanplan.core.policy import Policy
 
+HEADERS_DIRECTORY = "/etc/scanplan/headers"
+"""Where the Secret with request headers is mounted in the scan pod."""
 TEMPLATES_DIRECTORY = "/etc/scanplan/templates"
 """Where template sources are mounted in the scan pod, each in a folder named by its position."""
 
@@ -65,6 +67,8 @@ class Task:
     first_seen: datetime
     templates_from: tuple[ImageSource | str, ...]
     """Template sources in order: an image, or the name of a ConfigMap."""
+    headers_secret: str
+    """Secret with request headers; empty: none."""
     one_node_only: bool
     """All pods have to be on one node, because of the claim's access mode."""
     document: TaskDocument
@@ -145,14 +149,17 @@ def resolve(
     if scans:
         _check_bounds(spec, image, claim, policy, pinned)
         policy.guard.check(targets)
+        sources.check_headers(spec, inputs)
     templates = tuple(sorted(set(spec.templates)))
     project_id = spec.project_id or plan.namespace
     run_id = spec.run_id or plan.name
+    headers = spec.scanner.headers_from.secret_ref.name if spec.scanner.headers_from else ""
     options = {
         "severityLevels": sorted(spec.severity_levels),
         "image": image,
         "claim": claim,
         "followRedirects": spec.scanner.follow_redirects,
+        "headers": headers,
         "rerun": spec.rerun,
     }
     digests = sources.template_digests(spec, inputs)
@@ -175,6 +182,7 @@ def resolve(
         templates=templates,
         template_folders=folders,
         severity_levels=tuple(sorted(spec.severity_levels)),
+        headers_folder=HEADERS_DIRECTORY if headers else "",
         scanner=ScannerOptions(
             rate_limit=spec.scanner.rate_limit,
             concurrency=spec.scanner.concurrency,
@@ -194,6 +202,7 @@ def resolve(
         image=image,
         claim=claim,
         first_seen=now,
+        headers_secret=headers,
         templates_from=tuple(
             source.image or (source.config_map.name if source.config_map else "") for source in spec.templates_from
         ),

@@ -43,6 +43,11 @@ class Workspace(msgspec.Struct, frozen=True):
         return self.root / "denied.txt"
 
     @property
+    def headers(self) -> Path:
+        """One request header a line; secret."""
+        return self.root / "headers.txt"
+
+    @property
     def errors(self) -> Path:
         """Nuclei's log of failed requests, JSON lines."""
         return self.root / "errors.jsonl"
@@ -83,6 +88,8 @@ def arguments(document: TaskDocument, nuclei: str, workspace: Workspace) -> list
     argv += ["-rl", str(scanner.rate_limit), "-c", str(scanner.concurrency), "-bs", str(scanner.bulk_size)]
     argv += ["-timeout", str(scanner.request_timeout_seconds), "-retries", str(scanner.request_retries)]
     argv += ["-mhe", str(MAX_HOST_ERRORS)]
+    if document.headers_folder:
+        argv += ["-H", str(workspace.headers)]
     if scanner.follow_redirects:
         argv.append("-fr")
     argv += ["-jsonl", "-ot", "-nc", "-elog", str(workspace.errors)]

@@ -8,6 +8,7 @@ is no JSON object is kept aside in a file of its own, however long it is, and ne
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -48,6 +49,8 @@ class Findings:
         self.malformed_lines = 0
         self.unmatched = 0
         """Events of matchers that did not match; they are no findings, and are left out."""
+        self.redact: Callable[[bytes], bytes] | None = None
+        """Takes secrets out of a line before it is written; None: there are none."""
         self._counts: collections.Counter[str] = collections.Counter()
         self._file = file
         self._lines = Lines(max_line_bytes)
@@ -97,7 +100,7 @@ class Findings:
                     self._keep_aside(line + b"\n")
                 continue
             if event.matcher_status:
-                accepted.append(line)
+                accepted.append(self.redact(line) if self.redact else line)
                 severities.append(event.info.severity)
             else:
                 self.unmatched += 1
@@ -116,6 +119,7 @@ class Findings:
                 self._counts[_severity(severity)] += 1
 
     def _keep_aside(self, piece: bytes) -> None:
+        piece = self.redact(piece) if self.redact else piece
         self._tail.append(piece[:_TAIL_COLUMNS].decode(errors="replace").rstrip())
         if self._malformed is None:
             self._malformed = CheckedFile(self._malformed_path)

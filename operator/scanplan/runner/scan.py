@@ -20,6 +20,7 @@ from scanplan.runner import (
     classify,
     command,
     durable,
+    headers,
     memory,
     progress,
     reachability,
@@ -81,6 +82,7 @@ class Scan:
         self._pace = progress.Pace(progress.INTERVAL_SECONDS)
         self._heartbeat = progress.Pace(_HEARTBEAT_SECONDS)
         self._memory = memory.Memory.of_this_process()
+        self._headers = headers.Headers()
         self._warnings: list[str] = []
         self._near_limit = False
 
@@ -97,6 +99,8 @@ class Scan:
         silent = Silent()
         selection: Selection | None = None
         try:
+            self._headers = headers.read(self._document.headers_folder)
+            self._attempt.findings.redact = self._headers.redact
             templates.verify(self._document.template_folders)
             selection = templates.select(
                 self._document.templates, self._document.severity_levels, self._installation.templates
@@ -143,6 +147,8 @@ class Scan:
         with self._installation.workspace() as workspace:
             workspace.targets.write_text(command.list_file(self._endpoints))
             workspace.templates.write_text(command.list_file([str(path) for path in selection.files]))
+            workspace.headers.touch(mode=0o600)
+            workspace.headers.write_text("".join(f"{line}\n" for line in self._headers.lines), errors="surrogateescape")
             workspace.denied.write_text(command.list_file(self._document.denied_targets))
             killed_before = self._memory.kills()
             return_code, cause = scanner.run(
@@ -236,7 +242,7 @@ class Scan:
         for line in (*overlong, *lines):
             if not self._log.feed(line, now) and line and self._attempt.log.size < _LOG_BYTES:
                 with durable.on_claim():
-                    self._attempt.log.write(line[:_LOG_BYTES].rstrip(b"\n") + b"\n")
+                    self._attempt.log.write(self._headers.redact(line[:_LOG_BYTES]).rstrip(b"\n") + b"\n")
 
     def _tick(self, now: float) -> StopCause | None:
         if self._stop():
