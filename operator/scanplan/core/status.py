@@ -149,6 +149,7 @@ def _end(
     if error:
         return Phase.FAILED, error.reason, f"{error.message}{kept}"
     found = f"{merged.findings.total} findings in {merged.path}" if merged else "nothing was published"
+    found += _remark(reports)
     if job.creator != plan.uid:
         return (
             Phase.COMPLETED,
@@ -162,6 +163,15 @@ def _end(
             f"{found}; taken over from the claim, where the same task had published it",
         )
     return Phase.COMPLETED, Reason.COMPLETED, found
+
+
+def _remark(reports: Iterable[ShardReport]) -> str:
+    """The first of the runners' warnings: a complete scan may still have missed something, and nobody reads every log."""
+    warnings = list(dict.fromkeys(warning for report in reports for warning in report.warnings))
+    if not warnings:
+        return ""
+    more = f" (and {len(warnings) - 1} more: see the pods' logs)" if len(warnings) > 1 else ""
+    return f"; warning: {warnings[0].rstrip('.')}{more}"
 
 
 def _of_result(merged: MergedResult, endpoint_count: int) -> list[Condition]:
