@@ -7,9 +7,12 @@ vulnerable web application, applies examples/scanplan.yaml, watches it to its en
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import rich.console
@@ -23,9 +26,13 @@ NAME = "demo"
 NAMESPACE = "scanplan-demo"
 PLAN = "first-scan"
 EXAMPLE = "examples/scanplan.yaml"
+SITES = ("shop", "wiki", "intranet")
+"""The example's sites, all the same vulnerable application."""
 TERMINAL = {"Completed", "Failed", "Cancelled"}
 
-out = rich.console.Console(highlight=False, soft_wrap=True)
+WIDTH = 110
+
+out = rich.console.Console(highlight=False, soft_wrap=True, record=True)
 
 
 def up() -> int:
@@ -37,14 +44,14 @@ def up() -> int:
         kubectl = deploy.install(running, archives).in_namespace(NAMESPACE)
     with step("Starting a deliberately vulnerable web application"):
         kubectl.apply(*deploy.scan_namespace(NAMESPACE))
-        kubectl.apply(*deploy.vulnerable_app(NAMESPACE, archives["webapp"].reference))
-        kubectl("wait", "--for=condition=Ready", "pod/vulnerable-app", "--timeout=120s")
-        service = f"/api/v1/namespaces/{NAMESPACE}/services/vulnerable-app:8080/proxy/"
-        eventually(lambda: answers(kubectl, service), within=60)
-    say(f"kubectl apply -f {EXAMPLE}")
+        kubectl.apply(
+            *(part for site in SITES for part in deploy.vulnerable_app(site, NAMESPACE, archives["webapp"].reference))
+        )
+        for site in SITES:
+            service = f"/api/v1/namespaces/{NAMESPACE}/services/{site}:8080/proxy/"
+            eventually(functools.partial(answers, kubectl, service), within=120)
     kubectl("delete", "scanplan", PLAN, "--ignore-not-found")
-    kubectl("apply", "-f", str(deploy.ROOT / EXAMPLE))
-    plan = watch(kubectl)
+    plan = scan(kubectl)
     if plan["status"]["phase"] != "Completed":
         out.print(kubectl("describe", "scanplan", PLAN))
         return 1
@@ -63,13 +70,15 @@ def answers(kubectl: Kubectl, path: str) -> bool:
     return True
 
 
-def watch(kubectl: Kubectl) -> Manifest:
-    """Show `kubectl get scanplans -w` until the plan has ended, or five minutes have passed."""
-    say("kubectl get scanplans -w")
+def scan(kubectl: Kubectl) -> Manifest:
+    """Apply the example and show `kubectl get scanplans -w` until the plan has ended, or five minutes have passed."""
     with subprocess.Popen(
         kubectl.command("get", "scanplans", "-w", "--request-timeout=300s"), stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
+        say(f"kubectl apply -f {EXAMPLE}")
+        out.print(kubectl("apply", "-f", str(deploy.ROOT / EXAMPLE)).rstrip(), markup=False)
+        say("kubectl get scanplans -w")
         for line in process.stdout:
             out.print(line.rstrip(), markup=False)
             columns = line.split()
@@ -117,10 +126,25 @@ def say(command: str) -> None:
     out.print(f"\n$ {command}", style="bold", markup=False)
 
 
+def save(path: Path) -> None:
+    """What the demo has printed as a picture, without the web fonts that rich's template would fetch."""
+    picture = out.export_svg(title="make demo")
+    path.write_text(re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.demo", description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("action", choices=("up", "down"))
-    return up() if parser.parse_args().action == "up" else down()
+    parser.add_argument("--picture", type=Path, help="also save what is printed as an SVG file")
+    arguments = parser.parse_args()
+    if arguments.action == "down":
+        return down()
+    if arguments.picture:
+        out.width = WIDTH
+    code = up()
+    if arguments.picture:
+        save(arguments.picture)
+    return code
 
 
 if __name__ == "__main__":

@@ -63,20 +63,20 @@ def scan_namespace(name: str, claim: str = "scanplan-artifacts", size: str = "1G
     ]
 
 
-def vulnerable_app(namespace: str, image: str) -> list[Manifest]:
-    """The deliberately vulnerable web application (tests/doubles/webapp), as a pod behind a Service."""
-    labels = {"app.kubernetes.io/name": "vulnerable-app"}
+def vulnerable_app(name: str, namespace: str, image: str) -> list[Manifest]:
+    """The deliberately vulnerable web application (tests/doubles/webapp), as a pod behind a Service, both called `name`."""
+    labels = {"app.kubernetes.io/name": name}
     return [
         {
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": {"name": "vulnerable-app", "namespace": namespace},
+            "metadata": {"name": name, "namespace": namespace},
             "spec": {"selector": labels, "ports": [{"port": 8080}]},
         },
         {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": "vulnerable-app", "namespace": namespace, "labels": labels},
+            "metadata": {"name": name, "namespace": namespace, "labels": labels},
             "spec": {
                 "automountServiceAccountToken": False,
                 "securityContext": restricted_pod(),

@@ -37,8 +37,12 @@ def run(program: str, *arguments: str, text: str | None = None, cwd: Path | None
         ProgramError: it did not succeed.
         ClusterError: it can't be built.
     """
-    folder = next(folder for folder in folders() if (folder / program).exists())
-    return programs.run(str(folder / program), *arguments, failure=ProgramError, text=text, cwd=cwd)
+    return programs.run(str(path(program)), *arguments, failure=ProgramError, text=text, cwd=cwd)
+
+
+def path(program: str) -> Path:
+    """Where one of them is, for those who run it themselves."""
+    return next(folder / program for folder in folders() if (folder / program).exists())
 
 
 def folders() -> list[Path]:
