@@ -30,7 +30,7 @@ SITES = ("shop", "wiki", "intranet")
 """The example's sites, all the same vulnerable application."""
 TERMINAL = {"Completed", "Failed", "Cancelled"}
 
-WIDTH = 110
+WIDTH = 130
 
 out = rich.console.Console(highlight=False, soft_wrap=True, record=True)
 
@@ -57,7 +57,7 @@ def up() -> int:
         return 1
     findings = deploy.read_artifact(kubectl, archives["scanner"].reference, plan, "nuclei_output.ndjson")
     show([json.loads(line) for line in findings.splitlines()], plan)
-    what_next(kubectl)
+    what_next()
     return 0
 
 
@@ -97,11 +97,11 @@ def show(findings: list[dict[str, Any]], plan: Manifest) -> None:
     out.print(f"from {artifacts['path']}/nuclei_output.ndjson on claim {artifacts['claimName']}", markup=False)
 
 
-def what_next(kubectl: Kubectl) -> None:
+def what_next() -> None:
     """The commands to try now."""
     out.print("\nTry next:", style="bold")
     for line in (
-        f"export KUBECONFIG={kubectl.kubeconfig}",
+        f"export KUBECONFIG=$(.venv/bin/python -m tests.cluster kubeconfig --name {NAME})",
         f"kubectl -n {NAMESPACE} describe scanplan {PLAN}",
         f"kubectl -n {NAMESPACE} apply -f {EXAMPLE}                      # the same scan: nothing runs twice",
         f'kubectl -n {NAMESPACE} patch scanplan {PLAN} --type=merge -p \'{{"spec":{{"rerun":"again"}}}}\'',

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -36,7 +37,7 @@ def findings_table(findings: Iterable[Mapping[str, Any]]) -> Table:
         findings: decoded JSONL events. Their texts come from scanned hosts, so they are never read as markup.
     """
     rows = sorted(findings, key=lambda finding: (_ORDER[severity_of(finding)], str(finding.get("template-id", ""))))
-    table = Table(title=f"{len(rows)} findings", title_justify="left", header_style="bold")
+    table = Table(title=f"{len(rows)} findings", title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     for column in ("SEVERITY", "FINDING", "WHERE", "TEMPLATE"):
         table.add_column(column, overflow="fold")
     for finding in rows:
