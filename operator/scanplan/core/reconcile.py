@@ -235,7 +235,7 @@ class _Reconciler:
             return self._cancelled(name, task.key if task else self.plan.status["taskKey"], " before it started")
         if not spec.cancel:
             if spec.suspend:
-                return self._wait(Phase.SUSPENDED, Reason.SUSPENDED, "suspended; set suspend to false to start")
+                return self._suspended()
             if rejection:
                 return self._rejected(rejection)
             if self.observed.free_slots <= 0 and not spec.queue_name:
@@ -317,6 +317,8 @@ class _Reconciler:
         if plan.spec.cancel and not owned:
             detail = "; other plans go on with the same scan" if job.live else ""
             return self._cancelled(job.name, key, detail)
+        if plan.spec.suspend and not owned:
+            return self._suspended()
         if job.deleting:
             if plan.spec.cancel and self._overdue(job.deleting_since):
                 return self._cancelled(job.name, key, "; its last pods are on a node that doesn't answer")
@@ -547,6 +549,10 @@ class _Reconciler:
         else:
             status = statuses.of_waiting(self.plan, Phase.QUEUED, Reason.QUEUED, message, self.now)
         return Decision(status=self._unless_same(status), queued=True)
+
+    def _suspended(self) -> Decision:
+        """A suspended plan without a Job of its own does nothing, whether or not there is one that it could take over."""
+        return self._wait(Phase.SUSPENDED, Reason.SUSPENDED, "suspended; set suspend to false to start")
 
     def _wait(self, phase: Phase, reason: Reason, message: str, requeue_after: float | None = None) -> Decision:
         return self._write(

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,6 +38,17 @@ MAX_STEPS = 12
 def utc_now() -> datetime:
     """The present time; tests put their own clock in its place."""
     return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What was asked for one generation of a plan; none of it holds for another, which may be about another task."""
+
+    uid: str = ""
+    generation: int = 0
+    inputs: Inputs | None = None
+    pods: tuple[PodView, ...] | None = None
+    rejection: core.Rejection | None = None
 
 
 class Controller:
@@ -106,24 +118,17 @@ class Controller:
 
     async def reconcile(self, name: PlanName) -> None:
         """Bring one plan to where nothing is to be done now."""
-        inputs: Inputs | None = None
-        pods: tuple[PodView, ...] | None = None
-        rejection: core.Rejection | None = None
+        answers = _Answers()
         for _ in range(MAX_STEPS):
             plan = self.store.plans.get(name)
             if plan is None:
                 return
-            decision = core.reconcile(self._observe(plan, inputs, pods, rejection), self.now())
+            if (answers.uid, answers.generation) != (plan.uid, plan.generation):
+                answers = _Answers(plan.uid, plan.generation)
+            decision = core.reconcile(self._observe(plan, answers), self.now())
             if not (decision.read or decision.list_pods):  # until it has really decided, a plan keeps its place
                 self._set_waiting(name, plan, decision.queued)
-            if decision.read:
-                inputs = await self._inputs.read(plan.namespace, decision.read)
-            elif decision.list_pods:
-                pods = tuple(pod_view(pod) for pod in await self.api.list_pods(plan.namespace, decision.list_pods))
-            elif decision.actions:
-                for action in decision.actions:
-                    rejection = await self._act(plan, action)
-            else:
+            if not await self._go_on(plan, decision, answers):
                 break
         else:
             raise AssertionError(f"{name}: no fixed point after {MAX_STEPS} decisions, the last one is {decision}")
@@ -134,17 +139,24 @@ class Controller:
         if decision.requeue_after is not None:
             self.queue.add_after(name, decision.requeue_after)
 
+    async def _go_on(self, plan: Plan, decision: core.Decision, answers: _Answers) -> bool:
+        """Ask or do what has to come first; False where only the status is left to be written."""
+        if decision.read:
+            answers.inputs = await self._inputs.read(plan.namespace, decision.read)
+        elif decision.list_pods:
+            pods = await self.api.list_pods(plan.namespace, decision.list_pods)
+            answers.pods = tuple(pod_view(pod) for pod in pods)
+        else:
+            for action in decision.actions:
+                answers.rejection = await self._act(plan, action)
+            return bool(decision.actions)
+        return True
+
     def _set_waiting(self, name: PlanName, plan: Plan, waiting: bool) -> None:
         if self.store.set_waiting(name, waiting_entry(plan) if waiting else None):
             self._wake_waiting(name.namespace)  # those behind it would otherwise wait for an event that never comes
 
-    def _observe(
-        self,
-        plan: Plan,
-        inputs: Inputs | None,
-        pods: tuple[PodView, ...] | None,
-        rejection: core.Rejection | None,
-    ) -> core.Observed:
+    def _observe(self, plan: Plan, answers: _Answers) -> core.Observed:
         owned = self.store.owned(plan)
         partners = {
             (partner.namespace, partner.name): partner
@@ -158,11 +170,11 @@ class Controller:
             jobs=self.store.jobs(plan.namespace),
             owned=owned,
             partners=tuple(partners.values()),
-            inputs=inputs,
-            pods=pods,
+            inputs=answers.inputs,
+            pods=answers.pods,
             admissions=self.store.admissions,
             documented=self.store.documented,
-            rejection=rejection,
+            rejection=answers.rejection,
             free_slots=self.store.free_slots(plan, self.policy.worker_concurrency),
             last_write=self.store.written.get(PlanName(plan.namespace, plan.name)),
         )
