@@ -101,6 +101,7 @@ def shared_operator(
     log = tmp_path_factory.mktemp("operator") / "shared.log"
     operator = OperatorProcess(identity, watched, log, WORKER_CONCURRENCY="1000").start()
     yield operator
+    print(operator.text())
     died = not operator.alive
     operator.kill()
     assert not died, f"the operator ended by itself:\n{operator.text()}"

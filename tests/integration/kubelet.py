@@ -22,7 +22,7 @@ BACKOFF = timedelta(hours=1)
 
 
 class Kubelet:
-    """The kubelet of the one node on which a namespace's pods run."""
+    """The kubelets of the nodes on which a namespace's pods run."""
 
     def __init__(self, api: ApiServer, namespace: str) -> None:
         self._api = api
@@ -46,9 +46,13 @@ class Kubelet:
     # what happens on a node
 
     def run(self, pod: Object) -> None:
-        """The pod gets its node, its container starts and is ready."""
+        """The pod gets a node, its container starts and is ready.
+
+        Each pod has a node of its own, because nodes that don't exist have their pods collected 40 s after they were first missed.
+        """
         name = pod["metadata"]["name"]
-        binding = {"metadata": {"name": name}, "target": {"apiVersion": "v1", "kind": "Node", "name": "node"}}
+        node = f"node-of-{pod['metadata']['uid']}"
+        binding = {"metadata": {"name": name}, "target": {"apiVersion": "v1", "kind": "Node", "name": node}}
         self._api.create(f"{self._path}/{name}/binding", binding)
         self._status(pod, phase="Running", state={"running": {"startedAt": format_time(now())}}, ready=True)
 
