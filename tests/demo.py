@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import rich.console
 
 from scanplan.cli.tables import findings_table
 from tests import cluster, deploy, images
-from tests.console import step
+from tests.console import console, step
 from tests.kubectl import Kubectl, KubectlError, Manifest, eventually
 
 NAME = "demo"
@@ -141,7 +142,11 @@ def main() -> int:
         return down()
     if arguments.picture:
         out.width = WIDTH
-    code = up()
+    try:
+        code = up()
+    except (cluster.ClusterError, images.ImageError, KubectlError) as error:
+        console.print(f"✗ {error}", style="red", markup=False)
+        return os.EX_SOFTWARE
     if arguments.picture:
         save(arguments.picture)
     return code
