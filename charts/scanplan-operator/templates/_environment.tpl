@@ -1,4 +1,4 @@
-{{/* The operator's settings as environment variables: the values' names on the left of docs/configuration.md, these on the right. */}}
+{{/* The operator's settings as environment variables. An empty list of denied targets would deny none, so it is left out. */}}
 
 {{- define "scanplan.environment" -}}
 - name: SCANPLAN_SCANNER_IMAGE
@@ -13,9 +13,9 @@
   value: {{ join "," .Values.policy.allowedClaims | quote }}
 - name: SCANPLAN_ALLOWED_SERVICE_ACCOUNTS
   value: {{ join "," .Values.policy.allowedServiceAccounts | quote }}
-{{- with .Values.policy.deniedTargets }}
+{{- if .Values.policy.deniedTargets }}
 - name: SCANPLAN_DENIED_TARGETS
-  value: {{ join "," . | quote }}
+  value: {{ join "," .Values.policy.deniedTargets | quote }}
 {{- end }}
 - name: SCANPLAN_NAMESPACES
   value: {{ join "," (.Values.watchNamespaces | uniq) | quote }}

@@ -1,0 +1,139 @@
+"""What is written from the code and the values rather than by hand: the chart's CRD and rights,
+its README, docs/configuration.md.
+
+`python -m tests.chart.documents` writes them anew; a test compares.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_origin
+
+from pydantic.fields import FieldInfo
+
+from scanplan.core.guard import DEFAULT_DENIED
+from scanplan.shell.settings import OperatorSettings
+from tests.chart import programs
+from tests.chart.chart import CHART, ROOT
+
+CRD = "scanplans.scanplan.dev.yaml"
+_VARIABLE = re.compile(r"- name: (\w+)\n  value: .*?\.Values\.([\w.]+)")
+
+_CONFIGURATION = """\
+# Configuration of the operator
+
+Settings are environment variables of the operator's container, and values of the chart where one is named here; the
+chart's own [README](../charts/scanplan-operator/README.md) lists the rest, which is about pods and rights. A wrong
+setting ends the start of the operator with exit code 78 and a line for each variable that is wrong. `make chart` writes
+this page from the code.
+
+| variable | chart value | type | default | what it is |
+|---|---|---|---|---|
+{rows}
+
+Lists are separated by commas. Shell patterns know `*`, `?` and `[a-z]`; `*` also matches `/`.
+
+A change restarts the operator. Scans go on meanwhile, and what has started keeps what it was started with: its image and
+the digests of its inputs.
+
+## Targets that are denied by default
+
+`SCANPLAN_DENIED_TARGETS` replaces this list. The address of the API server stays denied whatever it says. A name also
+covers its subdomains. Endpoints are refused in whatever notation they are written; names that resolve to a denied
+address are stopped when the scanner connects.
+
+{denied}
+"""
+
+_LOG_FORMAT = (
+    "| `SCANPLAN_LOG_FORMAT` | `log.format` | `text` or `json` | `text`; in the chart `json` | Format of the log. |"
+)
+
+
+def crd() -> str:
+    """The chart's own copy: Helm packages nothing from outside of a chart."""
+    return (ROOT / "crds" / CRD).read_text()
+
+
+def rules() -> str:
+    """The operator's rights, as the plain manifests have them."""
+    text = (ROOT / "examples/install/rbac.yaml").read_text()
+    (role,) = (part for part in text.split("\n---\n") if "\nkind: ClusterRole\n" in part)
+    return textwrap.dedent(role.partition("\nrules:\n")[2].rstrip("\n") + "\n")
+
+
+def readme() -> str:
+    """The chart's README, from its template and values.yaml."""
+    return programs.run(
+        "helm-docs", "--dry-run", "--sort-values-order=file", "--log-level=error", f"--chart-search-root={CHART}"
+    )
+
+
+def configuration() -> str:
+    """The page about the operator's settings."""
+    values = chart_values()
+    rows = [
+        _row(field, values)
+        for field in OperatorSettings.model_fields.values()
+        if field.alias != "KUBERNETES_SERVICE_HOST"
+    ]
+    denied = "\n".join(f"- `{entry}`" for entry in DEFAULT_DENIED)
+    return _CONFIGURATION.format(rows="\n".join((*rows, _LOG_FORMAT)), denied=denied)
+
+
+def chart_values() -> dict[str, str]:
+    """Which value of the chart each environment variable comes from."""
+    return dict(_VARIABLE.findall((CHART / "templates" / "_environment.tpl").read_text()))
+
+
+def _row(field: FieldInfo, values: dict[str, str]) -> str:
+    name = str(field.alias)
+    value = f"`{values[name]}`" if name in values else ""
+    return f"| `{name}` | {value} | {_type(field)} | {_default(field)} | {field.description} |"
+
+
+def _type(field: FieldInfo) -> str:
+    if field.annotation is int:
+        bounds = {type(bound).__name__: bound for bound in field.metadata}
+        return f"{bounds['Ge'].ge:,} to {bounds['Le'].le:,}"
+    patterns = [bound.pattern for bound in field.metadata if getattr(bound, "pattern", None)]
+    if patterns:
+        return ", ".join(f"`{word}`" for word in re.findall(r"\w+", patterns[0]))
+    return "list" if get_origin(field.annotation) is tuple else "string"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "needed"
+    default: Any = field.default
+    if default == DEFAULT_DENIED:
+        return "see below"
+    if isinstance(default, tuple):
+        return f"`{','.join(default)}`" if default else "none"
+    return f"`{default}`"
+
+
+DOCUMENTS: dict[Path, Callable[[], str]] = {
+    CHART / "files" / CRD: crd,
+    CHART / "files" / "rules.yaml": rules,
+    CHART / "README.md": readme,
+    ROOT / "docs" / "configuration.md": configuration,
+}
+"""The generated files, and what writes them."""
+
+
+def write() -> None:
+    """Write all that differ."""
+    for path, text_of in DOCUMENTS.items():
+        text = text_of()
+        if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            print(f"wrote {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,298 @@
+"""Installing, upgrading and uninstalling by Helm on a real cluster, whose namespaces enforce the restricted Pod Security Standard.
+
+NetworkPolicies are accepted here, but nothing enforces them: the test cluster's network has no policy engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import cluster as clusters
+from tests import deploy, images
+from tests.chart import programs
+from tests.chart.chart import CHART, NAMESPACE, RELEASE, Values, render
+from tests.cluster import Cluster
+from tests.kubectl import Kubectl, Manifest, eventually
+
+pytestmark = pytest.mark.e2e
+
+NAMESPACES = (NAMESPACE, "red", "blue")
+TARGETS = "targets"
+TARGET = f"http://vulnerable-app.{TARGETS}:8080"
+CRD = "scanplans.scanplan.dev"
+LOGS = deploy.ROOT / "build" / "chart-logs"
+PATIENCE = 120.0
+"""Seconds that anything may take on a busy machine. Nothing is measured with it."""
+OWN = f"app.kubernetes.io/instance={RELEASE}"
+"""Selects what the release has created."""
+
+
+@dataclass(frozen=True)
+class Installer:
+    """Helm on one cluster, with the images that were built for it."""
+
+    kubectl: Kubectl
+    images: Values
+
+    def __call__(self, verb: str, *arguments: str, values: Values | None = None, chart: Path = CHART) -> None:
+        """`helm install` or `helm upgrade` to the end."""
+        command = [verb, RELEASE, str(chart), "--namespace", NAMESPACE, "--wait", "--timeout=3m", "--values=-"]
+        self.helm(*command, *arguments, text=json.dumps(merged(self.images, values or {})))
+
+    def uninstall(self) -> None:
+        if RELEASE in self.helm("list", "--all", "--short", "--namespace", NAMESPACE).split():
+            self.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout=3m")
+
+    def helm(self, *arguments: str, text: str | None = None) -> str:
+        return programs.run("helm", "--kubeconfig", str(self.kubectl.kubeconfig), *arguments, text=text)
+
+    def script(self, namespace: str) -> str:
+        """The notes of the release, for the target of the tests."""
+        notes = self.helm("get", "notes", RELEASE, "--namespace", namespace)
+        example = "TARGET=https://app.example.com\n"
+        assert example in notes
+        return notes.removeprefix("NOTES:\n").replace(example, f"TARGET={TARGET}\n")
+
+
+def merged(base: Values, over: Values) -> Values:
+    """Values laid over values, as Helm does it."""
+    both = {name: merged(base[name], over[name]) for name in base.keys() & over.keys() if isinstance(base[name], dict)}
+    return {**base, **over, **both}
+
+
+@pytest.fixture(scope="module")
+def running(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    made = clusters.up(f"chart-{os.getpid()}")
+    try:
+        yield made
+        if request.session.testsfailed:
+            shutil.rmtree(LOGS, ignore_errors=True)
+            made.dump_logs(LOGS)
+    finally:
+        made.down()
+
+
+@pytest.fixture(scope="module")
+def installer(running: Cluster) -> Installer:
+    """Helm, on a cluster with the images, the release's namespace and a target to scan."""
+    archives = images.build(["operator", "scanner", "webapp"])
+    running.load_image(*(archive.path for archive in archives.values()))
+    kubectl = Kubectl(running.kubeconfig)
+    for name in (*NAMESPACES, TARGETS):
+        kubectl.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": deploy.RESTRICTED}}
+        )
+    kubectl.apply(*deploy.vulnerable_app("vulnerable-app", TARGETS, archives["webapp"].reference))
+    kubectl.in_namespace(TARGETS)("wait", "--for=condition=Ready", "pod/vulnerable-app", "--timeout=120s")
+    return Installer(
+        kubectl,
+        {
+            "image": image(archives["operator"].reference),
+            "scanner": {"image": image(archives["scanner"].reference)},
+            "artifacts": {"size": "100Mi"},
+        },
+    )
+
+
+@pytest.fixture
+def clean(installer: Installer) -> Iterator[Installer]:
+    """Helm on a cluster that has nothing of ours, before and after."""
+    yield installer
+    installer.uninstall()
+    sweep(installer.kubectl)
+
+
+def sweep(kubectl: Kubectl) -> None:
+    """Remove what an uninstallation leaves: plans, and with them their Jobs, before the definition; claims when no pod has them."""
+    if kubectl.find("crd", CRD):
+        for namespace in NAMESPACES:
+            kubectl.in_namespace(namespace)("delete", "scanplans", "--all", "--timeout=30s")
+    eventually(lambda: not kubectl.get("jobs,pods", "-A", "-l", "scanplan.dev/task")["items"], within=PATIENCE)
+    kubectl("delete", f"crd/{CRD}", "--ignore-not-found", "--timeout=30s")
+    for namespace in NAMESPACES:
+        kubectl.in_namespace(namespace)("delete", "pvc", "--all", "--timeout=60s")
+
+
+def image(reference: str) -> Values:
+    repository, _, tag = reference.rpartition(":")
+    return {"repository": repository, "tag": tag}
+
+
+def plan(name: str, **spec: Any) -> Manifest:
+    return {
+        "apiVersion": "scanplan.dev/v1alpha1",
+        "kind": "ScanPlan",
+        "metadata": {"name": name},
+        "spec": {"endpoints": [TARGET], "templates": ["http/exposures/"], **spec},
+    }
+
+
+def completed(kubectl: Kubectl, name: str) -> Manifest:
+    """The plan, once it has completed."""
+    kubectl("wait", f"scanplan/{name}", "--for=condition=Succeeded", "--timeout=180s")
+    found: Manifest = kubectl.get("scanplan", name)
+    return found
+
+
+def jobs(kubectl: Kubectl) -> set[str]:
+    """UIDs of the namespace's Jobs."""
+    return {job["metadata"]["uid"] for job in kubectl.get("jobs")["items"]}
+
+
+def shell(script: str, kubectl: Kubectl) -> str:
+    """Run what a user would paste."""
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(kubectl.kubeconfig),
+        "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}",
+    }
+    done = subprocess.run(
+        ["bash", "-eu", "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["red"]}], ids=["all namespaces", "one namespace"])
+def test_the_notes_lead_from_nothing_to_findings(clean: Installer, values: Values) -> None:
+    clean("install", values=values)
+    told = shell(clean.script(NAMESPACE), clean.kubectl)
+    findings = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    assert {"env-file", "git-config"} <= {finding["template-id"] for finding in findings}
+
+
+def test_plans_findings_and_definition_survive_an_upgrade_and_a_reinstallation(
+    clean: Installer, tmp_path: Path
+) -> None:
+    """And nothing of it is scanned again."""
+    former = tmp_path / "former"
+    shutil.copytree(CHART, former)
+    crd = former / "files" / f"{CRD}.yaml"
+    definition = yaml.safe_load(crd.read_text())
+    definition["spec"]["names"]["shortNames"] = ["former"]
+    crd.write_text(yaml.safe_dump(definition))
+    kubectl = clean.kubectl.in_namespace(NAMESPACE)
+
+    clean("install", chart=former)
+    kubectl.apply(plan("before"))
+    first = completed(kubectl, "before")
+    (job,) = jobs(kubectl)
+
+    clean("upgrade", values={"log": {"format": "text", "verbose": True}})
+    assert kubectl.get("crd", CRD)["spec"]["names"]["shortNames"] == ["sp"]
+
+    clean.uninstall()
+    kinds = "all,sa,cm,pdb,netpol,role,rolebinding,clusterrole,clusterrolebinding"
+    eventually(lambda: not kubectl("get", kinds, "-A", "-l", OWN, "-o", "name"), within=PATIENCE)
+    assert kubectl.get("pvc", "scanplan-artifacts")["status"]["phase"] == "Bound"
+    kubectl.apply(plan("while-away"))
+
+    clean("install")
+    completed(kubectl, "while-away")
+    again = kubectl.get("scanplan", "before")
+    assert again["metadata"]["uid"] == first["metadata"]["uid"]
+    assert again["status"] == first["status"]
+    assert job in jobs(kubectl)
+    assert len(jobs(kubectl)) == 2
+
+
+def test_without_an_operator_nothing_hangs(clean: Installer) -> None:
+    """Plans, their running Jobs, the definition and the claims go, in a cluster that no longer runs us."""
+    kubectl = clean.kubectl.in_namespace(NAMESPACE)
+    clean("install")
+    kubectl.apply(plan("running"))
+    eventually(lambda: jobs(kubectl), within=PATIENCE)
+    clean.uninstall()
+    sweep(clean.kubectl)
+
+
+def test_an_operator_of_one_namespace_runs_its_plans_and_can_see_no_others(clean: Installer) -> None:
+    clean("install", values={"watchNamespaces": ["red"], "scanNamespaces": ["red", "blue"]})
+    red, blue = (clean.kubectl.in_namespace(name) for name in ("red", "blue"))
+    blue.apply(plan("unseen"))
+    red.apply(plan("seen"))
+    completed(red, "seen")
+    assert blue.get("scanplan", "unseen")["status"]["observedGeneration"] == -1
+    operator = f"--as=system:serviceaccount:{NAMESPACE}:scanplan-operator"
+    assert allowed(red, operator, "list", "scanplans")
+    for verb, what in (("list", "scanplans"), ("create", "jobs"), ("get", "configmaps"), ("get", "secrets")):
+        assert not allowed(blue, operator, verb, what)
+    assert not allowed(red, operator, "get", "secrets")
+
+
+def test_people_may_do_with_plans_what_they_may_do_with_the_rest_of_their_namespace(clean: Installer) -> None:
+    clean("install")
+    red, blue = (clean.kubectl.in_namespace(name) for name in ("red", "blue"))
+    for role in ("view", "edit", "admin"):
+        red("create", "rolebinding", f"test-{role}", f"--clusterrole={role}", f"--user={role}")
+    eventually(lambda: allowed(red, "--as=view", "list", "scanplans"))
+    eventually(lambda: allowed(red, "--as=edit", "create", "scanplans"))
+    for verb, view, edit in (
+        ("get", True, True),
+        ("create", False, True),
+        ("patch", False, True),
+        ("delete", False, True),
+    ):
+        assert allowed(red, "--as=view", verb, "scanplans") == view
+        for role in ("edit", "admin"):
+            assert allowed(red, f"--as={role}", verb, "scanplans") == edit
+        assert not allowed(blue, "--as=admin", verb, "scanplans")
+    for role in ("view", "edit", "admin"):
+        assert allowed(red, f"--as={role}", "get", "scanplans", "--subresource=status")
+        assert not allowed(red, f"--as={role}", "patch", "scanplans", "--subresource=status")
+        assert not allowed(red, f"--as={role}", "get", "scanplans", "--subresource=artifacts")
+
+
+def allowed(kubectl: Kubectl, who: str, verb: str, what: str, *more: str) -> bool:
+    command = kubectl.command("auth", "can-i", verb, what, who, *more)
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() == "yes"
+
+
+POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001:db8::7/128"]}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"watchNamespaces": ["red", "blue"], "rbac": {"secrets": {"red": ["targets"]}}},
+        {"networkPolicy": POLICIES, "podDisruptionBudget": {"enabled": True}},
+        {"networkPolicy": {**POLICIES, "targets": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}},
+        {"networkPolicy": POLICIES, "scanNamespaces": ["red", "blue"], "artifacts": {"storageClassName": ""}},
+        {
+            "image": {"digest": f"sha256:{'a' * 64}"},
+            "imagePullSecrets": [{"name": "registry"}],
+            "nodeSelector": {"disk": "fast"},
+            "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+            "affinity": {"podAntiAffinity": {}},
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
+            ],
+            "priorityClassName": "system-cluster-critical",
+            "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
+            "extraEnvFrom": [{"configMapRef": {"name": "more", "optional": True}}],
+            "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
+            "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/ca"}],
+            "serviceAccount": {"annotations": {"example.com/role": "scans"}},
+            "commonLabels": {"team": "security"},
+            "commonAnnotations": {"example.com/owner": "security"},
+        },
+    ],
+    ids=["defaults", "some namespaces", "policies", "own targets", "scan namespaces", "platform"],
+)
+def test_the_api_server_accepts_every_object(installer: Installer, values: Values) -> None:
+    """With unknown fields refused, as a GitOps tool would have it."""
+    manifests = yaml.safe_dump_all(render(values).values())
+    arguments = ("--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts")
+    installer.kubectl("apply", *arguments, "-f", "-", stdin=manifests)

@@ -1,0 +1,307 @@
+"""What a value does, and that none does nothing."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+import scanplan
+from scanplan.shell.settings import OperatorSettings
+from tests.chart import programs
+from tests.chart.chart import (
+    CHART,
+    NAMESPACE,
+    ROOT,
+    Objects,
+    Values,
+    defaults,
+    environment,
+    key,
+    operator_container,
+    render,
+)
+from tests.kubectl import Manifest
+
+API_SERVER = ["10.96.0.1/32", "192.0.2.7/32", "2001:db8::7/128"]
+CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
+SET_BY_KUBERNETES = {"KUBERNETES_SERVICE_HOST"}
+FIXED_BY_THE_CHART = {"SCANPLAN_PROBE_PORT"}
+"""The probe's port is a name in the pod template; nobody else may take it in a pod of its own."""
+
+
+@pytest.fixture(scope="module")
+def plain() -> Objects:
+    """What the chart creates where nothing is said."""
+    return render()
+
+
+def paths(values: Any, prefix: str = "") -> Iterator[str]:
+    """The dotted names of all values; what is empty, or is handed on as it is, counts as one."""
+    if isinstance(values, dict) and values and prefix not in {"resources", "podSecurityContext", "securityContext"}:
+        for name, value in values.items():
+            yield from paths(value, f"{prefix}.{name}" if prefix else name)
+    else:
+        yield prefix
+
+
+def described(schema: dict[str, Any], path: str) -> bool:
+    """Whether the schema knows a value."""
+    here = schema
+    for name in path.split("."):
+        here = here.get("properties", {}).get(name, {})
+        if "$ref" in here:
+            here = schema["definitions"][here["$ref"].rpartition("/")[2]]
+    return bool(here)
+
+
+# the plain manifests and the code
+
+
+def test_the_chart_installs_what_the_plain_manifests_install(plain: Objects) -> None:
+    """Two ways of installing that differ would be two products."""
+    manifests = {
+        key(manifest): manifest
+        for name in ("rbac.yaml", "deployment.yaml")
+        for manifest in yaml.safe_load_all((ROOT / "examples/install" / name).read_text())
+    }
+    role, binding = (f"{kind} scanplan-operator" for kind in ("ClusterRole", "ClusterRoleBinding"))
+    assert plain[role]["rules"] == manifests[role]["rules"]
+    assert plain[binding]["subjects"] == manifests[binding]["subjects"]
+    deployment = f"Deployment {NAMESPACE}/scanplan-operator"
+    ours, theirs = (copy.deepcopy(objects[deployment]["spec"]) for objects in (plain, manifests))
+    assert ours["strategy"] == theirs["strategy"]
+    ours_pod, their_pod = ours["template"]["spec"], theirs["template"]["spec"]
+    for name in ("serviceAccountName", "securityContext"):
+        assert ours_pod[name] == their_pod[name]
+    ours_container, their_container = ours_pod["containers"][0], their_pod["containers"][0]
+    for container in (ours_container, their_container):
+        del container["env"], container["image"]
+        container.pop("imagePullPolicy", None)
+    assert ours_container == their_container
+
+
+def test_the_crd_is_the_one_of_the_models_and_stays_on_uninstall(plain: Objects) -> None:
+    crd = copy.deepcopy(plain["CustomResourceDefinition scanplans.scanplan.dev"])
+    assert crd["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    del crd["metadata"]["labels"]
+    assert crd == yaml.safe_load((CHART / "files/scanplans.scanplan.dev.yaml").read_text())
+
+
+def test_where_nothing_is_said_the_operator_has_its_own_defaults(plain: Objects) -> None:
+    """A chart with defaults of its own would make the documented ones wrong."""
+    variables = environment(plain)
+    settings = OperatorSettings(**variables)  # type: ignore[arg-type]
+    bare = OperatorSettings(SCANPLAN_SCANNER_IMAGE=settings.scanner_image)
+    assert settings == bare
+
+
+def test_every_setting_of_the_operator_is_a_value() -> None:
+    known = {str(field.alias) for field in OperatorSettings.model_fields.values()}
+    given = environment(render({"policy": {"deniedTargets": ["10.0.0.0/8"]}}))
+    assert known - SET_BY_KUBERNETES - FIXED_BY_THE_CHART <= set(given)
+
+
+def test_the_settings_are_what_the_values_say() -> None:
+    values = {
+        "watchNamespaces": ["red", "blue"],
+        "scanner": {"image": {"digest": f"sha256:{'a' * 64}", "pullPolicy": "Always"}, "concurrency": 9},
+        "policy": {
+            "allowedImages": ["registry.example.com/scans/*", "b"],
+            "allowedClaims": [],
+            "allowedServiceAccounts": ["scan-*"],
+            "deniedTargets": ["10.0.0.0/8", "corp.example.com"],
+        },
+        "artifacts": {"claimName": "findings"},
+        "workers": 3,
+    }
+    settings = OperatorSettings(**environment(render(values)))  # type: ignore[arg-type]
+    assert settings.namespaces == ("red", "blue")
+    assert settings.scanner_image == f"scanplan/scanner@sha256:{'a' * 64}"
+    assert settings.image_pull_policy == "Always"
+    assert settings.worker_concurrency == 9
+    assert settings.allowed_images == ("registry.example.com/scans/*", "b")
+    assert settings.allowed_claims == ()
+    assert settings.allowed_service_accounts == ("scan-*",)
+    assert settings.denied_targets == ("10.0.0.0/8", "corp.example.com")
+    assert settings.claim_name == "findings"
+    assert settings.workers == 3
+
+
+def test_the_chart_is_of_this_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == scanplan.__version__
+    assert operator_container(render())["image"] == f"scanplan/operator:{scanplan.__version__}"
+
+
+# values and their schema
+
+
+def test_the_schema_knows_every_value_and_no_other() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert [path for path in paths(defaults()) if not described(schema, path)] == []
+    assert set(schema["properties"]) - {"global"} == set(defaults())
+
+
+def test_every_value_is_explained() -> None:
+    rows = {
+        line.split("`")[1]: line for line in (CHART / "README.md").read_text().splitlines() if line.startswith("| `")
+    }
+    assert set(rows) >= {path for path in paths(defaults()) if not path.startswith("networkPolicy.dns")}
+    assert [name for name, row in rows.items() if row.split("|")[-2].strip() == ""] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"workerss": 2}, "'workerss' not allowed"),
+        ({"image": {"digets": "sha256:1"}}, "'digets' not allowed"),
+        ({"image": {"digest": "1.2.3"}}, "/image/digest"),
+        ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),
+        ({"scanner": {"concurrency": 0}}, "/scanner/concurrency"),
+        ({"scanner": {"concurrency": "many"}}, "/scanner/concurrency"),
+        ({"watchNamespaces": "red"}, "/watchNamespaces"),
+        ({"watchNamespaces": ["red,blue"]}, "/watchNamespaces/0"),
+        ({"policy": {"allowedImages": ["a,b"]}}, "/policy/allowedImages/0"),
+        ({"artifacts": {"size": "10 GB"}}, "/artifacts/size"),
+        ({"artifacts": {"accessModes": ["RWX"]}}, "/artifacts/accessModes/0"),
+        ({"resources": {"limit": {"cpu": 1}}}, "'limit' not allowed"),
+        ({"tolerations": [{"key": "a", "efect": "NoSchedule"}]}, "'efect' not allowed"),
+        ({"extraEnv": [{"value": "nameless"}]}, "/extraEnv/0"),
+        ({"networkPolicy": {"denied": ["10.0.0.1"]}}, "/networkPolicy/denied/0"),
+        ({"rbac": {"secrets": {"red": []}}}, "/rbac/secrets/red"),
+        ({"networkPolicy": {"enabled": True}}, "networkPolicy.apiServer is empty"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_mistake_is_told_before_anything_is_installed(values: Values, complaint: str) -> None:
+    """An empty list of Secrets is among them because Kubernetes would read it as all Secrets."""
+    with pytest.raises(programs.ProgramError) as told:
+        render(values)
+    assert complaint in str(told.value)
+
+
+def test_the_chart_can_be_part_of_another_one() -> None:
+    """Helm hands its parts a value of its own."""
+    assert render({"global": {"imageRegistry": "registry.example.com"}}) == render()
+
+
+# rights
+
+
+@pytest.mark.parametrize("watched", [["red"], ["red", "blue"]])
+def test_with_some_namespaces_watched_nothing_reaches_beyond_them(watched: list[str]) -> None:
+    """A team that may only administer its namespaces can install the operator, and the operator can see no others."""
+    values: Values = {"watchNamespaces": watched, "crds": {"enabled": False}, "rbac": {"aggregate": False}}
+    objects = render(values)
+    assert [name for name in objects if name.split()[0] in CLUSTER_SCOPED] == []
+    roles = {name for name in objects if name.startswith("Role ")}
+    assert roles == {f"Role {namespace}/scanplan-operator" for namespace in watched}
+    whole = render()["ClusterRole scanplan-operator"]["rules"]
+    for namespace in watched:
+        assert objects[f"Role {namespace}/scanplan-operator"]["rules"] == whole
+        assert objects[f"RoleBinding {namespace}/scanplan-operator"]["subjects"] == [
+            {"kind": "ServiceAccount", "name": "scanplan-operator", "namespace": NAMESPACE}
+        ]
+
+
+def test_the_operator_reads_the_secrets_that_are_named_and_no_others() -> None:
+    objects = render({"rbac": {"secrets": {"red": ["targets"]}}})
+    about_secrets = {
+        name: rule
+        for name, manifest in objects.items()
+        for rule in manifest.get("rules", ())
+        if "secrets" in rule["resources"]
+    }
+    assert about_secrets == {
+        "Role red/scanplan-operator-secrets": {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": ["targets"],
+            "verbs": ["get"],
+        }
+    }
+    assert "RoleBinding red/scanplan-operator-secrets" in objects
+
+
+def test_those_who_may_view_see_plans_and_may_not_change_them_or_read_findings(plain: Objects) -> None:
+    viewer, editor = (plain[f"ClusterRole scanplan-operator-{who}"] for who in ("viewer", "editor"))
+    (views,), (edits,) = viewer["rules"], editor["rules"]
+    assert set(views["verbs"]) == {"get", "list", "watch"}
+    assert set(views["resources"]) == {"scanplans", "scanplans/status"}
+    assert edits["resources"] == ["scanplans"]
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    assert {label.removeprefix(prefix) for label in editor["metadata"]["labels"] if label.startswith(prefix)} == {
+        "edit",
+        "admin",
+    }
+    for manifest in plain.values():
+        for rule in manifest.get("rules", ()):
+            assert "*" not in [*rule["resources"], *rule["verbs"], *rule["apiGroups"]]
+            assert "scanplans/artifacts" not in rule["resources"]
+
+
+# network
+
+
+def peers(policy: Manifest) -> list[Manifest]:
+    return [peer for rule in policy["spec"]["egress"] for peer in rule["to"]]
+
+
+def test_scan_pods_reach_neither_the_api_server_nor_metadata() -> None:
+    objects = render({"networkPolicy": {"enabled": True, "apiServer": API_SERVER}, "scanNamespaces": ["red", "blue"]})
+    denied = {*API_SERVER, *defaults()["networkPolicy"]["denied"]}
+    for namespace in ("red", "blue"):
+        policy = objects[f"NetworkPolicy {namespace}/scanplan-operator-scans"]
+        assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        assert "ingress" not in policy["spec"]
+        blocks = [peer["ipBlock"] for peer in peers(policy) if "ipBlock" in peer]
+        assert {block["cidr"] for block in blocks} == {"0.0.0.0/0", "::/0"}
+        assert {each for block in blocks for each in block["except"]} == denied
+
+
+def test_targets_of_your_own_are_all_that_scan_pods_reach() -> None:
+    target = {"ipBlock": {"cidr": "203.0.113.0/24"}}
+    objects = render({"networkPolicy": {"enabled": True, "apiServer": API_SERVER, "targets": [target]}})
+    dns, targets = objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator-scans"]["spec"]["egress"]
+    assert {port["port"] for port in dns["ports"]} == {53}
+    assert targets == {"to": [target]}
+
+
+def test_the_operator_reaches_dns_and_the_api_server_alone() -> None:
+    objects = render({"networkPolicy": {"enabled": True, "apiServer": API_SERVER}})
+    policy = objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator"]
+    assert "ingress" not in policy["spec"]
+    dns, server = policy["spec"]["egress"]
+    assert {port["port"] for port in dns["ports"]} == {53}
+    assert [peer["ipBlock"]["cidr"] for peer in server["to"]] == API_SERVER
+
+
+# claims
+
+
+@pytest.mark.parametrize(
+    ("values", "namespaces"),
+    [
+        ({}, [NAMESPACE]),
+        ({"watchNamespaces": ["red"]}, ["red"]),
+        ({"watchNamespaces": ["red", "blue"], "scanNamespaces": ["blue"]}, ["blue"]),
+        ({"artifacts": {"create": False}}, []),
+    ],
+)
+def test_claims_are_where_scans_are_and_stay(values: Values, namespaces: list[str]) -> None:
+    claims = {name: each for name, each in render(values).items() if each["kind"] == "PersistentVolumeClaim"}
+    assert list(claims) == [f"PersistentVolumeClaim {namespace}/scanplan-artifacts" for namespace in namespaces]
+    assert all(claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep" for claim in claims.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [(None, {}), ("", {"storageClassName": ""}), ("fast", {"storageClassName": "fast"})]
+)
+def test_no_storage_class_is_not_the_default_storage_class(given: str | None, expected: dict[str, str]) -> None:
+    claim = render({"artifacts": {"storageClassName": given}})[f"PersistentVolumeClaim {NAMESPACE}/scanplan-artifacts"]
+    assert {name: value for name, value in claim["spec"].items() if name == "storageClassName"} == expected
