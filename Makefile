@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := buildah ca-certificates conntrack containernetworking-plugins iproute2 iptables mmdebstrap python3-venv runc
+PACKAGES := buildah ca-certificates conntrack containernetworking-plugins iproute2 iptables mmdebstrap python3-venv redis-server runc
 CRD := crds/scanplans.scanplan.dev.yaml
 CLUSTER ?= dev
 PYTEST_ARGS ?=
@@ -45,7 +45,7 @@ format: install ## Format the code
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 lock: install ## Resolve the dependencies anew into requirements/
-	for set in "operator --extra operator" "dev --extra operator --group dev"; do \
+	for set in "operator --extra operator" "dev --extra operator --extra redis --group dev"; do \
 	  read -r name options <<< "$$set"; \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
 	    --custom-compile-command "make lock" pyproject.toml $$options --output-file requirements/$$name.txt; \

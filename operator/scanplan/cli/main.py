@@ -15,6 +15,7 @@ import typer
 import scanplan
 from scanplan.cli.prune import prune
 from scanplan.cli.run import run
+from scanplan.cli.worker import worker
 
 app = typer.Typer(
     name="scanplan",
@@ -94,6 +95,7 @@ def operator(
 
 app.command()(run)
 app.command()(prune)
+app.command()(worker)
 
 
 def main() -> None:

@@ -1,0 +1,94 @@
+"""Scans from Python: in the program's own process, through Redis, or as ScanPlans in a cluster, switched by settings alone.
+
+    from scanplan.client import ScanPlan, submit_scan_async, get_scan_result
+
+    task_id = submit_scan_async(ScanPlan("nightly", "acme", ["https://app.example.com"], ["http/cves/"], ["critical"]))
+    result = get_scan_result(task_id)
+
+The names are those of the first, in-process version; docs/migration.md leads from there. `scanplan.client.aio` has the same
+for asyncio.
+"""
+
+from scanplan.api.errors import InvalidPlan, NucleiBinaryError, ScanError, TemporaryError, UnknownScanError
+from scanplan.client.artifacts import store_scan_artifacts, update_run_artifacts
+from scanplan.client.errors import (
+    ClientError,
+    InvalidPayload,
+    InvalidSettings,
+    MissingDependency,
+    QueueUnavailable,
+    UnknownTask,
+    UnknownTaskType,
+)
+from scanplan.client.findings import StoredFinding, append_findings, stored_findings
+from scanplan.client.models import (
+    ArtifactRef,
+    QueueHealth,
+    ScanPlan,
+    ScanResult,
+    SeverityCounts,
+    TaskStatus,
+    compat_task_key,
+    generate_task_key,
+)
+from scanplan.client.nuclei import execute_nuclei_pipeline
+from scanplan.client.nuclei_integration import InternalFinding, to_internal_findings
+from scanplan.client.projects import build_endpoints_from_queue, queue_endpoints
+from scanplan.client.queue_interface import TaskQueue
+from scanplan.client.settings import ClientSettings, QueueType
+from scanplan.client.submission import (
+    cancel_task,
+    check_existing_task,
+    get_scan_result,
+    get_task_status,
+    queue_for,
+    run_scan,
+    submit_scan,
+    submit_scan_async,
+    task_queue,
+)
+
+__all__ = [
+    "ArtifactRef",
+    "ClientError",
+    "ClientSettings",
+    "InternalFinding",
+    "InvalidPayload",
+    "InvalidPlan",
+    "InvalidSettings",
+    "MissingDependency",
+    "NucleiBinaryError",
+    "QueueHealth",
+    "QueueType",
+    "QueueUnavailable",
+    "ScanError",
+    "ScanPlan",
+    "ScanResult",
+    "SeverityCounts",
+    "StoredFinding",
+    "TaskQueue",
+    "TaskStatus",
+    "TemporaryError",
+    "UnknownScanError",
+    "UnknownTask",
+    "UnknownTaskType",
+    "append_findings",
+    "build_endpoints_from_queue",
+    "cancel_task",
+    "check_existing_task",
+    "compat_task_key",
+    "execute_nuclei_pipeline",
+    "generate_task_key",
+    "get_scan_result",
+    "get_task_status",
+    "queue_endpoints",
+    "queue_for",
+    "run_scan",
+    "store_scan_artifacts",
+    "stored_findings",
+    "submit_scan",
+    "submit_scan_async",
+    "task_queue",
+    "to_internal_findings",
+    "update_run_artifacts",
+]

@@ -1,0 +1,58 @@
+"""The same functions for asyncio: ``await submit_scan_async(plan)``, ``await wait_for_result(task_id)``.
+
+Queues speak over blocking connections, so the calls go to threads; an event loop is never held up. Cancelling an awaiting coroutine
+doesn't cancel the scan: that is what `cancel_task` is for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from scanplan.client import submission
+from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
+
+
+async def submit_scan(plan: ScanPlan) -> ScanResult | str:
+    """See `submission.submit_scan`."""
+    return await asyncio.to_thread(submission.submit_scan, plan)
+
+
+async def run_scan(plan: ScanPlan) -> ScanResult:
+    """See `submission.run_scan`."""
+    return await asyncio.to_thread(submission.run_scan, plan)
+
+
+async def submit_scan_async(plan: ScanPlan) -> str:
+    """See `submission.submit_scan_async`."""
+    return await asyncio.to_thread(submission.submit_scan_async, plan)
+
+
+async def get_task_status(task_id: str) -> TaskStatus:
+    """See `submission.get_task_status`."""
+    return await asyncio.to_thread(submission.get_task_status, task_id)
+
+
+async def get_scan_result(task_or_run_id: str) -> ScanResult | None:
+    """See `submission.get_scan_result`."""
+    return await asyncio.to_thread(submission.get_scan_result, task_or_run_id)
+
+
+async def cancel_task(task_id: str) -> bool:
+    """See `submission.cancel_task`."""
+    return await asyncio.to_thread(submission.cancel_task, task_id)
+
+
+async def wait_for_result(task_or_run_id: str, *, interval: float = 1.0) -> ScanResult:
+    """The result of a task, once it has ended; bound it with `asyncio.timeout`.
+
+    Args:
+        interval: seconds between two looks.
+
+    Raises:
+        UnknownTask: there is no such task, and no such run.
+    """
+    while True:
+        result = await get_scan_result(task_or_run_id)
+        if result is not None:
+            return result
+        await asyncio.sleep(interval)

@@ -1,0 +1,52 @@
+"""From a library's plan to the document that the runner takes: as the operator's, with this machine in place of a claim."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from scanplan.api.task import PlanReference, RetryLimits, TaskDocument
+from scanplan.client.models import ScanPlan, generate_task_key
+from scanplan.client.settings import ClientSettings
+from scanplan.core import endpoints, keys, shards
+from scanplan.core.guard import Guard
+
+LOCAL_NAMESPACE = "local"
+"""In the documents' plan reference, where Kubernetes has the namespace."""
+
+
+def check(plan: ScanPlan, settings: ClientSettings) -> None:
+    """Refuse a plan that can't be run, before anything is queued.
+
+    Raises:
+        InvalidPlan: an endpoint that can't be parsed, or that the target guard refuses.
+    """
+    Guard(settings.denied_targets).check(endpoints.canonical_all(plan.endpoints))
+
+
+def build(plan: ScanPlan, settings: ClientSettings, now: datetime) -> TaskDocument:
+    """The plan's task document.
+
+    Args:
+        now: shards that were published longer than the idempotency window before are scanned again.
+
+    Raises:
+        InvalidPlan: as `check`.
+    """
+    check(plan, settings)
+    targets = endpoints.canonical_all(plan.endpoints)
+    key = generate_task_key(plan)
+    not_before = now - timedelta(seconds=settings.idempotency_window)
+    return TaskDocument(
+        key=key,
+        project_id=plan.project_id,
+        run_id=plan.run_id,
+        plan=PlanReference(namespace=LOCAL_NAMESPACE, name=keys.job_name(key)),
+        endpoints=targets,
+        shards=shards.shard_count(targets, settings.max_endpoints_per_shard),
+        templates=tuple(sorted(set(plan.templates))),
+        severity_levels=tuple(sorted(set(plan.severity_levels))),
+        retry=RetryLimits(temporary=settings.retry_temporary, unknown=settings.retry_unknown),
+        timeout_seconds=settings.task_timeout,
+        denied_targets=Guard(settings.denied_targets).entries,
+        replay_not_before=not_before.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )

@@ -1,0 +1,221 @@
+"""The library's values: a plan, what came of it, and the key by which the same plan is known again.
+
+Names and order of the fields are those of the first, in-process version, so its positional calls still work. All are checked when
+they are made, since they also come back from Redis, where anybody may have written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from enum import Enum
+from typing import Annotated, Any, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from scanplan.api.conditions import Reason
+from scanplan.api.scanplan import ENDPOINT, MAX_ENDPOINTS, RUN_NAME, TEMPLATE
+from scanplan.api.task import ErrorClass, FindingCounts, Severity
+from scanplan.client.errors import InvalidPayload
+from scanplan.core import endpoints, keys
+
+TASK_TYPE = "scan"
+"""The one type of task."""
+
+_STRICT = ConfigDict(extra="forbid")
+T = TypeVar("T")
+
+Endpoint = Annotated[str, Field(min_length=1, max_length=2048, pattern=ENDPOINT)]
+Template = Annotated[str, Field(min_length=1, max_length=512, pattern=TEMPLATE)]
+
+
+class TaskStatus(Enum):
+    """Where a task is. A task that nobody knows has no status: asking for it raises `UnknownTask`."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    RETRYING = "retrying"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ScanPlan:
+    """What to scan, with what."""
+
+    run_id: Annotated[str, Field(max_length=253, pattern=RUN_NAME)]
+    """The run that the findings belong to, and their folder: ``ui_projects/{run_id}``."""
+    project_id: Annotated[str, Field(max_length=63, pattern=RUN_NAME)]
+    endpoints: Annotated[list[Endpoint], Field(min_length=1, max_length=MAX_ENDPOINTS)]
+    """Hosts, host:port or http(s) URLs."""
+    templates: Annotated[list[Template], Field(min_length=1, max_length=1_000)]
+    """Template files, folders or ids."""
+    severity_levels: list[Severity] = dataclasses.field(default_factory=list)
+    """Only templates of these severities; empty means all."""
+    priority: Annotated[int, Field(ge=0, le=10)] | None = None
+    """Order among waiting tasks, 0 to 10, higher first; None: ASYNC_SCAN_PRIORITY, which is 5 by default."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class SeverityCounts:
+    """Findings by severity."""
+
+    critical: int = 0
+    high: int = 0
+    medium: int = 0
+    low: int = 0
+    info: int = 0
+    unknown: int = 0
+
+    @classmethod
+    def of(cls, counts: FindingCounts) -> SeverityCounts:
+        """From a runner's document."""
+        return cls(**{field.name: getattr(counts, field.name) for field in dataclasses.fields(cls)})
+
+    @property
+    def total(self) -> int:
+        return sum(dataclasses.astuple(self))
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ArtifactRef:
+    """A published file."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ScanResult:
+    """What came of a plan; the first six fields are the first version's."""
+
+    run_id: str
+    success: bool
+    """Every shard was scanned to its end. Findings don't make a scan fail."""
+    endpoint_count: int
+    finding_count: int
+    duration_ms: int
+    error: str | None = None
+    """Why it failed, in words that say what to do."""
+    task_id: str = ""
+    status: TaskStatus = TaskStatus.COMPLETED
+    error_class: ErrorClass | None = None
+    reason: Reason | None = None
+    """The error's reason, for programs."""
+    findings: SeverityCounts = dataclasses.field(default_factory=SeverityCounts)
+    endpoints_scanned: int = 0
+    endpoints_unreachable: int = 0
+    artifact_path: str | None = None
+    """Folder of the merged artifacts below the data directory (or the claim's root); None where nothing was published."""
+    artifacts: list[ArtifactRef] = dataclasses.field(default_factory=list)
+    complete: bool = False
+    """The published artifacts hold every shard's findings; False with artifacts: partial."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class QueueHealth:
+    """How a queue is doing; the fields of the first version's health endpoint."""
+
+    queue_size: int
+    """Tasks that wait, for a worker or for their next attempt."""
+    active_workers: int
+    """Workers that are there (redis), or scans that run (sync, kubernetes)."""
+    failed_jobs: int
+    redis_connected: bool
+    """False where Redis is not what the queue lives in."""
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="ignore"))
+class TaskPayload(ScanPlan):
+    """A plan as it lies in a queue; `task_key` is what its submitter computed."""
+
+    task_key: str = ""
+
+    @property
+    def plan(self) -> ScanPlan:
+        return ScanPlan(**{field.name: getattr(self, field.name) for field in dataclasses.fields(ScanPlan)})
+
+
+def generate_task_key(plan: ScanPlan) -> str:
+    """The idempotent key: ``scan:{project}:{run}:{endpoints}:{templates}:{options}``.
+
+    The first version's left the severities out and cut MD5 to 8 digits, so that two different scans could share a key (see
+    `compat_task_key`, which still gives it).
+
+    Raises:
+        InvalidEndpoint: an endpoint that is no host, host:port or http(s) URL.
+    """
+    targets = endpoints.canonical_all(plan.endpoints)
+    options = {"severityLevels": sorted(set(plan.severity_levels))}
+    return keys.task_key(plan.project_id, plan.run_id, targets, plan.templates, [], options)
+
+
+def compat_task_key(plan: ScanPlan) -> str:
+    """The first version's key, digit for digit, for programs that have stored some."""
+    return keys.compat_key(plan.project_id, plan.run_id, plan.endpoints, plan.templates)
+
+
+def task_id_of(plan: ScanPlan) -> str:
+    """The id of the plan's task in every queue: ``scan-`` and 20 hex digits.
+
+    A run may have several tasks, so the run's id, which the first version took, is none.
+    """
+    return keys.job_name(generate_task_key(plan))
+
+
+def payload_of(plan: ScanPlan) -> dict[str, Any]:
+    """The plan as a queue's payload, JSON values only."""
+    return {**dump(plan), "task_key": generate_task_key(plan)}
+
+
+def dump(value: object) -> dict[str, Any]:
+    """One of this module's values as JSON values."""
+    fields: dict[str, Any] = TypeAdapter(type(value)).dump_python(value, mode="json")
+    return fields
+
+
+def to_json(value: object) -> bytes:
+    """One of this module's values as JSON text."""
+    return TypeAdapter(type(value)).dump_json(value)
+
+
+def load(kind: type[T], value: object, what: str) -> T:
+    """A checked value of this module from JSON values, or their text.
+
+    Args:
+        what: what is being read, for the error.
+
+    Raises:
+        InvalidPayload: it has not the form; the message has a line for each mistake.
+    """
+    adapter = TypeAdapter(kind)
+    try:
+        return (
+            adapter.validate_json(value)
+            if isinstance(value, (str, bytes, bytearray))
+            else adapter.validate_python(value)
+        )
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(map(str, problem['loc'])) or 'all of it'}: {problem['msg']}" for problem in error.errors()
+        ]
+        raise InvalidPayload("\n".join([f"{what} is not valid:", *lines])) from None
+
+
+def plan_from(payload: Mapping[str, Any]) -> ScanPlan:
+    """The plan in a payload of `submit_task`; a key that was sent along must be the plan's.
+
+    Raises:
+        InvalidPayload: a field is missing or wrong, or the key is another plan's.
+    """
+    stored = load(TaskPayload, dict(payload), "the scan task")
+    if stored.task_key and stored.task_key != generate_task_key(stored.plan):
+        raise InvalidPayload("the scan task is not valid:\n  task_key: it is not the key of this plan")
+    return stored.plan

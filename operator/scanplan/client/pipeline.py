@@ -1,0 +1,205 @@
+"""A task run here: in the caller's process, or in a worker of a Redis queue.
+
+The same runner as in a scan pod works on shard after shard (Nuclei is parallel in itself; several tasks at a time are several
+workers) and leaves the same artifacts. One call is one attempt; whether another one follows is the queue's business.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from scanplan.api import layout
+from scanplan.api.conditions import Reason
+from scanplan.api.errors import ScanError
+from scanplan.api.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskDocument, TaskError
+from scanplan.client import artifacts, document, findings, models
+from scanplan.client.models import ArtifactRef, ScanPlan, ScanResult, SeverityCounts, TaskStatus
+from scanplan.client.settings import ClientSettings
+from scanplan.core import endpoints, keys
+from scanplan.runner import collect, durable, run_record
+from scanplan.runner.shard import run_shard
+
+Stop = Callable[[], bool]
+
+_GRAVITY = {ErrorClass.FATAL: 0, ErrorClass.UNKNOWN: 1, ErrorClass.TEMPORARY: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at all shards of a task."""
+
+    document: TaskDocument
+    reports: tuple[ShardReport, ...]
+    started: float
+    """Monotonic clock."""
+
+    @property
+    def complete(self) -> bool:
+        """Every shard was scanned to its end."""
+        return len(self.reports) == self.document.shards and self.error is None
+
+    @property
+    def error(self) -> TaskError | None:
+        """The gravest error of the shards; None where all were scanned."""
+        errors = [report.error for report in self.reports if report.error]
+        if not errors:
+            return None
+        worst = min(errors, key=lambda error: _GRAVITY[error.error_class])
+        if len(errors) == 1 and self.document.shards == 1:
+            return worst
+        message = f"{len(errors)} of {self.document.shards} shards failed: {worst.message}"
+        return msgspec.structs.replace(worst, message=message)
+
+
+def never() -> bool:
+    """The `stop` of who can't be stopped."""
+    return False
+
+
+def attempt(plan: ScanPlan, settings: ClientSettings, stop: Stop = never) -> Attempt:
+    """Scan what is not published yet.
+
+    Args:
+        stop: asked several times a second; once true, the scan ends and what it has found is kept.
+
+    Raises:
+        InvalidPlan: the plan can't be run as it is written.
+    """
+    task = document.build(plan, settings, datetime.now(UTC))
+    run = settings.data_directory / layout.run_directory(task.run_id)
+    installation = settings.installation()
+    began = time.monotonic()
+    reports: list[ShardReport] = []
+    for index in range(task.shards):
+        if stop():
+            break
+        left = math.ceil(began + settings.task_timeout - time.monotonic())
+        limited = msgspec.structs.replace(task, timeout_seconds=max(1, left))
+        report = run_shard(limited, index, run, installation=installation, stop=stop)
+        reports.append(report)
+        if report.error and report.error.error_class is ErrorClass.FATAL:
+            break
+    return Attempt(task, tuple(reports), began)
+
+
+def conclude(
+    attempt: Attempt, settings: ClientSettings, *, cancelled: bool = False, error: TaskError | None = None
+) -> ScanResult:
+    """The result after the last attempt: what is there is merged, recorded, and fed into the project's store.
+
+    Args:
+        cancelled: the attempt was stopped because somebody cancelled the task.
+        error: why there is no further attempt, where that is not the attempt's own error.
+    """
+    task = attempt.document
+    error = error or attempt.error
+    merged, trouble = _merged(attempt, settings)
+    error = error or trouble
+    if merged:
+        publish(settings.data_directory, task.project_id, task.run_id, merged.path)
+    result = ScanResult(
+        run_id=task.run_id,
+        success=error is None and not cancelled and merged is not None and merged.complete,
+        endpoint_count=len(task.endpoints),
+        finding_count=merged.findings.total if merged else 0,
+        duration_ms=round((time.monotonic() - attempt.started) * 1000),
+        task_id=keys.job_name(task.key),
+    )
+    if merged:
+        result = with_artifacts(result, merged)
+    if result.success:
+        return result
+    if cancelled:
+        return replace(result, status=TaskStatus.CANCELLED, reason=Reason.CANCELLED, error="cancelled on request")
+    return failed(result, error)
+
+
+def with_artifacts(result: ScanResult, merged: MergedResult) -> ScanResult:
+    """A result with what was published."""
+    return replace(
+        result,
+        finding_count=merged.findings.total,
+        findings=SeverityCounts.of(merged.findings),
+        endpoints_scanned=merged.endpoints_scanned,
+        endpoints_unreachable=merged.endpoints_unreachable,
+        artifact_path=merged.path,
+        artifacts=[ArtifactRef(name=file.name, bytes=file.bytes, sha256=file.sha256) for file in merged.files],
+        complete=merged.complete,
+    )
+
+
+def nothing(plan: ScanPlan) -> ScanResult:
+    """The result of a plan of which nothing was scanned; the caller says why."""
+    return ScanResult(
+        run_id=plan.run_id,
+        success=False,
+        endpoint_count=len(endpoints.canonical_all(plan.endpoints)),
+        finding_count=0,
+        duration_ms=0,
+        task_id=models.task_id_of(plan),
+        status=TaskStatus.FAILED,
+    )
+
+
+def failed(result: ScanResult, error: TaskError | None) -> ScanResult:
+    """A result that says why the scan failed."""
+    error = error or TaskError(
+        error_class=ErrorClass.UNKNOWN,
+        reason=Reason.RESULT_MISSING,
+        message="the scan ended before all of its shards were published",
+    )
+    return replace(
+        result,
+        success=False,
+        status=TaskStatus.FAILED,
+        error=error.message,
+        error_class=error.error_class,
+        reason=error.reason,
+    )
+
+
+def publish(root: Path, project_id: str, run_id: str, path: str) -> None:
+    """Make merged findings known: to the project's store, and in the run's record.
+
+    Args:
+        root: the data directory.
+        path: the merged artifacts' folder below it.
+    """
+    findings.feed(root, project_id, run_id, root / path / layout.FINDINGS)
+    artifacts.record(root / layout.run_directory(run_id), _recorded(path))
+
+
+def publish_once(root: Path, project_id: str, run_id: str, path: str) -> None:
+    """Like `publish`, unless that is done, or the artifacts are not here."""
+    known = artifacts.recorded(root / layout.run_directory(run_id))
+    if (root / path / layout.FINDINGS).exists() and not _recorded(path).items() <= known.items():
+        publish(root, project_id, run_id, path)
+
+
+def _recorded(path: str) -> dict[str, str]:
+    return {"nuclei_output": f"{path}/{layout.FINDINGS}", "metadata": f"{path}/{layout.METADATA}"}
+
+
+def _merged(attempt: Attempt, settings: ClientSettings) -> tuple[MergedResult | None, TaskError | None]:
+    """The merge of the last shard, or of what there is; an error where the disk fails, or the run is another project's."""
+    merged = next((report.merged for report in reversed(attempt.reports) if report.merged), None)
+    if merged:
+        return merged, None
+    run = settings.data_directory / layout.run_directory(attempt.document.run_id)
+    owner = run_record.read(run)
+    if owner is not None and owner.project_id != attempt.document.project_id:
+        return None, None
+    try:
+        with durable.on_claim():
+            report = collect.collect(attempt.document, run)
+    except ScanError as failed:
+        return None, TaskError(error_class=failed.error_class, reason=failed.reason, message=failed.message)
+    has_findings = report.outcome is Outcome.COMPLETE or report.findings.total > 0
+    return (report.merged if has_findings else None), None

@@ -1,0 +1,163 @@
+"""The library's settings: environment variables, read in one place, wrong ones named.
+
+The first version's names mean what they meant. A program switches between scanning in its own process, Redis and Kubernetes by
+these alone.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, RedisDsn, TypeAdapter, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from scanplan.api import environment
+from scanplan.client.errors import InvalidSettings
+from scanplan.core.guard import DEFAULT_DENIED, Guard
+from scanplan.runner.installation import DEFAULT_TEMPLATES, Installation
+
+_DSN = TypeAdapter(RedisDsn)
+Seconds = Annotated[int, Field(ge=1, le=31_536_000)]
+
+
+class QueueType(StrEnum):
+    """Where tasks run."""
+
+    SYNC = "sync"
+    REDIS = "redis"
+    KUBERNETES = "kubernetes"
+
+
+class ClientSettings(BaseSettings):
+    """What a program may decide; the environment variables are the aliases."""
+
+    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
+
+    # where tasks run
+    task_queue_type: QueueType = Field(
+        QueueType.SYNC, alias="TASK_QUEUE_TYPE", description="sync (in this process), redis or kubernetes."
+    )
+    enable_async_tasks: bool = Field(
+        False, alias="ENABLE_ASYNC_TASKS", description="Off: every scan runs in this process, whatever the queue type."
+    )
+    async_scan_priority: int = Field(
+        5, alias="ASYNC_SCAN_PRIORITY", ge=0, le=10, description="Of tasks submitted without one."
+    )
+    task_timeout: int = Field(
+        3_600, alias="TASK_TIMEOUT", ge=10, le=604_800, description="Seconds that one attempt of a task may take."
+    )
+    worker_concurrency: int = Field(
+        4, alias="WORKER_CONCURRENCY", ge=1, le=256, description="Processes of `scanplan worker`."
+    )
+    # attempts
+    retry_temporary: int = Field(
+        3, alias="SCANPLAN_RETRY_TEMPORARY", ge=0, le=20, description="Further attempts after a temporary error."
+    )
+    retry_unknown: int = Field(
+        1, alias="SCANPLAN_RETRY_UNKNOWN", ge=0, le=20, description="Further attempts after an error in no known class."
+    )
+    retry_temporary_seconds: Seconds = Field(
+        60, alias="SCANPLAN_RETRY_TEMPORARY_SECONDS", description="Before the first of them; then doubled each time."
+    )
+    retry_unknown_seconds: Seconds = Field(
+        300, alias="SCANPLAN_RETRY_UNKNOWN_SECONDS", description="Before each of them."
+    )
+    # results
+    idempotency_window: Seconds = Field(
+        3_600,
+        alias="SCANPLAN_IDEMPOTENCY_WINDOW",
+        description="Seconds for which a finished task answers for its plan.",
+    )
+    result_ttl: Seconds = Field(86_400, alias="SCANPLAN_RESULT_TTL", description="Seconds that Redis keeps a result.")
+    data_directory: Path = Field(
+        Path(),
+        alias="SCANPLAN_DATA_DIRECTORY",
+        description="Folder of ui_projects/ and projects/: the claim, where mounted.",
+    )
+    # redis
+    redis_url: str = Field(
+        "redis://localhost:6379/0", alias="REDIS_URL", description="redis://, rediss:// or unix:// URL."
+    )
+    key_prefix: str = Field(
+        "scanplan",
+        alias="SCANPLAN_KEY_PREFIX",
+        pattern=r"^[A-Za-z0-9_-]{1,63}$",
+        description="Of all our Redis keys and queues; one for each tenant.",
+    )
+    # kubernetes
+    namespace: str | None = Field(
+        None,
+        alias="SCANPLAN_NAMESPACE",
+        pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+        description="Of the ScanPlans; by default the pod's own, or the kubeconfig's.",
+    )
+    # scans in this process, or in a worker
+    nuclei: str = Field("nuclei", alias=environment.NUCLEI_BIN, min_length=1, description="The Nuclei program.")
+    templates_directory: str = Field(
+        DEFAULT_TEMPLATES,
+        alias=environment.TEMPLATES_DIRECTORY,
+        min_length=1,
+        description="Template folders, separated by colons.",
+    )
+    nuclei_configuration: Path | None = Field(
+        None, alias=environment.NUCLEI_CONFIGURATION, description="Folder with .nuclei-ignore."
+    )
+    denied_targets: Annotated[tuple[str, ...], NoDecode] = Field(
+        DEFAULT_DENIED,
+        alias="SCANPLAN_DENIED_TARGETS",
+        description="Ranges and names that may not be scanned, separated by commas; replaces the default list.",
+    )
+    max_endpoints_per_shard: int = Field(
+        250, alias="SCANPLAN_MAX_ENDPOINTS_PER_SHARD", ge=1, le=10_000, description="Endpoints of one run of Nuclei."
+    )
+
+    @field_validator("denied_targets", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(item.strip() for item in value.split(",") if item.strip())
+        return value
+
+    @field_validator("denied_targets")
+    @classmethod
+    def _valid_targets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        Guard(value)
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _valid_url(cls, value: str) -> str:
+        if not value.startswith("unix://"):
+            _DSN.validate_python(value)
+        return value
+
+    @property
+    def queue_type(self) -> QueueType:
+        """Where tasks run, the feature flag considered."""
+        return self.task_queue_type if self.enable_async_tasks else QueueType.SYNC
+
+    def installation(self) -> Installation:
+        """Nuclei and its templates on this machine."""
+        return Installation(
+            nuclei=self.nuclei,
+            templates=tuple(Path(folder).absolute() for folder in self.templates_directory.split(os.pathsep)),
+            configuration=self.nuclei_configuration,
+            inherited=dict(os.environ),
+        )
+
+
+def load() -> ClientSettings:
+    """Read the environment.
+
+    Raises:
+        InvalidSettings: with a line for each wrong variable. Values are not repeated: a URL may hold a password.
+    """
+    try:
+        return ClientSettings()
+    except ValidationError as error:
+        raise InvalidSettings(
+            "\n".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
+        ) from None
