@@ -40,6 +40,10 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class NoFixedPoint(Exception):
+    """Acting on a plan's decisions led to ever more of them."""
+
+
 @dataclass(slots=True)
 class _Answers:
     """What was asked for one generation of a plan; none of it holds for another, which may be about another task."""
@@ -48,6 +52,8 @@ class _Answers:
     generation: int = 0
     inputs: Inputs | None = None
     pods: tuple[PodView, ...] | None = None
+    pods_of: tuple[str, bool] = ("", False)
+    """The task that `pods` are of, and whether its Job had ended when they were asked for."""
     rejection: core.Rejection | None = None
 
 
@@ -113,6 +119,9 @@ class Controller:
                 delay = self.queue.add_failed(name, _retry_after(error))
                 detail = message_of(error) if isinstance(error, ApiException) else repr(error)
                 log.warning("%s: %s; trying again in %.1f s", name, detail, delay)
+            except NoFixedPoint:
+                # A bug, or a cluster that changes under our hands; either way no reason to leave all other plans alone.
+                log.exception("%s: trying again in %.1f s", name, self.queue.add_failed(name))
             finally:
                 self.queue.done(name)
 
@@ -131,7 +140,7 @@ class Controller:
             if not await self._go_on(plan, decision, answers):
                 break
         else:
-            raise AssertionError(f"{name}: no fixed point after {MAX_STEPS} decisions, the last one is {decision}")
+            raise NoFixedPoint(f"no fixed point after {MAX_STEPS} decisions, the last one is {decision}")
         if decision.status is not None:
             written = await self._write_status(plan, decision.status)
             if written and decision.event:
@@ -144,13 +153,22 @@ class Controller:
         if decision.read:
             answers.inputs = await self._inputs.read(plan.namespace, decision.read)
         elif decision.list_pods:
+            job = self.store.jobs(plan.namespace).get(decision.list_pods)
             pods = await self.api.list_pods(plan.namespace, decision.list_pods)
             answers.pods = tuple(pod_view(pod) for pod in pods)
+            answers.pods_of = (decision.list_pods, job is not None and job.finished)
         else:
             for action in decision.actions:
                 answers.rejection = await self._act(plan, action)
+                answers.pods = None
             return bool(decision.actions)
         return True
+
+    def _pods(self, plan: Plan, answers: _Answers) -> tuple[PodView, ...] | None:
+        """The listed pods; not where their Job has ended since they were asked for, since the last report may be missing."""
+        name, finished = answers.pods_of
+        job = self.store.jobs(plan.namespace).get(name)
+        return None if job and job.finished and not finished else answers.pods
 
     def _set_waiting(self, name: PlanName, plan: Plan, waiting: bool) -> None:
         if self.store.set_waiting(name, waiting_entry(plan) if waiting else None):
@@ -171,7 +189,7 @@ class Controller:
             owned=owned,
             partners=tuple(partners.values()),
             inputs=answers.inputs,
-            pods=answers.pods,
+            pods=self._pods(plan, answers),
             admissions=self.store.admissions,
             documented=self.store.documented,
             rejection=answers.rejection,
@@ -214,6 +232,8 @@ class Controller:
         namespace, name = plan.namespace, manifest["metadata"]["name"]
         self.store.set_starting(namespace, name, True)
         try:
+            if not await self._is_fresh(plan):
+                return None
             self.store.put_job(await self.api.create_job(namespace, manifest))
             log.info("%s/%s: created Job %s", namespace, plan.name, name)
             return None
@@ -233,6 +253,17 @@ class Controller:
         finally:
             self.store.set_starting(namespace, name, False)
             self._wake_waiting(namespace)
+
+    async def _is_fresh(self, plan: Plan) -> bool:
+        """Whether the plan is as it was decided upon. Otherwise another operator may have had its result, and the Job's end be
+        known here before it: watches of different kinds don't wait for each other."""
+        try:
+            self.store.put_plan(await self.api.get_plan(plan.namespace, plan.name))
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            self.store.drop_plan(PlanName(plan.namespace, plan.name), plan.uid)
+        return self.store.plans.get(PlanName(plan.namespace, plan.name)) is plan
 
     async def _look_up(self, namespace: str, name: str) -> JobView | None:
         """The Job as it is now; ours go into the store, foreign ones don't, since no watch would keep them fresh."""

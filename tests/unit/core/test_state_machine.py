@@ -1,0 +1,385 @@
+"""Whatever users, pods, watches and crashes do, in whatever order: one key, one Job, one result, and then silence.
+
+Hypothesis drives the real controller, store and reconcile against the model of `tests.unit.core.model`, request by request:
+two operators at once, answers lost, events late, doubled, out of order or never told, processes killed between any two requests.
+The model itself refuses a second live Job for a key, a second scan for a plan that has had its result, changes that a real Job
+doesn't take, and a Job made while pods of its task are alive. At the end of each run everything is left to come to rest, and
+the status of every plan is held against what there is.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from kubernetes.aio.client import ApiException
+
+from scanplan.api import labels
+from scanplan.api.scanplan import ScanPlanSpec
+from scanplan.core.policy import Policy
+from scanplan.shell import resync
+from scanplan.shell.controller import Controller
+from scanplan.shell.store import Store
+from scanplan.shell.workqueue import PlanName, WorkQueue
+from tests.unit.core import model
+
+PLANS = ("alpha", "beta", "gamma")
+NAMES = st.sampled_from(PLANS)
+POLICY = Policy(scanner_image="scanner:1", worker_concurrency=1)
+
+# Spellings of two contents: one endpoint, and two hosts in two shards.
+ONE = (["a.example"], ["A.example."], ["a.example", "a.example"])
+TWO = (["a.example", "b.example"], ["b.example", "a.example"])
+INVALID = ["10.0.0.0/8"]
+
+EDITS: list[dict[str, Any]] = [
+    *({"endpoints": endpoints} for endpoints in (*ONE, *TWO, INVALID)),
+    {"suspend": True},
+    {"suspend": False},
+    {"suspend": False, "cancel": False, "endpoints": TWO[0]},
+    {"cancel": True},
+    {"cancel": False},
+    {"priority": 9},
+    {"rerun": "again"},
+    {"rerun": ""},
+    {"sharding": {"maxEndpointsPerShard": 1, "parallelism": 2}},
+    {"timeoutSeconds": 60},
+    {"deadlineSeconds": 4000},
+    {"ttlSecondsAfterFinished": 600},
+    {"retry": {"temporary": 0, "unknown": 0}},
+]
+
+
+class ModelQueue(WorkQueue):
+    """The work queue, with its delays on the model's clock."""
+
+    def __init__(self, cluster: model.Cluster) -> None:
+        super().__init__()
+        self.cluster = cluster
+        self.due: dict[PlanName, Any] = {}
+
+    def add_after(self, name: PlanName, seconds: float) -> None:
+        assert seconds >= 0
+        when = self.cluster.now.timestamp() + seconds
+        self.due[name] = min(when, self.due.get(name, when))
+
+    def add(self, name: PlanName) -> None:
+        self.due.pop(name, None)
+        super().add(name)
+
+    def ring(self) -> None:
+        """Have everything that is due by now worked on."""
+        for name in [name for name, when in self.due.items() if when <= self.cluster.now.timestamp()]:
+            self.add(name)
+
+    def take(self) -> PlanName | None:
+        """The next name, without waiting."""
+        if not len(self):
+            return None
+        with pytest.raises(StopIteration) as taken:
+            self.get().send(None)
+        name: PlanName = taken.value.value
+        return name
+
+
+class Operator:
+    """One process: it dies without a word, and knows nothing when it comes back."""
+
+    def __init__(self, cluster: model.Cluster) -> None:
+        self.cluster = cluster
+        self.events: list[tuple[str, str, model.Object]] = []
+        cluster.watches.append(self.events)
+        self.start()
+
+    def start(self) -> None:
+        self.api = model.ModelApi(self.cluster)
+        self.queue = ModelQueue(self.cluster)
+        self.controller = Controller(self.api, Store(), self.queue, POLICY, now=lambda: self.cluster.now)
+        self.work: list[tuple[PlanName | None, Coroutine[Any, Any, None]]] = []
+        self.events.clear()
+        for job in self.cluster.list_jobs():
+            self.controller.job_event(None, job)
+        for plan in self.cluster.list_plans():
+            self.controller.plan_event(None, plan)
+
+    def crash(self) -> None:
+        for _, coroutine in self.work:
+            coroutine.close()
+        self.start()
+
+    def deliver(self, position: int, again: bool = False) -> None:
+        kind, change, body = self.events[position]
+        if not again:
+            del self.events[position]
+        if kind == "plan":
+            self.controller.plan_event(change, body)
+        else:
+            self.controller.job_event(change, body)
+
+    def begin(self) -> bool:
+        """Start to work on the next plan."""
+        name = self.queue.take()
+        if name:
+            self.work.append((name, self.controller.reconcile(name)))
+        return name is not None
+
+    def compare(self) -> None:
+        """Start to compare with full lists."""
+        self.work.append((None, resync.compare(self.controller, None)))
+
+    def step(self, position: int, fault: Exception | None = None) -> None:
+        """Let one request go on to its effect or to its answer, or fail there."""
+        name, coroutine = self.work[position]
+        try:
+            if fault and coroutine.cr_frame and coroutine.cr_frame.f_lasti >= 0 and coroutine.cr_await:  # type: ignore[attr-defined]
+                coroutine.throw(fault)
+            else:
+                coroutine.send(None)
+            return
+        except StopIteration:
+            if name:
+                self.queue.forget(name)
+        except (ApiException, TimeoutError):
+            if name:
+                self.queue.add_failed(name)
+        del self.work[position]
+        if name:
+            self.queue.done(name)
+
+    def settle(self) -> None:
+        """Hear of everything, and do all that is to be done now."""
+        while self.events or self.work or self.begin():
+            while self.events:
+                self.deliver(0)
+            if self.work:
+                self.step(0)
+
+
+class Lives(RuleBasedStateMachine):
+    """Plans' lives."""
+
+    @initialize(operators=st.integers(1, 2), plans=st.lists(st.sampled_from((*ONE, *TWO)), min_size=1, max_size=3))
+    def start(self, operators: int, plans: list[list[str]]) -> None:
+        self.cluster = model.Cluster()
+        self.operators = [Operator(self.cluster) for _ in range(operators)]
+        for name, endpoints in zip(PLANS, plans, strict=False):
+            self.create(name=name, endpoints=endpoints, edit={})
+
+    # users
+
+    @rule(name=NAMES, endpoints=st.sampled_from((*ONE, *TWO)), edit=st.sampled_from([{}, *EDITS]))
+    def create(self, name: str, endpoints: list[str], edit: dict[str, Any]) -> None:
+        if name not in self.cluster.plans:
+            spec = {
+                "projectId": "acme",
+                "runId": "nightly",
+                "endpoints": endpoints,
+                "templates": ["http/"],
+                "sharding": {"maxEndpointsPerShard": 1, "parallelism": 1},
+                "retry": {"temporary": 1, "unknown": 1},
+            }
+            self.cluster.create_plan(name, {**spec, **edit})
+
+    @rule(name=NAMES, edit=st.sampled_from(EDITS))
+    def edit(self, name: str, edit: dict[str, Any]) -> None:
+        if name in self.cluster.plans:
+            self.cluster.edit_plan(name, **edit)
+
+    @rule(name=NAMES)
+    def delete(self, name: str) -> None:
+        if name in self.cluster.plans:
+            self.cluster.delete_plan(name)
+
+    @precondition(lambda self: self.cluster.jobs)
+    @rule(data=st.data())
+    def delete_job(self, data: st.DataObject) -> None:
+        self.cluster.remove_job(data.draw(st.sampled_from(sorted(self.cluster.jobs))))
+
+    # the cluster
+
+    @rule()
+    def job_controller(self) -> None:
+        self.cluster.sync_jobs()
+
+    @precondition(lambda self: self.cluster.pods)
+    @rule(data=st.data(), ending=st.sampled_from(["start", "ok", "ok", *model.ENDINGS]))
+    def pod(self, data: st.DataObject, ending: str) -> None:
+        name = data.draw(st.sampled_from(sorted(self.cluster.pods)))
+        if ending == "start":
+            self.cluster.start_pod(name)
+        else:
+            self.cluster.end_pod(name, ending)
+        self.cluster.sync_jobs()
+
+    @rule()
+    def garbage_collector(self) -> None:
+        self.cluster.collect_garbage()
+
+    @rule(seconds=st.sampled_from([1, 6, 31, 400, 90_000]))
+    def time(self, seconds: int) -> None:
+        self.cluster.advance(seconds)
+        self.cluster.expire()
+        for operator in self.operators:
+            operator.queue.ring()
+
+    # the operators
+
+    @rule(data=st.data(), again=st.booleans())
+    def event(self, data: st.DataObject, again: bool) -> None:
+        operator = data.draw(st.sampled_from(self.operators))
+        if operator.events:
+            operator.deliver(data.draw(st.integers(0, len(operator.events) - 1)), again)
+
+    @rule(data=st.data())
+    def lose_event(self, data: st.DataObject) -> None:
+        operator = data.draw(st.sampled_from(self.operators))
+        if operator.events:
+            del operator.events[data.draw(st.integers(0, len(operator.events) - 1))]
+
+    @rule(data=st.data(), steps=st.integers(1, 8))
+    def work(self, data: st.DataObject, steps: int) -> None:
+        operator = data.draw(st.sampled_from(self.operators))
+        operator.begin()
+        for _ in range(steps):
+            if operator.work:
+                operator.step(data.draw(st.integers(0, len(operator.work) - 1)))
+
+    @rule(data=st.data())
+    def lose_request_or_answer(self, data: st.DataObject) -> None:
+        operator = data.draw(st.sampled_from(self.operators))
+        if operator.work:
+            operator.step(data.draw(st.integers(0, len(operator.work) - 1)), TimeoutError())
+
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from(self.operators)).settle()
+
+    @rule(data=st.data())
+    def crash(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from(self.operators)).crash()
+
+    @rule(data=st.data())
+    def compare(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from(self.operators)).compare()
+
+    @rule(seed=st.integers(0, 2**32), steps=st.integers(1, 60))
+    def go_on(self, seed: int, steps: int) -> None:
+        """Let everything that can happen by itself happen in some order, requests and events one by one."""
+        chance = random.Random(seed)  # noqa: S311 - a replayable order
+        for _ in range(steps):
+            operator = chance.choice(self.operators)
+            match chance.randrange(12):
+                case 0:
+                    self.cluster.sync_jobs()
+                case 1 | 2 if self.cluster.pods:
+                    self.cluster.end_pod(
+                        chance.choice(sorted(self.cluster.pods)), chance.choice(["ok", *model.ENDINGS])
+                    )
+                    self.cluster.sync_jobs()
+                case 3 if self.cluster.pods:
+                    self.cluster.start_pod(chance.choice(sorted(self.cluster.pods)))
+                case 4:
+                    self.cluster.collect_garbage()
+                case 5:
+                    self.cluster.advance(chance.choice([1, 6, 31]))
+                    operator.queue.ring()
+                case 6 | 7 if operator.events:
+                    operator.deliver(chance.randrange(len(operator.events)), again=chance.random() < 0.1)
+                case 8:
+                    operator.begin()
+                case _ if operator.work:
+                    operator.step(
+                        chance.randrange(len(operator.work)), TimeoutError() if chance.random() < 0.05 else None
+                    )
+
+    # what holds
+
+    @invariant()
+    def one_live_job_for_a_key(self) -> None:
+        keys = [
+            job["metadata"]["annotations"][labels.TASK_KEY]
+            for job in self.cluster.jobs.values()
+            if model.is_scan(job) and not model.is_finished(job)
+        ]
+        assert len(keys) == len(set(keys))
+
+    def teardown(self) -> None:
+        if not hasattr(self, "cluster"):
+            return
+        for operator in self.operators:
+            operator.compare()
+        self.come_to_rest()
+        for name, plan in self.cluster.plans.items():
+            self.check(name, plan)
+        self.check_silence()
+
+    def come_to_rest(self) -> None:
+        """All pods end well, all events arrive, time goes on."""
+        for _ in range(60):
+            before = self.cluster.writes
+            self.cluster.collect_garbage()
+            for name in list(self.cluster.pods):
+                self.cluster.end_pod(name, "ok")
+            self.cluster.sync_jobs()
+            for operator in self.operators:
+                operator.queue.ring()
+                operator.settle()
+            busy = self.cluster.writes != before or any(model.is_alive(pod) for pod in self.cluster.pods.values())
+            if not busy and not any(operator.events for operator in self.operators):
+                quiet = self.quiet = getattr(self, "quiet", 0) + 1
+                if quiet > 8:
+                    return
+            else:
+                self.quiet = 0
+            self.cluster.advance(31)
+        raise AssertionError("no rest")
+
+    def check_silence(self) -> None:
+        before = self.cluster.writes
+        for seconds in (1, 10, 60, 600):
+            self.cluster.advance(seconds)
+            for operator in self.operators:
+                operator.queue.ring()
+                operator.settle()
+                for plan in self.cluster.list_plans():
+                    operator.controller.plan_event(None, plan)
+                operator.settle()
+        assert self.cluster.writes == before, "the operator writes although nothing happens"
+
+    def check(self, name: str, plan: model.Object) -> None:
+        status, spec = plan["status"], ScanPlanSpec.model_validate(plan["spec"])
+        conditions = {each["type"]: each for each in status["conditions"]}
+        assert status["observedGeneration"] == plan["metadata"]["generation"], status
+        assert {each["observedGeneration"] for each in status["conditions"]} == {plan["metadata"]["generation"]}
+        phase = status["phase"]
+        ended = "completionTime" in status
+        if spec.endpoints == INVALID:
+            assert phase == "Failed"
+            assert conditions["Stalled"]["reason"] == "InvalidEndpoint"
+        elif ended:
+            assert phase in {"Completed", "Failed", "Cancelled"}
+        else:
+            # Only its author can keep a plan from its end, or a plan of the same slot that is kept.
+            assert phase == "Suspended", (name, status)
+            assert spec.suspend
+        if "jobRef" in status:
+            assert status["jobRef"]["uid"] in self.cluster.uids[status["taskKey"]]
+        if phase == "Completed":
+            assert status["artifacts"]["complete"]
+            assert status["shards"]["succeeded"] == status["shards"]["total"]
+        assert ("Reconciling" in conditions) == (phase not in {"Completed", "Failed", "Cancelled", "Suspended"})
+        assert ("Stalled" in conditions) == (phase == "Failed")
+
+
+TestLives = Lives.TestCase
+TestLives.settings = settings(
+    max_examples=150,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
