@@ -10,7 +10,6 @@ import pytest
 
 from tests import cluster, deploy, images
 from tests.cluster import Cluster
-from tests.e2e import faulty_scanner
 from tests.e2e.stage import Images, Stage
 from tests.kubectl import Kubectl
 
@@ -21,8 +20,7 @@ ABSENT = "localhost/scanplan/absent"
 
 @pytest.fixture(scope="session")
 def archives() -> dict[str, images.Archive]:
-    built = images.build(["operator", "scanner", "webapp"])
-    return {**built, "faulty": faulty_scanner.build(built["scanner"])}
+    return images.build(["operator", "scanner", "webapp"])
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +41,7 @@ def installed(running: Cluster, archives: dict[str, images.Archive]) -> Kubectl:
     """kubectl for a cluster where the operator runs, for more plans at a time than a test needs."""
     settings = {
         "WORKER_CONCURRENCY": "20",
-        "SCANPLAN_ALLOWED_IMAGES": f"{faulty_scanner.REPOSITORY}:*,{ABSENT}:*",
+        "SCANPLAN_ALLOWED_IMAGES": f"{ABSENT}:*",
     }
     return deploy.install(running, archives, settings)
 
@@ -51,7 +49,7 @@ def installed(running: Cluster, archives: dict[str, images.Archive]) -> Kubectl:
 @pytest.fixture(scope="module")
 def stage(request: pytest.FixtureRequest, installed: Kubectl, archives: dict[str, images.Archive]) -> Iterator[Stage]:
     """The module's namespace, with the vulnerable application as `app`."""
-    references = Images(*(archives[name].reference for name in ("scanner", "faulty", "webapp")))
+    references = Images(*(archives[name].reference for name in ("scanner", "webapp")))
     namespace = request.module.__name__.rpartition("test_")[2].replace("_", "-")
     made = Stage(installed.in_namespace(namespace), references, namespace)
     made.set_up()

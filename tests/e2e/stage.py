@@ -13,6 +13,7 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tests import deploy
@@ -24,6 +25,7 @@ PATIENCE = 180.0
 """Seconds that anything may take on a busy machine. Nothing is measured with it."""
 TERMINAL = {"Completed", "Failed", "Cancelled"}
 CLAIM = "scanplan-artifacts"
+FAULTS = Path(__file__).parent / "faults"
 EXPOSURES = "http/exposures/"
 """Template folder with which the vulnerable application has three findings, and the gate none."""
 EXPOSED = {"env-file", "git-config", "sql-dump"}
@@ -49,6 +51,16 @@ class Gate(http.server.BaseHTTPRequestHandler):
         pass
 http.server.ThreadingHTTPServer(("", 8080), Gate).serve_forever()
 """
+_PICKY = """
+import http.server
+class Picky(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path != "/.env":
+            self.send_error(404)
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("", 8080), Picky).serve_forever()
+"""
 _SLEEP = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit()); signal.pause()"
 _READ = "import pathlib, sys; sys.stdout.buffer.write((pathlib.Path('/claim') / sys.argv[1]).read_bytes())"
 _CONNECT = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)"
@@ -60,7 +72,6 @@ class Images:
     """References of the images that are on the cluster's nodes."""
 
     scanner: str
-    faulty: str
     webapp: str
 
 
@@ -99,9 +110,23 @@ class Stage:
         command = ["python3", "-c", _GATE]
         self._start({name: pod(name, self.namespace, self.images.scanner, command) for name in names}, "asked")
 
+    def picky(self, *names: str) -> None:
+        """Start targets that hang up on whoever asks for /.env, and have nothing else."""
+        command = ["python3", "-c", _PICKY]
+        self._start({name: pod(name, self.namespace, self.images.scanner, command) for name in names}, "")
+
     def nobody(self, name: str) -> None:
         """A host whose name resolves, and where nobody listens."""
         self.kubectl.apply(service(name, self.namespace))
+
+    def reroute(self, name: str, to: str) -> None:
+        """Let a name lead to another target from now on, or to nobody."""
+        self.kubectl("set", "selector", f"service/{name}", f"app.kubernetes.io/name={to}")
+
+    def faults(self) -> list[Manifest]:
+        """Templates that make the stand-in fail on purpose (tests/e2e/faults), as a plan's source of templates."""
+        self.kubectl("create", "configmap", "faults", f"--from-file={FAULTS}")
+        return [{"configMap": {"name": "faults"}}]
 
     def _start(self, pods: dict[str, Manifest], uncounted: str) -> None:
         self.kubectl.apply(*pods.values(), *(service(name, self.namespace) for name in pods))
@@ -113,8 +138,8 @@ class Stage:
     def _answers(self, url: str) -> bool:
         try:
             self.inside("shelf", _CONNECT, url)
-        except KubectlError:
-            return False
+        except KubectlError as error:
+            return "HTTP Error" in str(error)
         return True
 
     def wait_for_pod(self, name: str) -> None:

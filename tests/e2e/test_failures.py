@@ -20,10 +20,11 @@ def plans(stage: Stage) -> None:
     stage.nobody("nobody")
     stage.nobody("late")
     stage.gate("gate")
+    stage.picky("picky")
+    faults = stage.faults()
 
     def faulty(name: str, fault: str, **spec: object) -> dict[str, object]:
-        templates = [EXPOSURES, f"faults/{fault}.yaml"]
-        return stage.plan(name, templates=templates, scanner={"image": stage.images.faulty}, **spec)
+        return stage.plan(name, templates=[EXPOSURES, f"{fault}.yaml"], templatesFrom=faults, **spec)
 
     stage.apply(
         faulty("panic", "panic"),
@@ -31,9 +32,10 @@ def plans(stage: Stage) -> None:
         faulty("memory", "out-of-memory", retry=ONCE, podTemplate={"resources": {"limits": {"memory": "128Mi"}}}),
         faulty("hang", "hang", retry=ONCE, timeoutSeconds=20),
         faulty("torn", "torn", retry=ONCE),
-        stage.plan("tiny", retry=ONCE, podTemplate={"resources": {"limits": {"memory": "14Mi"}}}),
+        stage.plan("tiny", retry=ONCE, podTemplate={"resources": {"limits": {"memory": "8Mi"}}}),
         stage.plan("no-template", templates=[EXPOSURES, "http/no-such-folder/"]),
         stage.plan("comes-back", "late"),
+        stage.plan("patchy", "picky"),
         stage.plan("half", "app", "nobody", retry=ONCE, sharding={"maxEndpointsPerShard": 1}),
         stage.gated("deadline", timeoutSeconds=30, deadlineSeconds=30),
         stage.plan("nowhere", podTemplate={"nodeSelector": {"kubernetes.io/hostname": "nowhere"}}),
@@ -52,13 +54,20 @@ def test_a_missing_template_fails_at_once_and_is_named(stage: Stage) -> None:
 
 def test_a_target_that_is_down_is_tried_again_and_scanned_once_it_is_back(stage: Stage) -> None:
     status = stage.reaches("comes-back", "Retrying")
+    assert status["attempts"] >= 1
     assert status["error"]["class"] == "Temporary"
     assert status["error"]["reason"] == "EndpointsUnreachable"
-    stage.web_application("late")
+    stage.until(lambda: not [found for found in stage.pods("comes-back") if found["status"]["phase"] != "Failed"])
+    stage.reroute("late", "app")
     status = stage.ends("comes-back", "Completed")
     assert status["attempts"] > 1
     assert "error" not in status
     assert templates(stage.findings(status)) == sorted(EXPOSED)
+
+
+def test_requests_that_failed_at_a_target_that_answers_are_told(stage: Stage) -> None:
+    status = stage.ends("patchy", "Completed")
+    assert "requests failed" in condition(status, "Succeeded")["message"]
 
 
 def test_a_crash_is_tried_once_more_and_then_given_up(stage: Stage) -> None:

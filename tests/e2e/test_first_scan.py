@@ -7,13 +7,14 @@ import json
 import pytest
 
 from tests import deploy
-from tests.e2e.stage import EXPOSED, EXPOSURES, Stage, condition, templates
+from tests.e2e.stage import EXPOSED, EXPOSURES, PATIENCE, Stage, condition, templates
 
 pytestmark = pytest.mark.e2e
 
 
 def test_a_plan_leads_to_findings_on_the_claim_that_are_what_the_status_says(stage: Stage) -> None:
     stage.apply(stage.plan("first", templates=["http/"]))
+    stage.kubectl("wait", "--for=condition=Succeeded", "scanplan/first", f"--timeout={PATIENCE:.0f}s")
     status = stage.ends("first", "Completed")
     findings = stage.findings(status)
     assert status["findings"]["total"] == 14

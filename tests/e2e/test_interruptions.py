@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests import deploy
-from tests.e2e.stage import EXPOSED, Stage, attempts, pod, templates
+from tests.e2e.stage import EXPOSED, Stage, attempts, condition, pod, templates
 from tests.kubectl import Kubectl, Manifest
 
 pytestmark = pytest.mark.e2e
@@ -54,11 +54,8 @@ def operator(stage: Stage) -> Kubectl:
 def test_an_evicted_pod_costs_no_attempt_and_no_finding(stage: Stage) -> None:
     stage.gate("evicting")
     stage.apply(stage.gated("evicted", "app", "evicting"))
-    victim = stage.standing("evicted")["metadata"]["name"]
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": victim}}
-    path = f"/api/v1/namespaces/{stage.namespace}/pods/{victim}/eviction"
-    stage.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
-    stage.until(lambda: [name for found in stage.pods("evicted") if (name := found["metadata"]["name"]) != victim])
+    stage.standing("evicted")
+    evict(stage, "evicted")
     stage.open("evicting")
     status = stage.ends("evicted", "Completed")
     assert status["attempts"] == 1
@@ -66,6 +63,31 @@ def test_an_evicted_pod_costs_no_attempt_and_no_finding(stage: Stage) -> None:
     first, second = attempts(stage.metadata(status))
     assert (first["outcome"], first["error"]["reason"], first["findings"]) == ("partial", "Interrupted", 3)
     assert (second["outcome"], second["findings"]) == ("complete", 3)
+
+
+def evict(stage: Stage, plan: str) -> None:
+    """Evict a plan's only pod as `kubectl drain` does, and return when another one is there in its place."""
+    (victim,) = stage.pods(plan)
+    name = victim["metadata"]["name"]
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+    path = f"/api/v1/namespaces/{stage.namespace}/pods/{name}/eviction"
+    stage.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+    stage.until(lambda: [found for found in stage.pods(plan) if found["metadata"]["name"] != name])
+
+
+def test_a_finding_stays_though_the_next_attempt_can_not_see_it_any_more(stage: Stage) -> None:
+    stage.nobody("leaving")
+    stage.reroute("leaving", "app")
+    stage.gate("staying")
+    stage.apply(stage.gated("gone", "leaving", "staying"))
+    stage.standing("gone")
+    stage.reroute("leaving", "nobody")
+    evict(stage, "gone")
+    stage.open("staying")
+    status = stage.ends("gone", "Completed")
+    assert templates(stage.findings(status)) == sorted(EXPOSED)
+    assert status["endpointsUnreachable"] == 1
+    assert condition(status, "EndpointsReachable")["status"] == "Unknown"
 
 
 def test_an_attempt_that_is_killed_leaves_nothing_half_published(stage: Stage, kernel: Kubectl) -> None:
