@@ -6,7 +6,7 @@ run and end with an exit code and the runner's report, and finishes those that w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from scanplan.api import labels
@@ -77,18 +77,14 @@ class Kubelet:
 
     def evict(self, pod: Object) -> None:
         """The node needs the room: the pod fails, with the condition by which Kubernetes marks disruptions."""
-        condition = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
-        self._api.patch(
-            f"{self._path}/{pod['metadata']['name']}/status",
-            {
-                "status": {
-                    "phase": "Failed",
-                    "reason": "Evicted",
-                    "message": "the node was low on memory",
-                    "conditions": [condition],
-                }
-            },
-            "strategic-merge",
+        self._status(
+            pod,
+            phase="Failed",
+            state={"terminated": {"exitCode": 137, "finishedAt": format_time(now() - BACKOFF)}},
+            ready=False,
+            conditions=[{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}],
+            reason="Evicted",
+            message="the node was low on memory",
         )
 
     def wait_for_reason(self, pod: Object, reason: str, message: str) -> None:
@@ -109,13 +105,15 @@ class Kubelet:
                 self.end(pod, ExitCode.INTERRUPTED, report(pod) if report else None)
             self._api.delete(f"{self._path}/{pod['metadata']['name']}", gracePeriodSeconds=0)
 
-    def _status(self, pod: Object, *, phase: str, state: Object, ready: bool) -> None:
+    def _status(
+        self, pod: Object, *, phase: str, state: Object, ready: bool, conditions: Sequence[Object] = (), **more: str
+    ) -> None:
         container = pod["spec"]["containers"][0]
         condition = {"type": "Ready", "status": str(ready), "lastTransitionTime": format_time(now())}
         status = {
             "phase": phase,
             "startTime": format_time(now()),
-            "conditions": [condition],
+            "conditions": [condition, *conditions],
             "containerStatuses": [
                 {
                     "name": container["name"],
@@ -126,6 +124,7 @@ class Kubelet:
                     "state": state,
                 }
             ],
+            **more,
         }
         self._api.patch(f"{self._path}/{pod['metadata']['name']}/status", {"status": status}, "strategic-merge")
 

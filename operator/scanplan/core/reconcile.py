@@ -7,6 +7,7 @@ whole change is one status write. The POST of the task's Job name is the only lo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -506,7 +507,7 @@ class _Reconciler:
         merged = _merged(reports) or _collected(self.observed.pods)
         error = None if job.complete else failure.of_job(job, own)
         collector = self.observed.jobs.get(jobs.collector_name(job.name))
-        if merged is None and (collector is None or not collector.finished) and _may_have_published(job, own, reports):
+        if merged is None and (collector is None or not collector.finished) and _may_have_published(job, own):
             decision = self._collect(job, collector)
             if decision:
                 return decision
@@ -600,8 +601,16 @@ def _collected(pods: tuple[PodView, ...]) -> MergedResult | None:
     return results[-1] if results else None
 
 
-def _may_have_published(job: JobView, pods: list[PodView], reports: list[ShardReport]) -> bool:
-    """False only where every pod that there was has said that it published nothing."""
-    if job.succeeded or any(report.outcome is not Outcome.FAILED for report in reports):
+def _may_have_published(job: JobView, pods: list[PodView]) -> bool:
+    """False only where every pod that there was is still there, and has said that it published nothing.
+
+    Deleted pods (FailJob, suspension) are gone when a Job has ended: then it counts more of them than there are, or a runner has
+    found more attempts on the claim than there are pods of its shard.
+    """
+    if not pods or len(pods) < job.succeeded + job.failed_pods:
         return True
-    return any(pod.report is None for pod in pods) or not pods
+    seen = Counter(pod.index for pod in pods)
+    return any(
+        pod.report is None or pod.report.outcome is not Outcome.FAILED or pod.report.attempt > seen[pod.index]
+        for pod in pods
+    )
