@@ -58,9 +58,9 @@ def crd() -> str:
     return (ROOT / "crds" / CRD).read_text()
 
 
-def rules() -> str:
-    """The operator's rights, as the plain manifests have them."""
-    text = (ROOT / "examples/install/rbac.yaml").read_text()
+def rules(manifest: str) -> str:
+    """What a ClusterRole of the plain manifests allows."""
+    text = (ROOT / "examples/install" / manifest).read_text()
     (role,) = (part for part in text.split("\n---\n") if "\nkind: ClusterRole\n" in part)
     return textwrap.dedent(role.partition("\nrules:\n")[2].rstrip("\n") + "\n")
 
@@ -118,7 +118,8 @@ def _default(field: FieldInfo) -> str:
 
 DOCUMENTS: dict[Path, Callable[[], str]] = {
     CHART / "files" / CRD: crd,
-    CHART / "files" / "rules.yaml": rules,
+    CHART / "files" / "rules.yaml": lambda: rules("rbac.yaml"),
+    CHART / "files" / "kueue-rules.yaml": lambda: rules("kueue.yaml"),
     CHART / "README.md": readme,
     ROOT / "docs" / "configuration.md": configuration,
 }

@@ -209,6 +209,16 @@ def test_with_some_namespaces_watched_nothing_reaches_beyond_them(watched: list[
         ]
 
 
+@pytest.mark.parametrize("watched", [[], ["red"]])
+def test_with_kueue_the_operator_may_do_what_the_plain_manifest_lets_it_do(watched: list[str]) -> None:
+    documents = list(yaml.safe_load_all((ROOT / "examples/install/kueue.yaml").read_text()))
+    (role,) = (each for each in documents if each["kind"] == "ClusterRole")
+    objects = render({"watchNamespaces": watched, "rbac": {"kueue": True}})
+    kind = "Role red/" if watched else "ClusterRole "
+    assert objects[f"{kind}scanplan-operator-kueue"]["rules"] == role["rules"]
+    assert not [name for name in render({"watchNamespaces": watched}) if "kueue" in name]
+
+
 def test_the_operator_reads_the_secrets_that_are_named_and_no_others() -> None:
     objects = render({"rbac": {"secrets": {"red": ["targets"]}}})
     about_secrets = {
