@@ -1,0 +1,71 @@
+"""What has changed between two scans: new, fixed and unchanged findings, by fingerprint.
+
+Only fingerprints are held in memory besides the differences themselves, so two large scans that are much
+alike cost little. A finding that is gone is called fixed, which it may not be where the later scan did not look: whoever shows a
+difference shows `scan.remarks` of both with it, and `unlike`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from scanplan.report.finding import RANK, Finding
+from scanplan.report.scan import Scan
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Findings of two scans, compared; both lists gravest first."""
+
+    new: tuple[Finding, ...]
+    fixed: tuple[Finding, ...]
+    unchanged: int
+
+    @property
+    def new_marks(self) -> frozenset[str]:
+        """Fingerprints of the new findings."""
+        return frozenset(finding.fingerprint for finding in self.new)
+
+
+def difference(before: Iterable[Finding], after: Iterable[Finding]) -> Difference:
+    """Compare two scans.
+
+    Args:
+        before: the earlier one's findings; gone through twice, so not an iterator.
+        after: the later one's; gone through once.
+    """
+    earlier = {finding.fingerprint for finding in before}
+    later: set[str] = set()
+    new = []
+    for finding in after:
+        if finding.fingerprint not in later and finding.fingerprint not in earlier:
+            new.append(finding)
+        later.add(finding.fingerprint)
+    gone = earlier - later
+    fixed = {finding.fingerprint: finding for finding in before if finding.fingerprint in gone}
+    return Difference(_gravest_first(new), _gravest_first(fixed.values()), len(earlier & later))
+
+
+def unlike(before: Scan, after: Scan) -> list[str]:
+    """Why the two scans may differ though no host has changed; one sentence each."""
+    said = []
+    if sorted(before.templates) != sorted(after.templates):
+        said.append("They ran different templates.")
+    elif before.scanner.templates_digest != after.scanner.templates_digest:
+        said.append("The templates have changed between them.")
+    if sorted(before.severity_levels) != sorted(after.severity_levels):
+        said.append("They looked for different severities.")
+    if before.endpoints != after.endpoints:
+        said.append(f"They had different endpoints ({before.endpoints:,} and {after.endpoints:,}).")
+    if before.scanner.nuclei_version != after.scanner.nuclei_version:
+        said.append(
+            f"Nuclei {before.scanner.nuclei_version or '?'} found the earlier, {after.scanner.nuclei_version or '?'} the later."
+        )
+    return said
+
+
+def _gravest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(
+        sorted(findings, key=lambda finding: (RANK[finding.severity], finding.template_id, finding.matched_at))
+    )

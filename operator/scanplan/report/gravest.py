@@ -1,0 +1,40 @@
+"""Keep what matters most within a budget.
+
+A report has to be small enough to open, and a scan may have any number of findings. This holds pieces of a report up to a number
+of bytes and gives up the mildest, latest ones first, in one pass and without knowing beforehand how many will come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scanplan.api.task import Severity
+
+_MILDEST_FIRST = tuple(reversed(Severity))
+
+
+class Gravest:
+    """Numbered pieces of bytes, by severity, within `budget` bytes."""
+
+    def __init__(self, budget: int) -> None:
+        self._left = budget
+        self._kept: dict[Severity, list[tuple[int, bytes]]] = {severity: [] for severity in Severity}
+        self.dropped = 0
+        """Pieces that had no room."""
+
+    def add(self, number: int, severity: Severity, piece: bytes) -> None:
+        """Keep a piece, if there is room for it or milder ones can make some."""
+        self._left -= len(piece)
+        self._kept[severity].append((number, piece))
+        while self._left < 0:
+            mildest = next(kept for level in _MILDEST_FIRST if (kept := self._kept[level]))
+            self._left += len(mildest.pop()[1])
+            self.dropped += 1
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        """What was kept: gravest first, then in the order of coming."""
+        for severity in Severity:
+            yield from self._kept[severity]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._kept.values()))

@@ -1,0 +1,244 @@
+"""A scan as one HTML page that needs nothing else: for people, by mail, on paper, years later.
+
+The page makes no request, and its policy would let none through; it has one style and one script, both allowed by their hash, so
+nothing that a scanned host has put into a finding can run. It stays below `MAX_BYTES`: where a scan has found more, the
+gravest findings are on it, and it says where the rest is.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.resources
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from html import escape
+
+from scanplan.api import layout
+from scanplan.api.task import Severity
+from scanplan.report import charts, rows, text
+from scanplan.report.finding import RANK, Finding
+from scanplan.report.gravest import Gravest
+from scanplan.report.scan import Scan, Shard, remarks
+
+MAX_BYTES = 10_000_000
+_ROWS_BYTES = 5_000_000
+_RAW_BYTES = 3_500_000
+_CHART_HOSTS = 12
+_MAX_HOSTS = 100_000
+_MAX_LISTED = 500
+"""Unreachable endpoints, and shards, that are named one by one."""
+
+
+@dataclass(frozen=True)
+class Since:
+    """What has changed since an earlier scan."""
+
+    run: str
+    """How people know that scan."""
+    new: frozenset[str]
+    """Fingerprints of what it did not have."""
+    fixed: int
+    remarks: tuple[str, ...] = ()
+    """Why the two may differ besides (`compare.unlike`)."""
+
+
+def render(
+    scan: Scan, findings: Iterable[Finding], version: str, *, since: Since | None = None, rest: str = layout.FINDINGS
+) -> Iterator[bytes]:
+    """The page, piece by piece.
+
+    Args:
+        findings: gone through once.
+        version: of this program.
+        since: marks what is new.
+        rest: where all findings are, for people; where it is a file name, the page links to it.
+    """
+    seen = _Seen()
+    heads, raws = Gravest(_ROWS_BYTES), Gravest(_RAW_BYTES)
+    for number, finding in enumerate(findings):
+        seen.add(finding)
+        new = since is not None and finding.fingerprint in since.new
+        heads.add(number, finding.severity, rows.head(finding, new=new))
+        raws.add(number, finding.severity, rows.raw(finding))
+    exchanges = dict(raws)
+    style, script = _asset("report.css"), _asset("report.js")
+    title = f"{text.line(scan.run_id or scan.plan.name or 'scan', 250)}: {seen.total:,} findings"
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    yield (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">'
+        f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{style}</style></head>\n<body>'
+        '<a class="skip" href="#findings">To the findings</a>'
+        f"<header>{_header(scan)}</header><main>{_remarks([*remarks(scan), *(since.remarks if since else ())])}"
+        f"{_cards(scan, seen, since)}{_charts(seen)}{_not_scanned(scan)}"
+    ).encode()
+    yield _table_head(seen, len(heads), heads.dropped, rest, since).encode()
+    missing = f'<p class="quiet">The raw exchange is in {_where(rest)}.</p>'.encode()
+    for number, head in heads:
+        yield head
+        yield exchanges.get(number, missing)
+        yield rows.TAIL
+    yield (
+        f"{'</table></div>' if len(heads) else ''}</section>{_how(scan)}</main>"
+        f"<footer>Made by scanplan {escape(version)} from {_where(rest)}.</footer><script>{script}</script></body></html>\n"
+    ).encode()
+
+
+class _Seen:
+    """Findings counted by severity and by host."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * len(Severity)
+        self.hosts: dict[str, list[int]] = {}
+
+    def add(self, finding: Finding) -> None:
+        rank = RANK[finding.severity]
+        self.counts[rank] += 1
+        host = text.line(finding.host, 255) or "(no host)"
+        if host in self.hosts or len(self.hosts) < _MAX_HOSTS:
+            self.hosts.setdefault(host, [0] * len(Severity))[rank] += 1
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts)
+
+    def gravest_hosts(self) -> dict[str, list[int]]:
+        """The hosts to look at first."""
+        ranked = sorted(self.hosts.items(), key=lambda item: ([-count for count in item[1]], item[0]))
+        return dict(ranked[:_CHART_HOSTS])
+
+
+def _header(scan: Scan) -> str:
+    times = " to ".join(filter(None, (_moment(scan.started_at), _moment(scan.finished_at))))
+    facts = [
+        f"project {_code(scan.project_id)}" if scan.project_id else "",
+        f"plan {_code(f'{scan.plan.namespace}/{scan.plan.name}')}" if scan.plan.name else "",
+        escape(times),
+    ]
+    return f'<h1>Scan {_line(scan.run_id or scan.plan.name)}</h1><p class="quiet">{" · ".join(filter(None, facts))}</p>'
+
+
+def _remarks(said: list[str]) -> str:
+    return f'<div class="remarks" role="note">{"".join(f"<p>{_line(one)}</p>" for one in said)}</div>' if said else ""
+
+
+def _cards(scan: Scan, seen: _Seen, since: Since | None) -> str:
+    finished = len(scan.shards) - len(scan.unfinished)
+    cards = [
+        (f"{seen.total:,}", "findings"),
+        (f"{seen.counts[0] + seen.counts[1]:,}", "critical or high"),
+        (f"{scan.endpoints_scanned:,} of {scan.endpoints:,}", "endpoints scanned"),
+        (f"{finished:,} of {len(scan.shards):,}", "shards complete"),
+    ]
+    if since:
+        cards += [(f"{len(since.new):,}", f"new since {since.run}"), (f"{since.fixed:,}", f"gone since {since.run}")]
+    return f'<ul class="cards">{"".join(f"<li><b>{value}</b>{_line(name)}</li>" for value, name in cards)}</ul>'
+
+
+def _charts(seen: _Seen) -> str:
+    if not seen.total:
+        return ""
+    shown = seen.gravest_hosts()
+    more = len(seen.hosts) - len(shown)
+    others = f' <span class="quiet">and {more:,} more</span>' if more else ""
+    return (
+        f'<div class="charts"><figure><figcaption>By severity</figcaption>{charts.severities(seen.counts)}</figure>'
+        f"<figure><figcaption>By host, gravest first{others}</figcaption>{charts.hosts(shown)}</figure></div>"
+    )
+
+
+def _not_scanned(scan: Scan) -> str:
+    shards = "".join(map(_shard, scan.unfinished[:_MAX_LISTED]))
+    unreachable = [endpoint for shard in scan.shards for endpoint in shard.endpoints_unreachable]
+    if not shards and not unreachable:
+        return ""
+    parts = ["<section><h2>What was not scanned</h2>"]
+    if shards:
+        parts.append(
+            '<div class="wide"><table><thead><tr><th scope="col">Shard</th><th scope="col">Outcome</th>'
+            '<th scope="col">Endpoints</th><th scope="col">Why</th></tr></thead>'
+            f"<tbody>{shards}</tbody></table></div>{_and_more(len(scan.unfinished))}"
+        )
+    if unreachable:
+        listed = "".join(f"<li><code>{_line(endpoint, 300)}</code></li>" for endpoint in unreachable[:_MAX_LISTED])
+        more = _and_more(len(unreachable))
+        summary = f"<summary>Endpoints that did not answer ({len(unreachable):,})</summary>"
+        parts.append(f"<details open>{summary}<ul>{listed}</ul>{more}</details>")
+    return "".join([*parts, "</section>"])
+
+
+def _shard(shard: Shard) -> str:
+    error = shard.error
+    why = f"{error.reason}: {error.message}" if error else "never scanned" if not shard.attempts else ""
+    scanned = f"{shard.endpoints_scanned:,} of {shard.endpoints:,} scanned"
+    return f"<tr><td>{shard.shard}</td><td>{shard.outcome.value}</td><td>{scanned}</td><td>{_line(why)}</td></tr>"
+
+
+def _and_more(total: int) -> str:
+    return f"<p>and {total - _MAX_LISTED:,} more: see {layout.METADATA}</p>" if total > _MAX_LISTED else ""
+
+
+def _table_head(seen: _Seen, shown: int, dropped: int, rest: str, since: Since | None) -> str:
+    start = f'<section id="findings" tabindex="-1"><h2>Findings{f" ({seen.total:,})" if seen.total else ""}</h2>'
+    if not seen.total:
+        return f"{start}<p>Nothing was found.</p>"
+    cut = f"<p>The {shown:,} gravest are shown. All are in {_where(rest)}.</p>" if dropped else ""
+    boxes = "".join(
+        f'<label><input type="checkbox" name="severity" value="{severity.value}" checked> {severity.value}</label>'
+        for severity, count in zip(Severity, seen.counts, strict=True)
+        if count
+    )
+    only_new = '<label><input type="checkbox" name="new"> only new</label>' if since else ""
+    return (
+        f'{start}{cut}<form hidden><label>Filter <input type="search" name="text" autocomplete="off" '
+        f'placeholder="host, finding or template"></label><fieldset><legend>Severity</legend>{boxes}</fieldset>{only_new}'
+        '<span role="status" class="quiet"></span></form>'
+        '<div class="wide"><table class="findings"><thead><tr><th scope="col">Severity</th><th scope="col">Finding</th>'
+        '<th scope="col">Where</th><th scope="col">Template</th></tr></thead>\n'
+    )
+
+
+def _how(scan: Scan) -> str:
+    templates = scan.templates[:100]
+    more = f" and {len(scan.templates) - 100:,} more" if len(scan.templates) > 100 else ""
+    facts = {
+        "Templates": ", ".join(map(_code, templates)) + more,
+        "Severities": _line(", ".join(scan.severity_levels)) or "all",
+        "Nuclei": _line(scan.scanner.nuclei_version),
+        "Templates loaded": f"{scan.scanner.templates_loaded:,}" if scan.scanner.templates_loaded else "",
+        "Templates digest": _code(scan.scanner.templates_digest) if scan.scanner.templates_digest else "",
+        "Scanning time": f"{scan.duration_ms / 1000:,.0f} s, added up over all shards" if scan.duration_ms else "",
+        "Task key": _code(scan.key) if scan.key else "",
+    }
+    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items() if value)
+    return f"<section><h2>How it was scanned</h2><dl>{listed}</dl></section>"
+
+
+def _where(rest: str) -> str:
+    shown = _code(rest)
+    return shown if "/" in rest else f'<a href="{escape(rest)}">{shown}</a>'
+
+
+def _moment(timestamp: str) -> str:
+    return text.line(timestamp, 40).replace("T", " ").split(".")[0].removesuffix("Z") + " UTC" if timestamp else ""
+
+
+def _code(value: str) -> str:
+    return f"<code>{_line(value)}</code>"
+
+
+def _line(value: str, limit: int = 1_200) -> str:
+    return escape(text.line(value, limit))
+
+
+def _asset(name: str) -> str:
+    return importlib.resources.files("scanplan.report").joinpath("assets", name).read_text("utf-8")
+
+
+def _digest(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

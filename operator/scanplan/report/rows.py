@@ -1,0 +1,89 @@
+"""One finding as rows of the report's table: what everybody reads, and what opens below it.
+
+A row and its raw exchange are separate pieces, so that a report which runs out of room gives up raw exchanges before it gives
+up findings. Everything is escaped here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from scanplan.report import text
+from scanplan.report.finding import Finding
+
+MAX_PARAGRAPH = 2_000
+MAX_REQUEST = 4_000
+MAX_RESPONSE = 8_000
+_MAX_LIST = 20
+
+
+def head(finding: Finding, *, new: bool) -> bytes:
+    """The start of a finding's table body: its row and, still open, the cell of what there is to know about it."""
+    mark = ' data-new=""' if new else ""
+    badge = ' <span class="new">new</span>' if new else ""
+    severity = finding.severity.value
+    matcher = f' <span class="quiet">{_line(finding.matcher)}</span>' if finding.matcher else ""
+    return (
+        f'<tbody class="finding" data-severity="{severity}"{mark}>'
+        f'<tr><td><span class="severity {severity}">{severity}</span></td>'
+        f'<td><button type="button">{_line(finding.name)}</button>{matcher}{badge}</td>'
+        f"<td><code>{_line(finding.matched_at)}</code></td><td><code>{_line(finding.template_id)}</code></td></tr>"
+        f'<tr class="more"><td colspan="4">{_about(finding)}'
+    ).encode()
+
+
+def raw(finding: Finding) -> bytes:
+    """The exchange with the host."""
+    return "".join(
+        f"<h3>{title}</h3><pre>{escape(text.block(content, limit).rstrip())}</pre>"
+        for title, content, limit in (
+            ("Request", finding.request, MAX_REQUEST),
+            ("Response", finding.response, MAX_RESPONSE),
+            ("Try it", finding.curl, MAX_REQUEST),
+        )
+        if content
+    ).encode()
+
+
+TAIL = b"</td></tr></tbody>\n"
+
+
+def links(addresses: Iterable[str]) -> str:
+    """A list of references; only web addresses can be followed."""
+    items = []
+    for address in list(addresses)[:_MAX_LIST]:
+        href = text.web_address(address)
+        shown = _line(address)
+        items.append(
+            f'<a href="{escape(href)}" rel="noopener noreferrer" target="_blank">{shown}</a>' if href else shown
+        )
+    return "<br>".join(items)
+
+
+def _about(finding: Finding) -> str:
+    paragraphs = "".join(
+        f'{heading}<p class="text">{escape(text.block(content, MAX_PARAGRAPH).strip())}</p>'
+        for heading, content in (
+            ("", finding.description),
+            ("<h3>Impact</h3>", finding.impact),
+            ("<h3>Remediation</h3>", finding.remediation),
+        )
+        if content
+    )
+    score = "" if finding.cvss_score is None else f"{finding.cvss_score:g}"
+    facts = {
+        "Extracted": "<br>".join(f"<code>{_line(value)}</code>" for value in finding.extracted[:_MAX_LIST]),
+        "CVE": _line(", ".join(finding.cve)),
+        "CWE": _line(", ".join(finding.cwe)),
+        "CVSS": _line(" ".join(filter(None, (score, finding.cvss_vector)))),
+        "References": links(finding.references),
+        "Tags": _line(", ".join(finding.tags)),
+        "Seen": _line(finding.timestamp),
+    }
+    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items() if value)
+    return f"{paragraphs}<dl>{listed}</dl>"
+
+
+def _line(value: str) -> str:
+    return escape(text.line(value, MAX_PARAGRAPH))

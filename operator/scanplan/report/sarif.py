@@ -1,0 +1,210 @@
+"""Findings as SARIF 2.1.0, as GitHub's code scanning takes it.
+
+SARIF is made for files and lines; a finding here has a place on the network. GitHub refuses a whole file for one address with
+a scheme, so a place becomes a relative path of host, port and path, and the exact address stays beside it. Raw requests and
+responses are left out: whoever may read a repository may read its alerts, and responses hold secrets.
+
+The rules for what GitHub takes: https://docs.github.com/en/code-security/reference/code-scanning/sarif-files/sarif-support
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from scanplan.api.task import Severity
+from scanplan.report import text
+from scanplan.report.finding import Finding
+from scanplan.report.scan import Scan, remarks
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+MAX_RESULTS = 25_000
+"""GitHub refuses a run with more."""
+MAX_RULES = 25_000
+MAX_TAGS = 20
+MAX_TEXT = 1_024
+"""GitHub's bound on descriptions."""
+MAX_PATH = 1_000
+
+LEVELS = {
+    Severity.CRITICAL: "error",
+    Severity.HIGH: "error",
+    Severity.MEDIUM: "warning",
+    Severity.LOW: "note",
+    Severity.INFO: "note",
+    Severity.UNKNOWN: "note",
+}
+_SCORES = {
+    Severity.CRITICAL: (9.0, 10.0, 9.5),
+    Severity.HIGH: (7.0, 8.9, 8.0),
+    Severity.MEDIUM: (4.0, 6.9, 5.5),
+    Severity.LOW: (0.1, 3.9, 2.0),
+}
+"""Least, most and usual CVSS score of a severity. A score out of its severity's bounds would make GitHub call a finding
+something else than our counts do, so it gives way."""
+
+_encode = msgspec.json.Encoder().encode
+Json = dict[str, Any]
+
+
+def render(scan: Scan, findings: Iterable[Finding], version: str) -> Iterator[bytes]:
+    """The SARIF file, result by result; memory grows with the number of templates only.
+
+    Args:
+        findings: all of the scan's, or those that the reader asked for. Where there are more than `MAX_RESULTS`, the gravest
+            are kept, by the scan's own counts, and a notification says how many are missing.
+        version: of this program.
+    """
+    room = _Room(scan)
+    rules: dict[str, tuple[int, Json]] = {}
+    separator = b""
+    yield b'{"$schema":' + _encode(SCHEMA) + b',"version":"2.1.0","runs":[{"results":['
+    for finding in findings:
+        known = finding.template_id in rules or len(rules) < MAX_RULES
+        if not room.take(finding.severity, known=known):
+            continue
+        index, _ = rules.setdefault(finding.template_id, (len(rules), _rule(finding)))
+        yield separator + _encode(_result(finding, index))
+        separator = b","
+    driver = {
+        "name": "Nuclei",
+        "informationUri": "https://github.com/projectdiscovery/nuclei",
+        **({"version": scan.scanner.nuclei_version} if scan.scanner.nuclei_version else {}),
+        "properties": {"reporter": f"scanplan {version}"},
+        "rules": [rule for _, rule in rules.values()],
+    }
+    rest = {
+        "tool": {"driver": driver},
+        "automationDetails": {"id": f"scanplan/{quote(scan.project_id, safe='')}/{quote(scan.run_id, safe='')}"},
+        "invocations": [_invocation(scan, room.refused)],
+        "columnKind": "unicodeCodePoints",
+        "properties": {"taskKey": scan.key, "templatesDigest": scan.scanner.templates_digest},
+    }
+    yield b"]," + _encode(rest)[1:] + b"]}\n"
+
+
+class _Room:
+    """Which findings have room, by the scan's own counts: the gravest."""
+
+    def __init__(self, scan: Scan) -> None:
+        self.refused = 0
+        self._left = MAX_RESULTS
+        counts = [getattr(scan.findings, severity.value) for severity in Severity]
+        graver = [sum(counts[:rank]) for rank in range(len(counts))]
+        self._limit = {
+            severity: max(0, MAX_RESULTS - before) if scan.findings.total > MAX_RESULTS else MAX_RESULTS
+            for severity, before in zip(Severity, graver, strict=True)
+        }
+
+    def take(self, severity: Severity, *, known: bool) -> bool:
+        if not known or not self._left or not self._limit[severity]:
+            self.refused += 1
+            return False
+        self._left -= 1
+        self._limit[severity] -= 1
+        return True
+
+
+def _rule(finding: Finding) -> Json:
+    references = [link for reference in finding.references if (link := text.web_address(reference))]
+    advice = _advice(finding, references)
+    tags = [
+        "security",
+        *(f"external/cwe/{cwe.lower()}" for cwe in map(text.line, finding.cwe)),
+        *finding.cve,
+        *finding.tags,
+    ]
+    properties: Json = {"tags": list(dict.fromkeys(text.line(tag, 100) for tag in tags if tag))[:MAX_TAGS]}
+    if score := _score(finding):
+        properties["security-severity"] = score
+    rule: Json = {
+        "id": finding.template_id,
+        "name": finding.name,
+        "shortDescription": {"text": finding.name},
+        "fullDescription": {"text": _paragraph(finding.description) or finding.name},
+        "help": {"text": advice or finding.name},
+        "defaultConfiguration": {"level": LEVELS[finding.severity]},
+        "properties": properties,
+    }
+    if references:
+        rule["helpUri"] = references[0]
+    return rule
+
+
+def _advice(finding: Finding, references: list[str]) -> str:
+    impact, remediation = _paragraph(finding.impact), _paragraph(finding.remediation)
+    parts = (
+        _paragraph(finding.description),
+        f"Impact: {impact}" if impact else "",
+        f"Remediation: {remediation}" if remediation else "",
+        *references,
+    )
+    return "\n\n".join(filter(None, parts))
+
+
+def _result(finding: Finding, rule: int) -> Json:
+    details = [finding.matcher, *(text.line(value, 200) for value in finding.extracted[:5])]
+    shown = ", ".join(filter(None, details))
+    message = f"{finding.name} at {finding.matched_at or finding.host}{f' ({shown})' if shown else ''}"
+    return {
+        "ruleId": finding.template_id,
+        "ruleIndex": rule,
+        "level": LEVELS[finding.severity],
+        "message": {"text": text.cut(message, MAX_TEXT)},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": place(finding.matched_at or finding.host)},
+                    "region": {"startLine": 1},
+                },
+                "logicalLocations": [{"fullyQualifiedName": finding.matched_at or finding.host, "kind": "resource"}],
+            }
+        ],
+        # GitHub goes by the first name, other readers by ours.
+        "partialFingerprints": {"primaryLocationLineHash": finding.fingerprint, "scanplan/v1": finding.fingerprint},
+        "properties": {"severity": finding.severity.value, "host": finding.host, "timestamp": finding.timestamp},
+    }
+
+
+def place(address: str) -> str:
+    """An address as a relative path: `https://a.example:8443/x?y` is `a.example/8443/x`; never empty."""
+    try:
+        parts = urlsplit(address if "//" in address else f"//{address}")
+        segments = [parts.hostname or "", str(parts.port or ""), *parts.path.split("/")]
+    except ValueError:
+        segments = address.split("/")
+    shown = [quote(segment, safe="-._~") for segment in segments if segment not in {"", ".", ".."}]
+    return "/".join(shown)[:MAX_PATH].rstrip("/%") or "unknown"
+
+
+def _score(finding: Finding) -> str:
+    """GitHub's `security-severity`; empty for what is no weakness."""
+    if finding.severity not in _SCORES:
+        return ""
+    least, most, usual = _SCORES[finding.severity]
+    score = finding.cvss_score
+    return f"{score if score is not None and least <= score <= most else usual:.1f}"
+
+
+def _paragraph(value: str) -> str:
+    return text.block(value, MAX_TEXT).strip()
+
+
+def _invocation(scan: Scan, refused: int) -> Json:
+    said = remarks(scan)
+    if refused:
+        said.append(f"{refused:,} findings are left out: GitHub takes at most {MAX_RESULTS:,}.")
+    for shard in scan.unfinished[:100]:
+        error = shard.error
+        why = f": {error.reason}: {text.line(error.message)}" if error else ""
+        said.append(f"Shard {shard.shard} is {shard.outcome.value}{why}")
+    invocation: Json = {
+        "executionSuccessful": scan.complete,
+        "toolExecutionNotifications": [{"level": "warning", "message": {"text": text.line(one)}} for one in said],
+    }
+    if scan.started_at and scan.finished_at:
+        invocation |= {"startTimeUtc": scan.started_at, "endTimeUtc": scan.finished_at}
+    return invocation

@@ -1,0 +1,136 @@
+"""The record of a scan as the reports see it: `scan_metadata.json`, read leniently.
+
+A report may be made by an older or newer version than the scan was, so unknown members are passed over and missing ones have
+defaults. What a report says of completeness it has from here.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from scanplan.api.task import Outcome
+
+
+class _View(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of the views: lenient, where the documents themselves are strict."""
+
+
+class Counts(_View, frozen=True, kw_only=True):
+    """Findings by severity."""
+
+    critical: int = 0
+    high: int = 0
+    medium: int = 0
+    low: int = 0
+    info: int = 0
+    unknown: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.critical + self.high + self.medium + self.low + self.info + self.unknown
+
+
+class Plan(_View, frozen=True, kw_only=True):
+    """The plan that asked for the scan."""
+
+    namespace: str = ""
+    name: str = ""
+
+
+class Scanner(_View, frozen=True, kw_only=True):
+    """What scanned."""
+
+    nuclei_version: str = ""
+    templates_digest: str = ""
+    templates_loaded: int = 0
+
+
+class Error(_View, frozen=True, kw_only=True):
+    """Why an attempt failed."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class Attempt(_View, frozen=True, kw_only=True):
+    """One attempt of a shard."""
+
+    attempt: int = 0
+    outcome: Outcome = Outcome.FAILED
+    error: Error | None = None
+
+
+class Shard(_View, frozen=True, kw_only=True):
+    """How one shard came out."""
+
+    shard: int = 0
+    outcome: Outcome = Outcome.FAILED
+    endpoints: int = 0
+    endpoints_scanned: int = 0
+    endpoints_unreachable: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def error(self) -> Error | None:
+        """What the last attempt says; None where it says nothing."""
+        return self.attempts[-1].error if self.attempts else None
+
+
+class Scan(_View, frozen=True, kw_only=True):
+    """One scan."""
+
+    key: str = ""
+    project_id: str = ""
+    run_id: str = ""
+    plan: Plan = Plan()
+    complete: bool = False
+    started_at: str = ""
+    finished_at: str = ""
+    duration_ms: int = 0
+    """Scanning time, added up over the attempts."""
+    templates: tuple[str, ...] = ()
+    severity_levels: tuple[str, ...] = ()
+    """Empty: all."""
+    scanner: Scanner = Scanner()
+    template_digests: tuple[str, ...] = ()
+    endpoints: int = 0
+    endpoints_scanned: int = 0
+    endpoints_unreachable: int = 0
+    findings: Counts = Counts()
+    shards: tuple[Shard, ...] = ()
+
+    @property
+    def unfinished(self) -> tuple[Shard, ...]:
+        """The shards whose results are not complete."""
+        return tuple(shard for shard in self.shards if shard.outcome is not Outcome.COMPLETE)
+
+
+def read(content: bytes) -> Scan:
+    """The scan of a `scan_metadata.json`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return msgspec.json.decode(content, type=Scan)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(f"scan_metadata.json can't be read: {error}") from error
+
+
+def remarks(scan: Scan) -> list[str]:
+    """What a reader must know before trusting an empty list of findings; one sentence each, empty where all is well."""
+    said = []
+    if not scan.complete:
+        unfinished = len(scan.unfinished)
+        said.append(
+            f"The scan is not complete: {unfinished} of {len(scan.shards)} shards did not finish."
+            if unfinished
+            else "The scan is not complete."
+        )
+    if scan.endpoints_unreachable:
+        said.append(
+            f"{scan.endpoints_unreachable:,} of {scan.endpoints:,} endpoints did not answer: they were not, or not fully, scanned."
+        )
+    if len(scan.template_digests) > 1:
+        said.append("Templates changed while the scan ran: its shards may have looked for different things.")
+    return said

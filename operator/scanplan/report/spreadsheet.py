@@ -1,0 +1,78 @@
+"""Findings as CSV, for spreadsheets.
+
+One line a finding (RFC 4180), summaries without raw requests and responses. A cell that a spreadsheet would take for a
+formula is made a text (https://owasp.org/www-community/attacks/CSV_Injection): its content comes from scanned hosts.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+
+from scanplan.report import text
+from scanplan.report.finding import Finding
+
+COLUMNS = (
+    "severity",
+    "name",
+    "template",
+    "host",
+    "matched_at",
+    "matcher",
+    "type",
+    "extracted",
+    "cve",
+    "cwe",
+    "cvss_score",
+    "description",
+    "impact",
+    "remediation",
+    "references",
+    "tags",
+    "timestamp",
+    "fingerprint",
+)
+MAX_CELL = 30_000
+"""Characters; Excel takes 32,767."""
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "|", "%")
+
+
+def render(findings: Iterable[Finding]) -> Iterator[bytes]:
+    """The CSV, line by line, with a header; UTF-8."""
+    yield _line(COLUMNS)
+    for finding in findings:
+        yield _line(
+            (
+                finding.severity.value,
+                finding.name,
+                finding.template_id,
+                finding.host,
+                finding.matched_at,
+                finding.matcher,
+                finding.type,
+                " | ".join(finding.extracted),
+                " ".join(finding.cve),
+                " ".join(finding.cwe),
+                "" if finding.cvss_score is None else f"{finding.cvss_score:g}",
+                finding.description,
+                finding.impact,
+                finding.remediation,
+                " ".join(finding.references),
+                " ".join(finding.tags),
+                finding.timestamp,
+                finding.fingerprint,
+            )
+        )
+
+
+def cell(value: str) -> str:
+    """A cell that no spreadsheet runs: one visible line, with an apostrophe before what would start a formula."""
+    shown = text.line(value, MAX_CELL)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+
+
+def _line(values: Iterable[str]) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, quoting=csv.QUOTE_ALL).writerow(map(cell, values))
+    return line.getvalue().encode()

@@ -1,0 +1,46 @@
+"""Texts from scanned hosts, made harmless for whoever shows them.
+
+A response can hold terminal escapes, right-to-left overrides, formulas or a `javascript:` address. Here is the one place that
+takes such things out; what a format must escape besides is that format's own business.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, urlsplit
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_HIDDEN = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\xad\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u180e\\u200b-\\u200f"
+    "\\u2028-\\u202e\\u2060-\\u206f\\ud800-\\uf8ff\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd\\U00013430-\\U0001345f"
+    "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001-\\U000e007f\\U000f0000-\\U0010fffd]"
+)
+"""Unicode's controls, formats, surrogates and private characters, and separators of lines and paragraphs; not newline and tab."""
+_URL_SAFE = "%/:?#[]@!$&'()*+,;=-._~"
+MAX_URL = 2_048
+
+
+def line(value: object, limit: int = 1_000) -> str:
+    """`value` as one line: white space is one blank, characters that can't be seen are replaced, the end may be cut off."""
+    return _HIDDEN.sub(_REPLACEMENT, " ".join(cut(str(value), limit).split()))
+
+
+def block(value: object, limit: int) -> str:
+    """Like `line`, but line breaks and tabs stay."""
+    return _HIDDEN.sub(_REPLACEMENT, cut(str(value), limit).replace("\r\n", "\n"))
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters; where some are missing, the last says so."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def web_address(text: str) -> str:
+    """`text` as an http(s) address that may become a link, percent-encoded; empty where it is none."""
+    text = text.strip()
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and len(text) <= MAX_URL
+    except ValueError:
+        return ""
+    return quote(text, safe=_URL_SAFE) if usable else ""

@@ -1,0 +1,186 @@
+"""The HTML report: in real Chromium where hostile findings could do harm, and as text for the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scanplan.report import page
+from scanplan.report.finding import Finding
+from scanplan.report.scan import Scan
+from tests.report import browser, events
+
+
+def rendered(findings: list[Finding], scan: Scan | None = None, **options: Any) -> str:
+    return b"".join(page.render(scan or events.record(findings), findings, "1.2.3", **options)).decode()
+
+
+class Outline(HTMLParser):
+    """Elements and attributes that a browser would see."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.feed(content)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+
+def test_nothing_that_a_host_says_becomes_markup() -> None:
+    plain = Outline(rendered(events.read([events.event()])))
+    hostile = Outline(rendered(events.read(events.hostile())))
+    assert set(hostile.elements) - {"br", "h3"} <= set(plain.elements) | {"span"}
+    assert hostile.elements.count("script") == hostile.elements.count("style") == 1
+    assert not [name for name, _ in hostile.attributes if name.startswith("on") or name == "style"]
+    assert all(
+        value.startswith(("https://", "#", "data:,")) or value == "nuclei_output.ndjson"
+        for name, value in hostile.attributes
+        if name in {"href", "src", "action"}
+    )
+
+
+def test_an_incomplete_scan_says_what_it_did_not_scan() -> None:
+    down = {"endpoints": 3, "endpointsScanned": 1, "endpointsUnreachable": ["http://down.example"]}
+    shards = [
+        {"shard": 0, "outcome": "complete", **down},
+        events.failed(1, "OutOfMemory", "raise the limit"),
+        {"shard": 2, "outcome": "failed", "endpoints": 5},
+    ]
+    content = rendered([], events.record(complete=False, endpoints=13, endpointsUnreachable=1, shards=shards))
+    assert "The scan is not complete: 2 of 3 shards did not finish." in content
+    assert "1 of 13 endpoints did not answer" in content
+    assert "http://down.example" in content
+    assert "OutOfMemory: raise the limit" in content
+    assert "never scanned" in content
+    assert "Nothing was found." in content
+
+
+def test_a_report_of_any_scan_stays_small_and_keeps_the_gravest() -> None:
+    mild = [
+        events.event(**{"matched-at": f"https://m.example/{number}", "response": "<" * 9_000})
+        for number in range(9_000)
+    ]
+    grave = events.event(
+        **{"template-id": "the-grave-one", "info": {"severity": "critical"}, "response": "the-exchange"}
+    )
+    content = rendered(events.read([*mild, grave]))
+    assert len(content.encode()) <= page.MAX_BYTES
+    assert "the-grave-one" in content
+    assert "the-exchange" in content
+    assert "9,001 findings" in content
+    shown = re.search(r"The ([\d,]+) gravest are shown", content)
+    assert shown
+    assert content.count('class="finding"') == int(shown[1].replace(",", "")) < 9_001
+
+
+def test_what_is_new_since_the_last_run_is_marked() -> None:
+    old, new = events.read([events.event(), events.event(**{"matched-at": "https://app.example.com/new"})])
+    since = page.Since("nightly~1", frozenset({new.fingerprint}), 7, ("The templates have changed between them.",))
+    content = rendered([old, new], since=since)
+    assert content.count('data-new=""') == 1
+    assert "<b>7</b>gone since nightly~1" in content
+    assert "The templates have changed between them." in content
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Page]:
+    if browser.program() is None:
+        pytest.skip("no Chromium on this machine: apt install chromium")
+    with browser.chromium(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.mark.ecosystem
+def test_hostile_findings_run_nothing_and_ask_nobody_in_a_real_browser(chromium: browser.Page, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    findings = events.read(events.hostile())
+    file.write_text(rendered(findings, since=page.Since("<b>x</b>", frozenset(f.fingerprint for f in findings), 0)))
+    chromium.open(file)
+    chromium.run("document.querySelectorAll('td button').forEach((button) => button.click())")
+    chromium.run("new Promise((done) => setTimeout(done, 500))")
+    assert chromium.run("document.querySelectorAll('tbody.open').length") == len(events.hostile())
+    assert chromium.dialogs == []
+    assert list(chromium.requests.values()) == [file.as_uri()]
+    assert chromium.messages == []
+    assert (
+        chromium.run("document.querySelectorAll('iframe, img, base, input[name=q], [onload], [onerror]').length") == 0
+    )
+    assert chromium.run("document.title").startswith("nightly")
+
+
+@pytest.mark.ecosystem
+def test_the_policy_stops_what_would_get_through_an_escape(chromium: browser.Page, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    injected = (
+        "<img src=https://evil.example/x onerror=alert(1)><script>alert(2)</script><style>body{color:red}</style>"
+    )
+    file.write_text(rendered(events.read([events.event()])).replace("<main>", f"<main>{injected}"))
+    chromium.open(file)
+    chromium.run("new Promise((done) => setTimeout(done, 500))")
+    assert chromium.dialogs == []
+    assert list(chromium.requests.values()) == [file.as_uri()]
+    assert len(chromium.messages) >= 3
+    assert chromium.run("getComputedStyle(document.body).color") != "rgb(255, 0, 0)"
+
+
+@pytest.mark.ecosystem
+def test_people_filter_and_open_findings(chromium: browser.Page, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    found = [events.event(**{"matched-at": f"https://h/{number}"}) for number in range(5)]
+    found.append(events.event(info={"severity": "critical", "name": "Only one"}))
+    file.write_text(rendered(events.read(found)))
+    chromium.open(file)
+    shown = "Array.from(document.querySelectorAll('tbody.finding')).filter((each) => each.offsetParent !== null).length"
+    settled = "new Promise((done) => setTimeout(done, 200))"
+    change = "document.forms[0].dispatchEvent(new Event('input', {bubbles: true}))"
+    assert chromium.run(shown) == 6
+    chromium.run(f"document.forms[0].elements.text.value = 'ONLY'; {change}; {settled}")
+    assert chromium.run(shown) == 1
+    assert chromium.run("document.querySelector('[role=status]').textContent") == "1 of 6 shown"
+    chromium.run(
+        f"document.forms[0].elements.text.value = ''; document.querySelector('[value=critical]').click(); {settled}"
+    )
+    assert chromium.run(shown) == 5
+    assert chromium.run("getComputedStyle(document.querySelector('.more')).display") == "none"
+    chromium.run("document.querySelector('[data-severity=medium] button').click()")
+    assert chromium.run("document.querySelector('[data-severity=medium] .more').offsetHeight") > 50
+    assert (
+        chromium.run("document.querySelector('[data-severity=medium] button').getAttribute('aria-expanded')") == "true"
+    )
+
+
+@pytest.mark.ecosystem
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_text_is_readable_in_light_and_dark(chromium: browser.Page, tmp_path: Path, dark: bool) -> None:
+    """WCAG AA wants a contrast of 4.5 for text."""
+    file = tmp_path / "report.html"
+    every = [events.event(info={"severity": name}) for name in ("critical", "high", "medium", "low", "info", "unknown")]
+    file.write_text(rendered(events.read(every)))
+    chromium.emulate(dark=dark)
+    chromium.open(file)
+    contrast = """
+      (() => {
+        const light = (colour) => {
+          const [r, g, b] = colour.match(/[\\d.]+/g).map((v) => v / 255)
+            .map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+          return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        const under = (node) => {
+          const colour = getComputedStyle(node).backgroundColor;
+          return colour === "rgba(0, 0, 0, 0)" ? under(node.parentElement) : colour;
+        };
+        return Array.from(document.querySelectorAll("h1, p, a, code, td button, .severity, .quiet, th, dt, legend")).map((node) => {
+          const [a, b] = [light(getComputedStyle(node).color), light(under(node))].sort((x, y) => y - x);
+          return [(a + 0.05) / (b + 0.05), node.className || node.tagName];
+        }).filter(([ratio]) => ratio < 4.5);
+      })()
+    """
+    assert chromium.run(contrast) == []

