@@ -147,7 +147,7 @@ def _end(
 ) -> tuple[Phase, Reason, str]:
     kept = f"; the findings so far are in {merged.path}" if merged else ""
     if error:
-        return Phase.FAILED, error.reason, f"{error.message}{kept}"
+        return Phase.FAILED, error.reason, f"{error.message.rstrip('.')}{kept}" if kept else error.message
     found = f"{merged.findings.total} findings in {merged.path}" if merged else "nothing was published"
     found += _remark(reports)
     if job.creator != plan.uid:
@@ -183,6 +183,8 @@ def _of_result(merged: MergedResult, endpoint_count: int) -> list[Condition]:
         f"{total} findings, {merged.findings.critical} critical, {merged.findings.high} high",
     )
     unreachable = merged.endpoints_unreachable
+    if not unreachable and not merged.complete:
+        return [findings]  # whether the endpoints that no attempt came to would answer, nobody knows
     if not unreachable:
         reachable = Condition(
             ConditionType.ENDPOINTS_REACHABLE, "True", Reason.ALL_REACHABLE, "every endpoint answered"
