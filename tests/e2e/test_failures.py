@@ -128,6 +128,7 @@ def test_a_scan_past_its_deadline_ends_with_what_it_has_found(stage: Stage) -> N
     assert "deadlineSeconds" in status["error"]["message"]
     assert not status["artifacts"]["complete"]
     assert templates(stage.findings(status)) == sorted(EXPOSED)
+    assert "AllReachable" not in {found["reason"] for found in status["conditions"]}
     (attempt,) = attempts(stage.metadata(status))
     assert attempt["error"]["reason"] == "Interrupted"
 
