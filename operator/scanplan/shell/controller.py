@@ -88,20 +88,28 @@ class Controller:
         self.store.put_plan(body)
         self.queue.add(name)
 
-    def job_event(self, kind: str | None, body: dict[str, Any]) -> None:
-        """A Job with our label was listed, added, modified or deleted."""
+    def job_event(self, kind: str | None, body: dict[str, Any], by: PlanName | None = None) -> JobView | None:
+        """A Job with our label was listed, added, modified or deleted; returns what is known of it now.
+
+        Args:
+            by: the plan whose own request has shown it, and which need not be told. All others must be, since the watch brings
+                nothing new when it brings the same.
+        """
         metadata = body["metadata"]
         before = self.store.jobs(metadata["namespace"]).get(metadata["name"])
         if kind == "DELETED":
-            after = self.store.drop_job(metadata["namespace"], metadata["name"], metadata["uid"])
+            self.store.drop_job(metadata["namespace"], metadata["name"], metadata["uid"])
+            after = None
         else:
             after = self.store.put_job(body)
         if after is before and kind != "DELETED":
-            return
+            return after
         for job in (before, after):
             for plan in self.store.plans_of(job) if job else ():
-                self.queue.add(PlanName(plan.namespace, plan.name))
+                if (name := PlanName(plan.namespace, plan.name)) != by:
+                    self.queue.add(name)
         self._wake_waiting(metadata["namespace"])
+        return after
 
     def _wake_waiting(self, namespace: str) -> None:
         for name in self.store.next_waiting(namespace, self.policy.worker_concurrency):
@@ -200,23 +208,24 @@ class Controller:
     # acting
 
     async def _act(self, plan: Plan, action: core.Action) -> core.Rejection | None:
+        by = PlanName(plan.namespace, plan.name)
         match action:
             case core.CreateJob(manifest):
                 return await self._create(plan, manifest)
             case core.PatchJob(job, patch):
                 try:
-                    self.store.put_job(await self.api.patch_job(job.namespace, job.name, patch))
+                    self.job_event(None, await self.api.patch_job(job.namespace, job.name, patch), by)
                 except ApiException as error:
                     if error.status not in {404, 409}:
                         raise
-                    await self._look_up(job.namespace, job.name)
+                    await self._look_up(job.namespace, job.name, by)
             case core.DeleteJob(job):
                 try:
                     await self.api.delete_job(job.namespace, job.name, job.uid)
                 except ApiException as error:
                     if error.status not in {404, 409}:
                         raise
-                await self._look_up(job.namespace, job.name)
+                await self._look_up(job.namespace, job.name, by)
             case core.SetAdmission(job, active):
                 await self.api.set_admission(job.namespace, job.uid, active)
                 self.store.admissions[job.uid] = active
@@ -230,17 +239,18 @@ class Controller:
     async def _create(self, plan: Plan, manifest: dict[str, Any]) -> core.Rejection | None:
         """POST is the lock: whoever finds the name taken takes over what is there."""
         namespace, name = plan.namespace, manifest["metadata"]["name"]
+        by = PlanName(namespace, plan.name)
         self.store.set_starting(namespace, name, True)
         try:
             if not await self._is_fresh(plan):
                 return None
-            self.store.put_job(await self.api.create_job(namespace, manifest))
+            self.job_event(None, await self.api.create_job(namespace, manifest), by)
             log.info("%s/%s: created Job %s", namespace, plan.name, name)
             return None
         except ApiException as error:
             if error.status in {403, 409}:
                 # A quota's 403 hides that the name is taken: look before concluding.
-                found = await self._look_up(namespace, name)
+                found = await self._look_up(namespace, name, by)
                 if found:
                     return None if found.managed else core.Rejection.name_conflict(name)
             if error.status == 403:
@@ -265,7 +275,7 @@ class Controller:
             self.store.drop_plan(PlanName(plan.namespace, plan.name), plan.uid)
         return self.store.plans.get(PlanName(plan.namespace, plan.name)) is plan
 
-    async def _look_up(self, namespace: str, name: str) -> JobView | None:
+    async def _look_up(self, namespace: str, name: str, by: PlanName) -> JobView | None:
         """The Job as it is now; ours go into the store, foreign ones don't, since no watch would keep them fresh."""
         known = self.store.jobs(namespace).get(name)  # before asking: a Job made meanwhile is none that is gone
         try:
@@ -274,10 +284,11 @@ class Controller:
             if error.status != 404:
                 raise
             if known:
-                self.store.drop_job(namespace, name, known.uid)
+                gone = {"namespace": namespace, "name": name, "uid": known.uid}
+                self.job_event("DELETED", {"metadata": gone}, by)
             return None
         job = job_view(body)
-        return self.store.put_job(body) if job.managed else job
+        return self.job_event(None, body, by) if job.managed else job
 
     async def _write_status(self, plan: Plan, status: dict[str, Any]) -> bool:
         """One merge patch of what differs, refused if the plan has changed since it was read. Whether it was written."""
