@@ -125,12 +125,12 @@ def succeeded(index: int = 0, result: MergedResult | None = None, **changes: Any
 
 def broken(
     index: int = 0,
-    reason: Reason = Reason.NETWORK_UNAVAILABLE,
+    why: Reason = Reason.NETWORK_UNAVAILABLE,
     error_class: ErrorClass = ErrorClass.TEMPORARY,
     **changes: Any,
 ) -> PodView:
     """A pod whose runner has reported an error."""
-    error = TaskError(error_class=error_class, reason=reason, message=f"{reason} in shard {index}")
+    error = TaskError(error_class=error_class, reason=why, message=f"{why} in shard {index}")
     said = report(index, outcome=Outcome.FAILED, error=error)
     return pod(index, "Failed", **{"exit_code": 75, "reason": "Error", "report": said, **changes})
 

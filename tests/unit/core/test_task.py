@@ -1,0 +1,158 @@
+"""From a plan to its task: defaults, what an author may ask, and what stays as it was first seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from scanplan.api.conditions import Reason
+from scanplan.api.errors import InvalidPlan
+from scanplan.core import inputs as sources
+from scanplan.core.guard import Guard
+from scanplan.core.policy import Policy
+from scanplan.core.task import Pinned, claim_of, input_digest, resolve
+from tests.unit.core.objects import CLAIM, INPUTS, NOW, POLICY, plan, task
+
+STRICT = Policy(
+    scanner_image="scanner:1",
+    allowed_images=("registry.example/scanner:*",),
+    allowed_claims=("team-*",),
+    allowed_service_accounts=("default", "scan-*"),
+)
+
+ALLOWED: list[dict[str, Any]] = [
+    {"scanner": {"image": "scanner:1"}},
+    {"scanner": {"image": "registry.example/scanner:3.10"}},
+    {"artifacts": {"claimName": "scanplan-artifacts"}},
+    {"artifacts": {"claimName": "team-results"}},
+    {"podTemplate": {"serviceAccountName": "default"}},
+    {"podTemplate": {"serviceAccountName": "scan-egress"}},
+    {"templatesFrom": [{"image": {"reference": "registry.example/scanner:templates"}}]},
+]
+
+REFUSED: list[tuple[dict[str, Any], Reason, str]] = [
+    ({"scanner": {"image": "scanner:2"}}, Reason.INVALID_SPEC, "SCANPLAN_ALLOWED_IMAGES"),
+    ({"scanner": {"image": "evil.example/registry.example/scanner:1"}}, Reason.INVALID_SPEC, "leave it out"),
+    ({"artifacts": {"claimName": "other-team"}}, Reason.INVALID_SPEC, "SCANPLAN_ALLOWED_CLAIMS"),
+    ({"podTemplate": {"serviceAccountName": "admin"}}, Reason.INVALID_SPEC, "SCANPLAN_ALLOWED_SERVICE_ACCOUNTS"),
+    ({"templatesFrom": [{"image": {"reference": "evil.example/t"}}]}, Reason.INVALID_SPEC, "SCANPLAN_ALLOWED_IMAGES"),
+    ({"endpoints": ["a.example", "10.0.0.0/8"]}, Reason.INVALID_ENDPOINT, "'10.0.0.0/8'"),
+    ({"endpoints": ["a.example", "http://2130706433/"]}, Reason.TARGET_DENIED, "127.0.0.0/8"),
+]
+
+
+def resolved(policy: Policy, spec: dict[str, Any], pinned: Pinned | None = None, scans: bool = True) -> Any:
+    of = plan(**spec)
+    inputs = dict.fromkeys(sources.needed(of.spec, claim_of(of.spec, policy, pinned)), INPUTS[CLAIM])
+    return resolve(of, policy, NOW, inputs, pinned, scans)
+
+
+@pytest.mark.parametrize("spec", ALLOWED)
+def test_what_a_plan_may_ask(spec: dict[str, Any]) -> None:
+    resolved(STRICT, spec)
+
+
+@pytest.mark.parametrize(("spec", "reason", "message"), REFUSED)
+def test_what_it_may_not_and_who_can_change_that(spec: dict[str, Any], reason: Reason, message: str) -> None:
+    with pytest.raises(InvalidPlan) as refused:
+        resolved(STRICT, spec)
+    assert refused.value.reason is reason
+    assert message in refused.value.message
+
+
+def test_the_default_policy_allows_no_foreign_image_and_no_foreign_account() -> None:
+    for spec in ({"scanner": {"image": "other"}}, {"podTemplate": {"serviceAccountName": "builder"}}):
+        with pytest.raises(InvalidPlan):
+            resolved(POLICY, spec)
+
+
+class TestPinning:
+    """An upgrade of the operator, another default or another way to make keys gives a plan that has started no other key."""
+
+    NEWER = Policy(scanner_image="scanner:2", claim_name="new-claim")
+    PINNED = Pinned(key=task().key, image="scanner:1", claim="scanplan-artifacts")
+
+    def test_without_a_pin_a_new_default_is_another_scan(self) -> None:
+        assert resolved(self.NEWER, {}).key != task().key
+
+    def test_with_one_everything_is_as_it_was(self) -> None:
+        again = resolved(self.NEWER, {}, self.PINNED)
+        assert (again.key, again.job_name, again.image, again.claim) == (
+            task().key,
+            task().job_name,
+            "scanner:1",
+            "scanplan-artifacts",
+        )
+
+    def test_the_pinned_key_holds_even_where_keys_are_made_otherwise_today(self) -> None:
+        assert (
+            resolved(POLICY, {}, replace(self.PINNED, key="scan:acme:nightly:1:2:3")).key == "scan:acme:nightly:1:2:3"
+        )
+
+    def test_allow_lists_are_for_new_plans_but_targets_are_denied_for_all(self) -> None:
+        resolved(STRICT, {"scanner": {"image": "gone:1"}}, replace(self.PINNED, image="gone:1"))
+        tightened = replace(POLICY, guard=Guard(["a.example"]))
+        with pytest.raises(InvalidPlan):
+            resolved(tightened, {}, self.PINNED)
+
+    def test_a_collector_scans_nothing_and_is_never_refused(self) -> None:
+        """What was found before the policy was tightened must not be lost to it."""
+        tightened = replace(POLICY, guard=Guard(["a.example"]), allowed_service_accounts=())
+        resolved(tightened, {"podTemplate": {"serviceAccountName": "default"}}, self.PINNED, scans=False)
+
+
+class TestInputDigest:
+    """What a pin is bound to: the key's fields as they are written."""
+
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            {"endpoints": ["https://c.example"]},
+            {"endpointsFrom": [{"configMapKeyRef": {"name": "more", "key": "list"}}]},
+            {"templatesFrom": [{"configMap": {"name": "own"}}]},
+            {"severityLevels": ["low"]},
+            {"rerun": "x"},
+            {"projectId": "other"},
+            {"runId": "other"},
+            {"scanner": {"image": "scanner:1"}},
+            {"scanner": {"followRedirects": True}},
+            {"artifacts": {"claimName": "c"}},
+        ],
+    )
+    def test_changes_with_them(self, spec: dict[str, Any]) -> None:
+        assert input_digest(plan(**spec).spec) != input_digest(plan().spec)
+
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            {"endpoints": ["https://b.example", "https://a.example"]},
+            {"priority": 1},
+            {"suspend": True},
+            {"timeoutSeconds": 99},
+            {"podTemplate": {"nodeSelector": {"a": "b"}}},
+        ],
+    )
+    def test_and_with_nothing_else(self, spec: dict[str, Any]) -> None:
+        assert input_digest(plan(**spec).spec) == input_digest(plan().spec)
+
+
+def test_the_document_says_everything_that_a_runner_needs() -> None:
+    of = plan(
+        severityLevels=["high", "critical"],
+        timeoutSeconds=120,
+        retry={"temporary": 2, "unknown": 0},
+        scanner={"rateLimit": 7, "concurrency": 3, "requestRetries": 0},
+    )
+    document = task(of).document
+    assert document.key == task(of).key
+    assert document.endpoints == ("https://a.example", "https://b.example")
+    assert document.shards == 2
+    assert document.severity_levels == ("critical", "high")
+    assert (document.timeout_seconds, document.retry.temporary, document.retry.unknown) == (120, 2, 0)
+    assert (document.scanner.rate_limit, document.scanner.concurrency, document.scanner.request_retries) == (7, 3, 0)
+    assert document.denied_targets == POLICY.guard.entries
+    window = timedelta(seconds=POLICY.idempotency_window_seconds)
+    assert document.replay_not_before == (NOW - window).strftime("%Y-%m-%dT%H:%M:%SZ")
