@@ -1,0 +1,42 @@
+"""What a fork relies on when it lets these workflows sign in its name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.chart import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.fixture(params=WORKFLOWS, ids=lambda path: path.stem)
+def workflow(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+def test_actions_of_others_are_named_by_commit(workflow: Path) -> None:
+    """A tag of theirs can be moved; what it moves to would run with our rights."""
+    used = re.findall(r"uses: (\S+)", workflow.read_text())
+    assert used
+    assert [each for each in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", each)] == []
+
+
+def test_a_job_may_write_only_where_it_says_so(workflow: Path) -> None:
+    parsed: dict[str, Any] = yaml.safe_load(workflow.read_text())
+    assert parsed["permissions"] == {"contents": "read"}
+    writers = {name for name, job in parsed["jobs"].items() if "write" in job.get("permissions", {}).values()}
+    assert writers == ({"image", "chart"} if workflow.stem == "release" else set())
+
+
+def test_no_text_of_a_stranger_reaches_a_shell(workflow: Path) -> None:
+    """Names of branches and titles are written by whoever opens a pull request."""
+    steps = [step for job in yaml.safe_load(workflow.read_text())["jobs"].values() for step in job["steps"]]
+    assert [
+        step["run"] for step in steps if "${{ github.event" in step.get("run", "") or "head_ref" in step.get("run", "")
+    ] == []
