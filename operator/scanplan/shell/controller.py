@@ -32,7 +32,7 @@ from scanplan.shell.workqueue import PlanName, WorkQueue
 log = logging.getLogger("scanplan.controller")
 
 MAX_STEPS = 12
-"""Decisions for one plan in a row; more would mean that acting doesn't lead to a fixed point."""
+"""Decisions for one generation of a plan in a row; more would mean that acting doesn't lead to a fixed point."""
 
 
 def utc_now() -> datetime:
@@ -50,6 +50,8 @@ class _Answers:
 
     uid: str = ""
     generation: int = 0
+    steps: int = 0
+    """Decisions so far."""
     inputs: Inputs | None = None
     pods: tuple[PodView, ...] | None = None
     pods_of: tuple[str, bool] = ("", False)
@@ -136,7 +138,7 @@ class Controller:
     async def reconcile(self, name: PlanName) -> None:
         """Bring one plan to where nothing is to be done now."""
         answers = _Answers()
-        for _ in range(MAX_STEPS):
+        while True:
             plan = self.store.plans.get(name)
             if plan is None:
                 return
@@ -147,8 +149,9 @@ class Controller:
                 self._set_waiting(name, plan, decision.queued)
             if not await self._go_on(plan, decision, answers):
                 break
-        else:
-            raise NoFixedPoint(f"no fixed point after {MAX_STEPS} decisions, the last one is {decision}")
+            answers.steps += 1
+            if answers.steps >= MAX_STEPS:
+                raise NoFixedPoint(f"no fixed point after {MAX_STEPS} decisions, the last one is {decision}")
         if decision.status is not None:
             written = await self._write_status(plan, decision.status)
             if written and decision.event:
