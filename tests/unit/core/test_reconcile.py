@@ -1,0 +1,638 @@
+"""The product's behaviour, a situation a test: this is observed, so that is done.
+
+Read top to bottom it is the life of a plan: before its Job, the four answers to "already exists", at work, the end, edits, and
+plans that share a task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from scanplan.api import labels
+from scanplan.api.conditions import Reason
+from scanplan.api.exit_codes import ExitCode
+from scanplan.api.scanplan import Phase
+from scanplan.api.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskError
+from scanplan.core import job as jobs
+from scanplan.core import reconcile as core
+from scanplan.core import status as statuses
+from scanplan.core.guard import Guard
+from scanplan.core.task import Plan, input_digest
+from scanplan.core.views import JobCondition, JobView, PodView
+from tests.unit.core.objects import (
+    INPUTS,
+    NOW,
+    POLICY,
+    ago,
+    broken,
+    complete,
+    completed_status,
+    condition,
+    failed,
+    job,
+    merged,
+    plan,
+    pod,
+    report,
+    running_status,
+    succeeded,
+    task,
+)
+
+DONE = (succeeded(0), succeeded(1, merged()))
+
+
+def decide(of: Plan, *known: JobView, **observed: Any) -> core.Decision:
+    """The decision about a plan that sees these Jobs; owned are those that name it."""
+    return core.reconcile(
+        core.Observed(
+            plan=of,
+            policy=observed.pop("policy", POLICY),
+            jobs={each.name: each for each in known},
+            owned=tuple(each for each in known if of.uid in each.owners),
+            inputs=observed.pop("inputs", INPUTS),
+            **observed,
+        ),
+        NOW,
+    )
+
+
+def written(decision: core.Decision) -> dict[str, Any]:
+    """The status that a decision without actions writes."""
+    assert not decision.actions
+    assert decision.status is not None
+    return decision.status
+
+
+def patch_of(decision: core.Decision) -> dict[str, Any]:
+    """The patch that a decision makes first."""
+    action = decision.actions[0]
+    assert isinstance(action, core.PatchJob)
+    return action.patch
+
+
+def made(decision: core.Decision) -> dict[str, Any]:
+    """The Job that a decision makes."""
+    (action,) = decision.actions
+    assert isinstance(action, core.CreateJob)
+    return action.manifest
+
+
+def deleted(decision: core.Decision) -> list[str]:
+    """The UIDs of Jobs that a decision deletes."""
+    return [action.job.uid for action in decision.actions if isinstance(action, core.DeleteJob)]
+
+
+class TestBeforeTheJob:
+    def test_what_the_plan_names_is_read_first(self) -> None:
+        assert decide(plan(), inputs=None).read
+
+    def test_then_pods_of_the_task_are_looked_for(self) -> None:
+        """A plan that is deleted and made again must not start beside the pods of its former self."""
+        assert decide(plan()).list_pods == task().job_name
+
+    def test_then_the_job_is_made(self) -> None:
+        manifest = made(decide(plan(), pods=()))
+        assert manifest["metadata"]["name"] == task().job_name
+        assert manifest["metadata"]["ownerReferences"] == [jobs.owner_reference(plan())]
+
+    @pytest.mark.parametrize("phase", ["Pending", "Running", "Unknown"])
+    def test_not_while_a_pod_with_the_key_is_alive(self, phase: str) -> None:
+        decision = decide(plan(), pods=(pod(0, phase, job_uid="former"),))
+        assert condition(written(decision), "Ready") == ("False", "WaitingForPods")
+        assert decision.requeue_after == core.START_SECONDS
+
+    def test_ended_pods_are_in_nobodys_way(self) -> None:
+        assert made(decide(plan(), pods=(succeeded(0), broken(1))))
+
+    def test_without_a_slot_it_is_queued_and_has_no_job(self) -> None:
+        decision = decide(plan(), free_slots=0)
+        assert decision.queued
+        assert written(decision)["phase"] == "Queued"
+        assert "WORKER_CONCURRENCY" in decision.status["conditions"][0]["message"]  # type: ignore[index]
+
+    def test_kueues_plans_need_none_of_our_slots(self) -> None:
+        manifest = made(decide(plan(queueName="main"), pods=(), free_slots=0))
+        assert manifest["spec"]["suspend"] is True
+        assert manifest["metadata"]["labels"][labels.KUEUE_QUEUE] == "main"
+
+    def test_suspended_from_the_start_it_does_nothing(self) -> None:
+        decision = decide(plan(suspend=True))
+        assert written(decision)["phase"] == "Suspended"
+        assert not decision.queued
+
+    def test_a_plan_on_its_way_out_is_left_alone(self) -> None:
+        assert decide(replace(plan(), deleting=True)) == core.Decision()
+
+    @pytest.mark.parametrize(
+        ("spec", "reason"),
+        [({"endpoints": ["10.0.0.0/8"]}, "InvalidEndpoint"), ({"endpoints": ["localhost"]}, "TargetDenied")],
+    )
+    def test_a_plan_that_cannot_run_is_stalled_and_says_why(self, spec: dict[str, Any], reason: str) -> None:
+        status = written(decide(plan(**spec)))
+        assert status["phase"] == "Failed"
+        assert condition(status, "Stalled") == ("True", reason)
+        assert status["error"]["class"] == "Fatal"
+        assert "taskKey" not in status, "nothing has started: the next look may be another"
+
+    def test_a_plan_that_todays_rules_refuse_is_stalled_too(self) -> None:
+        status = written(decide(replace(plan(), problem="spec.priority: Input should be less than or equal to 10")))
+        assert condition(status, "Stalled") == ("True", "InvalidSpec")
+        ended = replace(plan(completed_status()), problem="spec.priority: …")
+        assert decide(ended) == core.Decision(), "its result stays what it was"
+
+
+class TestRefusals:
+    """What the API server may answer to the POST."""
+
+    def test_a_quota_is_waited_for(self) -> None:
+        rejection = core.Rejection.forbidden(
+            "exceeded quota: scans, requested: count/jobs.batch=1, used: 4, limited: 4"
+        )
+        decision = decide(plan(), rejection=rejection)
+        assert condition(written(decision), "Reconciling") == ("True", "QuotaExceeded")
+        assert "exceeded quota: scans" in decision.status["conditions"][0]["message"]  # type: ignore[index]
+        assert decision.requeue_after == core.RETRY_SECONDS
+
+    def test_other_rights_may_be_granted_later(self) -> None:
+        decision = decide(plan(), rejection=core.Rejection.forbidden("violates PodSecurity"))
+        assert condition(written(decision), "Ready") == ("False", "JobRejected")
+        assert decision.requeue_after == core.RETRY_SECONDS
+
+    def test_what_kubernetes_calls_invalid_stays_so(self) -> None:
+        decision = decide(
+            plan(), rejection=core.Rejection.invalid("spec.template.spec.tolerations[0].operator: Invalid value")
+        )
+        assert condition(written(decision), "Stalled") == ("True", "JobRejected")
+        assert decision.requeue_after is None
+
+    def test_after_the_wait_it_is_tried_again(self) -> None:
+        refused = written(decide(plan(), rejection=core.Rejection.forbidden("exceeded quota")))
+        assert made(decide(plan(refused), pods=()))
+
+
+class TestTheNameIsTaken:
+    """The four answers to AlreadyExists."""
+
+    def test_ours_and_at_work_is_adopted(self) -> None:
+        second = plan(uid="plan-2", name="beta")
+        patch = patch_of(decide(second, job()))
+        assert patch["metadata"]["ownerReferences"] == [jobs.owner_reference(second)]
+        assert patch["metadata"]["annotations"] == {"pin.scanplan.dev/plan-2": input_digest(second.spec)}
+        assert (patch["metadata"]["uid"], patch["metadata"]["resourceVersion"]) == ("job-1", "100")
+
+    def test_ours_and_finished_gives_its_result_and_says_so(self) -> None:
+        second = plan(uid="plan-2", name="beta")
+        adopted = complete(owners=frozenset({"plan-1", "plan-2"}), pins=(("plan-2", input_digest(second.spec)),))
+        status = written(decide(second, adopted, pods=DONE))
+        assert status["phase"] == "Completed"
+        assert condition(status, "Succeeded") == ("True", "ResultReused")
+        assert status["findings"]["total"] == 3
+
+    def test_ours_and_terminating_is_waited_for(self) -> None:
+        decision = decide(plan(uid="plan-2"), job(deleting=True))
+        assert condition(written(decision), "Ready") == ("False", "WaitingForPods")
+        assert decision.requeue_after, "nobody tells a plan that doesn't own it that it is gone"
+
+    @pytest.mark.parametrize("foreign", [{"managed": False}, {"key": "scan:other:key:0:0:0"}, {"key": None}])
+    def test_not_ours_is_left_alone(self, foreign: dict[str, Any]) -> None:
+        decision = decide(plan(uid="plan-2"), job(**foreign))
+        status = written(decision)
+        assert condition(status, "Stalled") == ("True", "NameConflict")
+        assert task().job_name in status["error"]["message"]
+        assert decision.requeue_after == core.CONFLICT_SECONDS
+
+    def test_not_ours_without_any_of_our_labels_shows_at_the_post(self) -> None:
+        decision = decide(plan(), rejection=core.Rejection.name_conflict(task().job_name))
+        assert condition(written(decision), "Stalled") == ("True", "NameConflict")
+
+
+class TestAtWork:
+    def test_a_new_job_is_given_a_moment_to_have_pods(self) -> None:
+        decision = decide(plan(), job(active=0, ready=0, start_time=None, created=ago(1)))
+        assert decision.status is None
+        assert decision.requeue_after == pytest.approx(4)
+
+    def test_one_without_pods_for_longer_is_told(self) -> None:
+        status = written(decide(plan(), job(active=0, ready=0, created=ago(6))))
+        assert status["phase"] == "Pending"
+        assert "no pod yet" in status["conditions"][0]["message"]
+
+    def test_running(self) -> None:
+        status = written(decide(plan(), job(succeeded=1, active=1, ready=1)))
+        assert (status["phase"], status["progress"], status["attempts"]) == ("Running", "1/2", 2)
+        assert status["shards"] == {"total": 2, "active": 1, "succeeded": 1, "failed": 0}
+        assert status["jobRef"] == {"name": task().job_name, "uid": "job-1"}
+        assert status["taskKey"] == task().key
+
+    def test_an_unchanged_state_is_not_written_again(self) -> None:
+        assert decide(plan(running_status()), job()).status is None
+
+    def test_progress_is_written_at_most_every_ten_seconds(self) -> None:
+        further = job(succeeded=1, active=1, ready=1)
+        early = decide(plan(running_status()), further, last_write=ago(4))
+        assert (early.status, early.requeue_after) == (None, 6)
+        assert written(decide(plan(running_status()), further, last_write=ago(10)))["progress"] == "1/2"
+
+    def test_another_phase_or_generation_is_written_at_once(self) -> None:
+        edited = plan(running_status(), generation=2, priority=9)
+        assert written(decide(edited, job(), last_write=ago(0)))["observedGeneration"] == 2
+
+    def test_a_failed_pod_is_looked_at(self) -> None:
+        """At its end, not only when its successor starts after the back-off."""
+        stumbled = job(active=1, ready=1, failed_pods=1)
+        assert decide(plan(running_status()), stumbled).list_pods == task().job_name
+
+    def test_retrying_says_what_went_wrong(self) -> None:
+        status = written(decide(plan(running_status()), job(failed_pods=1), pods=(broken(0), pod(1))))
+        assert status["phase"] == "Retrying"
+        assert status["conditions"][0]["message"] == "trying again: NetworkUnavailable in shard 0"
+        assert status["error"] == {
+            "class": "Temporary",
+            "reason": "NetworkUnavailable",
+            "message": "NetworkUnavailable in shard 0",
+        }
+
+    def test_a_shard_that_got_over_it_is_no_longer_retried(self) -> None:
+        status = written(
+            decide(plan(running_status()), job(failed_pods=1, succeeded=1), pods=(broken(0), succeeded(0), pod(1)))
+        )
+        assert status["phase"] == "Running"
+
+    def test_a_shard_that_failed_for_good_is_not_tried_again(self) -> None:
+        given_up = job(failed_pods=1, failed_at=frozenset({0}), active=1, ready=1)
+        status = written(decide(plan(running_status()), given_up, pods=(broken(0), pod(1))))
+        assert status["phase"] == "Running"
+        assert status["conditions"][0]["message"] == "1 of 2 shards finished, 1 of them failed"
+
+    def test_an_interrupted_pod_is_no_retry(self) -> None:
+        evicted = pod(0, "Failed", exit_code=ExitCode.INTERRUPTED, disrupted=True)
+        assert written(decide(plan(running_status()), job(failed_pods=1), pods=(evicted, pod(1))))["phase"] == "Running"
+
+    def test_an_edit_while_retrying_is_observed(self) -> None:
+        stumbled = job(failed_pods=1)
+        retrying = written(decide(plan(running_status()), stumbled, pods=(broken(0), pod(1))))
+        edited = plan(retrying, generation=2, priority=9)
+        assert written(decide(edited, stumbled, pods=(broken(0), pod(1))))["observedGeneration"] == 2
+        assert decide(plan(retrying), stumbled).status is None
+
+    @pytest.mark.parametrize("already", [{}, {"succeeded": 1}, {"failed_pods": 1}])
+    def test_pods_that_do_not_start_are_looked_at_after_a_while(self, already: dict[str, int]) -> None:
+        stuck = job(ready=0, active=1, **already)
+        assert decide(plan(running_status()), stuck).list_pods
+        waiting = pod(1, "Pending", waiting_reason="ErrImagePull", waiting_message="manifest unknown")
+        decision = decide(plan(running_status()), stuck, pods=(waiting,))
+        assert condition(written(decision), "Ready") == ("False", "ImagePullFailed")
+        assert "manifest unknown" in decision.status["conditions"][0]["message"]  # type: ignore[index]
+        assert decision.requeue_after == core.BLOCKED_SECONDS
+
+    def test_the_document_is_stored_before_anything_else(self) -> None:
+        (action,) = decide(plan(), job(document_parts=1)).actions
+        assert isinstance(action, core.StoreDocument)
+        assert not decide(plan(), job(document_parts=1), documented=frozenset({"job-1"})).actions
+
+    def test_a_job_that_users_delete_is_made_again(self) -> None:
+        assert made(decide(plan(running_status()), pods=()))["metadata"]["name"] == task().job_name
+
+
+class TestSuspend:
+    def test_the_job_is_suspended(self) -> None:
+        assert patch_of(decide(plan(running_status(), suspend=True), job()))["spec"] == {"suspend": True}
+
+    def test_its_pods_are_told_while_they_stop(self) -> None:
+        suspended = plan(running_status(), suspend=True)
+        stopping = written(decide(suspended, job(suspended=True, active=0, ready=0, terminating=2)))
+        assert (stopping["phase"], stopping["conditions"][0]["message"]) == ("Running", "stopping 2 pods")
+        assert written(decide(suspended, job(suspended=True, active=0, ready=0)))["phase"] == "Suspended"
+
+    def test_it_goes_on_when_there_is_a_slot(self) -> None:
+        asleep = job(suspended=True, active=0, ready=0)
+        assert patch_of(decide(plan(running_status()), asleep, free_slots=1))["spec"] == {"suspend": False}
+        decision = decide(plan(running_status()), asleep, free_slots=0)
+        assert decision.queued
+        assert written(decision)["phase"] == "Queued"
+
+    def test_kueues_job_is_suspended_through_its_workload(self) -> None:
+        (action,) = decide(plan(suspend=True, queueName="main"), job(queue_name="main")).actions
+        assert action == core.SetAdmission(job(queue_name="main"), active=False)
+
+    def test_a_job_that_waits_for_kueue_is_left_to_it(self) -> None:
+        decision = decide(plan(queueName="main"), job(queue_name="main", suspended=True, active=0, ready=0))
+        assert written(decision)["phase"] == "Queued"
+        assert not decision.queued, "it waits for none of our slots"
+
+
+class TestTheEnd:
+    def test_pods_are_asked_for_their_reports(self) -> None:
+        assert decide(plan(), complete()).list_pods == task().job_name
+
+    def test_completed(self) -> None:
+        status = written(decide(plan(running_status()), complete(), pods=DONE))
+        assert status["phase"] == "Completed"
+        assert condition(status, "Succeeded") == ("True", "Completed")
+        assert condition(status, "FindingsPresent") == ("True", "Findings")
+        assert status["findings"] == {
+            "total": 3,
+            "critical": 1,
+            "high": 2,
+            "medium": 0,
+            "low": 0,
+            "info": 0,
+            "unknown": 0,
+        }
+        assert status["artifacts"]["complete"] is True
+        assert status["durationMs"] == 50_000
+        assert (status["startTime"], status["completionTime"]) == ("2026-11-24T05:59:00Z", "2026-11-24T05:59:50Z")
+
+    def test_no_success_without_a_complete_result(self) -> None:
+        """The Job says Complete; but where are the findings?"""
+        collector = complete(name=jobs.collector_name(task().job_name), collector=True)
+        for said in ((succeeded(0), succeeded(1)), (succeeded(0), succeeded(1, merged(complete=False)))):
+            status = written(decide(plan(), complete(), collector, pods=said))
+            assert (status["phase"], status["error"]["reason"]) == ("Failed", "ResultMissing")
+
+    def test_replayed_from_the_claim(self) -> None:
+        again = [succeeded(index, report=report(index, replayed=True, merged=merged())) for index in (0, 1)]
+        status = written(decide(plan(), complete(), pods=tuple(again)))
+        assert condition(status, "Succeeded") == ("True", "ResultReused")
+
+    def test_a_shard_that_failed_does_not_sink_the_others(self) -> None:
+        status = written(
+            decide(plan(), failed(), pods=(succeeded(0), broken(1, report=_failed_with(merged(complete=False)))))
+        )
+        assert (status["phase"], status["error"]["reason"]) == ("Failed", "NetworkUnavailable")
+        assert status["artifacts"]["complete"] is False
+        assert status["findings"]["total"] == 3
+        assert merged().path in status["conditions"][0]["message"]
+        assert status["shards"]["failed"] == 1
+
+    @pytest.mark.parametrize(
+        "reason", ["PodFailurePolicy", "BackoffLimitExceeded", "FailedIndexes", "MaxFailedIndexesExceeded", "x"]
+    )
+    def test_a_failed_job_ends_its_plan_whatever_the_reason(self, reason: str) -> None:
+        fatal = broken(0, Reason.NO_TEMPLATES_LOADED, ErrorClass.FATAL)
+        status = written(decide(plan(), failed(reason, succeeded=0, failed_pods=1), pods=(fatal,)))
+        assert (status["phase"], status["error"]["class"]) == ("Failed", "Fatal")
+
+    def test_it_has_one_result_and_then_nothing_more(self) -> None:
+        done = plan(completed_status())
+        for known in ((complete(),), ()):
+            assert decide(done, *known) == core.Decision()
+
+    def test_a_deadline(self) -> None:
+        status = written(
+            decide(plan(), failed("DeadlineExceeded", succeeded=0, failed_pods=2), pods=(broken(0), broken(1)))
+        )
+        assert status["error"]["reason"] == "DeadlineExceeded"
+
+
+def _failed_with(result: MergedResult) -> ShardReport:
+    """The report of the last shard, which failed and merged what the others had published."""
+    error = TaskError(error_class=ErrorClass.TEMPORARY, reason=Reason.NETWORK_UNAVAILABLE, message="no network")
+    return report(1, outcome=Outcome.FAILED, error=error, merged=result)
+
+
+class TestDeadNodes:
+    """The kubelet doesn't answer: its pods are Terminating for ever, and with them the Job."""
+
+    def doomed(self, seconds: float) -> JobView:
+        target = JobCondition("DeadlineExceeded", "", ago(seconds))
+        return job(active=0, ready=0, terminating=1, failure_target=target)
+
+    def test_a_job_that_cannot_fail_is_looked_at_again(self) -> None:
+        assert decide(plan(running_status()), self.doomed(30)).requeue_after
+
+    def test_and_ends_its_plan_after_a_grace(self) -> None:
+        collector = complete(name=jobs.collector_name(task().job_name), collector=True)
+        stuck = pod(0, deleting=True)
+        status = written(decide(plan(running_status()), self.doomed(300), collector, pods=(stuck,)))
+        assert (status["phase"], status["error"]["reason"]) == ("Failed", "DeadlineExceeded")
+
+    def test_a_cancelled_plan_ends_too(self) -> None:
+        stuck = job(deleting=True, deleting_since=ago(300))
+        status = written(decide(plan(running_status(), cancel=True), stuck))
+        assert status["phase"] == "Cancelled"
+        assert "node that doesn't answer" in status["conditions"][0]["message"]
+
+
+class TestCollecting:
+    """Where no pod could merge, a small Job does; nothing that was found is lost."""
+
+    @pytest.mark.parametrize(
+        ("ended", "pods"),
+        [
+            (complete(), (succeeded(0), pod(1, "Succeeded", exit_code=0))),
+            (failed(), (succeeded(0), pod(1, "Failed", exit_code=137, reason="OOMKilled"))),
+            (failed("DeadlineExceeded", succeeded=0), ()),
+        ],
+    )
+    def test_a_collector_is_made(self, ended: JobView, pods: tuple[PodView, ...]) -> None:
+        manifest = made(decide(plan(), ended, pods=pods))
+        assert manifest["metadata"]["name"] == f"{task().job_name}-collect"
+        assert manifest["spec"]["template"]["spec"]["containers"][0]["args"] == ["collect"]
+
+    def test_it_is_waited_for(self) -> None:
+        collector = job(name=jobs.collector_name(task().job_name), collector=True, completions=1)
+        decision = decide(plan(), failed(), collector, pods=(succeeded(0), pod(1, "Failed", exit_code=137)))
+        assert condition(written(decision), "Reconciling") == ("True", "Collecting")
+        assert decision.requeue_after, "another plan may own it"
+
+    def test_its_result_is_taken(self) -> None:
+        collector = complete(name=jobs.collector_name(task().job_name), collector=True)
+        found = succeeded(0, merged(complete=False), collector=True, job_uid="collector")
+        killed = pod(1, "Failed", exit_code=137, reason="OOMKilled")
+        status = written(decide(plan(), failed(), collector, pods=(succeeded(0), killed, found)))
+        assert (status["phase"], status["error"]["reason"]) == ("Failed", "OutOfMemory")
+        assert status["findings"]["total"] == 3
+        assert status["artifacts"]["complete"] is False
+
+    def test_none_is_made_where_every_pod_says_that_there_is_nothing(self) -> None:
+        fatal = broken(0, Reason.NO_TEMPLATES_LOADED, ErrorClass.FATAL)
+        decision = decide(plan(), failed("PodFailurePolicy", succeeded=0, failed_pods=1), pods=(fatal,))
+        assert written(decision)["phase"] == "Failed"
+
+    def test_a_policy_that_was_tightened_meanwhile_forbids_none(self) -> None:
+        strict = replace(POLICY, guard=Guard(["a.example"]), allowed_service_accounts=())
+        of = plan(podTemplate={"serviceAccountName": "default"})
+        ended = failed(of=of, succeeded=0)
+        assert made(decide(of, ended, pods=(), policy=strict))["metadata"]["name"].endswith("-collect")
+
+    def test_a_quota_that_keeps_it_away_is_waited_for(self) -> None:
+        rejection = core.Rejection.forbidden("exceeded quota")
+        decision = decide(plan(), failed(succeeded=0), pods=(), rejection=rejection)
+        assert condition(written(decision), "Ready") == ("False", "QuotaExceeded")
+
+
+class TestCancel:
+    def test_before_the_start_it_is_over_for_good(self) -> None:
+        status = written(decide(plan(cancel=True)))
+        assert (status["phase"], condition(status, "Ready")) == ("Cancelled", ("True", "Cancelled"))
+        assert decide(plan(status, cancel=True)) == core.Decision(), "at rest nothing is written"
+        assert decide(plan(status)) == core.Decision(), "cancel is no pause: rerun starts again"
+
+    def test_its_job_is_deleted(self) -> None:
+        assert deleted(decide(plan(running_status(), cancel=True), job())) == ["job-1"]
+
+    def test_its_pods_end_first(self) -> None:
+        assert written(decide(plan(running_status(), cancel=True), job(deleting=True)))["phase"] == "Pending"
+
+    def test_then_what_they_published_is_collected(self) -> None:
+        manifest = made(decide(plan(running_status(), cancel=True), pods=()))
+        assert manifest["metadata"]["name"].endswith("-collect")
+
+    def test_and_kept(self) -> None:
+        collector = complete(name=jobs.collector_name(task().job_name), collector=True)
+        found = succeeded(0, merged(complete=False), collector=True, job_uid="collector")
+        status = written(decide(plan(running_status(), cancel=True), collector, pods=(found,)))
+        assert (status["phase"], status["findings"]["total"]) == ("Cancelled", 3)
+        assert condition(status, "Succeeded") == ("False", "Cancelled")
+        assert merged().path in status["conditions"][0]["message"]
+
+    def test_too_late_it_changes_nothing(self) -> None:
+        assert written(decide(plan(running_status(), cancel=True), complete(), pods=DONE))["phase"] == "Completed"
+        assert decide(plan(completed_status(), cancel=True)).actions == ()
+
+
+class TestEdits:
+    OTHER = ("https://c.example",)
+
+    def test_other_content_lets_the_old_job_go(self) -> None:
+        assert deleted(decide(plan(running_status(), generation=2, endpoints=list(self.OTHER)), job())) == ["job-1"]
+
+    def test_and_starts_the_new_one(self) -> None:
+        edited = plan(running_status(), generation=2, endpoints=list(self.OTHER))
+        manifest = made(decide(edited, job(deleting=True), pods=()))
+        assert manifest["metadata"]["name"] == task(edited).job_name
+
+    def test_a_finished_plan_with_other_content_is_scanned_again(self) -> None:
+        edited = plan(completed_status(), generation=2, endpoints=list(self.OTHER))
+        assert made(decide(edited, pods=()))["metadata"]["name"] != task().job_name
+
+    def test_rerun_scans_the_same_again(self) -> None:
+        again = plan(completed_status(), generation=2, rerun="2026-11-24")
+        assert made(decide(again, pods=()))["metadata"]["name"] != task().job_name
+
+    def test_another_spelling_of_the_same_is_no_other_scan(self) -> None:
+        """Even long after the Job is gone."""
+        respelled = plan(completed_status(), generation=2, endpoints=["https://B.example/", "https://a.example:443"])
+        status = written(decide(respelled))
+        assert (status["observedGeneration"], status["phase"]) == (2, "Completed")
+        assert decide(plan(status, generation=2, endpoints=respelled.spec.endpoints)) == core.Decision()
+
+    def test_another_spelling_at_work_pins_the_new_one_to_the_same_job(self) -> None:
+        respelled = plan(running_status(), generation=2, endpoints=["https://B.example", "https://a.example"])
+        patch = patch_of(decide(respelled, job()))
+        assert patch["metadata"]["annotations"] == {"pin.scanplan.dev/plan-1": input_digest(respelled.spec)}
+
+    @pytest.mark.parametrize(
+        ("spec", "patch"),
+        [
+            ({"ttlSecondsAfterFinished": 600}, {"ttlSecondsAfterFinished": 600}),
+            ({"deadlineSeconds": 99_999}, {"activeDeadlineSeconds": 99_999}),
+            ({"sharding": {"maxEndpointsPerShard": 1, "parallelism": 1}}, {"parallelism": 1}),
+            ({"suspend": True}, {"suspend": True}),
+        ],
+    )
+    def test_live_fields_act_on_the_running_job(self, spec: dict[str, Any], patch: dict[str, Any]) -> None:
+        edited = decide(plan(running_status(), generation=2, **spec), job())
+        assert patch.items() <= patch_of(edited)["spec"].items()
+        assert patch_of(edited)["metadata"] == {"uid": "job-1"}
+
+    def test_a_ttl_acts_on_the_finished_job(self) -> None:
+        edited = plan(completed_status(), generation=2, ttlSecondsAfterFinished=600)
+        assert patch_of(decide(edited, complete()))["spec"] == {"ttlSecondsAfterFinished": 600}
+
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            {"timeoutSeconds": 60},
+            {"retry": {"temporary": 0}},
+            {"scanner": {"rateLimit": 1}},
+            {"podTemplate": {"nodeSelector": {"disk": "ssd"}}},
+        ],
+    )
+    def test_fields_for_the_next_run_are_told_and_change_nothing(self, spec: dict[str, Any]) -> None:
+        """Above all no shorter deadline: it would end pods that run by the former settings."""
+        status = written(decide(plan(running_status(), generation=2, **spec), job()))
+        assert condition(status, "AppliesNextRun") == ("True", "SpecEdited")
+        assert status["observedGeneration"] == 2
+
+    def test_an_edit_after_the_end_is_observed_and_nothing_else(self) -> None:
+        before = completed_status()
+        status = written(decide(plan(before, generation=2, priority=9)))
+        assert status["observedGeneration"] == 2
+        assert {each["observedGeneration"] for each in status["conditions"]} == {2}
+        volatile = {"observedGeneration", "conditions"}
+        assert {k: v for k, v in status.items() if k not in volatile} == {
+            k: v for k, v in before.items() if k not in volatile
+        }
+
+    def test_an_upgrade_re_keys_nothing_that_has_started(self) -> None:
+        newer = replace(POLICY, scanner_image="scanner:2")
+        assert made(decide(plan(running_status()), pods=(), policy=newer))["metadata"]["name"] == task().job_name
+        assert decide(plan(completed_status()), policy=newer) == core.Decision()
+
+    def test_an_upgrade_between_the_post_and_the_status_neither(self) -> None:
+        """The pin is on the Job before it is on the status."""
+        assert not decide(plan(), job(), policy=replace(POLICY, scanner_image="scanner:2")).actions
+
+
+class TestSharedTasks:
+    """Two plans, one task: `alpha` made the Job, `beta` took part."""
+
+    BETA = plan(uid="plan-2", name="beta")
+
+    def shared(self, **changes: Any) -> JobView:
+        pins = tuple((uid, input_digest(self.BETA.spec)) for uid in ("plan-1", "plan-2"))
+        return job(owners=frozenset({"plan-1", "plan-2"}), pins=pins, **changes)
+
+    def test_the_other_plan_says_whose_settings_it_runs_with(self) -> None:
+        other = plan(uid="plan-2", name="beta", timeoutSeconds=99)
+        status = written(decide(other, replace(self.shared(), pins=(("plan-2", input_digest(other.spec)),))))
+        assert condition(status, "AppliesNextRun") == ("True", "SpecEdited")
+
+    @pytest.mark.parametrize(
+        ("alpha", "beta", "suspend"), [(True, True, True), (True, False, None), (False, True, None)]
+    )
+    def test_suspended_only_when_all_ask(self, alpha: bool, beta: bool, suspend: bool | None) -> None:
+        of = plan(running_status(), suspend=alpha)
+        decision = decide(of, self.shared(), partners=(replace(self.BETA, spec=plan(suspend=beta).spec),))
+        assert (patch_of(decision)["spec"].get("suspend") if decision.actions else None) is suspend
+
+    def test_ttl_and_deadline_are_the_owners_maximum(self) -> None:
+        patient = replace(self.BETA, spec=plan(ttlSecondsAfterFinished=900_000, deadlineSeconds=900_000).spec)
+        wanted = patch_of(decide(plan(running_status()), self.shared(), partners=(patient,)))["spec"]
+        assert wanted == {"ttlSecondsAfterFinished": 900_000, "activeDeadlineSeconds": 900_000}
+
+    def test_cancel_lets_go_of_ones_own_part(self) -> None:
+        patch = patch_of(decide(plan(running_status(), cancel=True), self.shared()))
+        assert patch["metadata"]["ownerReferences"] == [{"$patch": "delete", "uid": "plan-1"}]
+        assert patch["metadata"]["annotations"] == {"pin.scanplan.dev/plan-1": None}
+
+    def test_and_is_over_while_the_others_go_on(self) -> None:
+        theirs = replace(self.shared(), owners=frozenset({"plan-2"}))
+        status = written(decide(plan(running_status(), cancel=True), theirs))
+        assert status["phase"] == "Cancelled"
+        assert "other plans go on" in status["conditions"][0]["message"]
+        assert decide(plan(status, cancel=True), theirs) == core.Decision()
+
+    def test_so_does_an_edit_to_other_content(self) -> None:
+        edited = plan(running_status(), generation=2, endpoints=["https://c.example"])
+        patch = patch_of(decide(edited, self.shared()))
+        assert patch["metadata"]["ownerReferences"] == [{"$patch": "delete", "uid": "plan-1"}]
+
+    def test_a_plan_that_has_ended_has_no_say_in_a_job_that_others_made_since(self) -> None:
+        theirs = replace(self.shared(ttl_seconds=1, deadline_seconds=1), owners=frozenset({"plan-2"}))
+        assert decide(plan(completed_status()), theirs) == core.Decision()
+
+    def test_a_suspended_plan_takes_no_part(self) -> None:
+        assert written(decide(plan(uid="plan-3", suspend=True), job()))["phase"] == "Suspended"
+
+
+def test_every_terminal_phase_is_at_rest() -> None:
+    for status in (completed_status(), written(decide(plan(cancel=True)))):
+        assert Phase(status["phase"]).is_terminal
+        assert statuses.has_ended(plan(status))
