@@ -54,8 +54,10 @@ class _Answers:
     """Decisions so far."""
     inputs: Inputs | None = None
     pods: tuple[PodView, ...] | None = None
-    pods_of: tuple[str, bool] = ("", False)
-    """The task that `pods` are of, and whether its Job had ended when they were asked for."""
+    pods_of: str = ""
+    """The task that `pods` are of."""
+    job_then: tuple[str, bool] | None = None
+    """UID of its Job, and whether it had ended, when they were asked for."""
     rejection: core.Rejection | None = None
 
 
@@ -164,10 +166,9 @@ class Controller:
         if decision.read:
             answers.inputs = await self._inputs.read(plan.namespace, decision.read)
         elif decision.list_pods:
-            job = self.store.jobs(plan.namespace).get(decision.list_pods)
+            answers.pods_of, answers.job_then = decision.list_pods, self._job_state(plan, decision.list_pods)
             pods = await self.api.list_pods(plan.namespace, decision.list_pods)
             answers.pods = tuple(pod_view(pod) for pod in pods)
-            answers.pods_of = (decision.list_pods, job is not None and job.finished)
         else:
             for action in decision.actions:
                 answers.rejection = await self._act(plan, action)
@@ -176,10 +177,15 @@ class Controller:
         return True
 
     def _pods(self, plan: Plan, answers: _Answers) -> tuple[PodView, ...] | None:
-        """The listed pods; not where their Job has ended since they were asked for, since the last report may be missing."""
-        name, finished = answers.pods_of
+        """The listed pods; not where their Job has come, gone or ended since they were asked for.
+
+        The last report may be missing among them, or a pod that is still alive.
+        """
+        return answers.pods if self._job_state(plan, answers.pods_of) == answers.job_then else None
+
+    def _job_state(self, plan: Plan, name: str) -> tuple[str, bool] | None:
         job = self.store.jobs(plan.namespace).get(name)
-        return None if job and job.finished and not finished else answers.pods
+        return (job.uid, job.finished) if job else None
 
     def _set_waiting(self, name: PlanName, plan: Plan, waiting: bool) -> None:
         if self.store.set_waiting(name, waiting_entry(plan) if waiting else None):
