@@ -61,6 +61,7 @@ def test_a_well_known_checker_finds_nothing_that_is_not_explained() -> None:
     hardened: Values = {
         "podDisruptionBudget": {"enabled": True},
         "networkPolicy": {"enabled": True, "apiServer": ["10.96.0.1/32"]},
+        "retention": {"enabled": True, "maxAge": "30d"},
     }
     found: dict[str, list[Any]] = {}
     for values in ({}, hardened):

@@ -32,6 +32,14 @@ TARGETS = "targets"
 TARGET = f"http://vulnerable-app.{TARGETS}:8080"
 CRD = "scanplans.scanplan.dev"
 LOGS = deploy.ROOT / "build" / "chart-logs"
+CLAIM: Values = {"artifacts": {"create": True, "size": "100Mi"}}
+AGE = """
+import os, sys, time
+two_days_ago = time.time() - 2 * 86400
+for parent, folders, files in os.walk(sys.argv[1]):
+    for name in (*folders, *files):
+        os.utime(os.path.join(parent, name), (two_days_ago, two_days_ago), follow_symlinks=False)
+"""
 PATIENCE = 120.0
 """Seconds that anything may take on a busy machine. Nothing is measured with it."""
 OWN = f"app.kubernetes.io/instance={RELEASE}"
@@ -47,8 +55,9 @@ class Installer:
 
     def __call__(self, verb: str, *arguments: str, values: Values | None = None, chart: Path = CHART) -> None:
         """`helm install` or `helm upgrade` to the end."""
-        command = [verb, RELEASE, str(chart), "--namespace", NAMESPACE, "--wait", "--timeout=3m", "--values=-"]
+        command = [verb, RELEASE, str(chart), "--namespace", NAMESPACE, "--values=-"]
         self.helm(*command, *arguments, text=json.dumps(merged(self.images, values or {})))
+        self.kubectl.in_namespace(NAMESPACE)("rollout", "status", "deployment/scanplan-operator", "--timeout=180s")
 
     def uninstall(self) -> None:
         if RELEASE in self.helm("list", "--all", "--short", "--namespace", NAMESPACE).split():
@@ -100,7 +109,6 @@ def installer(running: Cluster) -> Installer:
         {
             "image": image(archives["operator"].reference),
             "scanner": {"image": image(archives["scanner"].reference)},
-            "artifacts": {"size": "100Mi"},
         },
     )
 
@@ -164,9 +172,13 @@ def shell(script: str, kubectl: Kubectl) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["red"]}], ids=["all namespaces", "one namespace"])
-def test_the_notes_lead_from_nothing_to_findings(clean: Installer, values: Values) -> None:
-    clean("install", values=values)
+@pytest.mark.parametrize(
+    ("values", "arguments"),
+    [({}, ["--wait", "--timeout=3m"]), ({"watchNamespaces": ["red"], "artifacts": {"create": True}}, [])],
+    ids=["defaults", "one namespace, claim by the chart"],
+)
+def test_the_notes_lead_from_nothing_to_findings(clean: Installer, values: Values, arguments: list[str]) -> None:
+    clean("install", *arguments, values=values)
     told = shell(clean.script(NAMESPACE), clean.kubectl)
     findings = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
     assert {"env-file", "git-config"} <= {finding["template-id"] for finding in findings}
@@ -184,12 +196,12 @@ def test_plans_findings_and_definition_survive_an_upgrade_and_a_reinstallation(
     crd.write_text(yaml.safe_dump(definition))
     kubectl = clean.kubectl.in_namespace(NAMESPACE)
 
-    clean("install", chart=former)
+    clean("install", values=CLAIM, chart=former)
     kubectl.apply(plan("before"))
     first = completed(kubectl, "before")
     (job,) = jobs(kubectl)
 
-    clean("upgrade", values={"log": {"format": "text", "verbose": True}})
+    clean("upgrade", values={**CLAIM, "log": {"format": "text", "verbose": True}})
     assert kubectl.get("crd", CRD)["spec"]["names"]["shortNames"] == ["sp"]
 
     clean.uninstall()
@@ -198,7 +210,7 @@ def test_plans_findings_and_definition_survive_an_upgrade_and_a_reinstallation(
     assert kubectl.get("pvc", "scanplan-artifacts")["status"]["phase"] == "Bound"
     kubectl.apply(plan("while-away"))
 
-    clean("install")
+    clean("install", values=CLAIM)
     completed(kubectl, "while-away")
     again = kubectl.get("scanplan", "before")
     assert again["metadata"]["uid"] == first["metadata"]["uid"]
@@ -207,10 +219,32 @@ def test_plans_findings_and_definition_survive_an_upgrade_and_a_reinstallation(
     assert len(jobs(kubectl)) == 2
 
 
+def test_retention_removes_what_is_old_and_leaves_the_rest(clean: Installer) -> None:
+    kubectl = clean.kubectl.in_namespace(NAMESPACE)
+    clean("install", values={**CLAIM, "retention": {"enabled": True, "maxAge": "12h"}})
+    for name in ("old", "young"):
+        kubectl.apply(plan(name))
+    for name in ("old", "young"):
+        completed(kubectl, name)
+    scanner = clean.images["scanner"]["image"]
+    aged = deploy.reader("age", NAMESPACE, f"{scanner['repository']}:{scanner['tag']}", "scanplan-artifacts", "")
+    aged["spec"]["containers"][0]["command"] = ["python3", "-c", AGE, "/claim/ui_projects/old"]
+    aged["spec"]["containers"][0]["volumeMounts"][0]["readOnly"] = False
+    aged["spec"]["volumes"][0]["persistentVolumeClaim"]["readOnly"] = False
+    kubectl.apply(aged)
+    kubectl("wait", "pod/age", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s")
+
+    kubectl("create", "job", "now", "--from=cronjob/scanplan-operator-retention")
+    kubectl("wait", "job/now", "--for=condition=Complete", "--timeout=120s")
+    removed = [json.loads(line) for line in kubectl("logs", "job/now").splitlines() if line.startswith("{")]
+    assert [(run["runId"], run["because"], run["dryRun"]) for run in removed] == [("old", "age", False)]
+    kubectl("delete", "pod/age", "job/now")
+
+
 def test_without_an_operator_nothing_hangs(clean: Installer) -> None:
     """Plans, their running Jobs, the definition and the claims go, in a cluster that no longer runs us."""
     kubectl = clean.kubectl.in_namespace(NAMESPACE)
-    clean("install")
+    clean("install", values=CLAIM)
     kubectl.apply(plan("running"))
     eventually(lambda: jobs(kubectl), within=PATIENCE)
     clean.uninstall()
@@ -218,7 +252,7 @@ def test_without_an_operator_nothing_hangs(clean: Installer) -> None:
 
 
 def test_an_operator_of_one_namespace_runs_its_plans_and_can_see_no_others(clean: Installer) -> None:
-    clean("install", values={"watchNamespaces": ["red"], "scanNamespaces": ["red", "blue"]})
+    clean("install", values={**CLAIM, "watchNamespaces": ["red"], "scanNamespaces": ["red", "blue"]})
     red, blue = (clean.kubectl.in_namespace(name) for name in ("red", "blue"))
     blue.apply(plan("unseen"))
     red.apply(plan("seen"))
@@ -267,9 +301,14 @@ POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001
     [
         {},
         {"watchNamespaces": ["red", "blue"], "rbac": {"secrets": {"red": ["targets"]}}},
-        {"networkPolicy": POLICIES, "podDisruptionBudget": {"enabled": True}},
+        {"networkPolicy": POLICIES, "podDisruptionBudget": {"enabled": True}, "rbac": {"kueue": True}},
+        {"networkPolicy": POLICIES, "retention": {"enabled": True, "keepRuns": 100}},
         {"networkPolicy": {**POLICIES, "targets": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}},
-        {"networkPolicy": POLICIES, "scanNamespaces": ["red", "blue"], "artifacts": {"storageClassName": ""}},
+        {
+            "networkPolicy": POLICIES,
+            "scanNamespaces": ["red", "blue"],
+            "artifacts": {"create": True, "storageClassName": ""},
+        },
         {
             "image": {"digest": f"sha256:{'a' * 64}"},
             "imagePullSecrets": [{"name": "registry"}],
@@ -289,7 +328,7 @@ POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001
             "commonAnnotations": {"example.com/owner": "security"},
         },
     ],
-    ids=["defaults", "some namespaces", "policies", "own targets", "scan namespaces", "platform"],
+    ids=["defaults", "some namespaces", "policies", "retention", "own targets", "scan namespaces", "platform"],
 )
 def test_the_api_server_accepts_every_object(installer: Installer, values: Values) -> None:
     """With unknown fields refused, as a GitOps tool would have it."""

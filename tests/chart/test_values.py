@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import scanplan
+from scanplan.api import labels
 from scanplan.shell.settings import OperatorSettings
 from tests.chart import programs
 from tests.chart.chart import (
@@ -29,6 +30,7 @@ from tests.kubectl import Manifest
 
 API_SERVER = ["10.96.0.1/32", "192.0.2.7/32", "2001:db8::7/128"]
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
+HANDED_ON = {"resources", "retention.resources", "podSecurityContext", "securityContext"}
 SET_BY_KUBERNETES = {"KUBERNETES_SERVICE_HOST"}
 FIXED_BY_THE_CHART = {"SCANPLAN_PROBE_PORT"}
 """The probe's port is a name in the pod template; nobody else may take it in a pod of its own."""
@@ -42,7 +44,7 @@ def plain() -> Objects:
 
 def paths(values: Any, prefix: str = "") -> Iterator[str]:
     """The dotted names of all values; what is empty, or is handed on as it is, counts as one."""
-    if isinstance(values, dict) and values and prefix not in {"resources", "podSecurityContext", "securityContext"}:
+    if isinstance(values, dict) and values and prefix not in HANDED_ON:
         for name, value in values.items():
             yield from paths(value, f"{prefix}.{name}" if prefix else name)
     else:
@@ -175,6 +177,8 @@ def test_every_value_is_explained() -> None:
         ({"networkPolicy": {"denied": ["10.0.0.1"]}}, "/networkPolicy/denied/0"),
         ({"rbac": {"secrets": {"red": []}}}, "/rbac/secrets/red"),
         ({"networkPolicy": {"enabled": True}}, "networkPolicy.apiServer is empty"),
+        ({"retention": {"enabled": True}}, "retention has no limit"),
+        ({"retention": {"maxAge": "a month"}}, "/retention/maxAge"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -297,10 +301,10 @@ def test_the_operator_reaches_dns_and_the_api_server_alone() -> None:
 @pytest.mark.parametrize(
     ("values", "namespaces"),
     [
-        ({}, [NAMESPACE]),
-        ({"watchNamespaces": ["red"]}, ["red"]),
-        ({"watchNamespaces": ["red", "blue"], "scanNamespaces": ["blue"]}, ["blue"]),
-        ({"artifacts": {"create": False}}, []),
+        ({"artifacts": {"create": True}}, [NAMESPACE]),
+        ({"artifacts": {"create": True}, "watchNamespaces": ["red"]}, ["red"]),
+        ({"artifacts": {"create": True}, "watchNamespaces": ["red", "blue"], "scanNamespaces": ["blue"]}, ["blue"]),
+        ({}, []),
     ],
 )
 def test_claims_are_where_scans_are_and_stay(values: Values, namespaces: list[str]) -> None:
@@ -313,5 +317,49 @@ def test_claims_are_where_scans_are_and_stay(values: Values, namespaces: list[st
     ("given", "expected"), [(None, {}), ("", {"storageClassName": ""}), ("fast", {"storageClassName": "fast"})]
 )
 def test_no_storage_class_is_not_the_default_storage_class(given: str | None, expected: dict[str, str]) -> None:
-    claim = render({"artifacts": {"storageClassName": given}})[f"PersistentVolumeClaim {NAMESPACE}/scanplan-artifacts"]
+    claim = render({"artifacts": {"create": True, "storageClassName": given}})[
+        f"PersistentVolumeClaim {NAMESPACE}/scanplan-artifacts"
+    ]
     assert {name: value for name, value in claim["spec"].items() if name == "storageClassName"} == expected
+
+
+@pytest.mark.parametrize(
+    ("limits", "arguments"),
+    [
+        ({"keepRuns": 0}, ["--keep-runs=0"]),
+        ({"maxAge": "30d"}, ["--max-age=30d"]),
+        (
+            {"keepRuns": 1000000, "maxAge": "8w", "maxSize": "20Gi"},
+            ["--keep-runs=1000000", "--max-age=8w", "--max-size=20Gi"],
+        ),
+    ],
+)
+def test_retention_prunes_the_claim_of_each_scan_namespace_by_the_limits_given(
+    limits: Values, arguments: list[str]
+) -> None:
+    """On the node where a ReadWriteOnce claim already is, else it would wait for the scans to end."""
+    objects = render({"scanNamespaces": ["red", "blue"], "retention": {"enabled": True, **limits}})
+    for namespace in ("red", "blue"):
+        pod = objects[f"CronJob {namespace}/scanplan-operator-retention"]["spec"]["jobTemplate"]["spec"]["template"]
+        (container,) = pod["spec"]["containers"]
+        assert container["args"] == ["prune", "/claim", "--json", *arguments]
+        assert pod["spec"]["volumes"] == [
+            {"name": "claim", "persistentVolumeClaim": {"claimName": "scanplan-artifacts"}}
+        ]
+        (together,) = pod["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert together["labelSelector"]["matchLabels"] == {labels.CLAIM: "scanplan-artifacts"}
+        assert pod["metadata"]["labels"][labels.CLAIM] == "scanplan-artifacts"
+        assert labels.TASK not in pod["metadata"]["labels"]
+
+
+def test_nothing_but_a_scan_pod_is_under_the_policy_of_scans() -> None:
+    policies = {
+        "networkPolicy": {"enabled": True, "apiServer": API_SERVER},
+        "retention": {"enabled": True, "keepRuns": 9},
+    }
+    objects = render(policies)
+    scans = objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator-scans"]["spec"]["podSelector"]
+    assert scans == {"matchExpressions": [{"key": labels.TASK, "operator": "Exists"}]}
+    retention = objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator-retention"]["spec"]
+    assert "egress" not in retention
+    assert "ingress" not in retention

@@ -65,3 +65,17 @@ annotations:
 names:
   {{- .Values.scanNamespaces | default .Values.watchNamespaces | default (list .Release.Namespace) | uniq | toYaml | nindent 2 }}
 {{- end }}
+
+{{/* The spec of the claim for artifacts. No storage class name is the cluster's default class, an empty one is none. */}}
+{{- define "scanplan.claim" -}}
+{{- with .Values.artifacts -}}
+accessModes:
+  {{- toYaml .accessModes | nindent 2 }}
+{{- if not (kindIs "invalid" .storageClassName) }}
+storageClassName: {{ .storageClassName | quote }}
+{{- end }}
+resources:
+  requests:
+    storage: {{ .size }}
+{{- end }}
+{{- end }}
