@@ -222,12 +222,16 @@ class Controller:
             case core.CreateJob(manifest):
                 return await self._create(plan, manifest)
             case core.PatchJob(job, patch):
+                resumes = patch.get("spec", {}).get("suspend") is False
+                self.store.set_starting(job.namespace, job.name, resumes)
                 try:
                     self.job_event(None, await self.api.patch_job(job.namespace, job.name, patch), by)
                 except ApiException as error:
                     if error.status not in {404, 409}:
                         raise
                     await self._look_up(job.namespace, job.name, by)
+                finally:
+                    self.store.set_starting(job.namespace, job.name, False)
             case core.DeleteJob(job):
                 try:
                     await self.api.delete_job(job.namespace, job.name, job.uid)

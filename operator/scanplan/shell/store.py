@@ -159,7 +159,7 @@ class Store:
     # slots
 
     def set_starting(self, namespace: str, job_name: str, starting: bool) -> None:
-        """A Job is being created: it holds a slot already, though nobody has seen it."""
+        """A Job is being created or resumed: it holds a slot already, though nobody has seen it at work."""
         (self._starting[namespace].add if starting else self._starting[namespace].discard)(job_name)
 
     def set_waiting(self, name: PlanName, waiting: Waiting | None) -> bool:
