@@ -91,6 +91,13 @@ class Kubelet:
         """The container can't start (ImagePullBackOff, …)."""
         self._status(pod, phase="Pending", state={"waiting": {"reason": reason, "message": message}}, ready=False)
 
+    def unschedulable(self, pod: Object, message: str) -> None:
+        """No node takes the pod: the scheduler's word rather than the kubelet's."""
+        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+        self._api.patch(
+            f"{self._path}/{pod['metadata']['name']}/status", {"status": {"conditions": [condition]}}, "strategic-merge"
+        )
+
     def stop_deleted(
         self, job: str, report: Callable[[Object], documents.ShardReport] | None = None, count: int = 1
     ) -> None:
