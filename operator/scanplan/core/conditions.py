@@ -19,6 +19,15 @@ _READY = {Phase.COMPLETED, Phase.SUSPENDED, Phase.CANCELLED}
 _SUCCEEDED = {Phase.COMPLETED: "True", Phase.FAILED: "False", Phase.CANCELLED: "False"}
 
 
+MESSAGE_LENGTH = 4_096
+"""Of what others say (kubelet, API server, runner) no more is kept: a status with too long a word would be refused for ever."""
+
+
+def fit(message: str) -> str:
+    """The message, cut to `MESSAGE_LENGTH` characters."""
+    return message if len(message) <= MESSAGE_LENGTH else f"{message[: MESSAGE_LENGTH - 1]}…"
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A condition as decided now, without its times."""
@@ -54,7 +63,7 @@ def render(
                 "type": condition.type.value,
                 "status": condition.status,
                 "reason": condition.reason.value,
-                "message": condition.message,
+                "message": fit(condition.message),
                 "lastTransitionTime": old["lastTransitionTime"] if old and same else format_time(now),
                 "observedGeneration": generation,
             }

@@ -15,7 +15,7 @@ from scanplan.api.conditions import ConditionType, Reason
 from scanplan.api.scanplan import Effect, Phase
 from scanplan.api.task import ErrorClass, MergedResult, ShardReport, TaskError
 from scanplan.core import keys
-from scanplan.core.conditions import Condition, for_phase, render
+from scanplan.core.conditions import Condition, fit, for_phase, render
 from scanplan.core.task import Plan, digest_of, input_digest
 from scanplan.core.views import JobView, PodView, format_time, parse_time
 
@@ -31,7 +31,7 @@ def of_waiting(plan: Plan, phase: Phase, reason: Reason, message: str, now: date
 
 def of_invalid(plan: Plan, reason: Reason, message: str, now: datetime) -> Status:
     """Status of a plan that can't run as written. It has not ended: it is looked at anew when it, or the policy, changes."""
-    error = {"class": ErrorClass.FATAL.value, "reason": reason.value, "message": message}
+    error = {"class": ErrorClass.FATAL.value, "reason": reason.value, "message": fit(message)}
     return _assemble(
         plan, {**_pinned(plan), "error": error}, Phase.FAILED, for_phase(Phase.FAILED, reason, message), now
     )
@@ -281,7 +281,7 @@ def _result(merged: MergedResult, claim: str) -> Status:
 
 
 def _error(error: TaskError) -> Status:
-    return {"class": error.error_class.value, "reason": error.reason.value, "message": error.message}
+    return {"class": error.error_class.value, "reason": error.reason.value, "message": fit(error.message)}
 
 
 def _assemble(plan: Plan, fields: Status, phase: Phase, conditions: Iterable[Condition], now: datetime) -> Status:

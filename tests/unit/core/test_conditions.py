@@ -71,3 +71,10 @@ def test_a_condition_that_no_longer_holds_is_gone() -> None:
     before = render(for_phase(Phase.RUNNING, Reason.RUNNING, ""), [], 1, NOW)
     after = render(for_phase(Phase.COMPLETED, Reason.COMPLETED, ""), before, 1, NOW)
     assert [each["type"] for each in after] == ["Ready", "Succeeded"]
+
+
+def test_a_word_that_is_too_long_does_not_make_the_status_unwritable() -> None:
+    """The CRD bounds messages, and the API server's own can hold a whole manifest."""
+    (rendered,) = render([Condition(ConditionType.READY, "False", Reason.JOB_REJECTED, "x" * 100_000)], [], 1, NOW)
+    assert len(rendered["message"]) == 4_096
+    assert rendered["message"].endswith("x…")

@@ -280,7 +280,7 @@ class TestAtWork:
         assert decide(plan(retrying), stumbled).status is None
 
     @pytest.mark.parametrize("already", [{}, {"succeeded": 1}, {"failed_pods": 1}])
-    def test_pods_that_do_not_start_are_looked_at_after_a_while(self, already: dict[str, int]) -> None:
+    def test_pods_that_do_not_start_are_looked_at_after_a_while(self, already: dict[str, Any]) -> None:
         stuck = replace(job(ready=0, active=1), **already)
         assert decide(plan(running_status()), stuck).list_pods
         waiting = pod(1, "Pending", waiting_reason="ErrImagePull", waiting_message="manifest unknown")

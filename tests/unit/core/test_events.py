@@ -1,0 +1,57 @@
+"""Which changes of a plan are recorded as Events, and which are not: `kubectl describe` shows what matters, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scanplan.api.conditions import Reason
+from scanplan.api.scanplan import Phase
+from scanplan.core import events
+from scanplan.core.conditions import for_phase, render
+from tests.unit.core.objects import NOW
+
+
+def status(phase: Phase, reason: Reason, message: str = "words") -> dict[str, Any]:
+    return {"phase": phase.value, "conditions": render(for_phase(phase, reason, message), [], 1, NOW)}
+
+
+NEW: dict[str, Any] = {"observedGeneration": -1, "phase": "Pending"}
+RUNNING = status(Phase.RUNNING, Reason.RUNNING)
+RETRYING = status(Phase.RETRYING, Reason.RETRYING)
+
+TOLD = [
+    (RUNNING, status(Phase.RETRYING, Reason.RETRYING), True),
+    (RUNNING, status(Phase.FAILED, Reason.OUT_OF_MEMORY), True),
+    (NEW, status(Phase.FAILED, Reason.TARGET_DENIED), True),
+    (NEW, status(Phase.PENDING, Reason.QUOTA_EXCEEDED), True),
+    (RUNNING, status(Phase.PENDING, Reason.IMAGE_PULL_FAILED), True),
+    (RUNNING, status(Phase.PENDING, Reason.UNSCHEDULABLE), True),
+    (RUNNING, status(Phase.CANCELLED, Reason.CANCELLED), False),
+    (NEW, status(Phase.COMPLETED, Reason.RESULT_REUSED), False),
+]
+NOT_TOLD = [
+    (NEW, RUNNING),
+    (NEW, status(Phase.QUEUED, Reason.QUEUED)),
+    (RUNNING, status(Phase.COMPLETED, Reason.COMPLETED)),
+    (RUNNING, status(Phase.SUSPENDED, Reason.SUSPENDED)),
+    (RETRYING, status(Phase.RETRYING, Reason.RETRYING, "other words")),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "warning"), TOLD)
+def test_what_somebody_would_want_to_know(old: dict[str, Any], new: dict[str, Any], warning: bool) -> None:
+    reason = new["conditions"][0]["reason"]
+    assert events.of_change(old, new) == events.Event(warning, reason, "words")
+
+
+@pytest.mark.parametrize(("old", "new"), NOT_TOLD)
+def test_the_normal_course_is_on_the_status(old: dict[str, Any], new: dict[str, Any]) -> None:
+    assert events.of_change(old, new) is None
+
+
+def test_a_note_is_as_long_as_kubernetes_takes_it() -> None:
+    event = events.of_change(NEW, status(Phase.FAILED, Reason.JOB_REJECTED, "x" * 3_000))
+    assert event is not None
+    assert len(event.message) == 1024

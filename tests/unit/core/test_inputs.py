@@ -1,0 +1,98 @@
+"""What a plan names besides itself, and what it is told where that isn't there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scanplan.api.conditions import Reason
+from scanplan.api.errors import InputUnavailable, InvalidEndpoint
+from scanplan.core import inputs as sources
+from scanplan.core.inputs import Input, Kind, Reference
+from tests.unit.core.objects import CLAIM, INPUTS, plan
+
+LIST, SECRET = Reference(Kind.CONFIG_MAP, "list"), Reference(Kind.SECRET, "hidden")
+FROM_LIST = {"endpointsFrom": [{"configMapKeyRef": {"name": "list", "key": "hosts"}}]}
+FROM_SECRET = {"endpointsFrom": [{"secretKeyRef": {"name": "hidden", "key": "hosts"}}]}
+USABLE = {"scanplan.dev/use": "scanner"}
+
+
+def endpoints(inputs: sources.Inputs, **spec: Any) -> list[str]:
+    return list(sources.endpoints(plan(**{"endpoints": [], **spec}).spec, inputs))
+
+
+def test_everything_that_is_named_is_asked_for_once() -> None:
+    of = plan(
+        endpointsFrom=[*FROM_LIST["endpointsFrom"], *FROM_LIST["endpointsFrom"], *FROM_SECRET["endpointsFrom"]],
+        templatesFrom=[{"configMap": {"name": "list"}}, {"configMap": {"name": "own"}}, {"image": {"reference": "i"}}],
+    )
+    needed = sources.needed(of.spec, "scanplan-artifacts")
+    assert needed == (CLAIM, LIST, SECRET, Reference(Kind.CONFIG_MAP, "own"))
+
+
+def test_one_endpoint_a_line_comments_and_empty_lines_apart() -> None:
+    text = "# production\nhttps://a.example\r\n\n  b.example  \n#c.example\n"
+    assert endpoints({LIST: Input(files={"hosts": text.encode()})}, **FROM_LIST) == ["https://a.example", "b.example"]
+
+
+def test_inline_endpoints_come_too() -> None:
+    found = endpoints({LIST: Input(files={"hosts": b"b.example"})}, **FROM_LIST, endpoints=["a.example"])
+    assert found == ["a.example", "b.example"]
+
+
+def test_a_secret_has_to_be_marked_for_it() -> None:
+    """Otherwise whoever may create a plan could read any Secret by sending its lines to a host of their own."""
+    files = {"hosts": b"a.example"}
+    assert endpoints({SECRET: Input(files=files, labels=USABLE)}, **FROM_SECRET) == ["a.example"]
+    with pytest.raises(InputUnavailable, match=r"label it scanplan\.dev/use=scanner"):
+        endpoints({SECRET: Input(files=files)}, **FROM_SECRET)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (
+            Input(problem="there is none in namespace team"),
+            "ConfigMap 'list' can't be used: there is none in namespace team",
+        ),
+        (Input(files={"other": b""}), "has no key 'hosts'; it has other"),
+        (Input(), "has no key 'hosts'; it has none"),
+    ],
+)
+def test_what_is_not_there_may_still_come(found: Input, words: str) -> None:
+    with pytest.raises(InputUnavailable) as missing:
+        endpoints({LIST: found}, **FROM_LIST)
+    assert missing.value.reason is Reason.INPUT_UNAVAILABLE
+    assert words in missing.value.message
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"# nothing yet\n", "names no endpoint"),
+        (b"\xff\xfe\x00", "is not text"),
+        (b"\n".join(b"h%d" % number for number in range(100_001)), "more than 100,000 endpoints"),
+    ],
+)
+def test_what_is_there_and_makes_no_list_is_invalid(content: bytes, words: str) -> None:
+    with pytest.raises(InvalidEndpoint, match=words):
+        endpoints({LIST: Input(files={"hosts": content})}, **FROM_LIST)
+
+
+def test_a_template_sources_content_is_its_digest() -> None:
+    spec = plan(templatesFrom=[{"configMap": {"name": "list"}}, {"image": {"reference": "templates@sha256:ab"}}]).spec
+
+    def digests(**files: bytes) -> list[str]:
+        return sources.template_digests(spec, {LIST: Input(files=files)})
+
+    first, image = digests(a=b"1", b=b"2")
+    assert image == "templates@sha256:ab"
+    assert digests(b=b"2", a=b"1")[0] == first
+    assert len({first, digests(a=b"1", b=b"3")[0], digests(a=b"1", c=b"2")[0], digests(a=b"1")[0]}) == 4
+
+
+def test_a_missing_claim_is_told_before_a_pod_waits_for_it() -> None:
+    with pytest.raises(InputUnavailable, match="PersistentVolumeClaim 'scanplan-artifacts'"):
+        sources.one_node_only("scanplan-artifacts", {CLAIM: Input(problem="there is none in namespace team")})
+    assert not sources.one_node_only("scanplan-artifacts", INPUTS)

@@ -1,0 +1,168 @@
+"""The Job of a task: retries, deadlines and ownership as Kubernetes is told them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scanplan.api import labels
+from scanplan.api.exit_codes import ExitCode
+from scanplan.api.scanplan import ScanPlanSpec
+from scanplan.core import job as jobs
+from tests.unit.core.objects import POLICY, plan, task
+
+ACTIONS = {
+    ExitCode.OK: None,
+    ExitCode.FATAL: "FailJob",
+    ExitCode.USAGE: "FailJob",
+    ExitCode.SHARD_FATAL: "FailIndex",
+    ExitCode.INTERRUPTED: "Ignore",
+    ExitCode.TEMPORARY: None,  # counted against backoffLimitPerIndex
+    ExitCode.UNKNOWN: None,
+}
+
+
+def build(**spec: Any) -> dict[str, Any]:
+    of = plan(**spec)
+    return jobs.build(task(of), of, POLICY)
+
+
+def test_one_index_a_shard_each_with_its_own_retries() -> None:
+    spec = build(retry={"temporary": 5})["spec"]
+    assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 2, 2)
+    assert spec["backoffLimitPerIndex"] == 5
+    assert spec["maxFailedIndexes"] == 2, "a shard that fails must not sink the others"
+    assert spec["podReplacementPolicy"] == "Failed", "a host is never scanned by two pods of one shard at once"
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"
+    assert spec["suspend"] is False
+
+
+def test_disruptions_are_told_from_failures_before_anything_else() -> None:
+    """First match wins: an eviction that ends with *fatal* must not fail the Job."""
+    first = build()["spec"]["podFailurePolicy"]["rules"][0]
+    assert first == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_what_each_exit_code_makes_the_job_do(code: ExitCode) -> None:
+    rules = build()["spec"]["podFailurePolicy"]["rules"][1:]
+    assert all(rule["onExitCodes"]["containerName"] == labels.CONTAINER for rule in rules)
+    matching = [rule["action"] for rule in rules if code in rule["onExitCodes"]["values"]]
+    assert matching == ([ACTIONS[code]] if ACTIONS[code] else [])
+
+
+def test_its_name_is_the_lock_and_its_annotations_the_pin() -> None:
+    manifest = build()
+    assert manifest["metadata"]["name"] == task().job_name
+    annotations = manifest["metadata"]["annotations"]
+    assert annotations[labels.TASK_KEY] == task().key
+    assert annotations[labels.CREATOR] == "plan-1"
+    assert annotations[labels.ENDPOINT_COUNT] == "2"
+    assert annotations[f"{labels.PIN_PREFIX}plan-1"]
+    assert annotations[labels.FIRST_SEEN] == "2026-11-24T06:00:00Z"
+
+
+def test_owners_share_it_and_none_keeps_the_others_from_going() -> None:
+    (reference,) = build()["metadata"]["ownerReferences"]
+    assert reference == {"apiVersion": "scanplan.dev/v1alpha1", "kind": "ScanPlan", "name": "alpha", "uid": "plan-1"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "shards", "seconds", "why"),
+    [
+        ({"deadlineSeconds": 5000}, 8, 5000, "as asked"),
+        (
+            {"timeoutSeconds": 100, "retry": {"temporary": 0}},
+            1,
+            220,
+            "one attempt, with time to be scheduled and pulled",
+        ),
+        ({"timeoutSeconds": 100, "retry": {"temporary": 1}}, 1, 2 * 220 + 10, "two, and the back-off between them"),
+        ({"timeoutSeconds": 100, "retry": {"temporary": 3}}, 1, 4 * 220 + 10 + 20 + 40, "exponential"),
+        ({"timeoutSeconds": 100, "retry": {"temporary": 0}}, 5, 3 * 220, "two at a time"),
+        ({"timeoutSeconds": 604_800, "retry": {"temporary": 20}}, 1_000, 31_536_000, "a year at most"),
+    ],
+)
+def test_the_deadline_is_long_enough_for_every_attempt(
+    spec: dict[str, Any], shards: int, seconds: int, why: str
+) -> None:
+    assert jobs.deadline_seconds(plan(**spec).spec, shards) == seconds, why
+
+
+def test_back_off_is_capped_as_kubernetes_caps_it() -> None:
+    def derived(retries: int) -> int:
+        return jobs.deadline_seconds(
+            ScanPlanSpec.model_validate({"templates": ["t"], "retry": {"temporary": retries}}), 1
+        )
+
+    assert derived(20) - derived(19) == 3_600 + jobs.POD_OVERHEAD_SECONDS + 600
+
+
+def test_no_more_pods_at_once_than_shards() -> None:
+    assert jobs.parallelism(plan(sharding={"parallelism": 100}).spec, 3) == 3
+    assert jobs.parallelism(plan(sharding={"parallelism": 2}).spec, 3) == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, {}),
+        ({"queueName": "main"}, {labels.KUEUE_QUEUE: "main"}),
+        (
+            {"queueName": "main", "queuePriorityClassName": "urgent"},
+            {labels.KUEUE_QUEUE: "main", labels.KUEUE_PRIORITY: "urgent"},
+        ),
+    ],
+)
+def test_kueue_gets_the_job_by_its_labels(spec: dict[str, Any], expected: dict[str, str]) -> None:
+    manifest = build(**spec)
+    found = {name: value for name, value in manifest["metadata"]["labels"].items() if name.startswith("kueue")}
+    assert found == expected
+    assert manifest["spec"]["suspend"] is bool(expected), "born suspended: Kueue lets it go"
+
+
+class TestCollector:
+    """The small Job that merges what a task's pods have left."""
+
+    def manifest(self, **spec: Any) -> dict[str, Any]:
+        of = plan(**spec)
+        return jobs.build_collector(task(of), of, POLICY)
+
+    def test_is_told_from_the_scan_by_name_and_label(self) -> None:
+        manifest = self.manifest()
+        assert manifest["metadata"]["name"] == f"{task().job_name}-collect"
+        for metadata in (manifest["metadata"], manifest["spec"]["template"]["metadata"]):
+            assert metadata["labels"][labels.COMPONENT] == labels.COMPONENT_COLLECTOR
+            assert metadata["labels"][labels.TASK] == task().job_name, "its pods are listed with the task's"
+
+    def test_runs_once_and_scans_nothing(self) -> None:
+        spec = self.manifest()["spec"]
+        assert "completions" not in spec
+        assert spec["backoffLimit"] == jobs.COLLECTOR_RETRIES
+        assert spec["template"]["spec"]["containers"][0]["args"] == ["collect"]
+
+    def test_waits_in_no_queue(self) -> None:
+        """What was found is saved now, whatever the cluster's quota for scans."""
+        manifest = self.manifest(queueName="main")
+        assert labels.KUEUE_QUEUE not in manifest["metadata"]["labels"]
+        assert not manifest["spec"].get("suspend")
+
+    def test_works_on_the_same_claim_as_restricted_as_the_scan(self) -> None:
+        pod, scan = self.manifest()["spec"]["template"]["spec"], build()["spec"]["template"]["spec"]
+        for field in ("securityContext", "automountServiceAccountToken", "volumes"):
+            assert pod[field] == scan[field]
+
+
+class TestPatches:
+    """Strategic merge patches, refused by the API server if the Job is another or has changed."""
+
+    def test_adoption_adds_one_owner(self) -> None:
+        patch = jobs.adoption_patch(plan(uid="plan-2", name="beta"), "job-1", "100")["metadata"]
+        assert (patch["uid"], patch["resourceVersion"]) == ("job-1", "100")
+        assert [reference["uid"] for reference in patch["ownerReferences"]] == ["plan-2"]
+
+    def test_release_takes_it_out_again_with_its_pin(self) -> None:
+        patch = jobs.release_patch(plan(uid="plan-2"), "job-1", "100")["metadata"]
+        assert patch["ownerReferences"] == [{"$patch": "delete", "uid": "plan-2"}]
+        assert patch["annotations"] == {"pin.scanplan.dev/plan-2": None}

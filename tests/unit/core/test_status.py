@@ -1,0 +1,170 @@
+"""What a plan's status says, field by field; the table of phases is in test_conditions, that of situations in test_reconcile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from scanplan.api.conditions import Reason
+from scanplan.api.scanplan import Phase, ScanPlanStatus
+from scanplan.api.task import ErrorClass, FindingCounts, TaskError
+from scanplan.core import status as statuses
+from tests.unit.core.objects import (
+    NOW,
+    ago,
+    broken,
+    complete,
+    completed_status,
+    condition,
+    failed,
+    job,
+    merged,
+    plan,
+    report,
+    running_status,
+    succeeded,
+    task,
+)
+
+
+def finished(**changes: Any) -> statuses.Status:
+    """The status after a scan with this merge."""
+    return statuses.of_finished(plan(), complete(), [report(0), report(1)], merged(**changes), None, NOW)
+
+
+@pytest.mark.parametrize("status", [running_status(), completed_status()])
+def test_every_field_is_one_that_the_crd_has(status: statuses.Status) -> None:
+    """The API server prunes what it doesn't know, and the operator would write it for ever."""
+    assert ScanPlanStatus.model_validate(status).model_dump(by_alias=True, exclude_unset=True, mode="json") == status
+
+
+class TestTimes:
+    """From the API server's clock, not ours."""
+
+    def test_of_a_complete_job(self) -> None:
+        status = completed_status()
+        assert (status["startTime"], status["completionTime"]) == ("2026-11-24T05:59:00Z", "2026-11-24T05:59:50Z")
+        assert (status["durationMs"], status["duration"]) == (50_000, "50s")
+
+    def test_of_a_failed_one_which_has_no_completion_time(self) -> None:
+        status = statuses.of_finished(plan(), failed(completion_time=None), [], None, _error(), NOW)
+        assert status["completionTime"] == "2026-11-24T05:59:50Z"
+
+    def test_of_one_that_never_started(self) -> None:
+        status = statuses.of_finished(plan(), failed(start_time=None), [], None, _error(), NOW)
+        assert "durationMs" not in status
+
+    def test_a_clock_that_went_back_makes_no_negative_duration(self) -> None:
+        status = statuses.of_finished(plan(), failed(start_time=NOW, completion_time=ago(5)), [], None, _error(), NOW)
+        assert status["durationMs"] == 0
+
+    @pytest.mark.parametrize(
+        ("milliseconds", "text"),
+        [(0, "0s"), (59_999, "59s"), (60_000, "1m0s"), (252_000, "4m12s"), (3_599_999, "59m59s"), (11_100_000, "3h5m")],
+    )
+    def test_durations_read_as_kubectls(self, milliseconds: int, text: str) -> None:
+        assert statuses.format_duration(milliseconds) == text
+
+
+def _error(error_class: ErrorClass = ErrorClass.TEMPORARY) -> TaskError:
+    return TaskError(error_class=error_class, reason=Reason.DISK_FULL, message="the claim is full: make room on it.")
+
+
+class TestReachability:
+    """A scan of nothing finds nothing: that is no clean bill."""
+
+    @pytest.mark.parametrize(
+        ("unreachable", "expected"),
+        [
+            (0, ("True", "AllReachable")),
+            (1, ("Unknown", "SomeUnreachable")),
+            (2, ("False", "EndpointsUnreachable")),
+        ],
+    )
+    def test_endpoints(self, unreachable: int, expected: tuple[str, str]) -> None:
+        status = finished(endpoints_unreachable=unreachable, endpoints_scanned=2 - unreachable)
+        assert condition(status, "EndpointsReachable") == expected
+        assert status["endpointsUnreachable"] == unreachable
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [(FindingCounts(), ("False", "NoFindings")), (FindingCounts(info=1), ("True", "Findings"))],
+)
+def test_findings_are_a_condition_and_never_make_a_plan_not_ready(
+    counts: FindingCounts, expected: tuple[str, str]
+) -> None:
+    status = finished(findings=counts)
+    assert condition(status, "FindingsPresent") == expected
+    assert condition(status, "Ready") == ("True", "Completed")
+
+
+def test_versions_are_on_it_so_that_two_results_can_be_compared() -> None:
+    assert completed_status()["scanner"] == {
+        "image": "scanner:1",
+        "nucleiVersion": "3.10.0",
+        "templatesDigest": "ab12",
+        "templatesLoaded": 42,
+    }
+
+
+def test_files_are_on_it_with_their_digests() -> None:
+    assert completed_status()["artifacts"]["files"] == [
+        {"name": "nuclei_output.ndjson", "bytes": 2166, "sha256": "cd" * 32}
+    ]
+
+
+def test_a_runners_warning_is_in_the_message() -> None:
+    warned = [report(0, warnings=("2 templates did not load: a, b.",)), report(1, warnings=("x",))]
+    status = statuses.of_finished(plan(), complete(), warned, merged(), None, NOW)
+    assert "warning: 2 templates did not load: a, b (and 1 more" in status["conditions"][0]["message"]
+
+
+def test_a_failed_scan_says_where_its_findings_are() -> None:
+    status = statuses.of_finished(plan(), failed(), [], merged(complete=False), _error(), NOW)
+    assert status["error"] == {
+        "class": "Temporary",
+        "reason": "DiskFull",
+        "message": "the claim is full: make room on it.",
+    }
+    assert status["conditions"][0]["message"].endswith(f"; the findings so far are in {merged().path}")
+    assert status["artifacts"]["complete"] is False
+
+
+class TestWhatStays:
+    """Nothing is carried along by accident, and what a plan is pinned to stays."""
+
+    def test_pins_stay_while_the_plan_waits_for_its_job_to_be_made_again(self) -> None:
+        status = statuses.of_waiting(plan(running_status()), Phase.PENDING, Reason.WAITING_FOR_PODS, "", NOW)
+        assert status["taskKey"] == task().key
+        assert status["scanner"] == {"image": "scanner:1"}
+        assert "shards" not in status
+
+    def test_and_while_it_can_not_run(self) -> None:
+        """Otherwise an edited ConfigMap, or a tightened policy, would start another scan than the one that was lost."""
+        status = statuses.of_invalid(plan(running_status()), Reason.INPUTS_CHANGED, "edited", NOW)
+        assert status["taskKey"] == task().key
+        assert not statuses.has_ended(plan(status))
+
+    def test_they_go_with_the_inputs(self) -> None:
+        edited = plan(running_status(), endpoints=["https://c.example"])
+        assert "taskKey" not in statuses.of_waiting(edited, Phase.QUEUED, Reason.QUEUED, "", NOW)
+
+    def test_the_last_error_goes_when_it_is_over(self) -> None:
+        retrying = statuses.of_running(plan(), job(), Phase.RETRYING, Reason.RETRYING, "", NOW, last_error=_error())
+        assert retrying["error"]["reason"] == "DiskFull"
+        assert "error" not in statuses.of_running(plan(retrying), job(), Phase.RUNNING, Reason.RUNNING, "", NOW)
+
+
+class TestLastReports:
+    def test_the_newest_of_each_shard_counts(self) -> None:
+        pods = [broken(0, created=ago(90)), succeeded(0, created=ago(30)), broken(1, created=ago(20))]
+        assert [found.error is None for found in statuses.last_reports(pods)] == [True, False]
+
+    def test_the_collectors_is_no_shards(self) -> None:
+        assert statuses.last_reports([succeeded(0, collector=True)]) == []
+
+    def test_pods_without_one_say_nothing(self) -> None:
+        assert statuses.last_reports([replace(succeeded(0), report=None)]) == []
