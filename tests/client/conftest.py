@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pytest
 
 import tests.doubles
 from scanplan.client import settings
+from scanplan.client.kubernetes_queue import KubernetesTaskQueue
 from scanplan.client.redis_queue import RQTaskQueue
 from scanplan.client.settings import ClientSettings
 from scanplan.client.sync_queue import SyncTaskQueue
+from tests.client.cluster import ROOT, ControlPlane, control_plane
 from tests.client.laboratory import Laboratory
+from tests.client.node import Node
 from tests.client.servers import RedisServer, Worker
 from tests.runner.conftest import WebApplication, web_application
 
@@ -84,14 +88,46 @@ def redis_queue(laboratory: Laboratory, redis_server: RedisServer) -> RQTaskQueu
     return queue
 
 
-@pytest.fixture(params=["sync", "redis"])
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    if os.geteuid() != 0:
+        pytest.skip("a local cluster needs root")
+    with control_plane(tmp_path_factory.mktemp("cluster")) as made:
+        yield made
+
+
+@pytest.fixture
+def kubernetes_queue(
+    request: pytest.FixtureRequest,
+    laboratory: Laboratory,
+    plane: ControlPlane,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[KubernetesTaskQueue]:
+    """A queue in a namespace of the test's own, with the rights that are documented, and a node that runs its pods."""
+    namespace = plane.namespace(f"c{request.session.items.index(request.node)}")
+    kubeconfig = plane.identity(namespace, "program", ROOT / "examples/python/rbac.yaml")
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    monkeypatch.setenv("TASK_QUEUE_TYPE", "kubernetes")
+    monkeypatch.setenv("ENABLE_ASYNC_TASKS", "true")
+    node = Node(plane.api, namespace, laboratory.data, tmp_path / "node", laboratory.variables())
+    queue = KubernetesTaskQueue(settings.load())
+    laboratory.queue = queue
+    yield queue
+    node.close()
+
+
+@pytest.fixture(params=["sync", "redis", pytest.param("kubernetes", marks=pytest.mark.integration)])
 def bench(request: pytest.FixtureRequest, laboratory: Laboratory) -> Laboratory:
     """A laboratory with a queue at work: each test runs on every kind."""
-    if request.param == "redis":
-        request.getfixturevalue("redis_queue")
-        request.getfixturevalue("start_worker")()
-    else:
-        laboratory.queue = SyncTaskQueue(settings.load())
+    match request.param:
+        case "sync":
+            laboratory.queue = SyncTaskQueue(settings.load())
+        case "redis":
+            request.getfixturevalue("redis_queue")
+            request.getfixturevalue("start_worker")()
+        case _:
+            request.getfixturevalue("kubernetes_queue")
     return laboratory
 
 

@@ -15,7 +15,8 @@ def worker(
 ) -> None:
     """Scan what programs have put into the Redis queue; WORKER_CONCURRENCY scans at a time.
 
-    Settings come from environment variables; docs/migration.md lists them. Exit code 78: a setting is wrong; 69: Redis can't be reached.
+    Settings come from environment variables; docs/migration.md lists them.
+    Exit codes: 78 a setting is wrong; 69 Redis can't be reached.
     """
     try:
         configuration = settings.load()

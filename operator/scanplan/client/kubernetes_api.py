@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -126,8 +127,9 @@ class KubernetesApi:
     @staticmethod
     def _from_kubeconfig(configuration: Configuration) -> str:
         try:
-            config.load_kube_config(client_configuration=configuration)
-            _, active = config.list_kube_config_contexts()
+            path = os.environ.get("KUBECONFIG")  # the package reads it once, when it is imported
+            config.load_kube_config(path, client_configuration=configuration)
+            _, active = config.list_kube_config_contexts(path)
         except config.ConfigException as error:
             raise QueueUnavailable(
                 f"there is no cluster to talk to, neither in-cluster nor by kubeconfig: {error}"

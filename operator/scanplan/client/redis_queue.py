@@ -92,7 +92,9 @@ class RQTaskQueue(TaskQueue):
             if status == JobStatus.STARTED:
                 return TaskStatus.RUNNING
             if status in _ALIVE:
-                return TaskStatus.RETRYING if self._store.failures(task_id) else TaskStatus.PENDING
+                # Only retries are scheduled for later; one that has come due is queued again.
+                again = status == JobStatus.SCHEDULED or self._store.failures(task_id)
+                return TaskStatus.RETRYING if again else TaskStatus.PENDING
             return self._ended(task_id, job).status
 
     def get_task_result(self, task_id: str) -> dict[str, Any] | None:

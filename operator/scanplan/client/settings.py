@@ -52,6 +52,13 @@ class ClientSettings(BaseSettings):
     worker_concurrency: int = Field(
         4, alias="WORKER_CONCURRENCY", ge=1, le=256, description="Processes of `scanplan worker`."
     )
+    worker_heartbeat: int = Field(
+        10,
+        alias="SCANPLAN_WORKER_HEARTBEAT",
+        ge=1,
+        le=120,
+        description="Seconds between a worker's signs of life; after three without one its task is another's.",
+    )
     # attempts
     retry_temporary: int = Field(
         3, alias="SCANPLAN_RETRY_TEMPORARY", ge=0, le=20, description="Further attempts after a temporary error."

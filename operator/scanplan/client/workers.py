@@ -36,8 +36,6 @@ from scanplan.client.sync_queue import SyncTaskQueue
 
 log = logging.getLogger("scanplan.worker")
 
-HEARTBEAT_SECONDS = 10
-"""A worker that has said nothing for three of these is dead, and its task is another's."""
 _LOST_SECONDS = 60
 _LOOK_SECONDS = 1.0
 _RENEW_SECONDS = 15.0
@@ -170,11 +168,12 @@ class _Watch:
 class ScanWorker(Worker):
     """An RQ worker that notices dead colleagues within a minute, and tasks that were lost between queue and worker."""
 
-    def __init__(self, *arguments: Any, heartbeat_seconds: int = HEARTBEAT_SECONDS, **options: Any) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        heartbeat = environment.load().worker_heartbeat
         defaults = {
-            "worker_ttl": 15 + heartbeat_seconds,
-            "job_monitoring_interval": heartbeat_seconds,
-            "maintenance_interval": 3 * heartbeat_seconds,
+            "worker_ttl": 15 + heartbeat,  # RQ looks around 15 seconds before this has passed
+            "job_monitoring_interval": heartbeat,
+            "maintenance_interval": 3 * heartbeat,
         }
         super().__init__(*arguments, **{**defaults, **options})
 

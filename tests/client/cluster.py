@@ -1,0 +1,83 @@
+"""A control plane with the operator at work, for the `kubernetes` queue: as a program with the documented rights sees it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tests import cluster as clusters
+from tests.deploy import SYSTEM_NAMESPACE
+from tests.integration.apiserver import ApiServer
+from tests.integration.conftest import make_namespace
+from tests.integration.operator_process import OperatorProcess
+from tests.kubectl import Kubectl, Manifest
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class ControlPlane:
+    """A running API server with CRD and operator; `kubeconfig` is its administrator's."""
+
+    api: ApiServer
+    kubectl: Kubectl
+    kubeconfig: Path
+    folder: Path
+
+    def identity(self, namespace: str, name: str, *manifests: Path) -> Path:
+        """A kubeconfig of a service account that has the rights of the manifests' Roles (each bound by its own name)."""
+        kubectl = self.kubectl.in_namespace(namespace)
+        kubectl("create", "serviceaccount", name)
+        for path in manifests:
+            for manifest in yaml.safe_load_all(path.read_text()):
+                kubectl.apply(manifest)
+                role = manifest["metadata"]["name"]
+                kubectl(
+                    "create", "rolebinding", f"{name}-{role}", "--role", role, "--serviceaccount", f"{namespace}:{name}"
+                )
+        return self.kubeconfig_of(namespace, name)
+
+    def kubeconfig_of(self, namespace: str, account: str, *options: str) -> Path:
+        """A kubeconfig with a fresh token of a service account."""
+        token = self.kubectl.in_namespace(namespace)("create", "token", account, "--duration=24h", *options).strip()
+        configuration: Manifest = yaml.safe_load(self.kubeconfig.read_text())
+        configuration["users"] = [{**user, "user": {"token": token}} for user in configuration["users"]]
+        for context in configuration["contexts"]:
+            context["context"]["namespace"] = namespace
+        path = self.folder / f"{namespace}-{account}.kubeconfig"
+        path.touch(mode=0o600)
+        path.write_text(yaml.safe_dump(configuration))
+        return path
+
+    def namespace(self, name: str) -> str:
+        """A new namespace with a claim for artifacts."""
+        make_namespace(self.api, name)
+        return name
+
+
+@contextmanager
+def control_plane(folder: Path) -> Iterator[ControlPlane]:
+    """Start one, with the operator; all gone in the end."""
+    made = clusters.local.up(f"client-{os.getpid()}", control_plane_only=True)
+    try:
+        kubectl = Kubectl(made.kubeconfig)
+        kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
+        kubectl("wait", "--for=condition=Established", "crd/scanplans.scanplan.dev", "--timeout=30s")
+        for manifest in ("namespace.yaml", "rbac.yaml"):
+            kubectl("apply", "--server-side", "-f", str(ROOT / "examples/install" / manifest))
+        plane = ControlPlane(ApiServer(made), kubectl, made.kubeconfig, folder)
+        identity = plane.kubeconfig_of(SYSTEM_NAMESPACE, "scanplan-operator")
+        settings = {"SCANPLAN_DENIED_TARGETS": "denied.example"}
+        operator = OperatorProcess(identity, [], folder / "operator.log", **settings).start()
+        try:
+            yield plane
+        finally:
+            operator.kill()
+            print(f"--- log of the operator\n{operator.text()}")
+    finally:
+        made.down()
