@@ -77,8 +77,8 @@ def operator(
 
     import kopf  # noqa: PLC0415
 
+    from scanplan.shell import leadership, settings  # noqa: PLC0415
     from scanplan.shell import operator as process  # noqa: PLC0415
-    from scanplan.shell import settings  # noqa: PLC0415
 
     try:
         configuration = settings.load()
@@ -90,7 +90,11 @@ def operator(
     )
     for noisy in ("kopf.objects", "kopf._core", "kopf.activities"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    asyncio.run(process.run(configuration))
+    try:
+        asyncio.run(process.run(configuration))
+    except leadership.LeadershipLost as error:
+        typer.echo(f"scanplan operator: {error}", err=True)
+        raise typer.Exit(os.EX_TEMPFAIL) from None
 
 
 app.command()(run)

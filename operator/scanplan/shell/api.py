@@ -137,7 +137,7 @@ class Api:
             method, path, query_params=query, header_params=headers, auth_settings=["BearerToken"]
         )
         response = await self._client.call_api(method, url, headers, body, _request_timeout=REQUEST_SECONDS)
-        content: bytes = await response.read()  # type: ignore[no-untyped-call]
+        content: bytes = await response.read()
         if not 200 <= response.status < 300:
             raise ApiException.from_response(http_resp=response, body=content.decode(errors="replace"), data=None)
         result: Object = json.loads(content)
@@ -148,9 +148,9 @@ async def connect() -> ApiClient:
     """A client by the usual rules: the pod's service account where there is one, else the kubeconfig."""
     configuration = Configuration()
     try:
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        config.load_incluster_config(client_configuration=configuration)
     except config.ConfigException:
-        await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        await config.load_kube_config(client_configuration=configuration)
     configuration.retries = None
     return ApiClient(configuration)
 

@@ -18,6 +18,7 @@ import aiohttp
 from kubernetes.aio.client import ApiException
 from kubernetes.aio.client.exceptions import ConflictException
 
+from scanplan.api.scanplan import Phase
 from scanplan.core import reconcile as core
 from scanplan.core.inputs import Inputs
 from scanplan.core.policy import Policy
@@ -81,6 +82,12 @@ class Controller:
                 group.create_task(self._work())
 
     # what the watches bring
+
+    def know_plan(self, body: dict[str, Any]) -> None:
+        """Take in a plan before the watches begin, with its place among those that wait; nothing is done about it yet."""
+        plan = self.store.put_plan(body)
+        if plan and plan.status.get("phase") == Phase.QUEUED and not plan.spec.queue_name:
+            self.store.set_waiting(PlanName(plan.namespace, plan.name), waiting_entry(plan))
 
     def plan_event(self, kind: str | None, body: dict[str, Any]) -> None:
         """A plan was listed, added, modified or deleted."""

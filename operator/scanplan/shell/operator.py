@@ -1,7 +1,7 @@
 """The operator's process: settings, kopf's watches, and the controller's workers.
 
-Kopf lists and watches both kinds, brings relists, bookmarks and reconnects, and answers the probe; its handlers only feed the
-controller. Nothing of kopf's own persistence is used: no annotations, no finalizers, no writes.
+Kopf lists and watches both kinds, and brings relists, bookmarks and reconnects; its handlers only feed the controller. Nothing of
+kopf's own persistence is used: no annotations, no finalizers, no writes.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import kopf
 
 from scanplan.api import labels
 from scanplan.shell import api as apis
-from scanplan.shell import resync
+from scanplan.shell import leadership, probes, resync
 from scanplan.shell.controller import Controller
+from scanplan.shell.probes import Health
 from scanplan.shell.settings import OperatorSettings
 from scanplan.shell.store import Store
 from scanplan.shell.workqueue import WorkQueue
@@ -58,11 +59,13 @@ def registry_for(controller: Controller, settings: OperatorSettings) -> kopf.Ope
         return await controller.api.connection()
 
     @kopf.on.startup(registry=registry)
-    async def know_jobs(**_: Any) -> None:
-        # Before any plan is looked at, so that no plan with a running Job seems to have none.
+    async def know_all(**_: Any) -> None:
+        # Before any plan is looked at, so that no plan with a running Job seems to have none, and none starts before its turn.
         for namespace in settings.namespaces or (None,):
             async for job in controller.api.each_job(namespace):
                 controller.job_event(None, job)
+            async for plan in controller.api.each_plan(namespace):
+                controller.know_plan(plan)
 
     @kopf.on.event(labels.GROUP, labels.VERSION, labels.PLURAL, registry=registry)
     async def plan_event(event: kopf.RawEvent, **_: Any) -> None:
@@ -72,40 +75,52 @@ def registry_for(controller: Controller, settings: OperatorSettings) -> kopf.Ope
     async def job_event(event: kopf.RawEvent, **_: Any) -> None:
         controller.job_event(event["type"], dict(event["object"]))
 
-    @kopf.on.probe(id="queue", registry=registry)
-    async def queue_length(**_: Any) -> int:
-        return len(controller.queue)
-
     return registry
 
 
 async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> None:
-    """Run the operator until it is told to stop (SIGTERM, SIGINT, or `stop`)."""
+    """Run the operator until it is told to stop (SIGTERM, SIGINT, or `stop`).
+
+    Raises:
+        LeadershipLost: another operator has taken over; this process should end, and come back as a standby.
+    """
     started = time.monotonic()
     async with await apis.connect() as client:
         controller = Controller(apis.Api(client), Store(), WorkQueue(), settings.policy())
-        watched: Collection[str] = settings.namespaces
-        log.info("watching %s", ", ".join(watched) or "all namespaces")
-        workers = asyncio.create_task(controller.run(settings.workers))
-        watches = asyncio.create_task(
-            kopf.operator(
-                registry=registry_for(controller, settings),
-                clusterwide=not watched,
-                namespaces=watched,
-                standalone=True,
-                stop_flag=stop,
-                liveness_endpoint=f"http://0.0.0.0:{settings.probe_port}/healthz" if settings.probe_port else None,
-            )
-        )
-        comparing = asyncio.create_task(resync.run(controller, tuple(watched) or (None,)))
-        tasks = {workers, watches, comparing}
+        health = Health(controller.queue, standby=settings.leader_election)
+
+        async def work() -> None:
+            await _work(controller, settings, health, stop)
+
         try:
-            # Any of them ending ends the process: watches without workers, or the other way round, would look alive and be dead.
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            async with probes.serving(health, settings.probe_port):
+                if settings.leader_election:
+                    await leadership.lead(client, settings.lease_namespace or leadership.own_namespace(), work)
+                else:
+                    await work()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             log.info("stopped after %.0f s", time.monotonic() - started)
+
+
+async def _work(controller: Controller, settings: OperatorSettings, health: Health, stop: asyncio.Event | None) -> None:
+    """Watch and reconcile. Any part ending ends all: watches without workers, or workers without watches, would look alive."""
+    watched: Collection[str] = settings.namespaces
+    log.info("watching %s", ", ".join(watched) or "all namespaces")
+    watches = kopf.operator(
+        registry=registry_for(controller, settings),
+        clusterwide=not watched,
+        namespaces=watched,
+        standalone=True,
+        stop_flag=stop,
+    )
+    parts = (watches, controller.run(settings.workers), resync.run(controller, tuple(watched) or (None,)))
+    tasks = {asyncio.create_task(part) for part in parts}
+    health.working = True
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -54,6 +54,12 @@ class OperatorSettings(BaseSettings):
     )
     workers: int = Field(8, alias="SCANPLAN_WORKERS", ge=1, le=256, description="Plans reconciled at the same time.")
     probe_port: int = Field(8080, alias="SCANPLAN_PROBE_PORT", ge=0, le=65535, description="Port of /healthz; 0: none.")
+    leader_election: bool = Field(
+        False, alias="SCANPLAN_LEADER_ELECTION", description="Work only with the lease; for more than one replica."
+    )
+    lease_namespace: str = Field(
+        "", alias="SCANPLAN_LEASE_NAMESPACE", description="Of the lease; empty: the operator's own."
+    )
     api_server_host: str | None = Field(
         None, alias="KUBERNETES_SERVICE_HOST", description="Set by Kubernetes; never a target."
     )

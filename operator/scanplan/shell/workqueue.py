@@ -7,11 +7,14 @@ comes back after `done`); it can be added for later, where the earliest time win
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import NamedTuple
 
 BASE_DELAY = 0.1
 MAX_DELAY = 30.0
+MAX_DOUBLINGS = 16
+"""Beyond `MAX_DELAY` anyhow; without a bound, a night without an API server would overflow a float and end the operator."""
 
 
 class PlanName(NamedTuple):
@@ -30,10 +33,15 @@ class WorkQueue:
     def __init__(self) -> None:
         self._ready: deque[PlanName] = deque()
         self._waiting: set[PlanName] = set()
-        self._working: set[PlanName] = set()
+        self._working: dict[PlanName, float] = {}
+        """Names in work, and since when."""
         self._timers: dict[PlanName, asyncio.TimerHandle] = {}
         self._failures: dict[PlanName, int] = {}
         self._available = asyncio.Semaphore(0)
+
+    def longest_work(self) -> float:
+        """Seconds that the longest work under way has taken; 0 where there is none."""
+        return time.monotonic() - min(self._working.values()) if self._working else 0.0
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -64,7 +72,7 @@ class WorkQueue:
         """Have `name` tried again after an exponential delay; returns the seconds until then."""
         failures = self._failures.get(name, 0)
         self._failures[name] = failures + 1
-        delay = max(at_least, min(BASE_DELAY * 2.0**failures, MAX_DELAY))
+        delay = max(at_least, min(BASE_DELAY * 2.0 ** min(failures, MAX_DOUBLINGS), MAX_DELAY))
         self.add_after(name, delay)
         return delay
 
@@ -77,12 +85,12 @@ class WorkQueue:
         await self._available.acquire()
         name = self._ready.popleft()
         self._waiting.discard(name)
-        self._working.add(name)
+        self._working[name] = time.monotonic()
         return name
 
     def done(self, name: PlanName) -> None:
         """The work on `name` has ended, well or not."""
-        self._working.discard(name)
+        self._working.pop(name, None)
         if name in self._waiting:
             self._ready.append(name)
             self._available.release()
