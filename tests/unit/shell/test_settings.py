@@ -1,0 +1,75 @@
+"""Settings from the environment: the defaults are safe, and a bad value ends the start with its name."""
+
+from __future__ import annotations
+
+import pytest
+
+from scanplan.core.guard import DEFAULT_DENIED
+from scanplan.shell import settings
+
+IMAGE = "SCANPLAN_SCANNER_IMAGE"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but what the operator can't do without."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith(("SCANPLAN_", "KUBERNETES_", "WORKER_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv(IMAGE, "scanner:1")
+
+
+def test_defaults_bound_what_a_plan_may_ask() -> None:
+    policy = settings.load().policy()
+    assert policy.allows_image("scanner:1")
+    assert not policy.allows_image("other")
+    assert policy.allows_service_account("default")
+    assert not policy.allows_service_account("admin")
+    assert policy.guard.entries == DEFAULT_DENIED
+    assert policy.worker_concurrency == 4
+
+
+def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCANPLAN_ALLOWED_IMAGES", "registry.example/*, other:1,")
+    monkeypatch.setenv("SCANPLAN_NAMESPACES", "a,b")
+    loaded = settings.load()
+    assert loaded.allowed_images == ("registry.example/*", "other:1")
+    assert loaded.namespaces == ("a", "b")
+
+
+def test_the_api_server_is_never_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where the owner has replaced the whole list."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    monkeypatch.setenv("SCANPLAN_DENIED_TARGETS", "192.0.2.0/24")
+    assert settings.load().policy().guard.entries == ("192.0.2.0/24", "10.96.0.1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WORKER_CONCURRENCY", "0"),
+        ("WORKER_CONCURRENCY", "many"),
+        ("SCANPLAN_WORKERS", "1000"),
+        ("SCANPLAN_PROBE_PORT", "99999"),
+        ("SCANPLAN_IMAGE_PULL_POLICY", "Sometimes"),
+        ("SCANPLAN_DENIED_TARGETS", "*.internal"),
+        ("SCANPLAN_DENIED_TARGETS", "10.0.0.0/33"),
+        ("SCANPLAN_SCANNER_IMAGE", ""),
+    ],
+)
+def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(settings.InvalidSettings) as bad:
+        settings.load()
+    assert str(bad.value).startswith(f"{name}: ")
+    assert repr(value) in str(bad.value)
+
+
+def test_all_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(IMAGE)
+    monkeypatch.setenv("WORKER_CONCURRENCY", "-1")
+    with pytest.raises(settings.InvalidSettings) as bad:
+        settings.load()
+    assert {line.partition(":")[0] for line in str(bad.value).splitlines()} == {IMAGE, "WORKER_CONCURRENCY"}
