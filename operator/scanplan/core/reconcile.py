@@ -32,7 +32,7 @@ BLOCKED_SECONDS = 30.0
 """A Job whose pods are active but not ready for this long has its pods looked at."""
 PROGRESS_SECONDS = 10.0
 """Shortest time between two status writes that only report progress."""
-RETRY_SECONDS = 30.0
+RETRY_SECONDS = 10.0
 """When to try a refused Job again (quota)."""
 CONFLICT_SECONDS = 300.0
 """When to look again whether a foreign Job still has our name."""
@@ -406,7 +406,8 @@ class _Reconciler:
             stopping = job.active + job.terminating
             message = f"stopping {stopping} pods" if stopping else "suspended; set suspend to false to go on"
             phase = Phase.RUNNING if stopping else Phase.SUSPENDED
-            return self._write(statuses.of_running(plan, job, phase, Reason.SUSPENDED, message, self.now))
+            status = statuses.of_running(plan, job, phase, Reason.SUSPENDED, message, self.now)
+            return self._progress(status, job) if stopping else self._write(status)
         blocked = self._blocked(job) if job.active and not job.ready else None
         if blocked:
             return blocked

@@ -249,6 +249,7 @@ def _of_job(plan: Plan, job: JobView) -> Status:
 
 
 def _ended(started: datetime | None, ended: datetime) -> Status:
+    ended = ended.replace(microsecond=0)  # as it is written, so that the three fields agree
     fields: Status = {"completionTime": format_time(ended)}
     if started:
         milliseconds = max(0, round((ended - started).total_seconds() * 1000))
