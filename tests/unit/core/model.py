@@ -448,8 +448,10 @@ class ModelApi(Api):
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self.alive_when_listed: dict[str, bool] = {}
-        self.had_its_result: dict[str, str] = {}
+        self.work: object = None
+        """Who is asking: what one piece of work has seen doesn't excuse another one."""
+        self.alive_when_listed: dict[tuple[object, str], bool] = {}
+        self.had_its_result: dict[tuple[object, str], str] = {}
         """By the plan's UID: the key of the result that it had when it was last read."""
 
     async def create_job(self, namespace: str, manifest: Object) -> Object:
@@ -457,10 +459,10 @@ class ModelApi(Api):
         await Turn()
         name = manifest["metadata"]["name"]
         new = is_scan(manifest) and name not in self.cluster.jobs
-        if new and self.alive_when_listed.get(name, True):
+        if new and self.alive_when_listed.get((self.work, name), True):
             raise Violation(f"{name} is made without a look at what pods of its task are still alive")
         key = manifest["metadata"]["annotations"][labels.TASK_KEY]
-        if new and self.had_its_result.get(manifest["metadata"]["ownerReferences"][0]["uid"], key) == key:
+        if new and self.had_its_result.get((self.work, manifest["metadata"]["ownerReferences"][0]["uid"]), key) == key:
             raise Violation(f"{key} is scanned again, or without a look at whether its plan has its result")
         job = self.cluster.create_job(manifest)
         await Turn()
@@ -502,7 +504,7 @@ class ModelApi(Api):
         assert namespace == NAMESPACE
         await Turn()
         pods = self.cluster.list_pods(task)
-        self.alive_when_listed[task] = any(is_alive(pod) for pod in pods)
+        self.alive_when_listed[self.work, task] = any(is_alive(pod) for pod in pods)
         await Turn()
         return pods
 
@@ -511,7 +513,9 @@ class ModelApi(Api):
         await Turn()
         plan = self.cluster.get_plan(name)
         status = plan["status"]
-        self.had_its_result[plan["metadata"]["uid"]] = status["taskKey"] if "completionTime" in status else ""
+        self.had_its_result[self.work, plan["metadata"]["uid"]] = (
+            status["taskKey"] if "completionTime" in status else ""
+        )
         await Turn()
         return plan
 

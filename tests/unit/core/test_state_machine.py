@@ -135,6 +135,7 @@ class Operator:
     def step(self, position: int, fault: Exception | None = None) -> None:
         """Let one request go on to its effect or to its answer, or fail there."""
         name, coroutine = self.work[position]
+        self.api.work = coroutine
         try:
             if fault and coroutine.cr_frame and coroutine.cr_frame.f_lasti >= 0 and coroutine.cr_await:  # type: ignore[attr-defined]
                 coroutine.throw(fault)
@@ -378,7 +379,7 @@ class Lives(RuleBasedStateMachine):
 
 TestLives = Lives.TestCase
 TestLives.settings = settings(
-    max_examples=150,
+    max_examples=400,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
