@@ -96,6 +96,13 @@ def blocked_by(pods: Iterable[PodView]) -> TaskError | None:
                 message=f"the scanner image can't be pulled ({pod.waiting_reason}): {pod.waiting_message or 'see the pod'}; "
                 "check scanner.image and podTemplate.imagePullSecrets",
             )
+        if pod.waiting_reason in _CONFIGURATION_REASONS and "subPath" in pod.waiting_message:
+            return TaskError(
+                error_class=ErrorClass.TEMPORARY,
+                reason=Reason.CLAIM_NOT_WRITABLE,
+                message=f"the run's folder can't be made on the claim ({pod.waiting_message}): the volume is read-only, full, or "
+                "refuses the node; make it writable, or name another in artifacts.claimName",
+            )
         if pod.waiting_reason in _CONFIGURATION_REASONS:
             return TaskError(
                 error_class=ErrorClass.TEMPORARY,

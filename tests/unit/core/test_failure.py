@@ -74,6 +74,14 @@ BLOCKED: dict[str, tuple[dict[str, Any], Reason, str]] = {
         Reason.POD_FAILED,
         'secret "x" not found',
     ),
+    "a claim that can't be written": (
+        {
+            "waiting_reason": "CreateContainerConfigError",
+            "waiting_message": 'failed to create subPath directory for volumeMount "claim" of container "scanner"',
+        },
+        Reason.CLAIM_NOT_WRITABLE,
+        "artifacts.claimName",
+    ),
     "no node": (
         {"unschedulable": "0/3 nodes are available: 3 Insufficient memory."},
         Reason.UNSCHEDULABLE,
