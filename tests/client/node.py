@@ -71,21 +71,20 @@ class Node:
         document = document_of(pod)
         (folder / "task.json").write_bytes(documents.encode(document))
         collector = "collect" in pod["spec"]["containers"][0].get("args", [])
-        return subprocess.Popen(
-            [sys.executable, "-m", "scanplan.runner", *(["collect"] if collector else [])],
-            env={
-                "PATH": os.environ["PATH"],
-                **self._variables,
-                environment.TASK_DIRECTORY: str(folder),
-                environment.RUN_DIRECTORY: str(self._claim / layout.run_directory(document.run_id)),
-                environment.COMPLETION_INDEX: str(index_of(pod)),
-                environment.TERMINATION_LOG: str(folder / "termination"),
-                environment.POD_NAME: name,
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=(folder / "log").open("wb"),
-            stderr=subprocess.STDOUT,
-        )
+        variables = {
+            "PATH": os.environ["PATH"],
+            **self._variables,
+            environment.TASK_DIRECTORY: str(folder),
+            environment.RUN_DIRECTORY: str(self._claim / layout.run_directory(document.run_id)),
+            environment.COMPLETION_INDEX: str(index_of(pod)),
+            environment.TERMINATION_LOG: str(folder / "termination"),
+            environment.POD_NAME: name,
+        }
+        command = [sys.executable, "-m", "scanplan.runner", *(["collect"] if collector else [])]
+        with (folder / "log").open("wb") as log:
+            return subprocess.Popen(
+                command, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
 
     def _report(self, name: str) -> documents.ShardReport | None:
         path = self._folder / name / "termination"

@@ -7,6 +7,7 @@ findings are fed into the project's store as those of any other scan.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +19,7 @@ from scanplan.api.conditions import Reason
 from scanplan.api.scanplan import MAX_INLINE_ENDPOINTS, Phase
 from scanplan.api.task import ErrorClass
 from scanplan.client import document, models, pipeline
-from scanplan.client.errors import ClientError, InvalidPayload, UnknownTask, UnknownTaskType
+from scanplan.client.errors import ClientError, UnknownTask, UnknownTaskType
 from scanplan.client.kubernetes_api import Conflict, KubernetesApi, NotFound, Object
 from scanplan.client.models import ArtifactRef, QueueHealth, ScanPlan, ScanResult, SeverityCounts, TaskStatus
 from scanplan.client.queue_interface import TaskQueue
@@ -29,6 +30,7 @@ MANAGED_BY_CLIENT = "scanplan-client"
 RUN = f"{labels.GROUP}/run"
 """Label on our ScanPlans: digest of the run's id (which may be longer than a label)."""
 CONFIG_MAP_BYTES = 900 << 10
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _STATUS = {
     Phase.PENDING: TaskStatus.PENDING,
     Phase.QUEUED: TaskStatus.PENDING,
@@ -109,9 +111,11 @@ class KubernetesTaskQueue(TaskQueue):
         self._api.close()
 
     def _plan(self, task_id: str) -> Object:
+        if not _NAME.fullmatch(task_id):  # it would be another path of the API server
+            raise UnknownTask(task_id)
         try:
             return self._api.get_plan(task_id)
-        except (NotFound, InvalidPayload):  # InvalidPayload: an id that no object can have
+        except NotFound:
             raise UnknownTask(task_id) from None
 
     def _taken_over(self, wanted: Object) -> Object:
