@@ -2,6 +2,7 @@
 
 ScanPlanError
 ├── InvalidPlan              the plan can't run as written: change it (reason: what is wrong)
+│   ├── InputUnavailable     something that the plan names is not there, or may not be read; it may still come
 │   ├── InvalidEndpoint      an endpoint that is no host, host:port or http(s) URL
 │   └── TargetDenied         an endpoint that the operator's target guard refuses
 └── ScanError                the scan itself failed

@@ -229,11 +229,15 @@ class TemplateSource(Model):
     image: ImageSource | None = None
 
 
+Quantity = Annotated[int | str, Field(json_schema_extra={"maxLength": 32})]
+"""A quantity such as 500m or 2Gi; checked when the Job is created."""
+
+
 class Resources(Model):
     """Requests and limits of the scanner container."""
 
-    requests: Annotated[dict[str, int | str], Field(max_length=16)] = {}
-    limits: Annotated[dict[str, int | str], Field(max_length=16)] = {}
+    requests: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
+    limits: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
 
 
 class Toleration(Model):
@@ -243,7 +247,7 @@ class Toleration(Model):
     operator: Literal["Exists", "Equal", "Lt", "Gt"] | None = None
     value: Annotated[str | None, Field(max_length=63)] = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    toleration_seconds: int | None = None
+    toleration_seconds: Annotated[int | None, Field(ge=0, le=31_536_000)] = None
 
 
 PRESERVE: dict[str, JsonValue] = {"x-kubernetes-preserve-unknown-fields": True}
@@ -257,7 +261,7 @@ class PodTemplate(Model):
     """What users may set on scan pods; it is merged, and never replaces what keeps the pod restricted."""
 
     resources: Resources = Resources()
-    node_selector: Annotated[dict[str, str], Field(max_length=32)] = {}
+    node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] = {}
     tolerations: Annotated[list[Toleration], Field(max_length=32)] = []
     affinity: Annotated[
         dict[str, Any] | None,

@@ -1,0 +1,217 @@
+"""The CRD: what users install is what the models say, and what an API server and GitOps tools can live with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scanplan.api.crd import custom_resource_definition
+from scanplan.api.scanplan import Effect, Model, ScanPlanSpec
+from scanplan.core.task import fields_with
+
+ROOT = Path(__file__).parents[3]
+CRD = custom_resource_definition()
+VERSION = CRD["spec"]["versions"][0]
+SCHEMA = VERSION["schema"]["openAPIV3Schema"]
+STRUCTURAL = {
+    "type",
+    "description",
+    "default",
+    "enum",
+    "format",
+    "items",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
+    "minItems",
+    "minLength",
+    "minimum",
+    "pattern",
+    "properties",
+    "additionalProperties",
+    "required",
+    "x-kubernetes-int-or-string",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-list-type",
+    "x-kubernetes-preserve-unknown-fields",
+    "x-kubernetes-validations",
+}
+"""What a structural schema may hold (apiextensions.k8s.io/v1, JSONSchemaProps), as far as we use it."""
+
+
+def nodes(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema within a schema, with its path."""
+    yield path or ".", schema
+    for name, child in schema.get("properties", {}).items():
+        yield from nodes(child, f"{path}.{name}")
+    for name in ("items", "additionalProperties"):
+        if isinstance(schema.get(name), dict):
+            yield from nodes(schema[name], f"{path}[]")
+
+
+SPEC = dict(nodes(SCHEMA["properties"]["spec"], ".spec"))
+ALL = dict(nodes(SCHEMA))
+
+
+def test_what_is_installed_is_what_the_models_say() -> None:
+    """`make crds` writes it; whoever edits one and forgets the other ships a CRD that prunes what the operator writes."""
+    assert yaml.safe_load((ROOT / "crds" / "scanplans.scanplan.dev.yaml").read_text()) == CRD
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_the_schema_is_structural(path: str) -> None:
+    node = ALL[path]
+    assert set(node) <= STRUCTURAL
+    assert (
+        node.get("type") or node.get("x-kubernetes-int-or-string") or node.get("x-kubernetes-preserve-unknown-fields")
+    )
+    assert node.get("type") != "null"
+
+
+@pytest.mark.parametrize("path", SPEC)
+def test_everything_that_users_write_is_bounded(path: str) -> None:
+    """Or one object could fill etcd, and CEL's cost estimate would refuse the CRD."""
+    node = SPEC[path]
+    if node.get("x-kubernetes-preserve-unknown-fields"):
+        return
+    if node.get("x-kubernetes-int-or-string"):
+        assert "maxLength" in node
+        return
+    match node["type"]:
+        case "string":
+            assert "maxLength" in node or "enum" in node
+        case "array":
+            assert "maxItems" in node
+        case "integer":
+            assert {"minimum", "maximum"} <= node.keys()
+        case "object":
+            assert "properties" in node or "maxProperties" in node
+
+
+@pytest.mark.parametrize("path", [path for path, node in ALL.items() if node.get("type") == "array"])
+def test_every_list_says_how_it_is_merged(path: str) -> None:
+    """Server-side apply needs it; atomic is the default, and fine for lists that have one author."""
+    node = ALL[path]
+    kind = node.get("x-kubernetes-list-type", "atomic")
+    assert kind in {"atomic", "set", "map"}
+    if kind == "map":
+        assert node["x-kubernetes-list-map-keys"]
+
+
+def test_patterns_compile_and_are_anchored() -> None:
+    """A pattern without anchors lets anything through that holds a good part."""
+    patterns = {path: node["pattern"] for path, node in SPEC.items() if "pattern" in node}
+    assert patterns
+    for path, pattern in patterns.items():
+        re.compile(pattern)
+        assert pattern.startswith("^"), path
+        assert pattern.endswith("$"), path
+
+
+def test_rules_say_what_to_do() -> None:
+    rules = [rule for node in ALL.values() for rule in node.get("x-kubernetes-validations", ())]
+    assert rules
+    assert all(rule["rule"] and len(rule["message"].split()) > 4 for rule in rules)
+
+
+def test_every_field_of_the_spec_explains_itself() -> None:
+    """In `kubectl explain`, which is where people look."""
+    silent = [
+        path
+        for path, node in SPEC.items()
+        if path.count(".") == 2 and not path.endswith("[]") and not node.get("description")
+    ]
+    assert silent == []
+
+
+def test_a_new_plan_is_not_current() -> None:
+    """kstatus calls an object without observedGeneration current: Flux would report a scan as done that was never seen."""
+    assert SCHEMA["properties"]["status"]["default"] == {"observedGeneration": -1, "phase": "Pending"}
+
+
+def test_the_status_is_a_subresource() -> None:
+    """Or an author could write a result, and every status write would raise the generation."""
+    assert VERSION["subresources"] == {"status": {}}
+
+
+def test_what_kubectl_get_shows() -> None:
+    columns = {column["name"]: column for column in VERSION["additionalPrinterColumns"]}
+    usual = [name for name, column in columns.items() if not column.get("priority")]
+    assert usual == ["Phase", "Progress", "Endpoints", "Findings", "Critical", "High", "Duration", "Age"]
+    assert set(columns) - set(usual) == {"Project", "Run", "Job", "Key", "Error"}
+
+
+@pytest.mark.parametrize("column", VERSION["additionalPrinterColumns"], ids=lambda column: str(column["name"]))
+def test_every_column_shows_a_field_that_there_is(column: dict[str, Any]) -> None:
+    path = column["jsonPath"]
+    assert path == ".metadata.creationTimestamp" or ALL[path]["type"] == column["type"]
+
+
+def test_names() -> None:
+    names = CRD["spec"]["names"]
+    assert (names["plural"], names["singular"], names["shortNames"]) == ("scanplans", "scanplan", ["sp"])
+    assert CRD["metadata"]["name"] == f"{names['plural']}.{CRD['spec']['group']}"
+    assert CRD["spec"]["scope"] == "Namespaced"
+
+
+def _leaves(fields: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, nested in fields.items():
+        if nested is None:
+            yield prefix + name
+        else:
+            yield from _leaves(nested, f"{prefix}{name}.")
+
+
+def _all_leaves(model: type[Model], prefix: str = "") -> Iterator[str]:
+    """Fields that an effect can be said of: those of nested models where these say it, else the field itself."""
+    for name, field in model.model_fields.items():
+        own = isinstance(field.json_schema_extra, dict) and "effect" in field.json_schema_extra
+        if not own and isinstance(field.annotation, type) and issubclass(field.annotation, Model):
+            yield from _all_leaves(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+EFFECTS = {effect: set(_leaves(fields_with(effect))) for effect in Effect}
+
+
+@pytest.mark.parametrize("field", list(_all_leaves(ScanPlanSpec)))
+def test_every_field_says_what_its_edit_does(field: str) -> None:
+    """One without an effect would be edited without any effect, and without a word."""
+    assert sum(field in fields for fields in EFFECTS.values()) == 1
+
+
+def test_what_makes_another_scan() -> None:
+    """The table of the documentation, and of the keys: a change here re-keys plans."""
+    assert EFFECTS[Effect.KEY] == {
+        "project_id",
+        "run_id",
+        "endpoints",
+        "endpoints_from",
+        "templates",
+        "templates_from",
+        "severity_levels",
+        "rerun",
+        "scanner.image",
+        "scanner.follow_redirects",
+        "scanner.headers_from",
+        "artifacts.claim_name",
+    }
+
+
+def test_what_acts_at_once() -> None:
+    """Only what the Job API lets change on a running Job."""
+    assert EFFECTS[Effect.LIVE] == {
+        "priority",
+        "sharding.parallelism",
+        "deadline_seconds",
+        "suspend",
+        "cancel",
+        "ttl_seconds_after_finished",
+    }
