@@ -16,7 +16,6 @@ from tests.integration.kubelet import Kubelet, document_of, index_of
 from tests.kubectl import Kubectl, Manifest, eventually
 
 WITHIN = 60.0
-"""Seconds. The garbage collector alone takes up to 30 before it knows of a new kind of owner."""
 INTERVAL = 0.05
 
 
