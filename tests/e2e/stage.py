@@ -89,12 +89,16 @@ class Stage:
     def set_up(self) -> None:
         """Make the namespace, the claim and the shelf."""
         self.kubectl.apply(*deploy.scan_namespace(self.namespace, CLAIM))
-        shelf = pod("shelf", self.namespace, self.images.scanner, ["python3", "-c", _SLEEP])
-        shelf["spec"]["volumes"] = [{"name": "claim", "persistentVolumeClaim": {"claimName": CLAIM}}]
-        mount = {"name": "claim", "mountPath": "/claim", "readOnly": True}
-        shelf["spec"]["containers"][0]["volumeMounts"] = [mount]
+        self.shelve("shelf", CLAIM)
+
+    def shelve(self, name: str, claim: str) -> None:
+        """Start a pod that sees, and may write, a whole claim at /claim."""
+        shelf = pod(name, self.namespace, self.images.scanner, ["python3", "-c", _SLEEP])
+        del shelf["spec"]["containers"][0]["readinessProbe"]
+        shelf["spec"]["volumes"] = [{"name": "claim", "persistentVolumeClaim": {"claimName": claim}}]
+        shelf["spec"]["containers"][0]["volumeMounts"] = [{"name": "claim", "mountPath": "/claim"}]
         self.kubectl.apply(shelf)
-        self.wait_for_pod("shelf")
+        self.wait_for_pod(name)
 
     def tear_down(self) -> None:
         """Have all of it removed, without waiting for it."""
@@ -274,23 +278,23 @@ class Stage:
         """The plan's run folder on the claim."""
         return f"ui_projects/{self.get(plan)['spec'].get('runId', plan)}"
 
-    def files(self, below: str = "") -> list[str]:
+    def files(self, below: str = "", shelf: str = "shelf") -> list[str]:
         """All paths on the claim below a folder, from the claim's root."""
-        return [path for path in self.inside("shelf", _LIST).splitlines() if path.startswith(below)]
+        return [path for path in self.inside(shelf, _LIST).splitlines() if path.startswith(below)]
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, shelf: str = "shelf") -> bytes:
         """A file of the claim; empty where it is not there (any more)."""
         try:
-            return self.inside("shelf", _READ, path).encode()
+            return self.inside(shelf, _READ, path).encode()
         except KubectlError:
             return b""
 
-    def findings(self, status: dict[str, Any]) -> list[dict[str, Any]]:
+    def findings(self, status: dict[str, Any], shelf: str = "shelf") -> list[dict[str, Any]]:
         """The published findings, having checked them against what the status says of them."""
         artifacts = status["artifacts"]
         content = b""
         for file in artifacts["files"]:
-            there = self.read(f"{artifacts['path']}/{file['name']}")
+            there = self.read(f"{artifacts['path']}/{file['name']}", shelf)
             assert hashlib.sha256(there).hexdigest() == file["sha256"]
             assert len(there) == file["bytes"]
             content = there if file["name"] == "nuclei_output.ndjson" else content
@@ -321,17 +325,16 @@ def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def pod(name: str, namespace: str, image: str, command: list[str] | None = None) -> Manifest:
-    """A restricted pod with one container; ready as soon as it listens, where it is not told what to do."""
+    """A restricted pod with one container, which is ready as soon as it listens."""
     container = {
         "name": "main",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "securityContext": deploy.restricted_container(),
+        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
     }
     if command:
         container["command"] = command
-    if name != "shelf":
-        container["readinessProbe"] = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
     return {
         "apiVersion": "v1",
         "kind": "Pod",

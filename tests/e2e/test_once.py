@@ -60,3 +60,28 @@ def test_a_rerun_scans_again_on_purpose_and_keeps_the_former_result(stage: Stage
     assert second["taskKey"] != first["taskKey"]
     assert templates(stage.findings(second)) == templates(stage.findings(first)) == sorted(EXPOSED)
     assert set(stage.requests("rerun").values()) == {2}
+
+
+def test_a_finished_job_that_is_cleaned_up_is_not_made_again(stage: Stage) -> None:
+    stage.web_application("tidied")
+    stage.apply(stage.plan("tidied", "tidied"))
+    before = stage.ends("tidied", "Completed")
+    stage.kubectl("delete", "job", before["jobRef"]["name"], "--cascade=foreground")
+    stage.patch("tidied", priority=9)
+    stage.until(lambda: stage.status("tidied")["observedGeneration"] > before["observedGeneration"])
+    after = stage.ends("tidied", "Completed")
+    assert not stage.jobs("tidied")
+    assert after["artifacts"] == before["artifacts"]
+    assert set(stage.requests("tidied").values()) == {1}
+
+
+def test_an_edited_plan_gives_up_the_scan_that_nobody_wants_any_more(stage: Stage) -> None:
+    stage.gate("unwanted")
+    stage.apply(stage.gated("edited", "unwanted"))
+    stage.until(lambda: stage.asked("unwanted"))
+    former = stage.reaches("edited", "Running")["jobRef"]
+    stage.patch("edited", endpoints=[stage.endpoint("app")])
+    status = stage.ends("edited", "Completed")
+    assert templates(stage.findings(status)) == sorted(EXPOSED)
+    assert former["uid"] not in {job["metadata"]["uid"] for job in stage.jobs()}
+    stage.until(lambda: not stage.kubectl.get("pods", "-l", f"scanplan.dev/task={former['name']}")["items"])
