@@ -59,9 +59,9 @@ def crd() -> str:
 
 
 def rules(manifest: str) -> str:
-    """What a ClusterRole of the plain manifests allows."""
+    """What the role in one of the plain manifests allows."""
     text = (ROOT / "examples/install" / manifest).read_text()
-    (role,) = (part for part in text.split("\n---\n") if "\nkind: ClusterRole\n" in part)
+    (role,) = (part for part in text.split("\n---\n") if "\nrules:\n" in part)
     return textwrap.dedent(role.partition("\nrules:\n")[2].rstrip("\n") + "\n")
 
 
@@ -96,6 +96,8 @@ def _row(field: FieldInfo, values: dict[str, str]) -> str:
 
 
 def _type(field: FieldInfo) -> str:
+    if field.annotation is bool:
+        return "`true` or `false`"
     if field.annotation is int:
         bounds = {type(bound).__name__: bound for bound in field.metadata}
         return f"{bounds['Ge'].ge:,} to {bounds['Le'].le:,}"
@@ -113,13 +115,16 @@ def _default(field: FieldInfo) -> str:
         return "see below"
     if isinstance(default, tuple):
         return f"`{','.join(default)}`" if default else "none"
-    return f"`{default}`"
+    if isinstance(default, bool):
+        return f"`{default}`".lower()
+    return f"`{default}`" if default != "" else "none"
 
 
 DOCUMENTS: dict[Path, Callable[[], str]] = {
     CHART / "files" / CRD: crd,
     CHART / "files" / "rules.yaml": lambda: rules("rbac.yaml"),
     CHART / "files" / "kueue-rules.yaml": lambda: rules("kueue.yaml"),
+    CHART / "files" / "lease-rules.yaml": lambda: rules("leader-election.yaml"),
     CHART / "README.md": readme,
     ROOT / "docs" / "configuration.md": configuration,
 }

@@ -18,7 +18,6 @@ ACCEPTED = {
     "container-image-pull-policy": "images go by version or digest, so what a node has is what was meant",
     "container-security-context-user-group-id": "the image sets user and group 65532, and OpenShift one of its own",
     "container-resources": "a limit on CPU would only make the operator late; memory has one",
-    "pod-probes-identical": "nobody is sent elsewhere where it is not ready, it only delays an update; and the limits differ",
     "networkpolicy-targets-pod": "the operator makes the pods that it selects",
     "container-ephemeral-storage-request-and-limit": "it writes nothing: the root is read-only, /tmp is bounded",
 }

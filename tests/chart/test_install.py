@@ -219,6 +219,27 @@ def test_plans_findings_and_definition_survive_an_upgrade_and_a_reinstallation(
     assert len(jobs(kubectl)) == 2
 
 
+def test_two_operators_do_the_work_of_one_and_can_be_one_again(clean: Installer) -> None:
+    kubectl = clean.kubectl.in_namespace(NAMESPACE)
+    operators = ("get", "pods", "-l", "app.kubernetes.io/component=operator", "-o", "name")
+    clean("install", values={**CLAIM, "replicas": 2})
+    leader = eventually(lambda: kubectl("get", "lease/scanplan-operator", "-o=jsonpath={.spec.holderIdentity}"))
+    kubectl.apply(plan("first"))
+    completed(kubectl, "first")
+    (pod,) = (name for name in kubectl(*operators).split() if leader.startswith(name.removeprefix("pod/")))
+    kubectl("delete", pod, "--grace-period=0", "--force")
+    kubectl.apply(plan("second"))
+    completed(kubectl, "second")
+    assert kubectl("get", "lease/scanplan-operator", "-o=jsonpath={.spec.holderIdentity}") != leader
+
+    clean("upgrade", values=CLAIM)
+    kubectl.apply(plan("third"))
+    completed(kubectl, "third")
+    assert len(jobs(kubectl)) == 3
+    eventually(lambda: len(kubectl(*operators).split()) == 1, within=PATIENCE)
+    kubectl("delete", "lease/scanplan-operator")
+
+
 def test_retention_removes_what_is_old_and_leaves_the_rest(clean: Installer) -> None:
     kubectl = clean.kubectl.in_namespace(NAMESPACE)
     clean("install", values={**CLAIM, "retention": {"enabled": True, "maxAge": "12h"}})
@@ -302,7 +323,7 @@ POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001
         {},
         {"watchNamespaces": ["red", "blue"], "rbac": {"secrets": {"red": ["targets"]}}},
         {"networkPolicy": POLICIES, "podDisruptionBudget": {"enabled": True}, "rbac": {"kueue": True}},
-        {"networkPolicy": POLICIES, "retention": {"enabled": True, "keepRuns": 100}},
+        {"replicas": 2, "networkPolicy": POLICIES, "retention": {"enabled": True, "keepRuns": 100}},
         {"networkPolicy": {**POLICIES, "targets": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}},
         {
             "networkPolicy": POLICIES,

@@ -32,8 +32,8 @@ API_SERVER = ["10.96.0.1/32", "192.0.2.7/32", "2001:db8::7/128"]
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
 HANDED_ON = {"resources", "retention.resources", "podSecurityContext", "securityContext"}
 SET_BY_KUBERNETES = {"KUBERNETES_SERVICE_HOST"}
-FIXED_BY_THE_CHART = {"SCANPLAN_PROBE_PORT"}
-"""The probe's port is a name in the pod template; nobody else may take it in a pod of its own."""
+FIXED_BY_THE_CHART = {"SCANPLAN_PROBE_PORT", "SCANPLAN_LEASE_NAMESPACE"}
+"""Nobody else may take a port in a pod of its own; and the lease is where the operator is."""
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +211,22 @@ def test_with_some_namespaces_watched_nothing_reaches_beyond_them(watched: list[
         assert objects[f"RoleBinding {namespace}/scanplan-operator"]["subjects"] == [
             {"kind": "ServiceAccount", "name": "scanplan-operator", "namespace": NAMESPACE}
         ]
+
+
+def test_operators_that_are_several_elect_one_of_them() -> None:
+    """Without the right to the lease, none would ever work."""
+    alone, several = render(), render({"replicas": 2, "watchNamespaces": ["red"]})
+    deployment = f"Deployment {NAMESPACE}/scanplan-operator"
+    lease = f"Role {NAMESPACE}/scanplan-operator-lease"
+    documents = yaml.safe_load_all((ROOT / "examples/install/leader-election.yaml").read_text())
+    (role,) = (each for each in documents if each["kind"] == "Role")
+    assert OperatorSettings(**environment(several)).leader_election  # type: ignore[arg-type]
+    assert several[deployment]["spec"]["strategy"] == {"type": "RollingUpdate"}
+    assert several[lease]["rules"] == role["rules"]
+    assert several[lease.replace("Role ", "RoleBinding ")]["roleRef"]["name"] == "scanplan-operator-lease"
+    assert not OperatorSettings(**environment(alone)).leader_election  # type: ignore[arg-type]
+    assert alone[deployment]["spec"]["strategy"] == {"type": "Recreate"}
+    assert lease not in alone
 
 
 @pytest.mark.parametrize("watched", [[], ["red"]])

@@ -23,6 +23,8 @@
   value: {{ .Values.scanner.concurrency | quote }}
 - name: SCANPLAN_WORKERS
   value: {{ .Values.workers | quote }}
+- name: SCANPLAN_LEADER_ELECTION
+  value: {{ gt (int .Values.replicas) 1 | quote }}
 - name: SCANPLAN_LOG_FORMAT
   value: {{ .Values.log.format | quote }}
 {{- end }}
