@@ -13,8 +13,20 @@ from typing import Annotated
 import typer
 
 import scanplan
+from scanplan.cli import artifacts
+from scanplan.cli.api import api
+from scanplan.cli.cancel import cancel
+from scanplan.cli.diff import diff
+from scanplan.cli.doctor import doctor
+from scanplan.cli.explain import explain
+from scanplan.cli.get import get
+from scanplan.cli.logs import logs
 from scanplan.cli.prune import prune
+from scanplan.cli.rerun import rerun
+from scanplan.cli.results import results
 from scanplan.cli.run import run
+from scanplan.cli.submit import submit
+from scanplan.cli.watch import watch
 from scanplan.cli.worker import worker
 
 app = typer.Typer(
@@ -97,9 +109,21 @@ def operator(
         raise typer.Exit(os.EX_TEMPFAIL) from None
 
 
+app.command()(get)
+app.command()(watch)
+app.command()(results)
+app.command()(diff)
+app.command()(logs)
+app.command()(explain)
+app.command()(submit)
+app.command()(cancel)
+app.command()(rerun)
+app.command()(doctor)
+app.add_typer(artifacts.app, name="artifacts")
 app.command()(run)
 app.command()(prune)
 app.command()(worker)
+app.command()(api)
 
 
 def main() -> None:

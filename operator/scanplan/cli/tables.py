@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -10,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scanplan.api.task import Severity
+from scanplan.report.finding import Finding
 
 STYLES = {
     Severity.CRITICAL: "bold magenta",
@@ -49,6 +52,53 @@ def findings_table(findings: Iterable[Mapping[str, Any]]) -> Table:
             _text(finding.get("template-id", "")),
         )
     return table
+
+
+def ranked(findings: Iterable[Finding], most: int) -> tuple[list[Finding], Counter[Severity]]:
+    """The `most` gravest findings, gravest first, and how many there are of each severity; memory is that of the former."""
+    counts: Counter[Severity] = Counter()
+
+    def counted() -> Iterator[Finding]:
+        for finding in findings:
+            counts[finding.severity] += 1
+            yield finding
+
+    return heapq.nsmallest(
+        most, counted(), key=lambda each: (_ORDER[each.severity], each.template_id, each.matched_at)
+    ), counts
+
+
+def report_table(rows: Iterable[Finding], marks: Iterable[str] = ()) -> Table:
+    """A table of findings as the reports have them, in their order.
+
+    Args:
+        marks: one for each row, such as `new`; where there are none, there is no column for them.
+    """
+    marked = list(marks)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ([""] if marked else []) + ["SEVERITY", "FINDING", "WHERE", "TEMPLATE"]:
+        table.add_column(column, overflow="fold")
+    for number, finding in enumerate(rows):
+        table.add_row(
+            *([Text(marked[number])] if marked else []),
+            Text(finding.severity.value, STYLES[finding.severity]),
+            Text(finding.name),
+            Text(finding.matched_at or finding.host),
+            Text(finding.template_id),
+        )
+    return table
+
+
+def counted_words(counts: Mapping[Severity, int]) -> Text:
+    """Such as `12 findings: 3 critical, 9 low`, in the severities' colours."""
+    total = sum(counts.values())
+    words = Text(f"{total:,} finding{'' if total == 1 else 's'}{': ' if total else ''}")
+    parts = [
+        Text(f"{counts[severity]:,} {severity.value}", STYLES[severity])
+        for severity in Severity
+        if counts.get(severity)
+    ]
+    return words + Text(", ").join(parts)
 
 
 def _text(value: object) -> Text:

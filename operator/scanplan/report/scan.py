@@ -76,6 +76,14 @@ class Shard(_View, frozen=True, kw_only=True):
         return self.attempts[-1].error if self.attempts else None
 
 
+class File(_View, frozen=True, kw_only=True):
+    """An artifact beside the record, with its size in bytes and SHA-256 in hex."""
+
+    name: str = ""
+    bytes: int = 0
+    sha256: str = ""
+
+
 class Scan(_View, frozen=True, kw_only=True):
     """One scan."""
 
@@ -98,6 +106,7 @@ class Scan(_View, frozen=True, kw_only=True):
     endpoints_unreachable: int = 0
     findings: Counts = Counts()
     shards: tuple[Shard, ...] = ()
+    files: tuple[File, ...] = ()
 
     @property
     def unfinished(self) -> tuple[Shard, ...]:

@@ -1,0 +1,36 @@
+"""``scanplan api``: the monitoring API as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+
+import typer
+
+from scanplan.client import errors
+from scanplan.client import settings as queues
+
+
+def api() -> None:
+    """Serve states, results, artifacts and metrics of scan tasks over HTTP. It only reads.
+
+    Settings come from environment variables; docs/migration.md lists them.
+    Exit codes: 78 a setting is wrong; 69 no queue, no cluster, or the port is taken.
+    """
+    try:
+        from scanplan.web import server, settings  # noqa: PLC0415 - needs an extra
+    except ModuleNotFoundError as error:
+        typer.echo(f"scanplan api: {error.name} is not installed: pip install 'scanplan[operator]'", err=True)
+        raise typer.Exit(os.EX_UNAVAILABLE) from None
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    try:
+        queue_settings, api_settings = queues.load(), settings.load()
+    except errors.InvalidSettings as error:
+        typer.echo(f"scanplan api: wrong settings\n{error}", err=True)
+        raise typer.Exit(os.EX_CONFIG) from None
+    try:
+        asyncio.run(server.serve(queue_settings, api_settings))
+    except (errors.ClientError, OSError) as error:
+        typer.echo(f"scanplan api: {error}", err=True)
+        raise typer.Exit(os.EX_UNAVAILABLE) from None

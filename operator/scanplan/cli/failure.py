@@ -1,0 +1,85 @@
+"""How commands fail: one sentence that says what is wrong, one that says what to do, and an exit code that a script can use.
+
+Exit codes are those of sysexits(3), so far as it has one for the case. 1 is kept for a clear answer that isn't the hoped-for one:
+the scan failed, or has findings that `--fail-on` names.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+import typer
+
+ANSWER_IS_NO = 1
+USAGE = os.EX_USAGE
+DATA = os.EX_DATAERR
+NO_INPUT = os.EX_NOINPUT
+UNAVAILABLE = os.EX_UNAVAILABLE
+TEMPORARY = os.EX_TEMPFAIL
+INTERRUPTED = 130
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Failure(Exception):
+    """A command can't do what was asked.
+
+    Args:
+        message: what is wrong, without a full stop.
+        hint: what to do about it.
+        code: the exit code.
+    """
+
+    def __init__(self, message: str, hint: str = "", code: int = UNAVAILABLE) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code
+
+
+class NotFound(Failure):
+    """There is no such object."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint, NO_INPUT)
+
+
+class Forbidden(Failure):
+    """The user may not do that."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint, os.EX_NOPERM)
+
+
+class Conflict(Failure):
+    """The name is taken, or somebody else manages the field."""
+
+
+def told(command: F) -> F:
+    """The command, with its failures told to people and to the shell."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except Failure as failure:
+            _tell(failure)
+        except BrokenPipeError:
+            # Whoever reads has seen enough (`| head`); what is still buffered would fail again at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run  # type: ignore[return-value]
+
+
+def _tell(failure: Failure) -> NoReturn:
+    typer.echo(f"error: {failure.message}", err=True)
+    if failure.hint:
+        typer.echo(f"  try: {failure.hint}", err=True)
+    raise typer.Exit(failure.code)

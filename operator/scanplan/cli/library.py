@@ -1,0 +1,212 @@
+"""Results of runs, wherever they are: on the claims of a cluster, or in a folder of this machine.
+
+A run is named as people know it: by its plan, or by its runId; `~1` behind it is the result before the last, `~2` the one before
+that. What is read is held against the sizes and SHA-256 sums that the scan's own record lists: a result that was tampered
+with, or came incomplete, is an error and no result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+import msgspec
+
+from scanplan.api import layout
+from scanplan.cli import failure
+from scanplan.cli.failure import Failure, NotFound
+from scanplan.report import finding, scan
+from scanplan.report.finding import Finding
+from scanplan.report.scan import File, Scan
+from scanplan.runner import fingerprint
+from scanplan.runner.records import RunRecord
+
+if TYPE_CHECKING:
+    from scanplan.cli.cluster import Cluster, Object
+
+_NAME = re.compile(r"(?P<run>[A-Za-z0-9][-A-Za-z0-9_.]*)(~(?P<back>\d{1,4}))?")
+
+
+class Findings:
+    """The findings of a file: gone through as often as one likes, read anew each time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[Finding]:
+        with self.path.open("rb") as lines:
+            yield from finding.read(lines, fingerprint.of)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The published result of one task."""
+
+    name: str
+    """How its reader called it."""
+    scan: Scan
+    findings: Findings
+    place: str
+    """Where the findings are, for people."""
+
+
+class Shelf(Protocol):
+    """Where artifacts are; paths are relative to the claim's root."""
+
+    def copy(self, path: str, into: BinaryIO) -> None:
+        """Raises NotFound."""
+
+
+class Folder:
+    """A shelf that is a folder here."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def copy(self, path: str, into: BinaryIO) -> None:
+        try:
+            with (self._root / path).open("rb") as file:
+                while block := file.read(1 << 20):
+                    into.write(block)
+        except OSError as error:
+            raise NotFound(
+                f"{self._root / path}: {error.strerror}", "--directory the folder that has ui_projects/"
+            ) from None
+
+
+class Library:
+    """Finds results; whatever it had to start for that ends with its block (`opened`)."""
+
+    def __init__(
+        self, scratch: Path, cluster: Cluster | None, folder: Path | None, resources: contextlib.ExitStack
+    ) -> None:
+        self._scratch = scratch
+        self._cluster = cluster
+        self._folder = folder
+        self._resources = resources
+        self._shelves: dict[str, Shelf] = {}
+        self._found = 0
+
+    def find(self, name: str) -> Result:
+        """The result that a name means.
+
+        Raises:
+            NotFound: there is none.
+        """
+        match = _NAME.fullmatch(name)
+        if not match:
+            raise Failure(f"{name!r} names no run", "PLAN, PLAN~1, RUNID or RUNID~1", failure.USAGE)
+        run, back = match["run"], int(match["back"] or 0)
+        if self._cluster is None:
+            assert self._folder is not None  # noqa: S101 - one of them is always there
+            return self._of_run(name, run, back, Folder(self._folder), str(self._folder))
+        plan = self._plan(run)
+        status = plan.get("status", {})
+        claim = status.get("artifacts", {}).get("claimName", "")
+        if not claim:
+            raise NotFound(
+                f"{run} has no result: it is {status.get('phase', 'Pending')}",
+                f"scanplan explain {plan['metadata']['name']}",
+            )
+        shelf = self._shelf(plan, claim)
+        current = plan["metadata"]["name"] == run and not back
+        if current and "findings" not in status:
+            if "completionTime" in status:
+                raise NotFound(f"{run} has no result: it is {status['phase']}", f"scanplan explain {run}")
+            raise Failure(
+                f"{run} has no result yet: it is {status['phase']}", f"scanplan watch {run}", failure.TEMPORARY
+            )
+        place = f"on claim {claim}"
+        if current:
+            return self._read(name, status["artifacts"]["path"], shelf, place)
+        return self._of_run(name, str(plan["spec"].get("runId") or plan["metadata"]["name"]), back, shelf, place)
+
+    def _plan(self, run: str) -> Object:
+        """The plan of that name, else the newest whose runs have that id."""
+        assert self._cluster is not None  # noqa: S101 - the caller has looked
+        try:
+            return self._cluster.plan(run)
+        except NotFound as error:
+            plans = [plan for plan in self._cluster.plans() if plan["spec"].get("runId") == run]
+            if not plans:
+                raise error from None
+            return max(plans, key=lambda plan: str(plan["metadata"]["creationTimestamp"]))
+
+    def _shelf(self, plan: Object, claim: str) -> Shelf:
+        from scanplan.cli import reader  # noqa: PLC0415 - needs the `kubernetes` extra
+
+        assert self._cluster is not None  # noqa: S101 - the caller has looked
+        if claim not in self._shelves:
+            image = plan["status"]["scanner"]["image"]
+            self._shelves[claim] = self._resources.enter_context(reader.opened(self._cluster, plan, claim, image))
+        return self._shelves[claim]
+
+    def _of_run(self, name: str, run: str, back: int, shelf: Shelf, place: str) -> Result:
+        """The result that was the newest of its run, `back` results ago."""
+        folder = layout.run_directory(run)
+        path = self._fetch(shelf, str(folder / layout.RUN_RECORD))
+        try:
+            record = msgspec.json.decode(path.read_bytes(), type=RunRecord)
+        except msgspec.MsgspecError as error:
+            raise Failure(f"the record of run {run} can't be read: {error}", code=failure.DATA) from None
+        merged = [task for task in record.tasks if task.nuclei_output]
+        if back >= len(merged):
+            raise NotFound(f"run {run} has {len(merged)} results: there is no {name}")
+        return self._read(name, str(folder / PurePosixPath(merged[-1 - back].path)), shelf, place)
+
+    def _read(self, name: str, folder: str, shelf: Shelf, place: str) -> Result:
+        try:
+            described = scan.read(self._fetch(shelf, f"{folder}/{layout.METADATA}").read_bytes())
+        except ValueError as error:
+            raise Failure(str(error), code=failure.DATA) from None
+        listed = next((file for file in described.files if file.name == layout.FINDINGS), None)
+        path = f"{folder}/{layout.FINDINGS}"
+        return Result(name, described, Findings(self._fetch(shelf, path, listed)), f"{path} {place}")
+
+    def _fetch(self, shelf: Shelf, path: str, listed: File | None = None) -> Path:
+        """A file, copied here and held against what is `listed` of it."""
+        self._found += 1
+        target = self._scratch / f"{self._found}-{PurePosixPath(path).name}"
+        with target.open("wb") as file:
+            shelf.copy(path, file)
+        if listed:
+            check(target, path, listed)
+        return target
+
+
+def check(file: Path, path: str, listed: File) -> None:
+    """Hold a copy against what the record lists.
+
+    Raises:
+        Failure: they differ.
+    """
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    if digest != listed.sha256:
+        raise Failure(
+            f"{path} is not what the scan has published: {file.stat().st_size:,} bytes with SHA-256 {digest[:12]}…, "
+            f"not {listed.bytes:,} with {listed.sha256[:12]}…",
+            "the same command again; if it stays so, somebody has changed the claim",
+            failure.DATA,
+        )
+
+
+@contextlib.contextmanager
+def opened(
+    directory: Path | None, namespace: str | None, context: str | None, kubeconfig: Path | None
+) -> Iterator[Library]:
+    """A library of a folder, or else of a cluster."""
+    cluster = None
+    if not directory:
+        from scanplan.cli.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+
+        cluster = connect(namespace, context, kubeconfig)
+    with contextlib.ExitStack() as resources:
+        scratch = resources.enter_context(tempfile.TemporaryDirectory(prefix="scanplan-"))
+        yield Library(Path(scratch), cluster, directory, resources)

@@ -1,0 +1,57 @@
+"""Options that many commands have, spelled as kubectl spells them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scanplan.cli.failure import Failure
+
+
+def _plan_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names for the shell's completion; none where the cluster doesn't answer."""
+    from scanplan.cli.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+
+    given = ctx.params
+    try:
+        cluster = connect(given.get("namespace"), given.get("context"), given.get("kubeconfig"))
+        return [name for plan in cluster.plans() if (name := str(plan["metadata"]["name"])).startswith(incomplete)]
+    except Failure:
+        return []
+
+
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Namespace; by default the context's.", show_default=False)
+]
+Context = Annotated[
+    str | None,
+    typer.Option("--context", help="Context of the kubeconfig; by default the current one.", show_default=False),
+]
+Kubeconfig = Annotated[
+    Path | None,
+    typer.Option("--kubeconfig", help="Kubeconfig; by default $KUBECONFIG or ~/.kube/config.", show_default=False),
+]
+PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="Name of the ScanPlan.", autocompletion=_plan_names)]
+PlanNames = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PLAN]...", help="Names of ScanPlans; by default all.", autocompletion=_plan_names),
+]
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A ScanPlan, or the runId of one; RUN~1 is the result before its last.",
+        autocompletion=_plan_names,
+    ),
+]
+Directory = Annotated[
+    Path | None,
+    typer.Option(
+        help="Read from this folder, which has ui_projects/ (as `scanplan run` leaves it), instead of a cluster.",
+        exists=True,
+        file_okay=False,
+        show_default=False,
+    ),
+]

@@ -1,0 +1,48 @@
+"""Runs in a folder, as the runner leaves them: what `--directory` reads."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from scanplan.api import layout
+from scanplan.api.task import PlanReference
+from scanplan.runner import records
+from scanplan.runner.records import RunRecord, TaskArtifacts
+from tests.report import events
+
+
+def write(root: Path, run_id: str, *results: list[dict[str, Any]], **members: Any) -> Path:
+    """A run with so many results, each of these events; returns the run's folder.
+
+    Args:
+        members: of the last result's record.
+    """
+    run = root / layout.run_directory(run_id)
+    tasks = []
+    for number, found in enumerate(results):
+        last = number == len(results) - 1
+        folder = run / "tasks" / f"task{number}"
+        folder.mkdir(parents=True)
+        content = b"".join(events.lines(found))
+        (folder / layout.FINDINGS).write_bytes(content)
+        listed = {"name": layout.FINDINGS, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        record = events.record(events.read(found), runId=run_id, files=[listed], **(members if last else {}))
+        (folder / layout.METADATA).write_bytes(msgspec.json.encode(record))
+        tasks.append(
+            TaskArtifacts(
+                key=f"scan:{number}",
+                plan=PlanReference(namespace="team-a", name=run_id),
+                created_at=f"2026-11-2{number}T00:00:00Z",
+                path=f"tasks/task{number}",
+                complete=True,
+                nuclei_output=f"tasks/task{number}/{layout.FINDINGS}",
+                metadata=f"tasks/task{number}/{layout.METADATA}",
+            )
+        )
+    record_of_run = RunRecord(run_id=run_id, project_id="acme", tasks=tuple(tasks))
+    (run / layout.RUN_RECORD).write_bytes(records.readable(record_of_run))
+    return run

@@ -1,0 +1,151 @@
+"""Small rules that several commands go by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from scanplan.api.conditions import Reason
+from scanplan.api.scanplan import Phase
+from scanplan.cli import advice, explain, plans, progress, reader, submit
+from scanplan.cli.main import app
+
+WELL = {
+    Reason.PENDING,
+    Reason.RUNNING,
+    Reason.RETRYING,
+    Reason.QUEUED,
+    Reason.SUSPENDED,
+    Reason.CANCELLED,
+    Reason.COMPLETED,
+    Reason.COLLECTING,
+    Reason.RESULT_REUSED,
+    Reason.NO_FINDINGS,
+    Reason.FINDINGS,
+    Reason.ALL_REACHABLE,
+    Reason.SOME_UNREACHABLE,
+    Reason.SPEC_EDITED,
+}
+"""Reasons that call for nothing, or for something that has a phase of its own in `explain`."""
+
+
+def plan(**members: Any) -> dict[str, Any]:
+    metadata = {"name": "nightly", "namespace": "team-a", "uid": "u", "generation": 2, **members.pop("metadata", {})}
+    return {"metadata": metadata, "spec": {}, **members}
+
+
+def test_every_reason_that_stops_a_plan_has_its_advice() -> None:
+    assert set(advice.ADVICE) == set(Reason) - WELL
+    assert advice.of("OutOfMemory", "nightly")[-1].endswith("scanplan rerun nightly")
+    assert advice.of("AReasonOfLater", "nightly") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("500m", 0.5), ("1Ki", 1024), ("2", 2), ("1k", 1000), ("1.5Gi", 1.5 * (1 << 30))]
+)
+def test_quantities_are_compared_as_numbers(text: str, number: float) -> None:
+    assert explain.quantity(text) == number
+
+
+def test_only_what_is_used_up_is_told_of_a_quota() -> None:
+    hard = {"pods": "2", "requests.cpu": "1", "count/jobs.batch": "5"}
+    quota = {"status": {"hard": hard, "used": {"pods": "2", "requests.cpu": "900m"}}}
+    assert explain.used_up(quota) == [("pods", "2", "2")]
+
+
+def test_a_status_of_an_earlier_generation_is_not_taken_for_an_end() -> None:
+    ended = {"phase": "Completed", "conditions": [{"type": "Ready", "message": "14 findings"}], "progress": "1/1"}
+    stale = plan(status={**ended, "observedGeneration": 1})
+    assert plans.phase(stale) is Phase.PENDING
+    assert plans.message(stale) == ""
+    assert plans.shards(stale) == "-"
+    assert plans.phase(plan(status={**ended, "observedGeneration": 2})) is Phase.COMPLETED
+    assert plans.phase(plan()) is Phase.PENDING
+
+
+@pytest.mark.parametrize(
+    ("metadata", "keeper"),
+    [
+        ({"annotations": {"argocd.argoproj.io/tracking-id": "x"}}, "Argo CD"),
+        ({"labels": {"kustomize.toolkit.fluxcd.io/name": "x"}}, "Flux"),
+        ({}, ""),
+    ],
+)
+def test_who_would_set_a_change_back_is_known(metadata: dict[str, Any], keeper: str) -> None:
+    assert plans.keeper(plan(metadata=metadata)) == keeper
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"panic: x", b'{"event":"progress"}', b"\xff", b'{"time":1}'])
+def test_a_log_line_that_is_no_event_is_none(line: bytes) -> None:
+    assert progress.event_of(line) is None
+
+
+def test_a_reader_is_restricted_temporary_and_owned_by_its_plan() -> None:
+    made = reader.manifest(plan(spec={"podTemplate": {"nodeSelector": {"disk": "ssd"}}}), "claim", "image")
+    spec, container = made["spec"], made["spec"]["containers"][0]
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert not spec["automountServiceAccountToken"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert all(mount["readOnly"] for mount in container["volumeMounts"])
+    assert spec["activeDeadlineSeconds"] == reader.DEADLINE_SECONDS
+    assert spec["nodeSelector"] == {"disk": "ssd"}
+    assert made["metadata"]["ownerReferences"][0]["uid"] == "u"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("kind: ConfigMap\nmetadata: {name: x}", "holds a ConfigMap"),
+        ("[1]", "holds a list"),
+        ("kind: ScanPlan\nmetadata: {}", "ScanPlans with a name"),
+        ("", "holds no ScanPlan"),
+        ("a: [", "can't be read"),
+    ],
+)
+def test_a_file_that_holds_something_else_is_refused_before_anything_is_sent(content: str, words: str) -> None:
+    answer = CliRunner().invoke(app, ["submit", "-f", "-", "--kubeconfig", "/nonexistent"], input=content)
+    assert answer.exit_code == 65
+    assert words in answer.stderr
+
+
+@pytest.mark.parametrize("arguments", [["submit"], ["submit", "x", "-e", "h"], ["submit", "x", "-f", "-"]])
+def test_a_plan_that_is_not_whole_is_refused_before_anything_is_sent(arguments: list[str]) -> None:
+    answer = CliRunner().invoke(app, [*arguments, "--kubeconfig", "/nonexistent"])
+    assert answer.exit_code == 64
+    assert "try: " in answer.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["get", "watch", "doctor", "explain x", "results x", "diff x y", "artifacts list x", "logs x"]
+)
+def test_without_a_cluster_every_command_says_so_and_what_to_do(command: str) -> None:
+    answer = CliRunner().invoke(app, [*command.split(), "--kubeconfig", "/nonexistent"])
+    assert answer.exit_code == 69
+    assert answer.stderr.startswith("error: no cluster: ")
+    assert "try: --kubeconfig FILE, or set KUBECONFIG" in answer.stderr
+
+
+def test_every_command_has_help_with_its_exit_codes() -> None:
+    for command in (
+        "get",
+        "watch",
+        "results",
+        "diff",
+        "logs",
+        "explain",
+        "submit",
+        "cancel",
+        "rerun",
+        "doctor",
+        "artifacts get",
+    ):
+        answer = CliRunner().invoke(app, [*command.split(), "--help"])
+        assert answer.exit_code == 0
+        assert "Exit codes: 0" in " ".join(answer.stdout.split()), command
+
+
+def test_managers_of_a_plan_are_named_for_whoever_is_refused() -> None:
+    entries = [{"manager": "argocd-controller"}, {"manager": "scanplan-operator", "subresource": "status"}]
+    assert submit.managers({"metadata": {"managedFields": entries}}) == "argocd-controller"
