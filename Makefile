@@ -19,7 +19,7 @@ demo-down: install ## Remove all that the demo made
 	$(BIN)/python -m tests.demo down
 
 ##@ Test
-.PHONY: test test-unit test-integration test-e2e lint
+.PHONY: test test-unit test-integration test-e2e test-chart lint
 test: install lint ## All tests: unit, conformance, integration (real API server), end to end (real node)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 test-unit: install ## The pure core, the runner's parts, the CRD: seconds
@@ -28,6 +28,8 @@ test-integration: install ## The operator against a real API server
 	$(BIN)/python -m pytest tests/integration $(PYTEST_ARGS)
 test-e2e: install ## Real pods on a real node
 	$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
+test-chart: install ## The chart: values, suites, checkers, and installations on a real cluster
+	$(BIN)/python -m pytest tests/chart $(PYTEST_ARGS)
 lint: install ## Format, lint, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -35,12 +37,14 @@ lint: install ## Format, lint, types, layers
 	$(BIN)/lint-imports --no-cache
 
 ##@ Build
-.PHONY: images crds format lock
+.PHONY: images crds chart format lock
 images: install ## Build the images as OCI archives in build/images
 	$(BIN)/python -m tests.images build operator scanner
-crds: install ## Generate crds/ and docs/reference.md from the models
+crds: install ## Generate crds/, docs/reference.md and the chart's generated files
 	$(BIN)/scanplan crd > $(CRD)
 	$(BIN)/scanplan reference > docs/reference.md
+	$(BIN)/python -m tests.chart.documents
+chart: crds ## The same: CRD, rights, README of the chart, docs/configuration.md
 format: install ## Format the code
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .

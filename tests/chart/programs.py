@@ -50,7 +50,7 @@ def folders() -> list[Path]:
     finished = {source: _finished(source) for source in MODULES}
     if not all(folder.is_dir() for folder in finished.values()):
         binaries.cache().mkdir(parents=True, exist_ok=True)
-        with binaries._alone(), step(f"Building Helm from source ({TYPICAL})"):
+        with binaries.alone(), step(f"Building Helm from source ({TYPICAL})"):
             for source, folder in finished.items():
                 if not folder.is_dir():
                     _build(source, folder)
@@ -58,7 +58,7 @@ def folders() -> list[Path]:
 
 
 def _finished(source: Path) -> Path:
-    digest = hashlib.sha256("\0".join((binaries._go("env", "GOVERSION", cwd=source), *_flags(source))).encode())
+    digest = hashlib.sha256("\0".join((binaries.go("env", "GOVERSION", cwd=source), *_flags(source))).encode())
     for file in sorted(source.glob("go.*")):
         digest.update(file.read_bytes())
     return binaries.cache() / f"{source.name}-{digest.hexdigest()[:12]}"
@@ -68,7 +68,7 @@ def _build(source: Path, finished: Path) -> None:
     draft = Path(tempfile.mkdtemp(prefix=f".{source.name}-", dir=binaries.cache()))
     try:
         tools = [tool["Path"] for tool in _module(source)["Tool"]]
-        binaries._go("build", *_flags(source), "-o", f"{draft}/", *tools, cwd=source)
+        binaries.go("build", *_flags(source), "-o", f"{draft}/", *tools, cwd=source)
         draft.chmod(0o755)
         draft.rename(finished)
     finally:
@@ -88,7 +88,7 @@ def _flags(source: Path) -> tuple[str, ...]:
 
 
 def _module(source: Path) -> dict[str, Any]:
-    described: dict[str, Any] = json.loads(binaries._go("mod", "edit", "-json", cwd=source))
+    described: dict[str, Any] = json.loads(binaries.go("mod", "edit", "-json", cwd=source))
     return described
 
 

@@ -43,8 +43,8 @@ def test_reasons_in_troubleshooting_exist() -> None:
     assert named <= {reason.value for reason in Reason}
 
 
-def test_every_setting_is_in_the_operations_page() -> None:
-    page = (ROOT / "docs/operations.md").read_text()
+def test_every_setting_is_in_the_configuration_page() -> None:
+    page = (ROOT / "docs/configuration.md").read_text()
     aliases = {field.alias for field in OperatorSettings.model_fields.values()} - {"KUBERNETES_SERVICE_HOST"}
     assert not [alias for alias in aliases if f"`{alias}`" not in page]
 

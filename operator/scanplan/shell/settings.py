@@ -53,7 +53,9 @@ class OperatorSettings(BaseSettings):
         4, alias="WORKER_CONCURRENCY", ge=1, le=100_000, description="Jobs active at once in a namespace."
     )
     workers: int = Field(8, alias="SCANPLAN_WORKERS", ge=1, le=256, description="Plans reconciled at the same time.")
-    probe_port: int = Field(8080, alias="SCANPLAN_PROBE_PORT", ge=0, le=65535, description="Port of /healthz; 0: none.")
+    probe_port: int = Field(
+        8080, alias="SCANPLAN_PROBE_PORT", ge=0, le=65535, description="Port of /healthz and /readyz; 0: none."
+    )
     leader_election: bool = Field(
         False, alias="SCANPLAN_LEADER_ELECTION", description="Work only with the lease; for more than one replica."
     )

@@ -48,7 +48,7 @@ def folders() -> list[Path]:
     missing = [module for module in modules if not module.finished.is_dir()]
     if missing:
         cache().mkdir(parents=True, exist_ok=True)
-        with _alone():
+        with alone():
             missing = [module for module in modules if not module.finished.is_dir()]
             _build(missing)
     return [module.finished for module in modules]
@@ -70,13 +70,13 @@ def _toolchain() -> str:
     """The Go toolchain's version, such as go1.26.8."""
     if programs.find("go") is None:
         raise MissingError("Go is not installed: the local cluster's binaries are built with it (https://go.dev/dl/)")
-    return _go("env", "GOVERSION", cwd=TOOLS).strip()
+    return go("env", "GOVERSION", cwd=TOOLS).strip()
 
 
 def _read(name: str, go: str) -> _Module:
     """What a module builds, from its go.mod alone."""
     source = TOOLS / name
-    described: dict[str, Any] = json.loads(_go("mod", "edit", "-json", cwd=source))
+    described: dict[str, Any] = json.loads(go("mod", "edit", "-json", cwd=source))
     if _numbers(go) < _numbers(described["Go"]):
         raise MissingError(f"Go {described['Go']} or newer is needed (https://go.dev/dl/); `go version` says {go}")
     link = "-s -w"
@@ -110,20 +110,20 @@ def _build(modules: list[_Module]) -> None:
                     program = PROGRAM_NAMES.get(package, package.rpartition("/")[2])
                     done += 1
                     progress.update(f"{done}/{total} {program}")
-                    _go("build", *module.flags, "-o", str(draft / program), package, cwd=module.source)
+                    go("build", *module.flags, "-o", str(draft / program), package, cwd=module.source)
                 draft.chmod(0o755)
                 draft.rename(module.finished)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
 
 
-def _go(*arguments: str, cwd: Path) -> str:
+def go(*arguments: str, cwd: Path) -> str:
     own = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-mod=readonly"}
     return programs.run("go", *arguments, failure=BuildError, cwd=cwd, env=own)
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """One build at a time on this machine; a second one waits, and then finds the work done."""
     with (cache() / ".lock").open("w") as lock:
         try:
