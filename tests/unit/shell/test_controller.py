@@ -16,6 +16,7 @@ from scanplan.shell.store import Store
 from scanplan.shell.workqueue import PlanName, WorkQueue
 from tests.unit.core import model
 from tests.unit.core.objects import POLICY
+from tests.unit.core.process import Operator
 
 VALUES = st.recursive(
     st.booleans() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2),
@@ -89,3 +90,92 @@ class Later(WorkQueue):
     def done(self, name: PlanName) -> None:
         super().done(name)
         raise Enough
+
+
+SPEC: dict[str, Any] = {"projectId": "acme", "runId": "nightly", "endpoints": ["a.example"], "templates": ["t"]}
+OTHERS = [{**SPEC, "endpoints": [f"{name}.example"]} for name in "bc"]
+
+
+class TestNobodyIsForgotten:
+    """One slot, and plans that depend on what others do: an event that wakes only some would leave the rest for ever."""
+
+    def waiting(self) -> tuple[model.Cluster, Operator]:
+        """Alpha's Job has the slot; beta and gamma wait for it, in this order."""
+        cluster = model.Cluster()
+        operator = Operator(cluster)
+        for name, spec in zip(("alpha", "beta", "gamma"), (SPEC, *OTHERS), strict=True):
+            cluster.create_plan(name, spec)
+            operator.settle()
+        cluster.sync_jobs()
+        operator.settle()
+        assert [cluster.plans[name]["status"]["phase"] for name in ("beta", "gamma")] == ["Queued", "Queued"]
+        return cluster, operator
+
+    def finish(self, cluster: model.Cluster) -> None:
+        for name in list(cluster.pods):
+            cluster.end_pod(name, "ok")
+        cluster.sync_jobs()
+
+    def test_the_next_one_starts_when_a_slot_is_free(self) -> None:
+        cluster, operator = self.waiting()
+        self.finish(cluster)
+        operator.settle()
+        assert len(cluster.jobs) == 2
+        assert cluster.plans["gamma"]["status"]["phase"] == "Queued"
+
+    @pytest.mark.parametrize("edit", [{"suspend": True}, {"cancel": True}, {"endpoints": ["10.0.0.0/8"]}])
+    def test_one_that_is_called_and_no_longer_wants_lets_the_next_one_go(self, edit: dict[str, Any]) -> None:
+        cluster, operator = self.waiting()
+        self.finish(cluster)
+        cluster.edit_plan("beta", **edit)
+        operator.settle()
+        assert len(cluster.jobs) == 2, "gamma's"
+
+    def test_so_does_one_that_is_deleted(self) -> None:
+        cluster, operator = self.waiting()
+        self.finish(cluster)
+        cluster.delete_plan("beta")
+        operator.settle()
+        assert len(cluster.jobs) == 2
+
+    def test_what_one_plan_finds_out_about_a_shared_job_the_others_are_told(self) -> None:
+        """The watch is late, and brings nothing new any more when it comes."""
+        cluster = model.Cluster()
+        operator = Operator(cluster)
+        for name in ("alpha", "beta"):
+            cluster.create_plan(name, SPEC)
+        operator.settle()
+        (job,) = cluster.jobs
+        cluster.remove_job(job)
+        operator.events.clear()
+        cluster.edit_plan("alpha", ttlSecondsAfterFinished=600, cancel=True)
+        operator.settle()
+        assert list(cluster.jobs) == [job], "beta has noticed that its Job is gone, and made it again"
+
+
+def test_pods_listed_before_the_end_are_not_its_last_word() -> None:
+    """The Job ends while its pods' list is under way: the report that matters most is not in it."""
+    cluster = model.Cluster()
+    operator = Operator(cluster)
+    cluster.create_plan(
+        "alpha", {**SPEC, "endpoints": ["a.example", "b.example"], "sharding": {"maxEndpointsPerShard": 1}}
+    )
+    operator.settle()
+    cluster.sync_jobs()
+    first, second = cluster.pods
+    cluster.end_pod(first, "temporary")
+    cluster.sync_jobs()
+    while operator.events:
+        operator.deliver(0)
+    operator.begin()
+    operator.step(0)
+    operator.step(0)
+    assert operator.work, "the list is under way, with a pod at work in it"
+    for _ in range(2):
+        for name in list(cluster.pods):
+            cluster.end_pod(name, "ok")
+        cluster.sync_jobs()
+    operator.settle()
+    assert second in cluster.pods
+    assert cluster.plans["alpha"]["status"]["phase"] == "Completed"
+    assert len(cluster.jobs) == 1, "a collector was not needed"
