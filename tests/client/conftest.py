@@ -112,6 +112,7 @@ def kubernetes_queue(
     monkeypatch.setenv("ENABLE_ASYNC_TASKS", "true")
     node = Node(plane.api, namespace, laboratory.data, tmp_path / "node", laboratory.variables())
     queue = KubernetesTaskQueue(settings.load())
+    assert queue.health().queue_size == 0  # it connects now, as this program
     laboratory.queue = queue
     yield queue
     node.close()

@@ -1,7 +1,7 @@
 """The same functions for asyncio: ``await submit_scan_async(plan)``, ``await wait_for_result(task_id)``.
 
-Queues speak over blocking connections, so the calls go to threads; an event loop is never held up. Cancelling an awaiting coroutine
-doesn't cancel the scan: that is what `cancel_task` is for.
+Queues speak over blocking connections, so the calls go to threads; an event loop is never held up. Cancelling an awaiting
+coroutine doesn't cancel the scan: that is what `cancel_task` is for.
 """
 
 from __future__ import annotations

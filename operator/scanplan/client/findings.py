@@ -1,7 +1,7 @@
 """A project's finding store: every finding once, with when and in which run it was first and last seen.
 
-Fed by every run, from any number of processes; an SQLite file in the project's folder, so there is nothing to set up. It is made
-from artifacts, which stay the source: feeding the same findings again changes nothing but when they were last seen.
+Fed by every run, from any number of processes; an SQLite file in the project's folder, so there is nothing to set up. It is
+made from artifacts, which stay the source: feeding the same findings again changes nothing but when they were last seen.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The `kubernetes` queue: a submitted task is a ScanPlan, and the operator does the rest.
 
 The plan's name is the task's id, so the API server itself sees to it that a plan submitted by many is there once, and nothing
-is kept outside of the cluster. Status and result are read from the ScanPlan; where the claim is mounted at the data directory, its
-findings are fed into the project's store as those of any other scan.
+is kept outside of the cluster. Status and result are read from the ScanPlan; where the claim is mounted at the data directory,
+its findings are fed into the project's store as those of any other scan.
 """
 
 from __future__ import annotations
@@ -46,9 +46,11 @@ _STATUS = {
 class KubernetesTaskQueue(TaskQueue):
     """Tasks as ScanPlans of one namespace."""
 
-    def __init__(self, settings: ClientSettings, api: KubernetesApi | None = None) -> None:
+    def __init__(self, settings: ClientSettings, *, feed: bool = True) -> None:
+        """`feed`: whether findings that are read here go into the project's store."""
         self._settings = settings
-        self._api = api or KubernetesApi(settings.namespace)
+        self._feed = feed
+        self._api = KubernetesApi(settings.namespace)
 
     def submit_task(self, task_type: str, payload: Mapping[str, Any], priority: int | None = None) -> str:
         if task_type != models.TASK_TYPE:
@@ -78,7 +80,7 @@ class KubernetesTaskQueue(TaskQueue):
         if not status_of(found).is_terminal:
             return None
         result = result_of(found)
-        if result.artifact_path:
+        if result.artifact_path and self._feed:
             project = found["spec"].get("projectId") or found["metadata"]["namespace"]
             pipeline.publish_once(self._settings.data_directory, project, result.run_id, result.artifact_path)
         return models.dump(result)

@@ -1,7 +1,7 @@
 """The library's values: a plan, what came of it, and the key by which the same plan is known again.
 
-Names and order of the fields are those of the first, in-process version, so its positional calls still work. All are checked when
-they are made, since they also come back from Redis, where anybody may have written.
+Names and order of the fields are those of the first, in-process version, so its positional calls still work. All are checked
+when they are made, since they also come back from Redis, where anybody may have written.
 """
 
 from __future__ import annotations

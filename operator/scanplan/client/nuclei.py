@@ -1,7 +1,7 @@
 """The first version's pipeline, by its name: endpoints, Nuclei, internal findings, the project's store.
 
-It used to ignore the endpoints that it was given, and to lose its own findings module to a local variable; the names and the answer
-stayed, the work is done by the same pipeline as every other scan.
+It used to ignore the endpoints that it was given, and to lose its own findings module to a local variable; the names and the
+answer stayed, the work is done by the same pipeline as every other scan.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Nuclei, called once and answered in memory: for programs that keep results themselves.
 
-It is the runner's own way of running Nuclei, with its checks (a scan that reached nothing is no success), in a folder that is gone
-afterwards. Large scans belong into `submit_scan`, which leaves artifacts.
+It is the runner's own way of running Nuclei, with its checks (a scan that reached nothing is no success), in a folder that is
+gone afterwards. Large scans belong into `submit_scan`, which leaves artifacts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One interface, three queues: a program that knows a `TaskQueue` need not know which.
 
-Every queue gives the same plan the same task id, runs it once however often it is submitted, and answers in the same values. What
-a queue can't know it says by an error, never by a status that means something else.
+Every queue gives the same plan the same task id, runs it once however often it is submitted, and answers in the same values.
+What a queue can't know it says by an error, never by a status that means something else.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scanplan.client.models import QueueHealth, TaskStatus
+from scanplan.client.statistics import Statistics
 
 if TYPE_CHECKING:
     from scanplan.client.redis_queue import RQTaskQueue
@@ -70,6 +71,10 @@ class TaskQueue(ABC):
     @abstractmethod
     def health(self) -> QueueHealth:
         """How the queue is doing."""
+
+    def statistics(self) -> Statistics:
+        """What has been counted; nothing, where a queue's tasks are counted elsewhere."""
+        return Statistics()
 
     def close(self) -> None:  # noqa: B027 - most queues have nothing to give back
         """Give connections back; the queue is not used any more."""

@@ -1,8 +1,8 @@
 """The `redis` queue: tasks are RQ jobs, and any number of workers take them.
 
-Claim and enqueue are one transaction, so a hundred submitters of one plan start one scan, and one that dies leaves either both or
-nothing. The job's own state is what decides whether a task is there: a claim without a live job holds nobody up. Redis is the only
-store: a flush loses what waits, the claims and the results, but not the artifacts, from which results are read again.
+Claim and enqueue are one transaction, so a hundred submitters of one plan start one scan, and one that dies leaves either both
+or nothing. The job's own state is what decides whether a task is there: a claim without a live job holds nobody up. Redis is
+the only store: a flush loses what waits, the claims and the results, but not the artifacts, from which results are read again.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from rq.worker_registration import get_keys as worker_keys
 
 from scanplan.api.conditions import Reason
 from scanplan.api.task import ErrorClass, TaskError
-from scanplan.client import artifacts, document, models, pipeline
+from scanplan.client import artifacts, document, models, pipeline, statistics
 from scanplan.client import settings as environment
 from scanplan.client.errors import UnknownTask, UnknownTaskType
 from scanplan.client.models import QueueHealth, ScanPlan, ScanResult, TaskStatus
 from scanplan.client.queue_interface import TaskQueue
 from scanplan.client.redis_store import NORMAL_PRIORITY, PRIORITIES, RedisStore, connect, reachable
 from scanplan.client.settings import ClientSettings
+from scanplan.client.statistics import Statistics
 from scanplan.core import keys
 
 if TYPE_CHECKING:
@@ -150,6 +151,10 @@ class RQTaskQueue(TaskQueue):
             failed_jobs=sum(counts[2::3]),
             redis_connected=True,
         )
+
+    def statistics(self) -> Statistics:
+        with reachable():
+            return statistics.read(self.redis_conn, self._store.statistics_key)
 
     def close(self) -> None:
         self.redis_conn.close()

@@ -1,7 +1,7 @@
 """What the `redis` queue keeps beside RQ's own keys, and every key's name: claims, results, attempts, wishes to cancel.
 
-A claim (``task_key:…``) says that a plan has its task, and is set in the transaction that enqueues it; as long as the task runs it
-is renewed, and when it ends well it stays for the idempotency window. All keys have the tenant's prefix.
+A claim (``task_key:…``) says that a plan has its task, and is set in the transaction that enqueues it; as long as the task
+runs it is renewed, and when it ends well it stays for the idempotency window. All keys have the tenant's prefix.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from scanplan.api.task import ErrorClass
-from scanplan.client import models
+from scanplan.client import models, statistics
 from scanplan.client.errors import QueueUnavailable
 from scanplan.client.models import ScanResult, TaskStatus
 from scanplan.client.settings import ClientSettings
@@ -84,6 +84,10 @@ class RedisStore:
         """A sorted set: the jobs that have not ended, by the time of their submission."""
         return f"{self._prefix}:open"
 
+    @property
+    def statistics_key(self) -> str:
+        return f"{self._prefix}:statistics"
+
     def run_key(self, run_id: str) -> str:
         return f"{self._prefix}:run:{run_id}"
 
@@ -119,10 +123,17 @@ class RedisStore:
     def begin(self, task_id: str) -> int:
         """An attempt begins. Returns the temporary failures so far, one that was killed before it could say anything included."""
         key = self.attempts_key(task_id)
-        if self.connection.hget(key, _RUNNING):
-            self.connection.hincrby(key, ErrorClass.TEMPORARY.value, 1)
-        self.connection.hset(key, _RUNNING, "1")
-        self.connection.expire(key, _RUN_SECONDS)
+        first = not self.connection.exists(key)
+        submitted: Any = self.connection.zscore(self.open_key, self.job_id(task_id))
+        with self.connection.pipeline() as pipe:
+            if first and submitted:
+                statistics.count_wait(pipe, self.statistics_key, max(0.0, time.time() - submitted))
+            if self.connection.hget(key, _RUNNING):
+                pipe.hincrby(key, ErrorClass.TEMPORARY.value, 1)
+                statistics.count_failure(pipe, self.statistics_key, ErrorClass.TEMPORARY)
+            pipe.hset(key, _RUNNING, "1")
+            pipe.expire(key, _RUN_SECONDS)
+            pipe.execute()
         return int(self.connection.hget(key, ErrorClass.TEMPORARY.value) or 0)
 
     def count_failure(self, task_id: str, error_class: ErrorClass) -> int:
@@ -130,6 +141,7 @@ class RedisStore:
         with self.connection.pipeline() as pipe:
             pipe.hincrby(self.attempts_key(task_id), error_class.value, 1)
             pipe.hdel(self.attempts_key(task_id), _RUNNING)
+            statistics.count_failure(pipe, self.statistics_key, error_class)
             return int(pipe.execute()[0])
 
     def failures(self, task_id: str) -> int:
@@ -159,6 +171,7 @@ class RedisStore:
             pipe.hdel(self.attempts_key(result.task_id), _RUNNING)
             pipe.delete(self.cancel_key(result.task_id))
             pipe.zrem(self.open_key, self.job_id(result.task_id))
+            statistics.count_end(pipe, self.statistics_key, result)
             pipe.execute()
 
     def result(self, task_id: str) -> ScanResult | None:

@@ -1,8 +1,8 @@
 """The `sync` queue: a submitted task runs at once, here, and has ended when `submit_task` returns.
 
-Nothing has to be installed or started. What other threads and processes may ask (status, result, cancel) lies in small files beside
-the artifacts; a task's file lock makes sure that the same plan, submitted twice, is scanned once, and a process that dies
-lets go of it. There is one attempt, since the caller waits: submitting again takes up where that one ended.
+Nothing has to be installed or started. What other threads and processes may ask (status, result, cancel) lies in small files
+beside the artifacts; a task's file lock makes sure that the same plan, submitted twice, is scanned once, and a process that
+dies lets go of it. There is one attempt, since the caller waits: submitting again takes up where that one ended.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Workers of the `redis` queue: ``scanplan worker``, or RQ's own ``rq worker --serializer json security_scans``.
 
-A job is one attempt at a whole plan. While it runs, its claim is renewed and somebody's wish to cancel looked for; when it fails,
-its class decides: temporary errors come again after 60, 120, 240 s, unknown ones once after 300 s, fatal ones never. (The
-first design raised RQ's `Retry`, which RQ takes for one more exception.) A worker that is killed counts as a temporary error.
+A job is one attempt at a whole plan. While it runs, its claim is renewed and somebody's wish to cancel looked for; when it
+fails, its class decides: temporary errors come again after 60, 120, 240 s, unknown ones once after 300 s, fatal ones never.
+(The first design raised RQ's `Retry`, which RQ takes for one more exception.) A worker that is killed counts as a temporary
+error.
 """
 
 from __future__ import annotations

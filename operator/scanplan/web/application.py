@@ -1,0 +1,191 @@
+"""The application: routes, and what each of them reads.
+
+Paths and fields of status and health are those of the first design. A handler finds out what is asked for, lets `Access`
+decide, and reads from the queue on a thread; every error becomes a problem document in one place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import threading
+
+from aiohttp import web
+
+from scanplan.client import models
+from scanplan.client.errors import UnknownTask
+from scanplan.client.kubernetes_api import KubernetesApi
+from scanplan.client.kubernetes_queue import KubernetesTaskQueue
+from scanplan.client.models import ScanResult
+from scanplan.client.queue_interface import TaskQueue
+from scanplan.client.settings import ClientSettings, QueueType
+from scanplan.client.submission import queue_for
+from scanplan.web import files, openapi
+from scanplan.web.access import Access, Everybody, KubernetesAccess, Wanted
+from scanplan.web.blocking import Calls
+from scanplan.web.metrics import Metrics
+from scanplan.web.problems import as_problems, problem
+from scanplan.web.settings import ApiSettings, Authentication
+
+_NAMESPACE = re.compile(openapi.NAMESPACE)
+_MAX_QUEUES = 256
+
+
+class Api:
+    """The handlers, over one kind of queue."""
+
+    def __init__(
+        self, settings: ClientSettings, access: Access, calls: Calls, namespace: str, queue: TaskQueue
+    ) -> None:
+        """`namespace` is where `queue` has its tasks, and whose volume the data directory is."""
+        self._settings = settings
+        self._access = access
+        self._calls = calls
+        self._namespace = namespace
+        self._queues = {namespace: queue}
+        self._lock = threading.Lock()
+        self.metrics = Metrics(queue)
+        self._document = json.dumps(openapi.document(is_open=access.is_open), indent=2)
+
+    def routes(self) -> list[web.RouteDef]:
+        """All routes."""
+        return [
+            web.get("/api/v1/tasks/{task_id}/status", self.status),
+            web.get("/api/v1/tasks/{task_id}/artifacts", self.artifacts),
+            web.get("/api/v1/tasks/{task_id}/artifacts/{name}", self.artifact),
+            web.get("/api/v1/queue/health", self.health),
+            web.get("/api/v1/openapi.json", self.openapi),
+            web.get("/metrics", self.scrape),
+            web.get("/healthz", self.alive),
+            web.get("/readyz", self.ready),
+        ]
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Where a task is, and its result once it has ended."""
+        task_id = request.match_info["task_id"]
+        namespace = await self._admitted(request, task_id)
+        return web.json_response(await self._calls.run(self._status, namespace, task_id))
+
+    async def artifacts(self, request: web.Request) -> web.Response:
+        """The published files of a task."""
+        task_id = request.match_info["task_id"]
+        namespace = await self._admitted(request, task_id, artifacts=True)
+        result = await self._calls.run(self._result, namespace, task_id)
+        listed = [dataclasses.asdict(file) for file in result.artifacts]
+        return web.json_response(
+            {"task_id": task_id, "path": result.artifact_path, "complete": result.complete, "files": listed}
+        )
+
+    async def artifact(self, request: web.Request) -> web.StreamResponse:
+        """One published file."""
+        task_id, name = request.match_info["task_id"], request.match_info["name"]
+        namespace = await self._admitted(request, task_id, artifacts=True)
+        result = await self._calls.run(self._result, namespace, task_id)
+        file = next((file for file in result.artifacts if file.name == name), None)
+        if file is None or result.artifact_path is None:
+            return problem(404, "No such artifact", f"task {task_id!r} has published no file {name!r}")
+        if namespace != self._namespace:  # the same path, on another namespace's volume, is somebody else's
+            return problem(404, "Artifacts are elsewhere", f"the volume of namespace {namespace!r} is not mounted here")
+        try:
+            return await files.send(request, self._settings.data_directory, result.artifact_path, file, self._calls)
+        except FileNotFoundError:
+            return problem(
+                404, "Artifacts are elsewhere", f"{name!r} was published, and is not on the volume mounted here"
+            )
+
+    async def health(self, request: web.Request) -> web.Response:
+        """How the queue is doing."""
+        namespace = await self._admitted(request)
+        health = await self._calls.run(lambda: self._queue(namespace).health())
+        return web.json_response(models.dump(health))
+
+    async def openapi(self, _request: web.Request) -> web.Response:
+        """This API's description."""
+        return web.Response(text=self._document, content_type="application/json")
+
+    async def scrape(self, _request: web.Request) -> web.Response:
+        """Metrics for Prometheus; they hold numbers only, and need no token."""
+        text = await self._calls.run(self.metrics.text)
+        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    async def alive(self, _request: web.Request) -> web.Response:
+        """The process answers."""
+        return web.json_response({"status": "ok"})
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        """The queue answers."""
+        queue = self._queues[self._namespace]
+        health = await self._calls.run(queue.health)
+        if self._settings.queue_type is QueueType.REDIS and not health.redis_connected:
+            return problem(503, "Queue unavailable", "Redis can't be reached", {"Retry-After": "5"})
+        return web.json_response({"status": "ok"})
+
+    # reading; on threads
+
+    def _status(self, namespace: str, task_id: str) -> dict[str, object]:
+        queue = self._queue(namespace)
+        status = queue.get_task_status(task_id)
+        result = queue.get_task_result(task_id) if status.is_terminal else None
+        return {"task_id": task_id, "status": status.value, "result": result}
+
+    def _result(self, namespace: str, task_id: str) -> ScanResult:
+        fields = self._queue(namespace).get_task_result(task_id)
+        if fields is None:
+            raise UnknownTask(task_id)
+        return models.load(ScanResult, fields, f"the result of {task_id}")
+
+    def _queue(self, namespace: str) -> TaskQueue:
+        with self._lock:
+            if namespace not in self._queues:
+                if len(self._queues) >= _MAX_QUEUES:
+                    for other in [name for name in self._queues if name != self._namespace]:
+                        self._queues.pop(other).close()
+                settings = self._settings.model_copy(update={"namespace": namespace})
+                self._queues[namespace] = KubernetesTaskQueue(settings, feed=False)
+            return self._queues[namespace]
+
+    # deciding
+
+    async def _admitted(self, request: web.Request, task_id: str = "", *, artifacts: bool = False) -> str:
+        """The namespace that is asked about, once it is clear that the caller may read there."""
+        caller = await self._access.identify(request)
+        namespace = request.query.get("namespace", self._namespace)
+        if not _NAMESPACE.fullmatch(namespace):
+            raise web.HTTPBadRequest(text=f"namespace {namespace!r} is not the name of a namespace")
+        await self._access.check(caller, Wanted(namespace, task_id, artifacts))
+        if namespace != self._namespace and self._settings.queue_type is not QueueType.KUBERNETES:
+            raise web.HTTPNotFound(text="only the kubernetes queue has tasks in several namespaces")
+        return namespace
+
+    def close(self) -> None:
+        for queue in self._queues.values():
+            queue.close()
+
+
+def build(settings: ClientSettings, api_settings: ApiSettings) -> web.Application:
+    """The application, with its queue.
+
+    Raises:
+        ClientError: the queue can't be made, or there is no cluster to decide about access.
+    """
+    calls = Calls()
+    cluster = KubernetesApi(settings.namespace)
+    access: Access = Everybody()
+    in_cluster = settings.queue_type is QueueType.KUBERNETES
+    if api_settings.authentication is Authentication.KUBERNETES:
+        access, in_cluster = KubernetesAccess(cluster, api_settings.audience, calls), True
+    namespace = cluster.namespace if in_cluster else "default"
+    of_plans = settings.queue_type is QueueType.KUBERNETES
+    queue = KubernetesTaskQueue(settings, feed=False) if of_plans else queue_for(settings)
+    api = Api(settings, access, calls, namespace, queue)
+    application = web.Application(middlewares=[api.metrics.counted, as_problems])
+    application.add_routes(api.routes())
+
+    async def clean_up(_application: web.Application) -> None:
+        api.close()
+        cluster.close()
+        calls.close()
+
+    application.on_cleanup.append(clean_up)
+    return application

@@ -1,0 +1,44 @@
+"""Blocking calls (Redis, the API server, files) on threads of their own, so that the event loop is never held up.
+
+Their number is bounded, and so is the time that a request waits: a queue that hangs makes requests fail, and no more of them
+pile up than the threads can work on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from scanplan.client.errors import QueueUnavailable
+
+THREADS = 16
+WAIT_SECONDS = 30.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Calls:
+    """The threads of one server."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="api")
+
+    async def run(self, call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """The answer of a blocking call.
+
+        Raises:
+            QueueUnavailable: it takes too long; it goes on in its thread, and its answer is lost.
+        """
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._pool, lambda: call(*arguments, **options))
+        try:
+            return await asyncio.wait_for(future, WAIT_SECONDS)
+        except TimeoutError:
+            raise QueueUnavailable(f"no answer within {WAIT_SECONDS:.0f} s") from None
+
+    def close(self) -> None:
+        """Let the threads end by themselves."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

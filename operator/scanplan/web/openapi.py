@@ -1,0 +1,178 @@
+"""The API's OpenAPI document: schemas from the models that are served, so that it can't promise anything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+import scanplan
+from scanplan.client.models import QueueHealth, ScanResult, TaskStatus
+from scanplan.web.problems import MEDIA_TYPE
+
+Schema = dict[str, Any]
+
+TASK_ID = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
+NAMESPACE = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+FILE = r"^[A-Za-z0-9][-A-Za-z0-9_.]{0,127}$"
+_PROBLEMS = {
+    "400": "The request is not understood.",
+    "401": "No bearer token, or one that is not good for this API's audience.",
+    "403": "The token's user may not read this.",
+    "404": "There is no such task or artifact.",
+    "500": "What is stored can't be read.",
+    "503": "The queue, or Kubernetes, can't be reached: try again.",
+}
+
+
+def document(*, is_open: bool = False) -> Schema:
+    """The whole document, OpenAPI 3.1.
+
+    Args:
+        is_open: no token is needed.
+    """
+    status, files = "/api/v1/tasks/{task_id}/status", "/api/v1/tasks/{task_id}/artifacts"
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "ScanPlan monitoring API",
+            "version": scanplan.__version__,
+            "description": "Scan tasks, their results and artifacts, and the health of their queue. It only reads.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [] if is_open else [{"token": []}],
+        "paths": {
+            status: {
+                "get": _operation("Where a task is, and its result once it has ended", _json("TaskState"), _task())
+            },
+            files: {"get": _operation("The published files of a task", _json("Artifacts"), _task())},
+            f"{files}/{{name}}": {"get": _file_operation()},
+            "/api/v1/queue/health": {"get": _operation("How the queue is doing", _json("QueueHealth"), [_namespace()])},
+            "/api/v1/openapi.json": {"get": _open("This document", _content("application/json", {"type": "object"}))},
+            "/metrics": {"get": _open("Metrics for Prometheus", _content("text/plain", {"type": "string"}))},
+            "/healthz": {"get": _open("The process answers", _json("Probe"))},
+            "/readyz": {"get": _open("The queue answers", _json("Probe"), problems=("503",))},
+        },
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A Kubernetes token for this API's audience: kubectl create token NAME --audience scanplan-api",
+                }
+            },
+        },
+    }
+
+
+def _operation(summary: str, success: Schema, parameters: list[Schema]) -> Schema:
+    return {
+        "summary": summary,
+        "parameters": parameters,
+        "responses": {"200": success, **_problem_responses(_PROBLEMS)},
+    }
+
+
+def _open(summary: str, success: Schema, problems: tuple[str, ...] = ()) -> Schema:
+    """An operation that needs no token."""
+    return {"summary": summary, "security": [], "responses": {"200": success, **_problem_responses(problems)}}
+
+
+def _file_operation() -> Schema:
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "pattern": FILE}}
+    span = {
+        "name": "Range",
+        "in": "header",
+        "required": False,
+        "description": "One range of bytes (RFC 9110); anything else is passed over.",
+        "schema": {"type": "string", "pattern": "^bytes=([0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})$"},
+    }
+    content = {kind: {"schema": {"type": "string"}} for kind in ("application/x-ndjson", "application/json")}
+    content["application/octet-stream"] = {"schema": {"type": "string"}}
+    headers = {
+        "ETag": {"description": "The SHA-256, quoted.", "schema": {"type": "string"}},
+        "Repr-Digest": {"description": "The SHA-256 of the whole file (RFC 9530).", "schema": {"type": "string"}},
+    }
+    operation = _operation("One published file", {}, [*_task(), name, span])
+    operation["responses"] |= {
+        "200": {"description": "The file.", "headers": headers, "content": content},
+        "206": {"description": "The part of it that was asked for.", "headers": headers, "content": content},
+        "304": {"description": "It is the one that If-None-Match names."},
+        "416": _problem_response("There is nothing at that place."),
+    }
+    return operation
+
+
+def _task() -> list[Schema]:
+    task = {"name": "task_id", "in": "path", "required": True, "schema": {"type": "string", "pattern": TASK_ID}}
+    return [task, _namespace()]
+
+
+def _namespace() -> Schema:
+    return {
+        "name": "namespace",
+        "in": "query",
+        "required": False,
+        "description": "Of the task, where the queue is Kubernetes; by default the API's own.",
+        "schema": {"type": "string", "pattern": NAMESPACE},
+    }
+
+
+def _problem_responses(codes: Any) -> Schema:
+    return {code: _problem_response(_PROBLEMS[code]) for code in codes}
+
+
+def _problem_response(text: str) -> Schema:
+    return {
+        "description": text,
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+
+def _json(schema: str) -> Schema:
+    return _content("application/json", {"$ref": f"#/components/schemas/{schema}"})
+
+
+def _content(kind: str, schema: Schema) -> Schema:
+    return {"description": "As asked.", "content": {kind: {"schema": schema}}}
+
+
+def _schemas() -> Schema:
+    adapters = {kind: TypeAdapter(kind) for kind in (ScanResult, QueueHealth, TaskStatus)}
+    _, schema = TypeAdapter.json_schemas(
+        [(kind, "serialization", adapter) for kind, adapter in adapters.items()],
+        ref_template="#/components/schemas/{model}",
+    )
+    models: Schema = schema["$defs"]
+    return {
+        **models,
+        "TaskState": _object(
+            task_id={"type": "string"},
+            status={"$ref": "#/components/schemas/TaskStatus"},
+            result={"anyOf": [{"$ref": "#/components/schemas/ScanResult"}, {"type": "null"}]},
+        ),
+        "Artifacts": _object(
+            task_id={"type": "string"},
+            path={"type": ["string", "null"]},
+            complete={"type": "boolean"},
+            files={"type": "array", "items": {"$ref": "#/components/schemas/ArtifactRef"}},
+        ),
+        "Probe": _object(status={"const": "ok"}),
+        "Problem": {
+            "type": "object",
+            "description": "RFC 9457.",
+            "properties": {
+                "type": {"type": "string"},
+                "status": {"type": "integer"},
+                "title": {"type": "string"},
+                "detail": {"type": "string"},
+            },
+            "required": ["type", "status", "title"],
+        },
+    }
+
+
+def _object(**properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

@@ -1,0 +1,55 @@
+"""The API as a process, or beside the operator in its process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from scanplan.client.settings import ClientSettings
+from scanplan.web.application import build
+from scanplan.web.settings import ApiSettings, Authentication
+
+log = logging.getLogger("scanplan.api")
+
+SHUTDOWN_SECONDS = 20.0
+"""For answers that are on their way."""
+
+
+@asynccontextmanager
+async def running(settings: ClientSettings, api_settings: ApiSettings) -> AsyncIterator[int]:
+    """The API, for as long as the context lasts; gives the port.
+
+    Raises:
+        ClientError: the queue can't be made, or there is no cluster to decide about access.
+        OSError: the address can't be listened on.
+    """
+    application = await asyncio.to_thread(build, settings, api_settings)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, api_settings.host, api_settings.port)
+        await site.start()
+        port: int = runner.addresses[0][1]
+        if api_settings.authentication is Authentication.NONE:
+            log.warning("SCANPLAN_API_AUTHENTICATION=none: whoever reaches port %d reads everything", port)
+        log.info("the API listens on %s, port %d, for the %s queue", api_settings.host, port, settings.queue_type.value)
+        yield port
+    finally:
+        await runner.cleanup()
+
+
+async def serve(settings: ClientSettings, api_settings: ApiSettings) -> None:
+    """Run the API until SIGTERM or SIGINT. Raises as `running`."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop.set)
+    async with running(settings, api_settings):
+        await stop.wait()

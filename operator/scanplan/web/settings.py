@@ -1,0 +1,52 @@
+"""The API's settings, from environment variables; those of its queue are the library's (`scanplan.client.settings`)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from scanplan.client.errors import InvalidSettings
+
+
+class Authentication(StrEnum):
+    """Who decides who may read."""
+
+    KUBERNETES = "kubernetes"
+    NONE = "none"
+
+
+class ApiSettings(BaseSettings):
+    """What the API's owner decides; the environment variables are the aliases."""
+
+    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
+
+    host: str = Field("127.0.0.1", alias="SCANPLAN_API_HOST", min_length=1, description="Address to listen on.")
+    port: int = Field(8081, alias="SCANPLAN_API_PORT", ge=0, le=65_535, description="Port to listen on; 0: any.")
+    authentication: Authentication = Field(
+        Authentication.KUBERNETES,
+        alias="SCANPLAN_API_AUTHENTICATION",
+        description="kubernetes (TokenReview and SubjectAccessReview), or none: whoever reaches the port reads everything.",
+    )
+    audience: str = Field(
+        "scanplan-api",
+        alias="SCANPLAN_API_AUDIENCE",
+        min_length=1,
+        max_length=253,
+        description="Audience that tokens must be made for: one that is stolen elsewhere is worth nothing here, and the reverse.",
+    )
+
+
+def load() -> ApiSettings:
+    """Read the environment.
+
+    Raises:
+        InvalidSettings: with a line for each wrong variable.
+    """
+    try:
+        return ApiSettings()
+    except ValidationError as error:
+        raise InvalidSettings(
+            "\n".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
+        ) from None

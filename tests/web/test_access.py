@@ -1,0 +1,122 @@
+"""Who may read is Kubernetes' own decision: real tokens, real RBAC, a real API server."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from tests.client.cluster import ROOT, ControlPlane
+from tests.client.laboratory import Laboratory
+from tests.web.conftest import StartApi
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("kubernetes_queue")]
+
+SCANPLANS = "scanplans.scanplan.dev"
+FINDINGS = "nuclei_output.ndjson"
+
+
+class Reader:
+    """A service account of the test's namespace, with a Role for what it may get."""
+
+    def __init__(self, plane: ControlPlane, namespace: str, name: str, *resources: str) -> None:
+        self._kubectl = plane.kubectl.in_namespace(namespace)
+        self._name = name
+        self._kubectl("create", "serviceaccount", name)
+        if resources:
+            which = [f"--resource={resource}" for resource in resources]
+            self._kubectl("create", "role", name, "--verb=get,list", *which)
+            account = f"{namespace}:{name}"
+            self._kubectl("create", "rolebinding", name, "--role", name, "--serviceaccount", account)
+
+    def token(self, audience: str = "scanplan-api") -> str:
+        return self._kubectl("create", "token", self._name, "--audience", audience).strip()
+
+
+@pytest.fixture
+def namespace(request: pytest.FixtureRequest) -> str:
+    """As `kubernetes_queue` has named it."""
+    return f"c{request.session.items.index(request.node)}"
+
+
+@pytest.fixture
+async def api(
+    plane: ControlPlane, namespace: str, start_api: StartApi, monkeypatch: pytest.MonkeyPatch
+) -> aiohttp.ClientSession:
+    """The API with the rights that are documented for it."""
+    plane.kubectl.apply(*yaml.safe_load_all((ROOT / "examples/python/api-rbac.yaml").read_text()))
+    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig_of("scanplan-system", "scanplan-api")))
+    monkeypatch.setenv("SCANPLAN_NAMESPACE", namespace)
+    return await start_api(authentication="kubernetes")
+
+
+async def code_of(api: aiohttp.ClientSession, path: str, token: str | None) -> int:
+    headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+    async with api.get(path, headers=headers) as answer:
+        return answer.status
+
+
+async def test_rights_are_those_of_kubernetes(
+    api: aiohttp.ClientSession, plane: ControlPlane, namespace: str, laboratory: Laboratory
+) -> None:
+    task_id = await asyncio.to_thread(laboratory.submit, laboratory.plan())
+    await asyncio.to_thread(laboratory.result, task_id)
+    status, artifact = f"/api/v1/tasks/{task_id}/status", f"/api/v1/tasks/{task_id}/artifacts/{FINDINGS}"
+    nobody = Reader(plane, namespace, "nobody")
+    viewer = Reader(plane, namespace, "viewer", SCANPLANS)
+    analyst = Reader(plane, namespace, "analyst", SCANPLANS, f"{SCANPLANS}/artifacts")
+
+    async def codes(token: str | None) -> tuple[int, int, int]:
+        health = await code_of(api, "/api/v1/queue/health", token)
+        return await code_of(api, status, token), await code_of(api, artifact, token), health
+
+    assert await codes(None) == (401, 401, 401)
+    assert await codes("nonsense") == (401, 401, 401)
+    assert await codes(nobody.token()) == (403, 403, 403)
+    assert await codes(viewer.token()) == (200, 403, 200)
+    assert await codes(analyst.token()) == (200, 200, 200)
+    # A token for the API server itself, stolen from a pod or the other way round, opens nothing here.
+    assert await codes(analyst.token("https://kubernetes.default.svc.cluster.local")) == (401, 401, 401)
+    assert await code_of(api, f"{status}?namespace=default", analyst.token()) == 403
+    for path in ("/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"):
+        assert await code_of(api, path, None) == 200
+
+
+async def test_the_same_path_on_another_namespaces_volume_is_not_served(
+    api: aiohttp.ClientSession, plane: ControlPlane, namespace: str, laboratory: Laboratory
+) -> None:
+    """A plan of the same content elsewhere has the same path: its readers must not get this namespace's findings by it."""
+    task_id = await asyncio.to_thread(laboratory.submit, laboratory.plan())
+    await asyncio.to_thread(laboratory.result, task_id)
+    elsewhere = plane.namespace(f"{namespace}-elsewhere")
+    here: dict[str, Any] = plane.kubectl.in_namespace(namespace).get("scanplan", task_id)
+    copy = {name: here[name] for name in ("apiVersion", "kind", "spec")}
+    plane.kubectl.in_namespace(elsewhere).apply({**copy, "metadata": {"name": task_id}})
+    patch = yaml.safe_dump({"status": {**here["status"], "observedGeneration": 1}})
+    plane.kubectl.in_namespace(elsewhere)(
+        "patch", "scanplan", task_id, "--subresource=status", "--type=merge", "--patch", patch
+    )
+    thief = Reader(plane, elsewhere, "thief", SCANPLANS, f"{SCANPLANS}/artifacts").token()
+    path = f"/api/v1/tasks/{task_id}/artifacts/{FINDINGS}"
+    assert await code_of(api, path, thief) == 403
+    assert await code_of(api, f"{path}?namespace={elsewhere}", thief) == 404
+
+
+async def test_schemathesis_finds_nothing(
+    api: aiohttp.ClientSession, plane: ControlPlane, namespace: str, laboratory: Laboratory
+) -> None:
+    url = str(api._base_url).rstrip("/")
+    token = Reader(plane, namespace, "analyst", SCANPLANS, f"{SCANPLANS}/artifacts").token()
+    command = [str(Path(sys.prefix) / "bin/schemathesis"), "run", f"{url}/api/v1/openapi.json", "--url", url]
+    command += ["--header", f"Authorization: Bearer {token}", "--checks", "all", "--max-examples", "25"]
+    command += ["--workers", "1", "--seed", "1", "--no-color"]
+    done = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, check=False, cwd=laboratory.folder
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
