@@ -43,8 +43,8 @@ def folders() -> list[Path]:
 
     Raises MissingError when Go is not there or too old, BuildError with the compiler's words when a build fails.
     """
-    go = _toolchain()
-    modules = [_read(name, go) for name in MODULES]
+    toolchain = _toolchain()
+    modules = [_read(name, toolchain) for name in MODULES]
     missing = [module for module in modules if not module.finished.is_dir()]
     if missing:
         cache().mkdir(parents=True, exist_ok=True)
@@ -73,12 +73,12 @@ def _toolchain() -> str:
     return go("env", "GOVERSION", cwd=TOOLS).strip()
 
 
-def _read(name: str, go: str) -> _Module:
+def _read(name: str, toolchain: str) -> _Module:
     """What a module builds, from its go.mod alone."""
     source = TOOLS / name
     described: dict[str, Any] = json.loads(go("mod", "edit", "-json", cwd=source))
-    if _numbers(go) < _numbers(described["Go"]):
-        raise MissingError(f"Go {described['Go']} or newer is needed (https://go.dev/dl/); `go version` says {go}")
+    if _numbers(toolchain) < _numbers(described["Go"]):
+        raise MissingError(f"Go {described['Go']} or newer is needed (https://go.dev/dl/); `go version` says {toolchain}")
     link = "-s -w"
     versions = {needed["Path"]: needed["Version"] for needed in described["Require"]}
     if kubernetes := versions.get("k8s.io/kubernetes"):
@@ -86,7 +86,7 @@ def _read(name: str, go: str) -> _Module:
         for variable, value in (("gitVersion", kubernetes), ("gitMajor", major), ("gitMinor", minor)):
             link += f" -X {VERSION_PACKAGE}.{variable}={value}"
     flags = ("-trimpath", "-ldflags", link)
-    digest = hashlib.sha256("\0".join((go, *flags)).encode())
+    digest = hashlib.sha256("\0".join((toolchain, *flags)).encode())
     for file in sorted((*source.glob("go.*"), *source.glob("*.go"))):
         digest.update(file.read_bytes())
     packages = tuple(tool["Path"] for tool in described["Tool"])
