@@ -1,0 +1,122 @@
+"""The operator's role grants what it uses, no more and no less, by the API server's own audit log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scanplan.api.exit_codes import ExitCode
+from tests.cluster import LocalCluster
+from tests.integration import audit, reports
+from tests.integration.apiserver import ApiServer
+from tests.integration.conftest import ROOT, StartOperator
+from tests.integration.kubelet import index_of
+from tests.integration.scene import Scene, hosts, shards
+from tests.integration.test_life_cycle import collect
+
+pytestmark = pytest.mark.integration
+
+Right = tuple[str, str, str]
+"""API group, resource with its subresource, verb."""
+
+
+def granted() -> set[Right]:
+    """What examples/install/rbac.yaml grants."""
+    documents: list[dict[str, Any]] = list(yaml.safe_load_all((ROOT / "examples/install/rbac.yaml").read_text()))
+    (role,) = (document for document in documents if document["kind"] == "ClusterRole")
+    assert all("resourceNames" not in rule and "nonResourceURLs" not in rule for rule in role["rules"])
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def used(scene: Scene) -> set[Right]:
+    return {request.right for request in scene.requests()}
+
+
+def test_the_role_grants_what_the_operator_uses(alone: Scene, start_operator: StartOperator) -> None:
+    """Lost otherwise: an installation that breaks on a rare path, or one that a stolen token can do more with than scan."""
+    start_operator(WORKER_CONCURRENCY="100")
+    # a life with a failure, a retry, sharing, live edits and another key
+    alone.apply("first", runId="nightly", **shards(2))
+    alone.phase("Running", "first")
+    alone.apply("second", runId="nightly", **shards(2))
+    alone.phase("Running", "second")
+    pods = alone.run("first", pods=2)
+    alone.edit("first", deadlineSeconds=90_000)
+    alone.edit("second", rerun="again")
+    alone.kubelet.end(pods[0], ExitCode.OK, reports.complete(index_of(pods[0])))
+    alone.kubelet.end(pods[1], ExitCode.TEMPORARY, reports.partial(index_of(pods[1])))
+    alone.phase("Retrying", "first")
+    # a cancelled one, with its collector
+    alone.apply("third", runId="third")
+    alone.phase("Running", "third")
+    alone.run("third")
+    job = alone.job_of("third")["metadata"]["name"]
+    alone.edit("third", cancel=True)
+    alone.kubelet.stop_deleted(job, lambda pod: reports.partial(index_of(pod)))
+    collect(alone, job, complete=False)
+    alone.phase("Cancelled", "third")
+    # one whose endpoints are too many for an annotation, from a ConfigMap
+    lines = "\n".join(hosts(2000, "a-host-of-the-long-list"))
+    alone.api.create(
+        f"/api/v1/namespaces/{alone.namespace}/configmaps",
+        {"metadata": {"name": "targets"}, "data": {"endpoints": lines}},
+    )
+    alone.apply("long", endpointsFrom=[{"configMapKeyRef": {"name": "targets", "key": "endpoints"}}])
+    alone.phase("Running", "long")
+    alone.eventually(lambda: used(alone) >= granted())
+    assert used(alone) == granted()
+
+
+def test_nothing_that_any_test_did_was_forbidden(cluster: LocalCluster, identity: Path) -> None:
+    """Lost otherwise: the same, on the paths of all the other tests."""
+    assert identity.exists()
+    forbidden = {
+        request.right
+        for request in audit.requests(cluster.audit_log)
+        if request.code == 403 and request.verb != "create"
+    }
+    assert forbidden == set()
+
+
+@pytest.mark.parametrize(
+    ("verb", "group", "resource"),
+    [
+        ("get", "", "secrets"),
+        ("create", "", "pods"),
+        ("delete", "", "pods"),
+        ("get", "", "pods/log"),
+        ("create", "", "pods/exec"),
+        ("create", "", "serviceaccounts/token"),
+        ("impersonate", "", "users"),
+        ("update", "", "configmaps"),
+        ("delete", "", "persistentvolumeclaims"),
+        ("get", "", "nodes"),
+        ("create", "scanplan.dev", "scanplans"),
+        ("patch", "scanplan.dev", "scanplans"),
+        ("delete", "scanplan.dev", "scanplans"),
+        ("create", "batch", "cronjobs"),
+        ("bind", "rbac.authorization.k8s.io", "clusterroles"),
+    ],
+)
+def test_a_stolen_token_is_of_little_use(api: ApiServer, identity: Path, verb: str, group: str, resource: str) -> None:
+    """Lost otherwise: the cluster, by the operator's own token."""
+    assert identity.exists()
+    name, _, subresource = resource.partition("/")
+    review = {
+        "user": audit.OPERATOR,
+        "groups": ["system:authenticated", "system:serviceaccounts", "system:serviceaccounts:scanplan-system"],
+        "resourceAttributes": {
+            "namespace": "default", "verb": verb, "group": group, "resource": name, "subresource": subresource,
+        },
+    }  # fmt: skip
+    answer = api.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": review})
+    assert answer["status"]["allowed"] is False
