@@ -331,10 +331,10 @@ class _Reconciler:
         target = job.failure_target
         if job.finished or (target and self._overdue(target.since)):
             return self._finished(job)
-        if self._lacks_document(job):
-            return self._store_document(job)
         if plan.spec.cancel:
             return Decision(actions=(self._let_go(job),))
+        if self._lacks_document(job):
+            return self._store_document(job)
         live = self._live(job)
         if live:
             return Decision(actions=live)
@@ -350,7 +350,9 @@ class _Reconciler:
     def _lacks_document(self, job: JobView) -> bool:
         """Its task document is in ConfigMaps that may not be there yet: a crash can come right after the Job's POST."""
         known = {*self.observed.documented, self.plan.status.get("jobRef", {}).get("uid")}
-        return bool(job.document_parts) and job.live and job.uid not in known
+        # The Job's pods take no other document than its creator's, to the last byte: while that plan is there, it is its business.
+        others = any(partner.uid == job.creator for partner in self.observed.partners)
+        return bool(job.document_parts) and job.live and job.uid not in known and not others
 
     def _store_document(self, job: JobView) -> Decision:
         if self.observed.inputs is None:

@@ -294,6 +294,15 @@ class TestAtWork:
         assert isinstance(action, core.StoreDocument)
         assert not decide(plan(), job(document_parts=1), documented=frozenset({"job-1"})).actions
 
+    def test_by_the_plan_that_made_the_job(self) -> None:
+        """Another plan's document has another name and other limits in it, and the pods would refuse it."""
+        second = plan(uid="plan-2", name="beta", timeoutSeconds=99)
+        both = job(
+            document_parts=1, owners=frozenset({"plan-1", "plan-2"}), pins=(("plan-2", input_digest(second.spec)),)
+        )
+        actions = decide(second, both, partners=(plan(),)).actions
+        assert not any(isinstance(action, core.StoreDocument) for action in actions)
+
     def test_a_job_that_users_delete_is_made_again(self) -> None:
         assert made(decide(plan(running_status()), pods=()))["metadata"]["name"] == task().job_name
 
