@@ -58,7 +58,7 @@ def structural(model: type[Model]) -> Schema:
 
 def _root_schema() -> Schema:
     spec = structural(ScanPlanSpec)
-    status = structural(ScanPlanStatus)
+    status = _without_defaults(structural(ScanPlanStatus))
     # kstatus calls an object without observedGeneration current; a new plan isn't.
     status["default"] = {"observedGeneration": -1, "phase": Phase.PENDING.value}
     return {
@@ -73,6 +73,15 @@ def _root_schema() -> Schema:
             "status": status,
         },
     }
+
+
+def _without_defaults(node: Any) -> Any:
+    """The same without defaults: what the API server added to a status that was written whole would be taken out again for ever."""
+    if isinstance(node, list):
+        return [_without_defaults(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: _without_defaults(value) for key, value in node.items() if key != "default"}
 
 
 def _structural(node: Any, definitions: Schema) -> Any:
