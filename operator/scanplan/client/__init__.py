@@ -36,13 +36,16 @@ from scanplan.client.nuclei_integration import InternalFinding, to_internal_find
 from scanplan.client.projects import build_endpoints_from_queue, queue_endpoints
 from scanplan.client.queue_interface import TaskQueue
 from scanplan.client.settings import ClientSettings, QueueType
+from scanplan.client.settings import load as load_settings
 from scanplan.client.submission import (
     cancel_task,
     check_existing_task,
     get_scan_result,
+    get_task_result,
     get_task_status,
     queue_for,
     run_scan,
+    store_task_result,
     submit_scan,
     submit_scan_async,
     task_queue,
@@ -80,11 +83,14 @@ __all__ = [
     "execute_nuclei_pipeline",
     "generate_task_key",
     "get_scan_result",
+    "get_task_result",
     "get_task_status",
+    "load_settings",
     "queue_endpoints",
     "queue_for",
     "run_scan",
     "store_scan_artifacts",
+    "store_task_result",
     "stored_findings",
     "submit_scan",
     "submit_scan_async",
@@ -92,3 +98,9 @@ __all__ = [
     "to_internal_findings",
     "update_run_artifacts",
 ]
+
+
+def __getattr__(name: str) -> bool:
+    if name == "ENABLE_ASYNC_TASKS":  # the first design's flag, as the environment has it now
+        return load_settings().enable_async_tasks
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

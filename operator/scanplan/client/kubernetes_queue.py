@@ -19,7 +19,7 @@ from scanplan.api.conditions import Reason
 from scanplan.api.scanplan import MAX_INLINE_ENDPOINTS, Phase
 from scanplan.api.task import ErrorClass
 from scanplan.client import document, models, pipeline
-from scanplan.client.errors import ClientError, UnknownTask, UnknownTaskType
+from scanplan.client.errors import ClientError, InvalidPayload, UnknownTask, UnknownTaskType
 from scanplan.client.kubernetes_api import Conflict, KubernetesApi, NotFound, Object
 from scanplan.client.models import ArtifactRef, QueueHealth, ScanPlan, ScanResult, SeverityCounts, TaskStatus
 from scanplan.client.queue_interface import TaskQueue
@@ -84,6 +84,10 @@ class KubernetesTaskQueue(TaskQueue):
             project = found["spec"].get("projectId") or found["metadata"]["namespace"]
             pipeline.publish_once(self._settings.data_directory, project, result.run_id, result.artifact_path)
         return models.dump(result)
+
+    def store_task_result(self, task_id: str, result: Mapping[str, Any]) -> None:
+        models.result_for(task_id, result)
+        raise InvalidPayload("the result of a ScanPlan is its status, which the operator alone writes")
 
     def cancel_task(self, task_id: str) -> bool:
         if status_of(self._plan(task_id)).is_terminal:

@@ -209,6 +209,18 @@ def load(kind: type[T], value: object, what: str) -> T:
         raise InvalidPayload("\n".join([f"{what} is not valid:", *lines])) from None
 
 
+def result_for(task_id: str, fields: Mapping[str, Any]) -> ScanResult:
+    """A result that a program hands in for a task.
+
+    Raises:
+        InvalidPayload: a field is missing or wrong, or it is another task's.
+    """
+    result = load(ScanResult, {"task_id": task_id, **fields}, f"the result of {task_id}")
+    if result.task_id != task_id:
+        raise InvalidPayload(f"the result of {task_id} is not valid:\n  task_id: it is that of {result.task_id}")
+    return result
+
+
 def plan_from(payload: Mapping[str, Any]) -> ScanPlan:
     """The plan in a payload of `submit_task`; a key that was sent along must be the plan's.
 

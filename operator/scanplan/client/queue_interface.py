@@ -57,6 +57,14 @@ class TaskQueue(ABC):
         """
 
     @abstractmethod
+    def store_task_result(self, task_id: str, result: Mapping[str, Any]) -> None:
+        """Store the result of a task that a program has run by itself, for as long as the queue keeps results.
+
+        Raises:
+            InvalidPayload: not the fields of a `ScanResult` of this task; or the queue's results are not stored, but observed.
+        """
+
+    @abstractmethod
     def cancel_task(self, task_id: str) -> bool:
         """Cancel a waiting or running task; what it has found is kept.
 

@@ -105,6 +105,11 @@ class RQTaskQueue(TaskQueue):
                 return None
             return models.dump(self._ended(task_id, job))
 
+    def store_task_result(self, task_id: str, result: Mapping[str, Any]) -> None:
+        checked = models.to_json(models.result_for(task_id, result))
+        with reachable():
+            self.redis_conn.set(self._store.result_key(task_id), checked, ex=self._settings.result_ttl)
+
     def cancel_task(self, task_id: str) -> bool:
         with reachable():
             job = self._job(task_id)

@@ -7,6 +7,8 @@ says. A program that is written for the queue therefore works without one, and t
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 from scanplan.client import models
 from scanplan.client import settings as environment
@@ -128,6 +130,25 @@ def get_scan_result(task_or_run_id: str) -> ScanResult | None:
             raise
         fields = queue.get_task_result(task_id)
     return models.load(ScanResult, fields, f"the result of {task_or_run_id}") if fields else None
+
+
+def get_task_result(task_id: str) -> dict[str, Any] | None:
+    """The fields of a task's `ScanResult`; None until it has ended.
+
+    Raises:
+        UnknownTask: there is none of this id.
+    """
+    return task_queue().get_task_result(task_id)
+
+
+def store_task_result(task_id: str, result: Mapping[str, Any]) -> None:
+    """Store the result of a task that this program has run by itself.
+
+    Raises:
+        InvalidPayload: not the fields of a `ScanResult` of this task; or the queue is Kubernetes, where the operator writes
+            results.
+    """
+    task_queue().store_task_result(task_id, result)
 
 
 def cancel_task(task_id: str) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from scanplan.client import artifacts, document, models, pipeline
-from scanplan.client.errors import UnknownTask, UnknownTaskType
+from scanplan.client.errors import InvalidPayload, UnknownTask, UnknownTaskType
 from scanplan.client.models import QueueHealth, ScanPlan, ScanResult, TaskStatus
 from scanplan.client.queue_interface import TaskQueue
 from scanplan.client.settings import ClientSettings
@@ -73,6 +73,12 @@ class SyncTaskQueue(TaskQueue):
 
     def get_task_result(self, task_id: str) -> dict[str, Any] | None:
         return None if self._is_running(task_id) else models.dump(self._ended(task_id))
+
+    def store_task_result(self, task_id: str, result: Mapping[str, Any]) -> None:
+        if not _ID.fullmatch(task_id):
+            raise InvalidPayload(f"{task_id!r} is not the id of a task")
+        with artifacts.locked(self._lock(task_id)):
+            durable.replace(self._result(task_id), models.to_json(models.result_for(task_id, result)))
 
     def cancel_task(self, task_id: str) -> bool:
         if self._is_running(task_id):
