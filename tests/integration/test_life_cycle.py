@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scanplan.api.exit_codes import ExitCode
+from scanplan.api.task import ShardReport
 from tests.integration import reports
 from tests.integration.apiserver import Object
 from tests.integration.kubelet import document_of, index_of
@@ -13,16 +14,16 @@ from tests.integration.scene import Scene, condition, shards
 pytestmark = pytest.mark.integration
 
 
-def stopped(pod: Object) -> reports.ShardReport:
+def stopped(pod: Object) -> ShardReport:
     return reports.partial(index_of(pod))
 
 
-def collect(scene: Scene, task: str, **result: bool) -> None:
+def collect(scene: Scene, task: str, *, complete: bool) -> None:
     """The collector's pod merges what the task's pods have left."""
     (pod,) = scene.kubelet.pending(f"{task}-collect")
     assert pod["spec"]["containers"][0]["args"] == ["collect"]
     scene.kubelet.run(pod)
-    scene.kubelet.end(pod, ExitCode.OK, reports.collected(reports.merged(document_of(pod), **result)))
+    scene.kubelet.end(pod, ExitCode.OK, reports.collected(reports.merged(document_of(pod), complete=complete)))
 
 
 def test_a_plan_suspended_before_its_start_has_no_job(scene: Scene) -> None:

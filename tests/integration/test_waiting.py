@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ from tests.kubectl import Kubectl
 pytestmark = pytest.mark.integration
 
 Scenes = dict[str, Scene]
+LIMITS: dict[str, dict[str, Any]] = {"deadline": {"timeoutSeconds": 10, "deadlineSeconds": 10}}
 EARLY: dict[str, Object] = {}
 """Statuses of plans before what kept them was lifted."""
 
@@ -48,7 +50,7 @@ def scenes(
     log = tmp_path_factory.mktemp("waiting") / "operator.log"
     operator = OperatorProcess(identity, [scene.namespace for scene in made.values()], log).start()
     for name, scene in made.items():
-        scene.apply(**({"timeoutSeconds": 10, "deadlineSeconds": 10} if name == "deadline" else {}))
+        scene.apply(**LIMITS.get(name, {}))
     for name in ("image", "node", "configuration"):
         made[name].phase("Running")
     (pod,) = made["image"].kubelet.pending(made["image"].plan()["status"]["taskId"])
