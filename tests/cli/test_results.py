@@ -117,6 +117,12 @@ def test_a_report_marks_what_is_new_since_the_run_before(root: Path, tmp_path: P
     assert file.read_text().count('data-new=""') == 1
 
 
+def test_a_report_of_some_severities_says_that_it_is_not_all(root: Path) -> None:
+    some = scanplan("results", "nightly", "--directory", root, "-o", "html", "--severity", "critical").stdout
+    assert "Only findings of these severities are on this page: critical." in some
+    assert "Only findings" not in scanplan("results", "nightly", "--directory", root, "-o", "html").stdout
+
+
 def test_hostile_findings_draw_nothing_on_the_terminal(tmp_path: Path) -> None:
     folder.write(tmp_path, "hostile", events.hostile())
     answer = scanplan("results", "hostile", "--directory", tmp_path)

@@ -60,7 +60,8 @@ def test_an_incomplete_scan_says_what_it_did_not_scan() -> None:
     assert "http://down.example" in content
     assert "OutOfMemory: raise the limit" in content
     assert "never scanned" in content
-    assert "Nothing was found." in content
+    assert "Nothing was found in what is reported here." in content
+    assert "Nothing was found." in rendered([])
 
 
 def test_a_report_of_any_scan_stays_small_and_keeps_the_gravest() -> None:

@@ -145,7 +145,16 @@ def _pieces(
         case Output.CSV:
             return spreadsheet.render(findings)
         case Output.HTML:
-            return page.render(result.scan, findings, scanplan.__version__, since=since, rest=result.place)
+            some = [each.value for each in Severity if each in wanted]
+            notes = [f"Only findings of these severities are on this page: {', '.join(some)}."]
+            return page.render(
+                result.scan,
+                findings,
+                scanplan.__version__,
+                since=since,
+                notes=notes if len(some) < len(Severity) else (),
+                rest=result.place,
+            )
         case Output.NDJSON:
             return (line + b"\n" for line in _lines(result, counts, wanted))
         case Output.JSON:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.resources
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -44,7 +44,13 @@ class Since:
 
 
 def render(
-    scan: Scan, findings: Iterable[Finding], version: str, *, since: Since | None = None, rest: str = layout.FINDINGS
+    scan: Scan,
+    findings: Iterable[Finding],
+    version: str,
+    *,
+    since: Since | None = None,
+    notes: Sequence[str] = (),
+    rest: str = layout.FINDINGS,
 ) -> Iterator[bytes]:
     """The page, piece by piece.
 
@@ -52,6 +58,7 @@ def render(
         findings: gone through once.
         version: of this program.
         since: marks what is new.
+        notes: what else a reader must know, such as that not all findings were given.
         rest: where all findings are, for people; where it is a file name, the page links to it.
     """
     seen = _Seen()
@@ -74,10 +81,10 @@ def render(
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">'
         f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{style}</style></head>\n<body>'
         '<a class="skip" href="#findings">To the findings</a>'
-        f"<header>{_header(scan)}</header><main>{_remarks([*remarks(scan), *(since.remarks if since else ())])}"
+        f"<header>{_header(scan)}</header><main>{_remarks([*remarks(scan), *notes, *(since.remarks if since else ())])}"
         f"{_cards(scan, seen, since)}{_charts(seen)}{_not_scanned(scan)}"
     ).encode()
-    yield _table_head(seen, len(heads), heads.dropped, rest, since).encode()
+    yield _table_head(seen, len(heads), rest, since, whole=scan.complete and not notes).encode()
     missing = f'<p class="quiet">The raw exchange is in {_where(rest)}.</p>'.encode()
     for number, head in heads:
         yield head
@@ -183,11 +190,11 @@ def _and_more(total: int) -> str:
     return f"<p>and {total - _MAX_LISTED:,} more: see {layout.METADATA}</p>" if total > _MAX_LISTED else ""
 
 
-def _table_head(seen: _Seen, shown: int, dropped: int, rest: str, since: Since | None) -> str:
+def _table_head(seen: _Seen, shown: int, rest: str, since: Since | None, *, whole: bool) -> str:
     start = f'<section id="findings" tabindex="-1"><h2>Findings{f" ({seen.total:,})" if seen.total else ""}</h2>'
     if not seen.total:
-        return f"{start}<p>Nothing was found.</p>"
-    cut = f"<p>The {shown:,} gravest are shown. All are in {_where(rest)}.</p>" if dropped else ""
+        return f"{start}<p>Nothing was found{'' if whole else ' in what is reported here'}.</p>"
+    cut = f"<p>The {shown:,} gravest are shown. All are in {_where(rest)}.</p>" if shown < seen.total else ""
     boxes = "".join(
         f'<label><input type="checkbox" name="severity" value="{severity.value}" checked> {severity.value}</label>'
         for severity, count in zip(Severity, seen.counts, strict=True)
