@@ -1,15 +1,36 @@
-"""``scanplan api``: the monitoring API as a process of its own."""
+"""``scanplan api``: the monitoring API as a process of its own, or beside the operator."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
+from typing import TYPE_CHECKING
 
 import typer
 
 from scanplan.client import errors
 from scanplan.client import settings as queues
+
+if TYPE_CHECKING:
+    from scanplan.shell.extension import Extension
+
+
+def for_operator() -> Extension:
+    """What `scanplan operator` runs with: the API beside it where SCANPLAN_API_ENABLED asks for that.
+
+    Raises:
+        InvalidSettings: with a line for each wrong variable.
+    """
+    from scanplan.shell.operator import PLAIN  # noqa: PLC0415
+    from scanplan.web import settings  # noqa: PLC0415
+
+    api_settings = settings.load()
+    if not api_settings.in_operator:
+        return PLAIN
+    from scanplan.web.beside import Monitored  # noqa: PLC0415
+
+    return Monitored(queues.load(), api_settings)
 
 
 def api() -> None:

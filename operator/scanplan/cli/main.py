@@ -14,7 +14,7 @@ import typer
 
 import scanplan
 from scanplan.cli import artifacts
-from scanplan.cli.api import api
+from scanplan.cli.api import api, for_operator
 from scanplan.cli.cancel import cancel
 from scanplan.cli.diff import diff
 from scanplan.cli.doctor import doctor
@@ -28,6 +28,7 @@ from scanplan.cli.run import run
 from scanplan.cli.submit import submit
 from scanplan.cli.watch import watch
 from scanplan.cli.worker import worker
+from scanplan.client.errors import InvalidSettings
 
 app = typer.Typer(
     name="scanplan",
@@ -93,8 +94,8 @@ def operator(
     from scanplan.shell import operator as process  # noqa: PLC0415
 
     try:
-        configuration = settings.load()
-    except settings.InvalidSettings as error:
+        configuration, extension = settings.load(), for_operator()
+    except (settings.InvalidSettings, InvalidSettings) as error:
         typer.echo(f"scanplan operator: wrong settings\n{error}", err=True)
         raise typer.Exit(os.EX_CONFIG) from None
     kopf.configure(
@@ -103,7 +104,7 @@ def operator(
     for noisy in ("kopf.objects", "kopf._core", "kopf.activities"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        asyncio.run(process.run(configuration))
+        asyncio.run(process.run(configuration, extension=extension))
     except leadership.LeadershipLost as error:
         typer.echo(f"scanplan operator: {error}", err=True)
         raise typer.Exit(os.EX_TEMPFAIL) from None

@@ -50,7 +50,7 @@ class ClientSettings(BaseSettings):
         3_600, alias="TASK_TIMEOUT", ge=10, le=604_800, description="Seconds that one attempt of a task may take."
     )
     worker_concurrency: int = Field(
-        4, alias="WORKER_CONCURRENCY", ge=1, le=256, description="Processes of `scanplan worker`."
+        4, alias="WORKER_CONCURRENCY", ge=1, le=100_000, description="Processes of `scanplan worker`."
     )
     worker_heartbeat: int = Field(
         10,

@@ -18,14 +18,14 @@ from scanplan.api import labels
 from scanplan.shell import api as apis
 from scanplan.shell import leadership, probes, resync
 from scanplan.shell.controller import Controller
+from scanplan.shell.extension import Extension
 from scanplan.shell.probes import Health
 from scanplan.shell.settings import OperatorSettings
-from scanplan.shell.store import Store
-from scanplan.shell.workqueue import WorkQueue
 
 log = logging.getLogger("scanplan.operator")
 
 LIST_CHUNK = 500
+PLAIN = Extension()
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
@@ -78,7 +78,7 @@ def registry_for(controller: Controller, settings: OperatorSettings) -> kopf.Ope
     return registry
 
 
-async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> None:
+async def run(settings: OperatorSettings, stop: asyncio.Event | None = None, extension: Extension = PLAIN) -> None:
     """Run the operator until it is told to stop (SIGTERM, SIGINT, or `stop`).
 
     Raises:
@@ -86,14 +86,14 @@ async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> 
     """
     started = time.monotonic()
     async with await apis.connect() as client:
-        controller = Controller(apis.Api(client), Store(), WorkQueue(), settings.policy())
+        controller = extension.controller(extension.api(client), settings.policy())
         health = Health(controller.queue, standby=settings.leader_election)
 
         async def work() -> None:
             await _work(controller, settings, health, stop)
 
         try:
-            async with probes.serving(health, settings.probe_port):
+            async with probes.serving(health, settings.probe_port), extension.beside(controller):
                 if settings.leader_election:
                     await leadership.lead(client, settings.lease_namespace or leadership.own_namespace(), work)
                 else:

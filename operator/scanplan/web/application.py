@@ -10,8 +10,10 @@ import dataclasses
 import json
 import re
 import threading
+from collections.abc import Sequence
 
 from aiohttp import web
+from prometheus_client.registry import Collector
 
 from scanplan.client import models
 from scanplan.client.errors import UnknownTask
@@ -24,7 +26,7 @@ from scanplan.client.submission import queue_for
 from scanplan.web import files, openapi
 from scanplan.web.access import Access, Everybody, KubernetesAccess, Wanted
 from scanplan.web.blocking import Calls
-from scanplan.web.metrics import Metrics
+from scanplan.web.metrics import Metrics, QueueCollector
 from scanplan.web.problems import as_problems, problem
 from scanplan.web.settings import ApiSettings, Authentication
 
@@ -36,7 +38,13 @@ class Api:
     """The handlers, over one kind of queue."""
 
     def __init__(
-        self, settings: ClientSettings, access: Access, calls: Calls, namespace: str, queue: TaskQueue
+        self,
+        settings: ClientSettings,
+        access: Access,
+        calls: Calls,
+        namespace: str,
+        queue: TaskQueue,
+        collectors: Sequence[Collector],
     ) -> None:
         """`namespace` is where `queue` has its tasks, and whose volume the data directory is."""
         self._settings = settings
@@ -45,7 +53,7 @@ class Api:
         self._namespace = namespace
         self._queues = {namespace: queue}
         self._lock = threading.Lock()
-        self.metrics = Metrics(queue)
+        self.metrics = Metrics(collectors)
         self._document = json.dumps(openapi.document(is_open=access.is_open), indent=2)
 
     def routes(self) -> list[web.RouteDef]:
@@ -163,8 +171,13 @@ class Api:
             queue.close()
 
 
-def build(settings: ClientSettings, api_settings: ApiSettings) -> web.Application:
+def build(
+    settings: ClientSettings, api_settings: ApiSettings, collectors: Sequence[Collector] | None = None
+) -> web.Application:
     """The application, with its queue.
+
+    Args:
+        collectors: what /metrics shows beside the requests; by default the queue.
 
     Raises:
         ClientError: the queue can't be made, or there is no cluster to decide about access.
@@ -178,7 +191,7 @@ def build(settings: ClientSettings, api_settings: ApiSettings) -> web.Applicatio
     namespace = cluster.namespace if in_cluster else "default"
     of_plans = settings.queue_type is QueueType.KUBERNETES
     queue = KubernetesTaskQueue(settings, feed=False) if of_plans else queue_for(settings)
-    api = Api(settings, access, calls, namespace, queue)
+    api = Api(settings, access, calls, namespace, queue, [QueueCollector(queue)] if collectors is None else collectors)
     application = web.Application(middlewares=[api.metrics.counted, as_problems])
     application.add_routes(api.routes())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, generate_latest
@@ -79,9 +79,10 @@ class QueueCollector(Collector):
 class Metrics:
     """One server's metrics."""
 
-    def __init__(self, queue: TaskQueue) -> None:
+    def __init__(self, collectors: Sequence[Collector]) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(QueueCollector(queue))
+        for collector in collectors:
+            self.registry.register(collector)
         self._requests = Counter(
             "scanplan_api_requests",
             "Requests by route, method and status.",

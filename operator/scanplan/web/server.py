@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from prometheus_client.registry import Collector
 
 from scanplan.client.settings import ClientSettings
 from scanplan.web.application import build
@@ -22,14 +23,19 @@ SHUTDOWN_SECONDS = 20.0
 
 
 @asynccontextmanager
-async def running(settings: ClientSettings, api_settings: ApiSettings) -> AsyncIterator[int]:
+async def running(
+    settings: ClientSettings, api_settings: ApiSettings, collectors: Sequence[Collector] | None = None
+) -> AsyncIterator[int]:
     """The API, for as long as the context lasts; gives the port.
+
+    Args:
+        collectors: as in `application.build`.
 
     Raises:
         ClientError: the queue can't be made, or there is no cluster to decide about access.
         OSError: the address can't be listened on.
     """
-    application = await asyncio.to_thread(build, settings, api_settings)
+    application = await asyncio.to_thread(build, settings, api_settings, collectors)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:

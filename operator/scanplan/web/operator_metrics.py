@@ -1,0 +1,180 @@
+"""The operator measured: what it holds, how long it takes, what it asks of the API server, and how scans end.
+
+Measuring sits around the operator's parts (`scanplan.shell.extension`), so they know nothing of it. Gauges are read from the
+operator's own memory when they are asked for; nothing is asked of the API server for them.
+"""
+
+from __future__ import annotations
+
+import collections
+import re
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from kubernetes.aio.client import ApiClient, ApiException
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from scanplan.api.scanplan import Phase
+from scanplan.api.task import ErrorClass, Severity
+from scanplan.client.statistics import BUCKETS
+from scanplan.core.policy import Policy
+from scanplan.core.task import Plan
+from scanplan.shell.api import Api, Object, PatchType
+from scanplan.shell.controller import Controller
+from scanplan.shell.store import Store
+from scanplan.shell.workqueue import PlanName, WorkQueue
+
+_RESOURCE = re.compile(r"/(?:api/v1|apis/[^/]+/[^/]+)(?:/namespaces/[^/]+)?/([a-z]+)(?:/[^/]+(?:/([a-z]+))?)?")
+_RESOURCES = {
+    "configmaps",
+    "events",
+    "jobs",
+    "persistentvolumeclaims",
+    "pods",
+    "scanplans",
+    "scanplans/status",
+    "secrets",
+    "workloads",
+}
+
+
+class OperatorMetrics(Collector):
+    """Everything that is counted; itself the collector of the gauges."""
+
+    def __init__(self) -> None:
+        self.controller: Controller | None = None
+        self._registry = CollectorRegistry()
+        self.reconciles = Histogram(
+            "scanplan_operator_reconcile_seconds", "Time to bring a plan to rest.", registry=self._registry
+        )
+        self.errors = Counter(
+            "scanplan_operator_reconcile_errors",
+            "Reconciles that failed and are tried again, by kind: api (the server refused), connection, bug.",
+            ["kind"],
+            registry=self._registry,
+        )
+        self.requests = Counter(
+            "scanplan_operator_api_requests",
+            "Requests to the API server, by verb, resource and HTTP status.",
+            ["verb", "resource", "status"],
+            registry=self._registry,
+        )
+        self.ended = Counter(
+            "scanplan_operator_scans", "Scans that have ended, by phase.", ["phase"], registry=self._registry
+        )
+        self.retries = Counter(
+            "scanplan_operator_retries", "Failed attempts, by class of error.", ["class"], registry=self._registry
+        )
+        self.findings = Counter(
+            "scanplan_operator_findings", "Published findings, by severity.", ["severity"], registry=self._registry
+        )
+        self.durations = Histogram(
+            "scanplan_operator_scan_duration_seconds",
+            "From a scan's first pod to its end.",
+            buckets=BUCKETS,
+            registry=self._registry,
+        )
+        self.waits = Histogram(
+            "scanplan_operator_scan_wait_seconds",
+            "From a plan's creation to its first pod.",
+            buckets=BUCKETS,
+            registry=self._registry,
+        )
+
+    def describe(self) -> Iterator[Metric]:
+        yield from ()
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._registry.collect()
+        if self.controller is None:
+            return
+        phases = collections.Counter(
+            plan.status.get("phase", "") for plan in list(self.controller.store.plans.values())
+        )
+        plans = GaugeMetricFamily("scanplan_operator_plans", "Plans that are there, by phase.", labels=["phase"])
+        for phase in Phase:
+            plans.add_metric([phase.value], phases[phase.value])
+        yield plans
+        waiting = len(self.controller.queue)
+        yield GaugeMetricFamily("scanplan_operator_queue_length", "Plans that wait to be looked at.", value=waiting)
+
+    def count_status(self, plan: Plan, status: dict[str, Any]) -> None:
+        """A plan's status was written: what happened, by comparison with the one before."""
+        before, phase = plan.status, status.get("phase", "")
+        error = status.get("error", {}).get("class")
+        if phase == Phase.RETRYING and error in set(ErrorClass) and status.get("attempts") != before.get("attempts"):
+            self.retries.labels(error).inc()
+        changed = (before.get("phase"), before.get("taskId")) != (phase, status.get("taskId"))
+        if phase not in {each.value for each in Phase if each.is_terminal} or not changed:
+            return
+        self.ended.labels(phase).inc()
+        for severity in Severity:
+            self.findings.labels(severity.value).inc(status.get("findings", {}).get(severity.value, 0))
+        if "startTime" in status and "durationMs" in status:
+            self.durations.observe(status["durationMs"] / 1000)
+            started = datetime.fromisoformat(status["startTime"])
+            self.waits.observe(max(0.0, (started - plan.created).total_seconds()))
+
+
+class MeasuredApi(Api):
+    """Counts its requests."""
+
+    def __init__(self, client: ApiClient, metrics: OperatorMetrics) -> None:
+        super().__init__(client)
+        self._metrics = metrics
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: list[tuple[str, str]] | None = None,
+        patch_type: PatchType | None = None,
+    ) -> Object:
+        status = "none"
+        try:
+            answer = await super()._call(method, path, body, query, patch_type)
+            status = "2xx"
+            return answer
+        except ApiException as error:
+            status = str(error.status)
+            raise
+        finally:
+            self._metrics.requests.labels(method, resource_of(path), status).inc()
+
+
+class MeasuredController(Controller):
+    """Counts what it does, and how scans end."""
+
+    def __init__(self, api: Api, policy: Policy, metrics: OperatorMetrics) -> None:
+        super().__init__(api, Store(), WorkQueue(), policy)
+        self._metrics = metrics
+        metrics.controller = self
+
+    async def reconcile(self, name: PlanName) -> None:
+        begun = time.monotonic()
+        try:
+            await super().reconcile(name)
+        except Exception as error:
+            kind = "api" if isinstance(error, ApiException) else "connection" if isinstance(error, OSError) else "bug"
+            self._metrics.errors.labels(kind).inc()
+            raise
+        finally:
+            self._metrics.reconciles.observe(time.monotonic() - begun)
+
+    async def _write_status(self, plan: Plan, status: dict[str, Any]) -> bool:
+        written = await super()._write_status(plan, status)
+        if written:
+            self._metrics.count_status(plan, status)
+        return written
+
+
+def resource_of(path: str) -> str:
+    """The resource of an API path, with its subresource; one of few, since it is a label."""
+    match = _RESOURCE.match(path)
+    resource = "/".join(part for part in match.groups() if part) if match else ""
+    return resource if resource in _RESOURCES else "other"

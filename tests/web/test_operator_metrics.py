@@ -1,0 +1,79 @@
+"""What an on-call person reads of the operator: few label values, and each end of a scan counted once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from scanplan.api.scanplan import ScanPlanSpec
+from scanplan.core.task import Plan
+from scanplan.web.operator_metrics import OperatorMetrics, resource_of
+
+CREATED = datetime(2026, 11, 24, 8, 0, 0, tzinfo=UTC)
+ENDED = {
+    "phase": "Completed",
+    "taskId": "scan-1",
+    "attempts": 1,
+    "findings": {"total": 3, "critical": 2, "info": 1},
+    "startTime": "2026-11-24T08:00:20Z",
+    "durationMs": 90_000,
+}
+
+
+def plan(**status: Any) -> Plan:
+    spec = ScanPlanSpec.model_validate({"endpoints": ["a.example"], "templates": ["http/"]})
+    return Plan(namespace="n", name="p", uid="u", generation=1, created=CREATED, spec=spec, status=status)
+
+
+def values(metrics: OperatorMetrics) -> dict[str, float]:
+    return {
+        " ".join([sample.name, *sorted(sample.labels.values())]): sample.value
+        for family in metrics.collect()
+        for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "resource"),
+    [
+        ("/apis/batch/v1/namespaces/a/jobs", "jobs"),
+        ("/apis/batch/v1/namespaces/a/jobs/scan-1", "jobs"),
+        ("/apis/batch/v1/jobs", "jobs"),
+        ("/api/v1/namespaces/a/pods", "pods"),
+        ("/apis/scanplan.dev/v1alpha1/namespaces/a/scanplans/p", "scanplans"),
+        ("/apis/scanplan.dev/v1alpha1/namespaces/a/scanplans/p/status", "scanplans/status"),
+        ("/apis/scanplan.dev/v1alpha1/namespaces/a/scanplans/p/unheard", "other"),
+        ("/version", "other"),
+    ],
+)
+def test_a_path_is_counted_by_its_resource(path: str, resource: str) -> None:
+    assert resource_of(path) == resource
+
+
+def test_an_end_is_counted_once_with_its_findings_and_times() -> None:
+    metrics = OperatorMetrics()
+    metrics.count_status(plan(phase="Running", taskId="scan-1"), ENDED)
+    metrics.count_status(plan(**ENDED), {**ENDED, "observedGeneration": 2})
+    found = values(metrics)
+    assert found["scanplan_operator_scans_total Completed"] == 1
+    assert found["scanplan_operator_findings_total critical"] == 2
+    assert found["scanplan_operator_scan_wait_seconds_sum"] == 20
+    assert found["scanplan_operator_scan_duration_seconds_sum"] == 90
+
+
+def test_another_run_is_counted_again() -> None:
+    metrics = OperatorMetrics()
+    metrics.count_status(plan(phase="Running", taskId="scan-1"), ENDED)
+    metrics.count_status(plan(**ENDED), {**ENDED, "taskId": "scan-2"})
+    assert values(metrics)["scanplan_operator_scans_total Completed"] == 2
+
+
+def test_each_failed_attempt_is_counted_by_its_class() -> None:
+    metrics = OperatorMetrics()
+    retrying = {"phase": "Retrying", "attempts": 1, "error": {"class": "Temporary"}}
+    metrics.count_status(plan(phase="Running"), retrying)
+    metrics.count_status(plan(**retrying), {**retrying, "progress": "1/2"})
+    metrics.count_status(plan(**retrying), {**retrying, "attempts": 2})
+    assert values(metrics)["scanplan_operator_retries_total Temporary"] == 2
