@@ -244,7 +244,7 @@ class _Reconciler:
         # Even a plan that never had a Job may find pods: those of a deleted plan, with the same key, are still ending.
         if self.observed.pods is None:
             return Decision(list_pods=name)
-        if any(pod.alive for pod in self.observed.pods):
+        if any(pod.alive and not (pod.collector and spec.cancel) for pod in self.observed.pods):
             message = "waiting for pods of the deleted Job to end"
             return self._wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
         if spec.cancel:
