@@ -34,6 +34,8 @@ _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 _TIMEOUT_SECONDS = (5.0, 30.0)
 """To connect, and to answer."""
 _FOLLOW_SECONDS = (5.0, 3_600.0)
+_SILENT_SECONDS = 300.0
+"""How long a command in a pod may say nothing: slow storage takes its time, a dead node never speaks again."""
 _PAGE = 500
 _NOTHING: Query = {}
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
@@ -228,6 +230,7 @@ class Cluster:
         except (WebSocketException, OSError) as error:
             raise Failure(f"can't run a command in pod {pod}: {error}", _EXEC_HINT) from None
         said = bytearray()
+        socket.settimeout(_SILENT_SECONDS)
         try:
             while True:
                 opcode, frame = socket.recv_data_frame(control_frame=True)
@@ -290,6 +293,8 @@ def _refused(code: int, content: bytes) -> NoReturn:
             raise Forbidden(
                 "the API server doesn't know you: your credentials are missing or have run out", "log in anew"
             )
+        case 403 if "exceeded quota" in message:
+            raise Failure(message, "free or raise the quota: kubectl describe resourcequota")
         case 403:
             raise Forbidden(
                 message, "ask your cluster's administrator for this right; `scanplan doctor` lists them all"

@@ -20,8 +20,6 @@ from scanplan.core import failure, views
 from scanplan.report import text
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from scanplan.cli.cluster import Cluster, Object
 
 MOST_PODS = 20

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
@@ -64,6 +65,8 @@ def told(command: F) -> F:
 
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> Any:
+        # A pipeline that is stopped ends its commands by SIGTERM; what they have started is then removed as for Ctrl-C.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return command(*arguments, **options)
         except Failure as failure:

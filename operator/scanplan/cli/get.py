@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -12,11 +12,8 @@ from rich.text import Text
 
 from scanplan.api.task import Severity
 from scanplan.cli import options, plans
-from scanplan.cli.failure import told
+from scanplan.cli.failure import USAGE, Failure, told
 from scanplan.cli.terminal import answers, say
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 class Output(StrEnum):
@@ -46,6 +43,8 @@ def get(
     """
     from scanplan.cli.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
+    if names and (everywhere or selector):
+        raise Failure("plans are chosen by name, or by namespace and labels", "leave out the names", USAGE)
     cluster = connect(namespace, context, kubeconfig)
     found = (
         [cluster.plan(name) for name in names]

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from scanplan.api import labels
 from scanplan.cli.cluster import Cluster, Object
 from scanplan.cli.failure import Failure, NotFound
-from scanplan.cli.terminal import waiting
+from scanplan.cli.terminal import waiting, warn
 from scanplan.core import failure, views
 
 MOUNT = "/claim"
@@ -93,12 +93,12 @@ def opened(cluster: Cluster, plan: Object, claim: str, image: str) -> Iterator[R
         try:
             _wait(cluster, path, claim)
         except BaseException:
-            cluster.call("DELETE", path)
+            _remove(cluster, path)
             raise
     try:
         yield Reader(cluster, namespace, name)
     finally:
-        cluster.call("DELETE", path)
+        _remove(cluster, path)
 
 
 def manifest(plan: Object, claim: str, image: str) -> Object:
@@ -165,6 +165,16 @@ def manifest(plan: Object, claim: str, image: str) -> Object:
             "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": claim}}],
         },
     }
+
+
+def _remove(cluster: Cluster, path: str) -> None:
+    """What was read is good even where its reader can't be removed; then its deadline and its owner see to it."""
+    try:
+        cluster.call("DELETE", path)
+    except NotFound:
+        return
+    except Failure as error:
+        warn(f"pod {path.rpartition('/')[2]} stays behind, and ends by itself: {error.message}")
 
 
 def _wait(cluster: Cluster, path: str, claim: str) -> None:

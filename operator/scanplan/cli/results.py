@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from enum import StrEnum
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import Annotated, BinaryIO
 
 import typer
+from rich.console import Console
 
-import scanplan
-from scanplan.api.task import Severity
-from scanplan.cli import library, options, severities, tables
+from scanplan.cli import library, options, severities
 from scanplan.cli.failure import ANSWER_IS_NO, UNAVAILABLE, USAGE, Failure, told
-from scanplan.cli.terminal import answers, say, warn
-from scanplan.report import compare, page, sarif, spreadsheet
-from scanplan.report.finding import Finding, parse
-from scanplan.report.scan import remarks
-
-if TYPE_CHECKING:
-    from scanplan.cli.library import Library, Result
-    from scanplan.report.page import Since
-
-MOST_ROWS = 1_000
-
-
-class Output(StrEnum):
-    """Formats of results."""
-
-    TABLE = "table"
-    JSON = "json"
-    NDJSON = "ndjson"
-    SARIF = "sarif"
-    CSV = "csv"
-    HTML = "html"
+from scanplan.cli.formats import Output, Selection, pieces, table
+from scanplan.cli.library import Library, Result
+from scanplan.cli.terminal import PIPED_WIDTH, answers, say, warn
+from scanplan.report import compare, scan
+from scanplan.report.page import Since
 
 
 @told
@@ -81,134 +61,47 @@ def results(
     with library.opened(directory, namespace, context, kubeconfig) as shelves:
         result = shelves.find(run)
         changes = _since(shelves, since, result) if since else None
-        counts = _write(result, output, file, wanted, changes)
-    remarks = _remarks(result)
-    for remark in remarks:
+        selection = Selection(result, wanted)
+        _write(selection, output, file, changes)
+    for remark in scan.remarks(result.scan):
         warn(remark)
     if fail_on is None:
         return
-    if sum(counts[each] for each in severities.at_least(fail_on)):
+    if sum(selection.counts[each] for each in severities.at_least(fail_on)):
         raise typer.Exit(ANSWER_IS_NO)
     if not result.scan.complete:
         say("error: nothing that --fail-on names was found, but the scan is not complete")
         raise typer.Exit(UNAVAILABLE)
 
 
-def _write(
-    result: Result, output: Output, file: Path | None, wanted: frozenset[Severity], since: Since | None
-) -> Counter[Severity]:
-    """Write the result; returns how many findings there are of each severity, whether wanted or not."""
-    counts: Counter[Severity] = Counter()
-
-    def chosen() -> Iterator[Finding]:
-        for finding in result.findings:
-            counts[finding.severity] += 1
-            if finding.severity in wanted:
-                yield finding
-
-    if output is Output.TABLE and file is None:
-        rows, shown = tables.ranked(chosen(), MOST_ROWS)
-        out = answers()
-        if rows:
-            out.print(tables.report_table(rows))
-        say("")
-        words = tables.counted_words(shown)
-        say(
-            words.plain
-            if shown.total() <= MOST_ROWS
-            else f"{words.plain}; the {MOST_ROWS:,} gravest are shown, -o csv has all"
-        )
-        return counts
+def _write(selection: Selection, output: Output, file: Path | None, since: Since | None) -> None:
     if file is None:
-        _pour(_pieces(result, output, chosen(), counts, wanted, since), sys.stdout.buffer)
-        return counts
+        if output is Output.TABLE:
+            words = table(selection, answers())
+            say("")
+            say(words.plain)
+        else:
+            _pour(pieces(selection, output, since), sys.stdout.buffer)
+        return
     try:
-        with file.open("wb") as target:
-            _pour(_pieces(result, output, chosen(), counts, wanted, since), target)
+        if output is Output.TABLE:
+            with file.open("w", encoding="utf-8") as target:
+                table(selection, Console(file=target, width=PIPED_WIDTH, soft_wrap=True))
+        else:
+            with file.open("wb") as target_of_bytes:
+                _pour(pieces(selection, output, since), target_of_bytes)
     except OSError as error:
         raise Failure(f"{file}: {error.strerror}") from None
-    say(f"{file}: {counts.total():,} findings")
-    return counts
-
-
-def _pieces(
-    result: Result,
-    output: Output,
-    findings: Iterator[Finding],
-    counts: Counter[Severity],
-    wanted: frozenset[Severity],
-    since: Since | None,
-) -> Iterable[bytes]:
-    match output:
-        case Output.SARIF:
-            return sarif.render(result.scan, findings, scanplan.__version__)
-        case Output.CSV:
-            return spreadsheet.render(findings)
-        case Output.HTML:
-            some = [each.value for each in Severity if each in wanted]
-            notes = [f"Only findings of these severities are on this page: {', '.join(some)}."]
-            return page.render(
-                result.scan,
-                findings,
-                scanplan.__version__,
-                since=since,
-                notes=notes if len(some) < len(Severity) else (),
-                rest=result.place,
-            )
-        case Output.NDJSON:
-            return (line + b"\n" for line in _lines(result, counts, wanted))
-        case Output.JSON:
-            return _json(result, _lines(result, counts, wanted))
-        case Output.TABLE:
-            return (
-                f"{each.severity}\t{each.name}\t{each.matched_at}\t{each.template_id}\n".encode() for each in findings
-            )
-
-
-def _lines(result: Result, counts: Counter[Severity], wanted: frozenset[Severity]) -> Iterator[bytes]:
-    """The lines as Nuclei wrote them."""
-    with result.findings.path.open("rb") as lines:
-        for line in lines:
-            severity = parse(line, lambda _: b"").severity
-            counts[severity] += 1
-            if severity in wanted:
-                yield line.rstrip(b"\n")
-
-
-def _json(result: Result, lines: Iterator[bytes]) -> Iterator[bytes]:
-    scan = result.scan
-    head = {
-        "run": result.name,
-        "projectId": scan.project_id,
-        "runId": scan.run_id,
-        "complete": scan.complete,
-        "remarks": _remarks(result),
-        "place": result.place,
-        "endpoints": {
-            "total": scan.endpoints,
-            "scanned": scan.endpoints_scanned,
-            "unreachable": scan.endpoints_unreachable,
-        },
-    }
-    yield json.dumps(head)[:-1].encode() + b', "findings": ['
-    separator = b"\n"
-    for line in lines:
-        yield separator + line
-        separator = b",\n"
-    yield b"\n]}\n"
-
-
-def _remarks(result: Result) -> list[str]:
-    return remarks(result.scan)
+    say(f"{file}: {sum(selection.counts[each] for each in selection.wanted):,} findings")
 
 
 def _since(shelves: Library, earlier: str, result: Result) -> Since:
     before = shelves.find(earlier)
     change = compare.difference(before.findings, result.findings)
-    return page.Since(earlier, change.new_marks, len(change.fixed), tuple(compare.unlike(before.scan, result.scan)))
+    return Since(earlier, change.new_marks, len(change.fixed), tuple(compare.unlike(before.scan, result.scan)))
 
 
-def _pour(pieces: Iterable[bytes], target: BinaryIO) -> None:
-    for piece in pieces:
-        target.write(piece)
+def _pour(parts: Iterable[bytes], target: BinaryIO) -> None:
+    for part in parts:
+        target.write(part)
     target.flush()

@@ -24,9 +24,6 @@ from scanplan.cli.tables import STYLES
 from scanplan.cli.terminal import answers, say
 
 if TYPE_CHECKING:
-    from rich.console import Group
-    from rich.table import Table
-
     from scanplan.cli.cluster import Cluster
     from scanplan.cli.progress import Progress
 
