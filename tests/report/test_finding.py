@@ -65,14 +65,34 @@ def test_a_line_that_cannot_be_read_is_still_a_finding(broken: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", [*events.HOSTILE_ADDRESSES, "//x", "http://", "ftp://x/", "http://[", "x" * 9_000, ""]
+    "address",
+    [
+        *events.HOSTILE_ADDRESSES,
+        "//x",
+        "http://",
+        "ftp://x/",
+        "http://[",
+        "https://a/\u202eb",
+        "https://a/\0",
+        "x" * 9_000,
+        "",
+    ],
 )
 def test_only_web_addresses_become_links(address: str) -> None:
     assert web_address(address) == ""
 
 
-def test_a_web_address_cannot_leave_its_attribute() -> None:
-    assert web_address("https://a.example/\"><b x='y z") == "https://a.example/%22%3E%3Cb%20x='y%20z"
+@pytest.mark.parametrize(
+    ("address", "link"),
+    [
+        ("https://a.example/\"><b x='y z", "https://a.example/%22%3E%3Cb%20x='y%20z"),
+        ("https://a.example/[x]?a[]=1%2F%zz#b#c", "https://a.example/%5Bx%5D?a%5B%5D=1%2F%25zz#b%23c"),
+        ("http://[::1]:80/", "http://[::1]:80/"),
+        (" https://a.example ", "https://a.example"),
+    ],
+)
+def test_a_web_address_cannot_leave_its_attribute_and_is_a_valid_uri(address: str, link: str) -> None:
+    assert web_address(address) == link
 
 
 def test_whatever_is_not_seen_is_replaced() -> None:

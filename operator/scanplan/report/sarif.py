@@ -72,7 +72,7 @@ def render(scan: Scan, findings: Iterable[Finding], version: str) -> Iterator[by
     driver = {
         "name": "Nuclei",
         "informationUri": "https://github.com/projectdiscovery/nuclei",
-        **({"version": scan.scanner.nuclei_version} if scan.scanner.nuclei_version else {}),
+        **({"version": scan.scanner.nuclei_version.removeprefix("v")} if scan.scanner.nuclei_version else {}),
         "properties": {"reporter": f"scanplan {version}"},
         "rules": [rule for _, rule in rules.values()],
     }
@@ -122,13 +122,14 @@ def _rule(finding: Finding) -> Json:
         properties["security-severity"] = score
     rule: Json = {
         "id": finding.template_id,
-        "name": finding.name,
         "shortDescription": {"text": finding.name},
         "fullDescription": {"text": _paragraph(finding.description) or finding.name},
         "help": {"text": advice or finding.name},
         "defaultConfiguration": {"level": LEVELS[finding.severity]},
         "properties": properties,
     }
+    if finding.name != finding.template_id:
+        rule["name"] = finding.name
     if references:
         rule["helpUri"] = references[0]
     return rule

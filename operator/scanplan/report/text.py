@@ -7,7 +7,7 @@ takes such things out; what a format must escape besides is that format's own bu
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _HIDDEN = re.compile(
@@ -16,7 +16,9 @@ _HIDDEN = re.compile(
     "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001-\\U000e007f\\U000f0000-\\U0010fffd]"
 )
 """Unicode's controls, formats, surrogates and private characters, and separators of lines and paragraphs; not newline and tab."""
-_URL_SAFE = "%/:?#[]@!$&'()*+,;=-._~"
+_URL_SAFE = "%/?:@!$&'()*+,;=-._~"
+"""What may stand in a path, a query or a fragment (RFC 3986)."""
+_BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 MAX_URL = 2_048
 
 
@@ -36,11 +38,16 @@ def cut(text: str, limit: int) -> str:
 
 
 def web_address(text: str) -> str:
-    """`text` as an http(s) address that may become a link, percent-encoded; empty where it is none."""
+    """`text` as an http(s) address that may become a link, percent-encoded; empty where it is none, or hides something."""
     text = text.strip()
     try:
         parts = urlsplit(text)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and len(text) <= MAX_URL
+        usable = usable and not _HIDDEN.search(text)
     except ValueError:
         return ""
-    return quote(text, safe=_URL_SAFE) if usable else ""
+    if not usable:
+        return ""
+    netloc = quote(parts.netloc, safe=f"{_URL_SAFE}[]")
+    rest = (quote(_BARE_PERCENT.sub("%25", part), safe=_URL_SAFE) for part in parts[2:])
+    return urlunsplit((parts.scheme, netloc, *rest))
