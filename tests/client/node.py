@@ -1,7 +1,8 @@
 """A stand-in for the nodes of a control plane without any: it takes pods and really runs their runner, on this machine.
 
 The API server, the Job controller and the operator are real, and so are the runner and what it leaves on the "claim", a folder;
-only containers are missing. A pod that is deleted has its runner told to stop, as the kubelet does.
+only containers are missing. A pod that is deleted has its runner told to stop, as the kubelet does; pods
+whose task is in ConfigMaps stay Pending.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
-from scanplan.api import environment, layout
+from scanplan.api import environment, labels, layout
 from scanplan.api import task as documents
 from tests.integration.apiserver import PODS, ApiServer, Object, Refused
 from tests.integration.kubelet import Kubelet, deleted, document_of, index_of
@@ -52,7 +53,8 @@ class Node:
         name = pod["metadata"]["name"]
         process = self._processes.get(name)
         if process is None:
-            if not deleted(pod) and name not in self._ended:
+            inline = labels.TASK_DOCUMENT in pod["metadata"].get("annotations", {})
+            if inline and not deleted(pod) and name not in self._ended:
                 self._kubelet.run(pod)
                 self._processes[name] = self._start(pod)
         elif process.poll() is not None:

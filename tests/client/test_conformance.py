@@ -61,7 +61,7 @@ def test_the_same_plan_is_one_task_and_one_scan(bench: Laboratory) -> None:
 def test_many_submitters_at_once_start_one_scan(bench: Laboratory) -> None:
     plan = bench.plan(templates=[bench.template("one")])
     before = bench.webapp.requests()
-    ids = at_once(30, lambda: bench.submit(plan))
+    ids = at_once(100, lambda: bench.submit(plan))
     assert len(set(ids)) == 1
     assert bench.result(ids[0]).success
     assert bench.webapp.requests() - before <= 2  # the one request of the one template, and the runner's own look

@@ -69,7 +69,7 @@ def test_submit_scan_is_synchronous_at_first(laboratory: Laboratory) -> None:
         project_id="acme",
         endpoints=[laboratory.webapp.url],
         templates=["http/"],
-        severity_levels=["critical", "high"],  # type: ignore[list-item] # as the design writes them
+        severity_levels=["critical", "high"],
         priority=5,
     )
     result = submit_scan(plan)

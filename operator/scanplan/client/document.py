@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from scanplan.api.task import PlanReference, RetryLimits, TaskDocument
+from scanplan.api.task import PlanReference, RetryLimits, Severity, TaskDocument
 from scanplan.client.models import ScanPlan, generate_task_key
 from scanplan.client.settings import ClientSettings
 from scanplan.core import endpoints, keys, shards
@@ -44,7 +44,7 @@ def build(plan: ScanPlan, settings: ClientSettings, now: datetime) -> TaskDocume
         endpoints=targets,
         shards=shards.shard_count(targets, settings.max_endpoints_per_shard),
         templates=tuple(sorted(set(plan.templates))),
-        severity_levels=tuple(sorted(set(plan.severity_levels))),
+        severity_levels=tuple(Severity(level) for level in sorted(set(plan.severity_levels))),
         retry=RetryLimits(temporary=settings.retry_temporary, unknown=settings.retry_unknown),
         timeout_seconds=settings.task_timeout,
         denied_targets=Guard(settings.denied_targets).entries,

@@ -160,7 +160,7 @@ def manifest(plan: ScanPlan, settings: ClientSettings) -> Object:
         "projectId": plan.project_id,
         "runId": plan.run_id,
         "templates": sorted(set(plan.templates)),
-        "severityLevels": [severity.value for severity in sorted(set(plan.severity_levels))],
+        "severityLevels": sorted(map(str, set(plan.severity_levels))),
         "priority": plan.priority,
         "timeoutSeconds": settings.task_timeout,
         "sharding": {"maxEndpointsPerShard": settings.max_endpoints_per_shard},

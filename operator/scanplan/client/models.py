@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from scanplan.api.conditions import Reason
@@ -27,6 +27,8 @@ _STRICT = ConfigDict(extra="forbid")
 T = TypeVar("T")
 
 Endpoint = Annotated[str, Field(min_length=1, max_length=2048, pattern=ENDPOINT)]
+SeverityLevel = Annotated[str, AfterValidator(Severity)]
+"""The name of a severity, as text or as `Severity`."""
 Template = Annotated[str, Field(min_length=1, max_length=512, pattern=TEMPLATE)]
 
 
@@ -56,7 +58,7 @@ class ScanPlan:
     """Hosts, host:port or http(s) URLs."""
     templates: Annotated[list[Template], Field(min_length=1, max_length=1_000)]
     """Template files, folders or ids."""
-    severity_levels: list[Severity] = dataclasses.field(default_factory=list)
+    severity_levels: list[SeverityLevel] = dataclasses.field(default_factory=list)
     """Only templates of these severities; empty means all."""
     priority: Annotated[int, Field(ge=0, le=10)] | None = None
     """Order among waiting tasks, 0 to 10, higher first; None: ASYNC_SCAN_PRIORITY, which is 5 by default."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypedDict
 
-from scanplan.api.task import Severity, TaskError
+from scanplan.api.task import TaskError
 from scanplan.client import models, nuclei_wrapper
 from scanplan.client import settings as environment
 from scanplan.client.errors import InvalidPayload
@@ -30,7 +30,7 @@ class PipelineResult(TypedDict):
 
 def execute_nuclei_pipeline(
     run_id: str,
-    severity_levels: Iterable[Severity | str],
+    severity_levels: Iterable[str],
     templates: Iterable[str],
     endpoints: Iterable[str] | None,
     project_id: str,

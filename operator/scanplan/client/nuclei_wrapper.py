@@ -15,7 +15,7 @@ from typing import Any, TypedDict
 
 from scanplan.api import layout
 from scanplan.api.errors import NucleiBinaryError, ScanError, TemporaryError, UnknownScanError
-from scanplan.api.task import ErrorClass, Severity, TaskError
+from scanplan.api.task import ErrorClass, TaskError
 from scanplan.client import document, models
 from scanplan.client import settings as environment
 from scanplan.client.models import ScanPlan
@@ -36,7 +36,7 @@ class NucleiOutput(TypedDict):
 
 
 def scan_endpoints(
-    endpoints: Iterable[str], templates: Iterable[str], severity_levels: Iterable[Severity | str] = ()
+    endpoints: Iterable[str], templates: Iterable[str], severity_levels: Iterable[str] = ()
 ) -> NucleiOutput:
     """Scan, and return Nuclei's events.
 
