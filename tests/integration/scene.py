@@ -99,6 +99,16 @@ class Scene:
         status: Object = self.until(reached, name)["status"]
         return status
 
+    def started(self, name: str = "plan") -> str:
+        """Wait until the plan's present generation has a Job; returns the Job's name."""
+
+        def reached(plan: Object) -> bool:
+            status = plan["status"]
+            return status["observedGeneration"] == plan["metadata"]["generation"] and "jobRef" in status
+
+        job: str = self.until(reached, name)["status"]["jobRef"]["name"]
+        return job
+
     def eventually(self, look: Callable[[], Any]) -> Any:
         return eventually(look, within=WITHIN, interval=INTERVAL)
 
@@ -110,7 +120,7 @@ class Scene:
 
     def run(self, name: str = "plan", pods: int = 1) -> list[Object]:
         """Wait for a plan's pods and run them; returns them as they were when they got their node."""
-        job = self.until(lambda plan: "jobRef" in plan["status"], name)["status"]["jobRef"]["name"]
+        job = self.started(name)
         found = self.kubelet.pending(job, pods)
         for pod in found:
             self.kubelet.run(pod)
@@ -118,7 +128,7 @@ class Scene:
 
     def complete(self, name: str = "plan", **result: Any) -> Object:
         """Run a plan's shards to their end, the last one merging; returns the plan's status."""
-        job = self.until(lambda plan: "jobRef" in plan["status"], name)["status"]["jobRef"]["name"]
+        job = self.started(name)
         self.complete_job(job, **result)
         return self.phase("Completed", name)
 

@@ -213,3 +213,18 @@ def test_a_fatal_error_of_one_shard_explains_a_job_with_other_trouble(scene: Sce
     scene.kubelet.end(second, ExitCode.FATAL, BINARY)
     assert document_of(first) == document_of(second)
     assert failed(scene, "TemplatesNotFound")["error"]["class"] == "Fatal"
+
+
+def test_describe_tells_of_trouble_and_of_nothing_else(scene: Scene) -> None:
+    """Lost otherwise: the story of a failure where people look first; or its one line among a hundred that say all is well."""
+    scene.apply("good", runId="good")
+    scene.complete("good")
+    scene.apply("bad", runId="bad")
+    (pod,) = scene.run("bad")
+    scene.kubelet.end(pod, ExitCode.FATAL, BINARY)
+    scene.phase("Failed", "bad")
+    scene.eventually(lambda: "TemplatesNotFound" in scene.kubectl("events", "--for", "scanplan/bad"))
+    described = scene.kubectl("describe", "scanplan", "bad").partition("Events:")[2]
+    assert "Warning" in described
+    assert "no template http/cves/ in the image" in described
+    assert scene.kubectl("events", "--for", "scanplan/good") == ""

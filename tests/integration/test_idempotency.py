@@ -294,6 +294,43 @@ def test_a_job_that_its_ttl_removed_while_the_operator_was_down_stays_done(
     assert len(created(alone)) == 2
 
 
+def test_an_edited_config_map_changes_no_scan_that_has_started(scene: Scene) -> None:
+    """Lost otherwise: the meaning of a key. A Job that has to be made again is not made of other endpoints under the old name."""
+    path = f"/api/v1/namespaces/{scene.namespace}/configmaps"
+    scene.api.create(path, {"metadata": {"name": "targets"}, "data": {"endpoints": "a.example.com\n"}})
+    source = {"endpointsFrom": [{"configMapKeyRef": {"name": "targets", "key": "endpoints"}}]}
+    scene.apply("done", runId="done", **source)
+    done = scene.complete("done")
+    scene.apply("begun", runId="begun", **source)
+    begun = scene.phase("Running", "begun")
+    scene.api.patch(f"{path}/targets", {"data": {"endpoints": "b.example.com\n"}})
+    scene.kubectl("annotate", "scanplan/done", "scanplan/begun", "note=seen")
+    scene.kubectl("delete", "job", begun["taskId"], "--cascade=background", "--wait=false")
+    status = scene.phase("Failed", "begun", "InputsChanged")
+    assert "set rerun" in status["error"]["message"]
+    assert scene.plan("done")["status"] == done
+    assert len(created(scene)) == 2
+    scene.edit("begun", rerun="with what is there now")
+    assert scene.complete("begun")["endpointCount"] == 2
+
+
+def test_a_shared_job_lives_as_long_as_its_most_patient_owner_asks(scene: Scene) -> None:
+    """Lost otherwise: a scan cut short, or a result removed, by what a colleague is content with."""
+    scene.apply("hasty", **SAME, deadlineSeconds=3600, ttlSecondsAfterFinished=300)
+    scene.phase("Running", "hasty")
+    scene.apply("patient", **SAME, deadlineSeconds=7200, ttlSecondsAfterFinished=600)
+    scene.phase("Running", "patient")
+
+    def limits() -> tuple[int, int]:
+        spec = scene.job_of("hasty")["spec"]
+        return spec["activeDeadlineSeconds"], spec["ttlSecondsAfterFinished"]
+
+    scene.eventually(lambda: limits() == (7200, 600))
+    scene.delete("patient")
+    scene.edit("hasty", deadlineSeconds=3700)
+    scene.eventually(lambda: limits() == (3700, 300))
+
+
 def test_a_rerun_is_a_new_scan_of_the_same_content(scene: Scene) -> None:
     """Lost otherwise: the way to scan again on purpose."""
     scene.apply()

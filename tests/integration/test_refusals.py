@@ -84,6 +84,12 @@ STALLED: dict[str, tuple[dict[str, Any], str, str]] = {
     "the metadata service": ({"endpoints": ["http://169.254.169.254"]}, "TargetDenied", "169.254.0.0/16"),
     "loopback in disguise": ({"endpoints": ["http://0x7f000001:80"]}, "TargetDenied", "127.0.0.0/8"),
     "the API server": ({"endpoints": ["kubernetes.default.svc"]}, "TargetDenied", "may not be scanned"),
+    "endpoints from nowhere": (
+        {"endpointsFrom": [{"configMapKeyRef": {"name": "nowhere", "key": "endpoints"}}]},
+        "InputUnavailable",
+        "nowhere",
+    ),
+    "a claim that is not there": ({"artifacts": {"claimName": "nowhere"}}, "InputUnavailable", "nowhere"),
     "an image that is not allowed": ({"scanner": {"image": "evil:1"}}, "InvalidSpec", "SCANPLAN_ALLOWED_IMAGES"),
     "an account that is not allowed": (
         {"podTemplate": {"serviceAccountName": "admin"}},
