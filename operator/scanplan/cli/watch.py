@@ -80,7 +80,7 @@ def follow(cluster: Cluster, names: list[str]) -> bool:
                         raise NotFound(f"ScanPlan {name} was deleted")
                 else:
                     current[name] = plan
-            view.show(current, _looks(cluster, current))
+            view.show(current, _looks(cluster, current) if view.looks else {})
             if names and set(names) <= set(current) and all(map(plans.has_ended, current.values())):
                 break
     for plan in current.values():
@@ -103,6 +103,9 @@ def _looks(cluster: Cluster, current: Mapping[str, Plan]) -> dict[str, Progress]
 class _Lines:
     """A line for each change."""
 
+    looks = False
+    """Whether it shows more than states: piped, nobody's pods are asked every two seconds."""
+
     def __init__(self) -> None:
         self._said: dict[str, str] = {}
 
@@ -123,6 +126,8 @@ class _Lines:
 
 class _Live:
     """A table that is drawn anew."""
+
+    looks = True
 
     def __init__(self) -> None:
         self._live = Live(console=answers(), refresh_per_second=4)
