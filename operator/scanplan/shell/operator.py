@@ -13,6 +13,7 @@ from collections.abc import Collection
 from typing import Any
 
 import kopf
+from kubernetes.aio.client import ApiException
 
 from scanplan.api import labels
 from scanplan.shell import api as apis
@@ -25,6 +26,8 @@ from scanplan.shell.settings import OperatorSettings
 log = logging.getLogger("scanplan.operator")
 
 LIST_CHUNK = 500
+START_BACKOFF_SECONDS = 2.0
+"""Between two tries to list plans and Jobs at the start, for an API server that doesn't answer, or a CRD that isn't there yet."""
 PLAIN = Extension()
 
 
@@ -58,14 +61,18 @@ def registry_for(controller: Controller, settings: OperatorSettings) -> kopf.Ope
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
         return await controller.api.connection()
 
-    @kopf.on.startup(registry=registry)
+    @kopf.on.startup(registry=registry, backoff=START_BACKOFF_SECONDS)
     async def know_all(**_: Any) -> None:
         # Before any plan is looked at, so that no plan with a running Job seems to have none, and none starts before its turn.
-        for namespace in settings.namespaces or (None,):
-            async for job in controller.api.each_job(namespace):
-                controller.job_event(None, job)
-            async for plan in controller.api.each_plan(namespace):
-                controller.know_plan(plan)
+        try:
+            for namespace in settings.namespaces or (None,):
+                async for job in controller.api.each_job(namespace):
+                    controller.job_event(None, job)
+                async for plan in controller.api.each_plan(namespace):
+                    controller.know_plan(plan)
+        except ApiException as error:
+            unknown = "the CRD of ScanPlan is not installed" if error.status == 404 else apis.message_of(error)
+            raise kopf.TemporaryError(f"waiting to start: {unknown}", delay=START_BACKOFF_SECONDS) from None
 
     @kopf.on.event(labels.GROUP, labels.VERSION, labels.PLURAL, registry=registry)
     async def plan_event(event: kopf.RawEvent, **_: Any) -> None:
@@ -106,6 +113,11 @@ async def _work(controller: Controller, settings: OperatorSettings, health: Heal
     """Watch and reconcile. Any part ending ends all: watches without workers, or workers without watches, would look alive."""
     watched: Collection[str] = settings.namespaces
     log.info("watching %s", ", ".join(watched) or "all namespaces")
+    own = (controller.run(settings.workers), resync.run(controller, tuple(watched) or (None,)))
+    tasks = {asyncio.create_task(part) for part in own}
+    await asyncio.sleep(
+        0
+    )  # the workers are there now; those that kopf finds later it takes for its own, and waits for at the end
     watches = kopf.operator(
         registry=registry_for(controller, settings),
         clusterwide=not watched,
@@ -113,8 +125,7 @@ async def _work(controller: Controller, settings: OperatorSettings, health: Heal
         standalone=True,
         stop_flag=stop,
     )
-    parts = (watches, controller.run(settings.workers), resync.run(controller, tuple(watched) or (None,)))
-    tasks = {asyncio.create_task(part) for part in parts}
+    tasks.add(asyncio.create_task(watches))
     health.working = True
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
