@@ -19,9 +19,9 @@ demo-down: install ## Remove all that the demo made
 	$(BIN)/python -m tests.demo down
 
 ##@ Test
-.PHONY: test test-unit test-integration test-e2e test-chart lint
+.PHONY: test test-unit test-integration test-e2e test-chart test-ecosystem lint
 test: install lint ## All tests: unit, conformance, integration (real API server), end to end (real node)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not ecosystem" $(PYTEST_ARGS)
 test-unit: install ## The pure core, the runner's parts, the CRD: seconds
 	$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
 test-integration: install ## The operator against a real API server
@@ -30,6 +30,9 @@ test-e2e: install ## Real pods on a real node
 	$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
 test-chart: install ## The chart: values, suites, checkers, and installations on a real cluster
 	$(BIN)/python -m pytest tests/chart $(PYTEST_ARGS)
+test-ecosystem: install ## What needs large programs of others: the report in a real browser (installs Chromium)
+	@command -v chromium >/dev/null || { echo "Installing chromium"; apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+	$(BIN)/python -m pytest -m ecosystem $(PYTEST_ARGS)
 lint: install ## Format, lint, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
