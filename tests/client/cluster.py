@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,29 @@ class ControlPlane:
         """A new namespace with a claim for artifacts."""
         make_namespace(self.api, name)
         return name
+
+
+class _Shared:
+    """The control plane that is up, and how many use it."""
+
+    stack = ExitStack()
+    plane: ControlPlane | None = None
+    users = 0
+
+
+@contextmanager
+def shared_control_plane(folder: Path) -> Iterator[ControlPlane]:
+    """One for all folders of tests; started for the first that asks, and gone with the last."""
+    if _Shared.plane is None:
+        _Shared.plane = _Shared.stack.enter_context(control_plane(folder))
+    _Shared.users += 1
+    try:
+        yield _Shared.plane
+    finally:
+        _Shared.users -= 1
+        if not _Shared.users:
+            _Shared.plane = None
+            _Shared.stack.close()
 
 
 @contextmanager

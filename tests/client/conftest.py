@@ -14,7 +14,7 @@ from scanplan.client.kubernetes_queue import KubernetesTaskQueue
 from scanplan.client.redis_queue import RQTaskQueue
 from scanplan.client.settings import ClientSettings
 from scanplan.client.sync_queue import SyncTaskQueue
-from tests.client.cluster import ROOT, ControlPlane, control_plane
+from tests.client.cluster import ROOT, ControlPlane, shared_control_plane
 from tests.client.laboratory import Laboratory
 from tests.client.node import Node
 from tests.client.servers import RedisServer, Worker
@@ -92,7 +92,7 @@ def redis_queue(laboratory: Laboratory, redis_server: RedisServer) -> RQTaskQueu
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     if os.geteuid() != 0:
         pytest.skip("a local cluster needs root")
-    with control_plane(tmp_path_factory.mktemp("cluster")) as made:
+    with shared_control_plane(tmp_path_factory.mktemp("cluster")) as made:
         yield made
 
 

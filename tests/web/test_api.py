@@ -160,6 +160,27 @@ async def test_what_was_not_published_is_not_served(api: aiohttp.ClientSession, 
     (aside / FINDINGS).write_bytes(original)
     folder.symlink_to(aside)
     assert (await get(api, f"/api/v1/tasks/{task_id}/artifacts/{FINDINGS}"))[0] == 404
+    assert (await get(api, f"/api/v1/tasks/{task_id}/reports/csv"))[0] == 404
+
+
+@pytest.mark.parametrize("form", ["sarif", "csv", "html"])
+async def test_findings_are_reported_in_the_usual_forms(
+    api: aiohttp.ClientSession, laboratory: Laboratory, form: str
+) -> None:
+    task_id = laboratory.submit(laboratory.plan())
+    async with api.get(f"/api/v1/tasks/{task_id}/reports/{form}") as answer:
+        content = await answer.text()
+        assert answer.status == 200
+        assert answer.headers["Content-Disposition"] == f'attachment; filename="nightly.{form}"'
+        assert answer.headers["Content-Security-Policy"] == "sandbox"  # it is made of what scanned hosts have said
+    match form:
+        case "sarif":
+            assert len(json.loads(content)["runs"][0]["results"]) == 14
+        case "csv":
+            assert len(content.splitlines()) == 15
+        case _:
+            assert content.startswith("<!doctype html>")
+    assert (await get(api, f"/api/v1/tasks/{task_id}/reports/pdf"))[0] == 404
 
 
 # Redis

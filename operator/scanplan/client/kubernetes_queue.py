@@ -7,6 +7,8 @@ its findings are fed into the project's store as those of any other scan.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -19,7 +21,7 @@ from scanplan.api.conditions import Reason
 from scanplan.api.scanplan import MAX_INLINE_ENDPOINTS, Phase
 from scanplan.api.task import ErrorClass
 from scanplan.client import document, models, pipeline
-from scanplan.client.errors import ClientError, InvalidPayload, UnknownTask, UnknownTaskType
+from scanplan.client.errors import ClientError, InvalidPayload, QueueUnavailable, UnknownTask, UnknownTaskType
 from scanplan.client.kubernetes_api import Conflict, KubernetesApi, NotFound, Object
 from scanplan.client.models import ArtifactRef, QueueHealth, ScanPlan, ScanResult, SeverityCounts, TaskStatus
 from scanplan.client.queue_interface import TaskQueue
@@ -31,6 +33,8 @@ RUN = f"{labels.GROUP}/run"
 """Label on our ScanPlans: digest of the run's id (which may be longer than a label)."""
 CONFIG_MAP_BYTES = 900 << 10
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_DELETION_SECONDS = 0.2
+_ROUNDS = 150
 _STATUS = {
     Phase.PENDING: TaskStatus.PENDING,
     Phase.QUEUED: TaskStatus.PENDING,
@@ -60,17 +64,21 @@ class KubernetesTaskQueue(TaskQueue):
             plan = replace(plan, priority=self._settings.async_scan_priority)
         document.check(plan, self._settings)
         wanted = manifest(plan, self._settings)
-        while True:
-            try:
-                found = self._api.create_plan(wanted)
-            except Conflict:
-                try:
-                    found = self._taken_over(wanted)
-                except (Conflict, NotFound):  # it changed, or went, meanwhile
-                    continue
-            for part in endpoint_parts(plan, found):
-                self._api.ensure_config_map(part)
-            return str(found["metadata"]["name"])
+        found = self._create(wanted)
+        for part in endpoint_parts(plan, found):
+            self._api.ensure_config_map(part)
+        return str(found["metadata"]["name"])
+
+    def _create(self, wanted: Object) -> Object:
+        """Create the plan, or take over the one that is there."""
+        for _ in range(_ROUNDS):
+            with contextlib.suppress(Conflict):
+                return self._api.create_plan(wanted)
+            with contextlib.suppress(Conflict, NotFound):  # it changed, or went, meanwhile
+                return self._taken_over(wanted)
+        raise QueueUnavailable(
+            f"the plan {wanted['metadata']['name']} changes again and again, or is still being deleted"
+        )
 
     def get_task_status(self, task_id: str) -> TaskStatus:
         return status_of(self._plan(task_id))
@@ -80,7 +88,7 @@ class KubernetesTaskQueue(TaskQueue):
         if not status_of(found).is_terminal:
             return None
         result = result_of(found)
-        if result.artifact_path and self._feed:
+        if result.artifact_path and self._feed and os.access(self._settings.data_directory, os.W_OK):
             project = found["spec"].get("projectId") or found["metadata"]["namespace"]
             pipeline.publish_once(self._settings.data_directory, project, result.run_id, result.artifact_path)
         return models.dump(result)
@@ -137,7 +145,7 @@ class KubernetesTaskQueue(TaskQueue):
         if key != wanted["metadata"]["annotations"][labels.TASK_KEY]:
             raise ClientError(f"a ScanPlan named {name} is there that this library did not make; it is left alone")
         if "deletionTimestamp" in found["metadata"]:
-            time.sleep(0.2)
+            time.sleep(_DELETION_SECONDS)
             raise Conflict(f"{name} is being deleted")
         if not status_of(found).is_terminal or self._answers(found):
             return found

@@ -39,7 +39,6 @@ log = logging.getLogger("scanplan.worker")
 
 _LOST_SECONDS = 60
 _LOOK_SECONDS = 1.0
-_RENEW_SECONDS = 15.0
 _ENDLESS = 1_000_000
 """RQ counts attempts too; ours is the count that decides."""
 

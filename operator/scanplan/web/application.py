@@ -23,7 +23,7 @@ from scanplan.client.models import ScanResult
 from scanplan.client.queue_interface import TaskQueue
 from scanplan.client.settings import ClientSettings, QueueType
 from scanplan.client.submission import queue_for
-from scanplan.web import files, openapi
+from scanplan.web import files, openapi, reports
 from scanplan.web.access import Access, Everybody, KubernetesAccess, Wanted
 from scanplan.web.blocking import Calls
 from scanplan.web.metrics import Metrics, QueueCollector
@@ -31,6 +31,7 @@ from scanplan.web.problems import as_problems, problem
 from scanplan.web.settings import ApiSettings, Authentication
 
 _NAMESPACE = re.compile(openapi.NAMESPACE)
+_FILE = re.compile(openapi.FILE)
 _MAX_QUEUES = 256
 
 
@@ -62,6 +63,7 @@ class Api:
             web.get("/api/v1/tasks/{task_id}/status", self.status),
             web.get("/api/v1/tasks/{task_id}/artifacts", self.artifacts),
             web.get("/api/v1/tasks/{task_id}/artifacts/{name}", self.artifact),
+            web.get("/api/v1/tasks/{task_id}/reports/{name}", self.report),
             web.get("/api/v1/queue/health", self.health),
             web.get("/api/v1/openapi.json", self.openapi),
             web.get("/metrics", self.scrape),
@@ -91,16 +93,28 @@ class Api:
         namespace = await self._admitted(request, task_id, artifacts=True)
         result = await self._calls.run(self._result, namespace, task_id)
         file = next((file for file in result.artifacts if file.name == name), None)
-        if file is None or result.artifact_path is None:
+        if file is None or result.artifact_path is None or not _FILE.fullmatch(name):
             return problem(404, "No such artifact", f"task {task_id!r} has published no file {name!r}")
-        if namespace != self._namespace:  # the same path, on another namespace's volume, is somebody else's
-            return problem(404, "Artifacts are elsewhere", f"the volume of namespace {namespace!r} is not mounted here")
+        self._mounted(namespace)
         try:
             return await files.send(request, self._settings.data_directory, result.artifact_path, file, self._calls)
         except FileNotFoundError:
-            return problem(
-                404, "Artifacts are elsewhere", f"{name!r} was published, and is not on the volume mounted here"
-            )
+            raise _elsewhere(f"{name!r} was published, and is not on the volume mounted here") from None
+
+    async def report(self, request: web.Request) -> web.StreamResponse:
+        """The findings of a task in a form for people or other programs."""
+        task_id, name = request.match_info["task_id"], request.match_info["name"]
+        namespace = await self._admitted(request, task_id, artifacts=True)
+        if name not in reports.FORMATS:
+            raise web.HTTPNotFound(text=f"there is no report {name!r}; there are {', '.join(sorted(reports.FORMATS))}")
+        result = await self._calls.run(self._result, namespace, task_id)
+        if result.artifact_path is None:
+            raise web.HTTPNotFound(text=f"task {task_id!r} has published no findings")
+        self._mounted(namespace)
+        try:
+            return await reports.send(request, self._settings.data_directory, result, name, self._calls)
+        except FileNotFoundError:
+            raise _elsewhere("its findings were published, and are not on the volume mounted here") from None
 
     async def health(self, request: web.Request) -> web.Response:
         """How the queue is doing."""
@@ -155,6 +169,10 @@ class Api:
 
     # deciding
 
+    def _mounted(self, namespace: str) -> None:
+        if namespace != self._namespace:  # the same path, on another namespace's volume, is somebody else's
+            raise _elsewhere(f"the volume of namespace {namespace!r} is not mounted here")
+
     async def _admitted(self, request: web.Request, task_id: str = "", *, artifacts: bool = False) -> str:
         """The namespace that is asked about, once it is clear that the caller may read there."""
         caller = await self._access.identify(request)
@@ -202,3 +220,7 @@ def build(
 
     application.on_cleanup.append(clean_up)
     return application
+
+
+def _elsewhere(text: str) -> web.HTTPNotFound:
+    return web.HTTPNotFound(text=text, reason="Artifacts are elsewhere")

@@ -114,16 +114,25 @@ async def send(request: web.Request, root: Path, folder: str, file: ArtifactRef,
         span = span or Span(0, size)
         response.content_length = span.end - span.start
         await response.prepare(request)
-        if request.method != "HEAD":
-            position = span.start
-            while position < span.end:
-                block = await calls.run(os.pread, descriptor, min(BLOCK_BYTES, span.end - position), position)
-                if not block:
-                    raise InvalidPayload(f"{folder}/{file.name} was cut while it was sent")
-                await response.write(block)
-                position += len(block)
-        await response.write_eof()
+        try:
+            if request.method != "HEAD":
+                await _copy(descriptor, span, response, calls)
+            await response.write_eof()
+        except Exception:
+            if request.transport:  # half an answer must not look like a whole one, nor be followed by an error's text
+                request.transport.abort()
+            raise
         return response
+
+
+async def _copy(descriptor: int, span: Span, response: web.StreamResponse, calls: Calls) -> None:
+    position = span.start
+    while position < span.end:
+        block = await calls.run(os.pread, descriptor, min(BLOCK_BYTES, span.end - position), position)
+        if not block:
+            raise InvalidPayload("an artifact was cut while it was sent")
+        await response.write(block)
+        position += len(block)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 import scanplan
 from scanplan.client.models import QueueHealth, ScanResult, TaskStatus
 from scanplan.web.problems import MEDIA_TYPE
+from scanplan.web.reports import FORMATS
 
 Schema = dict[str, Any]
 
@@ -32,6 +33,7 @@ def document(*, is_open: bool = False) -> Schema:
         is_open: no token is needed.
     """
     status, files = "/api/v1/tasks/{task_id}/status", "/api/v1/tasks/{task_id}/artifacts"
+    reports = "/api/v1/tasks/{task_id}/reports/{name}"
     return {
         "openapi": "3.1.0",
         "info": {
@@ -48,6 +50,7 @@ def document(*, is_open: bool = False) -> Schema:
             },
             files: {"get": _operation("The published files of a task", _json("Artifacts"), _task())},
             f"{files}/{{name}}": {"get": _file_operation()},
+            reports: {"get": _report_operation()},
             "/api/v1/queue/health": {"get": _operation("How the queue is doing", _json("QueueHealth"), [_namespace()])},
             "/api/v1/openapi.json": {"get": _open("This document", _content("application/json", {"type": "object"}))},
             "/metrics": {"get": _open("Metrics for Prometheus", _content("text/plain", {"type": "string"}))},
@@ -102,6 +105,16 @@ def _file_operation() -> Schema:
         "304": {"description": "It is the one that If-None-Match names."},
         "416": _problem_response("There is nothing at that place."),
     }
+    return operation
+
+
+def _report_operation() -> Schema:
+    names = sorted(FORMATS)
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "enum": names}}
+    operation = _operation("The findings of a task as SARIF, CSV or an HTML page", {}, [*_task(), name])
+    content: Schema = {FORMATS[each][0].partition(";")[0]: {"schema": {"type": "string"}} for each in names}
+    content["application/sarif+json"] = {"schema": {"type": "object"}}
+    operation["responses"]["200"] = {"description": "The report.", "content": content}
     return operation
 
 

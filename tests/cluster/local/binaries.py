@@ -78,7 +78,9 @@ def _read(name: str, toolchain: str) -> _Module:
     source = TOOLS / name
     described: dict[str, Any] = json.loads(go("mod", "edit", "-json", cwd=source))
     if _numbers(toolchain) < _numbers(described["Go"]):
-        raise MissingError(f"Go {described['Go']} or newer is needed (https://go.dev/dl/); `go version` says {toolchain}")
+        raise MissingError(
+            f"Go {described['Go']} or newer is needed (https://go.dev/dl/); `go version` says {toolchain}"
+        )
     link = "-s -w"
     versions = {needed["Path"]: needed["Version"] for needed in described["Require"]}
     if kubernetes := versions.get("k8s.io/kubernetes"):
