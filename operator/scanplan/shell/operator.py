@@ -44,8 +44,8 @@ class NoDiffBase(kopf.DiffBaseStorage):
         return None
 
 
-def registry_for(controller: Controller, settings: OperatorSettings) -> kopf.OperatorRegistry:
-    """Kopf's registry with our handlers."""
+def registry_for(controller: Controller, settings: OperatorSettings, listed: asyncio.Event) -> kopf.OperatorRegistry:
+    """Kopf's registry with our handlers; `listed` is set for every object that kopf has from a list rather than a watch."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=registry)
@@ -76,10 +76,14 @@ def registry_for(controller: Controller, settings: OperatorSettings) -> kopf.Ope
 
     @kopf.on.event(labels.GROUP, labels.VERSION, labels.PLURAL, registry=registry)
     async def plan_event(event: kopf.RawEvent, **_: Any) -> None:
+        if event["type"] is None:
+            listed.set()
         controller.plan_event(event["type"], dict(event["object"]))
 
     @kopf.on.event("batch", "v1", "jobs", labels={labels.TASK: kopf.PRESENT}, registry=registry)
     async def job_event(event: kopf.RawEvent, **_: Any) -> None:
+        if event["type"] is None:
+            listed.set()
         controller.job_event(event["type"], dict(event["object"]))
 
     return registry
@@ -113,13 +117,14 @@ async def _work(controller: Controller, settings: OperatorSettings, health: Heal
     """Watch and reconcile. Any part ending ends all: watches without workers, or workers without watches, would look alive."""
     watched: Collection[str] = settings.namespaces
     log.info("watching %s", ", ".join(watched) or "all namespaces")
-    own = (controller.run(settings.workers), resync.run(controller, tuple(watched) or (None,)))
+    listed = asyncio.Event()
+    own = (controller.run(settings.workers), resync.run(controller, tuple(watched) or (None,), listed))
     tasks = {asyncio.create_task(part) for part in own}
     await asyncio.sleep(
         0
-    )  # the workers are there now; those that kopf finds later it takes for its own, and waits for at the end
+    )  # Now the workers are there. Tasks that come after its own start kopf waits for at its end, for 5 s.
     watches = kopf.operator(
-        registry=registry_for(controller, settings),
+        registry=registry_for(controller, settings, listed),
         clusterwide=not watched,
         namespaces=watched,
         standalone=True,

@@ -1,4 +1,4 @@
-"""Compare what the operator knows with what there is, now and then.
+"""Compare what the operator knows with what there is: after every list of kopf's, and now and then.
 
 Kopf lists anew when a watch could not be continued, but says nothing of objects that went in between; and a watch may lose an
 event without anybody's noticing. A Job that is known and no longer there would hold its plan in Running, and a slot of its
@@ -8,6 +8,7 @@ namespace, for ever. Whatever is found is fed to the controller like an event.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -21,12 +22,18 @@ from scanplan.shell.workqueue import PlanName
 log = logging.getLogger("scanplan.resync")
 
 RESYNC_SECONDS = 300.0
+SETTLE_SECONDS = 2.0
+"""How long no object of a list may have come in before the list counts as over."""
 
 
-async def run(controller: Controller, namespaces: Sequence[str | None]) -> None:
-    """Compare every `RESYNC_SECONDS`, until cancelled."""
+async def run(controller: Controller, namespaces: Sequence[str | None], listed: asyncio.Event) -> None:
+    """Compare every `RESYNC_SECONDS`, and whenever `listed` says that kopf has listed objects, until cancelled."""
     while True:
-        await asyncio.sleep(RESYNC_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(listed.wait(), RESYNC_SECONDS)
+        while listed.is_set():
+            listed.clear()
+            await asyncio.sleep(SETTLE_SECONDS)
         for namespace in namespaces:
             try:
                 await compare(controller, namespace)
