@@ -48,6 +48,11 @@ class Workspace(msgspec.Struct, frozen=True):
         return self.root / "headers.txt"
 
     @property
+    def resolvers(self) -> Path:
+        """One DNS server a line."""
+        return self.root / "resolvers.txt"
+
+    @property
     def errors(self) -> Path:
         """Nuclei's log of failed requests, JSON lines."""
         return self.root / "errors.jsonl"
@@ -77,14 +82,21 @@ def list_file(lines: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def arguments(document: TaskDocument, nuclei: str, workspace: Workspace) -> list[str]:
-    """The argv list of a scan of the shard whose lists are in `workspace`."""
+def arguments(document: TaskDocument, nuclei: str, workspace: Workspace, *, own_resolvers: bool = True) -> list[str]:
+    """The argv list of a scan of the shard whose lists are in `workspace`.
+
+    Args:
+        own_resolvers: whether the list of DNS servers there has any (see `runner.resolvers`).
+    """
     scanner = document.scanner
     argv = [nuclei, "-l", str(workspace.targets), "-t", str(workspace.templates)]
     if document.severity_levels:
         argv += ["-severity", ",".join(document.severity_levels)]
     if document.denied_targets:
         argv += ["-eh", str(workspace.denied)]  # off the list, and again at dial time, on resolved addresses
+    if own_resolvers:
+        argv += ["-r", str(workspace.resolvers)]
+    argv.append("-sr")
     argv += ["-rl", str(scanner.rate_limit), "-c", str(scanner.concurrency), "-bs", str(scanner.bulk_size)]
     argv += ["-timeout", str(scanner.request_timeout_seconds), "-retries", str(scanner.request_retries)]
     argv += ["-mhe", str(MAX_HOST_ERRORS)]

@@ -25,6 +25,7 @@ from scanplan.runner import (
     progress,
     reachability,
     records,
+    resolvers,
     scanner,
     templates,
 )
@@ -150,9 +151,11 @@ class Scan:
             workspace.headers.touch(mode=0o600)
             workspace.headers.write_text("".join(f"{line}\n" for line in self._headers.lines), errors="surrogateescape")
             workspace.denied.write_text(command.list_file(self._document.denied_targets))
+            servers = resolvers.own()
+            workspace.resolvers.write_text(command.list_file(servers))
             killed_before = self._memory.kills()
             return_code, cause = scanner.run(
-                command.arguments(self._document, self._installation.program(), workspace),
+                command.arguments(self._document, self._installation.program(), workspace, own_resolvers=bool(servers)),
                 self._environment(workspace),
                 workspace.root,
                 on_output=self._take_output,

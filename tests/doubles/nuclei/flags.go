@@ -25,7 +25,7 @@ type options struct {
 	output, jsonlExport, errorLog                            string
 	silent, noColor, jsonl, omitRaw, omitTemplate            bool
 	matcherStatus, verbose, hangMonitor                      bool
-	config, templatesDir                                     string
+	config, templatesDir, resolvers                          string
 	followRedirects, followHostRedirects, disableRedirects   bool
 	maxRedirects, responseRead, responseSave                 int
 	headers                                                  []string
@@ -221,6 +221,7 @@ func (o *options) declare(set *flag.FlagSet) {
 	numbers(&o.maxRedirects, 10, "max-redirects", "mr")
 	switches(&o.disableRedirects, "disable-redirects", "dr")
 	values(listFlag{&o.headers, fileRaw}, "header", "H")
+	texts(&o.resolvers, "", "resolvers", "r")
 	switches(&o.systemResolvers, "system-resolvers", "sr")
 	switches(&o.disableClustering, "disable-clustering", "dc")
 	switches(&o.restrictLocal, "restrict-local-network-access", "lna")

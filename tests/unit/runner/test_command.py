@@ -62,6 +62,15 @@ def test_denied_targets_are_denied_at_dial_time_too() -> None:
     assert flag(argv, "-eh") == "/w/denied.txt"
 
 
+def test_names_are_asked_of_the_machines_own_servers_never_of_public_ones() -> None:
+    argv = command.arguments(document(), "nuclei", WORKSPACE)
+    assert flag(argv, "-r") == "/w/resolvers.txt"
+    assert "-sr" in argv
+    argv = command.arguments(document(), "nuclei", WORKSPACE, own_resolvers=False)
+    assert "-r" not in argv
+    assert "-sr" in argv
+
+
 def test_the_environment_is_private_and_has_no_secrets() -> None:
     inherited = {
         "PATH": "/bin",
