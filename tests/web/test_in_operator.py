@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.client.cluster import ROOT, ControlPlane
 from tests.client.laboratory import Laboratory
+from tests.client.servers import RedisServer
 from tests.deploy import SYSTEM_NAMESPACE
 from tests.integration.operator_process import OperatorProcess
 from tests.kubectl import eventually
@@ -31,7 +32,7 @@ def port() -> int:
 
 @pytest.fixture
 def operator(
-    request: pytest.FixtureRequest, plane: ControlPlane, port: int, tmp_path: Path
+    request: pytest.FixtureRequest, plane: ControlPlane, port: int, tmp_path: Path, redis_of_session: RedisServer
 ) -> Iterator[OperatorProcess]:
     """A second operator, for this test's namespace: two at a time are harmless."""
     rights = list(yaml.safe_load_all((ROOT / "examples/python/api-rbac.yaml").read_text()))
@@ -44,6 +45,7 @@ def operator(
         "SCANPLAN_API_ENABLED": "true",
         "SCANPLAN_API_PORT": str(port),
         "SCANPLAN_DENIED_TARGETS": "denied.example",
+        "REDIS_URL": redis_of_session.url,
     }
     namespace = f"c{request.session.items.index(request.node)}"
     process = OperatorProcess(kubeconfig, [namespace], tmp_path / "operator.log", **settings).start()

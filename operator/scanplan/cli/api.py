@@ -13,24 +13,38 @@ from scanplan.client import errors
 from scanplan.client import settings as queues
 
 if TYPE_CHECKING:
+    from scanplan.client.publication import Publication
     from scanplan.shell.extension import Extension
 
 
 def for_operator() -> Extension:
-    """What `scanplan operator` runs with: the API beside it where SCANPLAN_API_ENABLED asks for that.
+    """What `scanplan operator` runs with: the API where SCANPLAN_API_ENABLED asks for it, Redis where REDIS_URL names one.
 
     Raises:
         InvalidSettings: with a line for each wrong variable.
+        MissingDependency: the package for Redis is not installed.
     """
     from scanplan.shell.operator import PLAIN  # noqa: PLC0415
     from scanplan.web import settings  # noqa: PLC0415
 
     api_settings = settings.load()
-    if not api_settings.in_operator:
+    publishes = bool(os.environ.get("REDIS_URL"))
+    if not api_settings.in_operator and not publishes:
         return PLAIN
-    from scanplan.web.beside import Monitored  # noqa: PLC0415
+    from scanplan.web.beside import Surroundings  # noqa: PLC0415
 
-    return Monitored(queues.load(), api_settings)
+    return Surroundings(
+        (queues.load(), api_settings) if api_settings.in_operator else None, _publication() if publishes else None
+    )
+
+
+def _publication() -> Publication:
+    try:
+        from scanplan.client import publication  # noqa: PLC0415 - needs an extra
+    except ModuleNotFoundError as error:
+        raise errors.MissingDependency("redis", "redis") from error
+    chosen = publication.load()
+    return publication.Publication(chosen.redis_url or "", chosen.cluster_name)
 
 
 def api() -> None:

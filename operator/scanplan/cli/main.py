@@ -28,7 +28,7 @@ from scanplan.cli.run import run
 from scanplan.cli.submit import submit
 from scanplan.cli.watch import watch
 from scanplan.cli.worker import worker
-from scanplan.client.errors import InvalidSettings
+from scanplan.client.errors import ClientError
 
 app = typer.Typer(
     name="scanplan",
@@ -95,7 +95,7 @@ def operator(
 
     try:
         configuration, extension = settings.load(), for_operator()
-    except (settings.InvalidSettings, InvalidSettings) as error:
+    except (settings.InvalidSettings, ClientError) as error:
         typer.echo(f"scanplan operator: wrong settings\n{error}", err=True)
         raise typer.Exit(os.EX_CONFIG) from None
     kopf.configure(

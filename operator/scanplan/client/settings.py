@@ -23,6 +23,17 @@ _DSN = TypeAdapter(RedisDsn)
 Seconds = Annotated[int, Field(ge=1, le=31_536_000)]
 
 
+def valid_redis_url(url: str) -> str:
+    """The URL, where it is one of Redis.
+
+    Raises:
+        ValidationError: it is none.
+    """
+    if not url.startswith("unix://"):
+        _DSN.validate_python(url)
+    return url
+
+
 class QueueType(StrEnum):
     """Where tasks run."""
 
@@ -137,9 +148,7 @@ class ClientSettings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _valid_url(cls, value: str) -> str:
-        if not value.startswith("unix://"):
-            _DSN.validate_python(value)
-        return value
+        return valid_redis_url(value)
 
     @property
     def queue_type(self) -> QueueType:

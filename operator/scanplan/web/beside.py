@@ -1,14 +1,16 @@
-"""The API in the operator's process: one Deployment that scans, tells and is measured."""
+"""Around the operator, in its process: measuring, the API, and Redis for those who look there; each where it is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 from kubernetes.aio.client import ApiClient
 
 from scanplan.client.settings import ClientSettings, QueueType
 from scanplan.core.policy import Policy
+from scanplan.core.task import Plan
 from scanplan.shell.api import Api
 from scanplan.shell.controller import Controller
 from scanplan.shell.extension import Extension
@@ -16,28 +18,42 @@ from scanplan.web import server
 from scanplan.web.operator_metrics import MeasuredApi, MeasuredController, OperatorMetrics
 from scanplan.web.settings import ApiSettings
 
+if TYPE_CHECKING:
+    from scanplan.client.publication import Publication
 
-class Monitored(Extension):
-    """The operator with the API beside it, and its own metrics in the API's."""
 
-    def __init__(self, settings: ClientSettings, api_settings: ApiSettings) -> None:
-        """`settings` are the library's; the queue is Kubernetes, whatever they say."""
-        self._settings = settings.model_copy(
-            update={"task_queue_type": QueueType.KUBERNETES, "enable_async_tasks": True}
-        )
-        self._api_settings = api_settings
+class Surroundings(Extension):
+    """The operator measured, with the API beside it and its statuses published."""
+
+    def __init__(
+        self, served: tuple[ClientSettings, ApiSettings] | None = None, publication: Publication | None = None
+    ) -> None:
+        """`served`: settings of the API, whose queue is Kubernetes, whatever they say; None: there is no API."""
+        self._served = served
+        self._publication = publication
         self._metrics = OperatorMetrics()
 
     def api(self, client: ApiClient) -> Api:
         return MeasuredApi(client, self._metrics)
 
     def controller(self, api: Api, policy: Policy) -> Controller:
-        return MeasuredController(api, policy, self._metrics)
+        return MeasuredController(api, policy, self._metrics, self._status_written)
 
     def beside(self, controller: Controller) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - it is measured already
-        return self._serving()
+        return self._running()
 
     @asynccontextmanager
-    async def _serving(self) -> AsyncIterator[None]:
-        async with server.running(self._settings, self._api_settings, [self._metrics]):
+    async def _running(self) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            if self._publication:
+                await stack.enter_async_context(self._publication.publishing())
+            if self._served:
+                settings, api_settings = self._served
+                of_plans = {"task_queue_type": QueueType.KUBERNETES, "enable_async_tasks": True}
+                settings = settings.model_copy(update=of_plans)
+                await stack.enter_async_context(server.running(settings, api_settings, [self._metrics]))
             yield
+
+    def _status_written(self, plan: Plan, status: dict[str, Any]) -> None:
+        if self._publication:
+            self._publication.offer(plan, status)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,8 @@ from scanplan.shell.api import Api, Object, PatchType
 from scanplan.shell.controller import Controller
 from scanplan.shell.store import Store
 from scanplan.shell.workqueue import PlanName, WorkQueue
+
+OnStatus = Callable[[Plan, dict[str, Any]], None]
 
 _RESOURCE = re.compile(r"/(?:api/v1|apis/[^/]+/[^/]+)(?:/namespaces/[^/]+)?/([a-z]+)(?:/[^/]+(?:/([a-z]+))?)?")
 _RESOURCES = {
@@ -150,9 +152,11 @@ class MeasuredApi(Api):
 class MeasuredController(Controller):
     """Counts what it does, and how scans end."""
 
-    def __init__(self, api: Api, policy: Policy, metrics: OperatorMetrics) -> None:
+    def __init__(self, api: Api, policy: Policy, metrics: OperatorMetrics, on_status: OnStatus) -> None:
+        """`on_status` is told of each status that was written, with the plan as it was before."""
         super().__init__(api, Store(), WorkQueue(), policy)
         self._metrics = metrics
+        self._on_status = on_status
         metrics.controller = self
 
     async def reconcile(self, name: PlanName) -> None:
@@ -170,6 +174,7 @@ class MeasuredController(Controller):
         written = await super()._write_status(plan, status)
         if written:
             self._metrics.count_status(plan, status)
+            self._on_status(plan, status)
         return written
 
 

@@ -1,0 +1,69 @@
+"""What the operator tells Redis: keys and results of its own cluster and namespace, and nothing that it waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scanplan.client import models
+from scanplan.client.errors import InvalidSettings
+from scanplan.client.models import ScanResult
+from scanplan.client.publication import Publication, load
+from tests.client.servers import RedisServer
+from tests.kubectl import eventually
+from tests.web.test_operator_metrics import ENDED, plan
+
+STATUS: dict[str, Any] = {
+    **ENDED,
+    "observedGeneration": 1,
+    "taskKey": "scan:acme:nightly:a:b:c",
+    "endpointCount": 3,
+    "artifacts": {
+        "claimName": "c",
+        "path": "ui_projects/nightly/tasks/x",
+        "complete": True,
+        "files": [{"name": "nuclei_output.ndjson", "bytes": 1, "sha256": "00"}],
+    },
+}
+
+
+async def test_keys_and_results_are_published(redis_of_session: RedisServer) -> None:
+    client = redis_of_session.client()
+    client.flushall()
+    publication = Publication(redis_of_session.url, "east")
+    async with publication.publishing():
+        publication.offer(plan(), {**STATUS, "phase": "Running"})
+        publication.offer(plan(), STATUS)
+        await asyncio.to_thread(eventually, lambda: client.exists("east:n:task_result:p"))
+    assert client.get("east:n:task_key:scan:acme:nightly:a:b:c") == b"p"
+    value: Any = client.get("east:n:task_result:p")
+    result = models.load(ScanResult, value, "the result")
+    assert (result.success, result.finding_count, result.endpoint_count, result.complete) == (True, 3, 3, True)
+    assert len(client.keys("*")) == 2
+    assert all(client.ttl(key) > 0 for key in client.keys("*"))
+
+
+async def test_a_redis_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    publication = Publication(server.url, "east")
+    async with publication.publishing():
+        for _ in range(3_000):  # more than it keeps waiting
+            publication.offer(plan(), STATUS)
+        await asyncio.sleep(0.1)
+        server.start()
+        publication.offer(plan(), STATUS)
+        await asyncio.to_thread(eventually, lambda: server.client().exists("east:n:task_result:p"))
+    server.kill()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("REDIS_URL", "http://user:secret@host"), ("SCANPLAN_CLUSTER_NAME", "a:b")]
+)
+def test_wrong_settings_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSettings, match=name) as caught:
+        load()
+    assert "secret" not in str(caught.value)
