@@ -17,6 +17,8 @@ from kubernetes.aio.client import ApiClient, ApiException, Configuration
 
 from scanplan.api import labels
 from scanplan.core import inputs
+from scanplan.shell import clock
+from scanplan.shell.clock import ServerClock
 
 Object = dict[str, Any]
 PatchType = Literal["merge", "strategic-merge"]
@@ -37,6 +39,7 @@ class Api:
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
+        self.clock = ServerClock()
 
     async def connection(self) -> kopf.ConnectionInfo:
         """The same server and credentials for kopf's watches; asked for again whenever the server refuses the old ones."""
@@ -136,7 +139,9 @@ class Api:
         method, url, headers, _, _ = await self._client.param_serialize(
             method, path, query_params=query, header_params=headers, auth_settings=["BearerToken"]
         )
+        asked = clock.local()
         response = await self._client.call_api(method, url, headers, body, _request_timeout=REQUEST_SECONDS)
+        self.clock.heard(response.headers.get("Date"), asked)
         content: bytes = await response.read()
         if not 200 <= response.status < 300:
             raise ApiException.from_response(http_resp=response, body=content.decode(errors="replace"), data=None)

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -34,11 +34,6 @@ log = logging.getLogger("scanplan.controller")
 
 MAX_STEPS = 12
 """Decisions for one generation of a plan in a row; more would mean that acting doesn't lead to a fixed point."""
-
-
-def utc_now() -> datetime:
-    """The present time; tests put their own clock in its place."""
-    return datetime.now(UTC)
 
 
 class NoFixedPoint(Exception):
@@ -66,13 +61,14 @@ class Controller:
     """Reconciles plans until cancelled."""
 
     def __init__(
-        self, api: Api, store: Store, queue: WorkQueue, policy: Policy, now: Callable[[], datetime] = utc_now
+        self, api: Api, store: Store, queue: WorkQueue, policy: Policy, now: Callable[[], datetime] | None = None
     ) -> None:
+        """`now`: the present time, by default the API server's; tests put their own clock in its place."""
         self.api = api
         self.store = store
         self.queue = queue
         self.policy = policy
-        self.now = now
+        self.now = now or api.clock.now
         self._inputs = InputReader(api)
 
     async def run(self, workers: int) -> None:

@@ -1,0 +1,45 @@
+"""The time as the API server has it: what is compared with its timestamps must not depend on this machine's clock.
+
+Every answer says, to the second, when it was made (RFC 9110, Date). While the local clock fits these, it is used as it is; one that
+is an hour off is corrected by no more than the answers prove. Deadlines of pods, the window of reuse, and durations hang on it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+_RESOLUTION = timedelta(seconds=1)
+
+
+def local() -> datetime:
+    """This machine's time."""
+    return datetime.now(UTC)
+
+
+class ServerClock:
+    """The API server's time, as far as its answers have told."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        """The API server's time."""
+        return local() + self._ahead
+
+    def heard(self, date: str | None, asked: datetime) -> None:
+        """Take in an answer that has just come.
+
+        Args:
+            date: its Date header; anything else than a date is passed over.
+            asked: when the request was sent, by this machine's clock.
+        """
+        try:
+            said = parsedate_to_datetime(date or "")
+        except ValueError:
+            return
+        if said.tzinfo is None:
+            return
+        # It was made between the request and now, in the second that it names: the difference of the clocks is in between.
+        least, most = said - local(), said + _RESOLUTION - asked
+        self._ahead = min(max(self._ahead, least), most)
