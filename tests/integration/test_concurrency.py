@@ -89,17 +89,17 @@ def test_the_queue_outlives_the_operator(alone: Scene, start_operator: StartOper
 def test_suspended_cancelled_and_deleted_plans_hold_no_slot(alone: Scene, start_operator: StartOperator) -> None:
     """Lost otherwise: everybody's scans, by one plan that is paused for a week."""
     start_operator(WORKER_CONCURRENCY="1")
-    fill(alone, "first")
-    queue(alone, a=5, b=5, c=5)
-    alone.edit("first", suspend=True)
-    alone.phase("Running", "a")
-    alone.phase("Suspended", "first")
-    alone.edit("first", suspend=False)  # it has to wait for its turn again
-    alone.phase("Queued", "first")
-    alone.edit("b", cancel=True)
-    alone.phase("Cancelled", "b")
-    alone.delete("a")
-    alone.phase("Running", "first")  # it is the oldest
-    assert alone.plan("c")["status"]["phase"] == "Queued"
-    alone.complete("first")
-    alone.complete("c")
+    fill(alone, "a")
+    queue(alone, b=5, c=5, d=5)
+    alone.edit("a", suspend=True)
+    alone.phase("Running", "b")
+    alone.phase("Suspended", "a")
+    alone.edit("a", suspend=False)  # it has to wait for its turn again
+    alone.phase("Queued", "a")
+    alone.edit("c", cancel=True)
+    alone.phase("Cancelled", "c")
+    alone.delete("b")
+    alone.phase("Running", "a")  # it is the oldest
+    assert alone.plan("d")["status"]["phase"] == "Queued"
+    alone.complete("a")
+    alone.complete("d")

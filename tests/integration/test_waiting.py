@@ -1,7 +1,7 @@
 """States that take their time: what keeps a scan from its start, and its deadline.
 
-The operator looks at pods that don't get ready after half a minute, and tries a refused Job again as late. So all these plans are
-applied together, and each test looks at what has become of one.
+The operator looks at pods that don't get ready after half a minute. So all these plans are applied together, with the first test of
+all (see conftest), and the others look much later at what has become of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EARLY: dict[str, Object] = {}
 """Statuses of plans before what kept them was lifted."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def scenes(
     cluster: LocalCluster,
     api: ApiServer,
