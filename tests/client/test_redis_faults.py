@@ -134,6 +134,8 @@ def test_what_is_killed_again_and_again_fails_in_the_end(
         laboratory.until(task_id, TaskStatus.RETRYING, TaskStatus.FAILED)
     result = laboratory.result(task_id)
     assert (result.status, result.reason) == (TaskStatus.FAILED, Reason.SCANNER_KILLED)
+    assert requeue_lost(store_of(redis_server), older_than=0) == 0
+    assert redis_server.client().zcard("scanplan:open") == 0
 
 
 def test_the_task_of_a_dead_machine_is_another_workers(
@@ -290,6 +292,8 @@ def test_code_in_a_payload_is_not_run(
     client.rpush("rq:queue:security_scans", "attack")
     start_worker("--burst").process.wait()
     assert not mark.exists()
+    with pytest.raises(InvalidPayload, match="holds no scan task"):
+        laboratory.queue.get_task_result("attack")
 
 
 def test_a_damaged_result_is_an_error_and_no_answer(
@@ -301,6 +305,8 @@ def test_a_damaged_result_is_an_error_and_no_answer(
     redis_server.client().set(f"scanplan:task_result:{task_id}", '{"success": true}')
     with pytest.raises(InvalidPayload, match="run_id"):
         laboratory.queue.get_task_result(task_id)
+    assert laboratory.submit(laboratory.plan()) == task_id
+    assert laboratory.result(task_id).finding_count == 14
 
 
 # Redis itself

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 from redis.exceptions import WatchError
 from rq import Queue, Retry
-from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.exceptions import DeserializationError, InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry, ScheduledJobRegistry
 from rq.results import Result
@@ -25,7 +25,7 @@ from scanplan.api.conditions import Reason
 from scanplan.api.task import ErrorClass, TaskError
 from scanplan.client import artifacts, document, models, pipeline, statistics
 from scanplan.client import settings as environment
-from scanplan.client.errors import UnknownTask, UnknownTaskType
+from scanplan.client.errors import InvalidPayload, UnknownTask, UnknownTaskType
 from scanplan.client.models import QueueHealth, ScanPlan, ScanResult, TaskStatus
 from scanplan.client.queue_interface import TaskQueue
 from scanplan.client.redis_store import NORMAL_PRIORITY, PRIORITIES, RedisStore, connect, reachable
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 WORKER_FUNCTION = "scanplan.client.workers.execute_scan_task"
 BACKSTOP_SECONDS = 300
 """RQ's own timeout comes so long after ours, which publishes what was found; it is for a worker that hangs."""
+ENDED = {JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED}
 _ALIVE = {JobStatus.CREATED, JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED}
 
 
@@ -126,7 +127,7 @@ class RQTaskQueue(TaskQueue):
                     job.cancel()
                 except InvalidJobOperation:
                     return True
-                plan = models.plan_from(job.args[0])
+                plan = plan_of(job)
                 self._store.finish(models.generate_task_key(plan), _cancelled(plan))
             return True
 
@@ -192,7 +193,10 @@ class RQTaskQueue(TaskQueue):
     def _answers(self, pipe: Pipeline, task_id: str) -> bool:
         """Whether the task's result still answers for its plan."""
         value: Any = pipe.get(self._store.result_key(task_id))
-        return bool(value) and models.load(ScanResult, value, f"the stored result of {task_id}").success
+        try:
+            return bool(value) and models.load(ScanResult, value, f"the stored result of {task_id}").success
+        except InvalidPayload:  # it answers for nothing: the scan runs again
+            return False
 
     def _new_job(self, queue: ScanQueue, plan: ScanPlan, job_id: str) -> Job:
         settings = self._settings
@@ -229,7 +233,7 @@ class RQTaskQueue(TaskQueue):
             if recovered is None:
                 raise UnknownTask(task_id)
             return recovered
-        plan = models.plan_from(job.args[0])
+        plan = plan_of(job)
         if job.get_status(refresh=False) in {JobStatus.STOPPED, JobStatus.CANCELED}:
             return _cancelled(plan)
         if recovered is not None and recovered.success:
@@ -237,6 +241,19 @@ class RQTaskQueue(TaskQueue):
         message = "its workers were killed, again and again: look for memory limits and restarts where they run"
         killed = TaskError(error_class=ErrorClass.TEMPORARY, reason=Reason.SCANNER_KILLED, message=message)
         return pipeline.failed(recovered or pipeline.nothing(plan), killed)
+
+
+def plan_of(job: Job) -> ScanPlan:
+    """The plan of a job in Redis, where anybody may have written.
+
+    Raises:
+        InvalidPayload: the job holds none.
+    """
+    try:
+        payload = job.args[0]
+    except (DeserializationError, IndexError, TypeError) as error:
+        raise InvalidPayload(f"job {job.id} in Redis holds no scan task: {error}") from error
+    return models.plan_from(payload if isinstance(payload, dict) else {})
 
 
 def intervals(first: int, attempts: int) -> list[int]:

@@ -30,7 +30,7 @@ from scanplan.client import models, nuclei_wrapper, pipeline
 from scanplan.client import settings as environment
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
 from scanplan.client.pipeline import Attempt
-from scanplan.client.redis_queue import ScanQueue, intervals
+from scanplan.client.redis_queue import ENDED, ScanQueue, intervals
 from scanplan.client.redis_store import RedisStore, reachable
 from scanplan.client.settings import ClientSettings
 from scanplan.client.sync_queue import SyncTaskQueue
@@ -207,6 +207,9 @@ def requeue_lost(store: RedisStore, *, older_than: float = _LOST_SECONDS) -> int
                 store.connection.zrem(store.open_key, job_id)
                 continue
             queue = ScanQueue(job.origin, connection=store.connection)
+            if job.get_status(refresh=False) in ENDED:  # by RQ alone: its workers were killed too often
+                store.connection.zrem(store.open_key, job_id)
+                continue
             if job.get_status(refresh=False) != JobStatus.QUEUED or queue.get_job_position(job_id) is not None:
                 continue
             if job.enqueued_at is not None and (now() - job.enqueued_at).total_seconds() < older_than:
