@@ -120,9 +120,8 @@ async def _work(controller: Controller, settings: OperatorSettings, health: Heal
     listed = asyncio.Event()
     own = (controller.run(settings.workers), resync.run(controller, tuple(watched) or (None,), listed))
     tasks = {asyncio.create_task(part) for part in own}
-    await asyncio.sleep(
-        0
-    )  # Now the workers are there. Tasks that come after its own start kopf waits for at its end, for 5 s.
+    # Let the workers come into being: kopf takes tasks that begin after itself for its own, and waits five seconds for them at its end.
+    await asyncio.sleep(0)
     watches = kopf.operator(
         registry=registry_for(controller, settings, listed),
         clusterwide=not watched,
