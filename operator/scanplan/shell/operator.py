@@ -120,7 +120,7 @@ async def _work(controller: Controller, settings: OperatorSettings, health: Heal
     listed = asyncio.Event()
     own = (controller.run(settings.workers), resync.run(controller, tuple(watched) or (None,), listed))
     tasks = {asyncio.create_task(part) for part in own}
-    # Let the workers come into being: kopf takes tasks that begin after itself for its own, and waits five seconds for them at its end.
+    # Let the workers come into being: tasks that begin after itself kopf takes for its own, and waits 5 s for them at its end.
     await asyncio.sleep(0)
     watches = kopf.operator(
         registry=registry_for(controller, settings, listed),
