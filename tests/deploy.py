@@ -30,7 +30,7 @@ def install(
     manifests = list(operator_manifests(kubectl, archives, environment or {}))
     definitions = [manifest for manifest in manifests if manifest["kind"] == "CustomResourceDefinition"]
     kubectl.apply(*definitions)
-    kubectl("wait", "--for=condition=Established", "crd/scanplans.scanplan.dev", "--timeout=30s")
+    kubectl.wait_until_served("scanplans.scanplan.dev")
     kubectl.apply(*(manifest for manifest in manifests if manifest not in definitions))
     kubectl.in_namespace(SYSTEM_NAMESPACE)("rollout", "status", "deployment/scanplan-operator", "--timeout=120s")
     return kubectl

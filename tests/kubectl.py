@@ -57,6 +57,18 @@ class Kubectl:
         """Server-side apply, as GitOps tools do."""
         self("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(manifests))
 
+    def wait_until_served(self, definition: str) -> None:
+        """Wait for a CustomResourceDefinition, such as `scanplans.scanplan.dev`, to be served.
+
+        Not by `kubectl wait`, which fails on a definition that is so new that it has no conditions yet.
+        """
+
+        def served() -> bool:
+            conditions = self.get("crd", definition).get("status", {}).get("conditions", ())
+            return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
+
+        eventually(served, within=30.0)
+
     def get(self, *arguments: str) -> Any:
         """`kubectl get … -o json`, decoded."""
         return json.loads(self("get", *arguments, "-o", "json"))

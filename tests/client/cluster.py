@@ -90,7 +90,7 @@ def control_plane(folder: Path) -> Iterator[ControlPlane]:
     try:
         kubectl = Kubectl(made.kubeconfig)
         kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-        kubectl("wait", "--for=condition=Established", "crd/scanplans.scanplan.dev", "--timeout=30s")
+        kubectl.wait_until_served("scanplans.scanplan.dev")
         for manifest in ("namespace.yaml", "rbac.yaml"):
             kubectl("apply", "--server-side", "-f", str(ROOT / "examples/install" / manifest))
         plane = ControlPlane(ApiServer(made), kubectl, made.kubeconfig, folder)

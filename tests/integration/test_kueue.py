@@ -79,7 +79,7 @@ class Admitter:
 @pytest.fixture
 def kueue(administrator: Kubectl, api: ApiServer, alone: Scene) -> Iterator[Admitter]:
     administrator.apply(DEFINITION)
-    administrator("wait", "--for=condition=Established", "crd/workloads.kueue.x-k8s.io", "--timeout=30s")
+    administrator.wait_until_served("workloads.kueue.x-k8s.io")
     administrator("apply", "--server-side", "-f", str(ROOT / "examples/install/kueue.yaml"))
     yield Admitter(alone, api)
     administrator("delete", "-f", str(ROOT / "examples/install/kueue.yaml"))
