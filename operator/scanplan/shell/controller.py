@@ -19,7 +19,18 @@ from kubernetes.aio.client import ApiException
 from kubernetes.aio.client.exceptions import ConflictException
 
 from scanplan.api.scanplan import Phase
-from scanplan.core import reconcile as core
+from scanplan.core import reconcile
+from scanplan.core.decision import (
+    Action,
+    CreateJob,
+    Decision,
+    DeleteJob,
+    Observed,
+    PatchJob,
+    Rejection,
+    SetAdmission,
+    StoreDocument,
+)
 from scanplan.core.inputs import Inputs
 from scanplan.core.policy import Policy
 from scanplan.core.task import Plan
@@ -54,7 +65,7 @@ class _Answers:
     """The task that `pods` are of."""
     job_then: tuple[str, bool] | None = None
     """UID of its Job, and whether it had ended, when they were asked for."""
-    rejection: core.Rejection | None = None
+    rejection: Rejection | None = None
 
 
 class Controller:
@@ -149,7 +160,7 @@ class Controller:
                 return
             if (answers.uid, answers.generation) != (plan.uid, plan.generation):
                 answers = _Answers(plan.uid, plan.generation)
-            decision = core.reconcile(self._observe(plan, answers), self.now())
+            decision = reconcile.reconcile(self._observe(plan, answers), self.now())
             if not (decision.read or decision.list_pods):  # until it has really decided, a plan keeps its place
                 self._set_waiting(name, plan, decision.queued)
             if not await self._go_on(plan, decision, answers):
@@ -164,7 +175,7 @@ class Controller:
         if decision.requeue_after is not None:
             self.queue.add_after(name, decision.requeue_after)
 
-    async def _go_on(self, plan: Plan, decision: core.Decision, answers: _Answers) -> bool:
+    async def _go_on(self, plan: Plan, decision: Decision, answers: _Answers) -> bool:
         """Ask or do what has to come first; False where only the status is left to be written."""
         if decision.read:
             answers.inputs = await self._inputs.read(plan.namespace, decision.read)
@@ -194,7 +205,7 @@ class Controller:
         if self.store.set_waiting(name, waiting_entry(plan) if waiting else None):
             self._wake_waiting(name.namespace)  # those behind it would otherwise wait for an event that never comes
 
-    def _observe(self, plan: Plan, answers: _Answers) -> core.Observed:
+    def _observe(self, plan: Plan, answers: _Answers) -> Observed:
         owned = self.store.owned(plan)
         partners = {
             (partner.namespace, partner.name): partner
@@ -202,7 +213,7 @@ class Controller:
             for partner in self.store.plans_of(job)
             if partner.uid != plan.uid
         }
-        return core.Observed(
+        return Observed(
             plan=plan,
             policy=self.policy,
             jobs=self.store.jobs(plan.namespace),
@@ -219,12 +230,12 @@ class Controller:
 
     # acting
 
-    async def _act(self, plan: Plan, action: core.Action) -> core.Rejection | None:
+    async def _act(self, plan: Plan, action: Action) -> Rejection | None:
         by = PlanName(plan.namespace, plan.name)
         match action:
-            case core.CreateJob(manifest):
+            case CreateJob(manifest):
                 return await self._create(plan, manifest)
-            case core.PatchJob(job, patch):
+            case PatchJob(job, patch):
                 resumes = patch.get("spec", {}).get("suspend") is False
                 self.store.set_starting(job.namespace, job.name, resumes)
                 try:
@@ -235,24 +246,24 @@ class Controller:
                     await self._look_up(job.namespace, job.name, by)
                 finally:
                     self.store.set_starting(job.namespace, job.name, False)
-            case core.DeleteJob(job):
+            case DeleteJob(job):
                 try:
                     await self.api.delete_job(job.namespace, job.name, job.uid)
                 except ApiException as error:
                     if error.status not in {404, 409}:
                         raise
                 await self._look_up(job.namespace, job.name, by)
-            case core.SetAdmission(job, active):
+            case SetAdmission(job, active):
                 await self.api.set_admission(job.namespace, job.uid, active)
                 self.store.admissions[job.uid] = active
-            case core.StoreDocument(job, config_maps):
+            case StoreDocument(job, config_maps):
                 for config_map in config_maps:
                     with contextlib.suppress(ConflictException):
                         await self.api.create_config_map(job.namespace, config_map)
                 self.store.documented |= {job.uid}
         return None
 
-    async def _create(self, plan: Plan, manifest: dict[str, Any]) -> core.Rejection | None:
+    async def _create(self, plan: Plan, manifest: dict[str, Any]) -> Rejection | None:
         """POST is the lock: whoever finds the name taken takes over what is there."""
         namespace, name = plan.namespace, manifest["metadata"]["name"]
         by = PlanName(namespace, plan.name)
@@ -268,11 +279,11 @@ class Controller:
                 # A quota's 403 hides that the name is taken: look before concluding.
                 found = await self._look_up(namespace, name, by)
                 if found:
-                    return None if found.managed else core.Rejection.name_conflict(name)
+                    return None if found.managed else Rejection.name_conflict(name)
             if error.status == 403:
-                return core.Rejection.forbidden(message_of(error))
+                return Rejection.forbidden(message_of(error))
             if error.status in {400, 422}:
-                return core.Rejection.invalid(message_of(error))
+                return Rejection.invalid(message_of(error))
             if error.status == 409:
                 return None
             raise

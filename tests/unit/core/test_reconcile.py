@@ -19,6 +19,18 @@ from scanplan.api.task import ErrorClass, MergedResult, Outcome, ShardReport, Ta
 from scanplan.core import job as jobs
 from scanplan.core import reconcile as core
 from scanplan.core import status as statuses
+from scanplan.core.decision import (
+    CONFLICT_SECONDS,
+    RETRY_SECONDS,
+    CreateJob,
+    Decision,
+    DeleteJob,
+    Observed,
+    PatchJob,
+    Rejection,
+    SetAdmission,
+    StoreDocument,
+)
 from scanplan.core.guard import Guard
 from scanplan.core.task import Plan, input_digest
 from scanplan.core.views import JobCondition, JobView, PodView
@@ -45,10 +57,10 @@ from tests.unit.core.objects import (
 DONE = (succeeded(0), succeeded(1, merged()))
 
 
-def decide(of: Plan, *known: JobView, **observed: Any) -> core.Decision:
+def decide(of: Plan, *known: JobView, **observed: Any) -> Decision:
     """The decision about a plan that sees these Jobs; owned are those that name it."""
     return core.reconcile(
-        core.Observed(
+        Observed(
             plan=of,
             policy=observed.pop("policy", POLICY),
             jobs={each.name: each for each in known},
@@ -60,30 +72,30 @@ def decide(of: Plan, *known: JobView, **observed: Any) -> core.Decision:
     )
 
 
-def written(decision: core.Decision) -> dict[str, Any]:
+def written(decision: Decision) -> dict[str, Any]:
     """The status that a decision without actions writes."""
     assert not decision.actions
     assert decision.status is not None
     return decision.status
 
 
-def patch_of(decision: core.Decision) -> dict[str, Any]:
+def patch_of(decision: Decision) -> dict[str, Any]:
     """The patch that a decision makes first."""
     action = decision.actions[0]
-    assert isinstance(action, core.PatchJob)
+    assert isinstance(action, PatchJob)
     return action.patch
 
 
-def made(decision: core.Decision) -> dict[str, Any]:
+def made(decision: Decision) -> dict[str, Any]:
     """The Job that a decision makes."""
     (action,) = decision.actions
-    assert isinstance(action, core.CreateJob)
+    assert isinstance(action, CreateJob)
     return action.manifest
 
 
-def deleted(decision: core.Decision) -> list[str]:
+def deleted(decision: Decision) -> list[str]:
     """The UIDs of Jobs that a decision deletes."""
-    return [action.job.uid for action in decision.actions if isinstance(action, core.DeleteJob)]
+    return [action.job.uid for action in decision.actions if isinstance(action, DeleteJob)]
 
 
 class TestBeforeTheJob:
@@ -125,7 +137,7 @@ class TestBeforeTheJob:
         assert not decision.queued
 
     def test_a_plan_on_its_way_out_is_left_alone(self) -> None:
-        assert decide(replace(plan(), deleting=True)) == core.Decision()
+        assert decide(replace(plan(), deleting=True)) == Decision()
 
     @pytest.mark.parametrize(
         ("spec", "reason"),
@@ -142,35 +154,33 @@ class TestBeforeTheJob:
         status = written(decide(replace(plan(), problem="spec.priority: Input should be less than or equal to 10")))
         assert condition(status, "Stalled") == ("True", "InvalidSpec")
         ended = replace(plan(completed_status()), problem="spec.priority: …")
-        assert decide(ended) == core.Decision(), "its result stays what it was"
+        assert decide(ended) == Decision(), "its result stays what it was"
 
 
 class TestRefusals:
     """What the API server may answer to the POST."""
 
     def test_a_quota_is_waited_for(self) -> None:
-        rejection = core.Rejection.forbidden(
-            "exceeded quota: scans, requested: count/jobs.batch=1, used: 4, limited: 4"
-        )
+        rejection = Rejection.forbidden("exceeded quota: scans, requested: count/jobs.batch=1, used: 4, limited: 4")
         decision = decide(plan(), rejection=rejection)
         assert condition(written(decision), "Reconciling") == ("True", "QuotaExceeded")
         assert "exceeded quota: scans" in decision.status["conditions"][0]["message"]  # type: ignore[index]
-        assert decision.requeue_after == core.RETRY_SECONDS
+        assert decision.requeue_after == RETRY_SECONDS
 
     def test_other_rights_may_be_granted_later(self) -> None:
-        decision = decide(plan(), rejection=core.Rejection.forbidden("violates PodSecurity"))
+        decision = decide(plan(), rejection=Rejection.forbidden("violates PodSecurity"))
         assert condition(written(decision), "Ready") == ("False", "JobRejected")
-        assert decision.requeue_after == core.RETRY_SECONDS
+        assert decision.requeue_after == RETRY_SECONDS
 
     def test_what_kubernetes_calls_invalid_stays_so(self) -> None:
         decision = decide(
-            plan(), rejection=core.Rejection.invalid("spec.template.spec.tolerations[0].operator: Invalid value")
+            plan(), rejection=Rejection.invalid("spec.template.spec.tolerations[0].operator: Invalid value")
         )
         assert condition(written(decision), "Stalled") == ("True", "JobRejected")
         assert decision.requeue_after is None
 
     def test_after_the_wait_it_is_tried_again(self) -> None:
-        refused = written(decide(plan(), rejection=core.Rejection.forbidden("exceeded quota")))
+        refused = written(decide(plan(), rejection=Rejection.forbidden("exceeded quota")))
         assert made(decide(plan(refused), pods=()))
 
 
@@ -203,10 +213,10 @@ class TestTheNameIsTaken:
         status = written(decision)
         assert condition(status, "Stalled") == ("True", "NameConflict")
         assert task().job_name in status["error"]["message"]
-        assert decision.requeue_after == core.CONFLICT_SECONDS
+        assert decision.requeue_after == CONFLICT_SECONDS
 
     def test_not_ours_without_any_of_our_labels_shows_at_the_post(self) -> None:
-        decision = decide(plan(), rejection=core.Rejection.name_conflict(task().job_name))
+        decision = decide(plan(), rejection=Rejection.name_conflict(task().job_name))
         assert condition(written(decision), "Stalled") == ("True", "NameConflict")
 
 
@@ -291,7 +301,7 @@ class TestAtWork:
 
     def test_the_document_is_stored_before_anything_else(self) -> None:
         (action,) = decide(plan(), job(document_parts=1)).actions
-        assert isinstance(action, core.StoreDocument)
+        assert isinstance(action, StoreDocument)
         assert not decide(plan(), job(document_parts=1), documented=frozenset({"job-1"})).actions
 
     def test_by_the_plan_that_made_the_job(self) -> None:
@@ -301,7 +311,7 @@ class TestAtWork:
             document_parts=1, owners=frozenset({"plan-1", "plan-2"}), pins=(("plan-2", input_digest(second.spec)),)
         )
         actions = decide(second, both, partners=(plan(),)).actions
-        assert not any(isinstance(action, core.StoreDocument) for action in actions)
+        assert not any(isinstance(action, StoreDocument) for action in actions)
 
     def test_a_job_that_users_delete_is_made_again(self) -> None:
         assert made(decide(plan(running_status()), pods=()))["metadata"]["name"] == task().job_name
@@ -326,7 +336,7 @@ class TestSuspend:
 
     def test_kueues_job_is_suspended_through_its_workload(self) -> None:
         (action,) = decide(plan(suspend=True, queueName="main"), job(queue_name="main")).actions
-        assert action == core.SetAdmission(job(queue_name="main"), active=False)
+        assert action == SetAdmission(job(queue_name="main"), active=False)
 
     def test_a_job_that_waits_for_kueue_is_left_to_it(self) -> None:
         decision = decide(plan(queueName="main"), job(queue_name="main", suspended=True, active=0, ready=0))
@@ -389,7 +399,7 @@ class TestTheEnd:
     def test_it_has_one_result_and_then_nothing_more(self) -> None:
         done = plan(completed_status())
         for known in ((complete(),), ()):
-            assert decide(done, *known) == core.Decision()
+            assert decide(done, *known) == Decision()
 
     def test_a_deadline(self) -> None:
         status = written(
@@ -470,7 +480,7 @@ class TestCollecting:
         assert made(decide(of, ended, pods=(), policy=strict))["metadata"]["name"].endswith("-collect")
 
     def test_a_quota_that_keeps_it_away_is_waited_for(self) -> None:
-        rejection = core.Rejection.forbidden("exceeded quota")
+        rejection = Rejection.forbidden("exceeded quota")
         decision = decide(plan(), failed(succeeded=0), pods=(), rejection=rejection)
         assert condition(written(decision), "Ready") == ("False", "QuotaExceeded")
 
@@ -479,8 +489,8 @@ class TestCancel:
     def test_before_the_start_it_is_over_for_good(self) -> None:
         status = written(decide(plan(cancel=True)))
         assert (status["phase"], condition(status, "Ready")) == ("Cancelled", ("True", "Cancelled"))
-        assert decide(plan(status, cancel=True)) == core.Decision(), "at rest nothing is written"
-        assert decide(plan(status)) == core.Decision(), "cancel is no pause: rerun starts again"
+        assert decide(plan(status, cancel=True)) == Decision(), "at rest nothing is written"
+        assert decide(plan(status)) == Decision(), "cancel is no pause: rerun starts again"
 
     def test_its_job_is_deleted(self) -> None:
         assert deleted(decide(plan(running_status(), cancel=True), job())) == ["job-1"]
@@ -529,7 +539,7 @@ class TestEdits:
         respelled = plan(completed_status(), generation=2, endpoints=["https://B.example/", "https://a.example:443"])
         status = written(decide(respelled))
         assert (status["observedGeneration"], status["phase"]) == (2, "Completed")
-        assert decide(plan(status, generation=2, endpoints=respelled.spec.endpoints)) == core.Decision()
+        assert decide(plan(status, generation=2, endpoints=respelled.spec.endpoints)) == Decision()
 
     def test_another_spelling_at_work_pins_the_new_one_to_the_same_job(self) -> None:
         respelled = plan(running_status(), generation=2, endpoints=["https://B.example", "https://a.example"])
@@ -582,7 +592,7 @@ class TestEdits:
     def test_an_upgrade_re_keys_nothing_that_has_started(self) -> None:
         newer = replace(POLICY, scanner_image="scanner:2")
         assert made(decide(plan(running_status()), pods=(), policy=newer))["metadata"]["name"] == task().job_name
-        assert decide(plan(completed_status()), policy=newer) == core.Decision()
+        assert decide(plan(completed_status()), policy=newer) == Decision()
 
     def test_an_upgrade_between_the_post_and_the_status_neither(self) -> None:
         """The pin is on the Job before it is on the status."""
@@ -626,7 +636,7 @@ class TestSharedTasks:
         status = written(decide(plan(running_status(), cancel=True), theirs))
         assert status["phase"] == "Cancelled"
         assert "other plans go on" in status["conditions"][0]["message"]
-        assert decide(plan(status, cancel=True), theirs) == core.Decision()
+        assert decide(plan(status, cancel=True), theirs) == Decision()
 
     def test_so_does_an_edit_to_other_content(self) -> None:
         edited = plan(running_status(), generation=2, endpoints=["https://c.example"])
@@ -635,7 +645,7 @@ class TestSharedTasks:
 
     def test_a_plan_that_has_ended_has_no_say_in_a_job_that_others_made_since(self) -> None:
         theirs = replace(self.shared(ttl_seconds=1, deadline_seconds=1), owners=frozenset({"plan-2"}))
-        assert decide(plan(completed_status()), theirs) == core.Decision()
+        assert decide(plan(completed_status()), theirs) == Decision()
 
     def test_a_suspended_plan_takes_no_part(self) -> None:
         assert written(decide(plan(uid="plan-3", suspend=True), job()))["phase"] == "Suspended"
