@@ -19,9 +19,15 @@ demo-down: install ## Remove all that the demo made
 	$(BIN)/python -m tests.demo down
 
 ##@ Test
-.PHONY: test test-unit test-integration test-e2e test-chart test-ecosystem lint
+.PHONY: test test-faults test-faults-full soak test-unit test-integration test-e2e test-chart test-ecosystem lint
 test: install lint ## All tests: unit, conformance, integration (real API server), end to end (real node)
-	$(BIN)/python -m pytest -m "not ecosystem" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not ecosystem and not faults" $(PYTEST_ARGS)
+test-faults: install ## The fault matrix, short form: a table, and build/faults.json
+	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+test-faults-full: install ## All of it: every write, longer quiet, the long soak
+	FAULTS=full $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+soak: install ## Only the random soak (row 19), its long form
+	FAULTS=full $(BIN)/python -m pytest tests/faults -k "test_row and 19" $(PYTEST_ARGS)
 test-unit: install ## The pure core, the runner's parts, the CRD: seconds
 	$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
 test-integration: install ## The operator against a real API server
