@@ -83,7 +83,7 @@ class Controller:
         self._inputs = InputReader(api)
 
     async def run(self, workers: int) -> None:
-        """Work on the queue with so many workers; ends only when cancelled, or with a bug's exception."""
+        """Work on the queue with so many workers; ends only when cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(self._work())
@@ -145,8 +145,8 @@ class Controller:
                 delay = self.queue.add_failed(name, _retry_after(error))
                 detail = message_of(error) if isinstance(error, ApiException) else repr(error)
                 log.warning("%s: %s; trying again in %.1f s", name, detail, delay)
-            except NoFixedPoint:
-                # A bug, or a cluster that changes under our hands; either way no reason to leave all other plans alone.
+            except Exception:
+                # A bug of ours that one plan brings to light is no reason to leave all others alone.
                 log.exception("%s: trying again in %.1f s", name, self.queue.add_failed(name))
             finally:
                 self.queue.done(name)
