@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from scanplan.api.exit_codes import ExitCode
+from tests.faults import faults
 from tests.faults.case import FULL, Case, Laboratory
 from tests.faults.matrix import Outcome, row
 from tests.faults.node import Ending
@@ -177,13 +178,31 @@ def edited(laboratory: Laboratory) -> Outcome:
             case.fault_ends()
             return case.judge(10)
 
+    def unsaid(_: str) -> Verdict:
+        """Cancelled when its pods run already, and no status has said so yet."""
+        with laboratory.case("cancelled before its first status") as case:
+            refused = faults.Refused(503, {"patch"})
+            case.proxy.faults = (refused,)
+            case.node.hold = True
+            case.apply(**shards(2))
+            case.until(lambda: len(case.pods("Running")) == 2 and refused.at, "its pods")
+            case.edit(cancel=True)
+            case.proxy.faults = ()
+            case.node.hold = False
+            case.fault_ends()
+            verdict = case.judge(10)
+            if case.status()["phase"] == "Cancelled" and "files" not in case.status().get("artifacts", {}):
+                raise Broken(f"what its pods had found is not collected: {case.status()}")
+            return verdict
+
     singles: list[tuple[str, tuple[str, ...]]] = [
         (phase, (edit,)) for phase in PHASES for edit in EDITS if (phase, edit) != ("Suspended", "suspended")
     ]
     orders = [(phase, ("suspended", "edited", "resumed", "cancelled", "rerun")) for phase in PHASES]
     mixed = [(phase, ("cancelled", "edited", "rerun")) for phase in PHASES] if FULL else []
     works = [*orders, *mixed, *(singles if FULL else _some(singles))]
-    return Outcome(laboratory.each(attempt, works), f"{len(works)} pairs of phase and edits")
+    verdicts = laboratory.each(attempt, works) + laboratory.each(unsaid, ("once",))
+    return Outcome(verdicts, f"{len(works)} pairs of phase and edits")
 
 
 def _some(singles: list[tuple[str, tuple[str, ...]]]) -> list[tuple[str, tuple[str, ...]]]:

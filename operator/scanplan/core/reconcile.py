@@ -221,6 +221,10 @@ class _Reconciler:
         if job.finished or (target and self._overdue(target.since)):
             return self._finished(job)
         if plan.spec.cancel:
+            if not (self._pinned_by_status() and "jobRef" in plan.status):
+                # Once the Job is gone, only the status knows that there was one, whose pods may have found something.
+                status = statuses.of_running(plan, job, Phase.RUNNING, Reason.RUNNING, "cancelling", self.now)
+                return self._write(status, requeue_after=0.0)
             return Decision(actions=(self._let_go(job),))
         if self._lacks_document(job):
             return self._store_document(job)
