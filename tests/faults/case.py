@@ -1,6 +1,6 @@
-"""One run of one row: a namespace, an operator behind a proxy that is started again when it dies, a node, and what the row does to them.
+"""One run of one row: a namespace, an operator behind a proxy, started again when it dies, a node, and what is done to them.
 
-A laboratory has what all cases share, the control plane and its history, and lets no more of them run at once than the machine takes.
+A laboratory has what all cases share, the control plane and its history, and lets no more of them run at once than a machine takes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The faults that the proxy can be told: each a few lines, each as general as its row needs.
 
-A death is a SIGKILL around a write, chosen by what has been written so far; the rest are lost answers, refusals, silence, and streams
-that lag, tear, double, skip or contradict themselves.
+A death is a SIGKILL around a write, chosen by what has been written so far; the rest are lost answers, refusals, silence, and
+streams that lag, tear, double, skip or contradict themselves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Side = Literal["before", "after"]
 class Around(Fault):
     """Does something at every write of a life, once each: what was written until then tells one write from another.
 
-    A write that is tried again after it went wrong is therefore let through, and a write that only a restart brings about is met too.
+    A write that is tried again after it went wrong is therefore let through; one that only a restart brings about is met too.
     """
 
     def __init__(self, only: int | None = None) -> None:

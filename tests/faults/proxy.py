@@ -1,7 +1,7 @@
 """An HTTP proxy between an operator and its API server that can do to every call what networks and servers do at their worst.
 
-It speaks plain HTTP to the operator and TLS to the API server, and passes the operator's credentials through. A test scripts it with
-faults: each sees every call and may hold it, answer it itself, lose its answer or edit its stream; without faults it changes
+It speaks plain HTTP to the operator and TLS to the API server, and passes the operator's credentials through. A test scripts it
+with faults: each sees every call and may hold it, answer it itself, lose its answer or edit its stream; without faults it changes
 nothing. All that passes is kept in `calls`.
 """
 

@@ -1,7 +1,7 @@
 """Row 19: the soak. Plans, edits and faults of all kinds mixed at random by one seed, which replays the same script.
 
-The script (who does what, when) is made first and printed by `SOAK_PRINT=1`; how the machine interleaves it is its own business, so a replay is
-as close as a replay of concurrent programs can be. `SOAK_SEED`, `SOAK_PLANS` and `SOAK_SECONDS` set it from outside.
+The script (who does what, when) is made first and printed by `SOAK_PRINT=1`; how the machine interleaves it is its own business, so
+a replay is as close as that of concurrent programs can be. `SOAK_SEED`, `SOAK_PLANS` and `SOAK_SECONDS` set it from outside.
 """
 
 from __future__ import annotations

@@ -258,7 +258,7 @@ def metadata_bursts(laboratory: Laboratory) -> Outcome:
         patches = _Patches(case)
         names = [f"plan-{number}" for number in range(PLANS_IN_BURST)]
         patches.start()
-        laboratory.each(lambda name: patches.made(name), names)
+        laboratory.each(patches.made, names)
         for name in names:
             case.phase("Completed", name)
         patches.stop()

@@ -15,7 +15,6 @@ from tests.faults.lives import LIVES
 from tests.faults.matrix import Outcome, row
 from tests.faults.oracle import Broken, Verdict
 
-
 _recording = threading.Lock()
 _recorded: dict[str, Counter[str]] = {}
 

@@ -224,5 +224,5 @@ def decode_report(content: str | bytes) -> ShardReport | None:
     """Read a termination message; None where it is not a report (a runner killed before it could write one)."""
     try:
         return msgspec.json.decode(content, type=ShardReport)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeError, RecursionError):  # a pod may write there what it likes
         return None
