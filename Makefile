@@ -45,6 +45,11 @@ lint: install ## Format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+##@ Measure
+.PHONY: bench
+bench: install ## The path of findings through the runner: MB/s and peak memory at 1 GiB, beside bare loops
+	$(BIN)/python -m tests.runner.benchmark
+
 ##@ Build
 .PHONY: images crds chart format lock
 images: install ## Build the images as OCI archives in build/images
