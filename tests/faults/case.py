@@ -105,6 +105,8 @@ class Case:
     node: Node
     proxies: list[Proxy]
     deployments: list[Deployment]
+    leave: Callable[[], None]
+    """Make room for another case: what comes now is only waiting."""
     quiet: float = QUIET
     fault_ended: float = field(default_factory=time.monotonic)
 
@@ -197,8 +199,30 @@ class Case:
     # what happened
 
     def digest(self) -> Counter[str]:
-        """The writes that the API server has accepted from the operator, in words; Events are best effort, so without them."""
-        return Counter(str(call) for proxy in self.proxies for call in proxy.writes if call.resource != "events")
+        """The writes that the API server has accepted from the operator, in words.
+
+        Events are best effort, and how often progress is written depends on time: neither counts. A write without a change does.
+        """
+        found: Counter[str] = Counter()
+        last: dict[str, str] = {}
+        versions: set[str] = set()
+        for call in sorted((call for proxy in self.proxies for call in proxy.writes), key=lambda call: call.at):
+            if call.resource == "events":
+                continue
+            words = str(call)
+            if call.resource.endswith("/status"):
+                assert call.reply
+                stored = call.reply.object
+                version = f"{call.name} {stored['metadata']['resourceVersion']}"
+                state = f"{words} of generation {stored['status']['observedGeneration']}"
+                if version in versions:
+                    words += ", which changes nothing"
+                elif last.get(call.name) == state:
+                    continue
+                versions.add(version)
+                last[call.name] = state
+            found[words] += 1
+        return found
 
     def log(self) -> str:
         return "\n".join(deployment.operator.text() for deployment in self.deployments)
@@ -246,7 +270,8 @@ class Laboratory:
         **settings: str,
     ) -> Iterator[Case]:
         """A case of its own: `settings` are the operator's environment variables, `command` another way to start it."""
-        with self._room, contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
+            leave = self._enter(stack)
             number = next(self._numbers)
             readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
             namespace = f"f{number}-{readable}"[:60].rstrip("-")
@@ -265,7 +290,7 @@ class Laboratory:
                 if isinstance(operator, _Commanded):
                     operator.command = tuple(command or ())
                 deployments.append(Deployment(operator))
-            case = Case(name, namespace, self.api, self.history, node, proxies, deployments)
+            case = Case(name, namespace, self.api, self.history, node, proxies, deployments, leave)
             for deployment in deployments:
                 deployment.start()
                 stack.callback(deployment.stop)
@@ -274,6 +299,14 @@ class Laboratory:
             except BaseException as error:
                 error.add_note(f"--- {namespace}: end of the operator's log\n{case.log()[-6000:]}")
                 raise
+
+    def _enter(self, stack: contextlib.ExitStack) -> Callable[[], None]:
+        """Take a place; the answer gives it up, which is done at the end at the latest."""
+        self._room.acquire()
+        place = contextlib.ExitStack()
+        place.callback(self._room.release)
+        stack.callback(place.close)
+        return place.close
 
     def each(self, work: Callable[[S], T], items: Iterable[S]) -> list[T]:
         """Do something for every item, at the same time."""

@@ -135,9 +135,9 @@ class Node:
             self._end(pod)
             return True
         except Refused as error:
-            if error.status not in {404, 409, 422}:
+            if error.status == 400:
                 raise
-            return False  # the pod has gone or changed meanwhile: the history will say
+            return False  # the pod has gone or changed meanwhile, or the API server is not itself yet: try again
         except (OSError, urllib3.exceptions.HTTPError):
             return False  # the API server is down
 

@@ -64,6 +64,7 @@ def judge(case: Case, *, since: float, within: float, job_uids: int = 1, waiting
     if not wrong:
         raise Broken("\n".join([f"not the truth after {seconds:.0f} s:", *differences(case, waiting)]))
     # What a person sees next, an observer at rest may still have had under way: a watch lags behind its server.
+    case.leave()
     rest = time.monotonic() + 1.0
     time.sleep(1.0 + case.quiet)
     late = [str(call) for proxy in case.proxies for call in proxy.attempts_since(rest)]
