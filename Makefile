@@ -26,8 +26,8 @@ test-faults: install ## The fault matrix, short form: a table, and build/faults.
 	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 test-faults-full: install ## All of it: every write, longer quiet, the long soak
 	FAULTS=full $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
-soak: install ## Only the random soak (row 19), its long form
-	FAULTS=full $(BIN)/python -m pytest tests/faults -k "test_row and 19" $(PYTEST_ARGS)
+soak: install ## Only the random soak (row 19): 200 plans, 10 minutes; SOAK_SEED=… replays
+	FAULTS=full $(BIN)/python -m pytest tests/faults/test_matrix.py -k "test_row and 19" $(PYTEST_ARGS)
 test-unit: install ## The pure core, the runner's parts, the CRD: seconds
 	$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
 test-integration: install ## The operator against a real API server
