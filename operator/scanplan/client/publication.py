@@ -71,6 +71,7 @@ class Publication:
             url, socket_connect_timeout=_ANSWER_SECONDS, socket_timeout=_ANSWER_SECONDS
         )
         self._cluster = cluster
+        self._ending = False
         self._waiting: asyncio.Queue[tuple[Plan, dict[str, Any]]] = asyncio.Queue(MAX_WAITING)
 
     def offer(self, plan: Plan, status: dict[str, Any]) -> None:
@@ -87,13 +88,16 @@ class Publication:
         try:
             yield
         finally:
+            # The flag as well: redis-py can turn a cancellation in the middle of a command into an error of its own.
+            self._ending = True
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-            await self._connection.aclose()
+            await asyncio.wait({task}, timeout=_ANSWER_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    await self._connection.aclose()
 
     async def _run(self) -> None:
-        while True:
+        while not self._ending:
             plan, status = await self._waiting.get()
             try:
                 await self._publish(plan, status)
