@@ -15,7 +15,6 @@ FINDINGS = "nuclei_output.ndjson"
 METADATA = "scan_metadata.json"
 LATEST = "artifacts"
 """Symbolic link in the run's folder to its newest task: the path that the first, in-process version used."""
-LEDGER = "attempts.json"
 SHARD_RECORD = "shard.json"
 """In an attempt's folder; it is written last, so an attempt without it never got to its end."""
 TASK_RECORD = "task.json"
@@ -39,8 +38,3 @@ def task_directory(key_digest: str) -> PurePosixPath:
 def shard_directory(key_digest: str, content_digest: str) -> PurePosixPath:
     """One shard's folder; named by its content, so that a re-made Job finds what is already there."""
     return task_directory(key_digest) / "shards" / content_digest
-
-
-def attempt_directory(key_digest: str, content_digest: str, attempt: int) -> PurePosixPath:
-    """One attempt's own folder; `attempt` counts from 1."""
-    return shard_directory(key_digest, content_digest) / f"attempt-{attempt}"

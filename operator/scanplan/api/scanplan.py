@@ -573,11 +573,3 @@ class ScanPlanStatus(Model):
     artifacts: PublishedArtifacts | None = None
     scanner: ScannerStatus | None = None
     error: StatusError | None = None
-
-
-class ScanPlan(Model):
-    """One ScanPlan object, as far as we read it."""
-
-    metadata: dict[str, Any]
-    spec: ScanPlanSpec
-    status: ScanPlanStatus = ScanPlanStatus()
