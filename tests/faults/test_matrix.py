@@ -11,7 +11,7 @@ from tests.faults.case import Laboratory
 from tests.faults.matrix import ROWS, Outcome
 from tests.faults.table import Line, Table
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
+pytestmark = pytest.mark.timeout(3600)
 
 IN_ORDER = sorted(ROWS.values(), key=lambda each: each.exclusive)
 

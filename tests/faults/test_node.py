@@ -23,7 +23,7 @@ from tests.faults.table import Line, Table
 
 __all__ = ["archives", "installed", "running", "stage"]
 
-pytestmark = [pytest.mark.faults, pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 WITHIN = 30.0
 

@@ -25,7 +25,7 @@ from tests.integration.apiserver import JOBS, PODS, ApiServer, Refused
 from tests.integration.conftest import make_namespace
 from tests.integration.scene import scanplan
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 _NAMES = st.sampled_from(["team", "example.com/team", "app", "sidecar.istio.io/inject", "a/b"])
 _TEXTS = st.sampled_from(["", "x", "true", "unconfined", "root", "0"])
