@@ -64,6 +64,10 @@ def api(cluster: LocalCluster) -> ApiServer:
 
 @pytest.fixture(scope="session")
 def administrator(cluster: LocalCluster, api: ApiServer) -> Kubectl:
+    return administrator_of(cluster, api)
+
+
+def administrator_of(cluster: LocalCluster, api: ApiServer) -> Kubectl:
     """kubectl on the cluster, once the CRD is served, and the garbage collector knows of plans.
 
     A running one looks for new kinds twice a minute; one that starts finds them there.
@@ -79,6 +83,10 @@ def administrator(cluster: LocalCluster, api: ApiServer) -> Kubectl:
 
 @pytest.fixture(scope="session")
 def identity(cluster: LocalCluster, administrator: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return identity_of(cluster, administrator, tmp_path_factory.mktemp("identity"))
+
+
+def identity_of(cluster: LocalCluster, administrator: Kubectl, folder: Path) -> Path:
     """A kubeconfig of the operator's service account, bound as examples/install binds it."""
     for manifest in ("namespace.yaml", "rbac.yaml"):
         administrator("apply", "--server-side", "-f", str(ROOT / "examples/install" / manifest))
@@ -86,7 +94,7 @@ def identity(cluster: LocalCluster, administrator: Kubectl, tmp_path_factory: py
     token = kubectl("create", "token", "scanplan-operator", "--duration=24h").strip()
     configuration: Manifest = yaml.safe_load(cluster.kubeconfig.read_text())
     configuration["users"] = [{**user, "user": {"token": token}} for user in configuration["users"]]
-    path = tmp_path_factory.mktemp("identity") / "kubeconfig"
+    path = folder / "kubeconfig"
     path.touch(mode=0o600)
     path.write_text(yaml.safe_dump(configuration))
     return path

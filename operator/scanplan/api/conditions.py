@@ -57,6 +57,7 @@ class Reason(StrEnum):
     JOB_REJECTED = "JobRejected"
     QUOTA_EXCEEDED = "QuotaExceeded"
     WAITING_FOR_PODS = "WaitingForPods"
+    RUNNING_ELSEWHERE = "RunningElsewhere"
     RUN_ID_CONFLICT = "RunIdConflict"
     # why a scan failed: nothing to retry
     NUCLEI_BINARY_ERROR = "NucleiBinaryError"

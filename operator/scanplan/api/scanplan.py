@@ -521,6 +521,9 @@ class PublishedArtifacts(Model):
     path: str
     complete: bool
     files: list[PublishedFile] = []
+    cluster: Annotated[
+        str | None, Field(description="The cluster that the claim is in, where that is another one, which has scanned.")
+    ] = None
 
 
 class ScannerStatus(Model):

@@ -11,9 +11,11 @@ import typer
 
 from scanplan.client import errors
 from scanplan.client import settings as queues
+from scanplan.core.policy import IDEMPOTENCY_WINDOW_SECONDS
 
 if TYPE_CHECKING:
     from scanplan.client.publication import Publication
+    from scanplan.client.sharing import SharedTasks
     from scanplan.shell.extension import Extension
 
 
@@ -28,23 +30,26 @@ def for_operator() -> Extension:
     from scanplan.web import settings  # noqa: PLC0415
 
     api_settings = settings.load()
-    publishes = bool(os.environ.get("REDIS_URL"))
+    publishes = bool(os.environ.get("REDIS_URL") or os.environ.get("SCANPLAN_SHARED_TASKS"))
     if not api_settings.in_operator and not publishes:
         return PLAIN
     from scanplan.web.beside import Surroundings  # noqa: PLC0415
 
-    return Surroundings(
-        (queues.load(), api_settings) if api_settings.in_operator else None, _publication() if publishes else None
-    )
+    served = (queues.load(), api_settings) if api_settings.in_operator else None
+    return Surroundings(served, *(_in_redis() if publishes else ()))
 
 
-def _publication() -> Publication:
+def _in_redis() -> tuple[Publication, SharedTasks | None]:
     try:
-        from scanplan.client import publication  # noqa: PLC0415 - needs an extra
+        from scanplan.client import publication, sharing  # noqa: PLC0415 - needs an extra
     except ModuleNotFoundError as error:
         raise errors.MissingDependency("redis", "redis") from error
     chosen = publication.load()
-    return publication.Publication(chosen.redis_url or "", chosen.cluster_name)
+    url, cluster = chosen.redis_url or "", chosen.cluster_name
+    if not chosen.shared_tasks:
+        return publication.Publication(url, cluster), None
+    shared = sharing.SharedTasks(url, cluster, IDEMPOTENCY_WINDOW_SECONDS)
+    return publication.Publication(url, cluster, shared.settle), shared
 
 
 def api() -> None:

@@ -114,6 +114,11 @@ class Library:
                 f"{run} has no result: it is {status.get('phase', 'Pending')}",
                 f"scanplan explain {plan['metadata']['name']}",
             )
+        if cluster := status["artifacts"].get("cluster"):
+            raise Failure(
+                f"{run} was scanned in cluster {cluster}, and its artifacts are on claim {claim} there",
+                f"--context: name the one of cluster {cluster}",
+            )
         shelf = self._shelf(plan, claim)
         current = plan["metadata"]["name"] == run and not back
         if current and "findings" not in status:

@@ -228,7 +228,8 @@ def result_of(plan: Object) -> ScanResult:
     status = plan["status"]
     counts = {name: count for name, count in status.get("findings", {}).items() if name != "total"}
     published = status.get("artifacts", {})
-    files = [ArtifactRef(**file) for file in published.get("files", ())]
+    elsewhere = "cluster" in published
+    files = [] if elsewhere else [ArtifactRef(**file) for file in published.get("files", ())]
     error = status.get("error", {})
     state = status_of(plan)
     result = ScanResult(
@@ -244,7 +245,7 @@ def result_of(plan: Object) -> ScanResult:
         endpoints_unreachable=status.get("endpointsUnreachable", 0),
         artifact_path=published.get("path") if files else None,
         artifacts=files,
-        complete=bool(files) and published.get("complete", False),
+        complete=bool(files or elsewhere) and published.get("complete", False),
     )
     if state is TaskStatus.CANCELLED:
         return replace(result, reason=Reason.CANCELLED, error="cancelled on request")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -45,6 +45,12 @@ class PublicationSettings(BaseSettings):
         pattern=r"^[A-Za-z0-9_-]{1,63}$",
         description="In the operator: first part of the keys that it publishes to Redis.",
     )
+    shared_tasks: bool = Field(
+        False,
+        alias="SCANPLAN_SHARED_TASKS",
+        description="In the operator: scan a task in one of the clusters that publish to this Redis only; the others take its "
+        "result over.",
+    )
 
 
 def load() -> PublicationSettings:
@@ -57,6 +63,8 @@ def load() -> PublicationSettings:
         settings = PublicationSettings()
         if settings.redis_url is not None:
             valid_redis_url(settings.redis_url)
+        elif settings.shared_tasks:
+            raise InvalidSettings("SCANPLAN_SHARED_TASKS: tasks are shared through Redis, which REDIS_URL has to name")
         return settings
     except ValidationError as error:
         lines = (f"{(problem['loc'] or ('REDIS_URL',))[0]}: {problem['msg']}" for problem in error.errors())
@@ -66,11 +74,15 @@ def load() -> PublicationSettings:
 class Publication:
     """Statuses on their way to Redis."""
 
-    def __init__(self, url: str, cluster: str) -> None:
+    def __init__(
+        self, url: str, cluster: str, also: Callable[[Plan, dict[str, Any]], Awaitable[None]] | None = None
+    ) -> None:
+        """`also` is told of each status after it was published; what it raises (`redis.RedisError`) is logged."""
         self._connection = redis.asyncio.Redis.from_url(
             url, socket_connect_timeout=_ANSWER_SECONDS, socket_timeout=_ANSWER_SECONDS
         )
         self._cluster = cluster
+        self._also = also
         self._ending = False
         self._waiting: asyncio.Queue[tuple[Plan, dict[str, Any]]] = asyncio.Queue(MAX_WAITING)
 
@@ -101,6 +113,8 @@ class Publication:
             plan, status = await self._waiting.get()
             try:
                 await self._publish(plan, status)
+                if self._also:
+                    await self._also(plan, status)
             except redis.RedisError as error:
                 log.warning("%s/%s is not published: %s", plan.namespace, plan.name, error)
 

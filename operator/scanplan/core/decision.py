@@ -6,7 +6,7 @@ test compares them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,8 @@ from scanplan.core import events
 from scanplan.core import inputs as sources
 from scanplan.core import job as jobs
 from scanplan.core.policy import Policy
-from scanplan.core.task import Plan
+from scanplan.core.sharing import Elsewhere
+from scanplan.core.task import Plan, Task
 from scanplan.core.views import JobView, PodView
 
 RETRY_SECONDS = 10.0
@@ -27,9 +28,11 @@ CONFLICT_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class CreateJob:
-    """POST the manifest; the answers are: created, there already, or refused."""
+    """POST the manifest; the answers are: created, there already, refused, or that another cluster has the task."""
 
     manifest: jobs.Manifest
+    task: Task | None = None
+    """What it scans; None where it scans nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ class Observed:
     """All known Jobs of the namespace, by name."""
     owned: tuple[JobView, ...] = ()
     """Those that this plan owns."""
+    plans: Container[str]
+    """UIDs of all plans that are there."""
     partners: tuple[Plan, ...] = ()
     """Other plans that own the task's Job."""
     inputs: sources.Inputs | None = None
@@ -116,7 +121,8 @@ class Observed:
     """What this process has last told Kueue, by Job UID."""
     documented: frozenset[str] = frozenset()
     """UIDs of Jobs whose document is known to be stored."""
-    rejection: Rejection | None = None
+    rejection: Rejection | Elsewhere | None = None
+    """Why the Job that the last decision asked for was not made."""
     free_slots: int = 1
     """Free slots of the namespace, less the waiting plans that go first."""
     last_write: datetime | None = None

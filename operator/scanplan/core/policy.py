@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from scanplan.core.guard import DEFAULT_DENIED, Guard
 
+IDEMPOTENCY_WINDOW_SECONDS = 3_600
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -29,7 +31,7 @@ class Policy:
     guard: Guard = field(default_factory=lambda: Guard(DEFAULT_DENIED))
     worker_concurrency: int = 4
     """Jobs active at the same time in one namespace."""
-    idempotency_window_seconds: int = 3_600
+    idempotency_window_seconds: int = IDEMPOTENCY_WINDOW_SECONDS
     """How old a published shard may be to be taken over by a task that is made again."""
 
     def allows_image(self, image: str) -> bool:

@@ -33,11 +33,14 @@ from scanplan.core.decision import (
     StoreDocument,
 )
 from scanplan.core.pod import GRACE_SECONDS
+from scanplan.core.sharing import Elsewhere
 from scanplan.core.task import Pinned, Plan, Task, claim_of, input_digest, resolve
 from scanplan.core.views import JobView, PodView
 
 START_SECONDS = 5.0
 """A new Job that has no pod after this gets a status of its own; sooner, the first status is Running."""
+ELSEWHERE_SECONDS = 15.0
+"""How often a cluster looks whether another one has ended the task that both were asked for."""
 BLOCKED_SECONDS = 30.0
 """A Job whose pods are active but not ready for this long has its pods looked at."""
 PROGRESS_SECONDS = 10.0
@@ -126,6 +129,8 @@ class _Reconciler:
         if not spec.cancel:
             if spec.suspend:
                 return self._suspended()
+            if isinstance(rejection, Elsewhere):
+                return self._elsewhere(rejection, name, task)
             if rejection:
                 return self._rejected(rejection)
             if self.observed.free_slots <= 0 and not spec.queue_name:
@@ -144,13 +149,20 @@ class _Reconciler:
             task = task or self._resolve()
         except InvalidPlan as error:
             return self._invalid(error)
-        return Decision(actions=(CreateJob(jobs.build(task, self.plan, self.observed.policy)),))
+        return Decision(actions=(CreateJob(jobs.build(task, self.plan, self.observed.policy), task),))
 
     def _rejected(self, rejection: Rejection) -> Decision:
         if rejection.stalled:
             status = statuses.of_invalid(self.plan, rejection.reason, rejection.message, self.now)
             return self._write(status, requeue_after=rejection.retry_after)
         return self._wait(Phase.PENDING, rejection.reason, rejection.message, rejection.retry_after)
+
+    def _elsewhere(self, other: Elsewhere, name: str, task: Task | None) -> Decision:
+        if other.result:
+            key = task.key if task else self.plan.status["taskKey"]
+            return self._write(statuses.of_elsewhere(self.plan, name, key, other, self.now))
+        message = f"cluster {other.cluster} runs the same task; its result will be this plan's"
+        return self._wait(Phase.PENDING, Reason.RUNNING_ELSEWHERE, message, ELSEWHERE_SECONDS)
 
     def _read(self) -> Decision:
         """Decide again with what the plan names."""
@@ -204,11 +216,9 @@ class _Reconciler:
         key = task.key if task else plan.status["taskKey"] if self._pinned_by_status() else job.key
         if not job.managed or key is None or job.key != key:
             return self._rejected(Rejection.name_conflict(job.name))
-        if plan.spec.cancel and not owned:
-            detail = "; other plans go on with the same scan" if job.live else ""
-            return self._cancelled(job.name, key, detail)
-        if plan.spec.suspend and not owned:
-            return self._suspended()
+        beside = None if owned else self._beside(job, key)
+        if beside:
+            return beside
         if job.deleting:
             if plan.spec.cancel and self._overdue(job.deleting_since):
                 return self._cancelled(job.name, key, "; its last pods are on a node that doesn't answer")
@@ -235,6 +245,19 @@ class _Reconciler:
         if target and not decision.list_pods:
             decision = replace(decision, requeue_after=min(decision.requeue_after or START_SECONDS, START_SECONDS))
         return decision
+
+    def _beside(self, job: JobView, key: str) -> Decision | None:
+        """What a plan does about a Job that it doesn't own; None where it should."""
+        if self.plan.spec.cancel:
+            detail = "; other plans go on with the same scan" if job.live else ""
+            return self._cancelled(job.name, key, detail)
+        if self.plan.spec.suspend:
+            return self._suspended()
+        if job.owners and not any(uid in self.observed.plans for uid in job.owners):
+            # The garbage collector is about to delete it: taken over, it would live or not as the two happen to meet.
+            message = "waiting for the Job of a deleted plan to go"
+            return self._wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
+        return None
 
     def _overdue(self, since: datetime | None) -> bool:
         """Pods that were told to end have had all the time for it: their node doesn't answer."""
@@ -414,7 +437,7 @@ class _Reconciler:
     def _collect(self, job: JobView | None, collector: JobView | None) -> Decision | None:
         """The next step of a collector Job's life; None where none can be made."""
         if collector is None:
-            if self.observed.rejection:
+            if isinstance(self.observed.rejection, Rejection):
                 return self._rejected(self.observed.rejection)
             if self.observed.inputs is None:
                 return self._read()

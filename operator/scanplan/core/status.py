@@ -16,6 +16,7 @@ from scanplan.api.scanplan import Effect, Phase
 from scanplan.api.task import ErrorClass, MergedResult, ShardReport, TaskError
 from scanplan.core import keys
 from scanplan.core.conditions import Condition, fit, for_phase, render
+from scanplan.core.sharing import Elsewhere
 from scanplan.core.task import Plan, digest_of, input_digest
 from scanplan.core.views import JobView, PodView, format_time, parse_time
 
@@ -73,6 +74,24 @@ def of_cancelled(
         conditions = _of_result(merged, fields.get("endpointCount", 0))
     conditions = [*for_phase(Phase.CANCELLED, Reason.CANCELLED, message), *conditions]
     return _assemble(plan, fields, Phase.CANCELLED, conditions, now)
+
+
+def of_elsewhere(plan: Plan, task_id: str, task_key: str, other: Elsewhere, now: datetime) -> Status:
+    """Status of a plan whose task another cluster has brought to a complete end (`other.result` is there)."""
+    if other.result is None:
+        raise ValueError("the other cluster has not ended the task")
+    result = other.result
+    count = result.endpoints_scanned + result.endpoints_unreachable
+    published = _result(result, other.claim)
+    published["artifacts"]["cluster"] = other.cluster
+    pinned = {"taskId": task_id, "taskKey": task_key, "inputDigest": input_digest(plan.spec), "endpointCount": count}
+    fields = {**pinned, **published, **_ended(None, now)}
+    message = (
+        f"{result.findings.total} findings in {result.path} on claim {other.claim} of cluster {other.cluster}, "
+        "which has scanned the same task"
+    )
+    conditions = [*for_phase(Phase.COMPLETED, Reason.RESULT_REUSED, message), *_of_result(result, count)]
+    return _assemble(plan, fields, Phase.COMPLETED, conditions, now)
 
 
 def of_finished(

@@ -33,11 +33,13 @@ from scanplan.core.decision import (
 )
 from scanplan.core.inputs import Inputs
 from scanplan.core.policy import Policy
+from scanplan.core.sharing import Elsewhere
 from scanplan.core.task import Plan
 from scanplan.core.views import JobView, PodView, job_view, pod_view
 from scanplan.shell.api import Api, message_of
 from scanplan.shell.inputs import InputReader
 from scanplan.shell.recorder import record
+from scanplan.shell.sharing import Alone, Sharing
 from scanplan.shell.store import Store, waiting_entry
 from scanplan.shell.workqueue import PlanName, WorkQueue
 
@@ -65,14 +67,20 @@ class _Answers:
     """The task that `pods` are of."""
     job_then: tuple[str, bool] | None = None
     """UID of its Job, and whether it had ended, when they were asked for."""
-    rejection: Rejection | None = None
+    rejection: Rejection | Elsewhere | None = None
 
 
 class Controller:
     """Reconciles plans until cancelled."""
 
     def __init__(
-        self, api: Api, store: Store, queue: WorkQueue, policy: Policy, now: Callable[[], datetime] | None = None
+        self,
+        api: Api,
+        store: Store,
+        queue: WorkQueue,
+        policy: Policy,
+        now: Callable[[], datetime] | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         """`now`: the present time, by default the API server's; tests put their own clock in its place."""
         self.api = api
@@ -81,6 +89,7 @@ class Controller:
         self.policy = policy
         self.now = now or api.clock.now
         self._inputs = InputReader(api)
+        self._sharing = sharing or Alone()
 
     async def run(self, workers: int) -> None:
         """Work on the queue with so many workers; ends only when cancelled."""
@@ -218,6 +227,7 @@ class Controller:
             policy=self.policy,
             jobs=self.store.jobs(plan.namespace),
             owned=owned,
+            plans=self.store.uids,
             partners=tuple(partners.values()),
             inputs=answers.inputs,
             pods=self._pods(plan, answers),
@@ -230,11 +240,12 @@ class Controller:
 
     # acting
 
-    async def _act(self, plan: Plan, action: Action) -> Rejection | None:
+    async def _act(self, plan: Plan, action: Action) -> Rejection | Elsewhere | None:
         by = PlanName(plan.namespace, plan.name)
         match action:
-            case CreateJob(manifest):
-                return await self._create(plan, manifest)
+            case CreateJob(manifest, task):
+                other = await self._sharing.take(plan.namespace, task.key, task.claim) if task else None
+                return other or await self._create(plan, manifest)
             case PatchJob(job, patch):
                 resumes = patch.get("spec", {}).get("suspend") is False
                 self.store.set_starting(job.namespace, job.name, resumes)

@@ -30,7 +30,9 @@ async def run(controller: Controller, namespaces: Sequence[str | None], listed: 
     """Compare every `RESYNC_SECONDS`, and whenever `listed` says that kopf has listed objects, until cancelled."""
     while True:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(listed.wait(), RESYNC_SECONDS)
+            # Not `wait_for`: before Python 3.12 it makes a task of what it waits for, and kopf cancels tasks younger than itself.
+            async with asyncio.timeout(RESYNC_SECONDS):
+                await listed.wait()
         while listed.is_set():
             listed.clear()
             await asyncio.sleep(SETTLE_SECONDS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -90,6 +90,11 @@ class Store:
         self._names.pop(uid, None)
         self.written.pop(name, None)
         self.set_waiting(name, None)
+
+    @property
+    def uids(self) -> Container[str]:
+        """UIDs of the known plans: a live view."""
+        return self._names.keys()
 
     def plans_of(self, job: JobView) -> list[Plan]:
         """The known plans that own a Job."""

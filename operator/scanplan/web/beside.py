@@ -14,37 +14,45 @@ from scanplan.core.task import Plan
 from scanplan.shell.api import Api
 from scanplan.shell.controller import Controller
 from scanplan.shell.extension import Extension
+from scanplan.shell.store import Store
 from scanplan.web import server
 from scanplan.web.operator_metrics import MeasuredApi, MeasuredController, OperatorMetrics
 from scanplan.web.settings import ApiSettings
 
 if TYPE_CHECKING:
     from scanplan.client.publication import Publication
+    from scanplan.client.sharing import SharedTasks
 
 
 class Surroundings(Extension):
     """The operator measured, with the API beside it and its statuses published."""
 
     def __init__(
-        self, served: tuple[ClientSettings, ApiSettings] | None = None, publication: Publication | None = None
+        self,
+        served: tuple[ClientSettings, ApiSettings] | None = None,
+        publication: Publication | None = None,
+        shared: SharedTasks | None = None,
     ) -> None:
         """`served`: settings of the API, whose queue is Kubernetes, whatever they say; None: there is no API."""
         self._served = served
         self._publication = publication
+        self._shared = shared
         self._metrics = OperatorMetrics()
 
     def api(self, client: ApiClient) -> Api:
         return MeasuredApi(client, self._metrics)
 
     def controller(self, api: Api, policy: Policy) -> Controller:
-        return MeasuredController(api, policy, self._metrics, self._status_written)
+        return MeasuredController(api, policy, self._metrics, self._status_written, self._shared)
 
-    def beside(self, controller: Controller) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - it is measured already
-        return self._running()
+    def beside(self, controller: Controller) -> AbstractAsyncContextManager[None]:
+        return self._running(controller.store)
 
     @asynccontextmanager
-    async def _running(self) -> AsyncIterator[None]:
+    async def _running(self, store: Store) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            if self._shared:
+                await stack.enter_async_context(self._shared.kept(lambda: store.all_jobs(None)))
             if self._publication:
                 await stack.enter_async_context(self._publication.publishing())
             if self._served:

@@ -25,6 +25,7 @@ from scanplan.core.policy import Policy
 from scanplan.core.task import Plan
 from scanplan.shell.api import Api, Object, PatchType
 from scanplan.shell.controller import Controller
+from scanplan.shell.sharing import Sharing
 from scanplan.shell.store import Store
 from scanplan.shell.workqueue import PlanName, WorkQueue
 
@@ -152,9 +153,16 @@ class MeasuredApi(Api):
 class MeasuredController(Controller):
     """Counts what it does, and how scans end."""
 
-    def __init__(self, api: Api, policy: Policy, metrics: OperatorMetrics, on_status: OnStatus) -> None:
+    def __init__(
+        self,
+        api: Api,
+        policy: Policy,
+        metrics: OperatorMetrics,
+        on_status: OnStatus,
+        sharing: Sharing | None = None,
+    ) -> None:
         """`on_status` is told of each status that was written, with the plan as it was before."""
-        super().__init__(api, Store(), WorkQueue(), policy)
+        super().__init__(api, Store(), WorkQueue(), policy, sharing=sharing)
         self._metrics = metrics
         self._on_status = on_status
         metrics.controller = self

@@ -32,6 +32,7 @@ from scanplan.core.decision import (
     StoreDocument,
 )
 from scanplan.core.guard import Guard
+from scanplan.core.sharing import Elsewhere
 from scanplan.core.task import Plan, input_digest
 from scanplan.core.views import JobCondition, JobView, PodView
 from tests.unit.core.objects import (
@@ -65,6 +66,7 @@ def decide(of: Plan, *known: JobView, **observed: Any) -> Decision:
             policy=observed.pop("policy", POLICY),
             jobs={each.name: each for each in known},
             owned=tuple(each for each in known if of.uid in each.owners),
+            plans=observed.pop("plans", {of.uid, *(uid for each in known for uid in each.owners)}),
             inputs=observed.pop("inputs", INPUTS),
             **observed,
         ),
@@ -184,6 +186,28 @@ class TestRefusals:
         assert made(decide(plan(refused), pods=()))
 
 
+class TestAnotherClusterHasTheTask:
+    """Where the owner lets clusters share tasks."""
+
+    RUNNING = Elsewhere("east", "east-claim", None)
+    ENDED = Elsewhere("east", "east-claim", merged())
+
+    def test_while_it_runs_there_the_plan_waits(self) -> None:
+        decision = decide(plan(), rejection=self.RUNNING)
+        assert condition(written(decision), "Reconciling") == ("True", "RunningElsewhere")
+        assert decision.requeue_after
+
+    def test_its_result_is_the_plans_and_says_where_it_is(self) -> None:
+        status = written(decide(plan(), rejection=self.ENDED))
+        assert (status["phase"], condition(status, "Ready")) == ("Completed", ("True", "ResultReused"))
+        assert (status["artifacts"]["cluster"], status["artifacts"]["claimName"]) == ("east", "east-claim")
+        assert decide(plan(status)) == Decision(), "it has ended, and makes no Job"
+
+    def test_a_plan_that_waits_can_be_cancelled(self) -> None:
+        waiting = written(decide(plan(), rejection=self.RUNNING))
+        assert written(decide(plan(waiting, cancel=True)))["phase"] == "Cancelled"
+
+
 class TestTheNameIsTaken:
     """The four answers to AlreadyExists."""
 
@@ -206,6 +230,16 @@ class TestTheNameIsTaken:
         decision = decide(plan(uid="plan-2"), job(deleting=True))
         assert condition(written(decision), "Ready") == ("False", "WaitingForPods")
         assert decision.requeue_after, "nobody tells a plan that doesn't own it that it is gone"
+
+    def test_ours_of_a_deleted_plan_is_the_garbage_collectors(self) -> None:
+        """Whether the collector or the new plan came first must not decide whose Job it is."""
+        decision = decide(plan(uid="plan-2"), job(), plans={"plan-2"})
+        assert condition(written(decision), "Ready") == ("False", "WaitingForPods")
+        assert decision.requeue_after
+
+    def test_ours_that_nobody_owns_is_adopted(self) -> None:
+        """`kubectl delete --cascade=orphan` has left it, on purpose."""
+        assert patch_of(decide(plan(uid="plan-2"), job(owners=frozenset()), plans={"plan-2"}))
 
     @pytest.mark.parametrize("foreign", [{"managed": False}, {"key": "scan:other:key:0:0:0"}, {"key": None}])
     def test_not_ours_is_left_alone(self, foreign: dict[str, Any]) -> None:
