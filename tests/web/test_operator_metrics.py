@@ -63,6 +63,17 @@ def test_an_end_is_counted_once_with_its_findings_and_times() -> None:
     assert found["scanplan_operator_scan_duration_seconds_sum"] == 90
 
 
+def test_counters_begin_with_nought_so_that_the_first_event_is_an_increase() -> None:
+    found = values(OperatorMetrics())
+    for name in (
+        "scans_total Failed",
+        "retries_total Unknown",
+        "findings_total critical",
+        "reconcile_errors_total bug",
+    ):
+        assert found[f"scanplan_operator_{name}"] == 0
+
+
 def test_another_run_is_counted_again() -> None:
     metrics = OperatorMetrics()
     metrics.count_status(plan(phase="Running", taskId="scan-1"), ENDED)

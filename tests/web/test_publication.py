@@ -11,7 +11,7 @@ import pytest
 from scanplan.client import models
 from scanplan.client.errors import InvalidSettings
 from scanplan.client.models import ScanResult
-from scanplan.client.publication import Publication, load
+from scanplan.client.publication import Publication, PublicationOutcome, load
 from tests.client.servers import RedisServer
 from tests.kubectl import eventually
 from tests.web.test_operator_metrics import ENDED, plan
@@ -56,7 +56,9 @@ async def test_a_redis_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
         server.start()
         publication.offer(plan(), STATUS)
         await asyncio.to_thread(eventually, lambda: server.client().exists("east:n:task_result:p"))
+        await asyncio.to_thread(eventually, lambda: publication.outcomes[PublicationOutcome.PUBLISHED] > 0)
     server.kill()
+    assert publication.outcomes[PublicationOutcome.DROPPED] >= 2_000
 
 
 @pytest.mark.parametrize(

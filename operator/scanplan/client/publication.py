@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from typing import Any
 
 import redis.asyncio
@@ -71,6 +72,15 @@ def load() -> PublicationSettings:
         raise InvalidSettings("\n".join(lines)) from None
 
 
+class PublicationOutcome(StrEnum):
+    """What became of a status that was offered."""
+
+    PUBLISHED = "published"
+    FAILED = "failed"
+    DROPPED = "dropped"
+    """Too many were waiting."""
+
+
 class Publication:
     """Statuses on their way to Redis."""
 
@@ -84,6 +94,7 @@ class Publication:
         self._cluster = cluster
         self._also = also
         self._ending = False
+        self.outcomes = dict.fromkeys(PublicationOutcome, 0)
         self._waiting: asyncio.Queue[tuple[Plan, dict[str, Any]]] = asyncio.Queue(MAX_WAITING)
 
     def offer(self, plan: Plan, status: dict[str, Any]) -> None:
@@ -91,6 +102,7 @@ class Publication:
         try:
             self._waiting.put_nowait((plan, status))
         except asyncio.QueueFull:
+            self.outcomes[PublicationOutcome.DROPPED] += 1
             log.warning("Redis is too slow: the status of %s/%s is not published", plan.namespace, plan.name)
 
     @asynccontextmanager
@@ -115,7 +127,9 @@ class Publication:
                 await self._publish(plan, status)
                 if self._also:
                     await self._also(plan, status)
+                self.outcomes[PublicationOutcome.PUBLISHED] += 1
             except redis.RedisError as error:
+                self.outcomes[PublicationOutcome.FAILED] += 1
                 log.warning("%s/%s is not published: %s", plan.namespace, plan.name, error)
 
     async def _publish(self, plan: Plan, status: dict[str, Any]) -> None:

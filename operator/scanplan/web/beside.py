@@ -37,7 +37,7 @@ class Surroundings(Extension):
         self._served = served
         self._publication = publication
         self._shared = shared
-        self._metrics = OperatorMetrics()
+        self._metrics = OperatorMetrics(publication)
 
     def api(self, client: ApiClient) -> Api:
         return MeasuredApi(client, self._metrics)

@@ -11,11 +11,12 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from kubernetes.aio.client import ApiClient, ApiException
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from scanplan.api.scanplan import Phase
@@ -28,6 +29,9 @@ from scanplan.shell.controller import Controller
 from scanplan.shell.sharing import Sharing
 from scanplan.shell.store import Store
 from scanplan.shell.workqueue import PlanName, WorkQueue
+
+if TYPE_CHECKING:
+    from scanplan.client.publication import Publication
 
 OnStatus = Callable[[Plan, dict[str, Any]], None]
 
@@ -45,11 +49,27 @@ _RESOURCES = {
 }
 
 
+class ErrorKind(StrEnum):
+    """Whose fault a failed reconcile is."""
+
+    API = "api"
+    CONNECTION = "connection"
+    BUG = "bug"
+
+    @classmethod
+    def of(cls, error: Exception) -> ErrorKind:
+        if isinstance(error, ApiException):
+            return cls.API
+        return cls.CONNECTION if isinstance(error, OSError) else cls.BUG
+
+
 class OperatorMetrics(Collector):
     """Everything that is counted; itself the collector of the gauges."""
 
-    def __init__(self) -> None:
+    def __init__(self, publication: Publication | None = None) -> None:
+        """`publication`: where statuses are published to Redis, which counts what became of them."""
         self.controller: Controller | None = None
+        self._publication = publication
         self._registry = CollectorRegistry()
         self.reconciles = Histogram(
             "scanplan_operator_reconcile_seconds", "Time to bring a plan to rest.", registry=self._registry
@@ -87,12 +107,30 @@ class OperatorMetrics(Collector):
             buckets=BUCKETS,
             registry=self._registry,
         )
+        # A counter that begins with its first event shows no increase to Prometheus: they all begin with 0.
+        for kind in ErrorKind:
+            self.errors.labels(kind.value)
+        for phase in filter(lambda each: each.is_terminal, Phase):
+            self.ended.labels(phase.value)
+        for error in ErrorClass:
+            self.retries.labels(error.value)
+        for severity in Severity:
+            self.findings.labels(severity.value)
 
     def describe(self) -> Iterator[Metric]:
         yield from ()
 
     def collect(self) -> Iterator[Metric]:
         yield from self._registry.collect()
+        if self._publication:
+            published = CounterMetricFamily(
+                "scanplan_operator_publications",
+                "Statuses offered to Redis, by what became of them.",
+                labels=["outcome"],
+            )
+            for outcome, number in self._publication.outcomes.items():
+                published.add_metric([outcome.value], number)
+            yield published
         if self.controller is None:
             return
         phases = collections.Counter(
@@ -172,8 +210,7 @@ class MeasuredController(Controller):
         try:
             await super().reconcile(name)
         except Exception as error:
-            kind = "api" if isinstance(error, ApiException) else "connection" if isinstance(error, OSError) else "bug"
-            self._metrics.errors.labels(kind).inc()
+            self._metrics.errors.labels(ErrorKind.of(error).value).inc()
             raise
         finally:
             self._metrics.reconciles.observe(time.monotonic() - begun)
