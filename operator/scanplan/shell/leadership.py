@@ -23,7 +23,6 @@ from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
 log = logging.getLogger("scanplan.leadership")
 
-LEASE = "scanplan-operator"
 LEASE_SECONDS = 8
 """A standby takes over so long after the leader's last renewal."""
 RENEW_DEADLINE_SECONDS = 5
@@ -61,8 +60,8 @@ async def _tried(call: Awaitable[Any]) -> bool:
         return False
 
 
-async def lead(client: ApiClient, namespace: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Stand by until this process has the lease, then do `work` for as long as it has it.
+async def lead(client: ApiClient, namespace: str, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Stand by until this process has the lease `name`, then do `work` for as long as it has it.
 
     Raises:
         LeadershipLost: another process may have taken over.
@@ -77,8 +76,8 @@ async def lead(client: ApiClient, namespace: str, work: Callable[[], Awaitable[N
         acquired.clear()
 
     identity = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
-    lock = _Lock(LEASE, namespace, identity, client)
-    log.info("standing by for lease %s/%s as %s", namespace, LEASE, identity)
+    lock = _Lock(name, namespace, identity, client)
+    log.info("standing by for lease %s/%s as %s", namespace, name, identity)
     configuration = Config(lock, LEASE_SECONDS, RENEW_DEADLINE_SECONDS, RETRY_SECONDS, hold, released)
     election = asyncio.create_task(LeaderElection(configuration).run())
     tasks: set[asyncio.Future[Any]] = {election}
@@ -88,13 +87,13 @@ async def lead(client: ApiClient, namespace: str, work: Callable[[], Awaitable[N
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if not acquired.is_set():
             election.result()
-            raise LeadershipLost(f"lease {namespace}/{LEASE} was not to be had")
+            raise LeadershipLost(f"lease {namespace}/{name} was not to be had")
         log.info("leading")
         working = asyncio.ensure_future(work())
         tasks = {election, working}
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise LeadershipLost(f"lease {namespace}/{LEASE} could not be renewed within {RENEW_DEADLINE_SECONDS} s")
+            raise LeadershipLost(f"lease {namespace}/{name} could not be renewed within {RENEW_DEADLINE_SECONDS} s")
         working.result()
     finally:
         for task in tasks:

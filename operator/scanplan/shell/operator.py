@@ -106,7 +106,8 @@ async def run(settings: OperatorSettings, stop: asyncio.Event | None = None, ext
         try:
             async with probes.serving(health, settings.probe_port), extension.beside(controller):
                 if settings.leader_election:
-                    await leadership.lead(client, settings.lease_namespace or leadership.own_namespace(), work)
+                    namespace = settings.lease_namespace or leadership.own_namespace()
+                    await leadership.lead(client, namespace, settings.lease_name, work)
                 else:
                     await work()
         finally:

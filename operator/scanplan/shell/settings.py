@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
@@ -13,6 +14,9 @@ from scanplan.core.policy import Policy
 
 NameList = Annotated[tuple[str, ...], NoDecode]
 """Comma-separated in the environment."""
+MAX_NAME = 253
+"""Characters of an object's name."""
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 class OperatorSettings(BaseSettings):
@@ -62,6 +66,11 @@ class OperatorSettings(BaseSettings):
     lease_namespace: str = Field(
         "", alias="SCANPLAN_LEASE_NAMESPACE", description="Of the lease; empty: the operator's own."
     )
+    lease_name: str = Field(
+        "scanplan-operator",
+        alias="SCANPLAN_LEASE_NAME",
+        description="Of the lease; operators that share a namespace, and not their work, need one each.",
+    )
     api_server_host: str | None = Field(
         None, alias="KUBERNETES_SERVICE_HOST", description="Set by Kubernetes; never a target."
     )
@@ -73,6 +82,13 @@ class OperatorSettings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(item.strip() for item in value.split(",") if item.strip())
+        return value
+
+    @field_validator("lease_name")
+    @classmethod
+    def _object_name(cls, value: str) -> str:
+        if len(value) > MAX_NAME or not _OBJECT_NAME.fullmatch(value):
+            raise ValueError("must be the name of an object: lower case letters, digits, dashes and dots")
         return value
 
     @field_validator("denied_targets")

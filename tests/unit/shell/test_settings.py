@@ -57,6 +57,9 @@ def test_the_api_server_is_never_a_target(monkeypatch: pytest.MonkeyPatch) -> No
         ("SCANPLAN_DENIED_TARGETS", "*.internal"),
         ("SCANPLAN_DENIED_TARGETS", "10.0.0.0/33"),
         ("SCANPLAN_SCANNER_IMAGE", ""),
+        ("SCANPLAN_LEASE_NAME", ""),
+        ("SCANPLAN_LEASE_NAME", "Mine"),
+        ("SCANPLAN_LEASE_NAME", "a/b"),
     ],
 )
 def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
