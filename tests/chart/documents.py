@@ -22,6 +22,9 @@ from tests.chart.chart import CHART, ROOT
 CRD = "scanplans.scanplan.dev.yaml"
 _VARIABLE = re.compile(r"- name: (\w+)\n  value: .*?\.Values\.([\w.]+)")
 
+_CHOICE = re.compile(r"\^\(([\w|]+)\)\$")
+"""A pattern that is a list of words; any other says what a name may look like."""
+
 _CONFIGURATION = """\
 # Configuration of the operator
 
@@ -102,8 +105,8 @@ def _type(field: FieldInfo) -> str:
         bounds = {type(bound).__name__: bound for bound in field.metadata}
         return f"{bounds['Ge'].ge:,} to {bounds['Le'].le:,}"
     patterns = [bound.pattern for bound in field.metadata if getattr(bound, "pattern", None)]
-    if patterns:
-        return ", ".join(f"`{word}`" for word in re.findall(r"\w+", patterns[0]))
+    if patterns and (choice := _CHOICE.fullmatch(patterns[0])):
+        return ", ".join(f"`{word}`" for word in choice[1].split("|"))
     return "list" if get_origin(field.annotation) is tuple else "string"
 
 

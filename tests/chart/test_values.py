@@ -229,6 +229,18 @@ def test_operators_that_are_several_elect_one_of_them() -> None:
     assert lease not in alone
 
 
+def test_two_releases_in_one_namespace_have_a_lease_each() -> None:
+    """With one between them, the plans of one release would have no operator."""
+    objects = render({"replicas": 2, "fullnameOverride": "second"})
+    (container,) = objects[f"Deployment {NAMESPACE}/second"]["spec"]["template"]["spec"]["containers"]
+    variables = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert variables["SCANPLAN_LEASE_NAME"] == "second"
+    named = [
+        rule["resourceNames"] for rule in objects[f"Role {NAMESPACE}/second-lease"]["rules"] if "resourceNames" in rule
+    ]
+    assert named == [["second"]]
+
+
 @pytest.mark.parametrize("watched", [[], ["red"]])
 def test_with_kueue_the_operator_may_do_what_the_plain_manifest_lets_it_do(watched: list[str]) -> None:
     documents = list(yaml.safe_load_all((ROOT / "examples/install/kueue.yaml").read_text()))

@@ -25,6 +25,8 @@
   value: {{ .Values.workers | quote }}
 - name: SCANPLAN_LEADER_ELECTION
   value: {{ gt (int .Values.replicas) 1 | quote }}
+- name: SCANPLAN_LEASE_NAME
+  value: {{ include "scanplan.fullname" . | quote }}
 - name: SCANPLAN_LOG_FORMAT
   value: {{ .Values.log.format | quote }}
 {{- end }}
