@@ -30,7 +30,7 @@ from tests.kubectl import Manifest
 
 API_SERVER = ["10.96.0.1/32", "192.0.2.7/32", "2001:db8::7/128"]
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
-HANDED_ON = {"resources", "retention.resources", "podSecurityContext", "securityContext"}
+HANDED_ON = {"resources", "retention.resources", "podSecurityContext", "securityContext", "metrics.dashboard.labels"}
 SET_BY_KUBERNETES = {"KUBERNETES_SERVICE_HOST"}
 FIXED_BY_THE_CHART = {"SCANPLAN_PROBE_PORT", "SCANPLAN_LEASE_NAMESPACE"}
 """Nobody else may take a port in a pod of its own; and the lease is where the operator is."""
@@ -321,6 +321,20 @@ def test_the_operator_reaches_dns_and_the_api_server_alone() -> None:
     dns, server = policy["spec"]["egress"]
     assert {port["port"] for port in dns["ports"]} == {53}
     assert [peer["ipBlock"]["cidr"] for peer in server["to"]] == API_SERVER
+
+
+# metrics
+
+
+def test_the_alerts_and_the_dashboard_arrive_as_they_are_in_the_files() -> None:
+    """Both are full of braces, which Helm must not take for its own."""
+    objects = render({"metrics": {"prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}}})
+    rule = objects[f"PrometheusRule {NAMESPACE}/scanplan-operator"]
+    assert rule["spec"] == yaml.safe_load((CHART / "files/alerts.yaml").read_text())
+    dashboard = objects[f"ConfigMap {NAMESPACE}/scanplan-operator-dashboard"]
+    assert json.loads(dashboard["data"]["scanplan-operator.json"]) == json.loads(
+        (CHART / "files/dashboard.json").read_text()
+    )
 
 
 # claims
