@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 from scanplan.api.conditions import Reason
 from scanplan.api.scanplan import Phase
-from scanplan.cli import advice, explain, plans, progress, reader, submit
+from scanplan.cli import advice, explain, plans, progress, submit
 from scanplan.cli.main import app
+from scanplan.client import reader
 
 WELL = {
     Reason.PENDING,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +12,13 @@ import typer
 from scanplan.cli import options
 from scanplan.cli.failure import DATA, NO_INPUT, Failure, told
 from scanplan.cli.library import check
-from scanplan.cli.terminal import answers, say
+from scanplan.cli.plans import here
+from scanplan.cli.terminal import answers, say, waiting
 from scanplan.report.scan import File
 
 if TYPE_CHECKING:
-    from scanplan.cli.cluster import Cluster, Object
-    from scanplan.cli.reader import Reader
+    from scanplan.client.cluster import Cluster, Object
+    from scanplan.client.reader import Reader
 
 app = typer.Typer(help="List and fetch the files of a scan.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -32,7 +33,7 @@ def show(
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
     """List the files of a plan's result. With --all the claim itself is looked at."""
-    from scanplan.cli.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+    from scanplan.client.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
     plan = cluster.plan(name)
@@ -70,7 +71,7 @@ def fetch(
 
     Exit codes: 0; 65 a file is not what was published; 66 no such plan or file.
     """
-    from scanplan.cli.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+    from scanplan.client.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
     plan = cluster.plan(name)
@@ -95,12 +96,15 @@ def fetch(
 @contextmanager
 def _opened(cluster: Cluster, plan: Object) -> Iterator[tuple[Reader, str]]:
     """A reader of the plan's claim, and the task's folder on it."""
-    from scanplan.cli import reader  # noqa: PLC0415 - needs the `kubernetes` extra
+    from scanplan.client import reader  # noqa: PLC0415 - needs the `kubernetes` extra
 
     artifacts = plan.get("status", {}).get("artifacts", {})
     name = plan["metadata"]["name"]
     if not artifacts:
         raise Failure(f"{name} has no folder yet: it hasn't started", f"scanplan explain {name}", NO_INPUT)
-    image = plan["status"]["scanner"]["image"]
-    with reader.opened(cluster, plan, artifacts["claimName"], image) as opened:
+    here(plan)
+    with ExitStack() as resources:
+        with waiting(f"Starting a reader for claim {artifacts['claimName']}"):
+            image = plan["status"]["scanner"]["image"]
+            opened = resources.enter_context(reader.opened(cluster, plan, artifacts["claimName"], image))
         yield opened, str(artifacts["path"])

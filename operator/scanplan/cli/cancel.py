@@ -24,7 +24,7 @@ def cancel(
 
     Exit codes: 0; 66 no such plan.
     """
-    from scanplan.cli.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+    from scanplan.client.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
     for name in names:

@@ -22,7 +22,7 @@ from scanplan.cli.failure import UNAVAILABLE, Failure, Forbidden, told
 from scanplan.cli.terminal import answers, say
 
 if TYPE_CHECKING:
-    from scanplan.cli.cluster import Cluster, Object
+    from scanplan.client.cluster import Cluster, Object
 
 OLDEST_KUBERNETES = (1, 33)
 DEFAULT_CLAIM = "scanplan-artifacts"
@@ -86,7 +86,7 @@ def doctor(
 
     Exit codes: 0 ready, perhaps with warnings; 69 it is not.
     """
-    from scanplan.cli.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+    from scanplan.client.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
     failed = 0

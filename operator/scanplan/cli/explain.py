@@ -20,7 +20,7 @@ from scanplan.core import failure, views
 from scanplan.report import text
 
 if TYPE_CHECKING:
-    from scanplan.cli.cluster import Cluster, Object
+    from scanplan.client.cluster import Cluster, Object
 
 MOST_PODS = 20
 MOST_EVENTS = 12
@@ -39,7 +39,7 @@ def explain(
 
     Exit codes: 0; 66 no such plan.
     """
-    from scanplan.cli.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+    from scanplan.client.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
     _Page(cluster, cluster.plan(name)).print()

@@ -15,49 +15,30 @@ from typing import Any, NoReturn, TypeVar
 
 import typer
 
+from scanplan.client.failure import NO_INPUT, UNAVAILABLE, Conflict, Failure, Forbidden, NotFound
+
 ANSWER_IS_NO = 1
 USAGE = os.EX_USAGE
 DATA = os.EX_DATAERR
-NO_INPUT = os.EX_NOINPUT
-UNAVAILABLE = os.EX_UNAVAILABLE
 TEMPORARY = os.EX_TEMPFAIL
 INTERRUPTED = 130
 
+__all__ = [
+    "ANSWER_IS_NO",
+    "DATA",
+    "INTERRUPTED",
+    "NO_INPUT",
+    "TEMPORARY",
+    "UNAVAILABLE",
+    "USAGE",
+    "Conflict",
+    "Failure",
+    "Forbidden",
+    "NotFound",
+    "told",
+]
+
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Failure(Exception):
-    """A command can't do what was asked.
-
-    Args:
-        message: what is wrong, without a full stop.
-        hint: what to do about it.
-        code: the exit code.
-    """
-
-    def __init__(self, message: str, hint: str = "", code: int = UNAVAILABLE) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.code = code
-
-
-class NotFound(Failure):
-    """There is no such object."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint, NO_INPUT)
-
-
-class Forbidden(Failure):
-    """The user may not do that."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint, os.EX_NOPERM)
-
-
-class Conflict(Failure):
-    """The name is taken, or somebody else manages the field."""
 
 
 def told(command: F) -> F:

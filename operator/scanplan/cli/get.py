@@ -41,7 +41,7 @@ def get(
 
     Exit codes: 0; 66 there is no plan of that name.
     """
-    from scanplan.cli.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+    from scanplan.client.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     if names and (everywhere or selector):
         raise Failure("plans are chosen by name, or by namespace and labels", "leave out the names", USAGE)

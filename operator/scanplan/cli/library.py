@@ -21,6 +21,8 @@ import msgspec
 from scanplan.api import layout
 from scanplan.cli import failure
 from scanplan.cli.failure import Failure, NotFound
+from scanplan.cli.plans import here
+from scanplan.cli.terminal import waiting
 from scanplan.report import finding, scan
 from scanplan.report.finding import Finding
 from scanplan.report.scan import File, Scan
@@ -28,7 +30,7 @@ from scanplan.runner import fingerprint
 from scanplan.runner.records import RunRecord
 
 if TYPE_CHECKING:
-    from scanplan.cli.cluster import Cluster, Object
+    from scanplan.client.cluster import Cluster, Object
 
 _NAME = re.compile(r"(?P<run>[A-Za-z0-9][-A-Za-z0-9_.]*)(~(?P<back>\d{1,4}))?")
 
@@ -114,11 +116,7 @@ class Library:
                 f"{run} has no result: it is {status.get('phase', 'Pending')}",
                 f"scanplan explain {plan['metadata']['name']}",
             )
-        if cluster := status["artifacts"].get("cluster"):
-            raise Failure(
-                f"{run} was scanned in cluster {cluster}, and its artifacts are on claim {claim} there",
-                f"--context: name the one of cluster {cluster}",
-            )
+        here(plan)
         shelf = self._shelf(plan, claim)
         current = plan["metadata"]["name"] == run and not back
         if current and "findings" not in status:
@@ -144,12 +142,13 @@ class Library:
             return max(plans, key=lambda plan: str(plan["metadata"]["creationTimestamp"]))
 
     def _shelf(self, plan: Object, claim: str) -> Shelf:
-        from scanplan.cli import reader  # noqa: PLC0415 - needs the `kubernetes` extra
+        from scanplan.client import reader  # noqa: PLC0415 - needs the `kubernetes` extra
 
         assert self._cluster is not None  # noqa: S101 - the caller has looked
         if claim not in self._shelves:
             image = plan["status"]["scanner"]["image"]
-            self._shelves[claim] = self._resources.enter_context(reader.opened(self._cluster, plan, claim, image))
+            with waiting(f"Starting a reader for claim {claim}"):
+                self._shelves[claim] = self._resources.enter_context(reader.opened(self._cluster, plan, claim, image))
         return self._shelves[claim]
 
     def _of_run(self, name: str, run: str, back: int, shelf: Shelf, place: str) -> Result:
@@ -209,7 +208,7 @@ def opened(
     """A library of a folder, or else of a cluster."""
     cluster = None
     if not directory:
-        from scanplan.cli.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+        from scanplan.client.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
         cluster = connect(namespace, context, kubeconfig)
     with contextlib.ExitStack() as resources:

@@ -17,7 +17,7 @@ from scanplan.core import views
 from scanplan.report import text
 
 if TYPE_CHECKING:
-    from scanplan.cli.cluster import Cluster, Object
+    from scanplan.client.cluster import Cluster, Object
     from scanplan.runner.progress import Event
 
 MOST_FOLLOWED = 50
@@ -44,7 +44,7 @@ def logs(
 
     Exit codes: 0; 66 no such plan, or it has no pods (any more).
     """
-    from scanplan.cli.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+    from scanplan.client.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
     plan = cluster.plan(name)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from scanplan.api.scanplan import Phase
 from scanplan.api.task import Severity
+from scanplan.cli.failure import Failure
 from scanplan.cli.tables import STYLES
 from scanplan.core.status import format_duration
 
@@ -128,3 +129,17 @@ def keeper(plan: Object) -> str:
     if "kustomize.toolkit.fluxcd.io/name" in marks or "helm.toolkit.fluxcd.io/name" in marks:
         return "Flux"
     return ""
+
+
+def here(plan: Object) -> None:
+    """Make sure that the plan's artifacts are in this cluster.
+
+    Raises:
+        Failure: another one has scanned for it.
+    """
+    artifacts = plan.get("status", {}).get("artifacts", {})
+    if cluster := artifacts.get("cluster"):
+        raise Failure(
+            f"{name(plan)} was scanned in cluster {cluster}, and its artifacts are on claim {artifacts['claimName']} there",
+            f"--context CONTEXT, the one of cluster {cluster}",
+        )

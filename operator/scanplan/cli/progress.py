@@ -21,7 +21,7 @@ from scanplan.core import views
 from scanplan.runner.progress import Event
 
 if TYPE_CHECKING:
-    from scanplan.cli.cluster import Cluster, Object
+    from scanplan.client.cluster import Cluster, Object
 
 MOST_PODS = 32
 """Logs read at a look; of further pods no more than their state is known."""

@@ -32,7 +32,7 @@ def rerun(
 
     Exit codes: 0; with --follow 1 where the scan doesn't complete; 66 no such plan.
     """
-    from scanplan.cli.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+    from scanplan.client.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
     plan = cluster.plan(name)

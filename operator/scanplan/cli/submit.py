@@ -16,7 +16,7 @@ from scanplan.cli.terminal import answers, say
 from scanplan.cli.watch import follow as watch
 
 if TYPE_CHECKING:
-    from scanplan.cli.cluster import Cluster
+    from scanplan.client.cluster import Cluster
 
 Manifest = dict[str, Any]
 
@@ -73,7 +73,7 @@ def submit(
 
     Exit codes: 0; with --follow 1 where a scan doesn't complete; 64 or 65 something in it is wrong.
     """
-    from scanplan.cli.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+    from scanplan.client.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     options_given = [
         each for each in (name, endpoint, template, severity, project, run_id, priority, parallelism) if each

@@ -24,8 +24,8 @@ from scanplan.cli.tables import STYLES
 from scanplan.cli.terminal import answers, say
 
 if TYPE_CHECKING:
-    from scanplan.cli.cluster import Cluster
     from scanplan.cli.progress import Progress
+    from scanplan.client.cluster import Cluster
 
 LOOK_SECONDS = 2.0
 """Between two looks at the pods of running plans."""
@@ -49,7 +49,7 @@ def watch(
 
     Exit codes: 0 all plans that were named have completed; 1 one has failed or was cancelled; 66 no such plan.
     """
-    from scanplan.cli.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+    from scanplan.client.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
     for name in names or ():

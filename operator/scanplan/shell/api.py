@@ -28,7 +28,7 @@ _COLLECTIONS = {
     inputs.Kind.SECRET: "secrets",
     inputs.Kind.CLAIM: "persistentvolumeclaims",
 }
-REQUEST_SECONDS = 30.0
+REQUEST_SECONDS = 15.0
 """Limit of one request; a hanging server is an error to try again."""
 PAGE = 500
 """Objects in a chunk of a LIST."""

@@ -12,7 +12,7 @@ from collections import deque
 from typing import NamedTuple
 
 BASE_DELAY = 0.1
-MAX_DELAY = 30.0
+MAX_DELAY = 15.0
 MAX_DOUBLINGS = 16
 """Beyond `MAX_DELAY` anyhow; without a bound, a night without an API server would overflow a float and end the operator."""
 

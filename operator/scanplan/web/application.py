@@ -11,10 +11,13 @@ import json
 import re
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from aiohttp import web
 from prometheus_client.registry import Collector
 
+from scanplan.api import layout
 from scanplan.client import models
 from scanplan.client.errors import UnknownTask
 from scanplan.client.kubernetes_api import KubernetesApi
@@ -28,11 +31,17 @@ from scanplan.web.access import Access, Everybody, KubernetesAccess, Wanted
 from scanplan.web.blocking import Calls
 from scanplan.web.metrics import Metrics, QueueCollector
 from scanplan.web.problems import as_problems, problem
+from scanplan.web.remote import Copies
 from scanplan.web.settings import ApiSettings, Authentication
 
 _NAMESPACE = re.compile(openapi.NAMESPACE)
 _FILE = re.compile(openapi.FILE)
 _MAX_QUEUES = 256
+_READERS = 4
+"""Reader pods at once."""
+_COPY_SECONDS = 240.0
+"""For a reader pod to start, and to send what is asked for."""
+_COPIES_BYTES = 1 << 30
 
 
 class Api:
@@ -46,12 +55,15 @@ class Api:
         namespace: str,
         queue: TaskQueue,
         collectors: Sequence[Collector],
+        copies: Copies | None = None,
     ) -> None:
-        """`namespace` is where `queue` has its tasks, and whose volume the data directory is."""
+        """`namespace` is where `queue` has its tasks, and whose volume the data directory is; `copies`: of what is elsewhere."""
         self._settings = settings
         self._access = access
         self._calls = calls
         self._namespace = namespace
+        self._copies = copies
+        self._copying = Calls(_READERS, _COPY_SECONDS)
         self._queues = {namespace: queue}
         self._lock = threading.Lock()
         self.metrics = Metrics(collectors)
@@ -95,9 +107,9 @@ class Api:
         file = next((file for file in result.artifacts if file.name == name), None)
         if file is None or result.artifact_path is None or not _FILE.fullmatch(name):
             return problem(404, "No such artifact", f"task {task_id!r} has published no file {name!r}")
-        self._mounted(namespace)
         try:
-            return await files.send(request, self._settings.data_directory, result.artifact_path, file, self._calls)
+            root, folder = await self._place(namespace, result, [name])
+            return await files.send(request, root, folder, file, self._calls)
         except FileNotFoundError:
             raise _elsewhere(f"{name!r} was published, and is not on the volume mounted here") from None
 
@@ -110,9 +122,9 @@ class Api:
         result = await self._calls.run(self._result, namespace, task_id)
         if result.artifact_path is None:
             raise web.HTTPNotFound(text=f"task {task_id!r} has published no findings")
-        self._mounted(namespace)
         try:
-            return await reports.send(request, self._settings.data_directory, result, name, self._calls)
+            root, folder = await self._place(namespace, result, [layout.METADATA, layout.FINDINGS])
+            return await reports.send(request, root, replace(result, artifact_path=folder), name, self._calls)
         except FileNotFoundError:
             raise _elsewhere("its findings were published, and are not on the volume mounted here") from None
 
@@ -169,9 +181,17 @@ class Api:
 
     # deciding
 
-    def _mounted(self, namespace: str) -> None:
-        if namespace != self._namespace:  # the same path, on another namespace's volume, is somebody else's
-            raise _elsewhere(f"the volume of namespace {namespace!r} is not mounted here")
+    async def _place(self, namespace: str, result: ScanResult, names: list[str]) -> tuple[Path, str]:
+        """The folder that a published path begins at, and the path of the task's folder below it."""
+        root, folder = self._settings.data_directory, result.artifact_path or ""
+        own = namespace == self._namespace  # the same path, on another namespace's volume, is somebody else's
+        if self._copies is None:
+            if not own:
+                raise _elsewhere(f"the volume of namespace {namespace!r} is not mounted here")
+            return root, folder
+        if own and await self._calls.run(lambda: all((root / folder / name).exists() for name in names)):
+            return root, folder
+        return await self._copying.run(self._copies.folder, namespace, result, names), "."
 
     async def _admitted(self, request: web.Request, task_id: str = "", *, artifacts: bool = False) -> str:
         """The namespace that is asked about, once it is clear that the caller may read there."""
@@ -187,6 +207,9 @@ class Api:
     def close(self) -> None:
         for queue in self._queues.values():
             queue.close()
+        self._copying.close()
+        if self._copies:
+            self._copies.close()
 
 
 def build(
@@ -209,7 +232,9 @@ def build(
     namespace = cluster.namespace if in_cluster else "default"
     of_plans = settings.queue_type is QueueType.KUBERNETES
     queue = KubernetesTaskQueue(settings, feed=False) if of_plans else queue_for(settings)
-    api = Api(settings, access, calls, namespace, queue, [QueueCollector(queue)] if collectors is None else collectors)
+    shown = [QueueCollector(queue)] if collectors is None else collectors
+    copies = Copies(_COPIES_BYTES) if of_plans and api_settings.reader_pods else None
+    api = Api(settings, access, calls, namespace, queue, shown, copies)
     application = web.Application(middlewares=[api.metrics.counted, as_problems])
     application.add_routes(api.routes())
 

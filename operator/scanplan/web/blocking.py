@@ -23,8 +23,10 @@ T = TypeVar("T")
 class Calls:
     """The threads of one server."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="api")
+    def __init__(self, threads: int = THREADS, seconds: float = WAIT_SECONDS) -> None:
+        """`seconds`: how long a request waits for the answer of a call."""
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="api")
+        self._seconds = seconds
 
     async def run(self, call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """The answer of a blocking call.
@@ -35,9 +37,9 @@ class Calls:
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._pool, lambda: call(*arguments, **options))
         try:
-            return await asyncio.wait_for(future, WAIT_SECONDS)
+            return await asyncio.wait_for(future, self._seconds)
         except TimeoutError:
-            raise QueueUnavailable(f"no answer within {WAIT_SECONDS:.0f} s") from None
+            raise QueueUnavailable(f"no answer within {self._seconds:.0f} s") from None
 
     def close(self) -> None:
         """Let the threads end by themselves."""

@@ -22,6 +22,8 @@ _PROBLEMS = {
     "403": "The token's user may not read this.",
     "404": "There is no such task or artifact.",
     "500": "What is stored can't be read.",
+    "502": "The claim can't be read: its problem says why.",
+    "507": "The artifact is too large to be copied from its claim.",
     "503": "The queue, or Kubernetes, can't be reached: try again.",
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from scanplan.client.errors import InvalidPayload, MissingDependency, QueueUnavailable, UnknownTask
+from scanplan.web.remote import TooLarge, Unreadable
 
 log = logging.getLogger("scanplan.api")
 
@@ -43,6 +44,10 @@ async def as_problems(request: web.Request, handler: Handler) -> web.StreamRespo
         return problem(
             503, "Queue unavailable", "the queue can't be reached: try again", {"Retry-After": RETRY_AFTER_SECONDS}
         )
+    except Unreadable as error:
+        return problem(502, "Claim unreadable", str(error))
+    except TooLarge as error:
+        return problem(507, "Artifact too large", str(error))
     except (InvalidPayload, MissingDependency) as error:
         log.error("%s: %s", request.path, error)
         return problem(500, "Damaged record", "what is stored of this task can't be read: see the API's log")

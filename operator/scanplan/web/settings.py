@@ -32,6 +32,11 @@ class ApiSettings(BaseSettings):
         alias="SCANPLAN_API_AUTHENTICATION",
         description="kubernetes (TokenReview and SubjectAccessReview), or none: whoever reaches the port reads everything.",
     )
+    reader_pods: bool = Field(
+        False,
+        alias="SCANPLAN_API_READER_PODS",
+        description="Read artifacts on claims that are not mounted here through short-lived pods of their namespace.",
+    )
     audience: str = Field(
         "scanplan-api",
         alias="SCANPLAN_API_AUDIENCE",

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 from scanplan.api import labels
-from scanplan.cli.failure import Conflict, Failure, Forbidden, NotFound
+from scanplan.client.failure import Conflict, Failure, Forbidden, NotFound
 
 try:
     import urllib3

@@ -7,17 +7,19 @@ the pod has a deadline, so nothing stays behind even where this program is kille
 
 from __future__ import annotations
 
+import logging
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Protocol
 
 from scanplan.api import labels
-from scanplan.cli.cluster import Cluster, Object
-from scanplan.cli.failure import Failure, NotFound
-from scanplan.cli.terminal import waiting, warn
+from scanplan.client.cluster import Cluster, Object
+from scanplan.client.failure import Failure, NotFound
 from scanplan.core import failure, views
+
+log = logging.getLogger("scanplan.reader")
 
 MOUNT = "/claim"
 START_SECONDS = 120.0
@@ -39,6 +41,12 @@ _LIST = (
 )
 
 
+class Sink(Protocol):
+    """What a file's content is written to."""
+
+    def write(self, piece: bytes, /) -> int: ...
+
+
 class Reader:
     """Files of one claim; paths are relative to its root."""
 
@@ -47,7 +55,7 @@ class Reader:
         self._namespace = namespace
         self._pod = pod
 
-    def copy(self, path: str, into: BinaryIO) -> None:
+    def copy(self, path: str, into: Sink) -> None:
         """Write a file's content.
 
         Raises:
@@ -86,16 +94,11 @@ def opened(cluster: Cluster, plan: Object, claim: str, image: str) -> Iterator[R
         Failure: the pod doesn't start, with the reason.
     """
     namespace = plan["metadata"]["namespace"]
-    with waiting(f"Starting a reader for claim {claim}"):
-        made = cluster.call("POST", f"/api/v1/namespaces/{namespace}/pods", manifest(plan, claim, image))
-        name = made["metadata"]["name"]
-        path = f"/api/v1/namespaces/{namespace}/pods/{name}"
-        try:
-            _wait(cluster, path, claim)
-        except BaseException:
-            _remove(cluster, path)
-            raise
+    made = cluster.call("POST", f"/api/v1/namespaces/{namespace}/pods", manifest(plan, claim, image))
+    name = made["metadata"]["name"]
+    path = f"/api/v1/namespaces/{namespace}/pods/{name}"
     try:
+        _wait(cluster, path, claim)
         yield Reader(cluster, namespace, name)
     finally:
         _remove(cluster, path)
@@ -174,7 +177,7 @@ def _remove(cluster: Cluster, path: str) -> None:
     except NotFound:
         return
     except Failure as error:
-        warn(f"pod {path.rpartition('/')[2]} stays behind, and ends by itself: {error.message}")
+        log.warning("pod %s stays behind, and ends by itself: %s", path.rpartition("/")[2], error.message)
 
 
 def _wait(cluster: Cluster, path: str, claim: str) -> None:

@@ -1,0 +1,45 @@
+"""What a cluster refuses or can't do: one sentence that says what is wrong, one that says what to do, and an exit code.
+
+Exit codes are those of sysexits(3), so far as it has one for the case.
+"""
+
+from __future__ import annotations
+
+import os
+
+UNAVAILABLE = os.EX_UNAVAILABLE
+NO_INPUT = os.EX_NOINPUT
+
+
+class Failure(Exception):
+    """A command can't do what was asked.
+
+    Args:
+        message: what is wrong, without a full stop.
+        hint: what to do about it.
+        code: the exit code.
+    """
+
+    def __init__(self, message: str, hint: str = "", code: int = UNAVAILABLE) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code
+
+
+class NotFound(Failure):
+    """There is no such object."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint, NO_INPUT)
+
+
+class Forbidden(Failure):
+    """The user may not do that."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint, os.EX_NOPERM)
+
+
+class Conflict(Failure):
+    """The name is taken, or somebody else manages the field."""

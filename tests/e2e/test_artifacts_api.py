@@ -1,0 +1,145 @@
+"""The API in a process that has no claim mounted: artifacts of any namespace, through pods that don't stay."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import urllib3
+import yaml
+
+from tests.deploy import ROOT, SYSTEM_NAMESPACE
+from tests.e2e.stage import Stage
+from tests.kubectl import eventually
+
+pytestmark = pytest.mark.e2e
+
+SCANPLANS = "scanplans.scanplan.dev"
+FINDINGS = "nuclei_output.ndjson"
+
+
+class Client:
+    """Asks the API as a service account of the stage's namespace."""
+
+    def __init__(self, url: str, stage: Stage) -> None:
+        self._url = url
+        self._stage = stage
+        self._http = urllib3.PoolManager(retries=False, timeout=300)
+
+    def person(self, name: str, *resources: str) -> str:
+        """A token of somebody who may get these resources."""
+        kubectl = self._stage.kubectl
+        kubectl("create", "serviceaccount", name)
+        kubectl("create", "role", name, "--verb=get,list", f"--resource={','.join(resources)}")
+        kubectl("create", "rolebinding", name, f"--role={name}", f"--serviceaccount={self._stage.namespace}:{name}")
+        return kubectl("create", "token", name, "--audience=scanplan-api").strip()
+
+    def get(self, path: str, token: str, **headers: str) -> urllib3.BaseHTTPResponse:
+        url = f"{self._url}/api/v1/tasks/{path}?namespace={self._stage.namespace}"
+        return self._http.request("GET", url, headers={"Authorization": f"Bearer {token}", **headers})
+
+
+@pytest.fixture(scope="module")
+def client(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    kubectl, folder = stage.kubectl, tmp_path_factory.mktemp("api")
+    for file in ("api-rbac.yaml", "api-readers-rbac.yaml"):
+        kubectl.in_namespace(SYSTEM_NAMESPACE)("apply", "-f", str(ROOT / "examples/python" / file))
+    configuration: dict[str, Any] = yaml.safe_load(kubectl("config", "view", "--raw", "--flatten", "--minify"))
+    (user,) = configuration["users"]
+    token = kubectl.in_namespace(SYSTEM_NAMESPACE)("create", "token", "scanplan-api").strip()
+    user["user"] = {"token": token}
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.touch(mode=0o600)
+    kubeconfig.write_text(yaml.safe_dump(configuration))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {
+        "KUBECONFIG": str(kubeconfig),
+        "ENABLE_ASYNC_TASKS": "true",
+        "TASK_QUEUE_TYPE": "kubernetes",
+        "SCANPLAN_API_PORT": str(port),
+        "SCANPLAN_API_READER_PODS": "true",
+        "SCANPLAN_DATA_DIRECTORY": str(folder),
+        "TMPDIR": str(folder),
+    }
+    log = folder / "api.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scanplan", "api"], env={**os.environ, **settings}, stdout=output, stderr=output
+        )
+    made = Client(f"http://127.0.0.1:{port}", stage)
+    try:
+        eventually(lambda: _answers(f"http://127.0.0.1:{port}/healthz"), within=60)
+        yield made
+    finally:
+        process.terminate()
+        process.wait(30)
+        print(f"--- log of the API\n{log.read_text()}")
+    assert not list(folder.glob("scanplan-artifacts-*")), "copies stay behind"
+
+
+def _answers(url: str) -> bool:
+    try:
+        return urllib3.PoolManager(retries=False).request("GET", url).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
+
+
+def readers(stage: Stage) -> list[str]:
+    found = stage.kubectl.get("pods", "--selector", "app.kubernetes.io/component=reader")["items"]
+    return [pod["metadata"]["name"] for pod in found]
+
+
+def test_artifacts_come_whole_in_parts_and_as_reports_and_only_to_those_who_may(client: Client, stage: Stage) -> None:
+    """Lost otherwise: findings of every namespace but the API's own."""
+    stage.apply(stage.plan("nightly", "app"))
+    status = stage.ends("nightly", "Completed")
+    analyst = client.person("analyst", SCANPLANS, f"{SCANPLANS}/artifacts")
+    viewer = client.person("viewer", SCANPLANS)
+    path = f"nightly/artifacts/{FINDINGS}"
+    assert client.get(path, viewer).status == 403
+    whole = client.get(path, analyst)
+    assert whole.status == 200, whole.data
+    published = {file["name"]: file["sha256"] for file in status["artifacts"]["files"]}
+    assert hashlib.sha256(whole.data).hexdigest() == published[FINDINGS]
+    stage.until(lambda: not readers(stage))
+    part = client.get(path, analyst, Range="bytes=10-19")
+    assert (part.status, part.data) == (206, whole.data[10:20])
+    page = client.get("nightly/reports/html", analyst)
+    assert page.status == 200
+    assert b"<!doctype html>" in page.data[:100].lower()
+    stage.until(lambda: not readers(stage))
+
+
+def test_a_claim_that_cannot_be_read_is_said_to_be_that(client: Client, stage: Stage) -> None:
+    """Lost otherwise: what to do about it; and no pod may be left behind."""
+    stage.apply(stage.plan("weekly", "app"))
+    stage.ends("weekly", "Completed")
+    token = stage.kubectl("create", "token", "analyst", "--audience=scanplan-api").strip()
+    stage.kubectl("create", "quota", "none", "--hard=pods=0")
+    try:
+        stage.until(lambda: stage.kubectl.get("quota", "none")["status"].get("hard"))
+        refused = client.get(f"weekly/artifacts/{FINDINGS}", token)
+    finally:
+        stage.kubectl("delete", "quota", "none")
+    assert refused.status == 502
+    assert "exceeded quota: none" in refused.json()["detail"]
+    assert client.get(f"weekly/artifacts/{FINDINGS}", token).status == 200
+
+
+def test_what_is_not_what_was_published_is_not_served(client: Client, stage: Stage) -> None:
+    """Lost otherwise: trust; whoever may write to the claim could put findings there, or take them away."""
+    stage.apply(stage.plan("monthly", "app"))
+    status = stage.ends("monthly", "Completed")
+    program = "import os, sys; os.chmod(sys.argv[1], 0o644); open(sys.argv[1], 'ab').write(b'{}\\n')"
+    stage.inside("shelf", program, f"/claim/{status['artifacts']['path']}/{FINDINGS}")
+    token = stage.kubectl("create", "token", "analyst", "--audience=scanplan-api").strip()
+    answer = client.get(f"monthly/artifacts/{FINDINGS}", token)
+    assert (answer.status, answer.json()["title"]) == (500, "Damaged record")
