@@ -51,7 +51,7 @@ bench: install ## The path of findings through the runner: MB/s and peak memory 
 	$(BIN)/python -m tests.runner.benchmark
 
 ##@ Build
-.PHONY: images crds chart format lock
+.PHONY: images crds chart docs format lock
 images: install ## Build the images as OCI archives in build/images
 	$(BIN)/python -m tests.images build operator scanner
 crds: install ## Generate crds/, docs/reference.md and the chart's generated files
@@ -59,6 +59,9 @@ crds: install ## Generate crds/, docs/reference.md and the chart's generated fil
 	$(BIN)/scanplan reference > docs/reference.md
 	$(BIN)/python -m tests.chart.documents
 chart: crds ## The same: CRD, rights, README of the chart, docs/configuration.md
+docs: .venv-docs/installed ## Build the documentation as a site in build/site, and look for dead links and requests to elsewhere
+	.venv-docs/bin/mkdocs build --quiet --strict --clean
+	$(PYTHON) -m tests.docs.built build/site
 format: install ## Format the code
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
@@ -70,6 +73,8 @@ lock: install ## Resolve the dependencies anew into requirements/
 	done
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
 	  --custom-compile-command "make lock" --group runner --output-file requirements/runner.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
+	  --custom-compile-command "make lock" --group docs --output-file requirements/docs.txt
 
 ##@ A cluster to play with
 .PHONY: cluster-up cluster-down cluster-build
@@ -98,7 +103,12 @@ system:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+.venv-docs/installed: requirements/docs.txt
+	@echo "Installing the generator of the documentation into .venv-docs"
+	@$(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/docs.txt
+	@touch $@
 clean: ## Remove what was built here (caches outside the checkout stay)
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-docs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 help: ## Show this
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
