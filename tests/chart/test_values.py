@@ -323,6 +323,37 @@ def test_the_operator_reaches_dns_and_the_api_server_alone() -> None:
     assert [peer["ipBlock"]["cidr"] for peer in server["to"]] == API_SERVER
 
 
+# Redis
+
+
+def test_a_redis_with_a_password_is_named_by_a_secret_and_the_password_is_in_no_manifest() -> None:
+    with pytest.raises(programs.ProgramError):
+        render({"redis": {"url": "redis://:secret@redis.data:6379/0"}})
+    (url,) = (
+        variable
+        for variable in operator_container(render({"redis": {"existingSecret": {"name": "results"}}}))["env"]
+        if variable["name"] == "REDIS_URL"
+    )
+    assert url["valueFrom"] == {"secretKeyRef": {"name": "results", "key": "url"}}
+
+
+def test_without_a_redis_the_operator_looks_for_none(plain: Objects) -> None:
+    assert "REDIS_URL" not in environment(plain)
+    variables = environment(render({"redis": {"url": "redis://redis.data:6379/0", "clusterName": "east"}}))
+    assert variables["REDIS_URL"] == "redis://redis.data:6379/0"
+    assert variables["SCANPLAN_CLUSTER_NAME"] == "east"
+
+
+def test_policies_let_the_operator_reach_its_redis() -> None:
+    """One that it could not reach would lose every publication, so leaving it out is an error."""
+    policy: Values = {"enabled": True, "apiServer": API_SERVER}
+    values: Values = {"redis": {"url": "redis://redis.data:6379/0"}, "networkPolicy": policy}
+    with pytest.raises(programs.ProgramError, match=r"networkPolicy\.redis is empty"):
+        render(values)
+    policy["redis"] = [{"ipBlock": {"cidr": "203.0.113.9/32"}}]
+    assert policy["redis"][0] in peers(render(values)[f"NetworkPolicy {NAMESPACE}/scanplan-operator"])
+
+
 # metrics
 
 

@@ -29,4 +29,22 @@
   value: {{ include "scanplan.fullname" . | quote }}
 - name: SCANPLAN_LOG_FORMAT
   value: {{ .Values.log.format | quote }}
+{{- with .Values.redis }}
+{{- if and .url .existingSecret.name }}
+{{- fail "redis.url and redis.existingSecret.name are both set: which Redis is meant? Leave one of them empty" }}
+{{- end }}
+{{- if or .url .existingSecret.name }}
+- name: REDIS_URL
+  {{- if .url }}
+  value: {{ .url | quote }}
+  {{- else }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret.name }}
+      key: {{ .existingSecret.key }}
+  {{- end }}
+- name: SCANPLAN_CLUSTER_NAME
+  value: {{ .clusterName | quote }}
+{{- end }}
+{{- end }}
 {{- end }}
