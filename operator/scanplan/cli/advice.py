@@ -17,7 +17,7 @@ ADVICE: dict[Reason, tuple[str, ...]] = {
         f"remove the endpoint: {_SPEC}",
         "or ask the operator's owner to change SCANPLAN_DENIED_TARGETS",
     ),
-    Reason.INPUT_UNAVAILABLE: ("create what is missing: it is looked for every 30 seconds",),
+    Reason.INPUT_UNAVAILABLE: ("create what is missing: it is looked for every 10 seconds",),
     Reason.INPUTS_CHANGED: (f"scan with what is there now: {_AGAIN}",),
     Reason.INVALID_SPEC: (f"leave it out: {_SPEC}", "or ask the operator's owner to allow it"),
     Reason.NAME_CONFLICT: ("remove the Job that has the name", f"or scan under another: {_AGAIN}"),
