@@ -10,6 +10,7 @@ PACKAGES := buildah busybox-static ca-certificates conntrack containernetworking
 CRD := crds/scanplans.scanplan.dev.yaml
 CLUSTER ?= dev
 PYTEST_ARGS ?=
+ONLY ?=
 
 ##@ See it work
 .PHONY: demo demo-down
@@ -47,8 +48,8 @@ lint: install ## Format, lint, types, layers
 
 ##@ Measure
 .PHONY: bench
-bench: install ## The path of findings through the runner: MB/s and peak memory at 1 GiB, beside bare loops
-	$(BIN)/python -m tests.runner.benchmark
+bench: install ## The operator's figures beside their targets: a table, and build/bench.json; ONLY=name takes one
+	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
 
 ##@ Build
 .PHONY: images crds chart docs format lock

@@ -1,0 +1,55 @@
+"""`python -m tests.bench`: take the figures, print them beside their targets, and write build/bench.json.
+
+`python -m tests.bench report` writes those of that file into docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import rich
+
+from tests.bench import lives, page, runner_share, settled
+from tests.bench.figure import Figure, save, table
+
+OUTPUT = Path(__file__).parents[2] / "build" / "bench.json"
+
+GROUPS: dict[Callable[[], list[Figure]], tuple[str, ...]] = {
+    lives.measure: (
+        "create-latency",
+        "status-latency",
+        "writes-per-plan",
+        "reads-per-plan",
+        "cpu-per-plan",
+        "memory-idle",
+    ),
+    settled.measure: ("restart",),
+    runner_share.measure: ("runner",),
+}
+"""What is measured in one scene, and the names that ask for it."""
+
+
+def main() -> int:
+    names = sorted(name for group in GROUPS.values() for name in group)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--only", choices=names, help="one figure; those of the same name's family come with it")
+    parser.add_argument("command", nargs="?", choices=("measure", "report"), default="measure", help="default: measure")
+    options = parser.parse_args()
+    if options.command == "report":
+        page.write(OUTPUT)
+        return 0
+    only = options.only
+    figures = []
+    for measure, group in GROUPS.items():
+        if only is None or only in group:
+            figures += [figure for figure in measure() if only is None or figure.name.partition(":")[0] == only]
+    rich.print(table(figures))
+    save(figures, OUTPUT)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

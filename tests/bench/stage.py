@@ -1,0 +1,66 @@
+"""A control plane with one operator at work in one namespace, as the figures need it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import cluster as clusters
+from tests.integration.apiserver import ApiServer
+from tests.integration.conftest import administrator_of, identity_of, make_namespace
+from tests.integration.operator_process import OperatorProcess
+from tests.integration.scene import Scene
+
+NAMESPACE = "bench"
+BARE = "bench-bare"
+"""The namespace of Jobs that no operator looks at."""
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is there while figures are taken."""
+
+    api: ApiServer
+    scene: Scene
+    operator: OperatorProcess
+    audit_log: Path
+
+
+@contextmanager
+def control_plane(**settings: str) -> Iterator[Stage]:
+    """Start all of it; the operator has the rights of examples/install/rbac.yaml, and up to 1,000 Jobs at once."""
+    cluster = clusters.local.up(f"bench-{os.getpid()}", control_plane_only=True)
+    try:
+        api = ApiServer(cluster)
+        kubectl = administrator_of(cluster, api)
+        for name in (NAMESPACE, BARE):
+            make_namespace(api, name)
+        with tempfile.TemporaryDirectory() as folder:
+            identity = identity_of(cluster, kubectl, Path(folder))
+            log = Path(folder) / "operator.log"
+            operator = OperatorProcess(identity, [NAMESPACE], log, **{"WORKER_CONCURRENCY": "1000", **settings}).start()
+            try:
+                operator.wait_until_watching()
+                yield Stage(api, Scene(api, kubectl, NAMESPACE, cluster.audit_log), operator, cluster.audit_log)
+            finally:
+                operator.kill()
+    finally:
+        cluster.down()
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used so far, in user and kernel mode."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def resident_mib(pid: int) -> float:
+    """The memory that a process holds now."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    resident = next(line for line in lines if line.startswith("VmRSS:"))
+    return int(resident.split()[1]) / 1024
