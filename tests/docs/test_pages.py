@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
+import pytest
+import typer
 import yaml
 
 from scanplan.api.conditions import Reason
+from scanplan.cli.main import app
 from tests.docs.built import problems
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
+HOW_TOS = sorted(DOCS.glob("how-to/*.md"))
 
 
 def pages(entry: Any) -> list[str]:
@@ -30,7 +35,7 @@ def test_the_navigation_leads_to_pages_each_once() -> None:
 
 def test_every_how_to_is_in_the_navigation() -> None:
     named = pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
-    assert {f"how-to/{path.name}" for path in DOCS.glob("how-to/*.md")} <= set(named)
+    assert {f"how-to/{path.name}" for path in HOW_TOS} <= set(named)
 
 
 def test_every_reason_of_a_status_is_in_troubleshooting() -> None:
@@ -47,7 +52,7 @@ def test_every_threat_names_a_test_that_exists() -> None:
 
 
 def test_files_that_how_tos_name_exist() -> None:
-    named = {name for path in DOCS.glob("how-to/*.md") for name in re.findall(r"examples/[\w./-]+", path.read_text())}
+    named = {name for path in HOW_TOS for name in re.findall(r"examples/[\w./-]+", path.read_text())}
     assert named
     assert not [name for name in named if not (ROOT / name.rstrip(".")).exists()]
 
@@ -58,3 +63,14 @@ def test_a_site_that_loads_or_leads_wrongly_is_seen(tmp_path: Path) -> None:
         '<a href="#here"></a><a href="#nowhere"></a><a href="missing.html"></a><a href="https://elsewhere.example/"></a>'
     )
     assert len(problems(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("page", HOW_TOS, ids=lambda page: page.stem)
+def test_commands_of_how_tos_are_ones_that_the_program_takes(page: Path) -> None:
+    lines = re.findall(r"(?:^\$ |`)(?:kubectl )?scanplan ((?!prune)[a-z]+ [^`\n]*)", page.read_text(), re.MULTILINE)
+    program = typer.main.get_command(app)
+    assert isinstance(program, typer.core.TyperGroup)
+    for line in lines:
+        name, *arguments = shlex.split(line)
+        assert name in program.commands, line
+        program.commands[name].make_context(name, arguments)
