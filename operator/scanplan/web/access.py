@@ -19,10 +19,11 @@ from aiohttp import web
 from scanplan.api import labels
 from scanplan.client.kubernetes_api import KubernetesApi, Object
 from scanplan.web.blocking import Calls
+from scanplan.web.sessions import COOKIE, Sessions
 
 KEEP_SECONDS = 10.0
 MAX_KEPT = 4_096
-_TOKEN_CHARACTERS = 16_384
+MAX_TOKEN_CHARACTERS = 16_384
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -65,6 +66,10 @@ class Access(ABC):
         """
 
     @abstractmethod
+    async def admit(self, token: str) -> Caller:
+        """Whose token it is. Raises as `identify`."""
+
+    @abstractmethod
     async def check(self, caller: Caller, wanted: Wanted) -> None:
         """Return where the caller may read it.
 
@@ -81,6 +86,9 @@ class Everybody(Access):
     async def identify(self, request: web.Request) -> Caller:  # noqa: ARG002 - it asks nothing
         return Caller()
 
+    async def admit(self, token: str) -> Caller:  # noqa: ARG002
+        return Caller()
+
     async def check(self, caller: Caller, wanted: Wanted) -> None:  # noqa: ARG002
         return
 
@@ -88,19 +96,26 @@ class Everybody(Access):
 class KubernetesAccess(Access):
     """Asks Kubernetes. Its service account needs `create` on tokenreviews and subjectaccessreviews (system:auth-delegator)."""
 
-    def __init__(self, api: KubernetesApi, audience: str, calls: Calls) -> None:
+    def __init__(self, api: KubernetesApi, audience: str, calls: Calls, sessions: Sessions) -> None:
         self._api = api
+        self._sessions = sessions
         self._audience = audience
         self._calls = calls
         self._users: _Kept[str, Object | None] = _Kept()
         self._rights: _Kept[tuple[str, Wanted], bool] = _Kept()
 
     async def identify(self, request: web.Request) -> Caller:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token or len(token) > _TOKEN_CHARACTERS:
+        if "Authorization" in request.headers:
+            scheme, _, token = request.headers["Authorization"].partition(" ")
+            token = token.strip() if scheme.lower() == "bearer" else ""
+        else:
+            token = self._sessions.token(request.cookies.get(COOKIE, ""))
+        return await self.admit(token)
+
+    async def admit(self, token: str) -> Caller:
+        if not token or len(token) > MAX_TOKEN_CHARACTERS:
             raise _unauthorized(f"a bearer token for audience {self._audience!r} is needed")
-        # Tokens are not kept in memory longer than a request; their digest is.
+        # Here only the token's digest outlives the request; the token itself does only in its owner's session.
         mark = hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
         known, user = self._users.get(mark)
         if not known:

@@ -29,9 +29,12 @@ from scanplan.client.submission import queue_for
 from scanplan.web import files, openapi, reports
 from scanplan.web.access import Access, Everybody, KubernetesAccess, Wanted
 from scanplan.web.blocking import Calls
+from scanplan.web.browser import Browser
+from scanplan.web.live import Feeds
 from scanplan.web.metrics import Metrics, QueueCollector
 from scanplan.web.problems import as_problems, problem
 from scanplan.web.remote import Copies
+from scanplan.web.sessions import Sessions
 from scanplan.web.settings import ApiSettings, Authentication
 
 _NAMESPACE = re.compile(openapi.NAMESPACE)
@@ -226,9 +229,10 @@ def build(
     calls = Calls()
     cluster = KubernetesApi(settings.namespace)
     access: Access = Everybody()
+    sessions = Sessions()
     in_cluster = settings.queue_type is QueueType.KUBERNETES
     if api_settings.authentication is Authentication.KUBERNETES:
-        access, in_cluster = KubernetesAccess(cluster, api_settings.audience, calls), True
+        access, in_cluster = KubernetesAccess(cluster, api_settings.audience, calls, sessions), True
     namespace = cluster.namespace if in_cluster else "default"
     of_plans = settings.queue_type is QueueType.KUBERNETES
     queue = KubernetesTaskQueue(settings, feed=False) if of_plans else queue_for(settings)
@@ -237,12 +241,19 @@ def build(
     api = Api(settings, access, calls, namespace, queue, shown, copies)
     application = web.Application(middlewares=[api.metrics.counted, as_problems])
     application.add_routes(api.routes())
+    feeds = Feeds(calls) if of_plans else None
+    application.add_routes(Browser(access, sessions, api_settings.audience, namespace, feeds).routes())
+
+    async def end_streams(_application: web.Application) -> None:
+        if feeds:
+            feeds.close()
 
     async def clean_up(_application: web.Application) -> None:
         api.close()
         cluster.close()
         calls.close()
 
+    application.on_shutdown.append(end_streams)
     application.on_cleanup.append(clean_up)
     return application
 

@@ -1,0 +1,246 @@
+// The page: a table of plans that follows the stream of events. Whatever a cluster says becomes text, never markup.
+
+const PAGE = 100;
+const TRENDS = 6;
+const SEVERITIES = ["critical", "high", "medium", "low", "info", "unknown"];
+const PHASES = ["Pending", "Queued", "Running", "Retrying", "Suspended", "Completed", "Failed", "Cancelled"];
+const SVG = "http://www.w3.org/2000/svg";
+
+const at = (id) => document.getElementById(id);
+const plans = new Map();
+let session = null;
+let namespace = "";
+let stream = null;
+let page = 0;
+let chosen = "";
+let drawing = false;
+
+function make(kind, text = "", attributes = {}) {
+  const element = document.createElement(kind);
+  element.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+function age(time) {
+  const seconds = Math.max(0, (Date.now() - Date.parse(time)) / 1000);
+  for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "m"]]) if (seconds >= size) return `${Math.floor(seconds / size)}${unit}`;
+  return `${Math.floor(seconds)}s`;
+}
+
+function address(plan, rest) {
+  return `/api/v1/tasks/${encodeURIComponent(plan.name)}/${rest}?namespace=${encodeURIComponent(namespace)}`;
+}
+
+function link(plan, text, rest) {
+  return make("a", text, { href: address(plan, rest), rel: "noreferrer" });
+}
+
+// the table
+
+function wanted() {
+  const text = at("text").value.toLowerCase();
+  const phase = at("phase").value;
+  const severity = at("severity").value;
+  return [...plans.values()]
+    .filter((plan) => plan.name.toLowerCase().includes(text) || plan.project.toLowerCase().includes(text))
+    .filter((plan) => (!phase || plan.phase === phase) && (!severity || plan.findings[severity] > 0))
+    .sort((one, other) => other.created.localeCompare(one.created) || one.name.localeCompare(other.name));
+}
+
+function findingsOf(plan) {
+  const cell = make("td");
+  for (const severity of SEVERITIES) {
+    const number = plan.findings[severity];
+    if (number) cell.append(make("span", `${number} ${severity}`, { class: `severity ${severity}` }));
+  }
+  if (!cell.childElementCount) cell.textContent = plan.findings.total === 0 ? "none" : "–";
+  return cell;
+}
+
+function shardsOf(plan) {
+  const cell = make("td");
+  const { total, succeeded, failed } = plan.shards;
+  if (total) {
+    const done = succeeded + failed;
+    cell.append(make("progress", "", { value: done, max: total, "aria-label": `shards of ${plan.name}` }), `${done}/${total}`);
+    if (failed) cell.append(make("span", ` ${failed} failed`, { class: "high" }));
+  } else cell.textContent = "–";
+  return cell;
+}
+
+function rowOf(plan) {
+  const row = make("tr", "", plan.name === chosen ? { class: "chosen" } : {});
+  const head = make("th", "", { scope: "row" });
+  head.append(make("button", plan.name, { type: "button", class: "name", "data-plan": plan.name }));
+  const state = make("td");
+  state.append(make("span", plan.phase, { class: `phase ${PHASES.includes(plan.phase) ? plan.phase : ""}` }));
+  const reports = make("td");
+  if (plan.files.length && !plan.cluster)
+    for (const kind of ["html", "csv", "sarif"]) reports.append(link(plan, kind, `reports/${kind}`), " ");
+  row.append(head, make("td", plan.project), state, shardsOf(plan), findingsOf(plan), make("td", age(plan.created)), reports);
+  return row;
+}
+
+function draw() {
+  drawing = false;
+  const found = wanted();
+  const pages = Math.max(1, Math.ceil(found.length / PAGE));
+  page = Math.min(page, pages - 1);
+  const focused = document.activeElement?.dataset?.plan;
+  at("rows").replaceChildren(...found.slice(page * PAGE, (page + 1) * PAGE).map(rowOf));
+  if (focused) [...at("rows").querySelectorAll("button")].find((each) => each.dataset.plan === focused)?.focus();
+  at("count").textContent = `${found.length} of ${plans.size} plans`;
+  at("pages").textContent = `Page ${page + 1} of ${pages}`;
+  at("before").disabled = page === 0;
+  at("after").disabled = page >= pages - 1;
+  drawDetail();
+  drawTrends();
+}
+
+function soon() {
+  if (!drawing) requestAnimationFrame(draw);
+  drawing = true;
+}
+
+// one plan
+
+function drawDetail() {
+  const plan = plans.get(chosen);
+  at("detail").hidden = !plan;
+  if (!plan) return;
+  const table = make("table");
+  const head = make("tr");
+  for (const name of ["Condition", "Status", "Reason", "Message"]) head.append(make("th", name, { scope: "col" }));
+  table.append(head);
+  for (const each of plan.conditions) {
+    const row = make("tr");
+    for (const name of ["type", "status", "reason", "message"]) row.append(make("td", each[name]));
+    table.append(row);
+  }
+  const files = make("p", plan.files.length ? "Artifacts: " : "No artifacts.");
+  if (plan.cluster) files.append(`in cluster ${plan.cluster}`);
+  else for (const name of plan.files) files.append(link(plan, name, `artifacts/${encodeURIComponent(name)}`), " ");
+  const times = `Attempts: ${plan.attempts}. Started: ${plan.started ?? "–"}. Ended: ${plan.completed ?? "–"}.`;
+  at("detail").replaceChildren(make("h2", plan.name), make("p", times), table, files);
+}
+
+// findings of a project's ended scans, oldest first
+
+function drawTrends() {
+  const projects = new Map();
+  for (const plan of plans.values())
+    if (plan.completed && plan.findings.total !== undefined)
+      projects.set(plan.project, [...(projects.get(plan.project) ?? []), plan]);
+  const shown = [...projects].filter(([, scans]) => scans.length > 1).sort((one, other) => other[1].length - one[1].length);
+  at("trends").replaceChildren(...shown.slice(0, TRENDS).map(([project, scans]) => trend(project, scans)));
+}
+
+function trend(project, scans) {
+  scans.sort((one, other) => one.completed.localeCompare(other.completed));
+  const totals = scans.slice(-50).map((plan) => plan.findings.total);
+  const most = totals.reduce((one, other) => Math.max(one, other), 1);
+  const points = totals.map((total, index) => `${2 + (index * 156) / (totals.length - 1)},${38 - (total * 36) / most}`);
+  const figure = make("figure");
+  const image = document.createElementNS(SVG, "svg");
+  const label = `findings of ${totals.length} scans: first ${totals[0]}, last ${totals.at(-1)}`;
+  for (const [name, value] of Object.entries({ viewBox: "0 0 160 40", width: 160, height: 40, role: "img", "aria-label": label }))
+    image.setAttribute(name, value);
+  const line = document.createElementNS(SVG, "polyline");
+  line.setAttribute("points", points.join(" "));
+  image.append(line);
+  figure.append(make("figcaption", `${project}: ${totals[0]} → ${totals.at(-1)}`), image);
+  return figure;
+}
+
+// the stream
+
+function say(text) {
+  at("state").textContent = text;
+}
+
+function watch() {
+  stream?.close();
+  plans.clear();
+  stream = new EventSource(`/api/v1/events?namespace=${encodeURIComponent(namespace)}`);
+  const own = stream;
+  stream.addEventListener("snapshot", (message) => {
+    plans.clear();
+    for (const plan of JSON.parse(message.data).plans) plans.set(plan.name, plan);
+    say(`Live: ${namespace}`);
+    soon();
+  });
+  stream.addEventListener("change", (message) => {
+    const { plans: changed, gone } = JSON.parse(message.data);
+    for (const name of gone) plans.delete(name);
+    for (const plan of changed) plans.set(plan.name, plan);
+    say(`Live: ${namespace}`);
+    soon();
+  });
+  stream.addEventListener("trouble", (message) => say(JSON.parse(message.data).detail));
+  stream.addEventListener("refused", () => start());
+  stream.addEventListener("error", async () => {
+    if (own.readyState !== EventSource.CLOSED) return say("Connecting again");
+    const answer = await fetch(`/api/v1/queue/health?namespace=${encodeURIComponent(namespace)}`).catch(() => null);
+    if (own !== stream) return;
+    if (answer?.status === 401) return start();
+    say(answer && !answer.ok ? ((await answer.json()).detail ?? `HTTP ${answer.status}`) : "No plans to watch here, or the API is away");
+    if (answer === null || answer.status >= 500) setTimeout(() => own === stream && watch(), 3000);
+  });
+}
+
+async function start() {
+  stream?.close();
+  session = await (await fetch("/session")).json();
+  namespace ||= new URLSearchParams(location.search).get("namespace") ?? session.namespace;
+  at("namespace").value = namespace;
+  at("login").hidden = session.known;
+  at("content").hidden = !session.known;
+  at("logout").hidden = !session.known || session.open;
+  at("command").textContent = `kubectl create token NAME --namespace NAMESPACE --audience ${session.audience} --duration 8h`;
+  if (session.known) return watch();
+  plans.clear();
+  draw();
+  say("Not logged in");
+  at("token").focus();
+}
+
+at("login-form").addEventListener("submit", async (submit) => {
+  submit.preventDefault();
+  const answer = await fetch("/login", { method: "POST", body: new URLSearchParams({ token: at("token").value }) });
+  at("token").value = "";
+  at("login-problem").textContent = answer.ok ? "" : (await answer.json()).detail;
+  if (answer.ok) start();
+});
+at("logout").addEventListener("click", async () => {
+  await fetch("/logout", { method: "POST" });
+  start();
+});
+at("place").addEventListener("submit", (submit) => {
+  submit.preventDefault();
+  namespace = at("namespace").value.trim();
+  history.replaceState(null, "", `?namespace=${encodeURIComponent(namespace)}`);
+  chosen = "";
+  start();
+});
+at("filter").addEventListener("submit", (submit) => submit.preventDefault());
+at("filter").addEventListener("input", () => {
+  page = 0;
+  soon();
+});
+for (const [id, step] of [["before", -1], ["after", 1]])
+  at(id).addEventListener("click", () => {
+    page += step;
+    soon();
+  });
+at("rows").addEventListener("click", ({ target }) => {
+  const name = target.dataset.plan;
+  if (!name) return;
+  chosen = chosen === name ? "" : name;
+  draw();
+  if (chosen) at("detail").focus();
+});
+for (const [id, values] of [["phase", PHASES], ["severity", SEVERITIES]])
+  at(id).append(...values.map((value) => make("option", value, { value })));
+setInterval(soon, 30000);
+start();
