@@ -12,6 +12,7 @@ import yaml
 
 import scanplan
 from scanplan.api import labels
+from scanplan.client.publication import PublicationSettings
 from scanplan.shell.settings import OperatorSettings
 from tests.chart import programs
 from tests.chart.chart import (
@@ -342,6 +343,16 @@ def test_without_a_redis_the_operator_looks_for_none(plain: Objects) -> None:
     variables = environment(render({"redis": {"url": "redis://redis.data:6379/0", "clusterName": "east"}}))
     assert variables["REDIS_URL"] == "redis://redis.data:6379/0"
     assert variables["SCANPLAN_CLUSTER_NAME"] == "east"
+
+
+def test_clusters_share_tasks_only_where_they_share_a_redis() -> None:
+    """Without one the operator would end at its start."""
+    with pytest.raises(programs.ProgramError, match=r"redis\.sharedTasks needs a Redis"):
+        render({"redis": {"sharedTasks": True}})
+    shared = environment(render({"redis": {"url": "redis://redis.data:6379/0", "sharedTasks": True}}))
+    alone = environment(render({"redis": {"url": "redis://redis.data:6379/0"}}))
+    assert PublicationSettings(**shared).shared_tasks  # type: ignore[arg-type]
+    assert not PublicationSettings(**alone).shared_tasks  # type: ignore[arg-type]
 
 
 def test_policies_let_the_operator_reach_its_redis() -> None:

@@ -33,18 +33,23 @@
 {{- if and .url .existingSecret.name }}
 {{- fail "redis.url and redis.existingSecret.name are both set: which Redis is meant? Leave one of them empty" }}
 {{- end }}
-{{- if or .url .existingSecret.name }}
+{{- if .url }}
 - name: REDIS_URL
-  {{- if .url }}
-  value: {{ .url | quote }}
-  {{- else }}
+  value: {{ $.Values.redis.url | quote }}
+{{- else if .existingSecret.name }}
+- name: REDIS_URL
   valueFrom:
     secretKeyRef:
       name: {{ .existingSecret.name }}
       key: {{ .existingSecret.key }}
-  {{- end }}
+{{- else if .sharedTasks }}
+{{- fail "redis.sharedTasks needs a Redis that the clusters share: set redis.url or redis.existingSecret.name" }}
+{{- end }}
+{{- if or .url .existingSecret.name }}
 - name: SCANPLAN_CLUSTER_NAME
-  value: {{ .clusterName | quote }}
+  value: {{ $.Values.redis.clusterName | quote }}
+- name: SCANPLAN_SHARED_TASKS
+  value: {{ $.Values.redis.sharedTasks | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
