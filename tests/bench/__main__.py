@@ -12,7 +12,7 @@ from pathlib import Path
 
 import rich
 
-from tests.bench import lives, page, runner_share, settled
+from tests.bench import backlog, lives, page, runner_share, settled
 from tests.bench.figure import Figure, save, table
 
 OUTPUT = Path(__file__).parents[2] / "build" / "bench.json"
@@ -26,6 +26,7 @@ GROUPS: dict[Callable[[], list[Figure]], tuple[str, ...]] = {
         "cpu-per-plan",
         "memory-idle",
     ),
+    backlog.measure: ("backlog",),
     settled.measure: ("restart",),
     runner_share.measure: ("runner",),
 }

@@ -45,7 +45,10 @@ def control_plane(**settings: str) -> Iterator[Stage]:
             log = Path(folder) / "operator.log"
             operator = OperatorProcess(identity, [NAMESPACE], log, **{"WORKER_CONCURRENCY": "1000", **settings}).start()
             try:
-                operator.wait_until_watching()
+                try:
+                    operator.wait_until_watching()
+                except AssertionError as error:
+                    raise AssertionError(f"the operator is not at work:\n{operator.text()}") from error
                 yield Stage(api, Scene(api, kubectl, NAMESPACE, cluster.audit_log), operator, cluster.audit_log)
             finally:
                 operator.kill()
