@@ -47,8 +47,8 @@ def main() -> int:
     for measure, group in GROUPS.items():
         if only is None or only in group:
             figures += [figure for figure in measure() if only is None or figure.name.partition(":")[0] == only]
+            save(figures, OUTPUT)  # a family that fails doesn't take those before it along
     rich.print(table(figures))
-    save(figures, OUTPUT)
     return 0
 
 
