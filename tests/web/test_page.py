@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from scanplan.web import live, sessions
+from scanplan.web import browser, live, sessions
 from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
 from tests.web.test_access import SCANPLANS, Reader, api, namespace
@@ -114,12 +114,36 @@ async def test_the_stream_shows_what_is_there_and_what_changes(
         assert stream.content_type == "text/event-stream"
         kind, content = await next_event(stream)
         assert (kind, [plan["name"] for plan in content["plans"]]) == ("snapshot", [first])
-        assert content["plans"][0]["phase"] == "Completed"
+        assert content["plans"][0]["phase"] == "Completed", content
         await asyncio.to_thread(plane.kubectl.in_namespace(namespace), "delete", "scanplan", first, "--wait=false")
         kind, content = await next_event(stream)
         while first not in content["gone"]:
             kind, content = await next_event(stream)
         assert kind == "change"
+
+
+async def test_a_stream_ends_with_its_session_and_a_viewer_that_left_is_no_error(
+    api: aiohttp.ClientSession,
+    plane: ControlPlane,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Lost otherwise: a browser that was logged out would go on seeing plans."""
+    monkeypatch.setattr(browser, "HEARTBEAT_SECONDS", 0.2)
+    token = Reader(plane, namespace, "viewer", SCANPLANS).token()
+    session = (await login(api, token)).cookies[sessions.COOKIE].value
+    cookie = {"Cookie": f"{sessions.COOKIE}={session}"}
+    async with api.get("/api/v1/events", headers=cookie) as left:
+        await next_event(left)
+    async with api.get("/api/v1/events", headers=cookie) as stream:
+        assert (await next_event(stream))[0] == "snapshot"
+        async with api.post("/logout", headers={**cookie, "Origin": str(api._base_url).rstrip("/")}) as answer:
+            assert answer.status == 204
+        kind, content = await next_event(stream)
+        assert (kind, content["status"]) == ("refused", 401)
+        assert not (await stream.content.read()).strip()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_reader_that_does_not_keep_up_is_cut_and_takes_no_memory() -> None:

@@ -6,15 +6,17 @@ A login needs a token, as programs do. Requests that change something (login, lo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.resources
 import re
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from scanplan.client.errors import QueueUnavailable
 from scanplan.web import openapi
 from scanplan.web.access import MAX_TOKEN_CHARACTERS, Access, Wanted
-from scanplan.web.live import Feeds, event
+from scanplan.web.live import Feeds, Viewer, event
 from scanplan.web.sessions import COOKIE, Sessions
 
 HEARTBEAT_SECONDS = 15.0
@@ -122,23 +124,29 @@ class Browser:
             headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **headers})
             await response.prepare(request)
-            loop = asyncio.get_running_loop()
-            beat = loop.time() + HEARTBEAT_SECONDS
-            while True:
+            # Who has gone away is noticed when it is written to; where Kubernetes doesn't answer, the browser connects again.
+            with contextlib.suppress(ConnectionError, QueueUnavailable):
+                await self._send(request, response, viewer, namespace)
+            return response
+
+    async def _send(self, request: web.Request, response: web.StreamResponse, viewer: Viewer, namespace: str) -> None:
+        loop = asyncio.get_running_loop()
+        beat = loop.time() + HEARTBEAT_SECONDS
+        while True:
+            try:
+                what = await asyncio.wait_for(viewer.events.get(), max(0.0, beat - loop.time()))
+            except TimeoutError:
+                what = b": here\n\n"
+            if loop.time() >= beat:
+                beat = loop.time() + HEARTBEAT_SECONDS
                 try:
-                    what = await asyncio.wait_for(viewer.events.get(), max(0.0, beat - loop.time()))
-                except TimeoutError:
-                    what = b": here\n\n"
-                if loop.time() >= beat:
-                    beat = loop.time() + HEARTBEAT_SECONDS
-                    try:
-                        await self._admit(request, namespace)
-                    except web.HTTPException as refused:
-                        await response.write(event("refused", {"status": refused.status, "detail": refused.text}))
-                        return response
-                if what is None:
-                    return response
-                await response.write(what)
+                    await self._admit(request, namespace)
+                except web.HTTPException as refused:
+                    await response.write(event("refused", {"status": refused.status, "detail": refused.text}))
+                    return
+            if what is None:
+                return
+            await response.write(what)
 
     async def _admit(self, request: web.Request, namespace: str) -> None:
         await self._access.check(await self._access.identify(request), Wanted(namespace))
