@@ -19,6 +19,7 @@ class Request(NamedTuple):
     namespace: str
     name: str
     code: int
+    uri: str
 
     @property
     def is_write(self) -> bool:
@@ -51,4 +52,5 @@ def requests(log: Path, namespace: str | None = None, user: str = OPERATOR) -> I
                     namespace=reference.get("namespace", ""),
                     name=reference.get("name", ""),
                     code=event.get("responseStatus", {}).get("code", 0),
+                    uri=event["requestURI"],
                 )

@@ -33,6 +33,8 @@ class CreateJob:
     manifest: jobs.Manifest
     task: Task | None = None
     """What it scans; None where it scans nothing."""
+    sure: bool = False
+    """Nobody else can have had this plan's result; otherwise the plan is looked at once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class Observed:
     """All known Jobs of the namespace, by name."""
     owned: tuple[JobView, ...] = ()
     """Those that this plan owns."""
+    doubted: Container[str]
+    """Names of Jobs that pods or results may be left of, or may be made by another operator."""
     plans: Container[str]
     """UIDs of all plans that are there."""
     partners: tuple[Plan, ...] = ()
@@ -119,7 +123,7 @@ class Observed:
     """The task's pods, where the last decision asked for them."""
     admissions: Mapping[str, bool] = field(default_factory=dict)
     """What this process has last told Kueue, by Job UID."""
-    documented: frozenset[str] = frozenset()
+    documented: Container[str] = frozenset()
     """UIDs of Jobs whose document is known to be stored."""
     rejection: Rejection | Elsewhere | None = None
     """Why the Job that the last decision asked for was not made."""

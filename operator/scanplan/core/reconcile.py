@@ -136,9 +136,10 @@ class _Reconciler:
             if self.observed.free_slots <= 0 and not spec.queue_name:
                 return self._queued()
         # Even a plan that never had a Job may find pods: those of a deleted plan, with the same key, are still ending.
-        if self.observed.pods is None:
+        sure = not (started or spec.cancel or name in self.observed.doubted)
+        if self.observed.pods is None and not sure:
             return Decision(list_pods=name)
-        if any(pod.alive and not (pod.collector and spec.cancel) for pod in self.observed.pods):
+        if any(pod.alive and not (pod.collector and spec.cancel) for pod in self.observed.pods or ()):
             message = "waiting for pods of the deleted Job to end"
             return self._wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
         if spec.cancel:
@@ -149,7 +150,7 @@ class _Reconciler:
             task = task or self._resolve()
         except InvalidPlan as error:
             return self._invalid(error)
-        return Decision(actions=(CreateJob(jobs.build(task, self.plan, self.observed.policy), task),))
+        return Decision(actions=(CreateJob(jobs.build(task, self.plan, self.observed.policy), task, sure),))
 
     def _rejected(self, rejection: Rejection) -> Decision:
         if rejection.stalled:
@@ -265,10 +266,10 @@ class _Reconciler:
 
     def _lacks_document(self, job: JobView) -> bool:
         """Its task document is in ConfigMaps that may not be there yet: a crash can come right after the Job's POST."""
-        known = {*self.observed.documented, self.plan.status.get("jobRef", {}).get("uid")}
+        known = job.uid in self.observed.documented or job.uid == self.plan.status.get("jobRef", {}).get("uid")
         # The Job's pods take no other document than its creator's, to the last byte: while that plan is there, it is its business.
         others = any(partner.uid == job.creator for partner in self.observed.partners)
-        return bool(job.document_parts) and job.live and job.uid not in known and not others
+        return bool(job.document_parts) and job.live and not known and not others
 
     def _store_document(self, job: JobView) -> Decision:
         if self.observed.inputs is None:

@@ -32,6 +32,7 @@ REQUEST_SECONDS = 15.0
 """Limit of one request; a hanging server is an error to try again."""
 PAGE = 500
 """Objects in a chunk of a LIST."""
+_LIVING = "status.phase!=Succeeded,status.phase!=Failed"
 
 
 class Api:
@@ -81,6 +82,11 @@ class Api:
         """All plans, page by page; `namespace` None: of the whole cluster."""
         return self._each(_plans(namespace) if namespace else f"/apis/{labels.API_VERSION}/{labels.PLURAL}", "")
 
+    def each_living_pod(self, namespace: str | None) -> AsyncIterator[Object]:
+        """All pods of tasks that have not ended, page by page; `namespace` None: of the whole cluster."""
+        path = f"/api/v1/namespaces/{quote(namespace)}/pods" if namespace else "/api/v1/pods"
+        return self._each(path, labels.TASK, _LIVING)
+
     async def list_pods(self, namespace: str, task: str) -> list[Object]:
         """The pods of one task, its collector's included."""
         return await self._list(f"/api/v1/namespaces/{quote(namespace)}/pods", f"{labels.TASK}={task}")
@@ -114,10 +120,10 @@ class Api:
     async def _list(self, path: str, selector: str) -> list[Object]:
         return [item async for item in self._each(path, selector)]
 
-    async def _each(self, path: str, selector: str) -> AsyncIterator[Object]:
+    async def _each(self, path: str, selector: str, fields: str = "") -> AsyncIterator[Object]:
         token = ""
         while True:
-            query = [("labelSelector", selector), ("limit", str(PAGE)), ("continue", token)]
+            query = [("labelSelector", selector), ("fieldSelector", fields), ("limit", str(PAGE)), ("continue", token)]
             page = await self._call("GET", path, query=[pair for pair in query if pair[1]])
             for item in page["items"]:
                 yield item

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -47,6 +47,16 @@ log = logging.getLogger("scanplan.controller")
 
 MAX_STEPS = 12
 """Decisions for one generation of a plan in a row; more would mean that acting doesn't lead to a fixed point."""
+
+
+class _All(Container[str]):
+    """Every name."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+ALL_NAMES = _All()
 
 
 class NoFixedPoint(Exception):
@@ -88,6 +98,8 @@ class Controller:
         self.queue = queue
         self.policy = policy
         self.now = now or api.clock.now
+        self.alone: Callable[[], bool] | None = None
+        """Whether this process still has the lease, so that no other operator can be at work; None: there may be others."""
         self._inputs = InputReader(api)
         self._sharing = sharing or Alone()
 
@@ -227,6 +239,7 @@ class Controller:
             policy=self.policy,
             jobs=self.store.jobs(plan.namespace),
             owned=owned,
+            doubted=self.store.doubted(plan.namespace) if self.alone else ALL_NAMES,
             plans=self.store.uids,
             partners=tuple(partners.values()),
             inputs=answers.inputs,
@@ -243,9 +256,9 @@ class Controller:
     async def _act(self, plan: Plan, action: Action) -> Rejection | Elsewhere | None:
         by = PlanName(plan.namespace, plan.name)
         match action:
-            case CreateJob(manifest, task):
+            case CreateJob(manifest, task, sure):
                 other = await self._sharing.take(plan.namespace, task.key, task.claim) if task else None
-                return other or await self._create(plan, manifest)
+                return other or await self._create(plan, manifest, sure)
             case PatchJob(job, patch):
                 resumes = patch.get("spec", {}).get("suspend") is False
                 self.store.set_starting(job.namespace, job.name, resumes)
@@ -271,17 +284,19 @@ class Controller:
                 for config_map in config_maps:
                     with contextlib.suppress(ConflictException):
                         await self.api.create_config_map(job.namespace, config_map)
-                self.store.documented |= {job.uid}
+                self.store.documented.add(job.uid)
         return None
 
-    async def _create(self, plan: Plan, manifest: dict[str, Any]) -> Rejection | None:
+    async def _create(self, plan: Plan, manifest: dict[str, Any], sure: bool) -> Rejection | None:
         """POST is the lock: whoever finds the name taken takes over what is there."""
         namespace, name = plan.namespace, manifest["metadata"]["name"]
         by = PlanName(namespace, plan.name)
         self.store.set_starting(namespace, name, True)
         try:
-            if not await self._is_fresh(plan):
+            if not (sure or await self._is_fresh(plan)):
                 return None
+            if self.alone and not self.alone():
+                raise TimeoutError("the lease may have run out, and another operator be at work")
             self.job_event(None, await self.api.create_job(namespace, manifest), by)
             log.info("%s/%s: created Job %s", namespace, plan.name, name)
             return None
@@ -297,6 +312,10 @@ class Controller:
                 return Rejection.invalid(message_of(error))
             if error.status == 409:
                 return None
+            self.store.doubt(namespace, name)
+            raise
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            self.store.doubt(namespace, name)  # it may have been made, and gone before anybody saw it
             raise
         finally:
             self.store.set_starting(namespace, name, False)

@@ -66,10 +66,12 @@ def registry_for(controller: Controller, settings: OperatorSettings, listed: asy
         # Before any plan is looked at, so that no plan with a running Job seems to have none, and none starts before its turn.
         try:
             for namespace in settings.namespaces or (None,):
+                doubts = controller.store.doubts
                 async for job in controller.api.each_job(namespace):
                     controller.job_event(None, job)
                 async for plan in controller.api.each_plan(namespace):
                     controller.know_plan(plan)
+                await resync.look_for_leftovers(controller, namespace, doubts)
         except ApiException as error:
             unknown = "the CRD of ScanPlan is not installed" if error.status == 404 else apis.message_of(error)
             raise kopf.TemporaryError(f"waiting to start: {unknown}", delay=START_BACKOFF_SECONDS) from None
@@ -107,7 +109,9 @@ async def run(settings: OperatorSettings, stop: asyncio.Event | None = None, ext
             async with probes.serving(health, settings.probe_port), extension.beside(controller):
                 if settings.leader_election:
                     namespace = settings.lease_namespace or leadership.own_namespace()
-                    await leadership.lead(client, namespace, settings.lease_name, work)
+                    lease = leadership.Lease(client, namespace, settings.lease_name)
+                    controller.alone = lease.held
+                    await lease.lead(work)
                 else:
                     await work()
         finally:

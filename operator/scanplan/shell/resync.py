@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 from kubernetes.aio.client import ApiException
 
+from scanplan.api import labels
 from scanplan.shell.controller import Controller
 from scanplan.shell.workqueue import PlanName
 
@@ -46,6 +47,7 @@ async def run(controller: Controller, namespaces: Sequence[str | None], listed: 
 async def compare(controller: Controller, namespace: str | None) -> None:
     """Compare once; `namespace` None: the whole cluster."""
     store = controller.store
+    doubts = store.doubts
     # What is known is taken down before the list is asked for: only that can be missing from the list because it is gone.
     jobs = {job.uid: (job.namespace, job.name) for job in store.all_jobs(namespace)}
     async for body in controller.api.each_job(namespace):
@@ -62,6 +64,18 @@ async def compare(controller: Controller, namespace: str | None) -> None:
             controller.plan_event(None, body)
     for uid, plan_name in plans.items():
         controller.plan_event("DELETED", _gone(*plan_name, uid))
+    await look_for_leftovers(controller, namespace, doubts)
+
+
+async def look_for_leftovers(controller: Controller, namespace: str | None, doubts: int) -> None:
+    """Find the pods that outlive their Jobs, after Jobs and plans were listed; `doubts` are the store's before those lists."""
+    living = set()
+    async for pod in controller.api.each_living_pod(namespace):
+        living.add((pod["metadata"]["namespace"], pod["metadata"]["labels"][labels.TASK]))
+    for of, task in living:
+        if task not in controller.store.jobs(of):
+            controller.store.doubt(of, task)
+    controller.store.settle_doubts(namespace, doubts, living)
 
 
 def _gone(namespace: str, name: str, uid: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Store:
         self.plans: dict[PlanName, Plan] = {}
         self.written: dict[PlanName, datetime] = {}
         """When this process last wrote a plan's status."""
-        self.documented: frozenset[str] = frozenset()
+        self.documented: set[str] = set()
         """UIDs of Jobs whose task document this process has stored."""
         self.admissions: dict[str, bool] = {}
         """What this process has last told Kueue, by Job UID."""
@@ -41,6 +41,8 @@ class Store:
         """By namespace and owner: an owner in another namespace is none, whatever a reference says."""
         self._gone: dict[str, None] = {}
         """UIDs deleted lately: an answer that comes after the deletion must not bring its object back for ever."""
+        self._doubted: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        self._doubts = 0
         self._active: defaultdict[str, set[str]] = defaultdict(set)
         self._starting: defaultdict[str, set[str]] = defaultdict(set)
         self._waiting: defaultdict[str, list[Waiting]] = defaultdict(list)
@@ -111,6 +113,8 @@ class Store:
             return old
         if job.uid in self._gone:
             return old or job
+        if old and old.uid != job.uid:
+            self.doubt(job.namespace, job.name)
         self._unlink(old)
         self._jobs[job.namespace][job.name] = job
         if job.managed:
@@ -123,11 +127,12 @@ class Store:
     def drop_job(self, namespace: str, name: str, uid: str) -> JobView | None:
         """Forget a deleted Job; a newer one of the same name stays. Returns what was known of it."""
         self._bury(uid)
+        self.doubt(namespace, name)
         job = self._jobs[namespace].get(name)
         if job is None or job.uid != uid:
             return None
         self._unlink(job)
-        self.documented -= {uid}
+        self.documented.discard(uid)
         self.admissions.pop(uid, None)
         del self._jobs[namespace][name]
         return job
@@ -145,6 +150,34 @@ class Store:
         """The known Jobs that a plan owns, by name."""
         jobs = self._jobs[plan.namespace]
         return tuple(jobs[name] for name in sorted(self._owned.get((plan.namespace, plan.uid), ())))
+
+    # doubts
+
+    def doubt(self, namespace: str, job_name: str) -> None:
+        """A Job of this name has gone, or may have been there: pods of it may live, its plan's result may be unknown here."""
+        self._doubts += 1
+        self._doubted[namespace][job_name] = self._doubts
+
+    def doubted(self, namespace: str) -> Container[str]:
+        """Names of Jobs that can't be made without a look at what there is: a live view."""
+        return self._doubted[namespace]
+
+    @property
+    def doubts(self) -> int:
+        """How many doubts there have been: those up to here are what `settle_doubts` settles."""
+        return self._doubts
+
+    def settle_doubts(self, namespace: str | None, until: int, living: Container[tuple[str, str]]) -> None:
+        """Jobs, plans and, after these, pods have been listed: what was doubted before has no secrets left.
+
+        Args:
+            namespace: that was listed; None: all were.
+            until: `doubts` before the lists were asked for.
+            living: namespace and name of the tasks that have pods alive; these stay doubted.
+        """
+        for of in list(self._doubted) if namespace is None else [namespace]:
+            left = {name: doubt for name, doubt in self._doubted[of].items() if doubt > until or (of, name) in living}
+            self._doubted[of] = left
 
     def _unlink(self, job: JobView | None) -> None:
         if job is None:
@@ -190,7 +223,8 @@ class Store:
         return [PlanName(namespace, entry.name) for entry in self._waiting[namespace][:count]]
 
     def _free(self, namespace: str, limit: int) -> int:
-        return limit - len(self._active[namespace] | self._starting[namespace])
+        active, starting = self._active[namespace], self._starting[namespace]
+        return limit - len(active) - sum(name not in active for name in starting)  # few start at once, many are active
 
 
 def _spec_of(body: dict[str, Any]) -> tuple[ScanPlanSpec, str]:

@@ -7,8 +7,9 @@ that a test chooses, and every watch hears of a change only when the test delive
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Coroutine, Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -446,8 +447,10 @@ class Cluster:
 class ModelApi(Api):
     """The operator's requests to the model; each can be held up before it has an effect, and before its answer arrives."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, alone: bool = False) -> None:
+        """`alone`: there is no other operator, so that what counts is what there is, and not who has looked."""
         self.cluster = cluster
+        self.alone = alone
         self.work: object = None
         """Who is asking: what one piece of work has seen doesn't excuse another one."""
         self.alive_when_listed: dict[tuple[object, str], bool] = {}
@@ -459,14 +462,28 @@ class ModelApi(Api):
         await Turn()
         name = manifest["metadata"]["name"]
         new = is_scan(manifest) and name not in self.cluster.jobs
-        if new and self.alive_when_listed.get((self.work, name), True):
-            raise Violation(f"{name} is made without a look at what pods of its task are still alive")
         key = manifest["metadata"]["annotations"][labels.TASK_KEY]
-        if new and self.had_its_result.get((self.work, manifest["metadata"]["ownerReferences"][0]["uid"]), key) == key:
-            raise Violation(f"{key} is scanned again, or without a look at whether its plan has its result")
+        if new and self.alone:
+            self._check_new(name, key, manifest["metadata"]["ownerReferences"][0]["uid"])
+        elif new:
+            self._check_looks(name, key, manifest["metadata"]["ownerReferences"][0]["uid"])
         job = self.cluster.create_job(manifest)
         await Turn()
         return job
+
+    def _check_new(self, name: str, key: str, owner: str) -> None:
+        if any(is_alive(pod) for pod in self.cluster.list_pods(name)):
+            raise Violation(f"{name} is made while pods of its task are alive")
+        for plan in self.cluster.plans.values():
+            ended = plan["metadata"]["uid"] == owner and "completionTime" in plan["status"]
+            if ended and plan["status"]["taskKey"] == key:
+                raise Violation(f"{key} is scanned again, although its plan has its result")
+
+    def _check_looks(self, name: str, key: str, owner: str) -> None:
+        if self.alive_when_listed.get((self.work, name), True):
+            raise Violation(f"{name} is made without a look at what pods of its task are still alive")
+        if self.had_its_result.get((self.work, owner), key) == key:
+            raise Violation(f"{key} is scanned again, or without a look at whether its plan has its result")
 
     async def get_job(self, namespace: str, name: str) -> Object:
         assert namespace == NAMESPACE
@@ -488,6 +505,12 @@ class ModelApi(Api):
         self.cluster.delete_job(name, uid)
         await Turn()
 
+    def finish(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Let requests go through one after the other, with nothing between them."""
+        with contextlib.suppress(StopIteration):
+            while True:
+                coroutine.send(None)
+
     async def each_job(self, namespace: str | None) -> AsyncIterator[Object]:
         assert namespace is None
         await Turn()
@@ -499,6 +522,13 @@ class ModelApi(Api):
         await Turn()
         for plan in self.cluster.list_plans():
             yield plan
+
+    async def each_living_pod(self, namespace: str | None) -> AsyncIterator[Object]:
+        assert namespace is None
+        await Turn()
+        for pod in copy.deepcopy([pod for pod in self.cluster.pods.values() if is_alive(pod)]):
+            pod["metadata"]["namespace"] = NAMESPACE
+            yield pod
 
     async def list_pods(self, namespace: str, task: str) -> list[Object]:
         assert namespace == NAMESPACE

@@ -54,22 +54,27 @@ class ModelQueue(WorkQueue):
 class Operator:
     """One process: it dies without a word, and knows nothing when it comes back."""
 
-    def __init__(self, cluster: model.Cluster) -> None:
+    def __init__(self, cluster: model.Cluster, alone: bool = False) -> None:
+        """`alone`: it has the lease."""
         self.cluster = cluster
+        self.alone = alone
         self.events: list[tuple[str, str, model.Object]] = []
         cluster.watches.append(self.events)
         self.start()
 
     def start(self) -> None:
-        self.api = model.ModelApi(self.cluster)
+        self.api = model.ModelApi(self.cluster, self.alone)
         self.queue = ModelQueue(self.cluster)
         self.controller = Controller(self.api, Store(), self.queue, POLICY, now=lambda: self.cluster.now)
+        if self.alone:
+            self.controller.alone = lambda: True
         self.work: list[tuple[PlanName | None, Coroutine[Any, Any, None]]] = []
         self.events.clear()
         for job in self.cluster.list_jobs():
             self.controller.job_event(None, job)
         for plan in self.cluster.list_plans():
             self.controller.plan_event(None, plan)
+        self.api.finish(resync.look_for_leftovers(self.controller, None, self.controller.store.doubts))
 
     def crash(self) -> None:
         for _, coroutine in self.work:

@@ -66,6 +66,7 @@ def decide(of: Plan, *known: JobView, **observed: Any) -> Decision:
             policy=observed.pop("policy", POLICY),
             jobs={each.name: each for each in known},
             owned=tuple(each for each in known if of.uid in each.owners),
+            doubted=observed.pop("doubted", {task().job_name}),
             plans=observed.pop("plans", {of.uid, *(uid for each in known for uid in each.owners)}),
             inputs=observed.pop("inputs", INPUTS),
             **observed,
@@ -112,6 +113,19 @@ class TestBeforeTheJob:
         manifest = made(decide(plan(), pods=()))
         assert manifest["metadata"]["name"] == task().job_name
         assert manifest["metadata"]["ownerReferences"] == [jobs.owner_reference(plan())]
+
+    def test_with_the_lease_nothing_is_looked_for_where_nothing_can_be(self) -> None:
+        """One write and no read stand between a plan and its Job."""
+        (action,) = decide(plan(), doubted=()).actions
+        assert isinstance(action, CreateJob)
+        assert action.sure
+
+    def test_a_plan_whose_job_has_gone_is_looked_at_all_the_same(self) -> None:
+        """A status of its end may have been written, and its answer lost."""
+        assert decide(plan(running_status()), doubted=()).list_pods == task().job_name
+        (action,) = decide(plan(running_status()), doubted=(), pods=()).actions
+        assert isinstance(action, CreateJob)
+        assert not action.sure
 
     @pytest.mark.parametrize("phase", ["Pending", "Running", "Unknown"])
     def test_not_while_a_pod_with_the_key_is_alive(self, phase: str) -> None:

@@ -50,10 +50,13 @@ EDITS: list[dict[str, Any]] = [
 class Lives(RuleBasedStateMachine):
     """Plans' lives."""
 
-    @initialize(operators=st.integers(1, 2), plans=st.lists(st.sampled_from((*ONE, *TWO)), min_size=1, max_size=3))
-    def start(self, operators: int, plans: list[list[str]]) -> None:
+    @initialize(
+        operators=st.sampled_from(["one", "one with the lease", "two"]),
+        plans=st.lists(st.sampled_from((*ONE, *TWO)), min_size=1, max_size=3),
+    )
+    def start(self, operators: str, plans: list[list[str]]) -> None:
         self.cluster = model.Cluster()
-        self.operators = [Operator(self.cluster) for _ in range(operators)]
+        self.operators = [Operator(self.cluster, "lease" in operators) for _ in range(2 if operators == "two" else 1)]
         for name, endpoints in zip(PLANS, plans, strict=False):
             self.create(name=name, endpoints=endpoints, edit={})
 

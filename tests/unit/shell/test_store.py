@@ -207,3 +207,38 @@ class TestWaiting:
         store = self.store()
         store.put_job(job_body())
         assert store.next_waiting("team", 1) == []
+
+
+class TestDoubts:
+    """What can be made without a look at what there is; a doubt too few is a scan that runs twice."""
+
+    def test_a_name_whose_job_has_gone_is_doubted_until_all_was_listed(self) -> None:
+        store = Store()
+        job = store.put_job(job_body())
+        assert job.name not in store.doubted("team")
+        store.drop_job("team", job.name, job.uid)
+        assert job.name in store.doubted("team")
+        assert job.name not in store.doubted("other")
+        store.settle_doubts(None, store.doubts, set())
+        assert job.name not in store.doubted("team")
+
+    def test_a_job_that_was_never_seen_is_doubted_too(self) -> None:
+        store = Store()
+        store.drop_job("team", "unseen", "job-9")
+        assert "unseen" in store.doubted("team")
+
+    def test_what_goes_while_the_lists_are_under_way_stays_doubted(self) -> None:
+        store = Store()
+        store.doubt("team", "before")
+        until = store.doubts
+        store.doubt("team", "meanwhile")
+        store.doubt("team", "before")
+        store.settle_doubts("team", until, set())
+        assert "meanwhile" in store.doubted("team")
+        assert "before" in store.doubted("team"), "it has come and gone again"
+
+    def test_so_does_what_has_pods_alive(self) -> None:
+        store = Store()
+        store.doubt("team", "alive")
+        store.settle_doubts(None, store.doubts, {("team", "alive")})
+        assert "alive" in store.doubted("team")
