@@ -9,13 +9,17 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_origin
 
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
 
+from scanplan.client.publication import PublicationSettings
 from scanplan.core.guard import DEFAULT_DENIED
 from scanplan.shell.settings import OperatorSettings
+from scanplan.web.settings import ApiSettings
 from tests.chart import programs
 from tests.chart.chart import CHART, ROOT
 
@@ -31,16 +35,29 @@ _CONFIGURATION = """\
 Settings are environment variables of the operator's container, and values of the chart where one is named here; the
 chart's own [README](../charts/scanplan-operator/README.md) lists the rest, which is about pods and rights. A wrong
 setting ends the start of the operator with exit code 78 and a line for each variable that is wrong. `make chart` writes
-this page from the code.
+this page from the code. The settings of programs, of `scanplan worker` and of `scanplan api` on its own are in the
+[migration guide](migration.md#settings).
 
-| variable | chart value | type | default | what it is |
-|---|---|---|---|---|
-{rows}
+{operator}
 
 Lists are separated by commas. Shell patterns know `*`, `?` and `[a-z]`; `*` also matches `/`.
 
 A change restarts the operator. Scans go on meanwhile, and what has started keeps what it was started with: its image and
 the digests of its inputs.
+
+## Redis
+
+Where one is named, the operator publishes keys and results there, and may share tasks with operators of other clusters
+([several clusters](operations.md#several-clusters-one-scan)).
+
+{redis}
+
+## The API and the page
+
+Served by the operator's process where it is enabled ([what it answers, and to whom](migration.md#the-monitoring-api)). In
+the chart its address, port and authentication are fixed.
+
+{api}
 
 ## Targets that are denied by default
 
@@ -50,6 +67,10 @@ address are stopped when the scanner connects.
 
 {denied}
 """
+
+_HEAD = """\
+| variable | chart value | type | default | what it is |
+|---|---|---|---|---|"""
 
 _LOG_FORMAT = (
     "| `SCANPLAN_LOG_FORMAT` | `log.format` | `text` or `json` | `text`; in the chart `json` | Format of the log. |"
@@ -62,8 +83,8 @@ def crd() -> str:
 
 
 def rules(manifest: str) -> str:
-    """What the role in one of the plain manifests allows."""
-    text = (ROOT / "examples/install" / manifest).read_text()
+    """What the role in one of the plain manifests, a path below examples/, allows."""
+    text = (ROOT / "examples" / manifest).read_text()
     (role,) = (part for part in text.split("\n---\n") if "\nrules:\n" in part)
     return textwrap.dedent(role.partition("\nrules:\n")[2].rstrip("\n") + "\n")
 
@@ -77,19 +98,24 @@ def readme() -> str:
 
 def configuration() -> str:
     """The page about the operator's settings."""
-    values = chart_values()
-    rows = [
-        _row(field, values)
-        for field in OperatorSettings.model_fields.values()
-        if field.alias != "KUBERNETES_SERVICE_HOST"
-    ]
     denied = "\n".join(f"- `{entry}`" for entry in DEFAULT_DENIED)
-    return _CONFIGURATION.format(rows="\n".join((*rows, _LOG_FORMAT)), denied=denied)
+    return _CONFIGURATION.format(
+        operator="\n".join((_table(OperatorSettings), _LOG_FORMAT)),
+        redis=_table(PublicationSettings),
+        api=_table(ApiSettings),
+        denied=denied,
+    )
 
 
 def chart_values() -> dict[str, str]:
     """Which value of the chart each environment variable comes from."""
     return dict(_VARIABLE.findall((CHART / "templates" / "_environment.tpl").read_text()))
+
+
+def _table(settings: type[BaseSettings]) -> str:
+    values = chart_values()
+    fields = (field for field in settings.model_fields.values() if field.alias != "KUBERNETES_SERVICE_HOST")
+    return "\n".join((_HEAD, *(_row(field, values) for field in fields)))
 
 
 def _row(field: FieldInfo, values: dict[str, str]) -> str:
@@ -104,6 +130,8 @@ def _type(field: FieldInfo) -> str:
     if field.annotation is int:
         bounds = {type(bound).__name__: bound for bound in field.metadata}
         return f"{bounds['Ge'].ge:,} to {bounds['Le'].le:,}"
+    if isinstance(field.annotation, type) and issubclass(field.annotation, StrEnum):
+        return ", ".join(f"`{word}`" for word in field.annotation)
     patterns = [bound.pattern for bound in field.metadata if getattr(bound, "pattern", None)]
     if patterns and (choice := _CHOICE.fullmatch(patterns[0])):
         return ", ".join(f"`{word}`" for word in choice[1].split("|"))
@@ -120,14 +148,15 @@ def _default(field: FieldInfo) -> str:
         return f"`{','.join(default)}`" if default else "none"
     if isinstance(default, bool):
         return f"`{default}`".lower()
-    return f"`{default}`" if default != "" else "none"
+    return f"`{default}`" if default not in ("", None) else "none"
 
 
 DOCUMENTS: dict[Path, Callable[[], str]] = {
     CHART / "files" / CRD: crd,
-    CHART / "files" / "rules.yaml": lambda: rules("rbac.yaml"),
-    CHART / "files" / "kueue-rules.yaml": lambda: rules("kueue.yaml"),
-    CHART / "files" / "lease-rules.yaml": lambda: rules("leader-election.yaml"),
+    CHART / "files" / "rules.yaml": lambda: rules("install/rbac.yaml"),
+    CHART / "files" / "kueue-rules.yaml": lambda: rules("install/kueue.yaml"),
+    CHART / "files" / "lease-rules.yaml": lambda: rules("install/leader-election.yaml"),
+    CHART / "files" / "api-readers-rules.yaml": lambda: rules("python/api-readers-rbac.yaml"),
     CHART / "README.md": readme,
     ROOT / "docs" / "configuration.md": configuration,
 }

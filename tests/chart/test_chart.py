@@ -57,9 +57,22 @@ def judgement(values: Values) -> Any:
 
 
 def test_a_well_known_checker_finds_nothing_that_is_not_explained() -> None:
+    apart = {
+        "topologyKey": "kubernetes.io/hostname",
+        "labelSelector": {"matchLabels": {"app.kubernetes.io/component": "operator"}},
+    }
     hardened: Values = {
+        "replicas": 2,
+        "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [apart]}},
         "podDisruptionBudget": {"enabled": True},
-        "networkPolicy": {"enabled": True, "apiServer": ["10.96.0.1/32"]},
+        "networkPolicy": {
+            "enabled": True,
+            "apiServer": ["10.96.0.1/32"],
+            "api": [{"namespaceSelector": {}}],
+            "redis": [{"ipBlock": {"cidr": "203.0.113.9/32"}}],
+        },
+        "api": {"enabled": True, "readerPods": True},
+        "redis": {"existingSecret": {"name": "results"}, "sharedTasks": True},
         "retention": {"enabled": True, "maxAge": "30d"},
     }
     found: dict[str, list[Any]] = {}

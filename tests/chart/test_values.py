@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ipaddress
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ import scanplan
 from scanplan.api import labels
 from scanplan.client.publication import PublicationSettings
 from scanplan.shell.settings import OperatorSettings
+from scanplan.web.settings import ApiSettings, Authentication
 from tests.chart import programs
 from tests.chart.chart import (
     CHART,
@@ -180,6 +182,18 @@ def test_every_value_is_explained() -> None:
         ({"networkPolicy": {"enabled": True}}, "networkPolicy.apiServer is empty"),
         ({"retention": {"enabled": True}}, "retention has no limit"),
         ({"retention": {"maxAge": "a month"}}, "/retention/maxAge"),
+        ({"api": {"authentication": "none"}}, "'authentication' not allowed"),
+        ({"api": {"readerPods": True}}, "api.readerPods is for the API, which is off"),
+        ({"metrics": {"serviceMonitor": {"enabled": True}}}, "set api.enabled"),
+        ({"metrics": {"podMonitor": {"enabled": True}}}, "set api.enabled"),
+        (
+            {
+                "api": {"enabled": True},
+                "metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}},
+            },
+            "would count twice",
+        ),
+        ({"metrics": {"podMonitor": {"interval": "often"}}}, "/metrics/podMonitor/interval"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -365,7 +379,85 @@ def test_policies_let_the_operator_reach_its_redis() -> None:
     assert policy["redis"][0] in peers(render(values)[f"NetworkPolicy {NAMESPACE}/scanplan-operator"])
 
 
+# the API
+
+
+def test_the_operator_serves_the_api_where_it_is_asked_to_and_asks_kubernetes_who_may_read(plain: Objects) -> None:
+    """In the pod nobody is left who could decide otherwise, so there is no value for it."""
+    objects = render({"api": {"enabled": True, "audience": "scans", "service": {"port": 80}}})
+    settings = ApiSettings(**environment(objects))  # type: ignore[arg-type]
+    assert settings.in_operator
+    assert settings.authentication is Authentication.KUBERNETES
+    assert settings.audience == "scans"
+    assert ipaddress.ip_address(settings.host).is_unspecified, "only the pod itself would reach it"
+    ports = {port["name"]: port["containerPort"] for port in operator_container(objects)["ports"]}
+    assert ports["api"] == settings.port
+    (port,) = objects[f"Service {NAMESPACE}/scanplan-operator-api"]["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (80, "api")
+    assert not ApiSettings(**environment(plain)).in_operator  # type: ignore[arg-type]
+    assert not [name for name in plain if "api" in name.split()[1]]
+
+
+@pytest.mark.parametrize("watched", [[], ["red"]])
+def test_the_api_may_do_what_the_plain_manifests_let_it_do(watched: list[str]) -> None:
+    """To exec into pods is much, so it comes only where artifacts are asked for, and only in namespaces that are watched."""
+    manifests = {
+        (manifest["kind"], manifest["metadata"]["name"]): manifest
+        for name in ("api-rbac.yaml", "api-readers-rbac.yaml")
+        for manifest in yaml.safe_load_all((ROOT / "examples/python" / name).read_text())
+    }
+    states = render({"watchNamespaces": watched, "api": {"enabled": True}})
+    reviews = states["ClusterRoleBinding scanplan-operator-api-reviews"]
+    assert reviews["roleRef"] == manifests["ClusterRoleBinding", "scanplan-api-reviews"]["roleRef"]
+    assert [subject["name"] for subject in reviews["subjects"]] == ["scanplan-operator"]
+    assert not [name for name in states if "readers" in name]
+    artifacts = render({"watchNamespaces": watched, "api": {"enabled": True, "readerPods": True}})
+    kind = "Role red/" if watched else "ClusterRole "
+    role = artifacts[f"{kind}scanplan-operator-api-readers"]
+    assert role["rules"] == manifests["ClusterRole", "scanplan-api-readers"]["rules"]
+    assert ApiSettings(**environment(artifacts)).reader_pods  # type: ignore[arg-type]
+
+
+def test_copies_of_artifacts_have_room() -> None:
+    """A pod that writes beyond its bound is evicted, and this one is the operator."""
+
+    def room(api: Values) -> str:
+        pod = render({"api": api})[f"Deployment {NAMESPACE}/scanplan-operator"]["spec"]["template"]["spec"]
+        (tmp,) = (volume for volume in pod["volumes"] if volume["name"] == "tmp")
+        limit: str = tmp["emptyDir"]["sizeLimit"]
+        return limit
+
+    assert room({"enabled": True}) == "64Mi"
+    assert room({"enabled": True, "readerPods": True}) == "2Gi"
+
+
+def test_policies_let_those_reach_the_api_who_are_named_and_nobody_else() -> None:
+    policy: Values = {"enabled": True, "apiServer": API_SERVER}
+    values: Values = {"api": {"enabled": True}, "networkPolicy": policy}
+    with pytest.raises(programs.ProgramError, match=r"networkPolicy\.api is empty"):
+        render(values)
+    policy["api"] = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    ingress = render(values)[f"NetworkPolicy {NAMESPACE}/scanplan-operator"]["spec"]["ingress"]
+    assert ingress == [{"from": policy["api"], "ports": [{"protocol": "TCP", "port": 8081}]}]
+
+
 # metrics
+
+
+@pytest.mark.parametrize(("value", "kind"), [("serviceMonitor", "ServiceMonitor"), ("podMonitor", "PodMonitor")])
+def test_prometheus_finds_the_metrics(value: str, kind: str) -> None:
+    """By the labels of what it asks, and the name of the port."""
+    objects = render({"api": {"enabled": True}, "metrics": {value: {"enabled": True, "interval": "1m"}}})
+    spec = objects[f"{kind} {NAMESPACE}/scanplan-operator"]["spec"]
+    pod = objects[f"Deployment {NAMESPACE}/scanplan-operator"]["spec"]["template"]
+    service = objects[f"Service {NAMESPACE}/scanplan-operator-api"]
+    asked = service if kind == "ServiceMonitor" else pod
+    ports = service["spec"]["ports"] if kind == "ServiceMonitor" else pod["spec"]["containers"][0]["ports"]
+    assert spec["selector"]["matchLabels"].items() <= asked["metadata"]["labels"].items()
+    (scraped,) = spec["endpoints" if kind == "ServiceMonitor" else "podMetricsEndpoints"]
+    assert scraped == {"port": "api", "path": "/metrics", "interval": "1m"}
+    assert scraped["port"] in [port["name"] for port in ports]
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
 
 
 def test_the_alerts_and_the_dashboard_arrive_as_they_are_in_the_files() -> None:

@@ -29,6 +29,20 @@
   value: {{ include "scanplan.fullname" . | quote }}
 - name: SCANPLAN_LOG_FORMAT
   value: {{ .Values.log.format | quote }}
+{{- if .Values.api.enabled }}
+- name: SCANPLAN_API_ENABLED
+  value: {{ .Values.api.enabled | quote }}
+- name: SCANPLAN_API_HOST
+  value: "0.0.0.0"
+- name: SCANPLAN_API_PORT
+  value: "8081"
+- name: SCANPLAN_API_AUTHENTICATION
+  value: kubernetes
+- name: SCANPLAN_API_AUDIENCE
+  value: {{ .Values.api.audience | quote }}
+- name: SCANPLAN_API_READER_PODS
+  value: {{ .Values.api.readerPods | quote }}
+{{- end }}
 {{- with .Values.redis }}
 {{- if and .url .existingSecret.name }}
 {{- fail "redis.url and redis.existingSecret.name are both set: which Redis is meant? Leave one of them empty" }}

@@ -19,6 +19,11 @@
 {{- .Values.serviceAccount.name | default (ternary (include "scanplan.fullname" .) "default" .Values.serviceAccount.create) }}
 {{- end }}
 
+{{/* A Service's name is a label of DNS, which is shorter than other names. */}}
+{{- define "scanplan.apiService" -}}
+{{- printf "%s-api" (include "scanplan.fullname" . | trunc 59 | trimSuffix "-") }}
+{{- end }}
+
 {{- define "scanplan.selector" -}}
 app.kubernetes.io/name: {{ include "scanplan.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
