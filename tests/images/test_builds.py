@@ -1,5 +1,6 @@
 """The images as they are built: who they run as, and what works in them."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from tests.images.recipes import NAMES, Recipe
 from tests.images.store import Store, ask
 
 pytestmark = pytest.mark.e2e
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,13 @@ def test_the_scanner_image_is_without_the_operators_libraries(archives: dict[str
         "import importlib.util as u; print([name for name in ('kopf', 'kubernetes', 'pydantic') if u.find_spec(name)])"
     )
     assert in_image(archives["scanner"], "python3", "-c", program) == "[]"
+
+
+def test_images_are_as_large_as_the_readme_says(archives: dict[str, Archive]) -> None:
+    said = re.search(r"operator's image is (\d+) MB compressed .* the scanner's (\d+) MB", README.read_text())
+    assert said
+    for name, size in zip(("operator", "scanner"), said.groups(), strict=True):
+        assert archives[name].path.stat().st_size / 1e6 == pytest.approx(int(size), rel=0.1)
 
 
 def test_nuclei_finds_its_templates_and_writes_no_configuration(archives: dict[str, Archive]) -> None:
