@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.chart import documents, programs
-from tests.chart.chart import CHART, ROOT, Values, render
+from tests.chart.chart import CHART, ROOT, Values, environment, operator_container, render
 
 ACCEPTED = {
     "pod-networkpolicy": "off by default, because its owner has to name the API server's addresses",
@@ -83,6 +83,19 @@ def test_a_well_known_checker_finds_nothing_that_is_not_explained() -> None:
                     found.setdefault(check["check"]["id"], []).append((judged["object_name"], check["comments"]))
     assert {check: said for check, said in found.items() if check not in ACCEPTED} == {}
     assert set(ACCEPTED) == set(found)
+
+
+def test_artifact_hub_is_told_of_the_images_that_are_installed() -> None:
+    """It scans those for what is known to be wrong with them."""
+    annotations = yaml.safe_load((CHART / "Chart.yaml").read_text())["annotations"]
+    told = {image["name"]: image["image"] for image in yaml.safe_load(annotations["artifacthub.io/images"])}
+    objects = render()
+    assert told == {
+        "operator": operator_container(objects)["image"],
+        "scanner": environment(objects)["SCANPLAN_SCANNER_IMAGE"],
+    }
+    changes = yaml.safe_load(annotations["artifacthub.io/changes"])
+    assert {change["kind"] for change in changes} <= {"added", "changed", "deprecated", "removed", "fixed", "security"}
 
 
 def test_the_examples_on_artifact_hub_are_plans_that_a_cluster_accepts() -> None:
