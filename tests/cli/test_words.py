@@ -43,13 +43,6 @@ def test_every_reason_that_stops_a_plan_has_its_advice() -> None:
     assert advice.of("AReasonOfLater", "nightly") == []
 
 
-@pytest.mark.parametrize(
-    ("text", "number"), [("500m", 0.5), ("1Ki", 1024), ("2", 2), ("1k", 1000), ("1.5Gi", 1.5 * (1 << 30))]
-)
-def test_quantities_are_compared_as_numbers(text: str, number: float) -> None:
-    assert explain.quantity(text) == number
-
-
 def test_only_what_is_used_up_is_told_of_a_quota() -> None:
     hard = {"pods": "2", "requests.cpu": "1", "count/jobs.batch": "5"}
     quota = {"status": {"hard": hard, "used": {"pods": "2", "requests.cpu": "900m"}}}

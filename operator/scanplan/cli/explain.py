@@ -17,6 +17,7 @@ from scanplan.cli import advice, options, plans
 from scanplan.cli.failure import Failure, told
 from scanplan.cli.terminal import answers
 from scanplan.core import failure, views
+from scanplan.core.quantities import quantity
 from scanplan.report import text
 
 if TYPE_CHECKING:
@@ -225,16 +226,6 @@ def used_up(quota: dict[str, Any]) -> list[tuple[str, str, str]]:
         for resource, hard in status.get("hard", {}).items()
         if quantity(str(used.get(resource, "0"))) >= quantity(str(hard))
     ]
-
-
-def quantity(text: str) -> float:
-    """A Kubernetes quantity as a number: 500m is 0.5, 1Ki is 1024."""
-    factors = {"n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
-    binary = {f"{prefix}i": float(1 << 10 * power) for power, prefix in enumerate("KMGTPE", 1)}
-    for suffix, factor in {**binary, **factors}.items():
-        if text.endswith(suffix):
-            return float(text.removesuffix(suffix)) * factor
-    return float(text)
 
 
 def _table(*columns: str) -> Table:

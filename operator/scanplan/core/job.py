@@ -13,7 +13,7 @@ from typing import Any
 from scanplan.api import labels
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.scanplan import Effect, ScanPlanSpec
-from scanplan.core import document, pod
+from scanplan.core import document, pod, quantities
 from scanplan.core.policy import Policy
 from scanplan.core.task import Plan, Task, digest_of, input_digest
 from scanplan.core.views import format_time
@@ -23,6 +23,9 @@ Manifest = dict[str, Any]
 _NO_QUEUE: Mapping[str, str] = {}
 COLLECTOR_DEADLINE_SECONDS = 3_600
 COLLECTOR_RETRIES = 3
+COLLECTOR_MEMORY = "256Mi"
+"""Its limit is never below: a partial merge keeps a fingerprint of each distinct finding of a shard with several attempts
+(135 bytes, so that this is enough for a million), and a plan's limit was chosen for Nuclei."""
 POD_OVERHEAD_SECONDS = 120
 """Allowance for scheduling, pulling and back-off of each attempt in the derived deadline."""
 MAX_DEADLINE_SECONDS = 31_536_000
@@ -65,7 +68,10 @@ def build_collector(task: Task, plan: Plan, policy: Policy) -> Manifest:
     """The small Job that merges what a task's pods left on the claim, where none of them could."""
     name = collector_name(task.job_name)
     template = pod.build(task, plan.spec.pod_template, policy, document.pack(task, name))
-    template["spec"]["containers"][0]["args"] = ["collect"]
+    container = template["spec"]["containers"][0]
+    container["args"] = ["collect"]
+    if (limits := container.get("resources", {}).get("limits", {})).get("memory") is not None:
+        limits["memory"] = _at_least(str(limits["memory"]), COLLECTOR_MEMORY)
     spec: Manifest = {
         "backoffLimit": COLLECTOR_RETRIES,
         "podReplacementPolicy": "Failed",
@@ -76,6 +82,14 @@ def build_collector(task: Task, plan: Plan, policy: Policy) -> Manifest:
     for metadata in (manifest["metadata"], template["metadata"]):
         metadata["labels"][labels.COMPONENT] = labels.COMPONENT_COLLECTOR
     return manifest
+
+
+def _at_least(asked: str, floor: str) -> str:
+    """The larger of two quantities; `floor` where `asked` is none, which Kubernetes would refuse."""
+    try:
+        return asked if quantities.quantity(asked) >= quantities.quantity(floor) else floor
+    except ValueError:
+        return floor
 
 
 def _job(

@@ -142,6 +142,16 @@ class TestCollector:
         assert spec["backoffLimit"] == jobs.COLLECTOR_RETRIES
         assert spec["template"]["spec"]["containers"][0]["args"] == ["collect"]
 
+    @pytest.mark.parametrize(
+        ("limit", "given"), [("32Mi", "256Mi"), ("2Gi", "2Gi"), (1_000, "256Mi"), ("much", "256Mi"), (None, None)]
+    )
+    def test_has_memory_to_merge_whatever_the_scan_may_use(self, limit: str | int | None, given: str | None) -> None:
+        """Lost otherwise: what was found, because the plan's limit that has killed Nuclei kills the merge too."""
+        limits = {"cpu": "1"} if limit is None else {"cpu": "1", "memory": limit}
+        pod = self.manifest(podTemplate={"resources": {"limits": limits}})["spec"]["template"]["spec"]
+        assert pod["containers"][0]["resources"]["limits"] == {"cpu": "1"} | ({"memory": given} if given else {})
+        assert "resources" not in self.manifest()["spec"]["template"]["spec"]["containers"][0]
+
     def test_waits_in_no_queue(self) -> None:
         """What was found is saved now, whatever the cluster's quota for scans."""
         manifest = self.manifest(queueName="main")
