@@ -37,7 +37,7 @@ test-e2e: install ## Real pods on a real node
 	$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
 test-chart: install ## The chart: values, suites, checkers, and installations on a real cluster
 	$(BIN)/python -m pytest tests/chart $(PYTEST_ARGS)
-test-ecosystem: install ## What needs large programs of others: the report in a real browser (installs Chromium)
+test-ecosystem: install .venv/ecosystem ## What others' programs make of ours: Chromium, Prometheus, Grafana, Argo CD, Flux, DefectDojo (DEFECTDOJO_SRC), krew
 	@command -v chromium >/dev/null || { echo "Installing chromium"; apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
 	$(BIN)/python -m pytest -m ecosystem $(PYTEST_ARGS)
 lint: install ## Format, lint, types, layers
@@ -76,6 +76,8 @@ lock: install ## Resolve the dependencies anew into requirements/
 	  --custom-compile-command "make lock" --group runner --output-file requirements/runner.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
 	  --custom-compile-command "make lock" --group docs --output-file requirements/docs.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
+	  --custom-compile-command "make lock" --constraint requirements/dev.txt --group ecosystem --output-file requirements/ecosystem.txt
 
 ##@ A cluster to play with
 .PHONY: cluster-up cluster-down cluster-build
@@ -103,6 +105,10 @@ system:
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+.venv/ecosystem: requirements/ecosystem.txt .venv/installed
+	@echo "Installing others' readers into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/ecosystem.txt
 	@touch $@
 .venv-docs/installed: requirements/docs.txt
 	@echo "Installing the generator of the documentation into .venv-docs"
