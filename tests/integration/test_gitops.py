@@ -35,6 +35,19 @@ def test_a_sync_after_the_scan_has_nothing_to_change(scene: Scene, example: Path
     assert writers == {"argocd-controller"}
 
 
+def test_a_rerun_asked_for_in_the_cluster_is_no_drift(scene: Scene) -> None:
+    """Lost otherwise: schedules beside GitOps, each of whose runs the next sync would undo."""
+    plan = yaml.safe_dump(scanplan("plan"))
+    scene.kubectl("apply", "--server-side", MANAGER, "-f", "-", stdin=plan)
+    scene.complete()
+    scene.edit(rerun="nightly-1")
+    scene.complete()
+    assert scene.kubectl("diff", "--server-side", MANAGER, "-f", "-", stdin=plan) == ""
+    scene.kubectl("apply", "--server-side", MANAGER, "-f", "-", stdin=plan)
+    assert scene.plan()["spec"]["rerun"] == "nightly-1"
+    assert len(scene.jobs()) == 1
+
+
 def test_the_marks_of_gitops_tools_are_no_part_of_the_scan(scene: Scene) -> None:
     """Lost otherwise: a scan that runs again because its plan has moved to another application."""
     scene.apply(runId="nightly")
