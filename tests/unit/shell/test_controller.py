@@ -179,3 +179,40 @@ def test_pods_listed_before_the_end_are_not_its_last_word() -> None:
     assert second in cluster.pods
     assert cluster.plans["alpha"]["status"]["phase"] == "Completed"
     assert len(cluster.jobs) == 1, "a collector was not needed"
+
+
+class TestWithTheLease:
+    """Nothing is looked at before a Job that is new; whatever could have left pods behind is."""
+
+    def left_behind(self) -> tuple[model.Cluster, Operator]:
+        """The pods of a deleted plan are still ending."""
+        cluster = model.Cluster()
+        operator = Operator(cluster, alone=True)
+        cluster.create_plan("alpha", SPEC)
+        operator.settle()
+        cluster.sync_jobs()
+        operator.settle()
+        cluster.delete_plan("alpha")
+        cluster.collect_garbage()
+        operator.settle()
+        assert not cluster.jobs
+        assert cluster.pods
+        return cluster, operator
+
+    @pytest.mark.parametrize("happens", ["nothing", "restart", "comparison"])
+    def test_a_plan_made_again_waits_for_the_pods_of_its_former_self(self, happens: str) -> None:
+        cluster, operator = self.left_behind()
+        if happens == "restart":
+            operator.crash()
+        elif happens == "comparison":
+            operator.compare()
+            operator.settle()
+        cluster.create_plan("alpha", SPEC)
+        operator.settle()
+        assert not cluster.jobs
+        for name in list(cluster.pods):
+            cluster.end_pod(name, "interrupted")
+        cluster.advance(6)
+        operator.queue.ring()
+        operator.settle()
+        assert len(cluster.jobs) == 1
