@@ -110,9 +110,11 @@ def test_a_run_is_compared_with_the_one_before(scanplan: Terminal, nightly: Mani
 def test_artifacts_are_fetched_and_checked(stage: Stage, scanplan: Terminal, nightly: Manifest, tmp_path: Path) -> None:
     listed = scanplan("artifacts", "list", "nightly").stdout
     assert "nuclei_output.ndjson" in listed
+    assert "report.html" in listed
     said = scanplan("artifacts", "get", "nightly", "--all", "--into", str(tmp_path)).stderr
     assert "checked" in said
     assert list(tmp_path.rglob("scanner.log"))
+    assert (tmp_path / "report.html").read_bytes().startswith(b"<!doctype html>")
     folder = nightly["status"]["artifacts"]["path"]
     assert (tmp_path / "scan_metadata.json").read_bytes() == stage.read(f"{folder}/scan_metadata.json")
     assert (

@@ -29,6 +29,16 @@ def test_a_plan_leads_to_findings_on_the_claim_that_are_what_the_status_says(sta
     assert set(templates(findings)) > EXPOSED
 
 
+def test_the_report_beside_the_findings_is_whole_and_listed(stage: Stage) -> None:
+    stage.apply(stage.plan("reported"))
+    status = stage.ends("reported", "Completed")
+    assert "report.html" in [file["name"] for file in status["artifacts"]["files"]]
+    page = stage.read(f"{status['artifacts']['path']}/report.html").decode()
+    assert page.endswith("</html>\n")
+    for finding in stage.findings(status):
+        assert finding["template-id"] in page
+
+
 def test_the_record_beside_the_findings_says_what_was_scanned_and_with_what(stage: Stage) -> None:
     stage.apply(stage.plan("record", projectId="acme", severityLevels=["medium"]))
     status = stage.ends("record", "Completed")

@@ -13,6 +13,8 @@ PROJECTS = PurePosixPath("ui_projects")
 RUN_RECORD = "run.json"
 FINDINGS = "nuclei_output.ndjson"
 METADATA = "scan_metadata.json"
+REPORT = "report.html"
+"""Beside the merged findings: the same for people. Where it could not be made, it is not there."""
 LATEST = "artifacts"
 """Symbolic link in the run's folder to its newest task: the path that the first, in-process version used."""
 SHARD_RECORD = "shard.json"

@@ -43,6 +43,21 @@ class Since:
     """Why the two may differ besides (`compare.unlike`)."""
 
 
+class Contents:
+    """The findings of a page, taken as they come; holds what there is room for, at most 8.5 MB."""
+
+    def __init__(self) -> None:
+        self.seen = _Seen()
+        self.heads, self.raws = Gravest(_ROWS_BYTES), Gravest(_RAW_BYTES)
+
+    def add(self, finding: Finding, *, new: bool = False) -> None:
+        """Take the next finding; `new` marks it as such."""
+        number = self.seen.total
+        self.seen.add(finding)
+        self.heads.add(number, finding.severity, rows.head(finding, new=new))
+        self.raws.add(number, finding.severity, rows.raw(finding))
+
+
 def render(
     scan: Scan,
     findings: Iterable[Finding],
@@ -52,7 +67,7 @@ def render(
     notes: Sequence[str] = (),
     rest: str = layout.FINDINGS,
 ) -> Iterator[bytes]:
-    """The page, piece by piece.
+    """The page of these findings, piece by piece.
 
     Args:
         findings: gone through once.
@@ -61,16 +76,34 @@ def render(
         notes: what else a reader must know, such as that not all findings were given.
         rest: where all findings are, for people; where it is a file name, the page links to it.
     """
-    seen = _Seen()
-    heads, raws = Gravest(_ROWS_BYTES), Gravest(_RAW_BYTES)
-    for number, finding in enumerate(findings):
-        seen.add(finding)
-        new = since is not None and finding.fingerprint in since.new
-        heads.add(number, finding.severity, rows.head(finding, new=new))
-        raws.add(number, finding.severity, rows.raw(finding))
-    exchanges = dict(raws)
+    contents = Contents()
+    for finding in findings:
+        contents.add(finding, new=since is not None and finding.fingerprint in since.new)
+    yield from compose(scan, contents, version, since=since, notes=notes, rest=rest)
+
+
+def compose(
+    scan: Scan,
+    contents: Contents,
+    version: str,
+    *,
+    counts: charts.Counts | None = None,
+    since: Since | None = None,
+    compared: str = "",
+    notes: Sequence[str] = (),
+    rest: str = layout.FINDINGS,
+) -> Iterator[bytes]:
+    """The page of findings that were taken before; arguments as of `render`, and these.
+
+    Args:
+        counts: of all findings, where only the gravest were taken.
+        compared: with what, at more length than `since`; or why with nothing.
+    """
+    seen, heads, exchanges = contents.seen, contents.heads, dict(contents.raws)
+    counts = counts or seen.counts
+    total = sum(counts)
     style, script = _asset("report.css"), _asset("report.js")
-    title = f"{text.line(scan.run_id or scan.plan.name or 'scan', 250)}: {seen.total:,} findings"
+    title = f"{text.line(scan.run_id or scan.plan.name or 'scan', 250)}: {total:,} findings"
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
@@ -82,16 +115,16 @@ def render(
         f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{style}</style></head>\n<body>'
         '<a class="skip" href="#findings">To the findings</a>'
         f"<header>{_header(scan)}</header><main>{_remarks([*remarks(scan), *notes, *(since.remarks if since else ())])}"
-        f"{_cards(scan, seen, since)}{_charts(seen)}{_not_scanned(scan)}"
+        f"{_cards(scan, counts, since)}{_charts(seen, counts)}{_not_scanned(scan)}"
     ).encode()
-    yield _table_head(seen, len(heads), rest, since, whole=scan.complete and not notes).encode()
+    yield _table_head(counts, len(heads), rest, since, whole=scan.complete and not notes).encode()
     missing = f'<p class="quiet">The raw exchange is in {_where(rest)}.</p>'.encode()
     for number, head in heads:
         yield head
         yield exchanges.get(number, missing)
         yield rows.TAIL
     yield (
-        f"{'</table></div>' if len(heads) else ''}</section>{_how(scan)}</main>"
+        f"{'</table></div>' if len(heads) else ''}</section>{_how(scan, compared or (since.run if since else ''))}</main>"
         f"<footer>Made by scanplan {escape(version)} from {_where(rest)}.</footer><script>{script}</script></body></html>\n"
     ).encode()
 
@@ -121,7 +154,7 @@ class _Seen:
 
 
 def _header(scan: Scan) -> str:
-    times = " to ".join(filter(None, (_moment(scan.started_at), _moment(scan.finished_at))))
+    times = " to ".join(filter(None, (moment(scan.started_at), moment(scan.finished_at))))
     facts = [
         f"project {_code(scan.project_id)}" if scan.project_id else "",
         f"plan {_code(f'{scan.plan.namespace}/{scan.plan.name}')}" if scan.plan.name else "",
@@ -134,11 +167,11 @@ def _remarks(said: list[str]) -> str:
     return f'<div class="remarks" role="note">{"".join(f"<p>{_line(one)}</p>" for one in said)}</div>' if said else ""
 
 
-def _cards(scan: Scan, seen: _Seen, since: Since | None) -> str:
+def _cards(scan: Scan, counts: charts.Counts, since: Since | None) -> str:
     finished = len(scan.shards) - len(scan.unfinished)
     cards = [
-        (f"{seen.total:,}", "findings"),
-        (f"{seen.counts[0] + seen.counts[1]:,}", "critical or high"),
+        (f"{sum(counts):,}", "findings"),
+        (f"{counts[0] + counts[1]:,}", "critical or high"),
         (f"{scan.endpoints_scanned:,} of {scan.endpoints:,}", "endpoints scanned"),
         (f"{finished:,} of {len(scan.shards):,}", "shards complete"),
     ]
@@ -147,15 +180,17 @@ def _cards(scan: Scan, seen: _Seen, since: Since | None) -> str:
     return f'<ul class="cards">{"".join(f"<li><b>{value}</b>{_line(name)}</li>" for value, name in cards)}</ul>'
 
 
-def _charts(seen: _Seen) -> str:
+def _charts(seen: _Seen, counts: charts.Counts) -> str:
     if not seen.total:
         return ""
+    total = sum(counts)
+    of = f", of the {seen.total:,} gravest findings" if seen.total < total else ""
     shown = seen.gravest_hosts()
     more = len(seen.hosts) - len(shown)
     others = f' <span class="quiet">and {more:,} more</span>' if more else ""
     return (
-        f'<div class="charts"><figure><figcaption>By severity</figcaption>{charts.severities(seen.counts)}</figure>'
-        f"<figure><figcaption>By host, gravest first{others}</figcaption>{charts.hosts(shown)}</figure></div>"
+        f'<div class="charts"><figure><figcaption>By severity</figcaption>{charts.severities(counts)}</figure>'
+        f"<figure><figcaption>By host, gravest first{of}{others}</figcaption>{charts.hosts(shown)}</figure></div>"
     )
 
 
@@ -190,14 +225,15 @@ def _and_more(total: int) -> str:
     return f"<p>and {total - _MAX_LISTED:,} more: see {layout.METADATA}</p>" if total > _MAX_LISTED else ""
 
 
-def _table_head(seen: _Seen, shown: int, rest: str, since: Since | None, *, whole: bool) -> str:
-    start = f'<section id="findings" tabindex="-1"><h2>Findings{f" ({seen.total:,})" if seen.total else ""}</h2>'
-    if not seen.total:
+def _table_head(counts: charts.Counts, shown: int, rest: str, since: Since | None, *, whole: bool) -> str:
+    total = sum(counts)
+    start = f'<section id="findings" tabindex="-1"><h2>Findings{f" ({total:,})" if total else ""}</h2>'
+    if not total:
         return f"{start}<p>Nothing was found{'' if whole else ' in what is reported here'}.</p>"
-    cut = f"<p>The {shown:,} gravest are shown. All are in {_where(rest)}.</p>" if shown < seen.total else ""
+    cut = f"<p>The {shown:,} gravest are shown. All are in {_where(rest)}.</p>" if shown < total else ""
     boxes = "".join(
         f'<label><input type="checkbox" name="severity" value="{severity.value}" checked> {severity.value}</label>'
-        for severity, count in zip(Severity, seen.counts, strict=True)
+        for severity, count in zip(Severity, counts, strict=True)
         if count
     )
     only_new = '<label><input type="checkbox" name="new"> only new</label>' if since else ""
@@ -210,7 +246,7 @@ def _table_head(seen: _Seen, shown: int, rest: str, since: Since | None, *, whol
     )
 
 
-def _how(scan: Scan) -> str:
+def _how(scan: Scan, compared: str) -> str:
     templates = scan.templates[:100]
     more = f" and {len(scan.templates) - 100:,} more" if len(scan.templates) > 100 else ""
     facts = {
@@ -221,6 +257,7 @@ def _how(scan: Scan) -> str:
         "Templates digest": _code(scan.scanner.templates_digest) if scan.scanner.templates_digest else "",
         "Scanning time": f"{scan.duration_ms / 1000:,.0f} s, added up over all shards" if scan.duration_ms else "",
         "Task key": _code(scan.key) if scan.key else "",
+        "Compared with": _line(compared),
     }
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items() if value)
     return f"<section><h2>How it was scanned</h2><dl>{listed}</dl></section>"
@@ -231,7 +268,8 @@ def _where(rest: str) -> str:
     return shown if "/" in rest else f'<a href="{escape(rest)}">{shown}</a>'
 
 
-def _moment(timestamp: str) -> str:
+def moment(timestamp: str) -> str:
+    """An RFC 3339 time (UTC) as people read it; empty where it is."""
     return text.line(timestamp, 40).replace("T", " ").split(".")[0].removesuffix("Z") + " UTC" if timestamp else ""
 
 

@@ -3,7 +3,8 @@
 The merge takes the contributing attempts of every shard, in order of shards and attempts, and writes their lines as they
 are; where a shard has several attempts, a finding that came in more than one is kept once. It depends on nothing but
 published files, so several mergers at a time write the same bytes, and a merge of all shards, once there, is never
-touched again. Memory is flat but for one 16-byte fingerprint a finding of one shard that needed several attempts.
+touched again. The report for people is made on the way (`overview`). Memory is flat but for that report, and one 16-byte
+fingerprint a finding of one shard that needed several attempts.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,6 +23,9 @@ from scanplan.api.task import FindingCounts, MergedResult, Outcome, ScannerVersi
 from scanplan.core import keys, shards
 from scanplan.runner import durable, findings, fingerprint, publish, records, run_record
 from scanplan.runner.records import AttemptSummary, RunRecord, ScanMetadata, ShardRecord, ShardSummary
+
+if TYPE_CHECKING:
+    from scanplan.runner.overview import Overview
 
 _BLOCK_BYTES = 1 << 20
 
@@ -97,17 +102,20 @@ def merge(run: Path, document: TaskDocument, *, partial: bool = False) -> Merged
 def _write(
     task: Path, document: TaskDocument, parts: Sequence[_Part], summaries: tuple[ShardSummary, ...], *, complete: bool
 ) -> ScanMetadata:
+    from scanplan.runner.overview import Overview  # noqa: PLC0415 - most attempts are not the last, and start without
+
+    attempts = [attempt for part in parts for attempt in part.attempts]
+    overview = Overview(task, attempts)
     temporary = task / f".merging.{durable.unique()}"
     merged = durable.CheckedFile(temporary)
     try:
         counts: collections.Counter[str] = collections.Counter()
         for part in parts:
-            _append(merged, part, counts)
+            _append(merged, part, counts, overview)
         merged.close()
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    attempts = [attempt for part in parts for attempt in part.attempts]
     metadata = ScanMetadata(
         key=document.key,
         project_id=document.project_id,
@@ -130,16 +138,22 @@ def _write(
     )
     # The findings first: metadata that is there always means findings that are there.
     temporary.replace(task / layout.FINDINGS)
+    if (report := overview.publish(metadata)) is not None:
+        metadata = msgspec.structs.replace(metadata, files=(*metadata.files, report))
     durable.replace(task / layout.METADATA, records.readable(metadata))
     return metadata
 
 
-def _append(merged: durable.CheckedFile, part: _Part, counts: collections.Counter[str]) -> None:
+def _append(merged: durable.CheckedFile, part: _Part, counts: collections.Counter[str], overview: Overview) -> None:
     if len(part.attempts) == 1:
         (attempt,) = part.attempts
         with _published(part, attempt).open("rb") as file:
+            look = overview.watch(attempt.findings)
             while block := file.read(_BLOCK_BYTES):
+                if not block.endswith(b"\n"):
+                    block += file.readline()
                 merged.write(block)
+                look(block)
         counts.update(
             {severity: getattr(attempt.findings, severity) for severity in attempt.findings.__struct_fields__}
         )
@@ -148,6 +162,7 @@ def _append(merged: durable.CheckedFile, part: _Part, counts: collections.Counte
         merged.write(line)
         if (severity := findings.severity_of(line)) is not None:
             counts[severity] += 1
+            overview.see(line, severity)
 
 
 def _union(part: _Part) -> Iterator[bytes]:

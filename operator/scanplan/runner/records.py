@@ -75,6 +75,9 @@ class TaskRecord(Record, frozen=True, kw_only=True):
     run_id: str
     plan: PlanReference
     created_at: str
+    compared_with: str | None = None
+    """The task's folder, relative to the run's, that the report says what is new since; fixed here, so that all mergers
+    make the same report."""
 
 
 class AttemptSummary(Record, frozen=True, kw_only=True):

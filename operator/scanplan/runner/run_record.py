@@ -55,6 +55,7 @@ def enter(run: Path, document: TaskDocument, now: float) -> None:
         run_id=document.run_id,
         plan=document.plan,
         created_at=records.timestamp(now),
+        compared_with=_newest_complete(owner, document.key),
     )
     if not (folder / layout.TASK_RECORD).exists():
         durable.create(folder / layout.TASK_RECORD, records.readable(task))
@@ -98,12 +99,25 @@ def metadata(task: Path) -> ScanMetadata | None:
         return None
 
 
+def task_record(task: Path) -> TaskRecord | None:
+    """The record in a task's folder; None where there is none, or none that we understand."""
+    try:
+        return msgspec.json.decode((task / layout.TASK_RECORD).read_bytes(), type=TaskRecord)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+
+
+def _newest_complete(record: RunRecord | None, but: str) -> str | None:
+    """The folder of the newest complete task but one, by key."""
+    tasks = record.tasks if record else ()
+    return next((task.path for task in reversed(tasks) if task.complete and task.key != but), None)
+
+
 def _tasks(run: Path) -> tuple[TaskArtifacts, ...]:
     found: list[TaskArtifacts] = []
     for path in run.glob(f"{layout.task_directory('*')}/{layout.TASK_RECORD}"):
-        try:
-            task = msgspec.json.decode(path.read_bytes(), type=TaskRecord)
-        except (FileNotFoundError, msgspec.MsgspecError):
+        task = task_record(path.parent)
+        if task is None:
             continue
         where = PurePosixPath(path.parent.relative_to(run))
         merged = metadata(path.parent)

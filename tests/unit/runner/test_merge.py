@@ -88,7 +88,8 @@ def test_every_listed_file_has_its_digest(tmp_path: Path) -> None:
     assert (metadata.key, metadata.project_id, metadata.run_id, metadata.plan) == (TWO.key, "acme", "nightly", TWO.plan)
     assert metadata.scanner.nuclei_version == "v3"
     assert metadata.duration_ms == 2000
-    assert metadata.files == result.files[:1]
+    assert [file.name for file in result.files] == [layout.FINDINGS, layout.REPORT, layout.METADATA]
+    assert metadata.files == result.files[:2]
 
 
 def test_attempts_of_a_shard_are_united_without_doubles_or_gaps(tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_merging_again_changes_nothing(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == times
 
 
-@pytest.mark.parametrize("lost", [layout.FINDINGS, layout.METADATA])
+@pytest.mark.parametrize("lost", [layout.FINDINGS, layout.REPORT, layout.METADATA])
 def test_a_merger_killed_half_way_is_made_good_by_the_next(tmp_path: Path, lost: str) -> None:
     published(tmp_path, TWO, 0, finding("a"))
     published(tmp_path, TWO, 1, finding("b"))
@@ -133,8 +134,10 @@ def test_mergers_at_the_same_time_agree(tmp_path: Path) -> None:
     published(tmp_path, TWO, 1, *lines)
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         results = set(pool.map(_merge_in_a_process, [tmp_path] * 9, chunksize=1))
-    assert len(results) == 1
-    assert hashlib.sha256(content(tmp_path, TWO)).hexdigest().encode() in results.pop()
+    (result,) = results
+    report = (run_record.task_folder(tmp_path, TWO) / layout.REPORT).read_bytes()
+    for published_bytes in (content(tmp_path, TWO), report):
+        assert hashlib.sha256(published_bytes).hexdigest().encode() in result
     assert content(tmp_path, TWO).count(b"\n") == 4000
     assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
 
