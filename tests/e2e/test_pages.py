@@ -18,6 +18,7 @@ import yaml
 from tests.docs.blocks import PAGES, ROOT, blocks
 from tests.e2e.stage import EXPOSED, Stage, condition, templates
 from tests.images import Archive
+from tests.kubectl import Manifest
 
 pytestmark = pytest.mark.e2e
 
@@ -27,10 +28,12 @@ ELSEWHERE = {"scanplan-demo:8080": "pages:8080", "shop.example:8080": "shop.page
 """Where these hosts are, in commands and in files of examples/."""
 ENDLESS = {"kubectl get scanplans -w", "kubectl scanplan watch"}
 """Commands that a reader stops; here after their first line."""
-CODES = {"kubectl scanplan results first-scan --fail-on high": 1}
+CODES = {
+    f"{command} --fail-on high": 1 for command in ("kubectl scanplan results first-scan", "scanplan results nightly")
+}
 """Exit codes other than 0: the sites have findings."""
 BACKUP = "docs/how-to/backup.md"
-WITH_A_NIGHTLY_PLAN = {"docs/how-to/schedule.md", "docs/how-to/hand-on-results.md"}
+WITH_A_NIGHTLY_PLAN = {"docs/how-to/schedule.md", "docs/how-to/hand-on-results.md", "docs/cli.md"}
 RUN_HERE = [page for page in PAGES if any(block.is_run_as_it_is for block in blocks(page))]
 
 
@@ -51,6 +54,9 @@ class Reader:
             copy = folder / example.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text(moved(example.read_text()).replace("OPERATOR_IMAGE", operator))
+
+    def has(self, file: str, manifest: Manifest) -> None:
+        (self._folder / file).write_text(yaml.safe_dump(manifest))
 
     def types(self, command: str) -> None:
         """Run it; it must end as the page has it."""
@@ -93,6 +99,7 @@ def test_the_commands_of_a_page_work(stage: Stage, reader: Reader, page: str) ->
     if page in WITH_A_NIGHTLY_PLAN:
         stage.apply(stage.plan("nightly", "app"))
         stage.ends("nightly", "Completed")
+        reader.has("scanplan.yaml", stage.plan("nightly", "app"))
     for block in blocks(page):
         for command in block.commands() if block.is_run_as_it_is else ():
             reader.types(command)
