@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import cluster as clusters
+from tests.deploy import ROOT, SYSTEM_NAMESPACE
 from tests.integration.apiserver import ApiServer
 from tests.integration.conftest import administrator_of, identity_of, make_namespace
 from tests.integration.operator_process import OperatorProcess
@@ -18,6 +19,11 @@ from tests.integration.scene import Scene
 NAMESPACE = "bench"
 BARE = "bench-bare"
 """The namespace of Jobs that no operator looks at."""
+SETTINGS = {
+    "WORKER_CONCURRENCY": "1000",
+    "SCANPLAN_LEADER_ELECTION": "true",
+    "SCANPLAN_LEASE_NAMESPACE": SYSTEM_NAMESPACE,
+}
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -33,7 +39,7 @@ class Stage:
 
 @contextmanager
 def control_plane(**settings: str) -> Iterator[Stage]:
-    """Start all of it; the operator has the rights of examples/install/rbac.yaml, and up to 1,000 Jobs at once."""
+    """Start all of it; the operator has the rights of examples/install, a lease, and up to 1,000 Jobs at once."""
     cluster = clusters.local.up(f"bench-{os.getpid()}", control_plane_only=True)
     try:
         api = ApiServer(cluster)
@@ -43,7 +49,8 @@ def control_plane(**settings: str) -> Iterator[Stage]:
         with tempfile.TemporaryDirectory() as folder:
             identity = identity_of(cluster, kubectl, Path(folder))
             log = Path(folder) / "operator.log"
-            operator = OperatorProcess(identity, [NAMESPACE], log, **{"WORKER_CONCURRENCY": "1000", **settings}).start()
+            kubectl("apply", "--server-side", "-f", str(ROOT / "examples/install/leader-election.yaml"))
+            operator = OperatorProcess(identity, [NAMESPACE], log, **{**SETTINGS, **settings}).start()
             try:
                 try:
                     operator.wait_until_watching()

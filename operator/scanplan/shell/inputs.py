@@ -14,7 +14,7 @@ from kubernetes.aio.client import ApiException
 from scanplan.core.inputs import Input, Inputs, Kind, Reference
 from scanplan.shell.api import Api, message_of
 
-CLAIM_SECONDS = 60.0
+CLAIM_SECONDS = 300.0
 """How long a claim that was found is not looked up again; one that was not is looked up each time."""
 
 
