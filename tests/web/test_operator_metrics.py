@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from kubernetes.aio.client import ApiClient
 
 from scanplan.api.scanplan import ScanPlanSpec
 from scanplan.core.task import Plan
-from scanplan.web.operator_metrics import OperatorMetrics, resource_of
+from scanplan.shell.settings import OperatorSettings
+from scanplan.web.operator_metrics import MeasuredApi, MeasuredController, OperatorMetrics, resource_of
 
 CREATED = datetime(2026, 11, 24, 8, 0, 0, tzinfo=UTC)
 ENDED = {
@@ -88,3 +91,20 @@ def test_each_failed_attempt_is_counted_by_its_class() -> None:
     metrics.count_status(plan(**retrying), {**retrying, "progress": "1/2"})
     metrics.count_status(plan(**retrying), {**retrying, "attempts": 2})
     assert values(metrics)["scanplan_operator_retries_total Temporary"] == 2
+
+
+async def test_only_an_operator_that_works_shows_plans_and_a_queue() -> None:
+    """Else a standby would hide from the alert about it that nobody leads."""
+    metrics = OperatorMetrics()
+    policy = OperatorSettings(scanner_image="scanner").policy()
+    async with ApiClient() as client:
+        controller = MeasuredController(MeasuredApi(client, metrics), policy, metrics, lambda *_: None)
+        assert "scanplan_operator_queue_length" not in values(metrics)
+        assert "scanplan_operator_retries_total Unknown" in values(metrics)
+        working = asyncio.create_task(controller.run(1))
+        await asyncio.sleep(0)
+        assert values(metrics)["scanplan_operator_queue_length"] == 0
+        assert values(metrics)["scanplan_operator_plans Completed"] == 0
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working

@@ -203,7 +203,11 @@ class MeasuredController(Controller):
         super().__init__(api, Store(), WorkQueue(), policy, sharing=sharing)
         self._metrics = metrics
         self._on_status = on_status
-        metrics.controller = self
+
+    async def run(self, workers: int) -> None:
+        # From now on, not before: a standby's gauges would say that there are no plans, and hide that nobody leads.
+        self._metrics.controller = self
+        await super().run(workers)
 
     async def reconcile(self, name: PlanName) -> None:
         begun = time.monotonic()
