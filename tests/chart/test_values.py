@@ -428,7 +428,7 @@ def test_copies_of_artifacts_have_room() -> None:
         return limit
 
     assert room({"enabled": True}) == "64Mi"
-    assert room({"enabled": True, "readerPods": True}) == "2Gi"
+    assert room({"enabled": True, "readerPods": True}) == "5Gi"
 
 
 def test_policies_let_those_reach_the_api_who_are_named_and_nobody_else() -> None:
