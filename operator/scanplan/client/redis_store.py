@@ -32,6 +32,8 @@ PRIORITIES = range(10, -1, -1)
 
 _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
+_MOST_CONNECTIONS = 1_000
+"""A thread that submits holds two for a moment; with the 100 of redis-py, a hundred threads at once are refused some."""
 _RUN_SECONDS = 30 * 86_400
 _PERSISTENCE_SECONDS = 120.0
 _RUNNING = "running"
@@ -43,6 +45,7 @@ def connect(url: str) -> redis.Redis:
         url,
         socket_connect_timeout=_CONNECT_SECONDS,
         socket_timeout=_ANSWER_SECONDS,
+        max_connections=_MOST_CONNECTIONS,
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
     )
 
