@@ -45,7 +45,7 @@ class WebApplication:
     def requests(self) -> int:
         """Requests that it has answered, ever."""
         with urllib.request.urlopen(f"{self.url}/requests") as answer:  # noqa: S310 - loopback
-            return sum(json.load(answer).values())
+            return sum((json.load(answer) or {}).values())  # null before the first
 
 
 @contextlib.contextmanager
