@@ -5,6 +5,8 @@ NetworkPolicies are accepted here, but nothing enforces them: the test cluster's
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
 
 from tests import cluster as clusters
@@ -23,6 +26,7 @@ from tests import deploy, images
 from tests.chart import programs
 from tests.chart.chart import CHART, NAMESPACE, RELEASE, Values, render
 from tests.cluster import Cluster
+from tests.cluster.local import control, isolation
 from tests.kubectl import Kubectl, Manifest, eventually
 
 pytestmark = pytest.mark.e2e
@@ -153,6 +157,12 @@ def completed(kubectl: Kubectl, name: str) -> Manifest:
     return found
 
 
+def remains(kubectl: Kubectl) -> str:
+    """What is left of the release, but for the definition and the claims, which are to stay."""
+    kinds = "all,sa,cm,pdb,netpol,role,rolebinding,clusterrole,clusterrolebinding"
+    return kubectl("get", kinds, "-A", "-l", OWN, "-o", "name")
+
+
 def jobs(kubectl: Kubectl) -> set[str]:
     """UIDs of the namespace's Jobs."""
     return {job["metadata"]["uid"] for job in kubectl.get("jobs")["items"]}
@@ -205,8 +215,7 @@ def test_plans_findings_and_definition_survive_an_upgrade_and_a_reinstallation(
     assert kubectl.get("crd", CRD)["spec"]["names"]["shortNames"] == ["sp"]
 
     clean.uninstall()
-    kinds = "all,sa,cm,pdb,netpol,role,rolebinding,clusterrole,clusterrolebinding"
-    eventually(lambda: not kubectl("get", kinds, "-A", "-l", OWN, "-o", "name"), within=PATIENCE)
+    eventually(lambda: not remains(kubectl), within=PATIENCE)
     assert kubectl.get("pvc", "scanplan-artifacts")["status"]["phase"] == "Bound"
     kubectl.apply(plan("while-away"))
 
@@ -238,6 +247,134 @@ def test_two_operators_do_the_work_of_one_and_can_be_one_again(clean: Installer)
     assert len(jobs(kubectl)) == 3
     eventually(lambda: len(kubectl(*operators).split()) == 1, within=PATIENCE)
     kubectl("delete", "lease/scanplan-operator")
+
+
+ASK = """
+import json, sys, urllib.error, urllib.request
+address, token = json.load(sys.stdin)
+request = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"} if token else {})
+try:
+    answer = urllib.request.urlopen(request, timeout=150)
+except urllib.error.HTTPError as error:
+    answer = error
+except urllib.error.URLError:
+    answer = None
+print(json.dumps([answer.status, answer.read().decode()] if answer else [0, ""]))
+"""
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A pod of another namespace that asks the API by the name of its Service."""
+
+    kubectl: Kubectl
+
+    def __call__(self, path: str, token: str = "") -> tuple[int, str]:
+        """Status and body; the status is 0 where nobody answers."""
+        address = f"http://scanplan-operator-api.{NAMESPACE}:8081{path}"
+        command = ("exec", "-i", "asker", "--", "python3", "-c", ASK)
+        status, body = json.loads(self.kubectl(*command, stdin=json.dumps([address, token])))
+        return status, body
+
+
+@pytest.fixture
+def ask(clean: Installer) -> Iterator[Asker]:
+    kubectl = clean.kubectl.in_namespace("red")
+    scanner = clean.images["scanner"]["image"]
+    pod = deploy.reader("asker", "red", f"{scanner['repository']}:{scanner['tag']}", "none", "")
+    (container,) = pod["spec"]["containers"]
+    container["command"] = ["python3", "-c", "import signal; signal.signal(15, lambda *_: exit()); signal.pause()"]
+    del container["volumeMounts"], pod["spec"]["volumes"]
+    kubectl.apply(pod)
+    kubectl("wait", "--for=condition=Ready", "pod/asker", "--timeout=120s")
+    yield Asker(kubectl)
+    kubectl("delete", "pod/asker")
+
+
+@pytest.fixture
+def tokens(clean: Installer) -> Iterator[dict[str, str]]:
+    """Of a person that may read artifacts, of one that may only see plans, and of one that may neither."""
+    kubectl = clean.kubectl.in_namespace(NAMESPACE)
+    rights = {"analyst": [CRD, f"{CRD}/artifacts"], "viewer": [CRD], "stranger": ["configmaps"]}
+    for name, resources in rights.items():
+        kubectl("create", "serviceaccount", name)
+        kubectl("create", "role", name, "--verb=get,list", f"--resource={','.join(resources)}")
+        kubectl("create", "rolebinding", name, f"--role={name}", f"--serviceaccount={NAMESPACE}:{name}")
+    yield {name: kubectl("create", "token", name, "--audience=scanplan-api").strip() for name in rights}
+    for name in rights:
+        kubectl("delete", f"serviceaccount/{name}", f"role/{name}", f"rolebinding/{name}")
+
+
+def test_the_api_answers_those_who_may_read_until_it_is_turned_off(
+    clean: Installer, tokens: dict[str, str], ask: Asker
+) -> None:
+    kubectl = clean.kubectl.in_namespace(NAMESPACE)
+    clean("install", values={**CLAIM, "api": {"enabled": True, "readerPods": True}})
+    kubectl.apply(plan("scan"))
+    published = {file["name"]: file["sha256"] for file in completed(kubectl, "scan")["status"]["artifacts"]["files"]}
+    status, findings = (f"/api/v1/tasks/scan/{what}" for what in ("status", "artifacts/nuclei_output.ndjson"))
+
+    assert ask(status)[0] == 401
+    assert ask(status, tokens["stranger"])[0] == 403
+    code, state = ask(status, tokens["viewer"])
+    assert (code, json.loads(state)["status"]) == (200, "completed")
+    assert ask(findings, tokens["viewer"])[0] == 403
+    code, content = ask(findings, tokens["analyst"])
+    assert code == 200, content
+    assert hashlib.sha256(content.encode()).hexdigest() == published["nuclei_output.ndjson"]
+    code, numbers = ask("/metrics")
+    assert code == 200
+    assert 'scanplan_operator_plans{phase="Completed"} 1.0' in numbers
+    readers = ("get", "pods", "-l", "app.kubernetes.io/component=reader", "-o", "name")
+    eventually(lambda: not kubectl(*readers), within=PATIENCE)
+
+    clean("upgrade", values=CLAIM)
+    eventually(lambda: ask(status, tokens["viewer"])[0] == 0, within=PATIENCE)
+    assert not kubectl.find("service", "scanplan-operator-api")
+    operator = f"--as=system:serviceaccount:{NAMESPACE}:scanplan-operator"
+    for what in (("pods", "--subresource=exec"), ("subjectaccessreviews.authorization.k8s.io",)):
+        assert not allowed(kubectl, operator, "create", *what)
+
+    clean.uninstall()
+    eventually(lambda: not remains(kubectl), within=PATIENCE)
+
+
+@pytest.fixture
+def results(running: Cluster, tmp_path: Path) -> Iterator[redis.Redis]:
+    """A Redis on the node, where pods reach it, and so does the host."""
+    assert running.record.slot is not None
+    node = isolation.node_address(running.record.slot)
+    inside = ["nsenter", f"--net=/proc/{control.first_pid(running.folder)}/ns/net"]
+    options = ["--port", "6379", "--bind", node, "--protected-mode", "no", "--save", "", "--dir", str(tmp_path)]
+    server = subprocess.Popen([*inside, "redis-server", *options], stdout=subprocess.DEVNULL)
+    client = redis.Redis(host=node)
+
+    def answers() -> bool:
+        with contextlib.suppress(redis.RedisError):
+            return bool(client.ping())
+        return False
+
+    try:
+        eventually(answers, within=PATIENCE)
+        yield client
+    finally:
+        client.close()
+        server.terminate()
+        server.wait()
+
+
+def test_results_are_in_the_redis_that_a_secret_names(clean: Installer, results: redis.Redis) -> None:
+    kubectl = clean.kubectl.in_namespace(NAMESPACE)
+    host = results.get_connection_kwargs()["host"]
+    kubectl("create", "secret", "generic", "results", f"--from-literal=url=redis://{host}:6379/0")
+    shared = {"existingSecret": {"name": "results"}, "clusterName": "east", "sharedTasks": True}
+    clean("install", values={**CLAIM, "redis": shared})
+    kubectl.apply(plan("scan"))
+    task = completed(kubectl, "scan")["status"]["taskKey"]
+    result = eventually(lambda: results.get(f"east:{NAMESPACE}:task_result:scan"), within=PATIENCE)
+    assert json.loads(result or "")["status"] == "completed"
+    assert results.get(f"east:{NAMESPACE}:task_key:{task}") == b"scan"
+    kubectl("delete", "secret/results")
 
 
 def test_retention_removes_what_is_old_and_leaves_the_rest(clean: Installer) -> None:
@@ -331,6 +468,17 @@ POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001
             "artifacts": {"create": True, "storageClassName": ""},
         },
         {
+            "api": {"enabled": True, "readerPods": True, "service": {"type": "NodePort", "annotations": {"a": "b"}}},
+            "redis": {"existingSecret": {"name": "results"}, "sharedTasks": True},
+            "networkPolicy": {
+                **POLICIES,
+                "api": [{"namespaceSelector": {}}],
+                "redis": [{"ipBlock": {"cidr": "203.0.113.9/32"}}],
+            },
+            "metrics": {"dashboard": {"enabled": True}},
+        },
+        {"api": {"enabled": True, "readerPods": True}, "watchNamespaces": ["red"]},
+        {
             "image": {"digest": f"sha256:{'a' * 64}"},
             "imagePullSecrets": [{"name": "registry"}],
             "nodeSelector": {"disk": "fast"},
@@ -349,7 +497,17 @@ POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001
             "commonAnnotations": {"example.com/owner": "security"},
         },
     ],
-    ids=["defaults", "some namespaces", "policies", "retention", "own targets", "scan namespaces", "platform"],
+    ids=[
+        "defaults",
+        "some namespaces",
+        "policies",
+        "retention",
+        "own targets",
+        "scan namespaces",
+        "api and redis",
+        "api of some namespaces",
+        "platform",
+    ],
 )
 def test_the_api_server_accepts_every_object(installer: Installer, values: Values) -> None:
     """With unknown fields refused, as a GitOps tool would have it."""
