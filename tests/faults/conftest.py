@@ -13,9 +13,9 @@ from tests.faults.case import FULL, Laboratory
 from tests.faults.matrix import ROWS, Outcome
 from tests.faults.table import FILE, Table
 from tests.integration.apiserver import ApiServer
-from tests.integration.conftest import administrator, api, cluster, identity
+from tests.integration.conftest import administrator, api, control_plane, identity
 
-__all__ = ["administrator", "api", "cluster", "identity"]
+__all__ = ["administrator", "api", "identity"]
 
 _TABLE = pytest.StashKey[Table]()
 
@@ -30,6 +30,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         found.write("full" if FULL else "short")
         terminalreporter.section(f"fault matrix ({FILE.name})")
         terminalreporter.write_line(found.text())
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[LocalCluster]:
+    with control_plane("faults") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

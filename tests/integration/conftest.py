@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,16 @@ def turn(item: pytest.Item) -> int:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[LocalCluster]:
+    with control_plane("integration") as made:
+        yield made
+
+
+@contextmanager
+def control_plane(name: str) -> Iterator[LocalCluster]:
+    """A control plane of this process alone; other folders of tests have their own in the same session."""
     if os.geteuid() != 0:
         pytest.skip("a local cluster needs root")
-    made = clusters.local.up(f"integration-{os.getpid()}", control_plane_only=True)
+    made = clusters.local.up(f"{name}-{os.getpid()}", control_plane_only=True)
     try:
         yield made
     finally:

@@ -26,6 +26,8 @@ from scanplan.shell.settings import OperatorSettings
 log = logging.getLogger("scanplan.operator")
 
 LIST_CHUNK = 500
+IDLE_SECONDS = 0.1
+"""Kopf has a task for each object that it has news of, for so long; with its 5 s a list of thousands is as many tasks at once."""
 START_BACKOFF_SECONDS = 2.0
 """Between two tries to list plans and Jobs at the start, for an API server that doesn't answer, or a CRD that isn't there yet."""
 PLAIN = Extension()
@@ -55,6 +57,7 @@ def registry_for(controller: Controller, settings: OperatorSettings, listed: asy
         settings.peering.standalone = True
         settings.scanning.disabled = True
         settings.watching.chunk_size = LIST_CHUNK
+        settings.queueing.idle_timeout = IDLE_SECONDS
         settings.watching.label_selectors["batch", "v1", "jobs"] = labels.TASK
 
     @kopf.on.login(registry=registry)

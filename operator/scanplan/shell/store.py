@@ -7,6 +7,7 @@ Only a cache: lose it, and the next list brings it back. An object is replaced b
 from __future__ import annotations
 
 import bisect
+import sys
 from collections import defaultdict
 from collections.abc import Container, Mapping
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from scanplan.core.task import Plan
 from scanplan.core.views import JobView, job_view, required_time
 from scanplan.shell.workqueue import PlanName
 
+SHORT = 64
+"""Characters of strings that are worth looking for."""
 REMEMBERED_DELETIONS = 10_000
 """Far more than objects can be deleted while one request is under way."""
 
@@ -71,7 +74,7 @@ class Store:
             generation=metadata["generation"],
             created=required_time(metadata["creationTimestamp"]),
             spec=spec,
-            status=body.get("status") or {},
+            status=_shared(body.get("status") or {}),
             resource_version=metadata["resourceVersion"],
             deleting="deletionTimestamp" in metadata,
             problem=problem,
@@ -225,6 +228,18 @@ class Store:
     def _free(self, namespace: str, limit: int) -> int:
         active, starting = self._active[namespace], self._starting[namespace]
         return limit - len(active) - sum(name not in active for name in starting)  # few start at once, many are active
+
+
+def _shared(value: Any) -> Any:
+    """The same JSON value, whose short strings are one object wherever they occur: names of fields, reasons, times.
+
+    Every plan's status has a hundred of them, and a parser makes all of them anew; they are most of what a settled plan costs.
+    """
+    if isinstance(value, dict):
+        return {sys.intern(name): _shared(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_shared(each) for each in value]
+    return sys.intern(value) if isinstance(value, str) and len(value) <= SHORT else value
 
 
 def _spec_of(body: dict[str, Any]) -> tuple[ScanPlanSpec, str]:
