@@ -84,7 +84,9 @@ func (s *scan) suffer(t *template, target string) bool {
 		case "hang":
 			select {}
 		case "panic":
-			panic("runtime error: fault asked for by template " + t.ID)
+			// From a goroutine of its own: this one's deferred calls would let main end with 0 before the panic does.
+			go panic("runtime error: fault asked for by template " + t.ID)
+			select {}
 		case "exit":
 			os.Exit(f.numbers[0])
 		case "kill":
