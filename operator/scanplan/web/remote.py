@@ -44,6 +44,8 @@ class Copies:
         self._root = Path(tempfile.mkdtemp(prefix="scanplan-artifacts-"))
         self._busy: dict[Path, threading.Lock] = {}
         self._changing = threading.Lock()
+        self._coming = 0
+        """Bytes that are being copied."""
         self._cluster: Cluster | None = None
 
     def folder(self, namespace: str, result: ScanResult, names: Sequence[str]) -> Path:
@@ -80,9 +82,10 @@ class Copies:
         shutil.rmtree(self._root, ignore_errors=True)
 
     def _copy(self, namespace: str, result: ScanResult, files: list[ArtifactRef], folder: Path) -> None:
-        self._make_room(sum(file.bytes for file in files), folder)
-        folder.mkdir(exist_ok=True)
+        needed = sum(file.bytes for file in files)
+        self._make_room(needed, folder)
         try:
+            folder.mkdir(exist_ok=True)
             cluster = self._connected()
             plans = f"/apis/{labels.API_VERSION}/namespaces/{namespace}/{labels.PLURAL}"
             plan = cluster.get(f"{plans}/{quote(str(result.task_id), safe='')}")
@@ -93,13 +96,17 @@ class Copies:
         except Failure as error:
             log.warning("%s/%s: %s", namespace, result.task_id, error.message)
             raise Unreadable(error.message) from None
+        finally:
+            with self._changing:
+                self._coming -= needed
 
     def _make_room(self, needed: int, kept: Path) -> None:
         with self._changing:
-            ages = {copy: copy.stat() for copy in self._root.glob("*/*")}
+            self._coming += needed
+            ages = {copy: copy.stat() for copy in self._root.glob("*/[!.]*")}
             used = sum(each.st_size for each in ages.values())
             for copy in sorted((each for each in ages if each.parent != kept), key=lambda each: ages[each].st_mtime):
-                if used + needed <= self._limit:
+                if used + self._coming <= self._limit:
                     return
                 used -= ages[copy].st_size
                 copy.unlink()
