@@ -37,7 +37,7 @@ FULL = os.environ.get("FAULTS") == "full"
 QUIET = 30.0 if FULL else 10.0
 """Seconds without a write that prove rest."""
 AT_ONCE = 6
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds that a step of a life may take; only ends what is hopeless."""
 PROJECT = "acme"
 """The same in every namespace, so that equal lives have equal keys and their writes can be compared."""
