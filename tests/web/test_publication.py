@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from scanplan.cli.api import for_operator
 from scanplan.client import models
 from scanplan.client.errors import InvalidSettings
 from scanplan.client.models import ScanResult
 from scanplan.client.publication import Publication, PublicationOutcome, load
+from scanplan.shell.operator import PLAIN
 from tests.client.servers import RedisServer
 from tests.kubectl import eventually
 from tests.web.test_operator_metrics import ENDED, plan
@@ -59,6 +61,15 @@ async def test_a_redis_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
         await asyncio.to_thread(eventually, lambda: publication.outcomes[PublicationOutcome.PUBLISHED] > 0)
     server.kill()
     assert publication.outcomes[PublicationOutcome.DROPPED] >= 2_000
+
+
+def test_tasks_that_are_not_shared_need_no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setenv("SCANPLAN_SHARED_TASKS", "false")
+    assert for_operator() is PLAIN
+    monkeypatch.setenv("SCANPLAN_SHARED_TASKS", "true")
+    with pytest.raises(InvalidSettings, match="REDIS_URL has to name"):
+        for_operator()
 
 
 @pytest.mark.parametrize(

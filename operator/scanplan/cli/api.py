@@ -30,22 +30,25 @@ def for_operator() -> Extension:
     from scanplan.web import settings  # noqa: PLC0415
 
     api_settings = settings.load()
-    publishes = bool(os.environ.get("REDIS_URL") or os.environ.get("SCANPLAN_SHARED_TASKS"))
-    if not api_settings.in_operator and not publishes:
+    asked = os.environ.get("REDIS_URL") or os.environ.get("SCANPLAN_SHARED_TASKS")
+    told, shared = _in_redis() if asked else (None, None)
+    if not api_settings.in_operator and told is None:
         return PLAIN
     from scanplan.web.beside import Surroundings  # noqa: PLC0415
 
     served = (queues.load(), api_settings) if api_settings.in_operator else None
-    return Surroundings(served, *(_in_redis() if publishes else ()))
+    return Surroundings(served, told, shared)
 
 
-def _in_redis() -> tuple[Publication, SharedTasks | None]:
+def _in_redis() -> tuple[Publication | None, SharedTasks | None]:
     try:
         from scanplan.client import publication, sharing  # noqa: PLC0415 - needs an extra
     except ModuleNotFoundError as error:
         raise errors.MissingDependency("redis", "redis") from error
     chosen = publication.load()
-    url, cluster = chosen.redis_url or "", chosen.cluster_name
+    url, cluster = chosen.redis_url, chosen.cluster_name
+    if url is None:
+        return None, None
     if not chosen.shared_tasks:
         return publication.Publication(url, cluster), None
     shared = sharing.SharedTasks(url, cluster, IDEMPOTENCY_WINDOW_SECONDS)

@@ -8,10 +8,9 @@ namespace.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Any
 
@@ -19,7 +18,7 @@ import redis.asyncio
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from scanplan.client import models
+from scanplan.client import background, models
 from scanplan.client.errors import InvalidSettings
 from scanplan.client.kubernetes_queue import result_of, status_of
 from scanplan.client.settings import valid_redis_url
@@ -93,7 +92,6 @@ class Publication:
         )
         self._cluster = cluster
         self._also = also
-        self._ending = False
         self.outcomes = dict.fromkeys(PublicationOutcome, 0)
         self._waiting: asyncio.Queue[tuple[Plan, dict[str, Any]]] = asyncio.Queue(MAX_WAITING)
 
@@ -105,32 +103,20 @@ class Publication:
             self.outcomes[PublicationOutcome.DROPPED] += 1
             log.warning("Redis is too slow: the status of %s/%s is not published", plan.namespace, plan.name)
 
-    @asynccontextmanager
-    async def publishing(self) -> AsyncIterator[None]:
+    def publishing(self) -> AbstractAsyncContextManager[None]:
         """Publish, as long as the context lasts."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            # The flag as well: redis-py can turn a cancellation in the middle of a command into an error of its own.
-            self._ending = True
-            task.cancel()
-            await asyncio.wait({task}, timeout=_ANSWER_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_ANSWER_SECONDS):
-                    await self._connection.aclose()
+        return background.repeated(self._next, self._connection, _ANSWER_SECONDS)
 
-    async def _run(self) -> None:
-        while not self._ending:
-            plan, status = await self._waiting.get()
-            try:
-                await self._publish(plan, status)
-                if self._also:
-                    await self._also(plan, status)
-                self.outcomes[PublicationOutcome.PUBLISHED] += 1
-            except redis.RedisError as error:
-                self.outcomes[PublicationOutcome.FAILED] += 1
-                log.warning("%s/%s is not published: %s", plan.namespace, plan.name, error)
+    async def _next(self) -> None:
+        plan, status = await self._waiting.get()
+        try:
+            await self._publish(plan, status)
+            if self._also:
+                await self._also(plan, status)
+            self.outcomes[PublicationOutcome.PUBLISHED] += 1
+        except redis.RedisError as error:
+            self.outcomes[PublicationOutcome.FAILED] += 1
+            log.warning("%s/%s is not published: %s", plan.namespace, plan.name, error)
 
     async def _publish(self, plan: Plan, status: dict[str, Any]) -> None:
         prefix = f"{self._cluster}:{plan.namespace}"

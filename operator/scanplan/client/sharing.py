@@ -8,10 +8,9 @@ loses its tasks after `TAKEN_SECONDS`. Redis away, or a value that isn't one of 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
@@ -21,6 +20,7 @@ from redis.backoff import NoBackoff
 
 from scanplan.api.scanplan import Phase
 from scanplan.api.task import ArtifactFile, Document, FindingCounts, MergedResult, encode
+from scanplan.client import background
 from scanplan.core.sharing import Elsewhere
 from scanplan.core.task import Plan
 from scanplan.core.views import JobView
@@ -64,13 +64,12 @@ class SharedTasks:
         self._connection = redis.asyncio.Redis.from_url(
             url, socket_connect_timeout=ANSWER_SECONDS, socket_timeout=ANSWER_SECONDS, retry=Retry(NoBackoff(), 0)
         )
-        self._ending = False
         self._cluster = cluster
         self._window = window_seconds
 
     async def take(self, namespace: str, key: str, claim: str) -> Elsewhere | None:
         """As `scanplan.shell.sharing.Sharing` has it."""
-        name, ours = shared_key(namespace, key), encode(SharedTask(cluster=self._cluster, claim=claim))
+        name, ours = shared_key(namespace, key), self._value(claim)
         try:
             held = await self._connection.set(name, ours, nx=True, get=True, ex=TAKEN_SECONDS)
             if not isinstance(held, bytes) or held == ours:
@@ -85,33 +84,20 @@ class SharedTasks:
             log.warning("%s: Redis holds %s, which is not ours, so it is scanned here: %s", key, name, error)
         return None
 
-    @asynccontextmanager
-    async def kept(self, jobs: Callable[[], Iterable[JobView]]) -> AsyncIterator[None]:
+    def kept(self, jobs: Callable[[], Iterable[JobView]]) -> AbstractAsyncContextManager[None]:
         """Keep the tasks of all Jobs that live, as long as the context lasts; then let go of the connections."""
-        task = asyncio.create_task(self._keep(jobs))
-        try:
-            yield
-        finally:
-            # The flag as well: redis-py can turn a cancellation in the middle of a command into an error of its own.
-            self._ending = True
-            task.cancel()
-            await asyncio.wait({task}, timeout=ANSWER_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    await self._connection.aclose()
+        return background.repeated(lambda: self._keep(jobs), self._connection, ANSWER_SECONDS)
 
     async def _keep(self, jobs: Callable[[], Iterable[JobView]]) -> None:
-        while not self._ending:
-            try:
-                for job in jobs():
-                    if job.live and job.key and not job.collector:
-                        ours = encode(SharedTask(cluster=self._cluster, claim=job.claim))
-                        name = shared_key(job.namespace, job.key)
-                        if not await self._run(_KEEP, name, ours, TAKEN_SECONDS):
-                            log.warning("%s: another cluster has taken it while it runs here", job.key)
-            except redis.RedisError as error:
-                log.warning("tasks can't be kept: %s", error)
-            await asyncio.sleep(RENEW_SECONDS)
+        try:
+            for job in jobs():
+                if job.live and job.key and not job.collector:
+                    name = shared_key(job.namespace, job.key)
+                    if not await self._run(_KEEP, name, self._value(job.claim), TAKEN_SECONDS):
+                        log.warning("%s: another cluster has taken it while it runs here", job.key)
+        except redis.RedisError as error:
+            log.warning("tasks can't be kept: %s", error)
+        await asyncio.sleep(RENEW_SECONDS)
 
     async def settle(self, plan: Plan, status: dict[str, Any]) -> None:
         """A status was written: leave a complete result to the others, give a task back that has ended without one.
@@ -124,9 +110,11 @@ class SharedTasks:
             return
         claim = artifacts.get("claimName", "")
         result = _result_of(status) if phase is Phase.COMPLETED and artifacts.get("complete") else None
-        ended = encode(SharedTask(cluster=self._cluster, claim=claim, result=result)) if result else b""
-        ours = encode(SharedTask(cluster=self._cluster, claim=claim))
-        await self._run(_END, shared_key(plan.namespace, status["taskKey"]), ours, ended, self._window)
+        ended = self._value(claim, result) if result else b""
+        await self._run(_END, shared_key(plan.namespace, status["taskKey"]), self._value(claim), ended, self._window)
+
+    def _value(self, claim: str, result: MergedResult | None = None) -> bytes:
+        return encode(SharedTask(cluster=self._cluster, claim=claim, result=result))
 
     async def _run(self, script: str, key: str, *values: bytes | int) -> bool:
         return bool(await self._connection.eval(script, 1, key, *values))
