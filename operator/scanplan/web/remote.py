@@ -15,11 +15,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
-from scanplan.api import labels
 from scanplan.client import reader
-from scanplan.client.cluster import Cluster, connect
+from scanplan.client.cluster import connect
 from scanplan.client.errors import ClientError, InvalidPayload
 from scanplan.client.failure import Failure
 from scanplan.client.models import ArtifactRef, ScanResult
@@ -46,7 +44,6 @@ class Copies:
         self._changing = threading.Lock()
         self._coming = 0
         """Bytes that are being copied."""
-        self._cluster: Cluster | None = None
 
     def folder(self, namespace: str, result: ScanResult, names: Sequence[str]) -> Path:
         """A folder with copies of these published files of a plan's result.
@@ -86,9 +83,8 @@ class Copies:
         self._make_room(needed, folder)
         try:
             folder.mkdir(exist_ok=True)
-            cluster = self._connected()
-            plans = f"/apis/{labels.API_VERSION}/namespaces/{namespace}/{labels.PLURAL}"
-            plan = cluster.get(f"{plans}/{quote(str(result.task_id), safe='')}")
+            cluster = connect(namespace)
+            plan = cluster.plan(str(result.task_id))
             claim, image = plan["status"]["artifacts"]["claimName"], plan["status"]["scanner"]["image"]
             with reader.opened(cluster, plan, claim, image) as opened:
                 for file in files:
@@ -110,12 +106,6 @@ class Copies:
                     return
                 used -= ages[copy].st_size
                 copy.unlink()
-
-    def _connected(self) -> Cluster:
-        with self._changing:
-            if self._cluster is None:
-                self._cluster = connect()
-            return self._cluster
 
 
 def _copy(opened: reader.Reader, path: str, file: ArtifactRef, folder: Path) -> None:
