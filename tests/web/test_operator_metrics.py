@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+import dataclasses
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -28,6 +29,11 @@ ENDED = {
 def plan(**status: Any) -> Plan:
     spec = ScanPlanSpec.model_validate({"endpoints": ["a.example"], "templates": ["http/"]})
     return Plan(namespace="n", name="p", uid="u", generation=1, created=CREATED, spec=spec, status=status)
+
+
+def edited(before: Plan, **fields: Any) -> Plan:
+    spec = before.spec.model_copy(update=fields)
+    return dataclasses.replace(before, generation=before.generation + 1, spec=spec)
 
 
 def values(metrics: OperatorMetrics) -> dict[str, float]:
@@ -82,6 +88,39 @@ def test_another_run_is_counted_again() -> None:
     metrics.count_status(plan(phase="Running", taskId="scan-1"), ENDED)
     metrics.count_status(plan(**ENDED), {**ENDED, "taskId": "scan-2"})
     assert values(metrics)["scanplan_operator_scans_total Completed"] == 2
+
+
+def test_a_rerun_has_waited_since_it_was_asked_for() -> None:
+    """Lost otherwise: a nightly rerun of a plan made a year ago would say that scans wait for a year."""
+    metrics = OperatorMetrics()
+    first = plan(**ENDED)
+    again = edited(first, rerun="nightly-1")
+    asked = CREATED + timedelta(days=1)
+    metrics.see_plan(first, again, asked + timedelta(milliseconds=300))
+    wider = edited(again, parallelism=7)
+    metrics.see_plan(again, wider, asked + timedelta(seconds=20))  # asks for no other scan
+    metrics.count_status(wider, {**ENDED, "taskId": "scan-2", "startTime": "2026-11-25T08:00:07Z"})
+    assert waits(metrics) == (1, 7)
+
+
+def test_a_wait_that_nobody_can_know_is_not_counted() -> None:
+    metrics = OperatorMetrics()
+    first = plan(**ENDED)
+    unseen = edited(first, rerun="while the operator was away")
+    metrics.count_status(unseen, {**ENDED, "taskId": "scan-2", "startTime": "2026-11-25T08:00:07Z"})
+    reusing = edited(first, rerun="has been made before")
+    metrics.see_plan(first, reusing, CREATED + timedelta(days=1))
+    metrics.count_status(reusing, {**ENDED, "taskId": "scan-3"})
+    gone = edited(first, rerun="deleted")
+    metrics.see_plan(first, gone, CREATED)
+    metrics.see_plan(gone, None, CREATED)
+    metrics.count_status(gone, {**ENDED, "taskId": "scan-4"})
+    assert waits(metrics) == (0, 0)
+
+
+def waits(metrics: OperatorMetrics) -> tuple[float, float]:
+    found = values(metrics)
+    return found["scanplan_operator_scan_wait_seconds_count"], found["scanplan_operator_scan_wait_seconds_sum"]
 
 
 def test_each_failed_attempt_is_counted_by_its_class() -> None:

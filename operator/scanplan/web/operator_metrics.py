@@ -23,7 +23,7 @@ from scanplan.api.scanplan import Phase
 from scanplan.api.task import ErrorClass, Severity
 from scanplan.client.statistics import BUCKETS
 from scanplan.core.policy import Policy
-from scanplan.core.task import Plan
+from scanplan.core.task import Plan, input_digest
 from scanplan.shell.api import Api, Object, PatchType
 from scanplan.shell.controller import Controller
 from scanplan.shell.sharing import Sharing
@@ -70,6 +70,8 @@ class OperatorMetrics(Collector):
         """`publication`: where statuses are published to Redis, which counts what became of them."""
         self.controller: Controller | None = None
         self._publication = publication
+        self._asked: dict[str, datetime] = {}
+        """When another scan was asked for, by the UID of the plan that was edited."""
         self._registry = CollectorRegistry()
         self.reconciles = Histogram(
             "scanplan_operator_reconcile_seconds", "Time to bring a plan to rest.", registry=self._registry
@@ -103,7 +105,7 @@ class OperatorMetrics(Collector):
         )
         self.waits = Histogram(
             "scanplan_operator_scan_wait_seconds",
-            "From a plan's creation to its first pod.",
+            "From the request for a scan to its first pod.",
             buckets=BUCKETS,
             registry=self._registry,
         )
@@ -155,10 +157,22 @@ class OperatorMetrics(Collector):
         self.ended.labels(phase).inc()
         for severity in Severity:
             self.findings.labels(severity.value).inc(status.get("findings", {}).get(severity.value, 0))
+        # An edit that nobody here has seen, before a restart or to resume the plan, was made nobody knows when.
+        asked = self._asked.pop(plan.uid, plan.created if plan.generation == 1 else None)
         if "startTime" in status and "durationMs" in status:
             self.durations.observe(status["durationMs"] / 1000)
             started = datetime.fromisoformat(status["startTime"])
-            self.waits.observe(max(0.0, (started - plan.created).total_seconds()))
+            if asked and asked <= started:  # a result that was there already was not waited for
+                self.waits.observe((started - asked).total_seconds())
+
+    def see_plan(self, before: Plan | None, after: Plan | None, now: datetime) -> None:
+        """A watch has brought a plan as it is `after` (None: it is deleted): whether another scan is asked for."""
+        if before is None or before is after:
+            return
+        if after is None or after.uid != before.uid:
+            self._asked.pop(before.uid, None)
+        elif before.generation != after.generation and input_digest(before.spec) != input_digest(after.spec):
+            self._asked[after.uid] = now.replace(microsecond=0)  # as start times are written
 
 
 class MeasuredApi(Api):
@@ -208,6 +222,12 @@ class MeasuredController(Controller):
         # From now on, not before: a standby's gauges would say that there are no plans, and hide that nobody leads.
         self._metrics.controller = self
         await super().run(workers)
+
+    def plan_event(self, kind: str | None, body: dict[str, Any]) -> None:
+        name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])
+        before = self.store.plans.get(name)
+        super().plan_event(kind, body)
+        self._metrics.see_plan(before, self.store.plans.get(name), self.now())
 
     async def reconcile(self, name: PlanName) -> None:
         begun = time.monotonic()

@@ -12,6 +12,7 @@ import logging
 import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -40,7 +41,8 @@ class Copies:
         """`limit`: of all copies together, in bytes."""
         self._limit = limit
         self._root = Path(tempfile.mkdtemp(prefix="scanplan-artifacts-"))
-        self._busy: dict[Path, threading.Lock] = {}
+        self._busy: weakref.WeakValueDictionary[Path, threading.Lock] = weakref.WeakValueDictionary()
+        """By folder, for as long as somebody copies to it or waits for that."""
         self._changing = threading.Lock()
         self._coming = 0
         """Bytes that are being copied."""
