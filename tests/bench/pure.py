@@ -1,0 +1,69 @@
+"""What one decision of the pure core costs, at each turn of a plan's life: no cluster, no process, only values."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from scanplan.core import reconcile
+from scanplan.core.decision import Observed
+from scanplan.core.task import Plan
+from scanplan.core.views import JobView
+from tests.bench.figure import Figure, at_most, percentile
+from tests.console import step
+from tests.unit.core import objects
+
+ROUNDS = 5_000
+MICROSECONDS = 1e6
+
+
+def measure() -> list[Figure]:
+    """All turns together have the target; each has a figure of its own besides."""
+    with step("Decisions of the pure core"):
+        samples = {turn: timed(observed) for turn, observed in life().items()}
+    together = [sample for turn in samples.values() for sample in turn]
+    return [
+        Figure("reconcile: p50", percentile(together, 50), "µs", at_most(100)),
+        *(Figure(f"reconcile: {turn}, p50", percentile(each, 50), "µs") for turn, each in samples.items()),
+    ]
+
+
+def life() -> dict[str, Observed]:
+    """What an operator with the lease observes of a plan of two shards, from its first event to rest."""
+    plan = objects.plan()
+    running = objects.plan(objects.running_status(plan))
+    settled = objects.plan(objects.completed_status(running))
+    job, ended = objects.job(plan), objects.complete(of=plan)
+    pods = (objects.succeeded(0), objects.succeeded(1, objects.merged()))
+    return {
+        "new": seen(plan),
+        "its Job to be made": seen(plan, inputs=objects.INPUTS),
+        "its pods have started": seen(plan, job, inputs=objects.INPUTS),
+        "no news": seen(running, job),
+        "its Job has ended": seen(running, ended),
+        "its result": seen(running, ended, pods=pods),
+        "settled": seen(settled, ended),
+    }
+
+
+def seen(plan: Plan, job: JobView | None = None, **more: Any) -> Observed:
+    """The plan with the Job that it owns, if there is one, where no other operator can be at work."""
+    return Observed(
+        plan=plan,
+        policy=objects.POLICY,
+        jobs={job.name: job} if job else {},
+        owned=(job,) if job else (),
+        doubted=frozenset(),
+        plans={plan.uid},
+        **more,
+    )
+
+
+def timed(observed: Observed) -> list[float]:
+    """The microseconds of each of many decisions about the same."""
+    samples = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        reconcile.reconcile(observed, objects.NOW)
+        samples.append(MICROSECONDS * (time.perf_counter() - began))
+    return samples
