@@ -18,7 +18,9 @@ from scanplan.api.scanplan import Phase
 from scanplan.api.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskError
 from scanplan.core import job as jobs
 from scanplan.core import reconcile as core
+from scanplan.core import running
 from scanplan.core import status as statuses
+from scanplan.core.case import START_SECONDS
 from scanplan.core.decision import (
     CONFLICT_SECONDS,
     RETRY_SECONDS,
@@ -131,7 +133,7 @@ class TestBeforeTheJob:
     def test_not_while_a_pod_with_the_key_is_alive(self, phase: str) -> None:
         decision = decide(plan(), pods=(pod(0, phase, job_uid="former"),))
         assert condition(written(decision), "Ready") == ("False", "WaitingForPods")
-        assert decision.requeue_after == core.START_SECONDS
+        assert decision.requeue_after == START_SECONDS
 
     def test_ended_pods_are_in_nobodys_way(self) -> None:
         assert made(decide(plan(), pods=(succeeded(0), broken(1))))
@@ -345,7 +347,7 @@ class TestAtWork:
         decision = decide(plan(running_status()), stuck, pods=(waiting,))
         assert condition(written(decision), "Ready") == ("False", "ImagePullFailed")
         assert "manifest unknown" in decision.status["conditions"][0]["message"]  # type: ignore[index]
-        assert decision.requeue_after == core.BLOCKED_SECONDS
+        assert decision.requeue_after == running.BLOCKED_SECONDS
 
     def test_the_document_is_stored_before_anything_else(self) -> None:
         (action,) = decide(plan(), job(document_parts=1)).actions
