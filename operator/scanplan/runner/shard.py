@@ -155,7 +155,7 @@ class _ShardRun:
         return TaskError(
             error_class=ErrorClass.UNKNOWN,
             reason=Reason.RETRIES_EXHAUSTED,
-            message=f"{unknown} attempts failed for an unknown reason, the last so: {error.message}",
+            message=f"Failed for unknown reasons, and retry.unknown ({self._document.retry.unknown}) is used up: {error.message}",
         )
 
     def _summed_up(
