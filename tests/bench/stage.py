@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import cluster as clusters
+from tests.cluster import LocalCluster
 from tests.deploy import ROOT, SYSTEM_NAMESPACE
 from tests.integration.apiserver import ApiServer
 from tests.integration.conftest import administrator_of, identity_of, make_namespace
@@ -34,7 +35,11 @@ class Stage:
     api: ApiServer
     scene: Scene
     operator: OperatorProcess
-    audit_log: Path
+    cluster: LocalCluster
+
+    @property
+    def audit_log(self) -> Path:
+        return self.cluster.audit_log
 
 
 @contextmanager
@@ -56,7 +61,7 @@ def control_plane(**settings: str) -> Iterator[Stage]:
                     operator.wait_until_watching()
                 except AssertionError as error:
                     raise AssertionError(f"the operator is not at work:\n{operator.text()}") from error
-                yield Stage(api, Scene(api, kubectl, NAMESPACE, cluster.audit_log), operator, cluster.audit_log)
+                yield Stage(api, Scene(api, kubectl, NAMESPACE, cluster.audit_log), operator, cluster)
             finally:
                 operator.kill()
     finally:

@@ -61,9 +61,16 @@ class LocalCluster(Cluster):
 
     def restart(self, component: str) -> None:
         """Start a component, having killed it if it runs; return when it is ready."""
-        self.kill(component)
-        control.start(self.folder, self._component(component))
-        control.wait(self.folder, self._component(component))
+        self.run(self._component(component))
+
+    def run(self, component: Component) -> None:
+        """Start a program among the cluster's own, having killed the one of that name; return when it is ready.
+
+        It may be a component with other flags than `stages` gives it, or one that isn't among them.
+        """
+        control.kill(self.folder, component.name, Signals.SIGKILL)
+        control.start(self.folder, component)
+        control.wait(self.folder, component)
 
     def _component(self, name: str) -> Component:
         return next(component for stage in self.stages for component in stage if component.name == name)
