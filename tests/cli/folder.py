@@ -15,10 +15,11 @@ from scanplan.runner.records import RunRecord, TaskArtifacts
 from tests.report import events
 
 
-def write(root: Path, run_id: str, *results: list[dict[str, Any]], **members: Any) -> Path:
+def write(root: Path, run_id: str, *results: list[dict[str, Any]], report: bytes = b"", **members: Any) -> Path:
     """A run with so many results, each of these events; returns the run's folder.
 
     Args:
+        report: that each has left; by default it has left none.
         members: of the last result's record.
     """
     run = root / layout.run_directory(run_id)
@@ -27,10 +28,14 @@ def write(root: Path, run_id: str, *results: list[dict[str, Any]], **members: An
         last = number == len(results) - 1
         folder = run / "tasks" / f"task{number}"
         folder.mkdir(parents=True)
-        content = b"".join(events.lines(found))
-        (folder / layout.FINDINGS).write_bytes(content)
-        listed = {"name": layout.FINDINGS, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        record = events.record(events.read(found), runId=run_id, files=[listed], **(members if last else {}))
+        contents = {layout.FINDINGS: b"".join(events.lines(found))} | ({layout.REPORT: report} if report else {})
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
+        listed = [
+            {"name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for name, content in contents.items()
+        ]
+        record = events.record(events.read(found), runId=run_id, files=listed, **(members if last else {}))
         (folder / layout.METADATA).write_bytes(msgspec.json.encode(record))
         tasks.append(
             TaskArtifacts(

@@ -117,6 +117,19 @@ def test_a_report_marks_what_is_new_since_the_run_before(root: Path, tmp_path: P
     assert file.read_text().count('data-new=""') == 1
 
 
+def test_the_report_that_the_scan_has_left_is_the_one_that_everybody_gets(tmp_path: Path) -> None:
+    """Lost otherwise: two readers of one scan, one of whom sees what is new and the other doesn't."""
+    run = folder.write(tmp_path, "nightly", [MEDIUM], [MEDIUM, HIGH], report=b"<!doctype html>left")
+    html = ("results", "nightly", "--directory", tmp_path, "-o", "html")
+    answer = scanplan(*html, "-f", tmp_path / "r.html", "--fail-on", "high")
+    assert (answer.exit_code, (tmp_path / "r.html").read_bytes()) == (1, b"<!doctype html>left")
+    assert "2 findings" in answer.stderr
+    assert 'class="finding"' in scanplan(*html, "--severity", "high").stdout
+    assert 'data-new=""' in scanplan(*html, "--since", "nightly~1").stdout
+    (run / "tasks/task1/report.html").write_bytes(b"<!doctype html>other")
+    assert scanplan(*html).exit_code == 65
+
+
 def test_a_report_of_some_severities_says_that_it_is_not_all(root: Path) -> None:
     some = scanplan("results", "nightly", "--directory", root, "-o", "html", "--severity", "critical").stdout
     assert "Only findings of these severities are on this page: critical." in some

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
@@ -17,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from scanplan.client import models
 from scanplan.client.models import TaskStatus
+from scanplan.report import page
 from tests.client.conftest import StartWorker
 from tests.client.laboratory import Laboratory
 from tests.client.servers import RedisServer
@@ -179,8 +181,22 @@ async def test_findings_are_reported_in_the_usual_forms(
         case "csv":
             assert len(content.splitlines()) == 15
         case _:
-            assert content.startswith("<!doctype html>")
+            result = laboratory.result(task_id)
+            assert content == (laboratory.data / str(result.artifact_path) / "report.html").read_text()
+            assert answer.headers["Content-Disposition"] == f'attachment; filename="{result.run_id}.html"'
     assert (await get(api, f"/api/v1/tasks/{task_id}/reports/pdf"))[0] == 404
+
+
+async def test_a_scan_that_left_no_report_gets_one(
+    api: aiohttp.ClientSession, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as disk:
+        disk.setattr(page, "compose", Mock(side_effect=OSError("full")))
+        task_id = laboratory.submit(laboratory.plan())
+    assert "report.html" not in {file.name for file in laboratory.result(task_id).artifacts}
+    async with api.get(f"/api/v1/tasks/{task_id}/reports/html") as answer:
+        assert (await answer.text()).startswith("<!doctype html>")
+        assert answer.status == 200
 
 
 # Redis

@@ -62,6 +62,13 @@ class Selection:
                 if severity in self.wanted:
                     yield line.rstrip(b"\n")
 
+    def report(self) -> bytes | None:
+        """The page that the scan has left of all its findings; None where it left none, or only some are wanted."""
+        if self.result.report is None or len(self.wanted) < len(Severity):
+            return None
+        self.counts.update({severity: getattr(self.result.scan.findings, severity) for severity in Severity})
+        return self.result.report().read_bytes()
+
 
 def table(selection: Selection, console: Console) -> Text:
     """Print the gravest findings; returns the words that sum all of them up."""
@@ -78,7 +85,7 @@ def pieces(selection: Selection, output: Output, since: Since | None = None) -> 
     """The result in a format for programs.
 
     Args:
-        since: what a report marks as new.
+        since: what a report marks as new; None: what the scan itself has marked.
     """
     result = selection.result
     match output:
@@ -87,6 +94,8 @@ def pieces(selection: Selection, output: Output, since: Since | None = None) -> 
         case Output.CSV:
             return spreadsheet.render(selection.findings())
         case Output.HTML:
+            if since is None and (left := selection.report()) is not None:
+                return [left]
             return page.render(
                 result.scan,
                 selection.findings(),

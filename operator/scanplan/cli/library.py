@@ -8,10 +8,11 @@ with, or came incomplete, is an error and no result.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -56,6 +57,8 @@ class Result:
     findings: Findings
     place: str
     """Where the findings are, for people."""
+    report: Callable[[], Path] | None
+    """Fetches the report that the scan has left beside them; None where it has left none."""
 
 
 class Shelf(Protocol):
@@ -169,9 +172,11 @@ class Library:
             described = scan.read(self._fetch(shelf, f"{folder}/{layout.METADATA}").read_bytes())
         except ValueError as error:
             raise Failure(str(error), code=failure.DATA) from None
-        listed = next((file for file in described.files if file.name == layout.FINDINGS), None)
-        path = f"{folder}/{layout.FINDINGS}"
-        return Result(name, described, Findings(self._fetch(shelf, path, listed)), f"{path} {place}")
+        listed = {file.name: file for file in described.files}
+        path, page = f"{folder}/{layout.FINDINGS}", f"{folder}/{layout.REPORT}"
+        findings = Findings(self._fetch(shelf, path, listed.get(layout.FINDINGS)))
+        report = functools.partial(self._fetch, shelf, page, listed[layout.REPORT]) if layout.REPORT in listed else None
+        return Result(name, described, findings, f"{path} {place}", report)
 
     def _fetch(self, shelf: Shelf, path: str, listed: File | None = None) -> Path:
         """A file, copied here and held against what is `listed` of it."""

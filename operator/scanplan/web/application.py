@@ -125,7 +125,11 @@ class Api:
         result = await self._calls.run(self._result, namespace, task_id)
         if result.artifact_path is None:
             raise web.HTTPNotFound(text=f"task {task_id!r} has published no findings")
+        left = next((file for file in result.artifacts if file.name == layout.REPORT and name == "html"), None)
         try:
+            if left:
+                root, folder = await self._place(namespace, result, [left.name])
+                return await files.send(request, root, folder, left, self._calls, f"{result.run_id}.html")
             root, folder = await self._place(namespace, result, [layout.METADATA, layout.FINDINGS])
             return await reports.send(request, root, replace(result, artifact_path=folder), name, self._calls)
         except FileNotFoundError:

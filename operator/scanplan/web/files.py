@@ -23,7 +23,7 @@ from scanplan.web.blocking import Calls
 
 BLOCK_BYTES = 256 << 10
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
-_MEDIA_TYPES = {".ndjson": "application/x-ndjson", ".json": "application/json"}
+_MEDIA_TYPES = {".ndjson": "application/x-ndjson", ".json": "application/json", ".html": "text/html; charset=utf-8"}
 
 
 class Span(NamedTuple):
@@ -79,8 +79,13 @@ def span_of(header: str | None, size: int) -> Span | None:
     return span
 
 
-async def send(request: web.Request, root: Path, folder: str, file: ArtifactRef, calls: Calls) -> web.StreamResponse:
+async def send(
+    request: web.Request, root: Path, folder: str, file: ArtifactRef, calls: Calls, name: str = ""
+) -> web.StreamResponse:
     """Answer with an artifact, or the part of it that is asked for.
+
+    Args:
+        name: to be kept under; by default its own.
 
     Raises:
         FileNotFoundError: it is not on this volume.
@@ -97,7 +102,8 @@ async def send(request: web.Request, root: Path, folder: str, file: ArtifactRef,
             "Accept-Ranges": "bytes",
             "Cache-Control": "private, no-cache",
             "Content-Type": _MEDIA_TYPES.get(Path(file.name).suffix, "application/octet-stream"),
-            "Content-Disposition": f'attachment; filename="{file.name}"',
+            "Content-Disposition": f'attachment; filename="{name or file.name}"',
+            "Content-Security-Policy": "sandbox",  # whatever a browser makes of it: it has what scanned hosts have said
             "ETag": tag,
             "Repr-Digest": f"sha-256=:{digest}:",
             "X-Content-Type-Options": "nosniff",

@@ -87,36 +87,45 @@ def _open(summary: str, success: Schema, problems: tuple[str, ...] = ()) -> Sche
 
 def _file_operation() -> Schema:
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "pattern": FILE}}
-    span = {
+    operation = _operation("One published file", {}, [*_task(), name, _span()])
+    kinds = ("application/x-ndjson", "application/json", "text/html", "application/octet-stream")
+    operation["responses"] |= _of_file("The file.", {kind: {"schema": {"type": "string"}} for kind in kinds})
+    return operation
+
+
+def _span() -> Schema:
+    return {
         "name": "Range",
         "in": "header",
         "required": False,
-        "description": "One range of bytes (RFC 9110); anything else is passed over.",
+        "description": "One range of bytes of a published file (RFC 9110); anything else is passed over.",
         "schema": {"type": "string", "pattern": "^bytes=([0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})$"},
     }
-    content = {kind: {"schema": {"type": "string"}} for kind in ("application/x-ndjson", "application/json")}
-    content["application/octet-stream"] = {"schema": {"type": "string"}}
+
+
+def _of_file(whole: str, content: Schema) -> Schema:
+    """The answers of who serves a published file; `whole` says what it is."""
     headers = {
         "ETag": {"description": "The SHA-256, quoted.", "schema": {"type": "string"}},
         "Repr-Digest": {"description": "The SHA-256 of the whole file (RFC 9530).", "schema": {"type": "string"}},
     }
-    operation = _operation("One published file", {}, [*_task(), name, span])
-    operation["responses"] |= {
-        "200": {"description": "The file.", "headers": headers, "content": content},
+    return {
+        "200": {"description": whole, "headers": headers, "content": content},
         "206": {"description": "The part of it that was asked for.", "headers": headers, "content": content},
         "304": {"description": "It is the one that If-None-Match names."},
         "416": _problem_response("There is nothing at that place."),
     }
-    return operation
 
 
 def _report_operation() -> Schema:
     names = sorted(FORMATS)
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "enum": names}}
-    operation = _operation("The findings of a task as SARIF, CSV or an HTML page", {}, [*_task(), name])
+    operation = _operation("The findings of a task as SARIF, CSV or an HTML page", {}, [*_task(), name, _span()])
     content: Schema = {FORMATS[each][0].partition(";")[0]: {"schema": {"type": "string"}} for each in names}
     content["application/sarif+json"] = {"schema": {"type": "object"}}
-    operation["responses"]["200"] = {"description": "The report.", "content": content}
+    operation["responses"] |= _of_file(
+        "The report; a published file where it is the HTML page that the scan left.", content
+    )
     return operation
 
 

@@ -1,7 +1,8 @@
 """A scan as SARIF, CSV or an HTML page, made from its artifacts as they are asked for, piece by piece.
 
-Made on a thread and sent as it comes, so a scan of any size is reported in little memory. What findings say comes from scanned
-hosts: a page is sent to be kept, never to be shown as one of ours.
+An HTML page only where the scan has left none beside its findings, which is served as it is. Made on a thread and sent as it
+comes, so a scan of any size is reported in little memory. What findings say comes from scanned hosts: a page is sent to be
+kept, never to be shown as one of ours.
 """
 
 from __future__ import annotations
