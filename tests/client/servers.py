@@ -80,7 +80,7 @@ class Worker:
         return self._log.read_text(errors="replace")
 
     def stop(self) -> None:
-        """SIGTERM; what runs is finished first."""
+        """SIGTERM; what runs is given back first."""
         if self.process.poll() is None:
             self.process.terminate()
             try:

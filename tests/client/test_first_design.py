@@ -9,11 +9,13 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 import scanplan.client
+from scanplan.api.errors import TargetDenied
 from scanplan.client import (
     InvalidPayload,
     NucleiBinaryError,
@@ -26,6 +28,7 @@ from scanplan.client import (
     build_endpoints_from_queue,
     check_existing_task,
     compat_task_key,
+    document,
     execute_nuclei_pipeline,
     findings,
     generate_task_key,
@@ -35,6 +38,7 @@ from scanplan.client import (
     nuclei_integration,
     nuclei_wrapper,
     queue_endpoints,
+    settings,
     store_scan_artifacts,
     store_task_result,
     stored_findings,
@@ -342,6 +346,17 @@ async def main():
 asyncio.run(main())
 """
     assert run_program(program, laboratory.webapp.url) == ["[14, 14, 14] TaskStatus.COMPLETED False"]
+
+
+def test_the_api_server_of_a_programs_cluster_is_no_target(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers and programs in pods have it as near as scan pods do; no list of the owner's own lets it through."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    with pytest.raises(TargetDenied):
+        document.check(laboratory.plan(endpoints=["https://10.96.0.1/version"]), settings.load())
+    task = document.build(laboratory.plan(), settings.load(), datetime.now(UTC))
+    assert "10.96.0.1" in task.denied_targets, "names that resolve to it"
 
 
 def test_wrong_settings_are_named_all_at_once_and_no_password_is_repeated() -> None:

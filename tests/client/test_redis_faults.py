@@ -169,6 +169,25 @@ def test_a_scan_whose_worker_has_died_stops_so_that_nobody_scans_twice(
     assert laboratory.queue.get_task_status(task_id) in {TaskStatus.RUNNING, TaskStatus.RETRYING}
 
 
+def test_a_worker_that_is_told_to_stop_gives_its_task_back(
+    laboratory: Laboratory, start_worker: StartWorker, redis_server: RedisServer
+) -> None:
+    """However often that happens: a rolling update or a drained node is nobody's failure."""
+    templates = ["http/", laboratory.template("slow", fault="slow:5000")]
+    task_id = laboratory.submit(laboratory.plan(templates=templates))
+    for attempt in range(1, 5):
+        stopped = start_worker(WORKER_CONCURRENCY="1")
+        laboratory.until_something_is_found(attempt=attempt)
+        stopped.process.terminate()
+        assert stopped.process.wait() == 0
+        assert laboratory.queue.get_task_status(task_id) is TaskStatus.PENDING
+    assert store_of(redis_server).failures(task_id) == 0
+    start_worker()
+    result = laboratory.result(task_id)
+    assert result.success
+    assert result.finding_count == 15
+
+
 def state_of(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -186,6 +205,22 @@ def test_a_task_lost_between_queue_and_worker_is_put_back(
     assert requeue_lost(store_of(redis_server), older_than=0) == 0
     start_worker()
     assert laboratory.result(task_id).success
+
+
+def test_a_check_says_whether_workers_are_at_work(start_worker: StartWorker) -> None:
+    """By it Kubernetes knows when an update has come through."""
+
+    def check(**variables: str) -> int:
+        command = [sys.executable, "-m", "scanplan", "worker", "--check"]
+        return subprocess.run(
+            command, env={**os.environ, "WORKER_CONCURRENCY": "2", **variables}, check=False
+        ).returncode
+
+    assert check() == os.EX_UNAVAILABLE
+    start_worker(WORKER_CONCURRENCY="2")
+    eventually(lambda: check() == os.EX_OK)
+    assert check(SCANPLAN_KEY_PREFIX="other") == os.EX_UNAVAILABLE
+    assert check(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0") == os.EX_UNAVAILABLE
 
 
 # claims

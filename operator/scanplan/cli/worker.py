@@ -12,11 +12,13 @@ from scanplan.client import errors, settings
 
 def worker(
     burst: Annotated[bool, typer.Option("--burst", help="End when the queue is empty.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only look whether this host's workers are at work.")] = False,
 ) -> None:
     """Scan what programs have put into the Redis queue; WORKER_CONCURRENCY scans at a time.
 
     Settings come from environment variables; docs/migration.md lists them.
-    Exit codes: 78 a setting is wrong; 69 Redis can't be reached.
+    Told to stop, it gives back what it scans. Exit codes: 78 a setting is wrong; 69 Redis can't be reached, or with
+    --check, fewer workers than WORKER_CONCURRENCY are at work.
     """
     try:
         configuration = settings.load()
@@ -29,7 +31,11 @@ def worker(
         typer.echo(f"scanplan worker: {errors.MissingDependency('redis', 'redis')}", err=True)
         raise typer.Exit(os.EX_UNAVAILABLE) from None
     try:
-        workers.run(configuration, burst=burst)
+        if not check:
+            workers.run(configuration, burst=burst)
+        elif (count := workers.of_this_host(configuration)) < configuration.worker_concurrency:
+            typer.echo(f"scanplan worker: {count} of {configuration.worker_concurrency} workers are at work", err=True)
+            raise typer.Exit(os.EX_UNAVAILABLE)
     except errors.QueueUnavailable as error:
         typer.echo(f"scanplan worker: {error}", err=True)
         raise typer.Exit(os.EX_UNAVAILABLE) from None

@@ -8,7 +8,6 @@ from scanplan.api.task import PlanReference, RetryLimits, Severity, TaskDocument
 from scanplan.client.models import ScanPlan, generate_task_key
 from scanplan.client.settings import ClientSettings
 from scanplan.core import endpoints, keys, shards
-from scanplan.core.guard import Guard
 
 LOCAL_NAMESPACE = "local"
 """In the documents' plan reference, where Kubernetes has the namespace."""
@@ -20,7 +19,7 @@ def check(plan: ScanPlan, settings: ClientSettings) -> None:
     Raises:
         InvalidPlan: an endpoint that can't be parsed, or that the target guard refuses.
     """
-    Guard(settings.denied_targets).check(endpoints.canonical_all(plan.endpoints))
+    settings.guard().check(endpoints.canonical_all(plan.endpoints))
 
 
 def build(plan: ScanPlan, settings: ClientSettings, now: datetime) -> TaskDocument:
@@ -47,6 +46,6 @@ def build(plan: ScanPlan, settings: ClientSettings, now: datetime) -> TaskDocume
         severity_levels=tuple(Severity(level) for level in sorted(set(plan.severity_levels))),
         retry=RetryLimits(temporary=settings.retry_temporary, unknown=settings.retry_unknown),
         timeout_seconds=settings.task_timeout,
-        denied_targets=Guard(settings.denied_targets).entries,
+        denied_targets=settings.guard().entries,
         replay_not_before=not_before.strftime("%Y-%m-%dT%H:%M:%SZ"),
     )

@@ -76,7 +76,7 @@ class RedisStore:
         return f"{self._prefix}:task_result:{task_id}"
 
     def attempts_key(self, task_id: str) -> str:
-        """A hash: failed attempts by class, and `running` while one runs."""
+        """A hash: failed attempts by class, and `running`, which is empty where the last attempt was given back."""
         return f"{self._prefix}:task_attempts:{task_id}"
 
     def cancel_key(self, task_id: str) -> str:
@@ -146,6 +146,10 @@ class RedisStore:
             pipe.hdel(self.attempts_key(task_id), _RUNNING)
             statistics.count_failure(pipe, self.statistics_key, error_class)
             return int(pipe.execute()[0])
+
+    def give_back(self, task_id: str) -> None:
+        """The attempt ends because its worker does: it counts as none that failed."""
+        self.connection.hset(self.attempts_key(task_id), _RUNNING, "")
 
     def failures(self, task_id: str) -> int:
         """Failed attempts so far, of any class."""

@@ -128,6 +128,9 @@ class ClientSettings(BaseSettings):
         alias="SCANPLAN_DENIED_TARGETS",
         description="Ranges and names that may not be scanned, separated by commas; replaces the default list.",
     )
+    api_server_host: str | None = Field(
+        None, alias="KUBERNETES_SERVICE_HOST", description="Set by Kubernetes in each pod; never a target."
+    )
     max_endpoints_per_shard: int = Field(
         250, alias="SCANPLAN_MAX_ENDPOINTS_PER_SHARD", ge=1, le=10_000, description="Endpoints of one run of Nuclei."
     )
@@ -154,6 +157,11 @@ class ClientSettings(BaseSettings):
     def queue_type(self) -> QueueType:
         """Where tasks run, the feature flag considered."""
         return self.task_queue_type if self.enable_async_tasks else QueueType.SYNC
+
+    def guard(self) -> Guard:
+        """What may not be scanned: what the owner denies and, from a pod, the API server."""
+        own = (self.api_server_host,) if self.api_server_host else ()
+        return Guard((*self.denied_targets, *own))
 
     def installation(self) -> Installation:
         """Nuclei and its templates on this machine."""

@@ -3,13 +3,16 @@
 A job is one attempt at a whole plan. While it runs, its claim is renewed and somebody's wish to cancel looked for; when it
 fails, its class decides: temporary errors come again after 60, 120, 240 s, unknown ones once after 300 s, fatal ones never.
 (The first design raised RQ's `Retry`, which RQ takes for one more exception.) A worker that is killed counts as a temporary
-error.
+error. One that is told to stop gives its task back, and what was found is kept for who takes it up.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
+import socket
 import threading
 from collections.abc import Mapping
 from types import TracebackType
@@ -22,6 +25,7 @@ from rq.job import Job, JobStatus, get_current_job
 from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
 from rq.worker_pool import WorkerPool
+from rq.worker_registration import get_keys as worker_keys
 
 from scanplan.api.conditions import Reason
 from scanplan.api.errors import InvalidPlan
@@ -31,9 +35,10 @@ from scanplan.client import settings as environment
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
 from scanplan.client.pipeline import Attempt
 from scanplan.client.redis_queue import ENDED, ScanQueue, intervals
-from scanplan.client.redis_store import RedisStore, reachable
+from scanplan.client.redis_store import NORMAL_PRIORITY, RedisStore, connect, reachable
 from scanplan.client.settings import ClientSettings
 from scanplan.client.sync_queue import SyncTaskQueue
+from scanplan.runner.interruption import Interruption
 
 log = logging.getLogger("scanplan.worker")
 
@@ -41,6 +46,8 @@ _LOST_SECONDS = 60
 _LOOK_SECONDS = 1.0
 _ENDLESS = 1_000_000
 """RQ counts attempts too; ours is the count that decides."""
+_told_to_stop = Interruption()
+"""In the child process that works on a task: whether its worker is being stopped."""
 
 
 def execute_scan_task(payload: Mapping[str, Any]) -> dict[str, Any] | Retry:
@@ -92,6 +99,10 @@ class _Task:
                 raise InterruptedError("the worker has died: another one takes the task over")
             if attempt and watch.cancelled and not attempt.complete:
                 return self._end(pipeline.conclude(attempt, self._settings, cancelled=True))
+            if attempt and _told_to_stop() and not attempt.complete and not _is_fatal(error):
+                log.info("%s: given back, since this worker is being stopped", self._task_id)
+                self._store.give_back(self._task_id)
+                return Retry(max=_ENDLESS)
             retry = self._again(error, killed) if error else None
             if retry:
                 return retry
@@ -102,7 +113,7 @@ class _Task:
     def _again(self, error: TaskError, killed: int) -> Retry | None:
         """RQ's order to try again; None where that can't help, or the attempts of this class are used up."""
         settings = self._settings
-        if error.error_class is ErrorClass.FATAL:
+        if _is_fatal(error):
             return None
         failed = self._store.count_failure(self._task_id, error.error_class)
         if error.error_class is ErrorClass.TEMPORARY:
@@ -124,8 +135,12 @@ class _Task:
         return models.dump(result)
 
 
+def _is_fatal(error: TaskError | None) -> bool:
+    return error is not None and error.error_class is ErrorClass.FATAL
+
+
 class _Watch:
-    """Renews the task's claim, and knows why the scan must stop: cancelled, or its worker gone."""
+    """Renews the task's claim, and knows why the scan must stop: cancelled, or its worker stopped or gone."""
 
     def __init__(self, store: RedisStore, key: str, task_id: str) -> None:
         self.cancelled = False
@@ -141,7 +156,7 @@ class _Watch:
         return os.getppid() != self._parent
 
     def must_stop(self) -> bool:
-        return self.cancelled or self.orphaned
+        return self.cancelled or self.orphaned or _told_to_stop()
 
     def __enter__(self) -> _Watch:
         self._look()
@@ -166,7 +181,10 @@ class _Watch:
 
 
 class ScanWorker(Worker):
-    """An RQ worker that notices dead colleagues within a minute, and tasks that were lost between queue and worker."""
+    """An RQ worker that notices dead colleagues within a minute, and tasks that were lost between queue and worker.
+
+    RQ's own waits for its task's end when it is told to stop, but a node is drained in less time than a scan takes.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         heartbeat = environment.load().worker_heartbeat
@@ -179,6 +197,16 @@ class ScanWorker(Worker):
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:  # noqa: ARG002 - RQ's signature
         return 3 * int(self.job_monitoring_interval)
+
+    def setup_work_horse_signals(self) -> None:
+        super().setup_work_horse_signals()  # type: ignore[no-untyped-call] # RQ has types, but not here
+        _told_to_stop.install()
+
+    def handle_warm_shutdown_request(self) -> None:
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        if self.horse_pid:
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.horse_pid, signal.SIGTERM)
 
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call] # RQ has types, but not here
@@ -225,8 +253,22 @@ def requeue_lost(store: RedisStore, *, older_than: float = _LOST_SECONDS) -> int
     return count
 
 
+def of_this_host(settings: ClientSettings) -> int:
+    """How many workers of this host Redis knows: those that have begun, and are not long dead.
+
+    Raises:
+        QueueUnavailable: Redis can't be asked.
+    """
+    connection = connect(settings.redis_url)
+    queue = ScanQueue(RedisStore(connection, settings).queue_name(NORMAL_PRIORITY), connection=connection)
+    with reachable(), connection.pipeline(transaction=False) as pipe:
+        for key in worker_keys(queue):
+            pipe.hget(key, "hostname")
+        return pipe.execute().count(socket.gethostname().encode())
+
+
 def run(settings: ClientSettings, *, burst: bool = False) -> None:
-    """Run WORKER_CONCURRENCY workers until SIGTERM or SIGINT; those that die are replaced.
+    """Run WORKER_CONCURRENCY workers until SIGTERM or SIGINT; those that die are replaced, and what runs then is given back.
 
     Args:
         burst: end when the queues are empty.
