@@ -54,7 +54,7 @@ bench: install ## The operator's figures beside their targets: a table, and buil
 ##@ Build
 .PHONY: images crds chart docs format lock
 images: install ## Build the images as OCI archives in build/images
-	$(BIN)/python -m tests.images build operator scanner
+	$(BIN)/python -m tests.images build operator scanner worker
 crds: install ## Generate crds/, docs/reference.md and the chart's generated files
 	$(BIN)/scanplan crd > $(CRD)
 	$(BIN)/scanplan reference > docs/reference.md
@@ -67,7 +67,7 @@ format: install ## Format the code
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 lock: install ## Resolve the dependencies anew into requirements/
-	for set in "operator --extra operator" "dev --extra operator --extra redis --group dev"; do \
+	for set in "operator --extra operator" "worker --extra redis" "dev --extra operator --extra redis --group dev"; do \
 	  read -r name options <<< "$$set"; \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
 	    --custom-compile-command "make lock" pyproject.toml $$options --output-file requirements/$$name.txt; \

@@ -14,7 +14,8 @@ from tests.images.store import ImageError
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-NAMES = ("operator", "scanner", "webapp")
+NAMES = ("operator", "scanner", "worker", "webapp")
+SCANNERS_OWN = tuple(f"images/scanner/{folder}" for folder in ("templates", "nuclei-config", "nuclei-state"))
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ def recipe(name: str) -> Recipe:
         case "operator":
             return _python_image(name, "requirements/operator.txt")
         case "scanner":
-            own = [f"images/scanner/{folder}" for folder in ("templates", "nuclei-config", "nuclei-state")]
-            return _python_image(name, "requirements/runner.txt", *own, images={"NUCLEI_IMAGE": _nuclei()})
+            return _python_image(name, "requirements/runner.txt", *SCANNERS_OWN, images={"NUCLEI_IMAGE": _nuclei()})
+        case "worker":
+            return _python_image(name, "requirements/worker.txt", *SCANNERS_OWN, images={"NUCLEI_IMAGE": _nuclei()})
         case "webapp":
             return Recipe(name, HERE / "webapp.Dockerfile", {"webapp": _doubles().webapp})
         case _:

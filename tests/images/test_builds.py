@@ -25,7 +25,7 @@ def in_image(archive: Archive, *argv: str) -> str:
     return Store.default().run(f"oci-archive:{archive.path}", *argv)
 
 
-@pytest.mark.parametrize("name", ["operator", "scanner"])
+@pytest.mark.parametrize("name", ["operator", "scanner", "worker"])
 def test_runs_as_nobody_and_has_certificates(archives: dict[str, Archive], name: str) -> None:
     """Else the pod is refused, or no TLS connection is trusted."""
     program = "import getpass, os, ssl; print(os.getuid(), getpass.getuser(), bool(ssl.create_default_context().get_ca_certs()))"
@@ -34,7 +34,11 @@ def test_runs_as_nobody_and_has_certificates(archives: dict[str, Archive], name:
 
 @pytest.mark.parametrize(
     ("name", "modules"),
-    [("operator", "kopf kubernetes.aio.client pydantic scanplan"), ("scanner", "msgspec asyncio scanplan.runner")],
+    [
+        ("operator", "kopf kubernetes.aio.client pydantic scanplan"),
+        ("scanner", "msgspec asyncio scanplan.runner"),
+        ("worker", "typer rq redis scanplan.client.workers"),
+    ],
 )
 def test_modules_are_compiled(archives: dict[str, Archive], name: str, modules: str) -> None:
     """Else every start on a read-only root compiles them again: seconds, at each shard's start."""
@@ -55,18 +59,22 @@ def test_the_scanner_image_is_without_the_operators_libraries(archives: dict[str
 
 
 def test_images_are_as_large_as_the_readme_says(archives: dict[str, Archive]) -> None:
-    said = re.search(r"operator's image is (\d+) MB compressed .* the scanner's (\d+) MB", README.read_text())
+    said = re.search(
+        r"operator's image is (\d+) MB compressed .* the scanner's (\d+) MB .* the worker's (\d+) MB",
+        README.read_text(),
+    )
     assert said
-    for name, size in zip(("operator", "scanner"), said.groups(), strict=True):
+    for name, size in zip(("operator", "scanner", "worker"), said.groups(), strict=True):
         assert archives[name].path.stat().st_size / 1e6 == pytest.approx(int(size), rel=0.1)
 
 
-def test_nuclei_finds_its_templates_and_writes_no_configuration(archives: dict[str, Archive]) -> None:
+@pytest.mark.parametrize("name", ["scanner", "worker"])
+def test_nuclei_finds_its_templates_and_writes_no_configuration(archives: dict[str, Archive], name: str) -> None:
     """Else Nuclei fails on a read-only root, or runs templates that are excluded by default."""
     program = "import os, pathlib; print(sorted(os.listdir(os.environ['NUCLEI_CONFIG_DIR'])))"
-    files = in_image(archives["scanner"], "python3", "-c", program)
+    files = in_image(archives[name], "python3", "-c", program)
     assert files == str([".nuclei-ignore", ".templates-config.json", "config.yaml", "reporting-config.yaml"])
-    in_image(archives["scanner"], "nuclei", "-validate", "-t", "http/", "-duc", "-ni", "-no-stdin")
+    in_image(archives[name], "nuclei", "-validate", "-t", "http/", "-duc", "-ni", "-no-stdin")
 
 
 def test_what_has_not_changed_is_not_built_again(archives: dict[str, Archive]) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from tests.images.recipes import ROOT, Recipe, recipe
 
-SHIPPED = ("operator", "scanner")
+SHIPPED = {"operator": "operator", "scanner": "runner", "worker": "worker"}
+"""The images, and the lock file of each."""
 
 
 @pytest.fixture(params=SHIPPED)
@@ -53,16 +54,28 @@ def test_runs_as_a_number_without_a_shell(shipped: Recipe) -> None:
     assert json.loads(last["ENTRYPOINT"])[:2] == ["python3", "-m"]
 
 
-def test_both_images_have_the_same_python() -> None:
+def test_all_images_have_the_same_python() -> None:
     """Else one of them misses a fix, of the interpreter or of the way it is set up."""
 
     def python(name: str) -> str:
         text = (ROOT / "images" / name / "Dockerfile").read_text()
         text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)
-        text = text.replace("requirements/operator.txt", "LOCK").replace("requirements/runner.txt", "LOCK")
-        text = text.replace("/wheels/operator.txt", "/wheels/LOCK").replace("/wheels/runner.txt", "/wheels/LOCK")
+        text = re.sub(rf"(requirements|/wheels)/{SHIPPED[name]}\.txt", r"\1/LOCK", text)
         default = re.findall(r"^ARG PYTHON_IMAGE=.*", text, flags=re.MULTILINE)
         stages = text[text.index("FROM ${PYTHON_IMAGE}") : text.rindex("FROM python")]
         return "\n".join([*default, stages])
 
-    assert python("operator") == python("scanner")
+    assert len({python(name) for name in SHIPPED}) == 1
+
+
+def test_scanner_and_worker_have_the_same_nuclei() -> None:
+    """Else a scan finds other things for who submits it through Redis."""
+
+    def nuclei(name: str) -> set[str]:
+        text = (ROOT / "images" / name / "Dockerfile").read_text()
+        return set(
+            re.findall(r"^(?:ARG NUCLEI_IMAGE=|COPY (?:--from=nuclei|images/scanner)).*", text, flags=re.MULTILINE)
+        )
+
+    assert len(nuclei("scanner")) == 4
+    assert nuclei("scanner") == nuclei("worker")
