@@ -8,26 +8,15 @@ from __future__ import annotations
 
 import msgspec
 
-from scanplan.api.task import Outcome
+from scanplan.api.task import FindingCounts, Outcome
 
 
 class _View(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Base of the views: lenient, where the documents themselves are strict."""
 
 
-class Counts(_View, frozen=True, kw_only=True):
-    """Findings by severity."""
-
-    critical: int = 0
-    high: int = 0
-    medium: int = 0
-    low: int = 0
-    info: int = 0
-    unknown: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.critical + self.high + self.medium + self.low + self.info + self.unknown
+class Counts(FindingCounts, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """Findings by severity, as lenient as the rest."""
 
 
 class Plan(_View, frozen=True, kw_only=True):
