@@ -22,6 +22,7 @@ from scanplan.core.views import JobView, PodView, format_time, parse_time
 
 Status = dict[str, Any]
 
+_TERMINAL = {phase.value for phase in Phase if phase.is_terminal}
 _PINNED = ("taskId", "taskKey", "inputDigest", "jobRef", "startTime", "endpointCount", "scanner", "artifacts")
 
 
@@ -133,7 +134,7 @@ def of_finished(
 
 def has_ended(plan: Plan) -> bool:
     """Whether the plan's task has come to an end for good; one that can't run as written (`of_invalid`) has not."""
-    return Phase(plan.status.get("phase", Phase.PENDING)).is_terminal and "completionTime" in plan.status
+    return plan.status.get("phase") in _TERMINAL and "completionTime" in plan.status
 
 
 def of_settled(plan: Plan) -> Status:

@@ -330,7 +330,7 @@ class Controller:
             if error.status != 404:
                 raise
             self.store.drop_plan(PlanName(plan.namespace, plan.name), plan.uid)
-        return self.store.plans.get(PlanName(plan.namespace, plan.name)) is plan
+        return self.store.plans.version(PlanName(plan.namespace, plan.name)) == (plan.uid, plan.resource_version)
 
     async def _look_up(self, namespace: str, name: str, by: PlanName) -> JobView | None:
         """The Job as it is now; ours go into the store, foreign ones don't, since no watch would keep them fresh."""

@@ -55,12 +55,12 @@ async def compare(controller: Controller, namespace: str | None) -> None:
         controller.job_event(None, body)
     for uid, (of, name) in jobs.items():
         controller.job_event("DELETED", _gone(of, name, uid))
-    plans = {plan.uid: name for name, plan in store.plans.items() if namespace in {None, name.namespace}}
+    plans = {uid: name for uid, name in store.uids.items() if namespace in {None, name.namespace}}
     async for body in controller.api.each_plan(namespace):
         metadata = body["metadata"]
         plans.pop(metadata["uid"], None)
-        known = store.plans.get(PlanName(metadata["namespace"], metadata["name"]))
-        if known is None or known.resource_version != metadata["resourceVersion"]:
+        known = store.plans.version(PlanName(metadata["namespace"], metadata["name"]))
+        if known != (metadata["uid"], metadata["resourceVersion"]):
             controller.plan_event(None, body)
     for uid, plan_name in plans.items():
         controller.plan_event("DELETED", _gone(*plan_name, uid))

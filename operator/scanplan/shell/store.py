@@ -7,22 +7,17 @@ Only a cache: lose it, and the next list brings it back. An object is replaced b
 from __future__ import annotations
 
 import bisect
-import sys
 from collections import defaultdict
 from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import ValidationError
-
-from scanplan.api.scanplan import ScanPlanSpec
 from scanplan.core.admission import Waiting
 from scanplan.core.task import Plan
-from scanplan.core.views import JobView, job_view, required_time
+from scanplan.core.views import JobView, job_view
+from scanplan.shell.plans import Plans
 from scanplan.shell.workqueue import PlanName
 
-SHORT = 64
-"""Characters of strings that are worth looking for."""
 REMEMBERED_DELETIONS = 10_000
 """Far more than objects can be deleted while one request is under way."""
 
@@ -31,7 +26,7 @@ class Store:
     """Plans by name, Jobs by namespace and name, and the waiting plans of each namespace in their order."""
 
     def __init__(self) -> None:
-        self.plans: dict[PlanName, Plan] = {}
+        self.plans = Plans()
         self.written: dict[PlanName, datetime] = {}
         """When this process last wrote a plan's status."""
         self.documented: set[str] = set()
@@ -54,57 +49,37 @@ class Store:
     # plans
 
     def put_plan(self, body: dict[str, Any]) -> Plan | None:
-        """Take in a ScanPlan object as the API returns it; returns the newest known state (None: deleted meanwhile)."""
-        name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])
-        old = self.plans.get(name)
+        """Take in a ScanPlan object as the API returns it; returns it as the core reads it, or None where it is no news."""
         metadata = body["metadata"]
-        same = old is not None and old.uid == metadata["uid"]
-        if old and int(old.resource_version) >= int(metadata["resourceVersion"]):
-            return old
-        if metadata["uid"] in self._gone:
-            return old
-        if old and same and old.generation == metadata["generation"]:
-            spec, problem = old.spec, old.problem
-        else:
-            spec, problem = _spec_of(body)
-        plan = Plan(
-            namespace=name.namespace,
-            name=name.name,
-            uid=metadata["uid"],
-            generation=metadata["generation"],
-            created=required_time(metadata["creationTimestamp"]),
-            spec=spec,
-            status=_shared(body.get("status") or {}),
-            resource_version=metadata["resourceVersion"],
-            deleting="deletionTimestamp" in metadata,
-            problem=problem,
-        )
-        if old and not same:
-            self.drop_plan(name, old.uid)
-        self.plans[name] = plan
-        self._names[plan.uid] = name
-        return plan
+        name, uid = PlanName(metadata["namespace"], metadata["name"]), metadata["uid"]
+        known_uid, known_version = self.plans.version(name) or ("", "0")
+        if int(known_version) >= int(metadata["resourceVersion"]) or uid in self._gone:
+            return None
+        if known_uid not in {"", uid}:
+            self.drop_plan(name, known_uid)
+        self._names[uid] = name
+        return self.plans.put(body)
 
     def drop_plan(self, name: PlanName, uid: str) -> None:
         """Forget a deleted plan; a newer one of the same name stays."""
         self._bury(uid)
-        plan = self.plans.get(name)
-        if plan is None or plan.uid != uid:
+        known_uid, _ = self.plans.version(name) or ("", "")
+        if known_uid != uid:
             return
-        del self.plans[name]
+        self.plans.drop(name)
         self._names.pop(uid, None)
         self.written.pop(name, None)
         self.set_waiting(name, None)
 
     @property
-    def uids(self) -> Container[str]:
-        """UIDs of the known plans: a live view."""
-        return self._names.keys()
+    def uids(self) -> Mapping[str, PlanName]:
+        """The names of the known plans by UID: a live view."""
+        return self._names
 
     def plans_of(self, job: JobView) -> list[Plan]:
         """The known plans that own a Job."""
-        names = (self._names.get(uid) for uid in sorted(job.owners))
-        return [self.plans[name] for name in names if name in self.plans and name.namespace == job.namespace]
+        names = [self._names[uid] for uid in sorted(job.owners) if uid in self._names]
+        return [self.plans[name] for name in names if name.namespace == job.namespace]
 
     # Jobs
 
@@ -228,27 +203,6 @@ class Store:
     def _free(self, namespace: str, limit: int) -> int:
         active, starting = self._active[namespace], self._starting[namespace]
         return limit - len(active) - sum(name not in active for name in starting)  # few start at once, many are active
-
-
-def _shared(value: Any) -> Any:
-    """The same JSON value, whose short strings are one object wherever they occur: names of fields, reasons, times.
-
-    Every plan's status has a hundred of them, and a parser makes all of them anew; they are most of what a settled plan costs.
-    """
-    if isinstance(value, dict):
-        return {sys.intern(name): _shared(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_shared(each) for each in value]
-    return sys.intern(value) if isinstance(value, str) and len(value) <= SHORT else value
-
-
-def _spec_of(body: dict[str, Any]) -> tuple[ScanPlanSpec, str]:
-    """A plan's spec, and what is wrong with it: an object may be older than the rules of today's CRD."""
-    try:
-        return ScanPlanSpec.model_validate(body.get("spec") or {}), ""
-    except ValidationError as error:
-        problems = (f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        return ScanPlanSpec.model_construct(endpoints=[], templates=[]), "; ".join(problems)
 
 
 def waiting_entry(plan: Plan) -> Waiting:

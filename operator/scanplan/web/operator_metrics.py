@@ -6,7 +6,6 @@ operator's own memory when they are asked for; nothing is asked of the API serve
 
 from __future__ import annotations
 
-import collections
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -135,12 +134,9 @@ class OperatorMetrics(Collector):
             yield published
         if self.controller is None:
             return
-        phases = collections.Counter(
-            plan.status.get("phase", "") for plan in list(self.controller.store.plans.values())
-        )
         plans = GaugeMetricFamily("scanplan_operator_plans", "Plans that are there, by phase.", labels=["phase"])
         for phase in Phase:
-            plans.add_metric([phase.value], phases[phase.value])
+            plans.add_metric([phase.value], self.controller.store.plans.phases.get(phase.value, 0))
         yield plans
         waiting = len(self.controller.queue)
         yield GaugeMetricFamily("scanplan_operator_queue_length", "Plans that wait to be looked at.", value=waiting)
