@@ -12,7 +12,7 @@ from pathlib import Path
 
 import rich
 
-from tests.bench import backlog, lives, page, pure, runner_share, settled, sizes
+from tests.bench import backlog, lives, page, pure, runner_share, settled, sizes, standby
 from tests.bench.figure import Figure, save, table
 
 OUTPUT = Path(__file__).parents[2] / "build" / "bench.json"
@@ -31,6 +31,7 @@ GROUPS: dict[Callable[[], list[Figure]], tuple[str, ...]] = {
     sizes.measure: ("sizes",),
     runner_share.measure: ("runner",),
     pure.measure: ("reconcile",),
+    standby.measure: ("standby",),
 }
 """What is measured in one scene, and the names that ask for it."""
 

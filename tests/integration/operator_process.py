@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import subprocess
@@ -29,6 +30,12 @@ class OperatorProcess:
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
+
+    def twin(self) -> OperatorProcess:
+        """Another one with the same settings and a log of its own, not started yet."""
+        twin = copy.copy(self)
+        twin.log, twin._process = self.log.with_stem(f"{self.log.stem}-twin"), None
+        return twin
 
     def start(self) -> OperatorProcess:
         """Start it; it is at work within a second, and nothing depends on when."""
