@@ -12,7 +12,7 @@ from pathlib import Path
 
 import rich
 
-from tests.bench import backlog, lives, page, pure, runner_share, settled, sizes, standby
+from tests.bench import backlog, endpoints, lives, page, pure, runner_share, settled, sizes, standby
 from tests.bench.figure import Figure, save, table
 
 OUTPUT = Path(__file__).parents[2] / "build" / "bench.json"
@@ -32,6 +32,7 @@ GROUPS: dict[Callable[[], list[Figure]], tuple[str, ...]] = {
     runner_share.measure: ("runner",),
     pure.measure: ("reconcile",),
     standby.measure: ("standby",),
+    endpoints.measure: ("endpoints",),
 }
 """What is measured in one scene, and the names that ask for it."""
 

@@ -76,6 +76,15 @@ def cpu_seconds(pid: int) -> float:
 
 def resident_mib(pid: int) -> float:
     """The memory that a process holds now."""
+    return _memory_mib(pid, "VmRSS")
+
+
+def peak_mib(pid: int) -> float:
+    """The most memory that a process has held so far."""
+    return _memory_mib(pid, "VmHWM")
+
+
+def _memory_mib(pid: int, field: str) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    resident = next(line for line in lines if line.startswith("VmRSS:"))
-    return int(resident.split()[1]) / 1024
+    line = next(line for line in lines if line.startswith(f"{field}:"))
+    return int(line.split()[1]) / 1024
