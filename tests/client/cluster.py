@@ -28,6 +28,7 @@ class ControlPlane:
     kubectl: Kubectl
     kubeconfig: Path
     folder: Path
+    audit_log: Path
 
     def identity(self, namespace: str, name: str, *manifests: Path) -> Path:
         """A kubeconfig of a service account that has the rights of the manifests' Roles (each bound by its own name)."""
@@ -93,7 +94,7 @@ def control_plane(folder: Path) -> Iterator[ControlPlane]:
         kubectl.wait_until_served("scanplans.scanplan.dev")
         for manifest in ("namespace.yaml", "rbac.yaml"):
             kubectl("apply", "--server-side", "-f", str(ROOT / "examples/install" / manifest))
-        plane = ControlPlane(ApiServer(made), kubectl, made.kubeconfig, folder)
+        plane = ControlPlane(ApiServer(made), kubectl, made.kubeconfig, folder, made.audit_log)
         identity = plane.kubeconfig_of(SYSTEM_NAMESPACE, "scanplan-operator")
         settings = {"SCANPLAN_DENIED_TARGETS": "denied.example"}
         operator = OperatorProcess(identity, [], folder / "operator.log", **settings).start()

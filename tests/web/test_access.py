@@ -27,7 +27,7 @@ class Reader:
 
     def __init__(self, plane: ControlPlane, namespace: str, name: str, *resources: str) -> None:
         self._kubectl = plane.kubectl.in_namespace(namespace)
-        self._name = name
+        self.name = name
         self._kubectl("create", "serviceaccount", name)
         if resources:
             which = [f"--resource={resource}" for resource in resources]
@@ -36,7 +36,7 @@ class Reader:
             self._kubectl("create", "rolebinding", name, "--role", name, "--serviceaccount", account)
 
     def token(self, audience: str = "scanplan-api") -> str:
-        return self._kubectl("create", "token", self._name, "--audience", audience).strip()
+        return self._kubectl("create", "token", self.name, "--audience", audience).strip()
 
 
 @pytest.fixture
@@ -115,7 +115,8 @@ async def test_schemathesis_finds_nothing(
     token = Reader(plane, namespace, "analyst", SCANPLANS, f"{SCANPLANS}/artifacts").token()
     command = [str(Path(sys.prefix) / "bin/schemathesis"), "run", f"{url}/api/v1/openapi.json", "--url", url]
     command += ["--header", f"Authorization: Bearer {token}", "--checks", "all", "--max-examples", "25"]
-    command += ["--workers", "1", "--seed", "1", "--no-color"]
+    # Its answer has no end; test_page.py holds what is in it against the document.
+    command += ["--workers", "1", "--seed", "1", "--no-color", "--exclude-path", "/api/v1/events"]
     done = await asyncio.to_thread(
         subprocess.run, command, capture_output=True, text=True, check=False, cwd=laboratory.folder
     )

@@ -11,9 +11,10 @@ import pytest
 
 from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
-from tests.kubectl import Manifest, eventually
+from tests.kubectl import eventually
 from tests.report import browser
 from tests.web.test_access import SCANPLANS, Reader, api, namespace
+from tests.web.test_page import plan
 
 __all__ = ["api", "namespace"]
 
@@ -23,25 +24,11 @@ MANY = 1_000
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 
 
-def plan(name: str, project: str) -> Manifest:
-    """One that waits: this is about the page."""
-    return {
-        "apiVersion": "scanplan.dev/v1alpha1",
-        "kind": "ScanPlan",
-        "metadata": {"name": name},
-        "spec": {
-            "endpoints": [f"http://{name}.example"],
-            "templates": ["http/"],
-            "projectId": project,
-            "suspend": True,
-        },
-    }
-
-
 def look(url: str, plane: ControlPlane, namespace: str, scanned: str, folder: Path) -> None:
     token = Reader(plane, namespace, "viewer", SCANPLANS).token()
     kubectl = plane.kubectl.in_namespace(namespace)
-    status = kubectl.get("scanplan", scanned)["status"]
+    found = kubectl.get("scanplan", scanned)
+    uid, status = found["metadata"]["uid"], found["status"]
     for condition in status["conditions"]:
         condition["message"] = HOSTILE
     with browser.chromium(folder / "profile") as page:
@@ -58,7 +45,7 @@ def look(url: str, plane: ControlPlane, namespace: str, scanned: str, folder: Pa
         eventually(lambda: page.run(shown) == "2 of 2 plans")
         patch = json.dumps({"status": status})
         kubectl("patch", "scanplan", scanned, "--subresource=status", "--type=merge", "--patch", patch)
-        page.run(f"document.querySelector('[data-plan={scanned}]').click()")
+        page.run(f"document.querySelector('[data-plan=\"{uid}\"]').click()")
         eventually(lambda: page.run("document.getElementById('detail').textContent.includes('onerror')"))
         page.screenshot(folder / "detail.png")
         kubectl.apply(*(plan(f"plan-{number:04}", f"project-{number % 7}") for number in range(MANY - 2)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,16 +17,14 @@ from tests.client.servers import RedisServer
 from tests.deploy import SYSTEM_NAMESPACE
 from tests.integration.operator_process import OperatorProcess
 from tests.kubectl import eventually
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("kubernetes_queue")]
 
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        found: int = free.getsockname()[1]
-        return found
+    return free_port()
 
 
 @pytest.fixture

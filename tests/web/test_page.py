@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
+import jsonschema
 import pytest
 from yarl import URL
 
-from scanplan.web import browser, live, sessions
+from scanplan.web import browser, live, openapi, sessions
 from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
+from tests.integration import audit
+from tests.kubectl import Manifest
 from tests.web.test_access import SCANPLANS, Reader, api, namespace
 
 __all__ = ["api", "namespace"]
 
+DOCUMENT = {"components": openapi.document()["components"]}
+
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("kubernetes_queue")]
+
+
+def plan(name: str, project: str = "web-shop") -> Manifest:
+    """One that waits: this is about the page."""
+    return {
+        "apiVersion": "scanplan.dev/v1alpha1",
+        "kind": "ScanPlan",
+        "metadata": {"name": name},
+        "spec": {
+            "endpoints": [f"http://{name}.example"],
+            "templates": ["http/"],
+            "projectId": project,
+            "suspend": True,
+        },
+    }
 
 
 async def login(api: aiohttp.ClientSession, token: str, **headers: str) -> aiohttp.ClientResponse:
@@ -28,12 +49,15 @@ async def login(api: aiohttp.ClientSession, token: str, **headers: str) -> aioht
 
 
 async def next_event(stream: aiohttp.ClientResponse) -> tuple[str, dict[str, Any]]:
-    """The next event of a stream; signs of life are passed over."""
+    """The next event of a stream, held against the API's document; signs of life are passed over."""
     while True:
         kind = (await stream.content.readline()).decode().strip()
         if kind.startswith("event: "):
-            data = (await stream.content.readline()).decode()
-            return kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+            data = json.loads((await stream.content.readline()).decode().removeprefix("data: "))
+            kind = kind.removeprefix("event: ")
+            if kind in {"snapshot", "change"}:
+                jsonschema.validate(data, {**DOCUMENT, "$ref": f"#/components/schemas/Plans{kind.capitalize()}"})
+            return kind, data
         assert stream.content.at_eof() is False, "the stream has ended"
 
 
@@ -106,7 +130,7 @@ async def test_the_stream_shows_what_is_there_and_what_changes(
     for path, sent, code in (
         ("/api/v1/events", {}, 401),
         ("/api/v1/events?namespace=default", headers, 403),
-        ("/api/v1/events?namespace=%2A", headers, 400),
+        ("/api/v1/events?namespace=-", headers, 400),
     ):
         async with api.get(path, headers=sent) as answer:
             assert answer.status == code, path
@@ -116,10 +140,66 @@ async def test_the_stream_shows_what_is_there_and_what_changes(
         assert (kind, [plan["name"] for plan in content["plans"]]) == ("snapshot", [first])
         assert content["plans"][0]["phase"] == "Completed", content
         await asyncio.to_thread(plane.kubectl.in_namespace(namespace), "delete", "scanplan", first, "--wait=false")
-        kind, content = await next_event(stream)
-        while first not in content["gone"]:
-            kind, content = await next_event(stream)
+        uid, changed = content["plans"][0]["uid"], content
+        while uid not in changed.get("gone", ()):
+            kind, changed = await next_event(stream)
         assert kind == "change"
+
+
+async def test_all_namespaces_are_those_that_the_viewer_may_list(
+    api: aiohttp.ClientSession, plane: ControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: one team's findings in another's browser, or a page for each of many namespaces."""
+    monkeypatch.setattr(browser, "HEARTBEAT_SECONDS", 0.5)
+    others = plane.namespace(f"{namespace}-others")
+    for where, name in ((namespace, "mine"), (others, "theirs")):
+        await asyncio.to_thread(plane.kubectl.in_namespace(where).apply, plan(name))
+    one, all_of = Reader(plane, namespace, "one", SCANPLANS), Reader(plane, namespace, "all")
+    grant = ("--clusterrole=scanplan-api", f"--serviceaccount={namespace}:all")
+    plane.kubectl("create", "clusterrolebinding", f"{namespace}-all", *grant)
+    everything = "/api/v1/events?namespace=*"
+    async with api.get(everything) as answer:
+        assert answer.status == 401
+
+    def named(event: dict[str, Any]) -> set[str]:
+        return {row["name"] for row in event["plans"] if row["namespace"] in {namespace, others}}
+
+    async with (
+        api.get(everything, headers={"Authorization": f"Bearer {one.token()}"}) as narrow,
+        api.get(everything, headers={"Authorization": f"Bearer {all_of.token()}"}) as wide,
+    ):
+        assert named((await next_event(narrow))[1]) == {"mine"}
+        assert named((await next_event(wide))[1]) == {"mine", "theirs"}
+        for where, name in ((others, "theirs-later"), (namespace, "mine-later")):
+            await asyncio.to_thread(plane.kubectl.in_namespace(where).apply, plan(name))
+        seen: set[str] = set()
+        while "mine-later" not in seen:
+            seen |= named((await next_event(narrow))[1])
+        assert not {name for name in seen if name.startswith("theirs")}
+        role = (f"rolebinding/{one.name}", "--namespace", namespace)
+        await asyncio.to_thread(plane.kubectl, "delete", *role)
+        content: dict[str, Any] = {}
+        while content.get("plans") != []:
+            content = (await next_event(narrow))[1]
+
+
+async def test_many_viewers_cost_the_api_server_one_watch(
+    api: aiohttp.ClientSession, plane: ControlPlane, namespace: str
+) -> None:
+    headers = {"Authorization": f"Bearer {Reader(plane, namespace, 'viewer', SCANPLANS).token()}"}
+
+    def asked() -> list[str]:
+        found = audit.requests(plane.audit_log, namespace, "system:serviceaccount:scanplan-system:scanplan-api")
+        return [each.verb for each in found if each.resource == "scanplans" and each.verb != "get"]
+
+    async with AsyncExitStack() as stack:
+        streams = [await stack.enter_async_context(api.get("/api/v1/events", headers=headers)) for _ in range(20)]
+        for stream in streams:
+            assert (await next_event(stream))[0] == "snapshot"
+        await asyncio.to_thread(plane.kubectl.in_namespace(namespace).apply, plan("new"))
+        for stream in streams:
+            assert [row["name"] for row in (await next_event(stream))[1]["plans"]] == ["new"]
+    assert asked() == ["list", "watch"]
 
 
 async def test_a_stream_ends_with_its_session_and_a_viewer_that_left_is_no_error(

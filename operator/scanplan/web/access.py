@@ -34,6 +34,7 @@ class Wanted:
     """What a request wants to read."""
 
     namespace: str
+    """Empty: all of them, by one right to all."""
     name: str = ""
     """Of the ScanPlan; empty: all of the namespace."""
     artifacts: bool = False
@@ -133,9 +134,8 @@ class KubernetesAccess(Access):
         if not allowed:
             what = f"{labels.PLURAL}/artifacts" if wanted.artifacts else labels.PLURAL
             who = caller.user.get("username")
-            raise web.HTTPForbidden(
-                text=f"{who!r} may not {wanted.verb} {what}.{labels.GROUP} in namespace {wanted.namespace!r}"
-            )
+            where = f"in namespace {wanted.namespace!r}" if wanted.namespace else "in all namespaces"
+            raise web.HTTPForbidden(text=f"{who!r} may not {wanted.verb} {what}.{labels.GROUP} {where}")
 
     def _review(self, token: str) -> Object | None:
         """The token's user; None where it is not good for our audience."""

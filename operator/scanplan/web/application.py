@@ -245,14 +245,16 @@ def build(
     api = Api(settings, access, calls, namespace, queue, shown, copies)
     application = web.Application(middlewares=[api.metrics.counted, as_problems])
     application.add_routes(api.routes())
-    feeds = Feeds(calls) if of_plans else None
+    feeds = Feeds(api_settings.namespaces) if of_plans else None
     application.add_routes(Browser(access, sessions, api_settings.audience, namespace, feeds).routes())
 
     async def end_streams(_application: web.Application) -> None:
         if feeds:
-            feeds.close()
+            feeds.end()
 
     async def clean_up(_application: web.Application) -> None:
+        if feeds:
+            await feeds.close()
         api.close()
         cluster.close()
         calls.close()

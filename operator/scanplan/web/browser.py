@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.resources
+import itertools
 import re
 from urllib.parse import urlsplit
 
@@ -15,8 +16,8 @@ from aiohttp import web
 
 from scanplan.client.errors import QueueUnavailable
 from scanplan.web import openapi
-from scanplan.web.access import MAX_TOKEN_CHARACTERS, Access, Wanted
-from scanplan.web.live import Feeds, Viewer, event
+from scanplan.web.access import MAX_TOKEN_CHARACTERS, Access, Caller, Wanted
+from scanplan.web.live import ALL, Feed, Feeds, Namespaces, Viewer, event
 from scanplan.web.sessions import COOKIE, Sessions
 
 HEARTBEAT_SECONDS = 15.0
@@ -111,45 +112,60 @@ class Browser:
         return response
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Plans of a namespace as server-sent events: `snapshot`, then `change`, until a right ends."""
-        namespace = request.query.get("namespace", self._namespace)
-        if not _NAMESPACE.fullmatch(namespace):
-            raise web.HTTPBadRequest(text=f"namespace {namespace!r} is not the name of a namespace")
-        await self._admit(request, namespace)
+        """Plans of a namespace, or of all, as server-sent events: `snapshot`, then `change`, until a right ends."""
+        scope = request.query.get("namespace", self._namespace)
+        if scope != ALL and not _NAMESPACE.fullmatch(scope):
+            raise web.HTTPBadRequest(text=f"namespace {scope!r} is not the name of a namespace, nor {ALL} for all")
+        caller = await self._access.identify(request)
+        if scope != ALL:
+            await self._access.check(caller, Wanted(scope))
         if self._feeds is None:
             raise web.HTTPNotFound(text="only the kubernetes queue has plans to watch")
-        with self._feeds.watched(namespace) as viewer:
-            if viewer is None:
+        with self._feeds.watched(scope) as watched:
+            if watched is None:
                 raise web.HTTPServiceUnavailable(text="too many watch already: try again later")
             headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **headers})
             await response.prepare(request)
             # Who has gone away is noticed when it is written to; where Kubernetes doesn't answer, the browser connects again.
             with contextlib.suppress(ConnectionError, QueueUnavailable):
-                await self._send(request, response, viewer, namespace)
+                await self._send(request, response, scope, *watched)
             return response
 
-    async def _send(self, request: web.Request, response: web.StreamResponse, viewer: Viewer, namespace: str) -> None:
-        loop = asyncio.get_running_loop()
-        beat = loop.time() + HEARTBEAT_SECONDS
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, scope: str, feed: Feed, viewer: Viewer
+    ) -> None:
         while True:
             try:
-                what = await asyncio.wait_for(viewer.events.get(), max(0.0, beat - loop.time()))
-            except TimeoutError:
-                what = b": here\n\n"
-            if loop.time() >= beat:
-                beat = loop.time() + HEARTBEAT_SECONDS
-                try:
-                    await self._admit(request, namespace)
-                except web.HTTPException as refused:
-                    await response.write(event("refused", {"status": refused.status, "detail": refused.text}))
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    feed.show(viewer, await self._visible(request, scope, feed))
+                    while (what := await viewer.events.get()) is not None:
+                        await response.write(what)
                     return
-            if what is None:
+            except TimeoutError:
+                await response.write(b": here\n\n")
+            except web.HTTPException as refused:
+                await response.write(event("refused", {"status": refused.status, "detail": refused.text}))
                 return
-            await response.write(what)
 
-    async def _admit(self, request: web.Request, namespace: str) -> None:
-        await self._access.check(await self._access.identify(request), Wanted(namespace))
+    async def _visible(self, request: web.Request, scope: str, feed: Feed) -> Namespaces:
+        """The namespaces whose plans may be seen now."""
+        caller = await self._access.identify(request)
+        if scope != ALL:
+            await self._access.check(caller, Wanted(scope))
+            return None
+        if await self._may(caller, ""):
+            return None
+        names = await feed.namespaces()
+        allowed = await asyncio.gather(*(self._may(caller, name) for name in names))
+        return frozenset(itertools.compress(names, allowed))
+
+    async def _may(self, caller: Caller, namespace: str) -> bool:
+        try:
+            await self._access.check(caller, Wanted(namespace))
+        except web.HTTPForbidden:
+            return False
+        return True
 
 
 def _from_the_page(request: web.Request) -> None:

@@ -1,7 +1,7 @@
-"""Plans of a namespace as they change: one look every two seconds for all who watch it, and none where nobody does.
+"""Plans as they change, for all who look: one watch of each namespace that is looked at, and none where nobody does.
 
-Who watches gets all plans first and changes from then on. Each has a short queue; one that doesn't keep up is cut, connects
-again, and begins with all plans.
+Who watches gets all plans that he may see first, and changes from then on. Each has a short queue; one that doesn't keep up is
+cut, connects again, and begins with all plans.
 """
 
 from __future__ import annotations
@@ -10,20 +10,31 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from scanplan.client.errors import ClientError
-from scanplan.client.kubernetes_api import KubernetesApi, Object
-from scanplan.web.blocking import Calls
+import aiohttp
+from kubernetes.aio.client import ApiClient, ApiException
+from kubernetes.aio.config import ConfigException
+
+from scanplan.shell import api as apis
+from scanplan.web.watching import Object, PlanWatch
 
 log = logging.getLogger("scanplan.api")
 
-LOOK_SECONDS = 2.0
+ALL = "*"
+"""In a namespace's place: all that the viewer may list."""
 MAX_VIEWERS = 256
+GATHER_SECONDS = 0.2
+"""For changes that come together to be told together."""
+PAUSE_SECONDS = 2.0
+"""Before a list after an error."""
 _WAITING = 32
 """Events that one viewer may be behind."""
 _MESSAGE = 512
+
+Namespaces = frozenset[str] | None
+"""Of the plans that somebody may see; None: all."""
 
 
 class Viewer:
@@ -31,6 +42,9 @@ class Viewer:
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
+        self.namespaces: Namespaces = frozenset()
+        self.begun = False
+        """Whether it is known what he may see."""
 
     def offer(self, event: bytes | None) -> None:
         if self.events.full():
@@ -41,82 +55,188 @@ class Viewer:
 
 
 class Feeds:
-    """The feeds of all namespaces that are watched; for one event loop."""
+    """The feeds of all scopes that are watched; for one event loop."""
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
-        self._feeds: dict[str, _Feed] = {}
+    def __init__(self, namespaces: Sequence[str] = ()) -> None:
+        """`namespaces`: what `ALL` stands for here; empty: the whole cluster."""
+        self._everything = tuple(namespaces) or ("",)
+        self._feeds: dict[str, Feed] = {}
+        self._server = _Server()
         self._closed = False
 
     @contextlib.contextmanager
-    def watched(self, namespace: str) -> Iterator[Viewer | None]:
-        """Watch a namespace; None where too many watch already, or the server ends."""
+    def watched(self, scope: str) -> Iterator[tuple[Feed, Viewer] | None]:
+        """Watch a namespace, or `ALL`; None where too many watch already, or the server ends."""
         if self._closed or sum(len(feed.viewers) for feed in self._feeds.values()) >= MAX_VIEWERS:
             yield None
             return
-        feed = self._feeds.get(namespace)
+        feed = self._feeds.get(scope)
         if feed is None:
-            feed = self._feeds[namespace] = _Feed(namespace, self._calls)
-        viewer = feed.join()
+            feed = self._feeds[scope] = Feed(self._server, self._everything if scope == ALL else (scope,))
+        viewer = Viewer()
+        feed.viewers.add(viewer)
         try:
-            yield viewer
+            yield feed, viewer
         finally:
             feed.viewers.discard(viewer)
-            if not feed.viewers and self._feeds.get(namespace) is feed:
-                del self._feeds[namespace]
+            if not feed.viewers and self._feeds.get(scope) is feed:
+                del self._feeds[scope]
                 feed.stop()
 
-    def close(self) -> None:
+    def end(self) -> None:
         """End all streams."""
         self._closed = True
         for feed in self._feeds.values():
             for viewer in feed.viewers:
                 viewer.offer(None)
 
+    async def close(self) -> None:
+        """Give the connections back."""
+        for feed in self._feeds.values():
+            feed.stop()
+        await self._server.close()
 
-class _Feed:
-    def __init__(self, namespace: str, calls: Calls) -> None:
+
+class Feed:
+    """The plans of a scope, and who watches them."""
+
+    def __init__(self, server: _Server, namespaces: Collection[str]) -> None:
+        """`namespaces`: each gets a watch of its own; an empty name: the whole cluster."""
         self.viewers: set[Viewer] = set()
-        self._api = KubernetesApi(namespace)
-        self._calls = calls
-        self._rows: dict[str, Object] | None = None
-        self._task = asyncio.get_running_loop().create_task(self._look(), name=f"feed of {namespace}")
+        self._server = server
+        self._rows: dict[str, Object] = {}
+        self._changed: dict[str, Object] = {}
+        self._gone: dict[str, str] = {}
+        """Namespaces of plans that are there no more, by UID."""
+        self._missing = set(namespaces)
+        """Namespaces that have not been listed yet."""
+        self._whole = False
+        """Whether all have been."""
+        self._troubled = False
+        self._begun = asyncio.Event()
+        """Either of the two has been the case."""
+        self._telling: asyncio.TimerHandle | None = None
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._follow(name), name=f"plans of {name or 'all'}") for name in namespaces]
 
-    def join(self) -> Viewer:
-        viewer = Viewer()
-        if self._rows is not None:
-            viewer.offer(_snapshot(self._rows))
-        self.viewers.add(viewer)
-        return viewer
+    def show(self, viewer: Viewer, namespaces: Namespaces) -> None:
+        """Let a viewer see these namespaces' plans, and no others; where that is news, all of them are told anew."""
+        if viewer.begun and viewer.namespaces == namespaces:
+            return
+        viewer.namespaces, viewer.begun = namespaces, True
+        if self._whole:
+            viewer.offer(_snapshot(_seen(self._rows.values(), namespaces)))
+
+    async def namespaces(self) -> list[str]:
+        """Those that have plans, as far as could be found out."""
+        await self._begun.wait()
+        return sorted({row["namespace"] for row in self._rows.values()})
 
     def stop(self) -> None:
-        self._task.cancel()
-        self._api.close()
+        for task in self._tasks:
+            task.cancel()
+        if self._telling:
+            self._telling.cancel()
 
-    async def _look(self) -> None:
+    # what the watches bring
+
+    async def _follow(self, namespace: str) -> None:
+        where = f"in namespace {namespace}" if namespace else "of all namespaces"
         while True:
             try:
-                plans = await self._calls.run(self._api.list_plans, "")
-            except ClientError as error:
-                log.warning("plans can't be listed: %s", error)
-                self._tell(event("trouble", {"detail": "the plans can't be read at the moment"}))
-            else:
-                self._take({plan["metadata"]["name"]: row(plan) for plan in plans})
-            await asyncio.sleep(LOOK_SECONDS)
+                watch = PlanWatch(await self._server.client(), namespace)
+                await self._list(watch, namespace)
+                async for kind, plan in watch.changes():
+                    if kind == "DELETED":
+                        self._drop(plan["metadata"]["uid"])
+                    else:
+                        self._put(row(plan))
+            except ApiException as error:
+                log.warning("plans %s can't be watched: %s", where, apis.message_of(error))
+                refused = error.status in {401, 403}
+                self._trouble(
+                    f"this API may not watch plans {where}" if refused else "the plans can't be read at the moment"
+                )
+            except (aiohttp.ClientError, ConfigException, TimeoutError, OSError) as error:
+                log.warning("plans %s can't be watched: %r", where, error)
+                self._trouble("the plans can't be read at the moment")
+            await asyncio.sleep(PAUSE_SECONDS)
 
-    def _take(self, rows: dict[str, Object]) -> None:
-        known, self._rows = self._rows, rows
-        if known is None:
-            self._tell(_snapshot(rows))
-            return
-        changed = [each for name, each in rows.items() if known.get(name) != each]
-        gone = sorted(known.keys() - rows.keys())
-        if changed or gone:
-            self._tell(event("change", {"plans": changed, "gone": gone}))
+    async def _list(self, watch: PlanWatch, namespace: str) -> None:
+        found = set()
+        async for plan in watch.listed():
+            found.add(plan["metadata"]["uid"])
+            self._put(row(plan))
+        for uid in [uid for uid, row in self._rows.items() if namespace in {"", row["namespace"]} and uid not in found]:
+            self._drop(uid)
+        self._missing.discard(namespace)
+        if not self._missing and not self._whole:
+            self._whole = True
+            self._begun.set()
+            self._changed.clear()
+            self._gone.clear()
+            for viewer in self.viewers:
+                if viewer.begun:
+                    viewer.offer(_snapshot(_seen(self._rows.values(), viewer.namespaces)))
+        elif self._troubled:
+            self._offer(event("change", {"plans": [], "gone": []}))  # it goes on, also without news
+        self._troubled = False
 
-    def _tell(self, what: bytes) -> None:
+    def _put(self, row: Object) -> None:
+        uid = row["uid"]
+        if self._rows.get(uid) != row:
+            self._rows[uid] = self._changed[uid] = row
+            self._tell_soon()
+
+    def _drop(self, uid: str) -> None:
+        if row := self._rows.pop(uid, None):
+            self._changed.pop(uid, None)
+            self._gone[uid] = row["namespace"]
+            self._tell_soon()
+
+    # what the viewers are told
+
+    def _tell_soon(self) -> None:
+        if self._whole and self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        changed, gone = self._changed, self._gone
+        self._changed, self._gone = {}, {}
+        told: dict[Namespaces, bytes] = {}
+        for viewer in self.viewers:
+            if viewer.begun and viewer.namespaces not in told:
+                told[viewer.namespaces] = _change(changed, gone, viewer.namespaces)
+            if viewer.begun and told[viewer.namespaces]:
+                viewer.offer(told[viewer.namespaces])
+
+    def _trouble(self, detail: str) -> None:
+        self._troubled = True
+        self._begun.set()
+        self._offer(event("trouble", {"detail": detail}))
+
+    def _offer(self, what: bytes) -> None:
         for viewer in self.viewers:
             viewer.offer(what)
+
+
+class _Server:
+    """One connection to the API server for all watches, made when the first is asked for."""
+
+    def __init__(self) -> None:
+        self._client: ApiClient | None = None
+        self._connecting = asyncio.Lock()
+
+    async def client(self) -> ApiClient:
+        async with self._connecting:
+            if self._client is None:
+                self._client = await apis.connect()
+            return self._client
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
 
 
 def event(kind: str, content: object) -> bytes:
@@ -129,6 +249,7 @@ def row(plan: Mapping[str, Any]) -> Object:
     metadata, status = plan["metadata"], plan.get("status", {})
     artifacts = status.get("artifacts", {})
     return {
+        "namespace": metadata["namespace"],
         "name": metadata["name"],
         "uid": metadata["uid"],
         "created": metadata["creationTimestamp"],
@@ -148,5 +269,16 @@ def row(plan: Mapping[str, Any]) -> Object:
     }
 
 
-def _snapshot(rows: Mapping[str, Object]) -> bytes:
-    return event("snapshot", {"plans": list(rows.values())})
+def _seen(rows: Iterable[Object], namespaces: Namespaces) -> list[Object]:
+    return [row for row in rows if namespaces is None or row["namespace"] in namespaces]
+
+
+def _snapshot(rows: list[Object]) -> bytes:
+    return event("snapshot", {"plans": rows})
+
+
+def _change(changed: Mapping[str, Object], gone: Mapping[str, str], namespaces: Namespaces) -> bytes:
+    """Empty where nothing of it is to be seen: not even that something has happened."""
+    rows = _seen(changed.values(), namespaces)
+    lost = [uid for uid, namespace in gone.items() if namespaces is None or namespace in namespaces]
+    return event("change", {"plans": rows, "gone": lost}) if rows or lost else b""

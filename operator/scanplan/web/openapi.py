@@ -8,6 +8,8 @@ from pydantic import TypeAdapter
 
 import scanplan
 from scanplan.client.models import QueueHealth, ScanResult, TaskStatus
+from scanplan.web.access import MAX_TOKEN_CHARACTERS
+from scanplan.web.live import ALL
 from scanplan.web.problems import MEDIA_TYPE
 from scanplan.web.reports import FORMATS
 
@@ -19,13 +21,15 @@ FILE = r"^[A-Za-z0-9][-A-Za-z0-9_.]{0,127}$"
 _PROBLEMS = {
     "400": "The request is not understood.",
     "401": "No bearer token, or one that is not good for this API's audience.",
-    "403": "The token's user may not read this.",
+    "403": "The token's user may not read this, or not the page itself has asked.",
     "404": "There is no such task or artifact.",
+    "429": "Too many logins of this address have failed: try again in a minute.",
     "500": "What is stored can't be read.",
     "502": "The claim can't be read: its problem says why.",
     "507": "The artifact is too large to be copied from its claim.",
     "503": "The queue, or Kubernetes, can't be reached: try again.",
 }
+_OF_READING = ("400", "401", "403", "404", "500", "502", "503", "507")
 
 
 def document(*, is_open: bool = False) -> Schema:
@@ -54,6 +58,10 @@ def document(*, is_open: bool = False) -> Schema:
             f"{files}/{{name}}": {"get": _file_operation()},
             reports: {"get": _report_operation()},
             "/api/v1/queue/health": {"get": _operation("How the queue is doing", _json("QueueHealth"), [_namespace()])},
+            "/api/v1/events": {"get": _events_operation()},
+            "/session": {"get": _open("Who the page's reader is, and where it begins", _json("Session"), ("503",))},
+            "/login": {"post": _login_operation()},
+            "/logout": {"post": _open("End the session", {"description": "It has ended."}, ("403",), success="204")},
             "/api/v1/openapi.json": {"get": _open("This document", _content("application/json", {"type": "object"}))},
             "/metrics": {"get": _open("Metrics for Prometheus", _content("text/plain", {"type": "string"}))},
             "/healthz": {"get": _open("The process answers", _json("Probe"))},
@@ -76,13 +84,44 @@ def _operation(summary: str, success: Schema, parameters: list[Schema]) -> Schem
     return {
         "summary": summary,
         "parameters": parameters,
-        "responses": {"200": success, **_problem_responses(_PROBLEMS)},
+        "responses": {"200": success, **_problem_responses(_OF_READING)},
     }
 
 
-def _open(summary: str, success: Schema, problems: tuple[str, ...] = ()) -> Schema:
+def _open(summary: str, response: Schema, problems: tuple[str, ...] = (), *, success: str = "200") -> Schema:
     """An operation that needs no token."""
-    return {"summary": summary, "security": [], "responses": {"200": success, **_problem_responses(problems)}}
+    return {"summary": summary, "security": [], "responses": {success: response, **_problem_responses(problems)}}
+
+
+def _events_operation() -> Schema:
+    scope = _namespace()
+    scope["description"] = f"Whose plans; {ALL} for all that the token's user may list; by default the API's own."
+    scope["schema"] = {"type": "string", "pattern": f"{NAMESPACE}|^[{ALL}]$"}
+    events = {
+        "type": "string",
+        "description": "Events with JSON: `snapshot` (PlansSnapshot) first, and again when other namespaces may be seen; `change` "
+        "(PlansChange); `trouble` (detail), after which it goes on; `refused` (status, detail), which ends it.",
+    }
+    problems = _problem_responses(("400", "401", "403", "404", "503"))
+    return {
+        "summary": "Plans as they change, as server-sent events; the stream goes on until a right ends",
+        "parameters": [scope],
+        "responses": {"200": {"description": "The stream.", "content": {"text/event-stream": {"schema": events}}}}
+        | problems,
+    }
+
+
+def _login_operation() -> Schema:
+    operation = _open(
+        "Open a session for the page: a cookie that stands for a token. Only the page's own origin may ask",
+        {"description": "The session is open.", "headers": {"Set-Cookie": {"schema": {"type": "string"}}}},
+        ("400", "401", "403", "429", "503"),
+        success="204",
+    )
+    token = {"type": "string", "minLength": 1, "maxLength": MAX_TOKEN_CHARACTERS}
+    form = {"type": "object", "properties": {"token": token}, "required": ["token"]}
+    operation["requestBody"] = {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": form}}}
+    return operation
 
 
 def _file_operation() -> Schema:
@@ -184,6 +223,14 @@ def _schemas() -> Schema:
             files={"type": "array", "items": {"$ref": "#/components/schemas/ArtifactRef"}},
         ),
         "Probe": _object(status={"const": "ok"}),
+        "Session": _object(
+            known={"type": "boolean"},
+            user={"type": "string"},
+            open={"type": "boolean", "description": "Everybody may read, without a token."},
+            audience={"type": "string"},
+            namespace={"type": "string"},
+        ),
+        **_plan_schemas(),
         "Problem": {
             "type": "object",
             "description": "RFC 9457.",
@@ -196,6 +243,30 @@ def _schemas() -> Schema:
             "required": ["type", "status", "title"],
         },
     }
+
+
+def _plan_schemas() -> Schema:
+    text, time, number = {"type": "string"}, {"type": ["string", "null"], "format": "date-time"}, {"type": "integer"}
+    condition = _object(type=text, status=text, reason=text, message=text)
+    row = _object(
+        namespace=text,
+        name=text,
+        uid=text,
+        created={"type": "string", "format": "date-time"},
+        project=text,
+        phase=text,
+        shards=_object(total=number, succeeded=number, failed=number),
+        findings={"type": "object", "description": "By severity, and their total.", "additionalProperties": number},
+        started=time,
+        completed=time,
+        attempts=number,
+        files={"type": "array", "items": text, "description": "Names of the published artifacts."},
+        cluster={"type": ["string", "null"], "description": "Where the artifacts are, if in another one."},
+        conditions={"type": "array", "items": condition},
+    )
+    rows = {"type": "array", "items": {"$ref": "#/components/schemas/PlanRow"}}
+    gone = {"type": "array", "items": text, "description": "UIDs."}
+    return {"PlanRow": row, "PlansSnapshot": _object(plans=rows), "PlansChange": _object(plans=rows, gone=gone)}
 
 
 def _object(**properties: Schema) -> Schema:

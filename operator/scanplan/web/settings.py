@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scanplan.client.errors import InvalidSettings
+from scanplan.shell.settings import NameList
 
 
 class Authentication(StrEnum):
@@ -37,6 +39,7 @@ class ApiSettings(BaseSettings):
         alias="SCANPLAN_API_READER_PODS",
         description="Read artifacts on claims that are not mounted here through short-lived pods of their namespace.",
     )
+    namespaces: NameList = Field((), alias="SCANPLAN_NAMESPACES", description="Namespaces to watch; empty: all.")
     audience: str = Field(
         "scanplan-api",
         alias="SCANPLAN_API_AUDIENCE",
@@ -44,6 +47,11 @@ class ApiSettings(BaseSettings):
         max_length=253,
         description="Audience that tokens must be made for: one that is stolen elsewhere is worth nothing here, and the reverse.",
     )
+
+    @field_validator("namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
 def load() -> ApiSettings:

@@ -1,6 +1,7 @@
 // The page: a table of plans that follows the stream of events. Whatever a cluster says becomes text, never markup.
 
 const PAGE = 100;
+const ALL = "*"; // in a namespace's place, for the API as well
 const TRENDS = 6;
 const SEVERITIES = ["critical", "high", "medium", "low", "info", "unknown"];
 const PHASES = ["Pending", "Queued", "Running", "Retrying", "Suspended", "Completed", "Failed", "Cancelled"];
@@ -13,6 +14,7 @@ let namespace = "";
 let stream = null;
 let page = 0;
 let chosen = "";
+let detailed;
 let drawing = false;
 
 function make(kind, text = "", attributes = {}) {
@@ -29,11 +31,15 @@ function age(time) {
 }
 
 function address(plan, rest) {
-  return `/api/v1/tasks/${encodeURIComponent(plan.name)}/${rest}?namespace=${encodeURIComponent(namespace)}`;
+  return `/api/v1/tasks/${encodeURIComponent(plan.name)}/${rest}?namespace=${encodeURIComponent(plan.namespace)}`;
 }
 
 function link(plan, text, rest) {
-  return make("a", text, { href: address(plan, rest), rel: "noreferrer" });
+  return make("a", text, { href: address(plan, rest), rel: "noreferrer", "data-key": `${plan.uid} ${rest}` });
+}
+
+function titleOf(plan) {
+  return namespace === ALL ? `${plan.namespace}/${plan.name}` : plan.name;
 }
 
 // the table
@@ -43,9 +49,9 @@ function wanted() {
   const phase = at("phase").value;
   const severity = at("severity").value;
   return [...plans.values()]
-    .filter((plan) => plan.name.toLowerCase().includes(text) || plan.project.toLowerCase().includes(text))
+    .filter((plan) => [plan.name, plan.project, plan.namespace].some((each) => each.toLowerCase().includes(text)))
     .filter((plan) => (!phase || plan.phase === phase) && (!severity || plan.findings[severity] > 0))
-    .sort((one, other) => other.created.localeCompare(one.created) || one.name.localeCompare(other.name));
+    .sort((one, other) => other.created.localeCompare(one.created) || titleOf(one).localeCompare(titleOf(other)));
 }
 
 function findingsOf(plan) {
@@ -63,22 +69,24 @@ function shardsOf(plan) {
   const { total, succeeded, failed } = plan.shards;
   if (total) {
     const done = succeeded + failed;
-    cell.append(make("progress", "", { value: done, max: total, "aria-label": `shards of ${plan.name}` }), `${done}/${total}`);
+    cell.append(make("progress", "", { value: done, max: total, "aria-label": `shards of ${titleOf(plan)}` }), `${done}/${total}`);
     if (failed) cell.append(make("span", ` ${failed} failed`, { class: "high" }));
   } else cell.textContent = "–";
   return cell;
 }
 
 function rowOf(plan) {
-  const row = make("tr", "", plan.name === chosen ? { class: "chosen" } : {});
+  const open = plan.uid === chosen;
+  const row = make("tr", "", open ? { class: "chosen" } : {});
   const head = make("th", "", { scope: "row" });
-  head.append(make("button", plan.name, { type: "button", class: "name", "data-plan": plan.name }));
+  const marks = { type: "button", class: "name", "data-plan": plan.uid, "data-key": plan.uid, "aria-expanded": open, "aria-controls": "detail" };
+  head.append(make("button", plan.name, marks));
   const state = make("td");
   state.append(make("span", plan.phase, { class: `phase ${PHASES.includes(plan.phase) ? plan.phase : ""}` }));
   const reports = make("td");
   if (plan.files.length && !plan.cluster)
     for (const kind of ["html", "csv", "sarif"]) reports.append(link(plan, kind, `reports/${kind}`), " ");
-  row.append(head, make("td", plan.project), state, shardsOf(plan), findingsOf(plan), make("td", age(plan.created)), reports);
+  row.append(head, make("td", plan.namespace, { class: "of" }), make("td", plan.project), state, shardsOf(plan), findingsOf(plan), make("td", age(plan.created)), reports);
   return row;
 }
 
@@ -87,15 +95,19 @@ function draw() {
   const found = wanted();
   const pages = Math.max(1, Math.ceil(found.length / PAGE));
   page = Math.min(page, pages - 1);
-  const focused = document.activeElement?.dataset?.plan;
+  const focused = document.activeElement?.dataset?.key;
   at("rows").replaceChildren(...found.slice(page * PAGE, (page + 1) * PAGE).map(rowOf));
-  if (focused) [...at("rows").querySelectorAll("button")].find((each) => each.dataset.plan === focused)?.focus();
+  if (focused) inRows(focused)?.focus();
   at("count").textContent = `${found.length} of ${plans.size} plans`;
   at("pages").textContent = `Page ${page + 1} of ${pages}`;
   at("before").disabled = page === 0;
   at("after").disabled = page >= pages - 1;
   drawDetail();
   drawTrends();
+}
+
+function inRows(key) {
+  return [...at("rows").querySelectorAll("[data-key]")].find((each) => each.dataset.key === key);
 }
 
 function soon() {
@@ -107,6 +119,8 @@ function soon() {
 
 function drawDetail() {
   const plan = plans.get(chosen);
+  if (plan === detailed) return; // what has the focus in it stays
+  detailed = plan;
   at("detail").hidden = !plan;
   if (!plan) return;
   const table = make("table");
@@ -122,7 +136,9 @@ function drawDetail() {
   if (plan.cluster) files.append(`in cluster ${plan.cluster}`);
   else for (const name of plan.files) files.append(link(plan, name, `artifacts/${encodeURIComponent(name)}`), " ");
   const times = `Attempts: ${plan.attempts}. Started: ${plan.started ?? "–"}. Ended: ${plan.completed ?? "–"}.`;
-  at("detail").replaceChildren(make("h2", plan.name), make("p", times), table, files);
+  const focused = at("detail").contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  at("detail").replaceChildren(make("h2", titleOf(plan)), make("p", times), table, files);
+  if (focused) [...files.children].find((each) => each.dataset.key === focused)?.focus();
 }
 
 // findings of a project's ended scans, oldest first
@@ -131,9 +147,13 @@ function drawTrends() {
   const projects = new Map();
   for (const plan of plans.values())
     if (plan.completed && plan.findings.total !== undefined)
-      projects.set(plan.project, [...(projects.get(plan.project) ?? []), plan]);
+      projects.set(projectOf(plan), [...(projects.get(projectOf(plan)) ?? []), plan]);
   const shown = [...projects].filter(([, scans]) => scans.length > 1).sort((one, other) => other[1].length - one[1].length);
   at("trends").replaceChildren(...shown.slice(0, TRENDS).map(([project, scans]) => trend(project, scans)));
+}
+
+function projectOf(plan) {
+  return namespace === ALL ? `${plan.namespace}/${plan.project}` : plan.project;
 }
 
 function trend(project, scans) {
@@ -159,33 +179,40 @@ function say(text) {
   at("state").textContent = text;
 }
 
+function sayLive() {
+  say(namespace === ALL ? "Live: all namespaces that you may list" : `Live: ${namespace}`);
+}
+
 function watch() {
   stream?.close();
   plans.clear();
-  stream = new EventSource(`/api/v1/events?namespace=${encodeURIComponent(namespace)}`);
+  const url = `/api/v1/events?namespace=${encodeURIComponent(namespace)}`;
+  stream = new EventSource(url);
   const own = stream;
   stream.addEventListener("snapshot", (message) => {
     plans.clear();
-    for (const plan of JSON.parse(message.data).plans) plans.set(plan.name, plan);
-    say(`Live: ${namespace}`);
+    for (const plan of JSON.parse(message.data).plans) plans.set(plan.uid, plan);
+    sayLive();
     soon();
   });
   stream.addEventListener("change", (message) => {
     const { plans: changed, gone } = JSON.parse(message.data);
-    for (const name of gone) plans.delete(name);
-    for (const plan of changed) plans.set(plan.name, plan);
-    say(`Live: ${namespace}`);
+    for (const uid of gone) plans.delete(uid);
+    for (const plan of changed) plans.set(plan.uid, plan);
+    sayLive();
     soon();
   });
   stream.addEventListener("trouble", (message) => say(JSON.parse(message.data).detail));
   stream.addEventListener("refused", () => start());
   stream.addEventListener("error", async () => {
     if (own.readyState !== EventSource.CLOSED) return say("Connecting again");
-    const answer = await fetch(`/api/v1/queue/health?namespace=${encodeURIComponent(namespace)}`).catch(() => null);
+    const answer = await fetch(url).catch(() => null); // the reason, which an event stream keeps to itself
     if (own !== stream) return;
     if (answer?.status === 401) return start();
-    say(answer && !answer.ok ? ((await answer.json()).detail ?? `HTTP ${answer.status}`) : "No plans to watch here, or the API is away");
-    if (answer === null || answer.status >= 500) setTimeout(() => own === stream && watch(), 3000);
+    if (answer && !answer.ok) say((await answer.json()).detail ?? `HTTP ${answer.status}`);
+    else say("The API is away");
+    answer?.body?.cancel().catch(() => null);
+    if (answer === null || answer.ok || answer.status >= 500) setTimeout(() => own === stream && watch(), 3000);
   });
 }
 
@@ -193,7 +220,8 @@ async function start() {
   stream?.close();
   session = await (await fetch("/session")).json();
   namespace ||= new URLSearchParams(location.search).get("namespace") ?? session.namespace;
-  at("namespace").value = namespace;
+  at("namespace").value = namespace === ALL ? "" : namespace;
+  at("plans").classList.toggle("everywhere", namespace === ALL);
   at("login").hidden = session.known;
   at("content").hidden = !session.known;
   at("logout").hidden = !session.known || session.open;
@@ -216,13 +244,19 @@ at("logout").addEventListener("click", async () => {
   await fetch("/logout", { method: "POST" });
   start();
 });
-at("place").addEventListener("submit", (submit) => {
-  submit.preventDefault();
-  namespace = at("namespace").value.trim();
+function go(place) {
+  namespace = place;
   history.replaceState(null, "", `?namespace=${encodeURIComponent(namespace)}`);
   chosen = "";
+  page = 0;
   start();
+}
+
+at("place").addEventListener("submit", (submit) => {
+  submit.preventDefault();
+  go(at("namespace").value.trim() || ALL);
 });
+at("everywhere").addEventListener("click", () => go(ALL));
 at("filter").addEventListener("submit", (submit) => submit.preventDefault());
 at("filter").addEventListener("input", () => {
   page = 0;
@@ -234,11 +268,18 @@ for (const [id, step] of [["before", -1], ["after", 1]])
     soon();
   });
 at("rows").addEventListener("click", ({ target }) => {
-  const name = target.dataset.plan;
-  if (!name) return;
-  chosen = chosen === name ? "" : name;
+  const uid = target.dataset.plan;
+  if (!uid) return;
+  chosen = chosen === uid ? "" : uid;
   draw();
   if (chosen) at("detail").focus();
+});
+at("detail").addEventListener("keydown", ({ key }) => {
+  if (key !== "Escape") return;
+  const uid = chosen;
+  chosen = "";
+  draw();
+  (inRows(uid) ?? at("plans")).focus();
 });
 for (const [id, values] of [["phase", PHASES], ["severity", SEVERITIES]])
   at(id).append(...values.map((value) => make("option", value, { value })));

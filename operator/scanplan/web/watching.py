@@ -1,0 +1,80 @@
+"""Plans as the API server tells of them: a list, then its watch, which goes on where the last one has ended.
+
+A watch is asked to end after a minute, so a connection that has died without a word hides changes for no longer than that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote
+
+from kubernetes.aio.client import ApiClient, ApiException
+from kubernetes.aio.client.rest import RESTResponse
+
+from scanplan.api import labels
+from scanplan.shell.api import PAGE, REQUEST_SECONDS
+
+Object = dict[str, Any]
+
+WATCH_SECONDS = 60
+
+
+class PlanWatch:
+    """The plans of a namespace, or of all. Errors are `ApiException` (with its `status`) and aiohttp's."""
+
+    def __init__(self, client: ApiClient, namespace: str) -> None:
+        """`namespace` empty: of all."""
+        place = f"namespaces/{quote(namespace)}/" if namespace else ""
+        self._client = client
+        self._path = f"/apis/{labels.API_VERSION}/{place}{labels.PLURAL}"
+        self._version = ""
+
+    async def listed(self) -> AsyncIterator[Object]:
+        """All plans; what changes from then on is in `changes`."""
+        token = ""
+        while True:
+            response = await self._get(REQUEST_SECONDS, limit=str(PAGE), **({"continue": token} if token else {}))
+            page = json.loads(await response.read())
+            for plan in page["items"]:
+                yield plan
+            token = page["metadata"].get("continue", "")
+            if not token:
+                self._version = page["metadata"]["resourceVersion"]
+                return
+
+    async def changes(self) -> AsyncIterator[tuple[str, Object]]:
+        """ADDED, MODIFIED or DELETED, and the plan; ends where the server can't go on and must be asked for a list again."""
+        while True:
+            response = await self._get(
+                WATCH_SECONDS + REQUEST_SECONDS,
+                watch="true",
+                allowWatchBookmarks="true",
+                resourceVersion=self._version,
+                timeoutSeconds=str(WATCH_SECONDS),
+            )
+            try:
+                while line := await response.response.content.readline():
+                    change = json.loads(line)
+                    if change["type"] == "ERROR":
+                        return
+                    self._version = change["object"]["metadata"]["resourceVersion"]
+                    if change["type"] != "BOOKMARK":
+                        yield change["type"], change["object"]
+            finally:
+                response.response.close()
+
+    async def _get(self, seconds: float, **query: str) -> RESTResponse:
+        method, url, headers, _, _ = await self._client.param_serialize(
+            "GET",
+            self._path,
+            query_params=list(query.items()),
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
+        )
+        response = await self._client.call_api(method, url, headers, _request_timeout=seconds)
+        if not 200 <= response.status < 300:
+            content: bytes = await response.read()
+            raise ApiException.from_response(http_resp=response, body=content.decode(errors="replace"), data=None)
+        return response
