@@ -176,6 +176,22 @@ def test_a_job_that_ended_unmerged_is_collected(scene: Scene) -> None:
     assert status["artifacts"]["complete"] is True
 
 
+def test_a_merge_that_the_namespace_refuses_says_so_and_goes_on_when_it_may(scene: Scene) -> None:
+    """Lost otherwise: an hour of "merging", where a LimitRange allows less memory than a merge may need."""
+    ranges = f"/api/v1/namespaces/{scene.namespace}/limitranges"
+    limits = [{"type": "Container", "max": {"memory": "128Mi"}}]
+    scene.api.create(ranges, {"metadata": {"name": "small"}, "spec": {"limits": limits}})
+    scene.apply(podTemplate={"resources": {"limits": {"memory": "64Mi"}}})
+    scene.phase("Running")
+    (pod,) = scene.run()
+    scene.kubelet.end(pod, ExitCode.OK, reports.complete())
+    task = scene.phase("Running", reason="Collecting")["taskId"]
+    scene.eventually(lambda: "LimitRange" in condition(scene.plan()["status"], "Ready")["message"])
+    scene.api.delete(f"{ranges}/small")
+    collect(scene, task, complete=True)
+    assert scene.phase("Completed")["artifacts"]["complete"] is True
+
+
 def test_a_result_that_cannot_be_merged_is_no_success(scene: Scene) -> None:
     """Lost otherwise: a Completed plan with nothing behind it."""
     scene.apply()

@@ -64,12 +64,22 @@ def _collect(case: Case, job: JobView | None, collector: JobView | None) -> Deci
         return Decision(actions=(CreateJob(jobs.build_collector(task, case.plan, case.observed.policy)),))
     if case.lacks_document(collector):
         return case.store_document(collector)
-    message = "merging what the pods have published"
+    message = _merging(case, collector)
     if job is None:
         return case.wait(Phase.RUNNING, Reason.COLLECTING, message, START_SECONDS)
     # Another plan with the same task may own the collector, and hear of its end alone: look again.
     status = statuses.of_running(case.plan, job, Phase.RUNNING, Reason.COLLECTING, message, case.now)
     return case.write(status, requeue_after=START_SECONDS)
+
+
+def _merging(case: Case, collector: JobView) -> str:
+    pods = collector.active + collector.terminating + collector.succeeded + collector.failed_pods
+    if pods or (case.now - collector.created).total_seconds() < START_SECONDS:
+        return "merging what the pods have published"
+    return (
+        f"what the pods have published waits to be merged: Job {collector.name} has no pod yet, and its events say why; "
+        f"a LimitRange or quota of the namespace has to allow it {jobs.COLLECTOR_MEMORY} of memory"
+    )
 
 
 def _merged(reports: list[ShardReport]) -> MergedResult | None:

@@ -509,6 +509,20 @@ class TestCollecting:
         assert condition(written(decision), "Reconciling") == ("True", "Collecting")
         assert decision.requeue_after, "another plan may own it"
 
+    @pytest.mark.parametrize(
+        ("counts", "said"),
+        [
+            ({"active": 0, "ready": 0}, "no pod yet"),
+            ({"active": 0, "ready": 0, "created": ago(1)}, "merging"),
+            ({"active": 0, "ready": 0, "failed_pods": 1}, "merging"),
+        ],
+    )
+    def test_one_that_gets_no_pod_says_so(self, counts: dict[str, Any], said: str) -> None:
+        """Lost otherwise: an hour in which a namespace's LimitRange refuses the pod, and the status says that it merges."""
+        collector = job(name=jobs.collector_name(task().job_name), collector=True, completions=1, **counts)
+        status = written(decide(plan(), failed(), collector, pods=(succeeded(0), pod(1, "Failed", exit_code=137))))
+        assert said in status["conditions"][0]["message"]
+
     def test_its_result_is_taken(self) -> None:
         collector = complete(name=jobs.collector_name(task().job_name), collector=True)
         found = succeeded(0, merged(complete=False), collector=True, job_uid="collector")
