@@ -62,5 +62,5 @@ def operator_container(objects: Objects) -> Manifest:
 
 
 def environment(objects: Objects) -> dict[str, str]:
-    """The operator's environment variables."""
-    return {variable["name"]: variable["value"] for variable in operator_container(objects)["env"]}
+    """The operator's environment variables, but for those whose values come from elsewhere."""
+    return {each["name"]: each["value"] for each in operator_container(objects)["env"] if "value" in each}

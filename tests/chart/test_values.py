@@ -34,7 +34,7 @@ from tests.kubectl import Manifest
 API_SERVER = ["10.96.0.1/32", "192.0.2.7/32", "2001:db8::7/128"]
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
 HANDED_ON = {"resources", "retention.resources", "podSecurityContext", "securityContext", "metrics.dashboard.labels"}
-SET_BY_KUBERNETES = {"KUBERNETES_SERVICE_HOST"}
+SET_BY_KUBERNETES = {"KUBERNETES_SERVICE_HOST", "SCANPLAN_POD_UID"}
 FIXED_BY_THE_CHART = {"SCANPLAN_PROBE_PORT", "SCANPLAN_LEASE_NAMESPACE"}
 """Nobody else may take a port in a pod of its own; and the lease is where the operator is."""
 
@@ -71,12 +71,16 @@ def test_the_chart_installs_what_the_plain_manifests_install(plain: Objects) -> 
     """Two ways of installing that differ would be two products."""
     manifests = {
         key(manifest): manifest
-        for name in ("rbac.yaml", "deployment.yaml")
+        for name in ("rbac.yaml", "leader-election.yaml", "deployment.yaml")
         for manifest in yaml.safe_load_all((ROOT / "examples/install" / name).read_text())
     }
     role, binding = (f"{kind} scanplan-operator" for kind in ("ClusterRole", "ClusterRoleBinding"))
-    assert plain[role]["rules"] == manifests[role]["rules"]
-    assert plain[binding]["subjects"] == manifests[binding]["subjects"]
+    lease, lease_binding = (f"{kind} {NAMESPACE}/scanplan-operator-lease" for kind in ("Role", "RoleBinding"))
+    for granted in (role, lease):
+        assert plain[granted]["rules"] == manifests[granted]["rules"]
+    for bound in (binding, lease_binding):
+        assert plain[bound]["subjects"] == manifests[bound]["subjects"]
+        assert plain[bound]["roleRef"] == manifests[bound]["roleRef"]
     deployment = f"Deployment {NAMESPACE}/scanplan-operator"
     ours, theirs = (copy.deepcopy(objects[deployment]["spec"]) for objects in (plain, manifests))
     assert ours["strategy"] == theirs["strategy"]
@@ -98,10 +102,13 @@ def test_the_crd_is_the_one_of_the_models_and_stays_on_uninstall(plain: Objects)
 
 
 def test_where_nothing_is_said_the_operator_has_its_own_defaults(plain: Objects) -> None:
-    """A chart with defaults of its own would make the documented ones wrong."""
+    """A chart with defaults of its own would make the documented ones wrong.
+
+    But for the lease: only an installation knows that its operators share one.
+    """
     variables = environment(plain)
     settings = OperatorSettings(**variables)  # type: ignore[arg-type]
-    bare = OperatorSettings(SCANPLAN_SCANNER_IMAGE=settings.scanner_image)
+    bare = OperatorSettings(SCANPLAN_SCANNER_IMAGE=settings.scanner_image, SCANPLAN_LEADER_ELECTION=True)
     assert settings == bare
 
 
@@ -180,6 +187,7 @@ def test_every_value_is_explained() -> None:
         ({"networkPolicy": {"denied": ["10.0.0.1"]}}, "/networkPolicy/denied/0"),
         ({"rbac": {"secrets": {"red": []}}}, "/rbac/secrets/red"),
         ({"networkPolicy": {"enabled": True}}, "networkPolicy.apiServer is empty"),
+        ({"replicas": 2, "leaderElection": {"enabled": False}}, "all of them would work"),
         ({"retention": {"enabled": True}}, "retention has no limit"),
         ({"retention": {"maxAge": "a month"}}, "/retention/maxAge"),
         ({"api": {"authentication": "none"}}, "'authentication' not allowed"),
@@ -193,6 +201,7 @@ def test_every_value_is_explained() -> None:
             },
             "would count twice",
         ),
+        ({"metrics": {"prometheusRule": {"guide": "wiki/alerts"}}}, "/metrics/prometheusRule/guide"),
         ({"metrics": {"podMonitor": {"interval": "often"}}}, "/metrics/podMonitor/interval"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -219,7 +228,8 @@ def test_with_some_namespaces_watched_nothing_reaches_beyond_them(watched: list[
     objects = render(values)
     assert [name for name in objects if name.split()[0] in CLUSTER_SCOPED] == []
     roles = {name for name in objects if name.startswith("Role ")}
-    assert roles == {f"Role {namespace}/scanplan-operator" for namespace in watched}
+    lease = f"Role {NAMESPACE}/scanplan-operator-lease"
+    assert roles == {lease, *(f"Role {namespace}/scanplan-operator" for namespace in watched)}
     whole = render()["ClusterRole scanplan-operator"]["rules"]
     for namespace in watched:
         assert objects[f"Role {namespace}/scanplan-operator"]["rules"] == whole
@@ -228,28 +238,29 @@ def test_with_some_namespaces_watched_nothing_reaches_beyond_them(watched: list[
         ]
 
 
-def test_operators_that_are_several_elect_one_of_them() -> None:
-    """Without the right to the lease, none would ever work."""
-    alone, several = render(), render({"replicas": 2, "watchNamespaces": ["red"]})
-    deployment = f"Deployment {NAMESPACE}/scanplan-operator"
-    lease = f"Role {NAMESPACE}/scanplan-operator-lease"
-    documents = yaml.safe_load_all((ROOT / "examples/install/leader-election.yaml").read_text())
-    (role,) = (each for each in documents if each["kind"] == "Role")
-    assert OperatorSettings(**environment(several)).leader_election  # type: ignore[arg-type]
-    assert several[deployment]["spec"]["strategy"] == {"type": "RollingUpdate"}
-    assert several[lease]["rules"] == role["rules"]
-    assert several[lease.replace("Role ", "RoleBinding ")]["roleRef"]["name"] == "scanplan-operator-lease"
-    assert not OperatorSettings(**environment(alone)).leader_election  # type: ignore[arg-type]
-    assert alone[deployment]["spec"]["strategy"] == {"type": "Recreate"}
-    assert lease not in alone
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_operators_work_with_the_lease_that_they_may_take(replicas: int) -> None:
+    """Without the right to it none would ever work; without an identity of the pod, a restart would wait for its own lease."""
+    objects = render({"replicas": replicas, "watchNamespaces": ["red"]})
+    assert OperatorSettings(**environment(objects)).leader_election  # type: ignore[arg-type]
+    assert objects[f"Deployment {NAMESPACE}/scanplan-operator"]["spec"]["strategy"] == {"type": "RollingUpdate"}
+    assert f"RoleBinding {NAMESPACE}/scanplan-operator-lease" in objects
+    (uid,) = (each for each in operator_container(objects)["env"] if each["name"] == "SCANPLAN_POD_UID")
+    assert uid["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
+
+
+def test_without_a_lease_the_operator_may_touch_none_and_waits_for_the_end_of_the_last_one() -> None:
+    objects = render({"leaderElection": {"enabled": False}})
+    assert not OperatorSettings(**environment(objects)).leader_election  # type: ignore[arg-type]
+    assert objects[f"Deployment {NAMESPACE}/scanplan-operator"]["spec"]["strategy"] == {"type": "Recreate"}
+    assert not [name for name in objects if "lease" in name]
 
 
 def test_two_releases_in_one_namespace_have_a_lease_each() -> None:
     """With one between them, the plans of one release would have no operator."""
-    objects = render({"replicas": 2, "fullnameOverride": "second"})
+    objects = render({"fullnameOverride": "second"})
     (container,) = objects[f"Deployment {NAMESPACE}/second"]["spec"]["template"]["spec"]["containers"]
-    variables = {variable["name"]: variable["value"] for variable in container["env"]}
-    assert variables["SCANPLAN_LEASE_NAME"] == "second"
+    assert {"name": "SCANPLAN_LEASE_NAME", "value": "second"} in container["env"]
     named = [
         rule["resourceNames"] for rule in objects[f"Role {NAMESPACE}/second-lease"]["rules"] if "resourceNames" in rule
     ]

@@ -164,12 +164,16 @@ def test_a_killed_operator_goes_on_as_if_nothing_had_happened(stage: Stage, kern
     stage.standing("survivor")
     (before,) = stage.jobs("survivor")
     (victim,) = operator(stage).get("pods", "-l", "app.kubernetes.io/name=scanplan-operator")["items"]
+    lease = operator(stage).get("lease", "scanplan-operator")["spec"]
+    assert lease["holderIdentity"].endswith(victim["metadata"]["uid"])
     kill(kernel, victim)
     stage.open("orphaned")
     status = stage.ends("survivor", "Completed")
     assert [job["metadata"]["uid"] for job in stage.jobs("survivor")] == [before["metadata"]["uid"]]
     assert templates(stage.findings(status)) == sorted(EXPOSED)
     assert status["attempts"] == 1
+    again = operator(stage).get("lease", "scanplan-operator")["spec"]
+    assert (again["holderIdentity"], again["acquireTime"]) == (lease["holderIdentity"], lease["acquireTime"])
 
 
 def test_what_happens_while_there_is_no_operator_is_made_up_for(stage: Stage) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,18 +22,12 @@ from tests.integration import reports
 from tests.integration.conftest import StartOperator
 from tests.integration.scene import Scene
 from tests.kubectl import eventually
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.ecosystem]
 
 PROMETHEUS = binaries.TOOLS / "prometheus"
 HTTP = urllib3.PoolManager(retries=False, timeout=10)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def tested(*arguments: str) -> None:

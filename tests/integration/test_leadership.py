@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from tests.deploy import SYSTEM_NAMESPACE
 from tests.integration.scene import Scene
 from tests.kubectl import Kubectl
+from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -20,10 +23,10 @@ ROOT = Path(__file__).parent.parent.parent
 ELECTION = {"SCANPLAN_LEADER_ELECTION": "true", "SCANPLAN_LEASE_NAMESPACE": SYSTEM_NAMESPACE}
 
 
-def elect(administrator: Kubectl, start_operator: Callable[..., Any]) -> Any:
+def elect(administrator: Kubectl, start_operator: Callable[..., Any], **settings: str) -> Any:
     """Start an operator that may have the lease, and works once nobody else does; returns its process."""
     administrator("apply", "--server-side", "-f", str(ROOT / "examples/install/leader-election.yaml"))
-    return start_operator(**ELECTION)
+    return start_operator(**ELECTION, **settings)
 
 
 def test_a_standby_takes_over_from_a_killed_leader(
@@ -40,6 +43,61 @@ def test_a_standby_takes_over_from_a_killed_leader(
     leader.kill()
     alone.eventually(lambda: "leading" in standby.text())
     assert alone.complete()["jobRef"]["uid"] == job["metadata"]["uid"], "the scan was started again"
+
+
+def lease(administrator: Kubectl) -> dict[str, Any]:
+    found: dict[str, Any] = administrator.in_namespace(SYSTEM_NAMESPACE).get("lease", "scanplan-operator")["spec"]
+    return found
+
+
+def test_a_container_that_is_restarted_has_its_pods_lease_back(
+    administrator: Kubectl, alone: Scene, start_operator: Callable[..., Any]
+) -> None:
+    """Lost otherwise: the seconds until a lease runs out that nobody uses. A standby of another pod has to wait."""
+    killed = elect(administrator, start_operator, SCANPLAN_POD_UID="the-pod")
+    alone.eventually(lambda: "leading" in killed.text())
+    before = lease(administrator)
+    killed.kill()
+    restarted = elect(administrator, start_operator, SCANPLAN_POD_UID="the-pod")
+    standby = elect(administrator, start_operator, SCANPLAN_POD_UID="another-pod")
+    alone.eventually(lambda: "leading" in restarted.text())
+    after = lease(administrator)
+    assert after["holderIdentity"].endswith("the-pod")
+    assert (after["holderIdentity"], after["acquireTime"]) == (before["holderIdentity"], before["acquireTime"])
+    assert "leading" not in standby.text()
+    alone.apply()
+    alone.complete()
+
+
+def test_an_operator_that_is_told_to_stop_leaves_its_lease_to_the_next(
+    administrator: Kubectl, alone: Scene, start_operator: Callable[..., Any]
+) -> None:
+    """Lost otherwise: seconds of each rolling update. And a standby that did not hear would keep its pod for its whole grace."""
+    leader, standby = elect(administrator, start_operator), elect(administrator, start_operator)
+    alone.eventually(lambda: "leading" in leader.text() + standby.text())
+    if "leading" in standby.text():
+        leader, standby = standby, leader
+    alone.eventually(lambda: "standing by" in standby.text())
+    assert standby.stop() == 0
+    assert lease(administrator)["holderIdentity"]
+    assert leader.stop() == 0
+    assert not lease(administrator)["holderIdentity"]
+    following = elect(administrator, start_operator)
+    alone.eventually(lambda: "leading" in following.text())
+
+
+def test_an_operator_that_may_not_have_its_lease_says_so_and_is_not_ready(
+    administrator: Kubectl, alone: Scene, start_operator: Callable[..., Any]
+) -> None:
+    """Lost otherwise: an installation that seems to be complete, and runs no plan."""
+    port = free_port()
+    operator = elect(
+        administrator, start_operator, SCANPLAN_LEASE_NAME="of-somebody-else", SCANPLAN_PROBE_PORT=str(port)
+    )
+    alone.eventually(lambda: "leader-election.yaml grants it" in operator.text())
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10)
+    assert operator.stop() == 0
 
 
 def test_a_leader_that_was_stopped_for_too_long_makes_no_job(

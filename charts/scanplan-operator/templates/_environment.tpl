@@ -24,9 +24,13 @@
 - name: SCANPLAN_WORKERS
   value: {{ .Values.workers | quote }}
 - name: SCANPLAN_LEADER_ELECTION
-  value: {{ gt (int .Values.replicas) 1 | quote }}
+  value: {{ .Values.leaderElection.enabled | quote }}
 - name: SCANPLAN_LEASE_NAME
   value: {{ include "scanplan.fullname" . | quote }}
+- name: SCANPLAN_POD_UID
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.uid
 - name: SCANPLAN_LOG_FORMAT
   value: {{ .Values.log.format | quote }}
 {{- if .Values.api.enabled }}

@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, RedisDsn, TypeAdapter, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scanplan.api import environment
 from scanplan.client.errors import InvalidSettings
 from scanplan.core.guard import DEFAULT_DENIED, Guard
 from scanplan.runner.installation import DEFAULT_TEMPLATES, Installation
+from scanplan.shell.settings import DeniedTargets
 
 _DSN = TypeAdapter(RedisDsn)
 Seconds = Annotated[int, Field(ge=1, le=31_536_000)]
@@ -123,7 +124,7 @@ class ClientSettings(BaseSettings):
     nuclei_configuration: Path | None = Field(
         None, alias=environment.NUCLEI_CONFIGURATION, description="Folder with .nuclei-ignore."
     )
-    denied_targets: Annotated[tuple[str, ...], NoDecode] = Field(
+    denied_targets: DeniedTargets = Field(
         DEFAULT_DENIED,
         alias="SCANPLAN_DENIED_TARGETS",
         description="Ranges and names that may not be scanned, separated by commas; replaces the default list.",
@@ -134,19 +135,6 @@ class ClientSettings(BaseSettings):
     max_endpoints_per_shard: int = Field(
         250, alias="SCANPLAN_MAX_ENDPOINTS_PER_SHARD", ge=1, le=10_000, description="Endpoints of one run of Nuclei."
     )
-
-    @field_validator("denied_targets", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(item.strip() for item in value.split(",") if item.strip())
-        return value
-
-    @field_validator("denied_targets")
-    @classmethod
-    def _valid_targets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        Guard(value)
-        return value
 
     @field_validator("redis_url")
     @classmethod

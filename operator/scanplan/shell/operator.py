@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import time
 from collections.abc import Collection
 from typing import Any
@@ -94,16 +95,19 @@ def registry_for(controller: Controller, settings: OperatorSettings, listed: asy
     return registry
 
 
-async def run(settings: OperatorSettings, stop: asyncio.Event | None = None, extension: Extension = PLAIN) -> None:
-    """Run the operator until it is told to stop (SIGTERM, SIGINT, or `stop`).
+async def run(settings: OperatorSettings, extension: Extension = PLAIN) -> None:
+    """Run the operator until SIGTERM or SIGINT.
 
     Raises:
         LeadershipLost: another operator has taken over; this process should end, and come back as a standby.
     """
     started = time.monotonic()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):  # kopf's own take their place once there is work, and end it
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with await apis.connect() as client:
         controller = extension.controller(extension.api(client), settings.policy())
-        health = Health(controller.queue, standby=settings.leader_election)
+        health = Health(controller.queue)
 
         async def work() -> None:
             await _work(controller, settings, health, stop)
@@ -112,16 +116,16 @@ async def run(settings: OperatorSettings, stop: asyncio.Event | None = None, ext
             async with probes.serving(health, settings.probe_port), extension.beside(controller):
                 if settings.leader_election:
                     namespace = settings.lease_namespace or leadership.own_namespace()
-                    lease = leadership.Lease(client, namespace, settings.lease_name)
-                    controller.alone = lease.held
-                    await lease.lead(work)
+                    lease = leadership.Lease(client, namespace, settings.lease_name, settings.pod_uid)
+                    controller.alone, health.standing_by = lease.held, lease.known
+                    await lease.lead(work, stop)
                 else:
                     await work()
         finally:
             log.info("stopped after %.0f s", time.monotonic() - started)
 
 
-async def _work(controller: Controller, settings: OperatorSettings, health: Health, stop: asyncio.Event | None) -> None:
+async def _work(controller: Controller, settings: OperatorSettings, health: Health, stop: asyncio.Event) -> None:
     """Watch and reconcile. Any part ending ends all: watches without workers, or workers without watches, would look alive."""
     watched: Collection[str] = settings.namespaces
     log.info("watching %s", ", ".join(watched) or "all namespaces")

@@ -7,7 +7,7 @@ should start another one. Ready is an operator that works, or a standby that cou
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -25,8 +25,8 @@ class Health:
     queue: WorkQueue
     working: bool = False
     """Watches and workers have been started."""
-    standby: bool = False
-    """Waiting for the lease."""
+    standing_by: Callable[[], bool] = lambda: False
+    """Whether it could have the lease when its holder ends; one without the right to it never works, and is not ready."""
 
     def problem(self) -> str | None:
         """Why this process should be replaced; None: it shouldn't."""
@@ -43,11 +43,11 @@ async def serving(health: Health, port: int) -> AsyncIterator[None]:
 
     async def healthz(_: web.Request) -> web.Response:
         problem = health.problem()
-        state = {"queue": len(health.queue), "standby": health.standby, "problem": problem}
+        state = {"queue": len(health.queue), "working": health.working, "problem": problem}
         return web.json_response(state, status=503 if problem else 200)
 
     async def readyz(_: web.Request) -> web.Response:
-        ready = health.working or health.standby
+        ready = health.working or health.standing_by()
         return web.json_response({"ready": ready}, status=200 if ready else 503)
 
     application = web.Application()

@@ -6,17 +6,32 @@ import os
 import re
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from scanplan.core.guard import DEFAULT_DENIED, Guard
 from scanplan.core.policy import Policy
 
-NameList = Annotated[tuple[str, ...], NoDecode]
-"""Comma-separated in the environment."""
 MAX_NAME = 253
 """Characters of an object's name."""
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return value
+
+
+def _denied(value: tuple[str, ...]) -> tuple[str, ...]:
+    Guard(value)
+    return value
+
+
+NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Comma-separated in the environment."""
+DeniedTargets = Annotated[NameList, AfterValidator(_denied)]
+"""Entries that a Guard takes: addresses, CIDRs, names."""
 
 
 class OperatorSettings(BaseSettings):
@@ -47,7 +62,7 @@ class OperatorSettings(BaseSettings):
         alias="SCANPLAN_ALLOWED_SERVICE_ACCOUNTS",
         description="Service accounts of scan pods, shell patterns.",
     )
-    denied_targets: NameList = Field(
+    denied_targets: DeniedTargets = Field(
         DEFAULT_DENIED,
         alias="SCANPLAN_DENIED_TARGETS",
         description="Ranges and names that may not be scanned; replaces the default list.",
@@ -61,7 +76,9 @@ class OperatorSettings(BaseSettings):
         8080, alias="SCANPLAN_PROBE_PORT", ge=0, le=65535, description="Port of /healthz and /readyz; 0: none."
     )
     leader_election: bool = Field(
-        False, alias="SCANPLAN_LEADER_ELECTION", description="Work only with the lease; for more than one replica."
+        False,
+        alias="SCANPLAN_LEADER_ELECTION",
+        description="Work only with the lease, which all operators of the same plans share; in chart and plain manifests `true`.",
     )
     lease_namespace: str = Field(
         "", alias="SCANPLAN_LEASE_NAMESPACE", description="Of the lease; empty: the operator's own."
@@ -71,30 +88,20 @@ class OperatorSettings(BaseSettings):
         alias="SCANPLAN_LEASE_NAME",
         description="Of the lease; operators that share a namespace, and not their work, need one each.",
     )
+    pod_uid: str = Field(
+        "",
+        alias="SCANPLAN_POD_UID",
+        description="UID of the operator's pod, by the downward API: a container that is restarted has its lease back at once.",
+    )
     api_server_host: str | None = Field(
         None, alias="KUBERNETES_SERVICE_HOST", description="Set by Kubernetes; never a target."
     )
-
-    @field_validator(
-        "allowed_images", "allowed_claims", "allowed_service_accounts", "denied_targets", "namespaces", mode="before"
-    )
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(item.strip() for item in value.split(",") if item.strip())
-        return value
 
     @field_validator("lease_name")
     @classmethod
     def _object_name(cls, value: str) -> str:
         if len(value) > MAX_NAME or not _OBJECT_NAME.fullmatch(value):
             raise ValueError("must be the name of an object: lower case letters, digits, dashes and dots")
-        return value
-
-    @field_validator("denied_targets")
-    @classmethod
-    def _valid_targets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        Guard(value)
         return value
 
     def policy(self) -> Policy:
