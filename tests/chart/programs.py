@@ -1,4 +1,4 @@
-"""Helm and the programs that judge charts, built from source by the Go toolchain, once for each set of versions.
+"""Helm and the programs that judge charts and workflows, built from source by the Go toolchain, once for each set of versions.
 
 `tests/cluster/tools/helm` and the module in it name them with every version and checksum, as those of the cluster's
 own programs do; they are apart from these because only the chart's tests need them. The result is kept beside theirs.
@@ -31,7 +31,7 @@ class ProgramError(ClusterError):
 
 
 def run(program: str, *arguments: str, text: str | None = None, cwd: Path | None = None) -> str:
-    """Run helm, helm-docs, helm-unittest or kube-score with a text as its input; returns what it printed.
+    """Run helm, helm-docs, helm-unittest, actionlint or kube-score with a text as its input; returns what it printed.
 
     Raises:
         ProgramError: it did not succeed.

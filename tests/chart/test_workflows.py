@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.chart import programs
 from tests.chart.chart import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -18,6 +19,11 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 def workflow(request: pytest.FixtureRequest) -> Path:
     path: Path = request.param
     return path
+
+
+def test_a_well_known_checker_finds_nothing_wrong(workflow: Path) -> None:
+    """Keys, expressions, contexts, needs and runners; what its optional helpers say would depend on the machine."""
+    programs.run("actionlint", "-shellcheck=", "-pyflakes=", str(workflow))
 
 
 def test_actions_of_others_are_named_by_commit(workflow: Path) -> None:

@@ -32,7 +32,7 @@ def run(
 ) -> str:
     """Run a program to its end, with a file or a text as its input; return what it printed.
 
-    Raises `failure`, with the end of what it said on standard error, when it is not there or does not succeed.
+    Raises `failure`, with the end of what it said (on standard error, if anything), when it is not there or does not succeed.
     """
     where = find(argv[0]) or argv[0]
     try:
@@ -48,6 +48,7 @@ def run(
     except FileNotFoundError:
         raise failure(f"{argv[0]} is not installed") from None
     if ran.returncode != 0:
-        words = "\n".join(ran.stderr.decode(errors="replace").strip().splitlines()[-LAST_LINES:])
+        said = (ran.stderr.strip() or ran.stdout).decode(errors="replace")
+        words = "\n".join(said.strip().splitlines()[-LAST_LINES:])
         raise failure(f"`{' '.join(argv)}` failed: {words or f'exit code {ran.returncode}'}")
     return ran.stdout.decode(errors="replace")
