@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from tests import cluster as clusters
 from tests import images
 from tests.cluster import Cluster
 from tests.kubectl import Kubectl, Manifest
@@ -15,6 +20,20 @@ from tests.kubectl import Kubectl, Manifest
 ROOT = Path(__file__).parent.parent
 SYSTEM_NAMESPACE = "scanplan-system"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+@contextmanager
+def node(name: str, session: pytest.Session) -> Iterator[Cluster]:
+    """A cluster of one folder of tests alone, with a node; its logs are kept in build/ where a test of the session has failed."""
+    made = clusters.up(f"{name}-{os.getpid()}")
+    try:
+        yield made
+        if session.testsfailed:
+            logs = ROOT / "build" / f"{name}-logs"
+            shutil.rmtree(logs, ignore_errors=True)
+            made.dump_logs(logs)
+    finally:
+        made.down()
 
 
 def install(
@@ -40,13 +59,14 @@ def operator_manifests(
     kubectl: Kubectl, archives: dict[str, images.Archive], environment: dict[str, str]
 ) -> Iterable[Manifest]:
     """What `kubectl kustomize examples/install` gives, with the images and settings put in."""
-    values = {"SCANPLAN_SCANNER_IMAGE": archives["scanner"].reference, **environment}
+    settings = {"SCANPLAN_SCANNER_IMAGE": archives["scanner"].reference, **environment}
     for manifest in yaml.safe_load_all(kubectl("kustomize", str(ROOT / "examples/install"))):
         if manifest["kind"] == "Deployment":
             container = manifest["spec"]["template"]["spec"]["containers"][0]
             container["image"] = archives["operator"].reference
             container["imagePullPolicy"] = "IfNotPresent"
-            container["env"] = [{"name": name, "value": value} for name, value in values.items()]
+            kept = [variable for variable in container["env"] if variable["name"] not in settings]
+            container["env"] = [*kept, *({"name": name, "value": value} for name, value in settings.items())]
         yield manifest
 
 

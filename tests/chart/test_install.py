@@ -8,35 +8,39 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 import yaml
 
-from tests import cluster as clusters
-from tests import deploy, images
-from tests.chart import programs
-from tests.chart.chart import CHART, NAMESPACE, RELEASE, Values, render
+from tests import deploy
+from tests.chart.chart import CHART, NAMESPACE, Values, render
+from tests.chart.installation import (
+    CLAIM,
+    CRD,
+    PATIENCE,
+    Installer,
+    allowed,
+    completed,
+    jobs,
+    plan,
+    remains,
+    shell,
+    sweep,
+)
 from tests.cluster import Cluster
 from tests.cluster.local import control, isolation
-from tests.kubectl import Kubectl, Manifest, eventually
+from tests.docs.blocks import blocks
+from tests.ecosystem import programs as ecosystem
+from tests.kubectl import Kubectl, eventually
 
 pytestmark = pytest.mark.e2e
 
-NAMESPACES = (NAMESPACE, "red", "blue")
-TARGETS = "targets"
-TARGET = f"http://vulnerable-app.{TARGETS}:8080"
-CRD = "scanplans.scanplan.dev"
-LOGS = deploy.ROOT / "build" / "chart-logs"
-CLAIM: Values = {"artifacts": {"create": True, "size": "100Mi"}}
 AGE = """
 import os, sys, time
 two_days_ago = time.time() - 2 * 86400
@@ -44,142 +48,6 @@ for parent, folders, files in os.walk(sys.argv[1]):
     for name in (*folders, *files):
         os.utime(os.path.join(parent, name), (two_days_ago, two_days_ago), follow_symlinks=False)
 """
-PATIENCE = 120.0
-"""Seconds that anything may take on a busy machine. Nothing is measured with it."""
-OWN = f"app.kubernetes.io/instance={RELEASE}"
-"""Selects what the release has created."""
-
-
-@dataclass(frozen=True)
-class Installer:
-    """Helm on one cluster, with the images that were built for it."""
-
-    kubectl: Kubectl
-    images: Values
-
-    def __call__(self, verb: str, *arguments: str, values: Values | None = None, chart: Path = CHART) -> None:
-        """`helm install` or `helm upgrade` to the end."""
-        command = [verb, RELEASE, str(chart), "--namespace", NAMESPACE, "--values=-"]
-        self.helm(*command, *arguments, text=json.dumps(merged(self.images, values or {})))
-        self.kubectl.in_namespace(NAMESPACE)("rollout", "status", "deployment/scanplan-operator", "--timeout=180s")
-
-    def uninstall(self) -> None:
-        if RELEASE in self.helm("list", "--all", "--short", "--namespace", NAMESPACE).split():
-            self.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout=3m")
-
-    def helm(self, *arguments: str, text: str | None = None) -> str:
-        return programs.run("helm", "--kubeconfig", str(self.kubectl.kubeconfig), *arguments, text=text)
-
-    def script(self, namespace: str) -> str:
-        """The notes of the release, for the target of the tests."""
-        notes = self.helm("get", "notes", RELEASE, "--namespace", namespace)
-        example = "TARGET=https://app.example.com\n"
-        assert example in notes
-        return notes.removeprefix("NOTES:\n").replace(example, f"TARGET={TARGET}\n")
-
-
-def merged(base: Values, over: Values) -> Values:
-    """Values laid over values, as Helm does it."""
-    both = {name: merged(base[name], over[name]) for name in base.keys() & over.keys() if isinstance(base[name], dict)}
-    return {**base, **over, **both}
-
-
-@pytest.fixture(scope="module")
-def running(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    made = clusters.up(f"chart-{os.getpid()}")
-    try:
-        yield made
-        if request.session.testsfailed:
-            shutil.rmtree(LOGS, ignore_errors=True)
-            made.dump_logs(LOGS)
-    finally:
-        made.down()
-
-
-@pytest.fixture(scope="module")
-def installer(running: Cluster) -> Installer:
-    """Helm, on a cluster with the images, the release's namespace and a target to scan."""
-    archives = images.build(["operator", "scanner", "webapp"])
-    running.load_image(*(archive.path for archive in archives.values()))
-    kubectl = Kubectl(running.kubeconfig)
-    for name in (*NAMESPACES, TARGETS):
-        kubectl.apply(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": deploy.RESTRICTED}}
-        )
-    kubectl.apply(*deploy.vulnerable_app("vulnerable-app", TARGETS, archives["webapp"].reference))
-    kubectl.in_namespace(TARGETS)("wait", "--for=condition=Ready", "pod/vulnerable-app", "--timeout=120s")
-    return Installer(
-        kubectl,
-        {
-            "image": image(archives["operator"].reference),
-            "scanner": {"image": image(archives["scanner"].reference)},
-        },
-    )
-
-
-@pytest.fixture
-def clean(installer: Installer) -> Iterator[Installer]:
-    """Helm on a cluster that has nothing of ours, before and after."""
-    yield installer
-    installer.uninstall()
-    sweep(installer.kubectl)
-
-
-def sweep(kubectl: Kubectl) -> None:
-    """Remove what an uninstallation leaves: plans, and with them their Jobs, before the definition; claims when no pod has them."""
-    if kubectl.find("crd", CRD):
-        for namespace in NAMESPACES:
-            kubectl.in_namespace(namespace)("delete", "scanplans", "--all", "--timeout=30s")
-    eventually(lambda: not kubectl.get("jobs,pods", "-A", "-l", "scanplan.dev/task")["items"], within=PATIENCE)
-    kubectl("delete", f"crd/{CRD}", "--ignore-not-found", "--timeout=30s")
-    for namespace in NAMESPACES:
-        kubectl.in_namespace(namespace)("delete", "pvc", "--all", "--timeout=60s")
-
-
-def image(reference: str) -> Values:
-    repository, _, tag = reference.rpartition(":")
-    return {"repository": repository, "tag": tag}
-
-
-def plan(name: str, **spec: Any) -> Manifest:
-    return {
-        "apiVersion": "scanplan.dev/v1alpha1",
-        "kind": "ScanPlan",
-        "metadata": {"name": name},
-        "spec": {"endpoints": [TARGET], "templates": ["http/exposures/"], **spec},
-    }
-
-
-def completed(kubectl: Kubectl, name: str) -> Manifest:
-    """The plan, once it has completed."""
-    kubectl("wait", f"scanplan/{name}", "--for=condition=Succeeded", "--timeout=180s")
-    found: Manifest = kubectl.get("scanplan", name)
-    return found
-
-
-def remains(kubectl: Kubectl) -> str:
-    """What is left of the release, but for the definition and the claims, which are to stay."""
-    kinds = "all,sa,cm,pdb,netpol,role,rolebinding,clusterrole,clusterrolebinding"
-    return kubectl("get", kinds, "-A", "-l", OWN, "-o", "name")
-
-
-def jobs(kubectl: Kubectl) -> set[str]:
-    """UIDs of the namespace's Jobs."""
-    return {job["metadata"]["uid"] for job in kubectl.get("jobs")["items"]}
-
-
-def shell(script: str, kubectl: Kubectl) -> str:
-    """Run what a user would paste."""
-    environment = {
-        **os.environ,
-        "KUBECONFIG": str(kubectl.kubeconfig),
-        "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}",
-    }
-    done = subprocess.run(
-        ["bash", "-eu", "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 @pytest.mark.parametrize(
@@ -192,6 +60,22 @@ def test_the_notes_lead_from_nothing_to_findings(clean: Installer, values: Value
     told = shell(clean.script(NAMESPACE), clean.kubectl)
     findings = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
     assert {"env-file", "git-config"} <= {finding["template-id"] for finding in findings}
+
+
+def test_the_page_installs_upgrades_and_removes_all_of_it(clean: Installer) -> None:
+    """With a plan in between, whose findings stay until the page removes them too; nothing of ours is left."""
+    kubectl = clean.kubectl.in_namespace(NAMESPACE)
+    kubectl("create", "namespace", "green")
+    mine = "::test_the_page_installs_upgrades_and_removes_all_of_it"
+    for command in [block.text for block in blocks("docs/install.md") if block.run_by.endswith(mine)]:
+        if command.startswith("helm uninstall"):
+            kubectl.apply(*deploy.scan_namespace(NAMESPACE), plan("scan"))
+            completed(kubectl, "scan")
+        shell(clean.of_these_images(command), clean.kubectl)
+    eventually(lambda: not remains(kubectl), within=PATIENCE)
+    eventually(lambda: not kubectl("get", "jobs,pods,pvc,leases", "-o", "name"), within=PATIENCE)
+    assert kubectl.in_namespace("green").get("pvc", "scanplan-artifacts")
+    kubectl("delete", "namespace", "green")
 
 
 def test_plans_findings_and_definition_survive_an_upgrade_and_a_reinstallation(
@@ -446,9 +330,19 @@ def test_people_may_do_with_plans_what_they_may_do_with_the_rest_of_their_namesp
         assert not allowed(red, f"--as={role}", "get", "scanplans", "--subresource=artifacts")
 
 
-def allowed(kubectl: Kubectl, who: str, verb: str, what: str, *more: str) -> bool:
-    command = kubectl.command("auth", "can-i", verb, what, who, *more)
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() == "yes"
+MONITORING = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+MONITORS = ("servicemonitors", "podmonitors", "prometheusrules")
+
+
+@pytest.fixture(scope="module")
+def monitored(installer: Installer) -> Installer:
+    """The cluster with what the Prometheus operator defines, but without that operator."""
+    folder = ecosystem.sources(MONITORING) / "example" / "prometheus-operator-crd"
+    for kind in MONITORS:
+        installer.kubectl("apply", "--server-side", "-f", str(folder / f"monitoring.coreos.com_{kind}.yaml"))
+    for kind in MONITORS:
+        installer.kubectl.wait_until_served(f"{kind}.monitoring.coreos.com")
+    return installer
 
 
 POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001:db8::7/128"]}
@@ -479,6 +373,21 @@ POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001
         },
         {"api": {"enabled": True, "readerPods": True}, "watchNamespaces": ["red"]},
         {
+            "api": {"enabled": True},
+            "metrics": {
+                "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+                "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+            },
+        },
+        {
+            "api": {"enabled": True},
+            "metrics": {
+                "podMonitor": {"enabled": True, "interval": "1m"},
+                "prometheusRule": {"enabled": True, "guide": "https://docs.example.com/monitoring.html"},
+            },
+        },
+        {"leaderElection": {"enabled": False}},
+        {
             "image": {"digest": f"sha256:{'a' * 64}"},
             "imagePullSecrets": [{"name": "registry"}],
             "nodeSelector": {"disk": "fast"},
@@ -506,11 +415,14 @@ POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001
         "scan namespaces",
         "api and redis",
         "api of some namespaces",
+        "scraped by service",
+        "scraped by pod",
+        "no lease",
         "platform",
     ],
 )
-def test_the_api_server_accepts_every_object(installer: Installer, values: Values) -> None:
+def test_the_api_server_accepts_every_object(monitored: Installer, values: Values) -> None:
     """With unknown fields refused, as a GitOps tool would have it."""
     manifests = yaml.safe_dump_all(render(values).values())
     arguments = ("--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts")
-    installer.kubectl("apply", *arguments, "-f", "-", stdin=manifests)
+    monitored.kubectl("apply", *arguments, "-f", "-", stdin=manifests)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests import cluster
+from tests import deploy
 from tests.cluster import Cluster
 from tests.e2e.conftest import archives, installed, stage
 
@@ -15,8 +14,7 @@ __all__ = ["archives", "installed", "running", "stage"]
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Cluster]:
+def running(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """One of these tests' own: those of the end-to-end tests may run in the same session."""
-    made = cluster.up(f"cli-{os.getpid()}")
-    yield made
-    made.down()
+    with deploy.node("cli", request.session) as made:
+        yield made

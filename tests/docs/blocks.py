@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 PAGES = (
     "README.md",
+    "docs/install.md",
     "docs/cli.md",
     "docs/user-guide.md",
     "docs/operations.md",

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
-from tests import cluster, deploy, images
+from tests import deploy, images
 from tests.cluster import Cluster
 from tests.e2e.stage import Images, Stage
 from tests.kubectl import Kubectl
 
-LOGS = deploy.ROOT / "build" / "e2e-logs"
 ABSENT = "localhost/scanplan/absent"
 """A scanner image that may be used, and that nobody has."""
 
@@ -25,15 +22,8 @@ def archives() -> dict[str, images.Archive]:
 
 @pytest.fixture(scope="session")
 def running(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """The cluster; its logs are kept where a test has failed."""
-    made = cluster.up(f"e2e-{os.getpid()}")
-    try:
+    with deploy.node("e2e", request.session) as made:
         yield made
-        if request.session.testsfailed:
-            shutil.rmtree(LOGS, ignore_errors=True)
-            made.dump_logs(LOGS)
-    finally:
-        made.down()
 
 
 @pytest.fixture(scope="session")

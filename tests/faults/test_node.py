@@ -10,14 +10,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests import cluster
+from tests import deploy
 from tests.cluster import Cluster, LocalCluster
 from tests.e2e.conftest import archives, installed, stage
 from tests.e2e.stage import EXPOSED, Stage, attempts, pod, templates
@@ -32,13 +31,10 @@ WITHIN = 30.0
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Cluster]:
+def running(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A node of these tests' own: they take its kubelet away."""
-    made = cluster.up(f"faults-node-{os.getpid()}")
-    try:
+    with deploy.node("faults-node", request.session) as made:
         yield made
-    finally:
-        made.down()
 
 
 def judged(stage: Stage, table: Table, row: str, fault: str, plan: str, fault_ended: float) -> dict[str, Any]:
