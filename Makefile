@@ -37,8 +37,9 @@ test-e2e: install ## Real pods on a real node
 	$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
 test-chart: install ## The chart: values, suites, checkers, and installations on a real cluster
 	$(BIN)/python -m pytest tests/chart $(PYTEST_ARGS)
-test-ecosystem: install .venv/ecosystem ## What others' programs make of ours: Chromium, Prometheus, Grafana, Argo CD, Flux, DefectDojo (DEFECTDOJO_SRC), krew
+test-ecosystem: install .venv/ecosystem .venv/axe/installed ## What others' programs make of ours: Chromium, Prometheus, Grafana, Argo CD, Flux, DefectDojo (DEFECTDOJO_SRC), krew
 	@command -v chromium >/dev/null || { echo "Installing chromium"; apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+	$(BIN)/python -m tests.ecosystem.programs
 	$(BIN)/python -m pytest -m ecosystem $(PYTEST_ARGS)
 lint: install ## Format, lint, types, layers
 	$(BIN)/ruff format --check .
@@ -109,6 +110,12 @@ system:
 .venv/ecosystem: requirements/ecosystem.txt .venv/installed
 	@echo "Installing others' readers into .venv"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/ecosystem.txt
+	@touch $@
+.venv/axe/installed: tests/report/axe/package-lock.json .venv/installed
+	@echo "Installing the checker of accessibility into .venv"
+	@mkdir -p $(@D) && cp tests/report/axe/*.json $(@D)
+	@if command -v npm >/dev/null; then npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent; \
+	  else echo "there is no npm: accessibility won't be checked"; fi
 	@touch $@
 .venv-docs/installed: requirements/docs.txt
 	@echo "Installing the generator of the documentation into .venv-docs"

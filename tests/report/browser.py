@@ -10,6 +10,7 @@ import contextlib
 import json
 import shutil
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from typing import Any
 import websocket
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+AXE = Path(sys.prefix, "axe/node_modules/axe-core/axe.min.js")
+"""Deque's checker of accessibility, as `make test-ecosystem` has installed it."""
+KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}
 PATIENCE = 60.0
 """Seconds that anything may take on a busy machine."""
 
@@ -68,6 +72,31 @@ class Page:
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
+
+    def press(self, key: str) -> None:
+        """A key of `KEYS`, down and up."""
+        text = {"Enter": "\r", " ": " "}.get(key)
+        named = {"key": key, "code": key.replace(" ", "Space"), "windowsVirtualKeyCode": KEYS[key]}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **named, **({"text": text} if text else {}))
+        self.call("Input.dispatchKeyEvent", type="keyUp", **named)
+
+    def tab_to(self, selector: str, most: int = 60) -> None:
+        """Press Tab until an element that matches has the focus; wherever it is on the way, it must be seen."""
+        for _ in range(most):
+            self.press("Tab")
+            ring = self.run("getComputedStyle(document.activeElement).outline")
+            where = self.run("document.activeElement.outerHTML.slice(0, 100)")
+            assert "solid 2px" in ring or where.startswith("<body"), f"no focus to be seen: {ring} of {where}"
+            if self.run(f"document.activeElement.matches({json.dumps(selector)})"):
+                return
+        raise AssertionError(f"{selector} can't be reached by the keyboard")
+
+    def violations(self) -> list[str]:
+        """What axe finds wrong with the page as it is now, by its standard rules (WCAG 2.x A and AA, best practices)."""
+        self.run(f"{AXE.read_text()}; 0")
+        told = "axe.run().then((told) => told.violations.map((each) => `${each.id}: ${each.nodes.map((node) => node.html)}`))"
+        found: list[str] = self.run(told)
+        return found
 
     def emulate(self, *, dark: bool = False, media: str = "", width: int = 1280, height: int = 900) -> None:
         """Another screen, or paper."""

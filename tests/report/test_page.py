@@ -13,6 +13,7 @@ import pytest
 from scanplan.report import page
 from scanplan.report.finding import Finding
 from scanplan.report.scan import Scan
+from tests.kubectl import eventually
 from tests.report import browser, events
 
 
@@ -156,6 +157,71 @@ def test_people_filter_and_open_findings(chromium: browser.Page, tmp_path: Path)
     assert (
         chromium.run("document.querySelector('[data-severity=medium] button').getAttribute('aria-expanded')") == "true"
     )
+
+
+def report_of_all_kinds() -> str:
+    """With everything that a report can have."""
+    severities = ("critical", "high", "medium", "low", "info", "unknown")
+    long = "HTTP/1.1 200 OK\r\n" + "line\r\n" * 200
+    found = events.read([events.event(info={"severity": name, "name": name}, response=long) for name in severities])
+    down = {"endpoints": 3, "endpointsScanned": 1, "endpointsUnreachable": ["http://down.example"]}
+    shards = [{"shard": 0, "outcome": "complete", **down}, events.failed(1, "OutOfMemory", "raise the limit")]
+    scan = events.record(found, complete=False, endpoints=13, endpointsUnreachable=1, shards=shards)
+    return rendered(found, scan, since=page.Since("nightly~1", frozenset({found[0].fingerprint}), 3, ("Templates.",)))
+
+
+@pytest.mark.ecosystem
+@pytest.mark.parametrize("screen", [{}, {"dark": True}, {"width": 420}], ids=["light", "dark", "narrow"])
+def test_axe_finds_nothing(chromium: browser.Page, tmp_path: Path, screen: dict[str, Any]) -> None:
+    if not browser.AXE.exists():
+        pytest.skip("axe-core isn't installed: it takes npm")
+    file = tmp_path / "report.html"
+    file.write_text(report_of_all_kinds())
+    chromium.emulate(**screen)
+    chromium.open(file)
+    chromium.run("document.querySelectorAll('td button').forEach((button) => button.click())")
+    assert chromium.violations() == []
+
+
+@pytest.mark.ecosystem
+def test_a_keyboard_is_enough(chromium: browser.Page, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(report_of_all_kinds())
+    chromium.emulate()
+    chromium.open(file)
+    chromium.tab_to("a.skip", most=1)
+    chromium.press("Enter")
+    chromium.tab_to("input[name=text]", most=1)
+    chromium.call("Input.insertText", text="CRITICAL")
+    shown = "[...document.querySelectorAll('tbody.finding')].filter((each) => each.offsetParent).length"
+    eventually(lambda: chromium.run(shown) == 1)
+    chromium.tab_to("td button")
+    chromium.press("Enter")
+    assert chromium.run("document.querySelectorAll('tbody.open').length") == 1
+    chromium.tab_to(".more a", most=1)
+    chromium.tab_to(".more pre")  # it scrolls
+    chromium.press("Tab")
+    chromium.open(file)
+    chromium.tab_to("[value=critical]")
+    chromium.press(" ")
+    eventually(lambda: chromium.run(shown) == 5)
+
+
+@pytest.mark.ecosystem
+def test_paper_has_what_the_screen_shows_in_dark_ink(chromium: browser.Page, tmp_path: Path) -> None:
+    """Lost otherwise: light text on white paper, half a response, a form that nobody can fill in."""
+    file = tmp_path / "report.html"
+    file.write_text(report_of_all_kinds())
+    chromium.emulate(dark=True, media="print", width=794, height=1123)
+    chromium.open(file)
+    chromium.run("document.querySelector('td button').click()")
+    assert chromium.run("getComputedStyle(document.body).color") == "rgb(27, 35, 48)"
+    assert chromium.run("document.forms[0].offsetParent") is None
+    assert chromium.run("document.querySelectorAll('tbody.finding button').length") == 6
+    assert chromium.run("document.querySelector('.open pre:last-of-type').clientHeight") > 2_000
+    assert chromium.run("document.documentElement.scrollWidth") <= 794
+    chromium.pdf(tmp_path / "report.pdf")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
 
 
 @pytest.mark.ecosystem

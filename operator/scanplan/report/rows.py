@@ -36,7 +36,7 @@ def head(finding: Finding, *, new: bool) -> bytes:
 def raw(finding: Finding) -> bytes:
     """The exchange with the host."""
     return "".join(
-        f"<h3>{title}</h3><pre>{escape(text.block(content, limit).rstrip())}</pre>"
+        f'<h3>{title}</h3><pre tabindex="0">{escape(text.block(content, limit).rstrip())}</pre>'
         for title, content, limit in (
             ("Request", finding.request, MAX_REQUEST),
             ("Response", finding.response, MAX_RESPONSE),
