@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.chart import documents, programs
-from tests.chart.chart import CHART, ROOT, Values, environment, operator_container, render
+from tests.chart.chart import CHART, NAMESPACE, ROOT, Values, environment, operator_container, render
 
 ACCEPTED = {
     "pod-networkpolicy": "off by default, because its owner has to name the API server's addresses",
@@ -74,6 +74,7 @@ def test_a_well_known_checker_finds_nothing_that_is_not_explained() -> None:
         "api": {"enabled": True, "readerPods": True},
         "redis": {"existingSecret": {"name": "results"}, "sharedTasks": True},
         "retention": {"enabled": True, "maxAge": "30d"},
+        "worker": {"enabled": True},
     }
     found: dict[str, list[Any]] = {}
     for values in ({}, hardened):
@@ -87,12 +88,14 @@ def test_a_well_known_checker_finds_nothing_that_is_not_explained() -> None:
 
 def test_artifact_hub_is_told_of_the_images_that_are_installed() -> None:
     """It scans those for what is known to be wrong with them."""
+    objects = render({"worker": {"enabled": True}, "redis": {"url": "redis://redis.data:6379/0"}})
+    (worker,) = objects[f"Deployment {NAMESPACE}/scanplan-operator-worker"]["spec"]["template"]["spec"]["containers"]
     annotations = yaml.safe_load((CHART / "Chart.yaml").read_text())["annotations"]
     told = {image["name"]: image["image"] for image in yaml.safe_load(annotations["artifacthub.io/images"])}
-    objects = render()
     assert told == {
         "operator": operator_container(objects)["image"],
         "scanner": environment(objects)["SCANPLAN_SCANNER_IMAGE"],
+        "worker": worker["image"],
     }
     changes = yaml.safe_load(annotations["artifacthub.io/changes"])
     assert {change["kind"] for change in changes} <= {"added", "changed", "deprecated", "removed", "fixed", "security"}

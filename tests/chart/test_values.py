@@ -33,7 +33,8 @@ from tests.kubectl import Manifest
 
 API_SERVER = ["10.96.0.1/32", "192.0.2.7/32", "2001:db8::7/128"]
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
-HANDED_ON = {"resources", "retention.resources", "podSecurityContext", "securityContext", "metrics.dashboard.labels"}
+_OF_PODS = ("resources", "podSecurityContext", "securityContext")
+HANDED_ON = {*_OF_PODS, *(f"worker.{name}" for name in _OF_PODS), "retention.resources", "metrics.dashboard.labels"}
 SET_BY_KUBERNETES = {"KUBERNETES_SERVICE_HOST", "SCANPLAN_POD_UID"}
 FIXED_BY_THE_CHART = {"SCANPLAN_PROBE_PORT", "SCANPLAN_LEASE_NAMESPACE"}
 """Nobody else may take a port in a pod of its own; and the lease is where the operator is."""

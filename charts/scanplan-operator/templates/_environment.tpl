@@ -47,27 +47,34 @@
 - name: SCANPLAN_API_READER_PODS
   value: {{ .Values.api.readerPods | quote }}
 {{- end }}
+{{- with include "scanplan.redis" . }}
+{{ . }}
+- name: SCANPLAN_CLUSTER_NAME
+  value: {{ $.Values.redis.clusterName | quote }}
+- name: SCANPLAN_SHARED_TASKS
+  value: {{ $.Values.redis.sharedTasks | quote }}
+{{- else }}
+{{- if .Values.redis.sharedTasks }}
+{{- fail "redis.sharedTasks needs a Redis that the clusters share: set redis.url or redis.existingSecret.name" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Where Redis is, as an environment variable; nothing where none is named. */}}
+{{- define "scanplan.redis" -}}
 {{- with .Values.redis }}
 {{- if and .url .existingSecret.name }}
 {{- fail "redis.url and redis.existingSecret.name are both set: which Redis is meant? Leave one of them empty" }}
 {{- end }}
-{{- if .url }}
+{{- if .url -}}
 - name: REDIS_URL
   value: {{ $.Values.redis.url | quote }}
-{{- else if .existingSecret.name }}
+{{- else if .existingSecret.name -}}
 - name: REDIS_URL
   valueFrom:
     secretKeyRef:
       name: {{ .existingSecret.name }}
       key: {{ .existingSecret.key }}
-{{- else if .sharedTasks }}
-{{- fail "redis.sharedTasks needs a Redis that the clusters share: set redis.url or redis.existingSecret.name" }}
-{{- end }}
-{{- if or .url .existingSecret.name }}
-- name: SCANPLAN_CLUSTER_NAME
-  value: {{ $.Values.redis.clusterName | quote }}
-- name: SCANPLAN_SHARED_TASKS
-  value: {{ $.Values.redis.sharedTasks | quote }}
 {{- end }}
 {{- end }}
 {{- end }}

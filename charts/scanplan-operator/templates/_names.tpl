@@ -71,6 +71,30 @@ names:
   {{- .Values.scanNamespaces | default .Values.watchNamespaces | default (list .Release.Namespace) | uniq | toYaml | nindent 2 }}
 {{- end }}
 
+{{/* Those that get a claim: the workers' own is one of them. */}}
+{{- define "scanplan.claimNamespaces" -}}
+{{- $own := ternary (list .Release.Namespace) list (and .Values.worker.enabled .Values.worker.keepArtifacts) -}}
+names:
+  {{- concat (include "scanplan.scanNamespaces" . | fromYaml).names $own | uniq | toYaml | nindent 2 }}
+{{- end }}
+
+{{/* The label of all pods of the claim for artifacts. */}}
+{{- define "scanplan.claimLabel" -}}
+scanplan.dev/claim: {{ .Values.artifacts.claimName | trunc 63 | trimAll "-." }}
+{{- end }}
+
+{{/* The affinity of a pod of that claim: where it is on one node, its pods go where the first one went. Takes root and the affinity to add to. */}}
+{{- define "scanplan.withTheClaim" -}}
+{{- $affinity := deepCopy .affinity }}
+{{- if not (has "ReadWriteMany" .root.Values.artifacts.accessModes) }}
+{{- $together := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" (include "scanplan.claimLabel" .root | fromYaml)) }}
+{{- $pods := $affinity.podAffinity | default dict }}
+{{- $required := $pods.requiredDuringSchedulingIgnoredDuringExecution | default list }}
+{{- $_ := set $affinity "podAffinity" (set $pods "requiredDuringSchedulingIgnoredDuringExecution" (append $required $together)) }}
+{{- end }}
+{{- toYaml $affinity }}
+{{- end }}
+
 {{/* The spec of the claim for artifacts. No storage class name is the cluster's default class, an empty one is none. */}}
 {{- define "scanplan.claim" -}}
 {{- with .Values.artifacts -}}
