@@ -12,7 +12,20 @@ from pathlib import Path
 
 import rich
 
-from tests.bench import backlog, endpoints, lives, page, pure, runner_share, settled, sizes, standby
+from tests.bench import (
+    against_job,
+    backlog,
+    endpoints,
+    limits,
+    lives,
+    page,
+    pure,
+    runner_share,
+    settled,
+    sizes,
+    standby,
+    unrelated,
+)
 from tests.bench.figure import Figure, save, table
 
 OUTPUT = Path(__file__).parents[2] / "build" / "bench.json"
@@ -32,7 +45,10 @@ GROUPS: dict[Callable[[], list[Figure]], tuple[str, ...]] = {
     runner_share.measure: ("runner",),
     pure.measure: ("reconcile",),
     standby.measure: ("standby",),
+    unrelated.measure: ("unrelated-jobs",),
     endpoints.measure: ("endpoints",),
+    limits.measure: ("limits",),
+    against_job.measure: ("against-job",),
 }
 """What is measured in one scene, and the names that ask for it."""
 

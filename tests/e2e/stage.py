@@ -105,9 +105,10 @@ class Stage:
         self.kubectl("delete", "scanplans", "--all", "--wait=false")
         self.kubectl("delete", "namespace", self.namespace, "--wait=false")
 
-    def web_application(self, *names: str) -> None:
-        """Start the vulnerable application, once for each name: each is a host of its own."""
-        self._start({name: pod(name, self.namespace, self.images.webapp) for name in names}, "requests")
+    def web_application(self, *names: str, delay: str = "0s") -> None:
+        """Start the vulnerable application, once for each name: each is a host of its own, which answers after the delay."""
+        command = ["/webapp", f"-delay={delay}"]
+        self._start({name: pod(name, self.namespace, self.images.webapp, command) for name in names}, "requests")
 
     def gate(self, *names: str) -> None:
         """Start targets that keep every request waiting until they are opened."""

@@ -1,0 +1,67 @@
+"""What a ScanPlan takes longer than `kubectl create job` with the same scanner: one endpoint, a real pod, from apply to the end.
+
+The bare Job runs Nuclei alone, with the runner's own flags: nothing checks its exit, keeps its findings or says what they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.bench.figure import Figure, at_most, percentile
+from tests.bench.node import DELAY, Node, node
+from tests.console import step
+
+PAIRS = 12
+TARGET = "target"
+TEMPLATES = "http/"
+NUCLEI = (
+    "nuclei",
+    "-t",
+    f"/opt/nuclei-templates/{TEMPLATES}",
+    "-sr",
+    "-jsonl",
+    "-ot",
+    "-nc",
+    "-no-stdin",
+    "-duc",
+    "-ni",
+)
+PATIENCE = "--timeout=120s"
+
+Scan = Callable[[Node, str], float]
+"""A way to scan the target under a name; returns its seconds."""
+
+
+def measure() -> list[Figure]:
+    """Pairs, one after the other; which of the two goes first alternates."""
+    with node() as on:
+        on.stage.web_application(TARGET, delay=DELAY)
+        took: dict[Scan, list[float]] = {plan: [], bare: []}
+        for scan in took:
+            scan(on, "warm-up")
+        with step("Plans beside bare Jobs") as progress:
+            for number in range(PAIRS):
+                for scan in took if number % 2 else reversed(took):
+                    took[scan].append(scan(on, f"pair-{number}"))
+                progress.update(f"{number + 1}/{PAIRS}")
+        ours, theirs = percentile(took[plan], 50), percentile(took[bare], 50)
+        return [
+            Figure("against-job: ScanPlan, p50", ours, "s"),
+            Figure("against-job: bare Job, p50", theirs, "s"),
+            Figure("against-job: more", ours - theirs, "s", at_most(1)),
+            Figure("against-job: more, share", 100 * (ours / theirs - 1), "%", at_most(15)),
+        ]
+
+
+def plan(on: Node, name: str) -> float:
+    """Scan by a plan; returns its seconds."""
+    on.stage.apply(on.stage.plan(name, TARGET, templates=[TEMPLATES]))
+    on.stage.kubectl("wait", "--for=condition=Succeeded", f"scanplan/{name}", PATIENCE)
+    return on.life(name)
+
+
+def bare(on: Node, name: str) -> float:
+    """Scan by a bare Job; returns its seconds."""
+    on.bare("create", "job", name, f"--image={on.stage.images.scanner}", "--", *NUCLEI, "-u", on.stage.endpoint(TARGET))
+    on.bare("wait", "--for=condition=Complete", f"job/{name}", PATIENCE)
+    return on.life_of_bare(name)
