@@ -7,6 +7,7 @@ anybody may label objects of their own as ours, so nothing in a label or an anno
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -96,6 +97,11 @@ class JobView:
     def holds_slot(self) -> bool:
         """Counts against the namespace's concurrency: at work, and not on its way out."""
         return not (self.finished or self.suspended or self.deleting or self.collector or self.queue_name)
+
+    def counts_only(self, pods: Iterable[PodView]) -> bool:
+        """Whether all the ended pods that its status counts are among these."""
+        ended = sum(pod.job_uid == self.uid and not pod.alive for pod in pods)
+        return ended >= self.succeeded + self.failed_pods
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

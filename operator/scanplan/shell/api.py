@@ -90,9 +90,15 @@ class Api:
         path = f"/api/v1/namespaces/{quote(namespace)}/pods" if namespace else "/api/v1/pods"
         return self._each(path, labels.TASK, _LIVING)
 
-    async def list_pods(self, namespace: str, task: str) -> list[Object]:
-        """The pods of one task, its collector's included."""
-        return await self._list(f"/api/v1/namespaces/{quote(namespace)}/pods", f"{labels.TASK}={task}")
+    async def list_pods(self, namespace: str, task: str, cached: bool = False) -> list[Object]:
+        """The pods of one task, its collector's included.
+
+        Args:
+            cached: as the API server's cache has them, which may be older than what a watch has shown. A consistent list waits
+                for news of etcd's, up to 100 ms (KEP-2340).
+        """
+        path = f"/api/v1/namespaces/{quote(namespace)}/pods"
+        return await self._list(path, f"{labels.TASK}={task}", "0" if cached else "")
 
     async def create_config_map(self, namespace: str, manifest: Object) -> None:
         await self._call("POST", f"/api/v1/namespaces/{quote(namespace)}/configmaps", manifest)
@@ -120,13 +126,14 @@ class Api:
     async def patch_status(self, namespace: str, name: str, patch: Object) -> Object:
         return await self._call("PATCH", f"{_plans(namespace, name)}/status", patch, patch_type="merge")
 
-    async def _list(self, path: str, selector: str) -> list[Object]:
-        return [item async for item in self._each(path, selector)]
+    async def _list(self, path: str, selector: str, version: str = "") -> list[Object]:
+        return [item async for item in self._each(path, selector, version=version)]
 
-    async def _each(self, path: str, selector: str, fields: str = "") -> AsyncIterator[Object]:
+    async def _each(self, path: str, selector: str, fields: str = "", version: str = "") -> AsyncIterator[Object]:
         token = ""
         while True:
-            query = [("labelSelector", selector), ("fieldSelector", fields), ("limit", str(PAGE)), ("continue", token)]
+            query = [("labelSelector", selector), ("fieldSelector", fields), ("resourceVersion", version)]
+            query += [("limit", str(PAGE)), ("continue", token)]
             page = await self._call("GET", path, query=[pair for pair in query if pair[1]])
             for item in page["items"]:
                 yield item

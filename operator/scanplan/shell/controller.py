@@ -19,6 +19,7 @@ from kubernetes.aio.client import ApiException
 from kubernetes.aio.client.exceptions import ConflictException
 
 from scanplan.api.scanplan import Phase
+from scanplan.core import job as jobs
 from scanplan.core import reconcile
 from scanplan.core.decision import (
     Action,
@@ -36,7 +37,7 @@ from scanplan.core.policy import Policy
 from scanplan.core.sharing import Elsewhere
 from scanplan.core.task import Plan
 from scanplan.core.views import JobView, PodView, job_view, pod_view
-from scanplan.shell.api import Api, message_of
+from scanplan.shell.api import PAGE, Api, message_of
 from scanplan.shell.inputs import InputReader
 from scanplan.shell.recorder import record
 from scanplan.shell.sharing import Alone, Sharing
@@ -202,14 +203,23 @@ class Controller:
             answers.inputs = await self._inputs.read(plan.namespace, decision.read)
         elif decision.list_pods:
             answers.pods_of, answers.job_then = decision.list_pods, self._job_state(plan, decision.list_pods)
-            pods = await self.api.list_pods(plan.namespace, decision.list_pods)
-            answers.pods = tuple(pod_view(pod) for pod in pods)
+            answers.pods = await self._list_pods(plan.namespace, decision.list_pods)
         else:
             for action in decision.actions:
                 answers.rejection = await self._act(plan, action)
                 answers.pods = None
             return bool(decision.actions)
         return True
+
+    async def _list_pods(self, namespace: str, task: str) -> tuple[PodView, ...]:
+        """A task's pods; where its Jobs have ended from the cache, if that has all that they count."""
+        known = self.store.jobs(namespace)
+        ended = [known[name] for name in (task, jobs.collector_name(task)) if name in known]
+        if ended and all(job.finished and job.completions <= PAGE for job in ended):
+            pods = tuple(map(pod_view, await self.api.list_pods(namespace, task, cached=True)))
+            if all(job.counts_only(pods) for job in ended):
+                return pods
+        return tuple(map(pod_view, await self.api.list_pods(namespace, task)))
 
     def _pods(self, plan: Plan, answers: _Answers) -> tuple[PodView, ...] | None:
         """The listed pods; not where their Job has come, gone or ended since they were asked for.

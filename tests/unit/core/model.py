@@ -61,6 +61,8 @@ class Cluster:
         self.plans: dict[str, Object] = {}
         self.jobs: dict[str, Object] = {}
         self.pods: dict[str, Object] = {}
+        self.cached_pods: list[Object] = []
+        """As they once were."""
         self.watches: list[list[tuple[str, str, Object]]] = []
         self.writes = 0
         self.published: dict[str, set[int]] = {}
@@ -188,8 +190,13 @@ class Cluster:
     def list_plans(self) -> list[Object]:
         return copy.deepcopy(list(self.plans.values()))
 
-    def list_pods(self, task: str) -> list[Object]:
-        return copy.deepcopy([pod for pod in self.pods.values() if pod["metadata"]["labels"][labels.TASK] == task])
+    def list_pods(self, task: str, cached: bool = False) -> list[Object]:
+        pods = self.cached_pods if cached else list(self.pods.values())
+        return copy.deepcopy([pod for pod in pods if pod["metadata"]["labels"][labels.TASK] == task])
+
+    def refresh_cache(self) -> None:
+        """The cache of the API server that the operator asks has caught up."""
+        self.cached_pods = copy.deepcopy(list(self.pods.values()))
 
     # what happens by itself, a step at a time
 
@@ -530,10 +537,10 @@ class ModelApi(Api):
             pod["metadata"]["namespace"] = NAMESPACE
             yield pod
 
-    async def list_pods(self, namespace: str, task: str) -> list[Object]:
+    async def list_pods(self, namespace: str, task: str, cached: bool = False) -> list[Object]:
         assert namespace == NAMESPACE
         await Turn()
-        pods = self.cluster.list_pods(task)
+        pods = self.cluster.list_pods(task, cached)
         self.alive_when_listed[self.work, task] = any(is_alive(pod) for pod in pods)
         await Turn()
         return pods

@@ -96,6 +96,10 @@ class Lives(RuleBasedStateMachine):
     def job_controller(self) -> None:
         self.cluster.sync_jobs()
 
+    @rule()
+    def api_server(self) -> None:
+        self.cluster.refresh_cache()
+
     @precondition(lambda self: self.cluster.pods)
     @rule(data=st.data(), ending=st.sampled_from(["start", "ok", "ok", *model.ENDINGS]))
     def pod(self, data: st.DataObject, ending: str) -> None:
@@ -163,9 +167,11 @@ class Lives(RuleBasedStateMachine):
         chance = random.Random(seed)  # noqa: S311 - a replayable order
         for _ in range(steps):
             operator = chance.choice(self.operators)
-            match chance.randrange(12):
+            match chance.randrange(13):
                 case 0:
                     self.cluster.sync_jobs()
+                case 12:
+                    self.cluster.refresh_cache()
                 case 1 | 2 if self.cluster.pods:
                     self.cluster.end_pod(
                         chance.choice(sorted(self.cluster.pods)), chance.choice(["ok", *model.ENDINGS])

@@ -58,8 +58,8 @@ async def test_a_request_that_fails_brings_the_plan_back_later(error: Exception)
     """And only that plan: the workers go on."""
 
     class Down(model.ModelApi):
-        async def list_pods(self, namespace: str, task: str) -> list[model.Object]:
-            raise error if (namespace, bool(task)) == (model.NAMESPACE, True) else AssertionError
+        async def list_pods(self, namespace: str, task: str, cached: bool = False) -> list[model.Object]:
+            raise error if (namespace, bool(task), cached) == (model.NAMESPACE, True, False) else AssertionError
 
     cluster = model.Cluster()
     queue = Later()
@@ -216,3 +216,37 @@ class TestWithTheLease:
         operator.queue.ring()
         operator.settle()
         assert len(cluster.jobs) == 1
+
+
+class Counting(model.ModelApi):
+    """Remembers how pods were asked for."""
+
+    def __init__(self, cluster: model.Cluster) -> None:
+        super().__init__(cluster)
+        self.asked: list[bool] = []
+
+    async def list_pods(self, namespace: str, task: str, cached: bool = False) -> list[model.Object]:
+        self.asked.append(cached)
+        return await super().list_pods(namespace, task, cached)
+
+
+@pytest.mark.parametrize(("lags", "asked"), [(False, [True]), (True, [True, False])])
+async def test_the_last_reports_come_from_the_cache_if_it_has_them_all(lags: bool, asked: list[bool]) -> None:
+    cluster = model.Cluster()
+    api = Counting(cluster)
+    controller = Controller(api, Store(), WorkQueue(), POLICY, now=lambda: cluster.now)
+    cluster.create_plan("alpha", SPEC)
+    controller.plan_event("ADDED", cluster.plans["alpha"])
+    await controller.reconcile(PlanName(model.NAMESPACE, "alpha"))
+    cluster.sync_jobs()
+    cluster.refresh_cache()
+    for name in list(cluster.pods):
+        cluster.end_pod(name, "ok")
+    cluster.sync_jobs()
+    if not lags:
+        cluster.refresh_cache()
+    for job in cluster.list_jobs():
+        controller.job_event("MODIFIED", job)
+    await controller.reconcile(PlanName(model.NAMESPACE, "alpha"))
+    assert api.asked == [False, *asked], "the first look is the one before its Job"
+    assert cluster.plans["alpha"]["status"]["phase"] == "Completed"
