@@ -47,9 +47,9 @@ class Installer:
 
     def of_these_images(self, command: str) -> str:
         """A command of a page with the images that were built for the tests, instead of its reader's."""
-        for name, built in (("operator", self.images["image"]), ("scanner", self.images["scanner"]["image"])):
-            tag = "image.tag" if name == "operator" else "scanner.image.tag"
-            command = command.replace(f"REGISTRY/{name}", f"{built['repository']},{tag}={built['tag']}")
+        for part, values in self.images.items():
+            name, at, built = ("operator", part, values) if part == "image" else (part, f"{part}.image", values["image"])
+            command = command.replace(f"REGISTRY/{name}", f"{built['repository']},{at}.tag={built['tag']}")
         return command
 
     def script(self, namespace: str) -> str:
@@ -100,7 +100,7 @@ def completed(kubectl: Kubectl, name: str) -> Manifest:
 
 def remains(kubectl: Kubectl) -> str:
     """What is left of the release, but for the definition and the claims, which are to stay."""
-    kinds = "all,sa,cm,pdb,netpol,role,rolebinding,clusterrole,clusterrolebinding"
+    kinds = "deploy,rs,pod,svc,job,cronjob,sa,cm,pdb,netpol,role,rolebinding,clusterrole,clusterrolebinding"
     return kubectl("get", kinds, "-A", "-l", OWN, "-o", "name")
 
 
