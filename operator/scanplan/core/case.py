@@ -23,7 +23,7 @@ from scanplan.core.decision import (
     StoreDocument,
 )
 from scanplan.core.pod import GRACE_SECONDS
-from scanplan.core.task import Pinned, Plan, Task, claim_of, input_digest, resolve
+from scanplan.core.task import Pinned, Plan, Task, claim_of, resolve
 from scanplan.core.views import JobView
 
 START_SECONDS = 5.0
@@ -40,17 +40,14 @@ class Case:
     observed: Observed
     now: datetime
     plan: Plan = field(init=False)
-    digest: str = field(init=False)
-    """Of the plan's inputs as they are now."""
 
     def __post_init__(self) -> None:
         self.plan = self.observed.plan
-        self.digest = input_digest(self.plan.spec)
 
     @property
     def pinned(self) -> bool:
         """Whether the status has the task of the inputs as they are now."""
-        return "taskKey" in self.plan.status and self.plan.status.get("inputDigest") == self.digest
+        return "taskKey" in self.plan.status and self.plan.status.get("inputDigest") == self.plan.input_digest
 
     def pins(self) -> Pinned | None:
         """What the status pinned for these inputs."""

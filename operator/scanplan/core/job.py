@@ -12,10 +12,10 @@ from typing import Any
 
 from scanplan.api import labels
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.scanplan import Effect, ScanPlanSpec
+from scanplan.api.scanplan import ScanPlanSpec
 from scanplan.core import document, pod, quantities
 from scanplan.core.policy import Policy
-from scanplan.core.task import Plan, Task, digest_of, input_digest
+from scanplan.core.task import Plan, Task
 from scanplan.core.views import format_time
 
 Manifest = dict[str, Any]
@@ -100,8 +100,8 @@ def _job(
         labels.CREATOR: plan.uid,
         labels.FIRST_SEEN: format_time(task.first_seen),
         labels.ENDPOINT_COUNT: str(len(task.document.endpoints)),
-        labels.SPEC_HASH: digest_of(plan.spec, Effect.NEXT),
-        pin_annotation(plan.uid): input_digest(plan.spec),
+        labels.SPEC_HASH: plan.next_digest,
+        pin_annotation(plan.uid): plan.input_digest,
     }
     parts = len(document.pack(task, name).parts)
     if parts:
@@ -157,7 +157,7 @@ def adoption_patch(plan: Plan, uid: str, resource_version: str) -> Manifest:
             "uid": uid,
             "resourceVersion": resource_version,
             "ownerReferences": [owner_reference(plan)],
-            "annotations": {pin_annotation(plan.uid): input_digest(plan.spec)},
+            "annotations": {pin_annotation(plan.uid): plan.input_digest},
         }
     }
 

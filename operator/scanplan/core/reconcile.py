@@ -68,7 +68,7 @@ def _pinned_name(case: Case) -> str | None:
     if case.pinned:
         return str(case.plan.status["taskId"])
     for job in case.observed.owned:
-        if job.pin_of(case.plan.uid) == case.digest and not job.collector:
+        if job.pin_of(case.plan.uid) == case.plan.input_digest and not job.collector:
             return job.name
     return None
 
@@ -140,7 +140,7 @@ def _with_job(case: Case, job: JobView, task: Task | None) -> Decision:
         message = "cancelling" if plan.spec.cancel else "waiting for the pods of the deleted Job to end"
         # A plan that doesn't own the Job hears nothing of its end, and a dead node says nothing at all: look again.
         return case.wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
-    if not owned or job.pin_of(plan.uid) != case.digest:
+    if not owned or job.pin_of(plan.uid) != plan.input_digest:
         return Decision(actions=(PatchJob(job, jobs.adoption_patch(plan, job.uid, str(job.resource_version))),))
     target = job.failure_target
     if job.finished or (target and case.overdue(target.since)):

@@ -12,12 +12,12 @@ from typing import Any
 
 from scanplan.api import layout
 from scanplan.api.conditions import ConditionType, Reason
-from scanplan.api.scanplan import Effect, Phase
+from scanplan.api.scanplan import Phase
 from scanplan.api.task import ErrorClass, MergedResult, ShardReport, TaskError
 from scanplan.core import keys
 from scanplan.core.conditions import Condition, fit, for_phase, render
 from scanplan.core.sharing import Elsewhere
-from scanplan.core.task import Plan, digest_of, input_digest
+from scanplan.core.task import Plan
 from scanplan.core.views import JobView, PodView, format_time, parse_time
 
 Status = dict[str, Any]
@@ -65,7 +65,7 @@ def of_cancelled(
         merged: what the collector has saved; None where there was nothing to be saved.
         detail: what more there is to say.
     """
-    fields = {**_pinned(plan), "taskId": task_id, "taskKey": task_key, "inputDigest": input_digest(plan.spec)}
+    fields = {**_pinned(plan), "taskId": task_id, "taskKey": task_key, "inputDigest": plan.input_digest}
     fields.update(_ended(parse_time(fields.get("startTime")), now))
     message = f"cancelled on request{detail}"
     conditions = []
@@ -85,7 +85,7 @@ def of_elsewhere(plan: Plan, task_id: str, task_key: str, other: Elsewhere, now:
     count = result.endpoints_scanned + result.endpoints_unreachable
     published = _result(result, other.claim)
     published["artifacts"]["cluster"] = other.cluster
-    pinned = {"taskId": task_id, "taskKey": task_key, "inputDigest": input_digest(plan.spec), "endpointCount": count}
+    pinned = {"taskId": task_id, "taskKey": task_key, "inputDigest": plan.input_digest, "endpointCount": count}
     fields = {**pinned, **published, **_ended(None, now)}
     message = (
         f"{result.findings.total} findings in {result.path} on claim {other.claim} of cluster {other.cluster}, "
@@ -139,7 +139,7 @@ def has_ended(plan: Plan) -> bool:
 
 def of_settled(plan: Plan) -> Status:
     """Status of a plan that has ended and was edited in a way that asks for no other scan: live fields, or other spellings."""
-    status = {**plan.status, "observedGeneration": plan.generation, "inputDigest": input_digest(plan.spec)}
+    status = {**plan.status, "observedGeneration": plan.generation, "inputDigest": plan.input_digest}
     status["conditions"] = [
         {**condition, "observedGeneration": plan.generation} for condition in plan.status.get("conditions", ())
     ]
@@ -223,7 +223,7 @@ def _of_result(merged: MergedResult, endpoint_count: int) -> list[Condition]:
 
 
 def _next_run(plan: Plan, job: JobView) -> list[Condition]:
-    if job.next_digest in {"", digest_of(plan.spec, Effect.NEXT)}:
+    if job.next_digest in {"", plan.next_digest}:
         return []
     message = "the spec was edited in fields that a running Job can't take up; set rerun to start again with them"
     if job.creator != plan.uid:
@@ -233,7 +233,7 @@ def _next_run(plan: Plan, job: JobView) -> list[Condition]:
 
 def _pinned(plan: Plan) -> Status:
     """What stays from status to status as long as the plan's inputs are the same."""
-    if plan.status.get("inputDigest") != input_digest(plan.spec):
+    if plan.status.get("inputDigest") != plan.input_digest:
         return {}
     return {name: plan.status[name] for name in _PINNED if name in plan.status}
 
@@ -244,7 +244,7 @@ def _of_job(plan: Plan, job: JobView) -> Status:
     fields: Status = {
         "taskId": job.name,
         "taskKey": job.key,
-        "inputDigest": input_digest(plan.spec),
+        "inputDigest": plan.input_digest,
         "jobRef": {"name": job.name, "uid": job.uid},
         "attempts": job.succeeded + job.failed_pods + job.active,
         "shards": {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from scanplan.api.conditions import Reason
@@ -30,9 +31,9 @@ TEMPLATES_DIRECTORY = "/etc/scanplan/templates"
 """Where template sources are mounted in the scan pod, each in a folder named by its position."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A ScanPlan object as the core reads it."""
+    """A ScanPlan object as the core reads it; without slots, since its digests are asked for at every step and made once."""
 
     namespace: str
     name: str
@@ -45,6 +46,16 @@ class Plan:
     deleting: bool = False
     problem: str = ""
     """Why the spec can't be read (it was stored under another version's rules); `spec` is then no more than a stand-in."""
+
+    @cached_property
+    def input_digest(self) -> str:
+        """What its key is pinned to."""
+        return input_digest(self.spec)
+
+    @cached_property
+    def next_digest(self) -> str:
+        """Of the fields that a running Job doesn't take over."""
+        return digest_of(self.spec, Effect.NEXT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from scanplan.api.scanplan import Phase
 from scanplan.api.task import ErrorClass, Severity
 from scanplan.client.statistics import BUCKETS
 from scanplan.core.policy import Policy
-from scanplan.core.task import Plan, input_digest
+from scanplan.core.task import Plan
 from scanplan.shell.api import Api, Object, PatchType
 from scanplan.shell.controller import Controller
 from scanplan.shell.sharing import Sharing
@@ -167,7 +167,7 @@ class OperatorMetrics(Collector):
             return
         if after is None or after.uid != before.uid:
             self._asked.pop(before.uid, None)
-        elif before.generation != after.generation and input_digest(before.spec) != input_digest(after.spec):
+        elif before.generation != after.generation and before.input_digest != after.input_digest:
             self._asked[after.uid] = now.replace(microsecond=0)  # as start times are written
 
 
