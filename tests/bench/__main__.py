@@ -19,6 +19,7 @@ from tests.bench import (
     limits,
     lives,
     page,
+    parallel,
     pure,
     runner_share,
     settled,
@@ -48,6 +49,7 @@ GROUPS: dict[Callable[[], list[Figure]], tuple[str, ...]] = {
     unrelated.measure: ("unrelated-jobs",),
     endpoints.measure: ("endpoints",),
     limits.measure: ("limits",),
+    parallel.measure: ("shards",),
     against_job.measure: ("against-job",),
 }
 """What is measured in one scene, and the names that ask for it."""
