@@ -15,6 +15,7 @@ import rich
 from tests.bench import (
     against_job,
     backlog,
+    burst,
     endpoints,
     limits,
     lives,
@@ -41,6 +42,7 @@ GROUPS: dict[Callable[[], list[Figure]], tuple[str, ...]] = {
         "memory-idle",
     ),
     backlog.measure: ("backlog",),
+    burst.measure: ("burst",),
     settled.measure: ("restart",),
     sizes.measure: ("sizes",),
     runner_share.measure: ("runner",),

@@ -12,14 +12,16 @@ from tests.integration.audit import OPERATOR
 
 
 class Answer(NamedTuple):
-    """A write that succeeded."""
+    """A request to write."""
 
     user: str
     verb: str
     resource: str
     name: str
     at: float
-    """When it was acknowledged, in seconds since the epoch."""
+    """When it was answered, in seconds since the epoch."""
+    code: int
+    """The HTTP status."""
 
     @property
     def by_operator(self) -> bool:
@@ -28,6 +30,11 @@ class Answer(NamedTuple):
 
 def writes(log: Path, namespace: str) -> Iterator[Answer]:
     """The successful writes to objects of a namespace, by everyone, oldest first."""
+    return (answer for answer in tried(log, namespace) if answer.code < 300)
+
+
+def tried(log: Path, namespace: str) -> Iterator[Answer]:
+    """All requests to write to objects of a namespace, refused ones too, by everyone, oldest first."""
     with log.open("rb") as lines:
         for line in lines:
             if namespace.encode() not in line or not line.endswith(b"\n"):
@@ -36,7 +43,7 @@ def writes(log: Path, namespace: str) -> Iterator[Answer]:
             reference = event.get("objectRef", {})
             if reference.get("namespace") != namespace or event["verb"] in {"get", "list", "watch"}:
                 continue
-            if event["stage"] != "ResponseComplete" or event["responseStatus"]["code"] >= 300:
+            if event["stage"] != "ResponseComplete":
                 continue
             yield Answer(
                 user=event["user"]["username"],
@@ -44,4 +51,5 @@ def writes(log: Path, namespace: str) -> Iterator[Answer]:
                 resource="/".join(filter(None, (reference["resource"], reference.get("subresource")))),
                 name=reference.get("name", ""),
                 at=datetime.fromisoformat(event["stageTimestamp"]).timestamp(),
+                code=event["responseStatus"]["code"],
             )
