@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import redis
 
 from tests import deploy, images
-from tests.chart.installation import NAMESPACES, TARGETS, Installer, image, sweep
+from tests.chart.installation import NAMESPACES, PATIENCE, TARGETS, Installer, image, sweep
 from tests.cluster import Cluster
+from tests.cluster.local import control, isolation
 from tests.e2e.conftest import archives
-from tests.kubectl import Kubectl
+from tests.kubectl import Kubectl, eventually
 
 __all__ = ["archives"]
 
@@ -47,3 +52,27 @@ def clean(installer: Installer) -> Iterator[Installer]:
     yield installer
     installer.uninstall()
     sweep(installer.kubectl)
+
+
+@pytest.fixture
+def results(running: Cluster, tmp_path: Path) -> Iterator[redis.Redis]:
+    """A Redis on the node, where pods reach it, and so does the host."""
+    assert running.record.slot is not None
+    node = isolation.node_address(running.record.slot)
+    inside = ["nsenter", f"--net=/proc/{control.first_pid(running.folder)}/ns/net"]
+    options = ["--port", "6379", "--bind", node, "--protected-mode", "no", "--save", "", "--dir", str(tmp_path)]
+    server = subprocess.Popen([*inside, "redis-server", *options], stdout=subprocess.DEVNULL)
+    client = redis.Redis(host=node)
+
+    def answers() -> bool:
+        with contextlib.suppress(redis.RedisError):
+            return bool(client.ping())
+        return False
+
+    try:
+        eventually(answers, within=PATIENCE)
+        yield client
+    finally:
+        client.close()
+        server.terminate()
+        server.wait()

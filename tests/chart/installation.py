@@ -48,7 +48,8 @@ class Installer:
     def of_these_images(self, command: str) -> str:
         """A command of a page with the images that were built for the tests, instead of its reader's."""
         for part, values in self.images.items():
-            name, at, built = ("operator", part, values) if part == "image" else (part, f"{part}.image", values["image"])
+            own = part == "image"
+            name, at, built = ("operator", part, values) if own else (part, f"{part}.image", values["image"])
             command = command.replace(f"REGISTRY/{name}", f"{built['repository']},{at}.tag={built['tag']}")
         return command
 

@@ -5,11 +5,9 @@ NetworkPolicies are accepted here, but nothing enforces them: the test cluster's
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +31,6 @@ from tests.chart.installation import (
     shell,
     sweep,
 )
-from tests.cluster import Cluster
-from tests.cluster.local import control, isolation
 from tests.docs.blocks import blocks
 from tests.ecosystem import programs as ecosystem
 from tests.kubectl import Kubectl, eventually
@@ -223,30 +219,6 @@ def test_the_api_answers_those_who_may_read_until_it_is_turned_off(
     eventually(lambda: not remains(kubectl), within=PATIENCE)
 
 
-@pytest.fixture
-def results(running: Cluster, tmp_path: Path) -> Iterator[redis.Redis]:
-    """A Redis on the node, where pods reach it, and so does the host."""
-    assert running.record.slot is not None
-    node = isolation.node_address(running.record.slot)
-    inside = ["nsenter", f"--net=/proc/{control.first_pid(running.folder)}/ns/net"]
-    options = ["--port", "6379", "--bind", node, "--protected-mode", "no", "--save", "", "--dir", str(tmp_path)]
-    server = subprocess.Popen([*inside, "redis-server", *options], stdout=subprocess.DEVNULL)
-    client = redis.Redis(host=node)
-
-    def answers() -> bool:
-        with contextlib.suppress(redis.RedisError):
-            return bool(client.ping())
-        return False
-
-    try:
-        eventually(answers, within=PATIENCE)
-        yield client
-    finally:
-        client.close()
-        server.terminate()
-        server.wait()
-
-
 def test_results_are_in_the_redis_that_a_secret_names(clean: Installer, results: redis.Redis) -> None:
     kubectl = clean.kubectl.in_namespace(NAMESPACE)
     host = results.get_connection_kwargs()["host"]
@@ -371,6 +343,22 @@ POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001
             },
             "metrics": {"dashboard": {"enabled": True}},
         },
+        {
+            "worker": {
+                "enabled": True,
+                "replicas": 3,
+                "image": {"digest": f"sha256:{'a' * 64}"},
+                "affinity": {"podAntiAffinity": {}},
+                "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+                "extraVolumes": [{"name": "templates", "configMap": {"name": "templates"}}],
+                "extraVolumeMounts": [{"name": "templates", "mountPath": "/templates"}],
+            },
+            "redis": {"existingSecret": {"name": "queue"}},
+            "watchNamespaces": ["red"],
+            "artifacts": {"create": True},
+            "retention": {"enabled": True, "keepRuns": 9},
+            "networkPolicy": {**POLICIES, "redis": [{"ipBlock": {"cidr": "203.0.113.9/32"}}]},
+        },
         {"api": {"enabled": True, "readerPods": True}, "watchNamespaces": ["red"]},
         {
             "api": {"enabled": True},
@@ -414,6 +402,7 @@ POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001
         "own targets",
         "scan namespaces",
         "api and redis",
+        "workers",
         "api of some namespaces",
         "scraped by service",
         "scraped by pod",
