@@ -20,6 +20,8 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parent.parent.parent
 
 
+FOREIGN = "of-somebody-else"
+"""A lease that the operator has no right to."""
 ELECTION = {"SCANPLAN_LEADER_ELECTION": "true", "SCANPLAN_LEASE_NAMESPACE": SYSTEM_NAMESPACE}
 
 
@@ -91,9 +93,7 @@ def test_an_operator_that_may_not_have_its_lease_says_so_and_is_not_ready(
 ) -> None:
     """Lost otherwise: an installation that seems to be complete, and runs no plan."""
     port = free_port()
-    operator = elect(
-        administrator, start_operator, SCANPLAN_LEASE_NAME="of-somebody-else", SCANPLAN_PROBE_PORT=str(port)
-    )
+    operator = elect(administrator, start_operator, SCANPLAN_LEASE_NAME=FOREIGN, SCANPLAN_PROBE_PORT=str(port))
     alone.eventually(lambda: "leader-election.yaml grants it" in operator.text())
     with pytest.raises(urllib.error.HTTPError, match="503"):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10)

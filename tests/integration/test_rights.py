@@ -15,7 +15,9 @@ from tests.integration.apiserver import ApiServer
 from tests.integration.conftest import ROOT, StartOperator
 from tests.integration.kubelet import index_of
 from tests.integration.scene import Scene, hosts, shards
+from tests.integration.test_leadership import FOREIGN, elect
 from tests.integration.test_life_cycle import collect
+from tests.kubectl import Kubectl
 
 pytestmark = pytest.mark.integration
 
@@ -23,11 +25,11 @@ Right = tuple[str, str, str]
 """API group, resource with its subresource, verb."""
 
 
-def granted() -> set[Right]:
-    """What examples/install/rbac.yaml grants."""
-    documents: list[dict[str, Any]] = list(yaml.safe_load_all((ROOT / "examples/install/rbac.yaml").read_text()))
-    (role,) = (document for document in documents if document["kind"] == "ClusterRole")
-    assert all("resourceNames" not in rule and "nonResourceURLs" not in rule for rule in role["rules"])
+def granted(manifest: str = "rbac.yaml", kind: str = "ClusterRole") -> set[Right]:
+    """What a manifest of examples/install grants."""
+    documents: list[dict[str, Any]] = list(yaml.safe_load_all((ROOT / "examples/install" / manifest).read_text()))
+    (role,) = (document for document in documents if document["kind"] == kind)
+    assert kind == "Role" or all("resourceNames" not in rule and "nonResourceURLs" not in rule for rule in role["rules"])
     return {
         (group, resource, verb)
         for rule in role["rules"]
@@ -76,13 +78,25 @@ def test_the_role_grants_what_the_operator_uses(alone: Scene, start_operator: St
     assert used(alone) == granted()
 
 
+def test_the_role_of_the_lease_grants_what_the_operator_uses(
+    cluster: LocalCluster, administrator: Kubectl, alone: Scene, start_operator: StartOperator
+) -> None:
+    """Lost otherwise: an operator that never works, or a token that writes the leases of others."""
+    leader = elect(administrator, start_operator)
+    alone.eventually(lambda: "leading" in leader.text())
+    assert leader.stop() == 0
+    requests = [request for request in audit.requests(cluster.audit_log) if request.resource == "leases"]
+    assert {request.right for request in requests if request.code < 400} == granted("leader-election.yaml", "Role")
+    assert {request.name for request in requests if request.verb != "create"} <= {"scanplan-operator", FOREIGN}
+
+
 def test_nothing_that_any_test_did_was_forbidden(cluster: LocalCluster, identity: Path) -> None:
     """Lost otherwise: the same, on the paths of all the other tests."""
     assert identity.exists()
     forbidden = {
         request.right
         for request in audit.requests(cluster.audit_log)
-        if request.code == 403 and request.verb != "create"
+        if request.code == 403 and request.verb != "create" and request.name != FOREIGN
     }
     assert forbidden == set()
 
