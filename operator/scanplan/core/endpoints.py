@@ -17,6 +17,7 @@ from scanplan.api.errors import InvalidEndpoint
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
+_FORBIDDEN = re.compile(r'[\s,\\"`]')
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _ASN = re.compile(r"as[0-9]+")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+", re.IGNORECASE)
@@ -31,7 +32,7 @@ def canonical(endpoint: str) -> str:
     Raises:
         InvalidEndpoint: not a host, host:port or http(s) URL; the message says what to write instead.
     """
-    if any(character.isspace() or not character.isprintable() or character in ',\\"`' for character in endpoint):
+    if not endpoint.isprintable() or _FORBIDDEN.search(endpoint):
         raise InvalidEndpoint(
             f"endpoint {endpoint!r}: whitespace, commas, quotes and backslashes are not allowed; one endpoint an entry"
         )

@@ -7,6 +7,7 @@ what it doesn't say.
 from __future__ import annotations
 
 import ipaddress
+from urllib.parse import urlsplit
 
 import hypothesis
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from scanplan.api.conditions import Reason
 from scanplan.api.errors import InvalidEndpoint
-from scanplan.core import endpoints
+from scanplan.core import endpoints, shards
 
 SPELLINGS = [
     # written, canonical
@@ -154,6 +155,8 @@ def test_whatever_is_written_is_refused_or_gets_a_form_that_stays(written: str) 
     assert form.isprintable()
     assert not form.startswith(("-", "@"))
     assert "," not in form
+    parsed = urlsplit(form if "://" in form else f"//{form}")
+    assert shards.host_of(form) == parsed.hostname, "the guard would judge another host than the scanner asks"
 
 
 @hypothesis.given(st.integers(0, 2**32 - 1), st.data())
