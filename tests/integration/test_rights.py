@@ -29,7 +29,9 @@ def granted(manifest: str = "rbac.yaml", kind: str = "ClusterRole") -> set[Right
     """What a manifest of examples/install grants."""
     documents: list[dict[str, Any]] = list(yaml.safe_load_all((ROOT / "examples/install" / manifest).read_text()))
     (role,) = (document for document in documents if document["kind"] == kind)
-    assert kind == "Role" or all("resourceNames" not in rule and "nonResourceURLs" not in rule for rule in role["rules"])
+    assert kind == "Role" or all(
+        "resourceNames" not in rule and "nonResourceURLs" not in rule for rule in role["rules"]
+    )
     return {
         (group, resource, verb)
         for rule in role["rules"]
