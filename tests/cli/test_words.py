@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from scanplan.api.conditions import Reason
 from scanplan.api.scanplan import Phase
-from scanplan.cli import advice, explain, plans, progress, submit
+from scanplan.cli import advice, artifacts, explain, plans, progress, submit
 from scanplan.cli.main import app
 from scanplan.client import reader
 
@@ -95,7 +98,7 @@ def test_a_reader_is_restricted_temporary_and_owned_by_its_plan() -> None:
         ("[1]", "holds a list"),
         ("kind: ScanPlan\nmetadata: {}", "ScanPlans with a name"),
         ("", "holds no ScanPlan"),
-        ("a: [", "can't be read"),
+        ("a: [", "is no YAML: line 1, column 5: expected"),
     ],
 )
 def test_a_file_that_holds_something_else_is_refused_before_anything_is_sent(content: str, words: str) -> None:
@@ -121,23 +124,53 @@ def test_without_a_cluster_every_command_says_so_and_what_to_do(command: str) ->
     assert "try: --kubeconfig FILE, or set KUBECONFIG" in answer.stderr
 
 
-def test_every_command_has_help_with_its_exit_codes() -> None:
-    for command in (
-        "get",
-        "watch",
-        "results",
-        "diff",
-        "logs",
-        "explain",
-        "submit",
-        "cancel",
-        "rerun",
-        "doctor",
-        "artifacts get",
-    ):
-        answer = CliRunner().invoke(app, [*command.split(), "--help"])
-        assert answer.exit_code == 0
-        assert "Exit codes: 0" in " ".join(answer.stdout.split()), command
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("submit nightly -e https://app.example.com", 64, "a plan needs templates (-t)"),
+        ("submit -f /nonexistent.yaml", 66, "/nonexistent.yaml: No such file or directory"),
+        ("results nightly --severity high,sever", 64, "'sever': there is no such severity"),
+        ("run FILE", 65, "is not a ScanPlan manifest: it says no kind"),
+        ("prune DIR --max-age 5x", 64, "--max-age '5x' can't be read"),
+        ("prune DIR --max-size 5x", 64, "try: a number and one of Ki, Mi, Gi, Ti: 20Gi"),
+        ("reslts nightly", 2, "Did you mean 'results'?"),
+        ("logs a b", 2, "unexpected extra argument(s) (b)"),
+    ],
+)
+def test_a_wrong_command_is_told_what_is_wrong_with_it(command: str, code: int, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "words"
+    file.write_text("no plan")
+    named = {"FILE": str(file), "DIR": str(tmp_path)}
+    answer = CliRunner().invoke(app, [named.get(word, word) for word in command.split()])
+    assert answer.exit_code == code
+    assert words in answer.stderr
+
+
+COMMANDS = {
+    " ".join(filter(None, (group, name))): command
+    for group, commands in {"": get_command(app), "artifacts": get_command(artifacts.app)}.items()
+    for name, command in getattr(commands, "commands", {}).items()
+    if name != "artifacts"
+}
+OWN_WAYS = {"version", "crd", "reference", "operator"}
+"""Commands that fail in no way of their own."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_that_reads_as_its_neighbours_does(command: str) -> None:
+    answer = CliRunner().invoke(app, [*command.split(), "-h"], env={"COLUMNS": "100"})
+    assert answer.exit_code == 0
+    assert f" {command} [OPTIONS]" in answer.stdout.splitlines()[0]
+    assert not re.search(r"\{|<(str|list|int|path|file|dir)", answer.stdout), "Typer's own notation"
+    assert "Exit codes: " in " ".join(answer.stdout.split()) or command in OWN_WAYS
+
+
+def test_the_list_of_commands_cuts_no_sentence() -> None:
+    answer = CliRunner().invoke(app, ["-h"], env={"COLUMNS": "80"})
+    listed = answer.stdout.partition("Scans:")[2]
+    assert "..." not in listed
+    assert [line for line in listed.splitlines() if line.endswith(":")] == ["Results:", "Cluster:", "About:"]
+    assert all(f"\n  {name.split()[0]} " in listed for name in COMMANDS)
 
 
 def test_managers_of_a_plan_are_named_for_whoever_is_refused() -> None:

@@ -56,7 +56,7 @@ def _in_redis() -> tuple[Publication | None, SharedTasks | None]:
 
 
 def api() -> None:
-    """Serve states, results, artifacts and metrics of scan tasks over HTTP. It only reads.
+    """Serve the monitoring API and its page over HTTP. It only reads: states, results, artifacts, metrics.
 
     Settings come from environment variables; docs/migration.md lists them.
     Exit codes: 78 a setting is wrong; 69 no queue, no cluster, or the port is taken.

@@ -11,6 +11,7 @@ import typer
 
 from scanplan.cli import options
 from scanplan.cli.failure import DATA, NO_INPUT, Failure, told
+from scanplan.cli.help import SETTINGS, Command
 from scanplan.cli.library import check
 from scanplan.cli.plans import here
 from scanplan.cli.terminal import answers, say, waiting
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from scanplan.client.cluster import Cluster, Object
     from scanplan.client.reader import Reader
 
-app = typer.Typer(help="List and fetch the files of a scan.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="List and fetch the files of a scan.", no_args_is_help=True, rich_markup_mode=None, context_settings=SETTINGS
+)
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 @told
 def show(
     name: options.PlanName,
@@ -32,7 +35,10 @@ def show(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """List the files of a plan's result. With --all the claim itself is looked at."""
+    """List the files of a plan's result. With --all the claim itself is looked at.
+
+    Exit codes: 0; 66 no such plan, or it has published nothing yet.
+    """
     from scanplan.client.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
@@ -48,18 +54,22 @@ def show(
         answers().print(f"{size:>14,}  {path}", markup=False)
 
 
-@app.command("get")
+@app.command("get", cls=Command)
 @told
 def fetch(
     name: options.PlanName,
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE]...", help="Names as `list` shows them; by default the result's."),
+        typer.Argument(metavar="FILE", help="Names as `list` shows them; by default the result's."),
     ] = None,
     into: Annotated[
         Path | None,
         typer.Option(
-            "--into", help="Folder to write to; by default one called as the plan.", file_okay=False, show_default=False
+            "--into",
+            metavar="DIR",
+            help="Folder to write to; by default one called as the plan.",
+            file_okay=False,
+            show_default=False,
         ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Of all attempts too, with Nuclei's logs.")] = False,

@@ -13,7 +13,7 @@ from scanplan.cli.terminal import say, warn
 
 @told
 def cancel(
-    names: Annotated[list[str], typer.Argument(metavar="PLAN...", help="Names of ScanPlans.")],
+    names: Annotated[list[str], typer.Argument(metavar="PLAN", help="Names of ScanPlans.")],
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,

@@ -37,7 +37,7 @@ def diff(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Print which findings are new, and which are gone, from one run to another.
+    """Print which findings are new, and which are gone.
 
     \b
       scanplan diff nightly~1 nightly                 since the result before

@@ -82,7 +82,7 @@ def doctor(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Check that a cluster is ready: API server, CRD, operator, image, claim, quota, Kueue, and your own rights.
+    """Check that a cluster is ready for scans. API server, CRD, operator, image, claim, quota, Kueue, your own rights.
 
     Exit codes: 0 ready, perhaps with warnings; 69 it is not.
     """

@@ -36,7 +36,7 @@ def explain(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Say why a plan is in its state, and what to do: conditions, Job, pods, events, quota, place in the queue.
+    """Say why a plan is in its state, and what to do. It looks at conditions, Job, pods, events, quota, place in the queue.
 
     Exit codes: 0; 66 no such plan.
     """

@@ -30,7 +30,10 @@ def get(
     names: options.PlanNames = None,
     everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")] = False,
     selector: Annotated[
-        str, typer.Option("--selector", "-l", help="Only with these labels, such as team=web.", show_default=False)
+        str,
+        typer.Option(
+            "--selector", "-l", metavar="LABELS", help="Only with these labels, such as team=web.", show_default=False
+        ),
     ] = "",
     output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TABLE,
     namespace: options.Namespace = None,

@@ -27,18 +27,18 @@ MOST_FOLLOWED = 50
 def logs(
     name: options.PlanName,
     shard: Annotated[
-        int | None, typer.Option(help="Only this shard, counted from 0.", min=0, show_default=False)
+        int | None, typer.Option(metavar="N", help="Only this shard, counted from 0.", min=0, show_default=False)
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the pods have ended.")] = False,
     tail: Annotated[
-        int | None, typer.Option(help="Only so many last lines of each pod.", min=1, show_default=False)
+        int | None, typer.Option(metavar="N", help="Only so many last lines of each pod.", min=1, show_default=False)
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="The JSON lines as they are.")] = False,
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Print the log of a plan's pods: starts, progress, warnings, and how each attempt ended.
+    """Print the log of a plan's pods. It has starts, progress, warnings, and how each attempt ended.
 
     Nuclei's own log is an artifact of each attempt: `scanplan artifacts get PLAN --all`.
 

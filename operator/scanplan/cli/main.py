@@ -20,6 +20,7 @@ from scanplan.cli.diff import diff
 from scanplan.cli.doctor import doctor
 from scanplan.cli.explain import explain
 from scanplan.cli.get import get
+from scanplan.cli.help import SETTINGS, Command, Commands
 from scanplan.cli.logs import logs
 from scanplan.cli.prune import prune
 from scanplan.cli.rerun import rerun
@@ -33,6 +34,8 @@ from scanplan.client.errors import ClientError
 app = typer.Typer(
     name="scanplan",
     help="Nuclei at the scale of a cluster: ScanPlans become Kubernetes Jobs, findings land on a volume.",
+    cls=Commands,
+    context_settings=SETTINGS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -46,20 +49,13 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-@app.callback()
-def _root() -> None:
-    """Options of all commands (none yet); makes typer keep sub-commands even if there is only one."""
-
-
-@app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(scanplan.__version__)
 
 
-@app.command()
 def crd() -> None:
-    """Print the CustomResourceDefinition of ScanPlan as YAML: pipe it into `kubectl apply --server-side -f -`."""
+    """Print the CustomResourceDefinition of ScanPlan. `kubectl apply --server-side -f -` takes it."""
     import yaml  # noqa: PLC0415 - each command loads only what it needs
 
     from scanplan.api.crd import custom_resource_definition  # noqa: PLC0415
@@ -67,7 +63,6 @@ def crd() -> None:
     typer.echo(yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=110), nl=False)
 
 
-@app.command()
 def reference() -> None:
     """Print the reference of ScanPlan's fields as Markdown."""
     from scanplan.api import reference as page  # noqa: PLC0415
@@ -75,14 +70,13 @@ def reference() -> None:
     typer.echo(page.markdown(), nl=False)
 
 
-@app.command()
 def operator(
     log_format: Annotated[
         LogFormat, typer.Option(help="Format of the log.", envvar="SCANPLAN_LOG_FORMAT")
     ] = LogFormat.TEXT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
-    """Run the operator: watch ScanPlans, run their Jobs, write their status.
+    """Run the operator. It watches ScanPlans, runs their Jobs and writes their status.
 
     Settings come from environment variables; docs/configuration.md lists them. SCANPLAN_SCANNER_IMAGE is required.
     """
@@ -110,21 +104,16 @@ def operator(
         raise typer.Exit(os.EX_TEMPFAIL) from None
 
 
-app.command()(get)
-app.command()(watch)
-app.command()(results)
-app.command()(diff)
-app.command()(logs)
-app.command()(explain)
-app.command()(submit)
-app.command()(cancel)
-app.command()(rerun)
-app.command()(doctor)
-app.add_typer(artifacts.app, name="artifacts")
-app.command()(run)
-app.command()(prune)
-app.command()(worker)
-app.command()(api)
+for heading, commands in {
+    "Scans": (submit, get, watch, explain, logs, cancel, rerun, run),
+    "Results": (results, diff, prune),
+    "Cluster": (doctor, crd, operator, api, worker),
+    "About": (version, reference),
+}.items():
+    for command in commands:
+        app.command(cls=Command, rich_help_panel=heading)(command)
+    if heading == "Results":
+        app.add_typer(artifacts.app, name="artifacts", rich_help_panel=heading)
 
 
 def main() -> None:

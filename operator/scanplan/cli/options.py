@@ -23,20 +23,25 @@ def _plan_names(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Namespace; by default the context's.", show_default=False)
+    str | None,
+    typer.Option("--namespace", "-n", metavar="NAME", help="Namespace; by default the context's.", show_default=False),
 ]
 Context = Annotated[
     str | None,
-    typer.Option("--context", help="Context of the kubeconfig; by default the current one.", show_default=False),
+    typer.Option(
+        "--context", metavar="NAME", help="Context of the kubeconfig; by default the current one.", show_default=False
+    ),
 ]
 Kubeconfig = Annotated[
     Path | None,
-    typer.Option("--kubeconfig", help="Kubeconfig; by default $KUBECONFIG or ~/.kube/config.", show_default=False),
+    typer.Option(
+        "--kubeconfig", metavar="FILE", help="Kubeconfig; by default $KUBECONFIG or ~/.kube/config.", show_default=False
+    ),
 ]
 PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="Name of the ScanPlan.", autocompletion=_plan_names)]
 PlanNames = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[PLAN]...", help="Names of ScanPlans; by default all.", autocompletion=_plan_names),
+    typer.Argument(metavar="PLAN", help="Names of ScanPlans; by default all.", autocompletion=_plan_names),
 ]
 RunName = Annotated[
     str,
@@ -49,6 +54,7 @@ RunName = Annotated[
 Directory = Annotated[
     Path | None,
     typer.Option(
+        metavar="DIR",
         help="Read from this folder, which has ui_projects/ (as `scanplan run` leaves it), instead of a cluster.",
         exists=True,
         file_okay=False,

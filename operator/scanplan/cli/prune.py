@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from scanplan.cli.failure import USAGE, Failure, told
 from scanplan.runner import prune as retention
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _BINARY = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 
 
+@told
 def prune(
     claim: Annotated[
-        Path, typer.Argument(help="The claim's root: the folder that has ui_projects/.", exists=True, file_okay=False)
+        Path,
+        typer.Argument(
+            metavar="DIR", help="The claim's root: the folder that has ui_projects/.", exists=True, file_okay=False
+        ),
     ],
-    keep_runs: Annotated[int | None, typer.Option(help="Keep so many runs of each project, the newest.", min=0)] = None,
+    keep_runs: Annotated[
+        int | None, typer.Option(metavar="N", help="Keep so many runs of each project, the newest.", min=0)
+    ] = None,
     max_age: Annotated[
-        str | None, typer.Option(help="Remove runs that changed longer ago, such as 12h, 30d or 8w.")
+        str | None, typer.Option(metavar="AGE", help="Remove runs that changed longer ago, such as 12h, 30d or 8w.")
     ] = None,
     max_size: Annotated[
-        str | None, typer.Option(help="Remove the oldest runs beyond this size, such as 500Mi or 20Gi.")
+        str | None, typer.Option(metavar="SIZE", help="Remove the oldest runs beyond this size, such as 500Mi or 20Gi.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
@@ -36,8 +42,8 @@ def prune(
     """
     policy = retention.Policy(
         runs_per_project=keep_runs,
-        age_seconds=_parsed("--max-age", max_age, _UNITS, "a number and one of s, m, h, d, w"),
-        total_bytes=_whole(_parsed("--max-size", max_size, _BINARY, "a number and one of Ki, Mi, Gi, Ti")),
+        age_seconds=_parsed("--max-age", max_age, _UNITS, "a number and one of s, m, h, d, w: 30d"),
+        total_bytes=_whole(_parsed("--max-size", max_size, _BINARY, "a number and one of Ki, Mi, Gi, Ti: 20Gi")),
     )
     removals = retention.prune(claim, policy, dry_run=dry_run)
     for removal in removals:
@@ -57,8 +63,7 @@ def _parsed(option: str, text: str | None, units: dict[str, int], form: str) -> 
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]*)", text)
     if not match or match[2] not in units:
-        typer.echo(f"scanplan prune: {option} {text!r} can't be read: it takes {form}", err=True)
-        raise typer.Exit(os.EX_USAGE)
+        raise Failure(f"{option} {text!r} can't be read", form, USAGE)
     return float(match[1]) * units[match[2]]
 
 

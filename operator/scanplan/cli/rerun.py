@@ -18,7 +18,9 @@ def rerun(
     token: Annotated[
         str | None,
         typer.Option(
-            help="Name of the new run; the same name asks for nothing new. By default the time.", show_default=False
+            metavar="NAME",
+            help="Name of the new run; the same name asks for nothing new. By default the time.",
+            show_default=False,
         ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch it to its end.")] = False,
@@ -26,7 +28,7 @@ def rerun(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Scan a plan's content anew: sets spec.rerun. The results so far stay; `scanplan diff PLAN~1 PLAN` compares.
+    """Scan a plan's content anew. It sets spec.rerun. The results so far stay; `scanplan diff PLAN~1 PLAN` compares.
 
     A run that is still going on is replaced, and what it has found stays on the claim.
 

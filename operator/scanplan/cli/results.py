@@ -24,7 +24,8 @@ def results(
     run: options.RunName,
     output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TABLE,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="Write it to this file.", dir_okay=False, show_default=False)
+        Path | None,
+        typer.Option("--file", "-f", metavar="FILE", help="Write it to this file.", dir_okay=False, show_default=False),
     ] = None,
     severity: severities.Wanted = None,
     fail_on: severities.FailOn = None,

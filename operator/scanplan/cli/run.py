@@ -28,6 +28,8 @@ from scanplan.api.errors import InvalidPlan
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.scanplan import ScanPlanSpec
 from scanplan.api.task import MergedResult, Outcome, ShardReport, TaskDocument
+from scanplan.cli.failure import Failure, told
+from scanplan.cli.submit import problem_of
 from scanplan.cli.tables import findings_table
 from scanplan.core.guard import DEFAULT_DENIED, Guard
 from scanplan.core.inputs import Input, Kind, Reference
@@ -50,13 +52,21 @@ class Output(StrEnum):
     NDJSON = "ndjson"
 
 
+@told
 def run(
-    plan: Annotated[Path, typer.Argument(help="A ScanPlan manifest (YAML).", exists=True, dir_okay=False)],
-    directory: Annotated[Path, typer.Option(help="Where ui_projects/ is, or will be.", file_okay=False)] = Path(),
-    nuclei: Annotated[str, typer.Option(help="The Nuclei program.", envvar=environment.NUCLEI_BIN)] = "nuclei",
+    plan: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A ScanPlan manifest (YAML).", exists=True, dir_okay=False)
+    ],
+    directory: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where ui_projects/ is, or will be.", file_okay=False)
+    ] = Path(),
+    nuclei: Annotated[
+        str, typer.Option(metavar="FILE", help="The Nuclei program.", envvar=environment.NUCLEI_BIN)
+    ] = "nuclei",
     templates: Annotated[
         list[Path] | None,
         typer.Option(
+            metavar="DIR",
             help="Template folder; may be given several times. Default: ~/nuclei-templates.",
             exists=True,
             file_okay=False,
@@ -65,12 +75,13 @@ def run(
     allow_target: Annotated[
         list[str] | None,
         typer.Option(
-            help="Take a range or name off the target guard's list, such as 127.0.0.0/8. Several times for several."
+            metavar="RANGE",
+            help="Take a range or name off the target guard's list, such as 127.0.0.0/8. Several times for several.",
         ),
     ] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="What to print in the end.")] = Output.TABLE,
 ) -> None:
-    """Scan on this machine, without a cluster: same planner, same runner, same artifacts.
+    """Scan on this machine, without a cluster. Same planner, same runner, same artifacts.
 
     Exit codes: 0 complete; 65 the plan, its templates or options are wrong; 69, 70 or 75 the scan failed (what was found is kept);
     143 interrupted: run it again, and it goes on where it stopped.
@@ -79,8 +90,7 @@ def run(
     try:
         document = _document(plan, allow_target or [])
     except (InvalidPlan, ValueError) as error:
-        messages.print(f"scanplan run: {error}", style="red", markup=False)
-        raise typer.Exit(ExitCode.FATAL) from None
+        raise Failure(str(error), code=ExitCode.FATAL) from None
     installation = Installation(
         nuclei=nuclei,
         templates=tuple(folder.absolute() for folder in templates or [Path.home() / "nuclei-templates"]),
@@ -109,7 +119,9 @@ def _document(path: Path, allowed: list[str]) -> TaskDocument:
         ValueError: it is not a ScanPlan; the message has a line for each mistake.
     """
     try:
-        manifest: dict[str, Any] = yaml.safe_load(path.read_text())
+        manifest: Any = yaml.safe_load(path.read_text())
+        if not isinstance(manifest, dict) or "kind" not in manifest:
+            raise ValueError(f"{path} is not a {labels.KIND} manifest: it says no kind")
         kind, metadata = manifest["kind"], manifest["metadata"]
         if kind != labels.KIND or manifest["apiVersion"] != labels.API_VERSION:
             raise ValueError(f"{path} holds a {kind}, not a {labels.KIND} of {labels.API_VERSION}")
@@ -117,8 +129,10 @@ def _document(path: Path, allowed: list[str]) -> TaskDocument:
     except ValidationError as error:
         lines = (f"spec.{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
         raise ValueError(f"{path} is not a valid {labels.KIND}:\n  " + "\n  ".join(lines)) from None
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a {labels.KIND} manifest: {error}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} is no YAML: {problem_of(error)}") from None
+    except KeyError as error:
+        raise ValueError(f"{path} is not a {labels.KIND} manifest: it has no {error.args[0]}") from None
     if spec.endpoints_from or spec.templates_from:
         raise ValueError("endpointsFrom and templatesFrom name objects of a cluster: use endpoints, and --templates")
     now = datetime.now(UTC)

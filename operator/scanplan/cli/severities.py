@@ -13,6 +13,7 @@ Wanted = Annotated[
     list[str] | None,
     typer.Option(
         "--severity",
+        metavar="SEVERITY,...",
         help="Only these severities: critical, high, medium, low, info, unknown. Several, or several times.",
         show_default=False,
     ),
@@ -30,11 +31,9 @@ def parsed(wanted: list[str] | None) -> frozenset[Severity]:
         Failure: one is none.
     """
     names = [name.strip().lower() for text in wanted or () for name in text.split(",") if name.strip()]
-    try:
-        return frozenset(map(Severity, names)) or frozenset(Severity)
-    except ValueError:
-        known = ", ".join(Severity)
-        raise Failure(f"--severity {' '.join(wanted or ())}: not all of these are severities", known, USAGE) from None
+    if unknown := [name for name in names if name not in set(Severity)]:
+        raise Failure(f"--severity {unknown[0]!r}: there is no such severity", ", ".join(Severity), USAGE)
+    return frozenset(map(Severity, names)) or frozenset(Severity)
 
 
 def at_least(severity: Severity) -> frozenset[Severity]:

@@ -11,7 +11,7 @@ import yaml
 from scanplan.api import labels
 from scanplan.api.task import Severity
 from scanplan.cli import options
-from scanplan.cli.failure import ANSWER_IS_NO, DATA, USAGE, Conflict, Failure, told
+from scanplan.cli.failure import ANSWER_IS_NO, DATA, NO_INPUT, USAGE, Conflict, Failure, told
 from scanplan.cli.terminal import answers, say
 from scanplan.cli.watch import follow as watch
 
@@ -25,37 +25,59 @@ Manifest = dict[str, Any]
 def submit(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Name of the plan, where no file is given.", show_default=False),
+        typer.Argument(metavar="NAME", help="Name of the plan, where no file is given.", show_default=False),
     ] = None,
     file: Annotated[
         Path | None,
         typer.Option(
-            "--file", "-f", help="ScanPlan manifests (YAML); - is standard input.", allow_dash=True, show_default=False
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="ScanPlan manifests (YAML); - is standard input.",
+            allow_dash=True,
+            show_default=False,
         ),
     ] = None,
     endpoint: Annotated[
         list[str] | None,
         typer.Option(
-            "--endpoint", "-e", help="Host, host:port or http(s) URL. Several times for several.", show_default=False
+            "--endpoint",
+            "-e",
+            metavar="TARGET",
+            help="Host, host:port or http(s) URL. Several times for several.",
+            show_default=False,
         ),
     ] = None,
     template: Annotated[
         list[str] | None,
         typer.Option(
-            "--template", "-t", help="Template, folder of templates, or id. Several times.", show_default=False
+            "--template",
+            "-t",
+            metavar="TEMPLATE",
+            help="Template, folder of templates, or id. Several times.",
+            show_default=False,
         ),
     ] = None,
     severity: Annotated[
-        list[Severity] | None, typer.Option(help="Only templates of this severity. Several times.", show_default=False)
+        list[Severity] | None,
+        typer.Option(
+            metavar="SEVERITY",
+            help=f"Only templates of this severity: {', '.join(Severity)}. Several times.",
+            show_default=False,
+        ),
     ] = None,
     project: Annotated[
-        str | None, typer.Option(help="projectId; by default the namespace.", show_default=False)
+        str | None, typer.Option(metavar="NAME", help="projectId; by default the namespace.", show_default=False)
     ] = None,
-    run_id: Annotated[str | None, typer.Option(help="runId; by default the name.", show_default=False)] = None,
+    run_id: Annotated[
+        str | None, typer.Option(metavar="NAME", help="runId; by default the name.", show_default=False)
+    ] = None,
     priority: Annotated[
-        int | None, typer.Option(help="0 to 10, higher first.", min=0, max=10, show_default=False)
+        int | None, typer.Option(metavar="N", help="0 to 10, higher first.", min=0, max=10, show_default=False)
     ] = None,
-    parallelism: Annotated[int | None, typer.Option(help="Shards at the same time.", min=1, show_default=False)] = None,
+    parallelism: Annotated[
+        int | None, typer.Option(metavar="N", help="Shards at the same time.", min=1, show_default=False)
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Watch the plans to their end.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print the manifests, checked by the API server.")
@@ -64,14 +86,15 @@ def submit(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Submit plans: the same content again starts nothing, changed content is another scan.
+    """Submit plans. The same content again starts nothing, changed content is another scan.
 
     \b
       scanplan submit -f scanplan.yaml --follow
       scanplan submit nightly -e https://app.example.com -t http/cves/ --severity critical --severity high
       scanplan submit nightly -e https://app.example.com -t http/ --dry-run > scanplan.yaml
 
-    Exit codes: 0; with --follow 1 where a scan doesn't complete; 64 or 65 something in it is wrong.
+    Exit codes: 0; with --follow 1 where a scan doesn't complete; 64 or 65 something in it is wrong; 66 no such
+    file.
     """
     from scanplan.client.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
@@ -83,10 +106,10 @@ def submit(
             raise Failure("a plan comes from a file or from options, not from both", "submit -f FILE", USAGE)
         manifests = _read(file)
     else:
-        if not (name and endpoint and template):
-            raise Failure(
-                "a plan needs a name, endpoints and templates", "submit NAME -e URL -t http/, or submit -f FILE", USAGE
-            )
+        needed = {"a name": name, "endpoints (-e)": endpoint, "templates (-t)": template}
+        if missing := [what for what, given in needed.items() if not given]:
+            hint = "scanplan submit NAME -e https://app.example.com -t http/, or scanplan submit -f FILE"
+            raise Failure(f"a plan needs {' and '.join(missing)}", hint, USAGE)
         sharding = {"parallelism": parallelism} if parallelism else None
         spec = {
             "projectId": project,
@@ -140,8 +163,10 @@ def _read(file: Path) -> list[Manifest]:
     try:
         text = typer.get_text_stream("stdin").read() if str(file) == "-" else file.read_text("utf-8")
         manifests = [document for document in yaml.safe_load_all(text) if document is not None]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise Failure(f"{file} can't be read: {error}", code=DATA) from None
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}", code=NO_INPUT) from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Failure(f"{file} is no YAML: {problem_of(error)}", code=DATA) from None
     for manifest in manifests:
         kind = manifest.get("kind") if isinstance(manifest, dict) else type(manifest).__name__
         if (
@@ -157,6 +182,13 @@ def _read(file: Path) -> list[Manifest]:
     if not manifests:
         raise Failure(f"{file} holds no ScanPlan", code=DATA)
     return manifests
+
+
+def problem_of(error: Exception) -> str:
+    """What a YAML parser has to say, in one line."""
+    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return str(error)
 
 
 def _namespace(manifests: list[Manifest]) -> str | None:

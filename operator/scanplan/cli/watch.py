@@ -43,7 +43,7 @@ def watch(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Watch plans: state, progress, rate, time left, findings as they come.
+    """Watch plans as they run. State, progress, rate, time left, findings as they come.
 
     With names it ends when all of them have; without, it goes on until you stop it (Ctrl-C), which stops no scan.
 

@@ -14,7 +14,7 @@ def worker(
     burst: Annotated[bool, typer.Option("--burst", help="End when the queue is empty.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Only look whether this host's workers are at work.")] = False,
 ) -> None:
-    """Scan what programs have put into the Redis queue; WORKER_CONCURRENCY scans at a time.
+    """Scan what programs have put into the Redis queue. WORKER_CONCURRENCY scans at a time.
 
     Settings come from environment variables; docs/migration.md lists them.
     Told to stop, it gives back what it scans. Exit codes: 78 a setting is wrong; 69 Redis can't be reached, or with
