@@ -119,14 +119,14 @@ class Controller:
             self.store.set_waiting(PlanName(plan.namespace, plan.name), waiting_entry(plan))
 
     def plan_event(self, kind: str | None, body: dict[str, Any]) -> None:
-        """A plan was listed, added, modified or deleted."""
+        """A plan was listed (None), added, modified or deleted; what a watch tells of this process's own writes is no news."""
         name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])
         if kind == "DELETED":
             self.store.drop_plan(name, body["metadata"]["uid"])
             self._wake_waiting(name.namespace)
             return
-        self.store.put_plan(body)
-        self.queue.add(name)
+        if self.store.put_plan(body) or kind is None:
+            self.queue.add(name)
 
     def job_event(self, kind: str | None, body: dict[str, Any], by: PlanName | None = None) -> JobView | None:
         """A Job with our label was listed, added, modified or deleted; returns what is known of it now.
