@@ -1,4 +1,4 @@
-"""Workers of the `redis` queue: ``scanplan worker``, or RQ's own ``rq worker --serializer json security_scans``.
+"""Workers of the `redis` queue: ``scanplan worker``, or RQ's own ``rq worker`` as docs/migration.md has it.
 
 A job is one attempt at a whole plan. While it runs, its claim is renewed and somebody's wish to cancel looked for; when it
 fails, its class decides: temporary errors come again after 60, 120, 240 s, unknown ones once after 300 s, fatal ones never.
@@ -34,7 +34,7 @@ from scanplan.client import models, nuclei_wrapper, pipeline
 from scanplan.client import settings as environment
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
 from scanplan.client.pipeline import Attempt
-from scanplan.client.redis_queue import ENDED, ScanQueue, intervals
+from scanplan.client.redis_queue import ENDED, ScanJob, ScanQueue, intervals
 from scanplan.client.redis_store import NORMAL_PRIORITY, RedisStore, connect, reachable
 from scanplan.client.settings import ClientSettings
 from scanplan.client.sync_queue import SyncTaskQueue
@@ -284,6 +284,7 @@ def run(settings: ClientSettings, *, burst: bool = False) -> None:
         connection,
         num_workers=settings.worker_concurrency,
         worker_class=ScanWorker,
+        job_class=ScanJob,
         queue_class=ScanQueue,
         serializer=JSONSerializer,
     )
