@@ -17,6 +17,7 @@ from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
 from tests.integration import audit
 from tests.kubectl import Manifest
+from tests.web.conftest import StartApi
 from tests.web.test_access import SCANPLANS, Reader, api, namespace
 
 __all__ = ["api", "namespace"]
@@ -181,6 +182,45 @@ async def test_all_namespaces_are_those_that_the_viewer_may_list(
         content: dict[str, Any] = {}
         while content.get("plans") != []:
             content = (await next_event(narrow))[1]
+
+
+async def test_all_namespaces_are_those_that_the_api_was_given(
+    api: aiohttp.ClientSession, plane: ControlPlane, namespace: str, start_api: StartApi
+) -> None:
+    others = plane.namespace(f"{namespace}-others")
+    for where in (namespace, others):
+        await asyncio.to_thread(plane.kubectl.in_namespace(where).apply, plan("nightly"))
+    assert api  # with its rights to the whole cluster
+    of_one = await start_api(namespaces=namespace)
+    async with of_one.get("/api/v1/events?namespace=*") as stream:
+        assert [row["namespace"] for row in (await next_event(stream))[1]["plans"]] == [namespace]
+
+
+async def test_an_api_that_may_not_watch_says_so_and_goes_on_when_it_may(
+    api: aiohttp.ClientSession,
+    plane: ControlPlane,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+    start_api: StartApi,
+) -> None:
+    """Lost otherwise: an empty page, as if nothing had ever been scanned."""
+    assert api
+    monkeypatch.setattr(live, "PAUSE_SECONDS", 0.2)
+    await asyncio.to_thread(plane.kubectl.in_namespace(namespace).apply, plan("nightly"))
+    account = Reader(plane, namespace, "half")
+    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig_of(namespace, account.name)))
+    half = await start_api()
+    async with half.get("/api/v1/events") as stream:
+        kind, content = await next_event(stream)
+        assert (kind, content["detail"]) == ("trouble", f"this API may not watch plans in namespace {namespace}")
+        kubectl = plane.kubectl.in_namespace(namespace)
+        rights = ("create", "role", "half", "--verb=list,watch", f"--resource={SCANPLANS}")
+        await asyncio.to_thread(kubectl, *rights)
+        bound = ("create", "rolebinding", "half", "--role=half", f"--serviceaccount={namespace}:half")
+        await asyncio.to_thread(kubectl, *bound)
+        while kind != "snapshot":
+            kind, content = await next_event(stream)
+        assert [row["name"] for row in content["plans"]] == ["nightly"]
 
 
 async def test_many_viewers_cost_the_api_server_one_watch(
