@@ -15,7 +15,7 @@ from aiohttp import web
 from scanplan.shell.workqueue import WorkQueue
 
 STUCK_SECONDS = 300.0
-"""No reconcile takes so long: a request ends after 30 s, and a reconcile makes a handful of them."""
+"""No reconcile takes so long: a request ends after 15 s, and a reconcile makes a handful of them."""
 
 
 @dataclass(slots=True)
