@@ -165,9 +165,14 @@ class Api:
         return result
 
 
-async def connect() -> ApiClient:
-    """A client by the usual rules: the pod's service account where there is one, else the kubeconfig."""
+async def connect(connections: int = 100) -> ApiClient:
+    """A client by the usual rules: the pod's service account where there is one, else the kubeconfig.
+
+    Args:
+        connections: at the same time, at most; 0: any number.
+    """
     configuration = Configuration()
+    configuration.connection_pool_maxsize = connections
     try:
         config.load_incluster_config(client_configuration=configuration)
     except config.ConfigException:

@@ -157,7 +157,8 @@ class Feed:
                 self._trouble(
                     f"this API may not watch plans {where}" if refused else "the plans can't be read at the moment"
                 )
-            except (aiohttp.ClientError, ConfigException, TimeoutError, OSError) as error:
+            except (aiohttp.ClientError, ConfigException, TimeoutError, OSError, ValueError) as error:
+                # ValueError: the connection broke within a line of JSON.
                 log.warning("plans %s can't be watched: %r", where, error)
                 self._trouble("the plans can't be read at the moment")
             await asyncio.sleep(PAUSE_SECONDS)
@@ -231,7 +232,7 @@ class _Server:
     async def client(self) -> ApiClient:
         async with self._connecting:
             if self._client is None:
-                self._client = await apis.connect()
+                self._client = await apis.connect(connections=0)  # a watch holds one as long as it goes on
             return self._client
 
     async def close(self) -> None:
