@@ -15,6 +15,7 @@ from tests.cluster import LocalCluster
 
 Object = dict[str, Any]
 
+CONFIG_MAPS = "/api/v1/namespaces/{}/configmaps"
 JOBS = "/apis/batch/v1/namespaces/{}/jobs"
 PLANS = "/apis/scanplan.dev/v1alpha1/namespaces/{}/scanplans"
 PODS = "/api/v1/namespaces/{}/pods"

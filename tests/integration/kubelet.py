@@ -6,6 +6,8 @@ run and end with an exit code and the runner's report, and finishes those that w
 
 from __future__ import annotations
 
+import base64
+import gzip
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +15,7 @@ from scanplan.api import labels
 from scanplan.api import task as documents
 from scanplan.api.exit_codes import ExitCode
 from scanplan.core.views import format_time
-from tests.integration.apiserver import PODS, ApiServer, Object
+from tests.integration.apiserver import CONFIG_MAPS, PODS, ApiServer, Object
 from tests.kubectl import eventually
 
 INDEX = "batch.kubernetes.io/job-completion-index"
@@ -42,6 +44,22 @@ class Kubelet:
             return found if len(found) >= count else []
 
         return sorted(eventually(look, interval=0.05), key=index_of)
+
+    def document(self, pod: Object) -> documents.TaskDocument:
+        """The task document that the pod's runner would read: of its annotation, or of the ConfigMaps that it mounts."""
+        if labels.TASK_DOCUMENT in pod["metadata"].get("annotations", {}):
+            return document_of(pod)
+        volume = next(volume for volume in pod["spec"]["volumes"] if volume["name"] == "task")
+        folder = CONFIG_MAPS.format(pod["metadata"]["namespace"])
+
+        def part(name: str) -> bytes:
+            found = eventually(lambda: self._api.get(f"{folder}/{name}"))
+            assert found
+            (value,) = found["binaryData"].values()
+            return base64.b64decode(value)
+
+        names = [source["configMap"]["name"] for source in volume["projected"]["sources"]]
+        return documents.decode_task(gzip.decompress(b"".join(map(part, names))))
 
     # what happens on a node
 
@@ -146,7 +164,7 @@ def index_of(pod: Object) -> int:
 
 
 def document_of(pod: Object) -> documents.TaskDocument:
-    """The task document that the pod carries: what its runner would read."""
+    """The task document that the pod carries in its annotation: what its runner would read."""
     return documents.decode_task(pod["metadata"]["annotations"][labels.TASK_DOCUMENT].encode())
 
 

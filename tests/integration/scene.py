@@ -12,7 +12,7 @@ from typing import Any
 from scanplan.api.exit_codes import ExitCode
 from tests.integration import audit, reports
 from tests.integration.apiserver import JOBS, PLANS, ApiServer, Object
-from tests.integration.kubelet import Kubelet, document_of, index_of
+from tests.integration.kubelet import Kubelet, index_of
 from tests.kubectl import Kubectl, Manifest, eventually
 
 WITHIN = 60.0
@@ -139,7 +139,7 @@ class Scene:
         while left:
             for pod in self.kubelet.pending(job):
                 left -= 1
-                last = reports.merged(document_of(pod), **result) if not left else None
+                last = reports.merged(self.kubelet.document(pod), **result) if not left else None
                 self.kubelet.run(pod)
                 self.kubelet.end(pod, ExitCode.OK, reports.complete(index_of(pod), last))
 

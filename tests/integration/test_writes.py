@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
+import urllib3
+from prometheus_client.parser import text_string_to_metric_families
 
 from scanplan.api.exit_codes import ExitCode
+from scanplan.core.running import PROGRESS_SECONDS
 from tests.integration import reports
+from tests.integration.conftest import StartOperator
 from tests.integration.kubelet import document_of, index_of
-from tests.integration.scene import Scene, shards
+from tests.integration.scene import Scene, hosts, shards
 from tests.integration.test_leadership import elect
 from tests.kubectl import Kubectl
 
@@ -18,6 +25,8 @@ pytestmark = pytest.mark.integration
 
 A_LIFE = ["create jobs", "patch scanplans/status", "patch scanplans/status"]
 """The Job, Running, and how it ended."""
+STATES = ("Pending", "Running", "Completed")
+"""Of a plan's life."""
 
 
 BEFORE_THE_JOB = ["list pods", "get scanplans"]
@@ -88,6 +97,42 @@ def test_a_plan_of_many_shards_takes_three_writes_too(scene: Scene) -> None:
     assert reads(scene) == ONCE + READS
 
 
+def test_a_task_that_is_too_large_for_an_annotation_takes_one_write_more(scene: Scene) -> None:
+    """Lost otherwise: the same, where lists of endpoints are long."""
+    scene.apply(endpoints=hosts(1000, "a-host-of-the-long-list"), sharding={"maxEndpointsPerShard": 1000})
+    scene.complete()
+    assert scene.writes() == ["create jobs", "create configmaps", *A_LIFE[1:]]
+
+
+def test_a_plan_that_has_to_wait_takes_one_write_more(alone: Scene, start_operator: StartOperator) -> None:
+    """Lost otherwise: an API server that has time for others while thousands of plans wait."""
+    start_operator(WORKER_CONCURRENCY="1")
+    alone.apply("first", runId="first")
+    alone.phase("Running", "first")
+    alone.apply()
+    alone.phase("Queued")
+    alone.complete("first")
+    alone.complete()
+    names = {"plan", alone.job_of()["metadata"]["name"]}
+    own = [request for request in alone.requests() if request.is_write and request.name in names]
+    assert [f"{request.verb} {request.resource}" for request in own] == [A_LIFE[1], *A_LIFE]
+
+
+def test_progress_is_written_for_many_shards_together(scene: Scene) -> None:
+    """Lost otherwise: scans that cost more the longer they take. One write each ten seconds is enough to see them go on."""
+    began = time.monotonic()
+    scene.apply(**shards(12))
+    pods = scene.run(pods=12)
+    for pod in pods[:6]:
+        scene.kubelet.end(pod, ExitCode.OK, reports.complete(index_of(pod)))
+    scene.until(lambda plan: plan["status"].get("progress") == "6/12")
+    for pod in pods[6:]:
+        last = reports.merged(document_of(pod)) if pod is pods[-1] else None
+        scene.kubelet.end(pod, ExitCode.OK, reports.complete(index_of(pod), last))
+    scene.phase("Completed")
+    assert len(scene.writes()) <= len(A_LIFE) + (time.monotonic() - began) / PROGRESS_SECONDS
+
+
 def test_a_finished_plan_is_left_alone(scene: Scene) -> None:
     """Lost otherwise: quiet clusters. Edits of labels, and re-applies of the same manifest, bring events but no writes."""
     scene.apply()
@@ -103,3 +148,31 @@ def test_a_finished_plan_is_left_alone(scene: Scene) -> None:
     scene.complete("other")
     assert scene.writes() == A_LIFE * 2
     assert reads(scene) == ONCE + READS * 2
+
+
+def test_a_plan_is_reconciled_at_most_twice_for_each_of_its_states(alone: Scene, start_operator: StartOperator) -> None:
+    """Lost otherwise: an operator that is still awake where everything has been done."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    start_operator(SCANPLAN_API_ENABLED="true", SCANPLAN_API_PORT=str(port))
+    names = [f"plan-{number}" for number in range(5)]
+    for name in names:
+        alone.apply(name, runId=name)
+        (pod,) = alone.run(name)
+        alone.eventually(partial(is_ready, alone, name))
+        alone.kubelet.end(pod, ExitCode.OK, reports.complete(0, reports.merged(document_of(pod))))
+        alone.phase("Completed", name)
+    assert 0 < reconciles(port) <= 2 * len(STATES) * len(names)
+
+
+def is_ready(scene: Scene, name: str) -> bool:
+    """Whether the Job controller has counted the plan's pod as ready."""
+    return bool(scene.job_of(name)["status"].get("ready"))
+
+
+def reconciles(port: int) -> float:
+    """How often the operator has looked at a plan, by its own metrics."""
+    text = urllib3.request("GET", f"http://127.0.0.1:{port}/metrics").data.decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return next(sample.value for sample in samples if sample.name == "scanplan_operator_reconcile_seconds_count")
