@@ -17,6 +17,7 @@ from tests.bench import (
     backlog,
     burst,
     endpoints,
+    everyone,
     limits,
     lives,
     page,
@@ -27,6 +28,7 @@ from tests.bench import (
     sizes,
     standby,
     unrelated,
+    writes_of_shards,
 )
 from tests.bench.figure import Figure, save, table
 
@@ -43,6 +45,8 @@ GROUPS: dict[Callable[[], list[Figure]], tuple[str, ...]] = {
     ),
     backlog.measure: ("backlog",),
     burst.measure: ("burst",),
+    everyone.measure: ("writes-by-everyone",),
+    writes_of_shards.measure: ("writes-of-shards",),
     settled.measure: ("restart",),
     sizes.measure: ("sizes",),
     runner_share.measure: ("runner",),
