@@ -1,4 +1,4 @@
-"""The table of docs/performance.md, out of build/bench.json: what was measured and what is written can't differ."""
+"""The table and the plot of docs/performance.md, out of build/bench.json: what was measured and what is written can't differ."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.bench import growth
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "performance.md"
+PLOT = ROOT / "docs" / "images" / "growth.svg"
 BEGIN = "<!-- begin: python -m tests.bench report -->\n"
 END = "<!-- end -->\n"
 VERDICTS = {None: "", True: "met", False: "**missed**"}
@@ -36,4 +39,7 @@ def with_rows(page: str, table: str) -> str:
 
 
 def write(measured: Path) -> None:
-    PAGE.write_text(with_rows(PAGE.read_text(), rows(json.loads(measured.read_text()))))
+    document = json.loads(measured.read_text())
+    PAGE.write_text(with_rows(PAGE.read_text(), rows(document)))
+    if charts := growth.points(document["figures"]):
+        PLOT.write_text(growth.svg(charts))
