@@ -11,6 +11,7 @@ CRD := crds/scanplans.scanplan.dev.yaml
 CLUSTER ?= dev
 PYTEST_ARGS ?=
 ONLY ?=
+SOAK_SECONDS ?=
 
 ##@ See it work
 .PHONY: demo demo-down
@@ -48,9 +49,11 @@ lint: install ## Format, lint, types, layers
 	$(BIN)/lint-imports --no-cache
 
 ##@ Measure
-.PHONY: bench
+.PHONY: bench bench-soak
 bench: install ## The operator's figures beside their targets: a table, and build/bench.json; ONLY=name takes one
 	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
+bench-soak: install ## An hour of churn, in which the operator's memory has to stay flat; SOAK_SECONDS=300 is a shorter one
+	$(BIN)/python -m tests.bench.soak $(if $(SOAK_SECONDS),--seconds $(SOAK_SECONDS))
 
 ##@ Build
 .PHONY: images crds chart docs format lock
