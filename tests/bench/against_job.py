@@ -16,17 +16,8 @@ PAIRS = 20
 TARGET = "target"
 TEMPLATES = "http/"
 NUCLEI = (
-    "nuclei",
-    "-t",
-    f"/opt/nuclei-templates/{TEMPLATES}",
-    "-sr",
-    "-jsonl",
-    "-ot",
-    "-nc",
-    "-no-stdin",
-    "-duc",
-    "-ni",
-)
+    "nuclei", "-t", f"/opt/nuclei-templates/{TEMPLATES}", "-sr", "-jsonl", "-ot", "-nc", "-no-stdin", "-duc", "-ni",
+)  # fmt: skip
 PATIENCE = "--timeout=120s"
 
 Scan = Callable[[Node, str], float]

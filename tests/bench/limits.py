@@ -39,6 +39,7 @@ def measure() -> list[Figure]:
         began = time.monotonic()
         done = burst(on)
         took = time.monotonic() - began
+        wait_for_operator(system)  # one that has just been killed comes back
         (pod,) = system.get("pods", "-l", f"app.kubernetes.io/name={OPERATOR}")["items"]
         restarts = pod["status"]["containerStatuses"][0]["restartCount"]
         return [
@@ -59,7 +60,11 @@ def limit(system: Kubectl) -> None:
         }
     }
     system("patch", "deployment", OPERATOR, "-p", json.dumps(patch))
-    system("rollout", "status", f"deployment/{OPERATOR}", "--timeout=120s")
+    wait_for_operator(system)
+
+
+def wait_for_operator(system: Kubectl) -> None:
+    system("rollout", "status", f"deployment/{OPERATOR}", "--timeout=300s")
 
 
 def burst(on: Node) -> int:
