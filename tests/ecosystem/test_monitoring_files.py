@@ -15,6 +15,7 @@ import yaml
 from scanplan.client.models import QueueHealth
 from scanplan.client.publication import Publication
 from scanplan.client.statistics import Statistics
+from scanplan.shell.store import Store
 from scanplan.web.metrics import Metrics, QueueCollector
 from scanplan.web.operator_metrics import OperatorMetrics
 
@@ -35,7 +36,7 @@ def existing() -> set[str]:
     queue.health.return_value = QueueHealth(queue_size=0, active_workers=0, failed_jobs=0, redis_connected=False)
     queue.statistics.return_value = Statistics()
     operator = OperatorMetrics(Publication("redis://127.0.0.1:1", "east"))
-    operator.controller = Mock(store=Mock(plans={}), queue=[])
+    operator.controller = Mock(store=Store(), queue=[])
     families = Metrics([operator, QueueCollector(queue)]).registry.collect()
     suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}
     return {family.name + suffix for family in families for suffix in suffixes.get(family.type, [""])}

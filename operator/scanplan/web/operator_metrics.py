@@ -163,7 +163,7 @@ class OperatorMetrics(Collector):
 
     def see_plan(self, before: Plan | None, after: Plan | None, now: datetime) -> None:
         """A watch has brought a plan as it is `after` (None: it is deleted): whether another scan is asked for."""
-        if before is None or before is after:
+        if before is None:
             return
         if after is None or after.uid != before.uid:
             self._asked.pop(before.uid, None)
@@ -220,7 +220,11 @@ class MeasuredController(Controller):
         await super().run(workers)
 
     def plan_event(self, kind: str | None, body: dict[str, Any]) -> None:
-        name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])
+        metadata = body["metadata"]
+        name = PlanName(metadata["namespace"], metadata["name"])
+        if self.store.plans.version(name) == (metadata["uid"], metadata.get("resourceVersion")):
+            super().plan_event(kind, body)  # no news, of which a list is full
+            return
         before = self.store.plans.get(name)
         super().plan_event(kind, body)
         self._metrics.see_plan(before, self.store.plans.get(name), self.now())

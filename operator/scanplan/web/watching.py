@@ -63,6 +63,9 @@ class PlanWatch:
                     if change["type"] != "BOOKMARK":
                         yield change["type"], change["object"]
             finally:
+                # Not closed: the farewell of TLS waits for the server, for longer than the loop may live.
+                if (connection := response.response.connection) and connection.transport:
+                    connection.transport.abort()
                 response.response.close()
 
     async def _get(self, seconds: float, **query: str) -> RESTResponse:
