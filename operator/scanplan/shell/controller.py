@@ -118,6 +118,11 @@ class Controller:
         if plan and plan.status.get("phase") == Phase.QUEUED and not plan.spec.queue_name:
             self.store.set_waiting(PlanName(plan.namespace, plan.name), waiting_entry(plan))
 
+    def begin(self) -> None:
+        """All is known: begin with the plans that have not ended, which would be late among thousands that have."""
+        for name in self.store.plans.unfinished():
+            self.queue.add(name)
+
     def plan_event(self, kind: str | None, body: dict[str, Any]) -> None:
         """A plan was listed (None), added, modified or deleted; what a watch tells of this process's own writes is no news."""
         name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])

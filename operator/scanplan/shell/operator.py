@@ -87,6 +87,7 @@ def registry_for(controller: Controller, settings: OperatorSettings, listed: asy
         except ApiException as error:
             unknown = "the CRD of ScanPlan is not installed" if error.status == 404 else apis.message_of(error)
             raise kopf.TemporaryError(f"waiting to start: {unknown}", delay=START_BACKOFF_SECONDS) from None
+        controller.begin()
 
     @kopf.on.event(labels.GROUP, labels.VERSION, labels.PLURAL, registry=registry)
     async def plan_event(event: kopf.RawEvent, **_: Any) -> None:

@@ -66,6 +66,10 @@ class Plans(Mapping[PlanName, Plan]):
         """How many plans there are of each phase: a live view."""
         return self._phases
 
+    def unfinished(self) -> list[PlanName]:
+        """The plans that have not ended."""
+        return [name for name, known in self._plans.items() if isinstance(known, Plan)]
+
     def version(self, name: PlanName) -> tuple[str, str] | None:
         """UID and resource version of a plan, which take no unfolding."""
         known = self._plans.get(name)

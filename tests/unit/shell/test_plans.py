@@ -57,6 +57,13 @@ def test_a_plan_that_runs_again_comes_back_whole() -> None:
     assert plans[A].spec.endpoints == ["https://b.example"]
 
 
+@pytest.mark.parametrize(("status", "unfinished"), [(RUNNING, [A]), ({}, [A]), (COMPLETED, [])])
+def test_those_that_have_not_ended_are_told_from_the_others(status: dict[str, Any], unfinished: list[PlanName]) -> None:
+    plans = Plans()
+    plans.put(body(status))
+    assert plans.unfinished() == unfinished
+
+
 def test_the_spec_of_the_same_generation_is_read_once() -> None:
     plans = Plans()
     first = plans.put(body(RUNNING))
