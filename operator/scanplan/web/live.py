@@ -27,6 +27,7 @@ ALL = "*"
 MAX_VIEWERS = 256
 GATHER_SECONDS = 0.2
 """For changes that come together to be told together."""
+FAREWELL_SECONDS = 0.25
 PAUSE_SECONDS = 2.0
 """Before a list after an error."""
 _WAITING = 32
@@ -238,6 +239,9 @@ class _Server:
     async def close(self) -> None:
         if self._client is not None:
             await self._client.close()
+            # Connections whose request was cancelled take their leave by TLS, which nothing waits for
+            # (https://docs.aiohttp.org/en/stable/client_advanced.html#graceful-shutdown).
+            await asyncio.sleep(FAREWELL_SECONDS)
 
 
 def event(kind: str, content: object) -> bytes:
