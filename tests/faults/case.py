@@ -20,7 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
+
 from tests.cluster import LocalCluster
+from tests.deploy import ROOT
 from tests.faults.history import History, Object
 from tests.faults.node import Heartbeat, Node
 from tests.faults.oracle import Verdict, judge
@@ -269,13 +272,21 @@ class Laboratory:
         command: Sequence[str] | None = None,
         **settings: str,
     ) -> Iterator[Case]:
-        """A case of its own: `settings` are the operator's environment variables, `command` another way to start it."""
+        """A case of its own: `settings` are the operator's environment variables, `command` another way to start it.
+
+        One operator works with its lease, as it is installed, and starts again as a container in the same pod does; several are
+        at work at the same time.
+        """
         with contextlib.ExitStack() as stack:
             leave = self._enter(stack)
             number = next(self._numbers)
             readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
             namespace = f"f{number}-{readable}"[:60].rstrip("-")
             make_namespace(self.api, namespace)
+            if operators == 1:
+                self._grant_lease(namespace)
+                lease = {"LEADER_ELECTION": "true", "LEASE_NAMESPACE": namespace, "POD_UID": namespace}
+                settings = {**{f"SCANPLAN_{name}": value for name, value in lease.items()}, **settings}
             node = Node(self.api, self.history, namespace).start()
             stack.callback(node.stop)
             proxies: list[Proxy] = []
@@ -299,6 +310,11 @@ class Laboratory:
             except BaseException as error:
                 error.add_note(f"--- {namespace}: end of the operator's log\n{case.log()[-6000:]}")
                 raise
+
+    def _grant_lease(self, namespace: str) -> None:
+        for body in yaml.safe_load_all((ROOT / "examples/install/leader-election.yaml").read_text()):
+            body["metadata"]["namespace"] = namespace
+            self.api.create(f"/apis/{body['apiVersion']}/namespaces/{namespace}/{body['kind'].lower()}s", body)
 
     def _enter(self, stack: contextlib.ExitStack) -> Callable[[], None]:
         """Take a place; the answer gives it up, which is done at the end at the latest."""

@@ -128,7 +128,7 @@ class Trouble(Fault):
 
 @dataclass
 class Refused(Fault):
-    """Calls of some verbs are refused, and when they came again is written down."""
+    """Writes of some verbs are refused, and when they came again is written down; the lease's go on."""
 
     status: int
     verbs: Container[str]
@@ -136,7 +136,7 @@ class Refused(Fault):
     at: list[float] = field(default_factory=list)
 
     async def call(self, call: Call, forward: Forward) -> Reply:
-        if call.verb not in self.verbs:
+        if call.verb not in self.verbs or not call.is_write:
             return await forward()
         self.at.append(time.monotonic())
         return refusal(self.status, self.retry_after)

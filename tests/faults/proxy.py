@@ -96,7 +96,8 @@ class Call:
 
     @property
     def is_write(self) -> bool:
-        return self.method in _VERBS
+        """It changes something; the lease aside, which is renewed whatever happens."""
+        return self.method in _VERBS and self.resource != "leases"
 
     @property
     def accepted(self) -> bool:

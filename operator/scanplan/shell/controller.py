@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import Callable, Container
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ log = logging.getLogger("scanplan.controller")
 
 MAX_STEPS = 12
 """Decisions for one generation of a plan in a row; more would mean that acting doesn't lead to a fixed point."""
+LONG_BYTES = 1 << 17
+"""Of inputs; reading so much of endpoints takes some 50 ms."""
 
 
 class _All(Container[str]):
@@ -187,7 +190,7 @@ class Controller:
                 return
             if (answers.uid, answers.generation) != (plan.uid, plan.generation):
                 answers = _Answers(plan.uid, plan.generation)
-            decision = reconcile.reconcile(self._observe(plan, answers), self.now())
+            decision = await self._decide(self._observe(plan, answers))
             if not (decision.read or decision.list_pods):  # until it has really decided, a plan keeps its place
                 self._set_waiting(name, plan, decision.queued)
             if not await self._go_on(plan, decision, answers):
@@ -201,6 +204,13 @@ class Controller:
                 await record(self.api, plan, decision.event, self.now())
         if decision.requeue_after is not None:
             self.queue.add_after(name, decision.requeue_after)
+
+    async def _decide(self, observed: Observed) -> Decision:
+        """In a thread where many targets are to be read: that takes seconds, for which neither lease nor other plans can wait."""
+        files = (each.files.values() for each in (observed.inputs or {}).values())
+        if sum(map(len, itertools.chain.from_iterable(files))) < LONG_BYTES:
+            return reconcile.reconcile(observed, self.now())
+        return await asyncio.to_thread(reconcile.reconcile, observed, self.now())
 
     async def _go_on(self, plan: Plan, decision: Decision, answers: _Answers) -> bool:
         """Ask or do what has to come first; False where only the status is left to be written."""

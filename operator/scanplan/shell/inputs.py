@@ -1,6 +1,6 @@
 """Read what plans name: ConfigMaps and Secrets afresh each time, claims from a short-lived cache.
 
-A claim's access modes never change, and every plan of a namespace names the same one; so one read a minute serves a burst of plans.
+A claim's access modes never change, and every plan of a namespace names the same one; so one read in minutes serves them all.
 """
 
 from __future__ import annotations

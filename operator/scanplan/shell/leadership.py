@@ -28,10 +28,11 @@ from scanplan.shell import api as apis
 
 log = logging.getLogger("scanplan.leadership")
 
-LEASE_SECONDS = 8
+LEASE_SECONDS = 7
 """A standby takes over so long after the leader's last renewal."""
-RENEW_DEADLINE_SECONDS = 5
-RETRY_SECONDS = 2
+RENEW_DEADLINE_SECONDS = 4
+RETRY_SECONDS = 1.5
+"""Between two renewals, and between two looks of a standby, which so works at most this much later than `LEASE_SECONDS`."""
 _FORBIDDEN = 403
 _UNREACHABLE = (aiohttp.ClientError, OSError)
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from kubernetes.aio.client import ApiException
 
+from scanplan.core.inputs import Kind, Reference
 from scanplan.shell.controller import Controller, _retry_after, merge_patch
 from scanplan.shell.store import Store
 from scanplan.shell.workqueue import PlanName, WorkQueue
@@ -250,3 +252,38 @@ async def test_the_last_reports_come_from_the_cache_if_it_has_them_all(lags: boo
     await controller.reconcile(PlanName(model.NAMESPACE, "alpha"))
     assert api.asked == [False, *asked], "the first look is the one before its Job"
     assert cluster.plans["alpha"]["status"]["phase"] == "Completed"
+
+
+class WithTargets(model.ModelApi):
+    """Has a ConfigMap with very many targets."""
+
+    async def get_input(self, namespace: str, reference: Reference) -> model.Object:
+        if reference.kind is Kind.CLAIM:
+            return await super().get_input(namespace, reference)
+        text = "\n".join(f"https://host{number}.example.com" for number in range(20_000))
+        return {"metadata": {"name": reference.name}, "data": {"targets.txt": text}}
+
+    async def create_config_map(self, namespace: str, manifest: model.Object) -> None:
+        """The Job's document is kept nowhere: nothing here reads it."""
+
+
+async def test_nobody_waits_while_a_long_list_of_targets_is_read() -> None:
+    cluster = model.Cluster()
+    controller = Controller(WithTargets(cluster), Store(), WorkQueue(), POLICY, now=lambda: cluster.now)
+    source = {"configMapKeyRef": {"name": "targets", "key": "targets.txt"}}
+    cluster.create_plan("alpha", {"endpointsFrom": [source], "templates": ["t"]})
+    controller.plan_event("ADDED", cluster.plans["alpha"])
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0.001)
+
+    beside = asyncio.create_task(others())
+    await asyncio.sleep(0)
+    await controller.reconcile(PlanName(model.NAMESPACE, "alpha"))
+    beside.cancel()
+    assert turns > 3
+    assert cluster.jobs
