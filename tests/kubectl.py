@@ -64,7 +64,7 @@ class Kubectl:
         """
 
         def served() -> bool:
-            conditions = self.get("crd", definition).get("status", {}).get("conditions", ())
+            conditions = self.get("crd", definition).get("status", {}).get("conditions") or ()  # null at first
             return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
 
         eventually(served, within=30.0)
