@@ -38,6 +38,8 @@ __all__ = [
     "webapp",
 ]
 
+LINE_BYTES = 1 << 24
+"""Room for an event with all plans of the session's cluster, which is one line."""
 StartApi = Callable[..., Awaitable[aiohttp.ClientSession]]
 
 
@@ -50,7 +52,8 @@ async def start_api(laboratory: Laboratory) -> AsyncIterator[StartApi]:
         async def start(**changes: Any) -> aiohttp.ClientSession:
             api_settings = ApiSettings.model_validate({"port": 0, "authentication": "none", **changes})
             port = await stack.enter_async_context(server.running(settings.load(), api_settings))
-            return await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{port}"))
+            client = aiohttp.ClientSession(f"http://127.0.0.1:{port}", read_bufsize=LINE_BYTES)
+            return await stack.enter_async_context(client)
 
         yield start
 
