@@ -28,14 +28,15 @@ PODS = 100_000
 WORKERS = 16
 """Pods that kwok attends to at the same time; with its default of 4 it would be what the figures measure."""
 NOW = "{{ Now | Quote }}"
+"""The present time, in a template."""
 CONTAINER = """\
 name: {{ (index .spec.containers 0).name | Quote }}
   image: {{ (index .spec.containers 0).image | Quote }}
   imageID: ""
   restartCount: 0"""
-"""Of templates: the present time, and what all states of a pod's one container have."""
+"""What all states of a pod's one container have, in a template of its list."""
 FOLDER = "FOLDER"
-"""Where the name of the result's folder goes."""
+"""In a report, where the name of the result's folder goes."""
 
 
 class Pace(NamedTuple):
@@ -92,6 +93,7 @@ def controller() -> Component:
 
 
 def configuration() -> Object:
+    """kwok's own settings, all that it needs: where there is a file, its defaults don't hold."""
     options = {
         "manageAllNodes": True,
         "nodeLeaseDurationSeconds": 40,

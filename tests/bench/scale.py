@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from scanplan.api.scanplan import Phase
 from tests.bench import kwok, lives, log, settled
 from tests.bench.figure import Figure, at_most, percentile
-from tests.bench.settled import CONNECTIONS, SETTLE_SECONDS
+from tests.bench.settled import CONNECTIONS
 from tests.bench.stage import NAMESPACE, Stage, control_plane, cpu_seconds, resident_mib
 from tests.console import step
 from tests.integration.apiserver import PLANS
@@ -26,7 +26,7 @@ ACTIVE_LABEL = "active"
 ACTIVE_SECONDS = 3600.0
 """How long their pods run: longer than anybody looks."""
 PATIENCE_SECONDS = 240
-"""Until they all run; it only ends a hopeless wait."""
+"""Until they all run, and nothing more happens; it only ends a hopeless wait."""
 POLL_SECONDS = 5.0
 SECONDS_AT_REST = 600
 
@@ -105,6 +105,6 @@ def with_active(stage: Stage) -> Figure:
     with step(f"{ACTIVE:,} active plans"), ThreadPoolExecutor(CONNECTIONS) as pool:
         list(pool.map(create, range(ACTIVE)))
         eventually(all_run, within=PATIENCE_SECONDS, interval=POLL_SECONDS)
-        time.sleep(SETTLE_SECONDS)
+        eventually(lambda: settled.is_quiet(stage), within=PATIENCE_SECONDS)
     name = f"scale: memory, {SIZES[-1]:,} settled plans and {ACTIVE:,} active"
     return Figure(name, resident_mib(stage.operator.pid), "MiB", at_most(160))

@@ -11,16 +11,20 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.bench.figure import Figure, at_most
-from tests.bench.stage import NAMESPACE, Stage, control_plane, resident_mib
+from tests.bench.stage import NAMESPACE, Stage, control_plane, cpu_seconds, resident_mib
 from tests.console import step
 from tests.integration import audit
 from tests.integration.apiserver import PLANS, Object
 from tests.integration.scene import scanplan
+from tests.kubectl import eventually
 
 SETTLED = 2_000
 SECONDS_AT_REST = 60
-SETTLE_SECONDS = 10.0
-"""From serving to rest: the comparisons that each start makes."""
+QUIET_SECONDS = 5.0
+QUIET_CPU_SECONDS = 0.5
+"""An operator that uses less in `QUIET_SECONDS` is done with its start; its comparisons come two seconds after its lists."""
+PATIENCE_SECONDS = 240
+"""For the end of a start; it only ends a hopeless one."""
 CONNECTIONS = 4
 RUN = "settled"
 """The clones' run: with the same key fields, the pinned inputs of the status hold for all of them."""
@@ -76,8 +80,15 @@ def serve(stage: Stage, name: str) -> tuple[float, int]:
     own = {name, stage.scene.started(name)}
     seconds = time.monotonic() - began
     stage.scene.complete(name)
-    time.sleep(SETTLE_SECONDS)
+    eventually(lambda: is_quiet(stage), within=PATIENCE_SECONDS)
     return seconds, sum(written not in own for written in writes(stage)[already:])
+
+
+def is_quiet(stage: Stage) -> bool:
+    """Look for a while whether the operator does anything: it serves long before it has looked at all that there is."""
+    before = cpu_seconds(stage.operator.pid)
+    time.sleep(QUIET_SECONDS)
+    return cpu_seconds(stage.operator.pid) - before < QUIET_CPU_SECONDS
 
 
 def writes(stage: Stage) -> list[str]:
