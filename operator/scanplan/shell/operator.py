@@ -94,12 +94,14 @@ def registry_for(controller: Controller, settings: OperatorSettings, listed: asy
         if event["type"] is None:
             listed.set()
         controller.plan_event(event["type"], dict(event["object"]))
+        await asyncio.sleep(0)  # the reconcile's request goes out first: kopf has some more to do about the event
 
     @kopf.on.event("batch", "v1", "jobs", labels={labels.TASK: kopf.PRESENT}, registry=registry)
     async def job_event(event: kopf.RawEvent, **_: Any) -> None:
         if event["type"] is None:
             listed.set()
         controller.job_event(event["type"], dict(event["object"]))
+        await asyncio.sleep(0)
 
     return registry
 
