@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from scanplan.api.conditions import Reason
@@ -39,10 +39,11 @@ class Case:
 
     observed: Observed
     now: datetime
-    plan: Plan = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.plan = self.observed.plan
+    @property
+    def plan(self) -> Plan:
+        """The plan that this is about."""
+        return self.observed.plan
 
     @property
     def pinned(self) -> bool:

@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import kopf
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, ApiException, Configuration
+from kubernetes.aio.client.rest import RESTResponse
 
 from scanplan.api import labels
 from scanplan.core import inputs
@@ -149,20 +150,42 @@ class Api:
         query: list[tuple[str, str]] | None = None,
         patch_type: PatchType | None = None,
     ) -> Object:
-        headers = {"Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = f"application/{patch_type}-patch+json" if patch_type else "application/json"
-        method, url, headers, _, _ = await self._client.param_serialize(
-            method, path, query_params=query, header_params=headers, auth_settings=["BearerToken"]
-        )
         asked = clock.local()
-        response = await self._client.call_api(method, url, headers, body, _request_timeout=REQUEST_SECONDS)
+        response = await send(self._client, method, path, body, query, patch_type)
         self.clock.heard(response.headers.get("Date"), asked)
-        content: bytes = await response.read()
-        if not 200 <= response.status < 300:
-            raise ApiException.from_response(http_resp=response, body=content.decode(errors="replace"), data=None)
-        result: Object = json.loads(content)
+        await check(response)
+        result: Object = json.loads(await response.read())
         return result
+
+
+async def send(
+    client: ApiClient,
+    method: str,
+    path: str,
+    body: Object | None = None,
+    query: list[tuple[str, str]] | None = None,
+    patch_type: PatchType | None = None,
+    seconds: float = REQUEST_SECONDS,
+) -> RESTResponse:
+    """The answer to a request, refused or not, whose content has not been read yet.
+
+    Args:
+        seconds: limit of request and content together.
+    """
+    headers = {"Accept": "application/json"}
+    if body is not None:
+        headers["Content-Type"] = f"application/{patch_type}-patch+json" if patch_type else "application/json"
+    method, url, headers, _, _ = await client.param_serialize(
+        method, path, query_params=query, header_params=headers, auth_settings=["BearerToken"]
+    )
+    return await client.call_api(method, url, headers, body, _request_timeout=seconds)
+
+
+async def check(response: RESTResponse) -> None:
+    """Raise ApiException where a request was refused."""
+    if not 200 <= response.status < 300:
+        content: bytes = await response.read()
+        raise ApiException.from_response(http_resp=response, body=content.decode(errors="replace"), data=None)
 
 
 async def connect(connections: int = 100) -> ApiClient:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scanplan.client.errors import InvalidSettings
@@ -47,11 +46,6 @@ class ApiSettings(BaseSettings):
         max_length=253,
         description="Audience that tokens must be made for: one that is stolen elsewhere is worth nothing here, and the reverse.",
     )
-
-    @field_validator("namespaces", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
 def load() -> ApiSettings:

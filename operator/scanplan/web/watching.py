@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
-from kubernetes.aio.client import ApiClient, ApiException
+from kubernetes.aio.client import ApiClient
 from kubernetes.aio.client.rest import RESTResponse
 
 from scanplan.api import labels
-from scanplan.shell.api import PAGE, REQUEST_SECONDS
+from scanplan.shell import api as apis
 
 Object = dict[str, Any]
 
@@ -35,7 +35,7 @@ class PlanWatch:
         """All plans; what changes from then on is in `changes`."""
         token = ""
         while True:
-            response = await self._get(REQUEST_SECONDS, limit=str(PAGE), **({"continue": token} if token else {}))
+            response = await self._get(apis.REQUEST_SECONDS, limit=str(apis.PAGE), **({"continue": token} if token else {}))
             page = json.loads(await response.read())
             for plan in page["items"]:
                 yield plan
@@ -48,7 +48,7 @@ class PlanWatch:
         """ADDED, MODIFIED or DELETED, and the plan; ends where the server can't go on and must be asked for a list again."""
         while True:
             response = await self._get(
-                WATCH_SECONDS + REQUEST_SECONDS,
+                WATCH_SECONDS + apis.REQUEST_SECONDS,
                 watch="true",
                 allowWatchBookmarks="true",
                 resourceVersion=self._version,
@@ -69,15 +69,6 @@ class PlanWatch:
                 response.response.close()
 
     async def _get(self, seconds: float, **query: str) -> RESTResponse:
-        method, url, headers, _, _ = await self._client.param_serialize(
-            "GET",
-            self._path,
-            query_params=list(query.items()),
-            header_params={"Accept": "application/json"},
-            auth_settings=["BearerToken"],
-        )
-        response = await self._client.call_api(method, url, headers, _request_timeout=seconds)
-        if not 200 <= response.status < 300:
-            content: bytes = await response.read()
-            raise ApiException.from_response(http_resp=response, body=content.decode(errors="replace"), data=None)
+        response = await apis.send(self._client, "GET", self._path, query=list(query.items()), seconds=seconds)
+        await apis.check(response)
         return response
