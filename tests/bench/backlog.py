@@ -11,14 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.bench import log
 from tests.bench.figure import Figure, at_least
 from tests.bench.lives import bare_job
-from tests.bench.stage import BARE, NAMESPACE, Stage, control_plane
+from tests.bench.stage import BARE, CONNECTIONS, NAMESPACE, Stage, control_plane
 from tests.console import step
 from tests.integration.apiserver import JOBS, PLANS, PODS
 from tests.integration.scene import scanplan
 from tests.kubectl import eventually
 
 BACKLOG = 1_000
-CONNECTIONS = 4
 
 
 def measure() -> list[Figure]:

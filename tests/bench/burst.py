@@ -13,14 +13,13 @@ from scanplan.api.scanplan import Phase
 from tests.bench import kwok, log
 from tests.bench.figure import Figure, at_least
 from tests.bench.lives import bare_job
-from tests.bench.stage import BARE, NAMESPACE, Stage, control_plane
+from tests.bench.stage import BARE, CONNECTIONS, NAMESPACE, Stage, control_plane
 from tests.console import step
 from tests.integration.apiserver import JOBS, PLANS, Object
 from tests.integration.scene import scanplan
 from tests.kubectl import eventually
 
 BURST = 500
-CONNECTIONS = 4
 PATIENCE_SECONDS = 240
 """For one of the four bursts; it only ends a hopeless one."""
 POLL_SECONDS = 2.0

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from scanplan.api.exit_codes import ExitCode
 from tests.bench.figure import Figure, at_least, at_most
 from tests.bench.node import Node, node
-from tests.bench.stage import NAMESPACE, peak_mib
+from tests.bench.stage import CONNECTIONS, NAMESPACE, peak_mib
 from tests.chart import chart
 from tests.cluster.local.isolation import CGROUPS
 from tests.console import step
@@ -25,7 +25,6 @@ from tests.integration.scene import scanplan
 from tests.kubectl import Kubectl
 
 BURST = 500
-CONNECTIONS = 4
 PATIENCE_SECONDS = 300.0
 """How long the burst may take; what isn't done by then is counted as not done."""
 OPERATOR = "scanplan-operator"

@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from scanplan.api.scanplan import Phase
 from tests.bench import kwok, lives, log, settled
 from tests.bench.figure import Figure, at_most, percentile
-from tests.bench.settled import CONNECTIONS
-from tests.bench.stage import NAMESPACE, Stage, control_plane, cpu_seconds, resident_mib
+from tests.bench.stage import CONNECTIONS, NAMESPACE, Stage, control_plane, cpu_seconds, resident_mib
 from tests.console import step
 from tests.integration.apiserver import PLANS
 from tests.integration.scene import scanplan

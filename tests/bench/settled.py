@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.bench.figure import Figure, at_most
-from tests.bench.stage import NAMESPACE, Stage, control_plane, cpu_seconds, resident_mib
+from tests.bench.stage import CONNECTIONS, NAMESPACE, Stage, control_plane, cpu_seconds, resident_mib
 from tests.console import step
 from tests.integration import audit
 from tests.integration.apiserver import PLANS, Object
@@ -25,7 +25,6 @@ QUIET_CPU_SECONDS = 0.5
 """An operator that uses less in `QUIET_SECONDS` is done with its start; its comparisons come two seconds after its lists."""
 PATIENCE_SECONDS = 240
 """For the end of a start; it only ends a hopeless one."""
-CONNECTIONS = 4
 RUN = "settled"
 """The clones' run: with the same key fields, the pinned inputs of the status hold for all of them."""
 

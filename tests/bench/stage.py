@@ -25,6 +25,8 @@ SETTINGS = {
     "SCANPLAN_LEADER_ELECTION": "true",
     "SCANPLAN_LEASE_NAMESPACE": SYSTEM_NAMESPACE,
 }
+CONNECTIONS = 4
+"""Over which a client makes many objects at once."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

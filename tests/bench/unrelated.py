@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tests.bench import lives, log
 from tests.bench.figure import Figure, at_most, percentile
-from tests.bench.stage import NAMESPACE, Stage, control_plane, cpu_seconds, resident_mib
+from tests.bench.stage import CONNECTIONS, NAMESPACE, Stage, control_plane, cpu_seconds, resident_mib
 from tests.console import step
 from tests.integration.apiserver import JOBS, Object
 
@@ -26,7 +26,6 @@ KEPT = 50
 """So many of these are there at a time."""
 WINDOW_SECONDS = 60
 PLANS_MEASURED = 40
-CONNECTIONS = 4
 CONTAINER = {"name": "main", "image": "registry.example/other:1"}
 
 
