@@ -35,7 +35,9 @@ class PlanWatch:
         """All plans; what changes from then on is in `changes`."""
         token = ""
         while True:
-            response = await self._get(apis.REQUEST_SECONDS, limit=str(apis.PAGE), **({"continue": token} if token else {}))
+            response = await self._get(
+                apis.REQUEST_SECONDS, limit=str(apis.PAGE), **({"continue": token} if token else {})
+            )
             page = json.loads(await response.read())
             for plan in page["items"]:
                 yield plan
