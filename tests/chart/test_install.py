@@ -112,10 +112,15 @@ def test_two_operators_do_the_work_of_one_and_can_be_one_again(clean: Installer)
     kubectl = clean.kubectl.in_namespace(NAMESPACE)
     operators = ("get", "pods", "-l", "app.kubernetes.io/component=operator", "-o", "name")
     clean("install", values={**CLAIM, "replicas": 2})
-    leader = eventually(lambda: kubectl("get", "lease/scanplan-operator", "-o=jsonpath={.spec.holderIdentity}"))
+
+    def leading() -> list[tuple[str, str]]:
+        """The pod that has the lease, and its name there; not an earlier installation's, whose lease may outlive it."""
+        holder = kubectl("get", "lease/scanplan-operator", "-o=jsonpath={.spec.holderIdentity}")
+        return [(pod, holder) for pod in kubectl(*operators).split() if holder.startswith(pod.removeprefix("pod/"))]
+
+    ((pod, leader),) = eventually(leading)
     kubectl.apply(plan("first"))
     completed(kubectl, "first")
-    (pod,) = (name for name in kubectl(*operators).split() if leader.startswith(name.removeprefix("pod/")))
     kubectl("delete", pod, "--grace-period=0", "--force")
     kubectl.apply(plan("second"))
     completed(kubectl, "second")

@@ -1,7 +1,8 @@
 """A queue of plan names with the semantics of client-go's workqueue.
 
 A name is in the queue once, however often it is added; it is never worked on twice at the same time (added while in work, it
-comes back after `done`); it can be added for later, where the earliest time wins; failures come back with exponential delay.
+comes back after `done`); it can be added for later, where the earliest time wins; failures come back with exponential delay. Where
+the server has said how long to stay away, nothing brings a name back sooner, as client-go waits out a Retry-After.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class WorkQueue:
         """Names in work, and since when."""
         self._timers: dict[PlanName, asyncio.TimerHandle] = {}
         self._failures: dict[PlanName, int] = {}
+        self._not_before: dict[PlanName, float] = {}
+        """Monotonic times until which names are to be left alone."""
         self._available = asyncio.Semaphore(0)
 
     def longest_work(self) -> float:
@@ -48,6 +51,9 @@ class WorkQueue:
 
     def add(self, name: PlanName) -> None:
         """Have `name` worked on as soon as possible."""
+        if (left := self._not_before.get(name, 0.0) - time.monotonic()) > 0:
+            self.add_after(name, left)
+            return
         timer = self._timers.pop(name, None)
         if timer:
             timer.cancel()
@@ -69,7 +75,9 @@ class WorkQueue:
         self._timers[name] = loop.call_later(seconds, self._due, name)
 
     def add_failed(self, name: PlanName, at_least: float = 0.0) -> float:
-        """Have `name` tried again after an exponential delay; returns the seconds until then."""
+        """Have `name` tried again after an exponential delay, and not within `at_least` seconds; returns the seconds until then."""
+        if at_least:
+            self._not_before[name] = time.monotonic() + at_least
         failures = self._failures.get(name, 0)
         self._failures[name] = failures + 1
         delay = max(at_least, min(BASE_DELAY * 2.0 ** min(failures, MAX_DOUBLINGS), MAX_DELAY))
@@ -79,6 +87,7 @@ class WorkQueue:
     def forget(self, name: PlanName) -> None:
         """The work on `name` went well: its next failure starts from the shortest delay."""
         self._failures.pop(name, None)
+        self._not_before.pop(name, None)
 
     async def get(self) -> PlanName:
         """The next name; call `done` after the work."""
@@ -92,8 +101,8 @@ class WorkQueue:
         """The work on `name` has ended, well or not."""
         self._working.pop(name, None)
         if name in self._waiting:
-            self._ready.append(name)
-            self._available.release()
+            self._waiting.discard(name)
+            self.add(name)
 
     def _due(self, name: PlanName) -> None:
         self._timers.pop(name, None)

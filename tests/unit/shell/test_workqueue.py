@@ -129,6 +129,21 @@ class TestFailures:
     async def test_wait_as_long_as_the_server_asks(self) -> None:
         assert WorkQueue().add_failed(A, at_least=7) == 7
 
+    async def test_are_not_tried_before_the_server_asks_whatever_happens_meanwhile(self) -> None:
+        """An overloaded API server would be asked again by each event that it still manages to send."""
+        queue = WorkQueue()
+        queue.add(A)
+        await take(queue)
+        queue.add(A)
+        queue.add_failed(A, at_least=0.1)
+        queue.done(A)
+        queue.add(A)
+        assert await idle(queue)
+        assert await take(queue) == A
+        queue.forget(A)
+        queue.done(A)
+        assert await idle(queue)
+
     async def test_a_thousand_of_them_do_not_overflow(self) -> None:
         queue = WorkQueue()
         assert {queue.add_failed(A) for _ in range(2_000)} >= {workqueue.MAX_DELAY}
