@@ -68,7 +68,10 @@ def merged(base: Values, over: Values) -> Values:
 
 
 def sweep(kubectl: Kubectl) -> None:
-    """Remove what an uninstallation leaves: plans, and with them their Jobs, before the definition; claims when no pod has them."""
+    """Remove what an uninstallation leaves: plans, and with them their Jobs, before the definition; claims when no pod has them.
+
+    The lease last, which an operator may still have as it ends.
+    """
     if kubectl.find("crd", CRD):
         for namespace in NAMESPACES:
             kubectl.in_namespace(namespace)("delete", "scanplans", "--all", "--timeout=30s")
@@ -76,6 +79,8 @@ def sweep(kubectl: Kubectl) -> None:
     kubectl("delete", f"crd/{CRD}", "--ignore-not-found", "--timeout=30s")
     for namespace in NAMESPACES:
         kubectl.in_namespace(namespace)("delete", "pvc", "--all", "--timeout=60s")
+    eventually(lambda: not kubectl.get("pods", "-A", "-l", OWN)["items"], within=PATIENCE)
+    kubectl.in_namespace(NAMESPACE)("delete", "lease/scanplan-operator", "--ignore-not-found")
 
 
 def image(reference: str) -> Values:

@@ -131,7 +131,6 @@ def test_two_operators_do_the_work_of_one_and_can_be_one_again(clean: Installer)
     completed(kubectl, "third")
     assert len(jobs(kubectl)) == 3
     eventually(lambda: len(kubectl(*operators).split()) == 1, within=PATIENCE)
-    kubectl("delete", "lease/scanplan-operator")
 
 
 ASK = """
