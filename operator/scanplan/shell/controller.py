@@ -116,14 +116,14 @@ class Controller:
     # what the watches bring
 
     def know_plan(self, body: dict[str, Any]) -> None:
-        """Take in a plan before the watches begin, with its place among those that wait; nothing is done about it yet."""
+        """Take in a plan of a watch's first list, with its place among those that wait; nothing is done about it yet."""
         plan = self.store.put_plan(body)
         if plan and plan.status.get("phase") == Phase.QUEUED and not plan.spec.queue_name:
             self.store.set_waiting(PlanName(plan.namespace, plan.name), waiting_entry(plan))
 
     def begin(self) -> None:
         """All is known: begin with the plans that have not ended, which would be late among thousands that have."""
-        for name in self.store.plans.unfinished():
+        for name in (*self.store.plans.unfinished(), *self.store.plans):
             self.queue.add(name)
 
     def plan_event(self, kind: str | None, body: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Compare what the operator knows with what there is: after every list of kopf's, and now and then.
+"""Compare what the operator knows with what there is: whenever a watch had to begin again, and now and then.
 
 Kopf lists anew when a watch could not be continued, but says nothing of objects that went in between; and a watch may lose an
 event without anybody's noticing. A Job that is known and no longer there would hold its plan in Running, and a slot of its
@@ -23,20 +23,15 @@ from scanplan.shell.workqueue import PlanName
 log = logging.getLogger("scanplan.resync")
 
 RESYNC_SECONDS = 300.0
-SETTLE_SECONDS = 2.0
-"""How long no object of a list may have come in before the list counts as over."""
 
 
-async def run(controller: Controller, namespaces: Sequence[str | None], listed: asyncio.Event) -> None:
-    """Compare every `RESYNC_SECONDS`, and whenever `listed` says that kopf has listed objects, until cancelled."""
+async def run(controller: Controller, namespaces: Sequence[str | None], relisted: asyncio.Event) -> None:
+    """Compare every `RESYNC_SECONDS`, and whenever `relisted` is set, until cancelled."""
     while True:
         with contextlib.suppress(TimeoutError):
-            # Not `wait_for`: before Python 3.12 it makes a task of what it waits for, and kopf cancels tasks younger than itself.
             async with asyncio.timeout(RESYNC_SECONDS):
-                await listed.wait()
-        while listed.is_set():
-            listed.clear()
-            await asyncio.sleep(SETTLE_SECONDS)
+                await relisted.wait()
+        relisted.clear()
         for namespace in namespaces:
             try:
                 await compare(controller, namespace)
