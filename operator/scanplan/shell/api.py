@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import kopf
+import msgspec
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, ApiException, Configuration
 from kubernetes.aio.client.rest import RESTResponse
@@ -154,7 +155,7 @@ class Api:
         response = await send(self._client, method, path, body, query, patch_type)
         self.clock.heard(response.headers.get("Date"), asked)
         await check(response)
-        result: Object = json.loads(await response.read())
+        result: Object = msgspec.json.decode(await response.read())
         return result
 
 

@@ -6,12 +6,12 @@ again. These are kept as the compressed JSON that they came as, a tenth of that,
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import msgspec
 from pydantic import ValidationError
 
 from scanplan.api.scanplan import ScanPlanSpec
@@ -37,11 +37,11 @@ class _Folded(NamedTuple):
     def of(cls, plan: Plan, body: dict[str, Any]) -> _Folded:
         metadata = {field: value for field, value in body["metadata"].items() if field in _METADATA}
         kept = {"metadata": metadata, "spec": body["spec"], "status": body["status"]}
-        content = zlib.compress(json.dumps(kept, separators=(",", ":")).encode(), _FAST)
+        content = zlib.compress(msgspec.json.encode(kept), _FAST)
         return cls(plan.uid, plan.resource_version, _phase(plan), content)
 
     def unfolded(self) -> Plan:
-        return _plan_of(json.loads(zlib.decompress(self.content)))
+        return _plan_of(msgspec.json.decode(zlib.decompress(self.content)))
 
 
 class Plans(Mapping[PlanName, Plan]):
