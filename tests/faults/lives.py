@@ -166,7 +166,9 @@ def queued(case: Case) -> None:
     case.running("first")
     case.apply("second")
     case.phase("Queued", "second")
-    case.node.hold_if = lambda _, __: len(case.pods()) > 1  # by what the node has seen itself: the Job may be seen later
+    case.node.hold_if = lambda _, __: (
+        len(case.pods()) > 1
+    )  # by what the node has seen itself: the Job may be seen later
     case.node.hold = False
     case.phase("Completed", "first")
     case.running("second")
