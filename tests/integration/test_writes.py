@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
-import urllib3
-from prometheus_client.parser import text_string_to_metric_families
 
 from scanplan.api.exit_codes import ExitCode
 from scanplan.core.running import PROGRESS_SECONDS
-from tests.integration import reports
+from tests.integration import metrics, reports
 from tests.integration.conftest import StartOperator
 from tests.integration.kubelet import document_of, index_of
 from tests.integration.scene import Scene, hosts, shards
 from tests.integration.test_leadership import elect
 from tests.kubectl import Kubectl
+from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -152,10 +150,8 @@ def test_a_finished_plan_is_left_alone(scene: Scene) -> None:
 
 def test_a_plan_is_reconciled_at_most_twice_for_each_of_its_states(alone: Scene, start_operator: StartOperator) -> None:
     """Lost otherwise: an operator that is still awake where everything has been done."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    start_operator(SCANPLAN_API_ENABLED="true", SCANPLAN_API_PORT=str(port))
+    port = free_port()
+    start_operator(**metrics.serving(port))
     names = [f"plan-{number}" for number in range(5)]
     for name in names:
         alone.apply(name, runId=name)
@@ -163,16 +159,9 @@ def test_a_plan_is_reconciled_at_most_twice_for_each_of_its_states(alone: Scene,
         alone.eventually(partial(is_ready, alone, name))
         alone.kubelet.end(pod, ExitCode.OK, reports.complete(0, reports.merged(document_of(pod))))
         alone.phase("Completed", name)
-    assert 0 < reconciles(port) <= 2 * len(STATES) * len(names)
+    assert 0 < metrics.reconciles(port) <= 2 * len(STATES) * len(names)
 
 
 def is_ready(scene: Scene, name: str) -> bool:
     """Whether the Job controller has counted the plan's pod as ready."""
     return bool(scene.job_of(name)["status"].get("ready"))
-
-
-def reconciles(port: int) -> float:
-    """How often the operator has looked at a plan, by its own metrics."""
-    text = urllib3.request("GET", f"http://127.0.0.1:{port}/metrics").data.decode()
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    return next(sample.value for sample in samples if sample.name == "scanplan_operator_reconcile_seconds_count")
