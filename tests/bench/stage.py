@@ -76,6 +76,12 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def machine_cpu_seconds() -> float:
+    """What all processes of the machine have used so far, in user and kernel mode; interrupts are the kernel's."""
+    user, nice, system, _, _, irq, soft_irq = map(int, Path("/proc/stat").read_text().split()[1:8])
+    return (user + nice + system + irq + soft_irq) / TICKS
+
+
 def resident_mib(pid: int) -> float:
     """The memory that a process holds now."""
     return _memory_mib(pid, "VmRSS")
