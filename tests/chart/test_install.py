@@ -6,6 +6,7 @@ NetworkPolicies are accepted here, but nothing enforces them: the test cluster's
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -31,8 +32,10 @@ from tests.chart.installation import (
     shell,
     sweep,
 )
+from tests.cluster import LocalCluster
 from tests.docs.blocks import blocks
 from tests.ecosystem import programs as ecosystem
+from tests.integration import audit
 from tests.kubectl import Kubectl, eventually
 
 pytestmark = pytest.mark.e2e
@@ -131,6 +134,27 @@ def test_two_operators_do_the_work_of_one_and_can_be_one_again(clean: Installer)
     completed(kubectl, "third")
     assert len(jobs(kubectl)) == 3
     eventually(lambda: len(kubectl(*operators).split()) == 1, within=PATIENCE)
+
+
+def test_an_update_never_has_two_operators_at_work(clean: Installer, running: LocalCluster) -> None:
+    """Plans come all the while; each has one Job, and all that the new pod writes comes after all that the old one wrote."""
+    kubectl = clean.kubectl.in_namespace(NAMESPACE)
+    clean("install", values=CLAIM)
+    already = len(list(audit.requests(running.audit_log)))
+    names = [f"plan-{number}" for number in range(6)]
+    kubectl.apply(plan(names[0]))
+    kubectl("wait", f"scanplan/{names[0]}", "--for=jsonpath={.status.phase}=Running", "--timeout=60s")
+    kubectl("rollout", "restart", "deployment/scanplan-operator")
+    for name in names[1:]:
+        kubectl.apply(plan(name))
+    kubectl("rollout", "status", "deployment/scanplan-operator", "--timeout=180s")
+    for name in names:
+        completed(kubectl, name)
+    assert len(jobs(kubectl)) == len(names)
+    requests = list(audit.requests(running.audit_log))[already:]
+    writers = [request.pod for request in requests if request.is_write and request.resource != "leases"]
+    turns = [pod for pod, _ in itertools.groupby(writers)]
+    assert len(turns) == 2, f"{turns} took turns"
 
 
 ASK = """

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 OPERATOR = "system:serviceaccount:scanplan-system:scanplan-operator"
+POD = "authentication.kubernetes.io/pod-name"
+"""What the API server knows of the holder of a token."""
 
 
 class Request(NamedTuple):
@@ -20,6 +22,8 @@ class Request(NamedTuple):
     name: str
     code: int
     uri: str
+    pod: str
+    """In which its token was mounted; empty: in none."""
 
     @property
     def is_write(self) -> bool:
@@ -53,4 +57,5 @@ def requests(log: Path, namespace: str | None = None, user: str = OPERATOR) -> I
                     name=reference.get("name", ""),
                     code=event.get("responseStatus", {}).get("code", 0),
                     uri=event["requestURI"],
+                    pod=next(iter(event["user"].get("extra", {}).get(POD, [])), ""),
                 )
