@@ -16,11 +16,12 @@ from typing import Any
 import kopf
 
 from scanplan.shell import api as apis
-from scanplan.shell import leadership, probes, resync, watches
+from scanplan.shell import leadership, probes, resync
 from scanplan.shell.controller import Controller
 from scanplan.shell.extension import Extension
 from scanplan.shell.probes import Health
 from scanplan.shell.settings import OperatorSettings
+from scanplan.shell.watches import Watches
 
 log = logging.getLogger("scanplan.operator")
 
@@ -67,23 +68,22 @@ async def _work(controller: Controller, settings: OperatorSettings, health: Heal
         return await controller.api.connection()
 
     namespaces = settings.namespaces or (None,)
-    kopfs = watches.settings()
-    brought = watches.Watches(controller, namespaces, kopfs)
+    watches = Watches(controller, namespaces)
 
     async def all_parts() -> None:
         # Any part ending ends all: watches without workers, or workers without watches, would look alive.
         async with asyncio.TaskGroup() as group:
-            await brought.begin(group)
+            await watches.begin(group)
             controller.begin()
             gc.collect()
             gc.freeze()  # what is there before the work stays: each full collection would go through it all, which takes 50 ms
             group.create_task(controller.run(settings.workers))
-            group.create_task(resync.run(controller, namespaces, brought.relisted))
+            group.create_task(resync.run(controller, namespaces, watches.relisted))
             health.working = True
 
     await kopf.operator(
         registry=registry,
-        settings=kopfs,
+        settings=watches.settings,
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
         stop_flag=stop,

@@ -34,7 +34,7 @@ Take = Callable[[str | None, dict[str, Any]], object]
 """Kind of the event (None: of a list) and the object."""
 
 
-def settings() -> kopf.OperatorSettings:
+def _settings() -> kopf.OperatorSettings:
     """Kopf's settings for a process in which it watches and does nothing else: no peers, no Events, no look for other kinds."""
     chosen = kopf.OperatorSettings()
     chosen.posting.enabled = False
@@ -46,17 +46,16 @@ def settings() -> kopf.OperatorSettings:
 
 
 class Watches:
-    """The watches of one operator, and what they last began with."""
+    """The watches of one operator: for a process of kopf's, which has the credentials."""
 
-    def __init__(
-        self, controller: Controller, namespaces: Sequence[str | None], settings: kopf.OperatorSettings
-    ) -> None:
-        """In kopf's own process, which has the credentials; `namespaces`: those to be watched, [None]: the whole cluster."""
+    def __init__(self, controller: Controller, namespaces: Sequence[str | None]) -> None:
+        """`namespaces`: those to be watched; [None]: the whole cluster."""
+        self.settings = _settings()
+        """What kopf's process has to be run with."""
         self.relisted = asyncio.Event()
         """Set whenever a list is over that was not a watch's first."""
         self._controller = controller
         self._namespaces = namespaces
-        self._settings = settings
 
     async def begin(self, group: asyncio.TaskGroup) -> None:
         """Watch in the group from now on; returns when everything has been listed.
@@ -86,7 +85,7 @@ class Watches:
         """Without end: a watch that can't go on begins again."""
         while True:
             try:
-                async for event in infinite_watch(settings=self._settings, resource=resource, namespace=namespace):
+                async for event in infinite_watch(settings=self.settings, resource=resource, namespace=namespace):
                     if event is Bookmark.LISTED:
                         (self.relisted if listed.is_set() else listed).set()
                     elif not isinstance(event, Bookmark) and event["type"] != "BOOKMARK":

@@ -52,7 +52,7 @@ async def watched(monkeypatch: pytest.MonkeyPatch, *scripts: Script) -> tuple[Ta
     monkeypatch.setattr(watches, "infinite_watch", infinite_watch)
     monkeypatch.setattr(watches, "BACKOFF_SECONDS", 0)
     taker = Taker()
-    brought = watches.Watches(taker, [None], watches.settings())  # type: ignore[arg-type]
+    brought = watches.Watches(taker, [None])  # type: ignore[arg-type]
     first, then = taker.take("first"), taker.take("then")
     task = asyncio.create_task(brought._watch(watches.PLANS, None, first, then, asyncio.Event()))
     await asyncio.wait_for(over.wait(), 5)
