@@ -52,6 +52,16 @@ def test_the_job_is_indexed_and_restricted(scene: Scene) -> None:
     assert all(pod["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] for pod in pods)
 
 
+def test_what_the_operator_writes_bears_its_name(scene: Scene) -> None:
+    """Lost otherwise: who did it, in an audit log and with `kubectl get --show-managed-fields`."""
+    scene.apply()
+    scene.phase("Running")
+    for written in (scene.plan(), scene.job_of()):
+        managers = {entry["manager"]: entry.get("subresource") for entry in written["metadata"]["managedFields"]}
+        assert "scanplan-operator" in managers
+        assert "OpenAPI-Generator" not in managers
+
+
 def test_kubectl_wait_ends_when_the_scan_has(scene: Scene) -> None:
     """Lost otherwise: a pipeline's one-line way to wait for a scan."""
     scene.apply()

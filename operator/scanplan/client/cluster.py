@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
 
+import scanplan
 from scanplan.api import labels
 from scanplan.client.failure import Conflict, Failure, Forbidden, NotFound
 
@@ -62,7 +63,9 @@ def connect(namespace: str | None = None, context: str | None = None, kubeconfig
         config.load_incluster_config(client_configuration=configuration)
         own = _NAMESPACE_FILE.read_text().strip()
     configuration.retries = False
-    return Cluster(ApiClient(configuration), namespace or own or "default")
+    client = ApiClient(configuration)
+    client.user_agent = f"{FIELD_MANAGER}/{scanplan.__version__}"
+    return Cluster(client, namespace or own or "default")
 
 
 class Cluster:

@@ -19,6 +19,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, ApiException, Configuration
 from kubernetes.aio.client.rest import RESTResponse
 
+import scanplan
 from scanplan.api import labels
 from scanplan.core import inputs
 from scanplan.shell import clock
@@ -189,10 +190,11 @@ async def check(response: RESTResponse) -> None:
         raise ApiException.from_response(http_resp=response, body=content.decode(errors="replace"), data=None)
 
 
-async def connect(connections: int = 100) -> ApiClient:
+async def connect(agent: str = "scanplan-operator", connections: int = 100) -> ApiClient:
     """A client by the usual rules: the pod's service account where there is one, else the kubeconfig.
 
     Args:
+        agent: who asks: in audit logs, and as the manager of the fields that it writes.
         connections: at the same time, at most; 0: any number.
     """
     configuration = Configuration()
@@ -206,7 +208,9 @@ async def connect(connections: int = 100) -> ApiClient:
     configuration.proxy = configuration.proxy or _proxy(configuration.host)
     # Otherwise aiohttp asks for proxies and .netrc at every request, in threads: half of the CPU that a request takes.
     configuration.client_session_kwargs = {"trust_env": False}
-    return ApiClient(configuration)
+    client = ApiClient(configuration)
+    client.user_agent = f"{agent}/{scanplan.__version__}"
+    return client
 
 
 def _proxy(host: str) -> str | None:
