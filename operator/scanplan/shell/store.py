@@ -85,10 +85,11 @@ class Store:
 
     def put_job(self, body: dict[str, Any]) -> JobView:
         """Take in a Job object; returns the newest known state."""
-        job = job_view(body)
-        old = self._jobs[job.namespace].get(job.name)
-        if old and old.resource_version >= job.resource_version:
+        metadata = body["metadata"]
+        old = self._jobs[metadata["namespace"]].get(metadata["name"])
+        if old and old.resource_version >= int(metadata["resourceVersion"]):
             return old
+        job = job_view(body)
         if job.uid in self._gone:
             return old or job
         if old and old.uid != job.uid:
