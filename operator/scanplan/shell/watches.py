@@ -28,7 +28,9 @@ log = logging.getLogger("scanplan.watches")
 PLANS = Resource(labels.GROUP, labels.VERSION, labels.PLURAL, namespaced=True)
 JOBS = Resource("batch", "v1", "jobs", namespaced=True)
 BACKOFF_SECONDS = 2.0
-"""Between two tries, where the API server refuses a list or a watch, or the CRD isn't there yet."""
+"""Before a watch that has ended with an error begins again."""
+RETRY_SECONDS = (1.0, 2.0, 4.0)
+"""Before each further try of a request that has failed; kopf's own go up to 21 s, in which a server that is back has no watch."""
 
 Take = Callable[[str | None, dict[str, Any]], object]
 """Kind of the event (None: of a list) and the object."""
@@ -40,6 +42,8 @@ def _settings() -> kopf.OperatorSettings:
     chosen.posting.enabled = False
     chosen.peering.standalone = True
     chosen.scanning.disabled = True
+    chosen.networking.request_timeout = apis.REQUEST_SECONDS
+    chosen.networking.error_backoffs = RETRY_SECONDS
     chosen.watching.chunk_size = apis.PAGE
     chosen.watching.label_selectors["batch", "v1", "jobs"] = labels.TASK
     return chosen
