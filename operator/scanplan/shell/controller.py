@@ -104,6 +104,8 @@ class Controller:
         self.now = now or api.clock.now
         self.alone: Callable[[], bool] | None = None
         """Whether this process still has the lease, so that no other operator can be at work; None: there may be others."""
+        self._making: dict[tuple[str, str], PlanName] = {}
+        """By namespace and name, the Jobs whose POST is under way, and for which plan."""
         self._inputs = InputReader(api)
         self._sharing = sharing or Alone()
 
@@ -144,6 +146,8 @@ class Controller:
                 nothing new when it brings the same.
         """
         metadata = body["metadata"]
+        # A watch may be faster than the answer to the POST, after which the plan is decided upon again anyhow.
+        by = by or self._making.get((metadata["namespace"], metadata["name"]))
         before = self.store.jobs(metadata["namespace"]).get(metadata["name"])
         if kind == "DELETED":
             self.store.drop_job(metadata["namespace"], metadata["name"], metadata["uid"])
@@ -317,6 +321,7 @@ class Controller:
         namespace, name = plan.namespace, manifest["metadata"]["name"]
         by = PlanName(namespace, plan.name)
         self.store.set_starting(namespace, name, True)
+        self._making[namespace, name] = by
         try:
             if not (sure or await self._is_fresh(plan)):
                 return None
@@ -343,6 +348,7 @@ class Controller:
             self.store.doubt(namespace, name)  # it may have been made, and gone before anybody saw it
             raise
         finally:
+            self._making.pop((namespace, name), None)  # another plan with the same task may have been faster
             self.store.set_starting(namespace, name, False)
             self._wake_waiting(namespace)
 

@@ -287,3 +287,22 @@ async def test_nobody_waits_while_a_long_list_of_targets_is_read() -> None:
     beside.cancel()
     assert turns > 3
     assert cluster.jobs
+
+
+async def test_a_watch_that_is_faster_than_the_answer_to_the_post_is_no_reason_to_look_again() -> None:
+    """A fifth of all looks at plans otherwise, since it mostly is."""
+
+    class Announced(model.ModelApi):
+        async def create_job(self, namespace: str, manifest: model.Object) -> model.Object:
+            job = await super().create_job(namespace, manifest)
+            controller.job_event("ADDED", job)
+            return job
+
+    cluster, queue = model.Cluster(), WorkQueue()
+    controller = Controller(Announced(cluster), Store(), queue, POLICY, now=lambda: cluster.now)
+    cluster.create_plan("alpha", SPEC)
+    controller.plan_event("ADDED", cluster.plans["alpha"])
+    name = await queue.get()
+    await controller.reconcile(name)
+    queue.done(name)
+    assert (len(cluster.jobs), len(queue)) == (1, 0)
