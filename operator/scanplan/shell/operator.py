@@ -73,10 +73,10 @@ async def _work(controller: Controller, settings: OperatorSettings, health: Heal
     async def all_parts() -> None:
         # Any part ending ends all: watches without workers, or workers without watches, would look alive.
         async with asyncio.TaskGroup() as group:
+            _keep_what_is_there()
             await watches.begin(group)
             controller.begin()
-            gc.collect()
-            gc.freeze()  # what is there before the work stays: each full collection would go through it all, which takes 50 ms
+            _keep_what_is_there()
             group.create_task(controller.run(settings.workers))
             group.create_task(resync.run(controller, namespaces, watches.relisted))
             health.working = True
@@ -89,3 +89,9 @@ async def _work(controller: Controller, settings: OperatorSettings, health: Heal
         stop_flag=stop,
         _command=all_parts(),
     )
+
+
+def _keep_what_is_there() -> None:
+    """Modules and plans stay: each full collection of garbage would go through them all, which takes 50 ms and more."""
+    gc.collect()
+    gc.freeze()
