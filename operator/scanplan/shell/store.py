@@ -193,7 +193,7 @@ class Store:
     def free_slots(self, plan: Plan, limit: int) -> int:
         """Free slots of the plan's namespace, less the waiting plans that go first."""
         queue = self._waiting[plan.namespace]
-        ahead = bisect.bisect_left(queue, waiting_entry(plan))
+        ahead = bisect.bisect_left(queue, waiting_entry(plan)) if queue else 0
         return self._free(plan.namespace, limit) - ahead
 
     def next_waiting(self, namespace: str, limit: int) -> list[PlanName]:
