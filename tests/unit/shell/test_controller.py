@@ -306,3 +306,24 @@ async def test_a_watch_that_is_faster_than_the_answer_to_the_post_is_no_reason_t
     await controller.reconcile(name)
     queue.done(name)
     assert (len(cluster.jobs), len(queue)) == (1, 0)
+
+
+async def test_thousands_of_plans_with_nothing_to_do_leave_the_loop_to_others() -> None:
+    """At a start otherwise: a lease that isn't renewed in time, and a new plan that waits for all that have ended."""
+
+    class Idle(Controller):
+        async def reconcile(self, name: PlanName) -> None:
+            del name
+
+    queue = WorkQueue()
+    for number in range(1000):
+        queue.add(PlanName(model.NAMESPACE, f"plan-{number}"))
+    cluster = model.Cluster()
+    controller = Idle(model.ModelApi(cluster), Store(), queue, POLICY, now=lambda: cluster.now)
+    workers = asyncio.create_task(controller.run(workers=2))
+    turns = 0
+    while len(queue):
+        await asyncio.sleep(0)
+        turns += 1
+    workers.cancel()
+    assert turns > 400
