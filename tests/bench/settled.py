@@ -22,7 +22,7 @@ SETTLED = 2_000
 SECONDS_AT_REST = 60
 QUIET_SECONDS = 5.0
 QUIET_CPU_SECONDS = 0.5
-"""An operator that uses less in `QUIET_SECONDS` is done with its start; its comparisons come two seconds after its lists."""
+"""An operator that uses less in `QUIET_SECONDS` is done with its start."""
 PATIENCE_SECONDS = 240
 """For the end of a start; it only ends a hopeless one."""
 RUN = "settled"

@@ -32,7 +32,7 @@ def test_the_definition_may_come_after_the_operator_and_go_and_come_again(bare: 
 
     def comes_and_goes(plan: str) -> None:
         kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-        kubectl("wait", "--for=condition=Established", "crd/scanplans.scanplan.dev", "--timeout=60s")
+        kubectl.wait_until_served("scanplans.scanplan.dev")
         api.create(PLANS.format(NAMESPACE), scanplan(plan, runId=plan))
         eventually(lambda: len(kubectl.in_namespace(NAMESPACE).get("jobs")["items"]) == 1)
         before = operator.text().count(complaint)
