@@ -8,7 +8,7 @@ anybody may label objects of their own as ours, so nothing in a label or an anno
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -32,7 +32,8 @@ class JobView:
     namespace: str
     name: str
     uid: str
-    resource_version: int
+    resource_version: int = field(compare=False)
+    """Views that differ in this alone are equal: a decision finds nothing new."""
     created: datetime
     deleting: bool = False
     deleting_since: datetime | None = None

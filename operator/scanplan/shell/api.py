@@ -13,6 +13,7 @@ from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import aiohttp
 import kopf
 import msgspec
 from kubernetes.aio import config
@@ -37,6 +38,10 @@ REQUEST_SECONDS = 15.0
 """Limit of one request; a hanging server is an error to try again."""
 PAGE = 100
 """Objects in a chunk of a LIST: what is decoded at once stays in the heap, and a page of 500 costs ten MiB for ever."""
+UNREACHABLE = (aiohttp.ClientError, OSError)
+"""No answer came; a TimeoutError is an OSError."""
+FAILURES = (ApiException, *UNREACHABLE)
+"""A request was refused, or had no answer."""
 _LIVING = "status.phase!=Succeeded,status.phase!=Failed"
 
 

@@ -11,11 +11,10 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Container
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import aiohttp
 from kubernetes.aio.client import ApiException
 from kubernetes.aio.client.exceptions import ConflictException
 
@@ -38,7 +37,7 @@ from scanplan.core.policy import Policy
 from scanplan.core.sharing import Elsewhere
 from scanplan.core.task import Plan
 from scanplan.core.views import JobView, PodView, job_view, pod_view
-from scanplan.shell.api import PAGE, Api, message_of
+from scanplan.shell.api import FAILURES, PAGE, UNREACHABLE, Api, message_of
 from scanplan.shell.inputs import InputReader
 from scanplan.shell.recorder import record
 from scanplan.shell.sharing import Alone, Sharing
@@ -154,7 +153,7 @@ class Controller:
             after = None
         else:
             after = self.store.put_job(body)
-        if after and before and replace(after, resource_version=before.resource_version) == before:
+        if after is not None and after == before:
             return after  # nothing that a decision looks at: the Job controller's own notes, or what is known already
         for job in (before, after):
             for plan in self.store.plans_of(job) if job else ():
@@ -175,7 +174,7 @@ class Controller:
             try:
                 await self.reconcile(name)
                 self.queue.forget(name)
-            except (ApiException, aiohttp.ClientError, TimeoutError, OSError) as error:
+            except FAILURES as error:
                 delay = self.queue.add_failed(name, _retry_after(error))
                 detail = message_of(error) if isinstance(error, ApiException) else repr(error)
                 log.warning("%s: %s; trying again in %.1f s", name, detail, delay)
@@ -346,7 +345,7 @@ class Controller:
                 return None
             self.store.doubt(namespace, name)
             raise
-        except (aiohttp.ClientError, TimeoutError, OSError):
+        except UNREACHABLE:
             self.store.doubt(namespace, name)  # it may have been made, and gone before anybody saw it
             raise
         finally:

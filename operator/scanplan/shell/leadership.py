@@ -18,7 +18,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from kubernetes.aio.client import ApiClient, ApiException, V1Lease, V1LeaseSpec, V1ObjectMeta
 from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
@@ -34,7 +33,6 @@ RENEW_DEADLINE_SECONDS = 4
 RETRY_SECONDS = 1.5
 """Between two renewals, and between two looks of a standby, which so works at most this much later than `LEASE_SECONDS`."""
 _FORBIDDEN = 403
-_UNREACHABLE = (aiohttp.ClientError, OSError)
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -56,7 +54,7 @@ class _Lock(LeaseLock):
     async def get(self, name: str, namespace: str) -> Any:
         try:
             found, answer = await super().get(name, namespace)
-        except _UNREACHABLE as error:
+        except apis.UNREACHABLE as error:
             return False, ApiException(status=0, reason=repr(error))
         self.known |= found
         if isinstance(answer, ApiException) and answer.status == _FORBIDDEN:
@@ -79,7 +77,7 @@ class _Lock(LeaseLock):
             self.lease_reference.spec = V1LeaseSpec(holder_identity="")
             try:
                 await self.api_instance.replace_namespaced_lease(self.name, self.namespace, self.lease_reference)
-            except (ApiException, *_UNREACHABLE) as error:
+            except apis.FAILURES as error:
                 log.warning("lease %s could not be given back: %r", self.title, error)
 
     async def _tried(self, call: Awaitable[Any]) -> bool:
@@ -89,7 +87,7 @@ class _Lock(LeaseLock):
         except ApiException as error:
             self._complain(error)
             return False
-        except _UNREACHABLE as error:
+        except apis.UNREACHABLE as error:
             log.warning("lease %s could not be written: %r", self.title, error)
             return False
         if written:

@@ -10,13 +10,12 @@ import socket
 from datetime import datetime
 from typing import Any
 
-import aiohttp
 from kubernetes.aio.client import ApiException
 
 from scanplan.api import labels
 from scanplan.core.events import Event
 from scanplan.core.task import Plan
-from scanplan.shell.api import Api, message_of
+from scanplan.shell.api import UNREACHABLE, Api, message_of
 
 log = logging.getLogger("scanplan.events")
 
@@ -30,7 +29,7 @@ async def record(api: Api, plan: Plan, event: Event, now: datetime) -> None:
         await api.create_event(plan.namespace, manifest(plan, event, now))
     except ApiException as error:
         log.warning("%s/%s: %s not recorded: %s", plan.namespace, plan.name, event.reason, message_of(error))
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except UNREACHABLE as error:
         log.warning("%s/%s: %s not recorded: %r", plan.namespace, plan.name, event.reason, error)
 
 

@@ -13,10 +13,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import aiohttp
-from kubernetes.aio.client import ApiException
-
 from scanplan.api import labels
+from scanplan.shell.api import FAILURES
 from scanplan.shell.controller import Controller
 from scanplan.shell.workqueue import PlanName
 
@@ -35,7 +33,7 @@ async def run(controller: Controller, namespaces: Sequence[str | None], relisted
         for namespace in namespaces:
             try:
                 await compare(controller, namespace)
-            except (ApiException, aiohttp.ClientError, TimeoutError, OSError) as error:
+            except FAILURES as error:
                 log.warning("objects could not be compared, next try in %.0f s: %r", RESYNC_SECONDS, error)
 
 

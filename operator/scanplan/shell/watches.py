@@ -11,12 +11,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import aiohttp
 import kopf
 from kopf._cogs.clients.errors import APIError
 from kopf._cogs.clients.watching import Bookmark, WatchingError, infinite_watch
 from kopf._cogs.structs.references import Namespace, NamespaceName, Resource
-from kubernetes.aio.client import ApiException
 
 from scanplan.api import labels
 from scanplan.shell import api as apis
@@ -106,7 +104,7 @@ class Watches:
             try:
                 await resync.look_for_leftovers(self._controller, namespace, doubts)
                 return
-            except (ApiException, aiohttp.ClientError, TimeoutError, OSError) as error:
+            except apis.FAILURES as error:
                 log.warning("pods can't be listed, trying again in %.0f s: %r", BACKOFF_SECONDS, error)
                 await asyncio.sleep(BACKOFF_SECONDS)
 

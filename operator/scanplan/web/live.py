@@ -233,9 +233,8 @@ class _Server:
     async def client(self) -> ApiClient:
         async with self._connecting:
             if self._client is None:
-                self._client = await apis.connect(
-                    "scanplan-api", connections=0
-                )  # a watch holds one as long as it goes on
+                # Any number of connections: a watch holds one as long as it goes on.
+                self._client = await apis.connect("scanplan-api", connections=0)
             return self._client
 
     async def close(self) -> None:
