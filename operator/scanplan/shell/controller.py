@@ -103,8 +103,6 @@ class Controller:
         self.now = now or api.clock.now
         self.alone: Callable[[], bool] | None = None
         """Whether this process still has the lease, so that no other operator can be at work; None: there may be others."""
-        self._making: dict[tuple[str, str], PlanName] = {}
-        """By namespace and name, the Jobs whose POST is under way, and for which plan."""
         self._inputs = InputReader(api)
         self._sharing = sharing or Alone()
 
@@ -145,8 +143,8 @@ class Controller:
                 nothing new when it brings the same.
         """
         metadata = body["metadata"]
-        # A watch may be faster than the answer to the POST, after which the plan is decided upon again anyhow.
-        by = by or self._making.get((metadata["namespace"], metadata["name"]))
+        # A watch may be faster than the answer to a request, after which the plan is decided upon again anyhow.
+        by = by or self.store.starter(metadata["namespace"], metadata["name"])
         before = self.store.jobs(metadata["namespace"]).get(metadata["name"])
         if kind == "DELETED":
             self.store.drop_job(metadata["namespace"], metadata["name"], metadata["uid"])
@@ -291,7 +289,7 @@ class Controller:
                 return other or await self._create(plan, manifest, sure)
             case PatchJob(job, patch):
                 resumes = patch.get("spec", {}).get("suspend") is False
-                self.store.set_starting(job.namespace, job.name, resumes)
+                self.store.set_starting(job.namespace, job.name, by if resumes else None)
                 try:
                     self.job_event(None, await self.api.patch_job(job.namespace, job.name, patch), by)
                 except ApiException as error:
@@ -299,7 +297,7 @@ class Controller:
                         raise
                     await self._look_up(job.namespace, job.name, by)
                 finally:
-                    self.store.set_starting(job.namespace, job.name, False)
+                    self.store.set_starting(job.namespace, job.name, None)
             case DeleteJob(job):
                 try:
                     await self.api.delete_job(job.namespace, job.name, job.uid)
@@ -321,8 +319,7 @@ class Controller:
         """POST is the lock: whoever finds the name taken takes over what is there."""
         namespace, name = plan.namespace, manifest["metadata"]["name"]
         by = PlanName(namespace, plan.name)
-        self.store.set_starting(namespace, name, True)
-        self._making[namespace, name] = by
+        self.store.set_starting(namespace, name, by)
         try:
             if not (sure or await self._is_fresh(plan)):
                 return None
@@ -349,8 +346,7 @@ class Controller:
             self.store.doubt(namespace, name)  # it may have been made, and gone before anybody saw it
             raise
         finally:
-            self._making.pop((namespace, name), None)  # another plan with the same task may have been faster
-            self.store.set_starting(namespace, name, False)
+            self.store.set_starting(namespace, name, None)
             self._wake_waiting(namespace)
 
     async def _is_fresh(self, plan: Plan) -> bool:

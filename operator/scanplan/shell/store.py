@@ -42,7 +42,8 @@ class Store:
         self._doubted: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._doubts = 0
         self._active: defaultdict[str, set[str]] = defaultdict(set)
-        self._starting: defaultdict[str, set[str]] = defaultdict(set)
+        self._starting: defaultdict[str, dict[str, PlanName]] = defaultdict(dict)
+        """Names of Jobs, and for which plan each is being started."""
         self._waiting: defaultdict[str, list[Waiting]] = defaultdict(list)
         self._waiting_of: dict[PlanName, Waiting] = {}
 
@@ -175,9 +176,19 @@ class Store:
 
     # slots
 
-    def set_starting(self, namespace: str, job_name: str, starting: bool) -> None:
-        """A Job is being created or resumed: it holds a slot already, though nobody has seen it at work."""
-        (self._starting[namespace].add if starting else self._starting[namespace].discard)(job_name)
+    def set_starting(self, namespace: str, job_name: str, by: PlanName | None) -> None:
+        """A Job is being created or resumed for a plan: it holds a slot already, though nobody has seen it at work.
+
+        None: no longer.
+        """
+        if by:
+            self._starting[namespace][job_name] = by
+        else:
+            self._starting[namespace].pop(job_name, None)
+
+    def starter(self, namespace: str, job_name: str) -> PlanName | None:
+        """The plan that a Job is being created or resumed for."""
+        return self._starting[namespace].get(job_name)
 
     def set_waiting(self, name: PlanName, waiting: Waiting | None) -> bool:
         """A plan waits for a slot, or no longer does; returns whether it has given up a place that it had."""

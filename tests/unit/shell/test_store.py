@@ -148,11 +148,11 @@ class TestSlots:
 
     def test_a_job_that_is_just_being_made_holds_one_and_only_one(self) -> None:
         store = Store()
-        store.set_starting("team", "scan-1", True)
+        store.set_starting("team", "scan-1", PlanName("team", "alpha"))
         assert self.free(store) == 1
         store.put_job(job_body())
         assert self.free(store) == 1
-        store.set_starting("team", "scan-1", False)
+        store.set_starting("team", "scan-1", None)
         assert self.free(store) == 1
 
     def test_other_namespaces_and_other_peoples_jobs_do_not_count(self) -> None:
