@@ -18,7 +18,7 @@ from typing import Any
 
 import rich.console
 
-from scanplan.cli.tables import findings_table
+from scanplan.cli.output.tables import findings_table
 from tests import cluster, deploy, images
 from tests.console import console, step
 from tests.kubectl import Kubectl, KubectlError, Manifest, eventually

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from scanplan.api.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan import Phase
 from tests.bench import kwok, log
 from tests.bench.figure import Figure, at_least
 from tests.bench.lives import bare_job

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from scanplan.api.scanplan import MAX_ENDPOINTS
+from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS
 from tests.bench import log
 from tests.bench.figure import Figure, at_most
 from tests.bench.stage import NAMESPACE, Stage, control_plane, peak_mib, resident_mib

@@ -11,7 +11,7 @@ import json
 from typing import NamedTuple
 
 from scanplan.api import labels, layout
-from scanplan.api import task as documents
+from scanplan.api.v1alpha1 import task as documents
 from tests.bench.stage import Stage
 from tests.cluster.local import binaries, components
 from tests.cluster.local.components import Component

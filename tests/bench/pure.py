@@ -7,10 +7,10 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
-from scanplan.core import reconcile
-from scanplan.core.decision import Observed
-from scanplan.core.task import Plan
-from scanplan.core.views import JobView
+from scanplan.core.observed.views import JobView
+from scanplan.core.planning.task import Plan
+from scanplan.core.reconcile import reconcile
+from scanplan.core.reconcile.decision import Observed
 from tests.bench.figure import Figure, at_most, percentile
 from tests.console import step
 from tests.unit.core import objects

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from scanplan.api.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan import Phase
 from tests.bench import kwok, lives, log, settled
 from tests.bench.figure import Figure, at_most, percentile
 from tests.bench.stage import CONNECTIONS, NAMESPACE, Stage, control_plane, cpu_seconds, resident_mib

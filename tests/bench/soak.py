@@ -15,7 +15,7 @@ from statistics import fmean
 
 import rich
 
-from scanplan.api.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan import Phase
 from tests.bench import kwok
 from tests.bench.figure import Figure, at_most, save, table
 from tests.bench.stage import NAMESPACE, Stage, control_plane, resident_mib

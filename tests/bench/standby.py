@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from scanplan.shell.leadership import RETRY_SECONDS
+from scanplan.controller.engine.leadership import RETRY_SECONDS
 from tests.bench import log
 from tests.bench.figure import Figure, at_most, percentile
 from tests.bench.stage import NAMESPACE, control_plane

@@ -16,9 +16,9 @@ from typing import Any, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from scanplan.client.publication import PublicationSettings
-from scanplan.core.guard import DEFAULT_DENIED
-from scanplan.shell.settings import OperatorSettings
+from scanplan.client.redis.publication import PublicationSettings
+from scanplan.controller.settings import OperatorSettings
+from scanplan.core.planning.guard import DEFAULT_DENIED
 from scanplan.web.settings import ApiSettings
 from tests.chart import programs
 from tests.chart.chart import CHART, ROOT

@@ -8,10 +8,10 @@ import json
 import pytest
 import redis
 
-from scanplan.api.conditions import Reason
+from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.client import models
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
-from scanplan.client.redis_queue import RQTaskQueue
+from scanplan.client.queues.redis import RQTaskQueue
 from scanplan.client.settings import ClientSettings
 from tests import deploy, images
 from tests.chart.chart import NAMESPACE

@@ -13,8 +13,8 @@ import yaml
 
 import scanplan
 from scanplan.api import labels
-from scanplan.client.publication import PublicationSettings
-from scanplan.shell.settings import OperatorSettings
+from scanplan.client.redis.publication import PublicationSettings
+from scanplan.controller.settings import OperatorSettings
 from scanplan.web.settings import ApiSettings, Authentication
 from tests.chart import programs
 from tests.chart.chart import (

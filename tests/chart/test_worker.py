@@ -8,7 +8,7 @@ import pytest
 
 from scanplan.api import labels
 from scanplan.client.settings import ClientSettings
-from scanplan.core import pod
+from scanplan.core.manifests import pod
 from tests.chart import programs
 from tests.chart.chart import NAMESPACE, Objects, Values, render
 from tests.kubectl import Manifest

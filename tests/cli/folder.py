@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from scanplan.api import layout
-from scanplan.api.task import PlanReference
-from scanplan.runner import records
-from scanplan.runner.records import RunRecord, TaskArtifacts
+from scanplan.api.v1alpha1.task import PlanReference
+from scanplan.runner.artifacts import records
+from scanplan.runner.artifacts.records import RunRecord, TaskArtifacts
 from tests.report import events
 
 

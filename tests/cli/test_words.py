@@ -10,11 +10,13 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from scanplan.api.conditions import Reason
-from scanplan.api.scanplan import Phase
-from scanplan.cli import advice, artifacts, explain, plans, progress, submit
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.cli import plans
+from scanplan.cli.commands import artifacts, explain, submit
 from scanplan.cli.main import app
-from scanplan.client import reader
+from scanplan.cli.output import advice, progress
+from scanplan.client.cluster import reader
 
 WELL = {
     Reason.PENDING,

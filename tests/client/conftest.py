@@ -10,10 +10,10 @@ import pytest
 
 import tests.doubles
 from scanplan.client import settings
-from scanplan.client.kubernetes_queue import KubernetesTaskQueue
-from scanplan.client.redis_queue import RQTaskQueue
+from scanplan.client.queues.kubernetes import KubernetesTaskQueue
+from scanplan.client.queues.local import SyncTaskQueue
+from scanplan.client.queues.redis import RQTaskQueue
 from scanplan.client.settings import ClientSettings
-from scanplan.client.sync_queue import SyncTaskQueue
 from tests.client.cluster import ROOT, ControlPlane, shared_control_plane
 from tests.client.laboratory import Laboratory
 from tests.client.node import Node

@@ -13,7 +13,7 @@ from typing import Any
 from scanplan.api import environment
 from scanplan.client import models
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
-from scanplan.client.queue_interface import TaskQueue
+from scanplan.client.queues.base import TaskQueue
 from tests.kubectl import eventually
 from tests.runner.conftest import CONFIGURATION, STARTER_TEMPLATES, WebApplication
 

@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 
 from scanplan.api import environment, labels, layout
-from scanplan.api import task as documents
+from scanplan.api.v1alpha1 import task as documents
 from tests.integration.apiserver import PODS, ApiServer, Object, Refused
 from tests.integration.kubelet import Kubelet, deleted, document_of, index_of
 

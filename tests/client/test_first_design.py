@@ -35,8 +35,6 @@ from scanplan.client import (
     get_scan_result,
     get_task_result,
     get_task_status,
-    nuclei_integration,
-    nuclei_wrapper,
     queue_endpoints,
     settings,
     store_scan_artifacts,
@@ -47,7 +45,8 @@ from scanplan.client import (
     to_internal_findings,
     update_run_artifacts,
 )
-from scanplan.client.queue_interface import RQTaskQueue, TaskQueue
+from scanplan.client.compat import nuclei_integration, nuclei_wrapper
+from scanplan.client.queues.base import RQTaskQueue, TaskQueue
 from tests.client.conftest import StartWorker
 from tests.client.laboratory import Laboratory
 from tests.client.servers import RedisServer

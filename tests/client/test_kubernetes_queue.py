@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scanplan.api.scanplan import Phase
-from scanplan.client import kubernetes_queue, models, settings
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.client import models, settings
 from scanplan.client.errors import ClientError, QueueUnavailable
-from scanplan.client.kubernetes_queue import KubernetesTaskQueue
 from scanplan.client.models import ScanPlan, TaskStatus
+from scanplan.client.queues import kubernetes as kubernetes_queue
+from scanplan.client.queues.kubernetes import KubernetesTaskQueue
 from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
 from tests.kubectl import Kubectl, eventually

@@ -8,18 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from scanplan.api.errors import InvalidEndpoint
-from scanplan.api.task import Severity
+from scanplan.api.v1alpha1.task import Severity
 from scanplan.client import (
     InvalidPayload,
     ScanResult,
     append_findings,
     build_endpoints_from_queue,
-    nuclei_integration,
     queue_endpoints,
     run_scan,
     stored_findings,
 )
 from scanplan.client import findings as store
+from scanplan.client.compat import nuclei_integration
 from tests.client.laboratory import Laboratory, at_once
 
 pytestmark = pytest.mark.usefixtures("laboratory")

@@ -15,14 +15,15 @@ from rq import Callback, Queue
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
-from scanplan.api.conditions import Reason
-from scanplan.api.task import ErrorClass
-from scanplan.client import models, redis_store, settings
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import ErrorClass
+from scanplan.client import models, settings
 from scanplan.client.errors import InvalidPayload, QueueUnavailable, UnknownTask
 from scanplan.client.models import QueueHealth, ScanPlan, TaskStatus
-from scanplan.client.redis_queue import WORKER_FUNCTION, RQTaskQueue
-from scanplan.client.redis_store import RedisStore
-from scanplan.client.workers import requeue_lost
+from scanplan.client.queues import redis_store
+from scanplan.client.queues.redis import WORKER_FUNCTION, RQTaskQueue
+from scanplan.client.queues.redis_store import RedisStore
+from scanplan.client.queues.workers import requeue_lost
 from tests.client.conftest import StartWorker
 from tests.client.laboratory import Laboratory
 from tests.client.servers import RedisServer
@@ -441,7 +442,7 @@ def test_a_scan_outlives_a_restart_of_redis(laboratory: Laboratory, tmp_path: Pa
 def test_rqs_own_worker_does(laboratory: Laboratory, redis_server: RedisServer) -> None:
     """The command that the users' supervisors have: nothing of ours is needed beside the library."""
     task_id = laboratory.submit(laboratory.plan())
-    command = ["worker", "--serializer", "json", "--job-class", "scanplan.client.redis_queue.ScanJob"]
+    command = ["worker", "--serializer", "json", "--job-class", "scanplan.client.queues.redis.ScanJob"]
     command += ["--url", redis_server.url, "--burst", "security_scans"]
     program = Path(sys.prefix) / "bin/rq"
     done = subprocess.run([program, *command], capture_output=True, text=True, check=False, env=dict(os.environ))

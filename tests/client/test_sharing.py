@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from scanplan.api.scanplan import ScanPlanSpec
-from scanplan.client import sharing
-from scanplan.client.sharing import SharedTasks, shared_key
-from scanplan.core.sharing import Elsewhere
-from scanplan.core.task import Plan
-from scanplan.core.views import JobView
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.client.redis import sharing
+from scanplan.client.redis.sharing import SharedTasks, shared_key
+from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.views import JobView
+from scanplan.core.planning.task import Plan
 from tests.client.servers import RedisServer
 from tests.kubectl import eventually
 

@@ -11,7 +11,7 @@ import pytest
 import typer
 import yaml
 
-from scanplan.api.conditions import Reason
+from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.cli.main import app
 from tests.docs.built import problems
 

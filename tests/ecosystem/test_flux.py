@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from scanplan.api.conditions import Reason
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.task import ErrorClass
-from scanplan.client.cluster import FIELD_MANAGER
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import ErrorClass
+from scanplan.client.cluster.cluster import FIELD_MANAGER
 from tests.ecosystem import programs
 from tests.integration import reports
 from tests.integration.conftest import StartOperator

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from scanplan.client.models import QueueHealth
-from scanplan.client.publication import Publication
-from scanplan.client.statistics import Statistics
-from scanplan.shell.store import Store
-from scanplan.web.metrics import Metrics, QueueCollector
-from scanplan.web.operator_metrics import OperatorMetrics
+from scanplan.client.queues.statistics import Statistics
+from scanplan.client.redis.publication import Publication
+from scanplan.controller.cache.store import Store
+from scanplan.metrics.operator import OperatorMetrics
+from scanplan.web.api.metrics import Metrics, QueueCollector
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "charts/scanplan-operator/files"

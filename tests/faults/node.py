@@ -21,10 +21,10 @@ import msgspec
 import urllib3
 
 from scanplan.api import labels
-from scanplan.api import task as documents
-from scanplan.api.conditions import Reason
 from scanplan.api.exit_codes import ExitCode
-from scanplan.core.views import format_time
+from scanplan.api.v1alpha1 import task as documents
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.core.observed.views import format_time
 from tests.faults.history import History, Object
 from tests.integration import reports
 from tests.integration.apiserver import ApiServer, Refused

@@ -1,6 +1,6 @@
 """The operator on a machine whose clock is wrong: `python -m tests.faults.shifted SECONDS`.
 
-Every reading of the local time goes through `scanplan.shell.clock.local`; timers run by the monotonic clock, which nobody can set.
+Every reading of the local time goes through `scanplan.kube.clock.local`; timers run by the monotonic clock, which nobody can set.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 from scanplan.cli.main import main
-from scanplan.shell import clock
+from scanplan.kube import clock
 
 
 def shift(seconds: float) -> None:

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from scanplan.api import task as documents
 from scanplan.api.errors import InvalidPlan
-from scanplan.api.scanplan import ScanPlanSpec
-from scanplan.core import endpoints
-from scanplan.core.views import PodView, pod_view
+from scanplan.api.v1alpha1 import task as documents
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.core.observed.views import PodView, pod_view
+from scanplan.core.planning import endpoints
 
 TRIES = 2_000
 FUZZ = settings(max_examples=TRIES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

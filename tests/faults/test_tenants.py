@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scanplan.api import labels
-from scanplan.api.scanplan import ScanPlanSpec
-from scanplan.core import job as jobs
-from scanplan.core.guard import DEFAULT_DENIED, Guard
-from scanplan.core.inputs import Input, Kind, Reference
-from scanplan.core.policy import Policy
-from scanplan.core.task import Plan, resolve
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.core.manifests import job as jobs
+from scanplan.core.planning.guard import DEFAULT_DENIED, Guard
+from scanplan.core.planning.inputs import Input, Kind, Reference
+from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.task import Plan, resolve
 from tests.faults.case import Laboratory
 from tests.integration.apiserver import JOBS, PODS, ApiServer, Refused
 from tests.integration.conftest import make_namespace

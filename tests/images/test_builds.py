@@ -37,7 +37,7 @@ def test_runs_as_nobody_and_has_certificates(archives: dict[str, Archive], name:
     [
         ("operator", "kopf kubernetes.aio.client pydantic scanplan"),
         ("scanner", "msgspec asyncio scanplan.runner"),
-        ("worker", "typer rq redis scanplan.client.workers"),
+        ("worker", "typer rq redis scanplan.client.queues.workers"),
     ],
 )
 def test_modules_are_compiled(archives: dict[str, Archive], name: str, modules: str) -> None:

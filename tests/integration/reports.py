@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from scanplan.api import layout
-from scanplan.api.conditions import Reason
-from scanplan.api.task import (
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import (
     ArtifactFile,
     ErrorClass,
     FindingCounts,
@@ -17,7 +17,7 @@ from scanplan.api.task import (
     TaskDocument,
     TaskError,
 )
-from scanplan.core import keys
+from scanplan.core.planning import keys
 
 FINDINGS = FindingCounts(critical=1, high=2, info=4)
 NO_FINDINGS = FindingCounts()

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from scanplan.api.scanplan import Effect, ScanPlanSpec
-from scanplan.api.task import FindingCounts
-from scanplan.core.task import fields_with
+from scanplan.api.v1alpha1.scanplan import Effect, ScanPlanSpec
+from scanplan.api.v1alpha1.task import FindingCounts
+from scanplan.core.planning.task import fields_with
 from tests.cluster import LocalCluster
 from tests.integration.apiserver import ApiServer, Object
 from tests.integration.conftest import make_namespace

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from scanplan.api.conditions import Reason
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.scanplan import Phase
-from scanplan.api.task import ErrorClass
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.task import ErrorClass
 from tests.integration import kstatus, reports
 from tests.integration.conftest import StartOperator, watched_events
 from tests.integration.scene import Scene

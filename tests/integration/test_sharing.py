@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from scanplan.api.conditions import Reason
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.task import ErrorClass
-from scanplan.client.kubernetes_queue import result_of
-from scanplan.client.sharing import shared_key
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import ErrorClass
+from scanplan.client.queues.kubernetes import result_of
+from scanplan.client.redis.sharing import shared_key
 from tests import cluster as clusters
 from tests.client.conftest import redis_of_session
 from tests.client.servers import RedisServer

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scanplan.api.exit_codes import ExitCode
-from scanplan.core.running import PROGRESS_SECONDS
+from scanplan.core.reconcile.running import PROGRESS_SECONDS
 from tests.integration import metrics, reports
 from tests.integration.conftest import StartOperator
 from tests.integration.kubelet import document_of, index_of

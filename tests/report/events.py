@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from scanplan.api.task import Severity
+from scanplan.api.v1alpha1.task import Severity
 from scanplan.report import finding, scan
 from scanplan.report.finding import Finding
 from scanplan.report.scan import Scan
-from scanplan.runner import fingerprint
+from scanplan.runner.artifacts import fingerprint
 
 HOSTILE = (
     "<script>alert('script')</script>",

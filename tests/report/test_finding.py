@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanplan.api.task import Severity
+from scanplan.api.v1alpha1.task import Severity
 from scanplan.report import finding, page, sarif, spreadsheet
 from scanplan.report.text import block, line, web_address
-from scanplan.runner import fingerprint
+from scanplan.runner.artifacts import fingerprint
 from tests.report import events
 
 JSON = st.recursive(

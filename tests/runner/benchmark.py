@@ -22,9 +22,9 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api import layout
-from scanplan.api.task import Outcome, PlanReference, TaskDocument
-from scanplan.core import shards
-from scanplan.runner import durable, findings, merge, publish, records
+from scanplan.api.v1alpha1.task import Outcome, PlanReference, TaskDocument
+from scanplan.core.planning import shards
+from scanplan.runner.artifacts import durable, findings, merge, publish, records
 
 BLOCK_BYTES = 1 << 16
 """What a pipe gives at a time."""

@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 import tests.doubles
-from scanplan.api import environment, layout, task
-from scanplan.api.task import PlanReference, ShardReport, TaskDocument
-from scanplan.core import keys, shards
+from scanplan.api import environment, layout
+from scanplan.api.v1alpha1 import task
+from scanplan.api.v1alpha1.task import PlanReference, ShardReport, TaskDocument
+from scanplan.core.planning import keys, shards
 
 ROOT = Path(__file__).parents[2]
 STARTER_TEMPLATES = ROOT / "images/scanner/templates"

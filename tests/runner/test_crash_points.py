@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.task import Outcome
-from scanplan.runner import publish
+from scanplan.api.v1alpha1.task import Outcome
+from scanplan.runner.artifacts import publish
 from scanplan.runner.collect import collect
-from scanplan.runner.installation import Installation
+from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.shard import run_shard
 
 from .conftest import Bench, identity

@@ -11,9 +11,10 @@ import pytest
 
 from scanplan.api import layout
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.task import Outcome, RetryLimits, ScannerOptions
-from scanplan.runner import scan, scanner
-from scanplan.runner.installation import Installation
+from scanplan.api.v1alpha1.task import Outcome, RetryLimits, ScannerOptions
+from scanplan.runner import scan
+from scanplan.runner.nuclei import scanner
+from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.report import exit_code
 from scanplan.runner.shard import run_shard
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from scanplan.api import task
 from scanplan.api.exit_codes import ExitCode
-from scanplan.runner.memory import Memory
+from scanplan.api.v1alpha1 import task
+from scanplan.runner.nuclei.memory import Memory
 
 from .conftest import Bench
 

@@ -11,9 +11,10 @@ import pytest
 
 from scanplan.api import layout
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.task import Outcome, ScannerOptions
-from scanplan.runner import progress, records
-from scanplan.runner.installation import Installation
+from scanplan.api.v1alpha1.task import Outcome, ScannerOptions
+from scanplan.runner import progress
+from scanplan.runner.artifacts import records
+from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.shard import run_shard
 
 from .conftest import Bench, WebApplication, identity

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scanplan.api import reference
-from scanplan.api.conditions import Reason
-from scanplan.shell.settings import OperatorSettings
+from scanplan.api.schema import reference
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.controller.settings import OperatorSettings
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

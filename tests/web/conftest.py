@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from scanplan.client import settings
-from scanplan.client.sync_queue import SyncTaskQueue
+from scanplan.client.queues.local import SyncTaskQueue
 from scanplan.web import server
 from scanplan.web.settings import ApiSettings
 from tests.client.conftest import (

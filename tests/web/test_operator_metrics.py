@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from kubernetes.aio.client import ApiClient
 
-from scanplan.api.scanplan import ScanPlanSpec
-from scanplan.core.task import Plan
-from scanplan.shell.settings import OperatorSettings
-from scanplan.web.operator_metrics import MeasuredApi, MeasuredController, OperatorMetrics, resource_of
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.controller.settings import OperatorSettings
+from scanplan.core.planning.task import Plan
+from scanplan.metrics.operator import MeasuredApi, MeasuredController, OperatorMetrics, resource_of
 
 CREATED = datetime(2026, 11, 24, 8, 0, 0, tzinfo=UTC)
 ENDED = {

@@ -12,7 +12,8 @@ import jsonschema
 import pytest
 from yarl import URL
 
-from scanplan.web import browser, live, openapi, sessions
+from scanplan.web.api import openapi, sessions
+from scanplan.web.ui import browser, live
 from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
 from tests.integration import audit

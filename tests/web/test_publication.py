@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from scanplan.cli.api import for_operator
+from scanplan.cli.commands.api import for_operator
 from scanplan.client import models
 from scanplan.client.errors import InvalidSettings
 from scanplan.client.models import ScanResult
-from scanplan.client.publication import Publication, PublicationOutcome, load
-from scanplan.shell.operator import PLAIN
+from scanplan.client.redis.publication import Publication, PublicationOutcome, load
+from scanplan.controller.app import PLAIN
 from tests.client.servers import RedisServer
 from tests.kubectl import eventually
 from tests.web.test_operator_metrics import ENDED, plan

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from scanplan.api import labels
-from scanplan.cli.failure import Failure, Forbidden, NotFound
-from scanplan.client.cluster import Cluster, Object
+from scanplan.cli.output.failure import Failure, Forbidden, NotFound
+from scanplan.client.cluster.cluster import Cluster, Object
 
 PAUSE_SECONDS = 1.0
 

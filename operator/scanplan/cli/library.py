@@ -20,18 +20,18 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import msgspec
 
 from scanplan.api import layout
-from scanplan.cli import failure
-from scanplan.cli.failure import Failure, NotFound
+from scanplan.cli.output import failure
+from scanplan.cli.output.failure import Failure, NotFound
+from scanplan.cli.output.terminal import waiting
 from scanplan.cli.plans import here
-from scanplan.cli.terminal import waiting
 from scanplan.report import finding, scan
 from scanplan.report.finding import Finding
 from scanplan.report.scan import File, Scan
-from scanplan.runner import fingerprint
-from scanplan.runner.records import RunRecord
+from scanplan.runner.artifacts import fingerprint
+from scanplan.runner.artifacts.records import RunRecord
 
 if TYPE_CHECKING:
-    from scanplan.client.cluster import Cluster, Object
+    from scanplan.client.cluster.cluster import Cluster, Object
 
 _NAME = re.compile(r"(?P<run>[A-Za-z0-9][-A-Za-z0-9_.]*)(~(?P<back>\d{1,4}))?")
 
@@ -145,7 +145,7 @@ class Library:
             return max(plans, key=lambda plan: str(plan["metadata"]["creationTimestamp"]))
 
     def _shelf(self, plan: Object, claim: str) -> Shelf:
-        from scanplan.client import reader  # noqa: PLC0415 - needs the `kubernetes` extra
+        from scanplan.client.cluster import reader  # noqa: PLC0415 - needs the `kubernetes` extra
 
         assert self._cluster is not None  # noqa: S101 - the caller has looked
         if claim not in self._shelves:
@@ -213,7 +213,7 @@ def opened(
     """A library of a folder, or else of a cluster."""
     cluster = None
     if not directory:
-        from scanplan.client.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+        from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
         cluster = connect(namespace, context, kubeconfig)
     with contextlib.ExitStack() as resources:

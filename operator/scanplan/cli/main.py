@@ -13,22 +13,22 @@ from typing import Annotated
 import typer
 
 import scanplan
-from scanplan.cli import artifacts
-from scanplan.cli.api import api, for_operator
-from scanplan.cli.cancel import cancel
-from scanplan.cli.diff import diff
-from scanplan.cli.doctor import doctor
-from scanplan.cli.explain import explain
-from scanplan.cli.get import get
-from scanplan.cli.help import SETTINGS, Command, Commands
-from scanplan.cli.logs import logs
-from scanplan.cli.prune import prune
-from scanplan.cli.rerun import rerun
-from scanplan.cli.results import results
-from scanplan.cli.run import run
-from scanplan.cli.submit import submit
-from scanplan.cli.watch import watch
-from scanplan.cli.worker import worker
+from scanplan.cli.commands import artifacts
+from scanplan.cli.commands.api import api, for_operator
+from scanplan.cli.commands.cancel import cancel
+from scanplan.cli.commands.diff import diff
+from scanplan.cli.commands.doctor import doctor
+from scanplan.cli.commands.explain import explain
+from scanplan.cli.commands.get import get
+from scanplan.cli.commands.logs import logs
+from scanplan.cli.commands.prune import prune
+from scanplan.cli.commands.rerun import rerun
+from scanplan.cli.commands.results import results
+from scanplan.cli.commands.run import run
+from scanplan.cli.commands.submit import submit
+from scanplan.cli.commands.watch import watch
+from scanplan.cli.commands.worker import worker
+from scanplan.cli.output.help import SETTINGS, Command, Commands
 from scanplan.client.errors import ClientError
 
 app = typer.Typer(
@@ -58,14 +58,14 @@ def crd() -> None:
     """Print the CustomResourceDefinition of ScanPlan. `kubectl apply --server-side -f -` takes it."""
     import yaml  # noqa: PLC0415 - each command loads only what it needs
 
-    from scanplan.api.crd import custom_resource_definition  # noqa: PLC0415
+    from scanplan.api.schema.crd import custom_resource_definition  # noqa: PLC0415
 
     typer.echo(yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=110), nl=False)
 
 
 def reference() -> None:
     """Print the reference of ScanPlan's fields as Markdown."""
-    from scanplan.api import reference as page  # noqa: PLC0415
+    from scanplan.api.schema import reference as page  # noqa: PLC0415
 
     typer.echo(page.markdown(), nl=False)
 
@@ -84,8 +84,9 @@ def operator(
 
     import kopf  # noqa: PLC0415
 
-    from scanplan.shell import leadership, settings  # noqa: PLC0415
-    from scanplan.shell import operator as process  # noqa: PLC0415
+    from scanplan.controller import app as process  # noqa: PLC0415
+    from scanplan.controller import settings  # noqa: PLC0415
+    from scanplan.controller.engine import leadership  # noqa: PLC0415
 
     try:
         configuration, extension = settings.load(), for_operator()

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from scanplan.cli.failure import Failure
+from scanplan.cli.output.failure import Failure
 
 
 def _plan_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names for the shell's completion; none where the cluster doesn't answer."""
-    from scanplan.client.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+    from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     given = ctx.params
     try:

@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.text import Text
 
-from scanplan.api.scanplan import Phase
-from scanplan.api.task import Severity
-from scanplan.cli.failure import Failure
-from scanplan.cli.tables import STYLES
-from scanplan.core.status import format_duration
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.task import Severity
+from scanplan.cli.output.failure import Failure
+from scanplan.cli.output.tables import STYLES
+from scanplan.core.status.status import format_duration
 
 Object = Mapping[str, Any]
 

@@ -11,6 +11,9 @@ for asyncio.
 
 from scanplan.api.errors import InvalidPlan, NucleiBinaryError, ScanError, TemporaryError, UnknownScanError
 from scanplan.client.artifacts import store_scan_artifacts, update_run_artifacts
+from scanplan.client.compat.nuclei import execute_nuclei_pipeline
+from scanplan.client.compat.nuclei_integration import InternalFinding, to_internal_findings
+from scanplan.client.compat.projects import build_endpoints_from_queue, queue_endpoints
 from scanplan.client.errors import (
     ClientError,
     InvalidPayload,
@@ -31,10 +34,7 @@ from scanplan.client.models import (
     compat_task_key,
     generate_task_key,
 )
-from scanplan.client.nuclei import execute_nuclei_pipeline
-from scanplan.client.nuclei_integration import InternalFinding, to_internal_findings
-from scanplan.client.projects import build_endpoints_from_queue, queue_endpoints
-from scanplan.client.queue_interface import TaskQueue
+from scanplan.client.queues.base import TaskQueue
 from scanplan.client.settings import ClientSettings, QueueType
 from scanplan.client.settings import load as load_settings
 from scanplan.client.submission import (

@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 
 from scanplan.api import layout
-from scanplan.api.scanplan import RUN_NAME
+from scanplan.api.v1alpha1.scanplan import RUN_NAME
 from scanplan.client import settings as environment
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ArtifactRef, ScanResult, SeverityCounts, TaskStatus
-from scanplan.runner import durable, publish, run_record
-from scanplan.runner.records import ScanMetadata
+from scanplan.runner.artifacts import durable, publish, run_record
+from scanplan.runner.artifacts.records import ScanMetadata
 
 RECORD = "run_artifacts.json"
 _TASK_ID = re.compile(r"scan-([0-9a-f]{20})")

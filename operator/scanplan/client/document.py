@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from scanplan.api.task import PlanReference, RetryLimits, Severity, TaskDocument
+from scanplan.api.v1alpha1.task import PlanReference, RetryLimits, Severity, TaskDocument
 from scanplan.client.models import ScanPlan, generate_task_key
 from scanplan.client.settings import ClientSettings
-from scanplan.core import endpoints, keys, shards
+from scanplan.core.planning import endpoints, keys, shards
 
 LOCAL_NAMESPACE = "local"
 """In the documents' plan reference, where Kubernetes has the namespace."""

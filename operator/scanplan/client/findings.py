@@ -16,11 +16,11 @@ from pathlib import Path
 
 import msgspec
 
-from scanplan.api.scanplan import RUN_NAME
-from scanplan.client import nuclei_integration
+from scanplan.api.v1alpha1.scanplan import RUN_NAME
 from scanplan.client import settings as environment
+from scanplan.client.compat import nuclei_integration
+from scanplan.client.compat.nuclei_integration import InternalFinding
 from scanplan.client.errors import InvalidPayload, QueueUnavailable
-from scanplan.client.nuclei_integration import InternalFinding
 
 PROJECTS = "projects"
 STORE = "findings.sqlite3"

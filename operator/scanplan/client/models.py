@@ -14,11 +14,11 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from scanplan.api.conditions import Reason
-from scanplan.api.scanplan import ENDPOINT, MAX_ENDPOINTS, RUN_NAME, TEMPLATE
-from scanplan.api.task import ErrorClass, FindingCounts, Severity
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scanplan import ENDPOINT, MAX_ENDPOINTS, RUN_NAME, TEMPLATE
+from scanplan.api.v1alpha1.task import ErrorClass, FindingCounts, Severity
 from scanplan.client.errors import InvalidPayload
-from scanplan.core import endpoints, keys
+from scanplan.core.planning import endpoints, keys
 
 TASK_TYPE = "scan"
 """The one type of task."""

@@ -16,14 +16,15 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api import layout
-from scanplan.api.conditions import Reason
 from scanplan.api.errors import ScanError
-from scanplan.api.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskDocument, TaskError
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskDocument, TaskError
 from scanplan.client import artifacts, document, findings, models
 from scanplan.client.models import ArtifactRef, ScanPlan, ScanResult, SeverityCounts, TaskStatus
 from scanplan.client.settings import ClientSettings
-from scanplan.core import endpoints, keys
-from scanplan.runner import collect, durable, run_record
+from scanplan.core.planning import endpoints, keys
+from scanplan.runner import collect
+from scanplan.runner.artifacts import durable, run_record
 from scanplan.runner.shard import run_shard
 
 Stop = Callable[[], bool]

@@ -16,9 +16,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scanplan.api import environment
 from scanplan.client.errors import InvalidSettings
-from scanplan.core.guard import DEFAULT_DENIED, Guard
-from scanplan.runner.installation import DEFAULT_TEMPLATES, Installation
-from scanplan.shell.settings import DeniedTargets
+from scanplan.controller.settings import DeniedTargets
+from scanplan.core.planning.guard import DEFAULT_DENIED, Guard
+from scanplan.runner.nuclei.installation import DEFAULT_TEMPLATES, Installation
 
 _DSN = TypeAdapter(RedisDsn)
 Seconds = Annotated[int, Field(ge=1, le=31_536_000)]

@@ -14,9 +14,9 @@ from scanplan.client import models
 from scanplan.client import settings as environment
 from scanplan.client.errors import MissingDependency, UnknownTask
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
-from scanplan.client.queue_interface import TaskQueue
+from scanplan.client.queues.base import TaskQueue
+from scanplan.client.queues.local import SyncTaskQueue
 from scanplan.client.settings import ClientSettings, QueueType
-from scanplan.client.sync_queue import SyncTaskQueue
 
 _queues: dict[ClientSettings, TaskQueue] = {}
 _queues_lock = threading.Lock()
@@ -33,13 +33,13 @@ def queue_for(settings: ClientSettings) -> TaskQueue:
             return SyncTaskQueue(settings)
         case QueueType.REDIS:
             try:
-                from scanplan.client.redis_queue import RQTaskQueue  # noqa: PLC0415 - needs an extra
+                from scanplan.client.queues.redis import RQTaskQueue  # noqa: PLC0415 - needs an extra
             except ModuleNotFoundError as error:
                 raise MissingDependency("redis", "redis") from error
             return RQTaskQueue.of(settings)
         case QueueType.KUBERNETES:
             try:
-                from scanplan.client.kubernetes_queue import KubernetesTaskQueue  # noqa: PLC0415 - needs an extra
+                from scanplan.client.queues.kubernetes import KubernetesTaskQueue  # noqa: PLC0415 - needs an extra
             except ModuleNotFoundError as error:
                 raise MissingDependency("kubernetes", "kubernetes") from error
             return KubernetesTaskQueue(settings)

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from scanplan.api.task import Severity
+from scanplan.api.v1alpha1.task import Severity
 from scanplan.report import text
 
 Fingerprint = Callable[[bytes], bytes]
-"""When two lines are the same finding: `scanplan.runner.fingerprint.of`."""
+"""When two lines are the same finding: `scanplan.runner.artifacts.fingerprint.of`."""
 
 RANK = {severity: rank for rank, severity in enumerate(Severity)}
 """0 is the gravest."""

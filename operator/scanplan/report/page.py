@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from html import escape
 
 from scanplan.api import layout
-from scanplan.api.task import Severity
+from scanplan.api.v1alpha1.task import Severity
 from scanplan.report import charts, rows, text
 from scanplan.report.finding import RANK, Finding
 from scanplan.report.gravest import Gravest

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from scanplan.api.task import Severity
+from scanplan.api.v1alpha1.task import Severity
 from scanplan.report import text
 from scanplan.report.finding import Finding
 from scanplan.report.scan import Scan, remarks

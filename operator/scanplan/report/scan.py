@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from scanplan.api.task import FindingCounts, Outcome
+from scanplan.api.v1alpha1.task import FindingCounts, Outcome
 
 
 class _View(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

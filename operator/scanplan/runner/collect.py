@@ -10,11 +10,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from scanplan.api.conditions import Reason
 from scanplan.api.errors import TemporaryError
-from scanplan.api.task import Outcome, ShardReport, TaskDocument
-from scanplan.core import shards
-from scanplan.runner import durable, merge, publish, records, run_record
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import Outcome, ShardReport, TaskDocument
+from scanplan.core.planning import shards
+from scanplan.runner.artifacts import durable, merge, publish, records, run_record
 
 COLLECTOR = -1
 """The shard in a collector's report: it is none."""

@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from scanplan.api import environment
-from scanplan.api.conditions import Reason
 from scanplan.api.errors import ScanError
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.task import ErrorClass, Outcome, ShardReport, TaskError
-from scanplan.runner import collect, progress, records, shard, task_source
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import ErrorClass, Outcome, ShardReport, TaskError
+from scanplan.runner import collect, progress, shard, task_source
 from scanplan.runner import report as reports
-from scanplan.runner.installation import Installation
+from scanplan.runner.artifacts import records
+from scanplan.runner.nuclei.installation import Installation
 
 _USAGE = """usage: python3 -m scanplan.runner [scan | collect]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from scanplan.api import task
-from scanplan.api.conditions import Reason
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.task import ErrorClass, ShardReport
+from scanplan.api.v1alpha1 import task
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import ErrorClass, ShardReport
 
 MESSAGE_BYTES = 1024
 WARNING_BYTES = 200

@@ -13,31 +13,21 @@ from pathlib import Path
 
 import msgspec
 
-from scanplan.api.conditions import Reason
 from scanplan.api.errors import ScanError, TemporaryError
-from scanplan.api.task import Outcome, ScannerVersion, TaskDocument, TaskError
-from scanplan.runner import (
-    classify,
-    command,
-    durable,
-    headers,
-    memory,
-    progress,
-    reachability,
-    records,
-    resolvers,
-    scanner,
-    templates,
-)
-from scanplan.runner.classify import Ended, StopCause
-from scanplan.runner.command import Workspace
-from scanplan.runner.installation import Installation
-from scanplan.runner.lines import Lines
-from scanplan.runner.publish import Attempt
-from scanplan.runner.reachability import Silent
-from scanplan.runner.records import ShardRecord
-from scanplan.runner.statistics import ScannerLog
-from scanplan.runner.templates import Selection
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import Outcome, ScannerVersion, TaskDocument, TaskError
+from scanplan.runner import progress
+from scanplan.runner.artifacts import durable, records
+from scanplan.runner.artifacts.publish import Attempt
+from scanplan.runner.artifacts.records import ShardRecord
+from scanplan.runner.nuclei import classify, command, headers, memory, reachability, resolvers, scanner, templates
+from scanplan.runner.nuclei.classify import Ended, StopCause
+from scanplan.runner.nuclei.command import Workspace
+from scanplan.runner.nuclei.installation import Installation
+from scanplan.runner.nuclei.lines import Lines
+from scanplan.runner.nuclei.reachability import Silent
+from scanplan.runner.nuclei.statistics import ScannerLog
+from scanplan.runner.nuclei.templates import Selection
 
 HANG_SECONDS = 300.0
 """At least so long may Nuclei send no request; template sets of ten thousand take a minute to load."""

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import msgspec
 
-from scanplan.api.conditions import Reason
 from scanplan.api.errors import NucleiBinaryError, ScanError
-from scanplan.api.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskDocument, TaskError
-from scanplan.core import shards
-from scanplan.runner import durable, merge, progress, prune, publish, records, run_record
-from scanplan.runner.installation import Installation
-from scanplan.runner.records import ShardRecord
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskDocument, TaskError
+from scanplan.core.planning import shards
+from scanplan.runner import progress
+from scanplan.runner.artifacts import durable, merge, prune, publish, records, run_record
+from scanplan.runner.artifacts.records import ShardRecord
+from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.scan import Scan
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from scanplan.api import task
-from scanplan.api.conditions import Reason
 from scanplan.api.errors import NucleiBinaryError
+from scanplan.api.v1alpha1 import task
+from scanplan.api.v1alpha1.conditions import Reason
 
 DOCUMENT = "task.json"
 PART_PREFIX = "task.json.gz."

@@ -19,23 +19,24 @@ from prometheus_client.registry import Collector
 
 from scanplan.api import layout
 from scanplan.client import models
+from scanplan.client.cluster.kubernetes_api import KubernetesApi
 from scanplan.client.errors import UnknownTask
-from scanplan.client.kubernetes_api import KubernetesApi
-from scanplan.client.kubernetes_queue import KubernetesTaskQueue
 from scanplan.client.models import ScanResult
-from scanplan.client.queue_interface import TaskQueue
+from scanplan.client.queues.base import TaskQueue
+from scanplan.client.queues.kubernetes import KubernetesTaskQueue
 from scanplan.client.settings import ClientSettings, QueueType
 from scanplan.client.submission import queue_for
-from scanplan.web import files, openapi, reports
-from scanplan.web.access import Access, Everybody, KubernetesAccess, Wanted
-from scanplan.web.blocking import Calls
-from scanplan.web.browser import Browser
-from scanplan.web.live import Feeds
-from scanplan.web.metrics import Metrics, QueueCollector
-from scanplan.web.problems import as_problems, problem
-from scanplan.web.remote import Copies
-from scanplan.web.sessions import Sessions
+from scanplan.web.api import openapi
+from scanplan.web.api.access import Access, Everybody, KubernetesAccess, Wanted
+from scanplan.web.api.blocking import Calls
+from scanplan.web.api.metrics import Metrics, QueueCollector
+from scanplan.web.api.problems import as_problems, problem
+from scanplan.web.api.sessions import Sessions
+from scanplan.web.artifacts import files, reports
+from scanplan.web.artifacts.remote import Copies
 from scanplan.web.settings import ApiSettings, Authentication
+from scanplan.web.ui.browser import Browser
+from scanplan.web.ui.live import Feeds
 
 _NAMESPACE = re.compile(openapi.NAMESPACE)
 _FILE = re.compile(openapi.FILE)

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 from kubernetes.aio.client import ApiClient
 
 from scanplan.client.settings import ClientSettings, QueueType
-from scanplan.core.policy import Policy
-from scanplan.core.task import Plan
-from scanplan.shell.api import Api
-from scanplan.shell.controller import Controller
-from scanplan.shell.extension import Extension
-from scanplan.shell.store import Store
+from scanplan.controller.cache.store import Store
+from scanplan.controller.extension import Extension
+from scanplan.controller.scanplan import Controller
+from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.task import Plan
+from scanplan.kube.api import Api
+from scanplan.metrics.operator import MeasuredApi, MeasuredController, OperatorMetrics
 from scanplan.web import server
-from scanplan.web.operator_metrics import MeasuredApi, MeasuredController, OperatorMetrics
 from scanplan.web.settings import ApiSettings
 
 if TYPE_CHECKING:
-    from scanplan.client.publication import Publication
-    from scanplan.client.sharing import SharedTasks
+    from scanplan.client.redis.publication import Publication
+    from scanplan.client.redis.sharing import SharedTasks
 
 
 class Surroundings(Extension):

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scanplan.client.errors import InvalidSettings
-from scanplan.shell.settings import NameList
+from scanplan.controller.settings import NameList
 
 
 class Authentication(StrEnum):

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from scanplan.api.crd import custom_resource_definition
-from scanplan.api.scanplan import Effect, Model, ScanPlanSpec
-from scanplan.core.task import fields_with
+from scanplan.api.schema.crd import custom_resource_definition
+from scanplan.api.v1alpha1.scanplan import Effect, Model, ScanPlanSpec
+from scanplan.core.planning.task import fields_with
 
 ROOT = Path(__file__).parents[3]
 CRD = custom_resource_definition()

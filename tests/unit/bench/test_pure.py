@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scanplan.core import reconcile
-from scanplan.core.decision import CreateJob, Decision
+from scanplan.core.reconcile import reconcile
+from scanplan.core.reconcile.decision import CreateJob, Decision
 from tests.bench.pure import life
 from tests.unit.core.objects import NOW
 

@@ -17,13 +17,13 @@ import msgspec
 from kubernetes.aio.client import ApiException
 
 from scanplan.api import labels
-from scanplan.api import task as documents
-from scanplan.api.conditions import Reason
 from scanplan.api.exit_codes import ExitCode
-from scanplan.core.inputs import Kind, Reference
-from scanplan.core.keys import key_digest
-from scanplan.core.views import format_time
-from scanplan.shell.api import Api
+from scanplan.api.v1alpha1 import task as documents
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.core.observed.views import format_time
+from scanplan.core.planning.inputs import Kind, Reference
+from scanplan.core.planning.keys import key_digest
+from scanplan.kube.api import Api
 
 Object = dict[str, Any]
 

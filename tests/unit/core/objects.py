@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scanplan.api.conditions import Reason
-from scanplan.api.scanplan import Effect, ScanPlanSpec
-from scanplan.api.task import (
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scanplan import Effect, ScanPlanSpec
+from scanplan.api.v1alpha1.task import (
     ArtifactFile,
     ErrorClass,
     FindingCounts,
@@ -19,11 +19,11 @@ from scanplan.api.task import (
     ShardReport,
     TaskError,
 )
-from scanplan.core import inputs as sources
-from scanplan.core import status as statuses
-from scanplan.core.policy import Policy
-from scanplan.core.task import Plan, Task, digest_of, input_digest, resolve
-from scanplan.core.views import JobCondition, JobView, PodView
+from scanplan.core.observed.views import JobCondition, JobView, PodView
+from scanplan.core.planning import inputs as sources
+from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.task import Plan, Task, digest_of, input_digest, resolve
+from scanplan.core.status import status as statuses
 
 NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
 POLICY = Policy(scanner_image="scanner:1")
@@ -94,7 +94,7 @@ def job(of: Plan | None = None, **changes: Any) -> JobView:
 
 
 def _deadline(of: Plan) -> int:
-    from scanplan.core.job import deadline_seconds
+    from scanplan.core.manifests.job import deadline_seconds
 
     return deadline_seconds(of.spec, task(of).document.shards)
 
@@ -163,7 +163,7 @@ def merged(**changes: Any) -> MergedResult:
 
 def running_status(of: Plan | None = None, at: JobView | None = None) -> statuses.Status:
     """The status that a plan has while its Job runs."""
-    from scanplan.api.scanplan import Phase
+    from scanplan.api.v1alpha1.scanplan import Phase
 
     of = of or plan()
     return statuses.of_running(of, at or job(of), Phase.RUNNING, Reason.RUNNING, "0 of 2 shards finished", ago(60))

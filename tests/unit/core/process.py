@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from kubernetes.aio.client import ApiException
 
-from scanplan.core.policy import Policy
-from scanplan.shell import resync
-from scanplan.shell.controller import Controller
-from scanplan.shell.store import Store
-from scanplan.shell.workqueue import PlanName, WorkQueue
+from scanplan.controller import resync
+from scanplan.controller.cache.store import Store
+from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.scanplan import Controller
+from scanplan.core.planning.policy import Policy
 from tests.unit.core import model
 
 POLICY = Policy(scanner_image="scanner:1", worker_concurrency=1)

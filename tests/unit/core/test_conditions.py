@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from scanplan.api.conditions import ConditionType, Reason
-from scanplan.api.scanplan import Phase
-from scanplan.core.conditions import Condition, for_phase, render
+from scanplan.api.v1alpha1.conditions import ConditionType, Reason
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.core.status.conditions import Condition, for_phase, render
 from tests.unit.core.objects import NOW
 
 TABLE = {

@@ -7,10 +7,10 @@ import gzip
 import hashlib
 from typing import Any
 
-from scanplan.api.task import decode_task
-from scanplan.core import document
-from scanplan.core import inputs as sources
-from scanplan.core.task import Task
+from scanplan.api.v1alpha1.task import decode_task
+from scanplan.core.manifests import document
+from scanplan.core.planning import inputs as sources
+from scanplan.core.planning.task import Task
 from tests.unit.core.objects import INPUTS, job, plan, task
 
 LIST = sources.Reference(sources.Kind.CONFIG_MAP, "many")

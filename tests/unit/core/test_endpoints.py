@@ -13,9 +13,9 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from scanplan.api.conditions import Reason
 from scanplan.api.errors import InvalidEndpoint
-from scanplan.core import endpoints, shards
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.core.planning import endpoints, shards
 
 SPELLINGS = [
     # written, canonical

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from scanplan.api.conditions import Reason
-from scanplan.api.scanplan import Phase
-from scanplan.core import events
-from scanplan.core.conditions import for_phase, render
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.core.status import events
+from scanplan.core.status.conditions import for_phase, render
 from tests.unit.core.objects import NOW
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from scanplan.api.conditions import Reason
-from scanplan.api.task import ErrorClass, Outcome
-from scanplan.core import failure
-from scanplan.core.views import JobCondition, PodView
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import ErrorClass, Outcome
+from scanplan.core.observed.views import JobCondition, PodView
+from scanplan.core.status import failure
 from tests.unit.core.objects import ago, broken, failed, job, pod, report, succeeded
 
 FATAL, TEMPORARY, UNKNOWN = ErrorClass.FATAL, ErrorClass.TEMPORARY, ErrorClass.UNKNOWN

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from scanplan.api.conditions import Reason
 from scanplan.api.errors import InvalidEndpoint, TargetDenied
-from scanplan.core import endpoints
-from scanplan.core.guard import DEFAULT_DENIED, Guard
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.core.planning import endpoints
+from scanplan.core.planning.guard import DEFAULT_DENIED, Guard
 
 DENIED = [
     # loopback

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from scanplan.api.conditions import Reason
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint
-from scanplan.core import inputs as sources
-from scanplan.core.inputs import Input, Kind, Reference
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.core.planning import inputs as sources
+from scanplan.core.planning.inputs import Input, Kind, Reference
 from tests.unit.core.objects import CLAIM, INPUTS, plan
 
 LIST, SECRET = Reference(Kind.CONFIG_MAP, "list"), Reference(Kind.SECRET, "hidden")

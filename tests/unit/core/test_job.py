@@ -8,8 +8,8 @@ import pytest
 
 from scanplan.api import labels
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.scanplan import ScanPlanSpec
-from scanplan.core import job as jobs
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.core.manifests import job as jobs
 from tests.unit.core.objects import POLICY, plan, task
 
 ACTIONS = {

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from scanplan.api import environment, labels
-from scanplan.api.task import decode_task
-from scanplan.core import document, pod
-from scanplan.core import inputs as sources
+from scanplan.api.v1alpha1.task import decode_task
+from scanplan.core.manifests import document, pod
+from scanplan.core.planning import inputs as sources
 from tests.unit.core.objects import CLAIM, INPUTS, POLICY, plan, task
 
 RICH: dict[str, Any] = {

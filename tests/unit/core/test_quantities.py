@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanplan.core.quantities import quantity
+from scanplan.core.planning.quantities import quantity
 
 
 @pytest.mark.parametrize(

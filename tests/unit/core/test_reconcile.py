@@ -12,16 +12,19 @@ from typing import Any
 import pytest
 
 from scanplan.api import labels
-from scanplan.api.conditions import Reason
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.scanplan import Phase
-from scanplan.api.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskError
-from scanplan.core import job as jobs
-from scanplan.core import reconcile as core
-from scanplan.core import running
-from scanplan.core import status as statuses
-from scanplan.core.case import START_SECONDS
-from scanplan.core.decision import (
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskError
+from scanplan.core.manifests import job as jobs
+from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.views import JobCondition, JobView, PodView
+from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.task import Plan, input_digest
+from scanplan.core.reconcile import reconcile as core
+from scanplan.core.reconcile import running
+from scanplan.core.reconcile.case import START_SECONDS
+from scanplan.core.reconcile.decision import (
     CONFLICT_SECONDS,
     RETRY_SECONDS,
     CreateJob,
@@ -33,10 +36,7 @@ from scanplan.core.decision import (
     SetAdmission,
     StoreDocument,
 )
-from scanplan.core.guard import Guard
-from scanplan.core.sharing import Elsewhere
-from scanplan.core.task import Plan, input_digest
-from scanplan.core.views import JobCondition, JobView, PodView
+from scanplan.core.status import status as statuses
 from tests.unit.core.objects import (
     INPUTS,
     NOW,

@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from scanplan.core import shards
+from scanplan.core.planning import shards
 
 
 @st.composite

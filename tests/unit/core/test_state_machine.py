@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from scanplan.api import labels
-from scanplan.api.scanplan import ScanPlanSpec
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from tests.unit.core import model
 from tests.unit.core.process import Operator
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from scanplan.api.conditions import Reason
-from scanplan.api.scanplan import Phase, ScanPlanStatus
-from scanplan.api.task import ErrorClass, FindingCounts, TaskError
-from scanplan.core import status as statuses
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanStatus
+from scanplan.api.v1alpha1.task import ErrorClass, FindingCounts, TaskError
+from scanplan.core.status import status as statuses
 from tests.unit.core.objects import (
     NOW,
     ago,

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from scanplan.api.conditions import Reason
 from scanplan.api.errors import InvalidPlan
-from scanplan.core import inputs as sources
-from scanplan.core.guard import Guard
-from scanplan.core.policy import Policy
-from scanplan.core.task import Pinned, claim_of, input_digest, resolve
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.core.planning import inputs as sources
+from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.task import Pinned, claim_of, input_digest, resolve
 from tests.unit.core.objects import CLAIM, INPUTS, NOW, POLICY, plan, task
 
 STRICT = Policy(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from scanplan.api import labels
-from scanplan.api.task import encode
-from scanplan.core import views
+from scanplan.api.v1alpha1.task import encode
+from scanplan.core.observed import views
 from tests.unit.core.objects import report
 
 JOB: dict[str, Any] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from scanplan.api.task import PlanReference, TaskDocument
+from scanplan.api.v1alpha1.task import PlanReference, TaskDocument
 
 DOCUMENT = TaskDocument(
     key="scan:acme:nightly:0a:0b:0c",

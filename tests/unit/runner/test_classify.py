@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from scanplan.api.conditions import Reason
-from scanplan.api.task import ErrorClass
-from scanplan.runner.classify import Ended, StopCause, doubt, failure
-from scanplan.runner.reachability import Silent
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import ErrorClass
+from scanplan.runner.nuclei.classify import Ended, StopCause, doubt, failure
+from scanplan.runner.nuclei.reachability import Silent
 
 FATAL, TEMPORARY, UNKNOWN = ErrorClass.FATAL, ErrorClass.TEMPORARY, ErrorClass.UNKNOWN
 COULD_NOT_RUN = "[FTL] Could not run nuclei: "

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from scanplan.api.conditions import Reason
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.api.task import ScannerOptions, Severity
-from scanplan.runner import command
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import ScannerOptions, Severity
+from scanplan.runner.nuclei import command
 
 from .documents import document
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanplan.api.task import FindingCounts
-from scanplan.runner import fingerprint
-from scanplan.runner.durable import CheckedFile
-from scanplan.runner.findings import Findings, count
-from scanplan.runner.lines import Lines
-from scanplan.runner.statistics import ScannerLog
+from scanplan.api.v1alpha1.task import FindingCounts
+from scanplan.runner.artifacts import fingerprint
+from scanplan.runner.artifacts.durable import CheckedFile
+from scanplan.runner.artifacts.findings import Findings, count
+from scanplan.runner.nuclei.lines import Lines
+from scanplan.runner.nuclei.statistics import ScannerLog
 
 from .documents import finding
 

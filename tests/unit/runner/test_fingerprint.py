@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanplan.runner import fingerprint
+from scanplan.runner.artifacts import fingerprint
 
 from .documents import finding
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.runner import headers
+from scanplan.runner.nuclei import headers
 
 
 def secret(folder: Path, **values: str) -> str:

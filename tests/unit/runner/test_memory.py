@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scanplan.runner.memory import Memory
+from scanplan.runner.nuclei.memory import Memory
 
 
 def write(folder: Path, **files: str) -> None:

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.conditions import Reason
 from scanplan.api.errors import ClaimError
-from scanplan.api.task import (
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import (
     ErrorClass,
     FindingCounts,
     MergedResult,
@@ -22,8 +22,9 @@ from scanplan.api.task import (
     TaskDocument,
     TaskError,
 )
-from scanplan.core import shards
-from scanplan.runner import collect, merge, publish, records, run_record
+from scanplan.core.planning import shards
+from scanplan.runner import collect
+from scanplan.runner.artifacts import merge, publish, records, run_record
 
 from .documents import document, finding
 

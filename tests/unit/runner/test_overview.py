@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.task import MergedResult, Outcome, TaskDocument
+from scanplan.api.v1alpha1.task import MergedResult, Outcome, TaskDocument
 from scanplan.report import page
-from scanplan.runner import collect, overview, run_record
+from scanplan.runner import collect
+from scanplan.runner.artifacts import overview, run_record
 
 from .documents import document, finding
 from .test_merge import TWO, merged, published

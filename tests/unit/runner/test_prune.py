@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanplan.api.errors import TemporaryError
-from scanplan.runner import prune, records, run_record
-from scanplan.runner.prune import Policy, RunOnDisk
-from scanplan.runner.records import RunRecord, TaskArtifacts
+from scanplan.runner.artifacts import prune, records, run_record
+from scanplan.runner.artifacts.prune import Policy, RunOnDisk
+from scanplan.runner.artifacts.records import RunRecord, TaskArtifacts
 
 from .documents import document
 

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.conditions import Reason
 from scanplan.api.errors import TemporaryError
-from scanplan.api.task import FindingCounts, Outcome
-from scanplan.runner import durable, publish, records
-from scanplan.runner.records import ShardRecord
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import FindingCounts, Outcome
+from scanplan.runner.artifacts import durable, publish, records
+from scanplan.runner.artifacts.records import ShardRecord
 
 from .documents import DOCUMENT, finding
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from scanplan.runner.reachability import Silent, address, silent
-from scanplan.runner.statistics import ScannerLog
+from scanplan.runner.nuclei.reachability import Silent, address, silent
+from scanplan.runner.nuclei.statistics import ScannerLog
 
 
 def log(*, total: int = 2, hosts: int = 1, skipped: tuple[str, ...] = ()) -> ScannerLog:

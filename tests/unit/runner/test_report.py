@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanplan.api import task
-from scanplan.api.conditions import Reason
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.task import (
+from scanplan.api.v1alpha1 import task
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import (
     ArtifactFile,
     ErrorClass,
     FindingCounts,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scanplan.api import task
-from scanplan.api.conditions import Reason
 from scanplan.api.errors import NucleiBinaryError
+from scanplan.api.v1alpha1 import task
+from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.runner import task_source
 
 from .documents import document

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from scanplan.api.conditions import Reason
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.api.task import Severity
-from scanplan.runner import templates
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import Severity
+from scanplan.runner.nuclei import templates
 
 
 def write(path: Path, name: str, severity: str = "high") -> Path:

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from scanplan.shell import clock
+from scanplan.kube import clock
 
 SERVER = datetime(2026, 11, 24, 12, 0, 0, 700_000, tzinfo=UTC)
 TOUR = timedelta(milliseconds=40)

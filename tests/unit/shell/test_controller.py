@@ -12,10 +12,10 @@ import pytest
 from hypothesis import strategies as st
 from kubernetes.aio.client import ApiException
 
-from scanplan.core.inputs import Kind, Reference
-from scanplan.shell.controller import Controller, _retry_after, merge_patch
-from scanplan.shell.store import Store
-from scanplan.shell.workqueue import PlanName, WorkQueue
+from scanplan.controller.cache.store import Store
+from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.scanplan import Controller, _retry_after, merge_patch
+from scanplan.core.planning.inputs import Kind, Reference
 from tests.unit.core import model
 from tests.unit.core.objects import POLICY
 from tests.unit.core.process import Operator

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scanplan.shell.plans import Plans
-from scanplan.shell.workqueue import PlanName
+from scanplan.controller.cache.plans import Plans
+from scanplan.controller.engine.workqueue import PlanName
 
 A = PlanName("team", "alpha")
 RUNNING = {"phase": "Running", "taskId": "scan-1"}

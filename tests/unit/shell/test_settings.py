@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scanplan.core.guard import DEFAULT_DENIED
-from scanplan.shell import settings
+from scanplan.controller import settings
+from scanplan.core.planning.guard import DEFAULT_DENIED
 
 IMAGE = "SCANPLAN_SCANNER_IMAGE"
 

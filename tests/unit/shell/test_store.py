@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from scanplan.api import labels
-from scanplan.shell.store import Store, waiting_entry
-from scanplan.shell.workqueue import PlanName
+from scanplan.controller.cache.store import Store, waiting_entry
+from scanplan.controller.engine.workqueue import PlanName
 
 A, B, C = (PlanName("team", name) for name in ("alpha", "beta", "gamma"))
 

@@ -10,7 +10,7 @@ import pytest
 from kopf._cogs.clients.errors import APIServerError
 from kopf._cogs.clients.watching import Bookmark, WatchingError
 
-from scanplan.shell import watches
+from scanplan.controller import watches
 
 Script = list[Any]
 """Events in their order; an exception in between ends that watch."""

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from scanplan.shell import workqueue
-from scanplan.shell.workqueue import PlanName, WorkQueue
+from scanplan.controller.engine import workqueue
+from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 
 A, B = PlanName("team", "alpha"), PlanName("team", "beta")
 

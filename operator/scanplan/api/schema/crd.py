@@ -1,0 +1,147 @@
+"""The CRD, generated from the models: pydantic's JSON schema made structural.
+
+Kubernetes' structural schemas (https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema)
+know no ``$ref``, no ``const`` and no null type; everything else in pydantic's output is kept, descriptions included, so
+that ``kubectl explain scanplan`` is worth reading. ``crds/`` is the output of this module, and a test holds it to that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scanplan.api import labels
+from scanplan.api.v1alpha1.scanplan import Model, Phase, ScanPlanSpec, ScanPlanStatus
+
+Schema = dict[str, Any]
+
+_DROPPED = {"title", "default_factory", "effect", "$defs", "additionalProperties"}
+
+
+def custom_resource_definition() -> Schema:
+    """The whole CustomResourceDefinition of ScanPlan, ready to be dumped as YAML."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{labels.PLURAL}.{labels.GROUP}"},
+        "spec": {
+            "group": labels.GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": labels.KIND,
+                "listKind": f"{labels.KIND}List",
+                "plural": labels.PLURAL,
+                "singular": "scanplan",
+                "shortNames": ["sp"],
+                "categories": ["all"],
+            },
+            "versions": [
+                {
+                    "name": labels.VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": _columns(),
+                    "schema": {"openAPIV3Schema": _root_schema()},
+                }
+            ],
+        },
+    }
+
+
+def structural(model: type[Model]) -> Schema:
+    """The structural schema of one model."""
+    schema = model.model_json_schema(by_alias=True)
+    result = _structural(schema, schema.get("$defs", {}))
+    assert isinstance(result, dict)  # noqa: S101 - narrows the recursive type
+    return result
+
+
+def _root_schema() -> Schema:
+    spec = structural(ScanPlanSpec)
+    status = _without_defaults(structural(ScanPlanStatus))
+    # kstatus calls an object without observedGeneration current; a new plan isn't.
+    status["default"] = {"observedGeneration": -1, "phase": Phase.PENDING.value}
+    return {
+        "type": "object",
+        "description": "A ScanPlan says what Nuclei scans; the operator runs it as one Job per idempotent task key.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        },
+    }
+
+
+def _without_defaults(node: Any) -> Any:
+    """The same without defaults: what the API server added to a status that was written whole would be taken out again for ever."""
+    if isinstance(node, list):
+        return [_without_defaults(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: _without_defaults(value) for key, value in node.items() if key != "default"}
+
+
+def _structural(node: Any, definitions: Schema) -> Any:
+    """One node of the schema, with references resolved and what Kubernetes doesn't know left out."""
+    if isinstance(node, list):
+        return [_structural(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        target = definitions[node["$ref"].rsplit("/", 1)[-1]]
+        node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
+    if "anyOf" in node:
+        node = _without_union(node)
+        if "$ref" in node:
+            return _structural(node, definitions)
+    result = {key: value for key, value in node.items() if key not in _DROPPED}
+    if result.get("default", ...) in (None, "", [], {}) and "properties" not in result:
+        del result["default"]  # an empty value says nothing; it would only clutter every object
+    if isinstance(result.get("description"), str):
+        result["description"] = " ".join(result["description"].split())
+    if "properties" in result:
+        result["properties"] = {name: _structural(value, definitions) for name, value in result["properties"].items()}
+        if result.pop("default", None) is not None and any(
+            "default" in value for value in result["properties"].values()
+        ):
+            result["default"] = {}  # the API server fills it from the defaults of the properties
+    if "items" in result:
+        result["items"] = _structural(result["items"], definitions)
+    values = node.get("additionalProperties")
+    if isinstance(values, dict) and not result.get("x-kubernetes-preserve-unknown-fields"):
+        result["additionalProperties"] = _structural(values, definitions)
+    return result
+
+
+def _without_union(node: Schema) -> Schema:
+    """`X | None` is an optional X; `int | str` is Kubernetes' int-or-string."""
+    rest = {key: value for key, value in node.items() if key != "anyOf"}
+    options = [option for option in node["anyOf"] if option.get("type") != "null"]
+    if len(options) == 1:
+        return {**options[0], **rest}
+    return {**rest, "x-kubernetes-int-or-string": True}
+
+
+def _columns() -> list[Schema]:
+    def column(name: str, path: str, kind: str = "string", priority: int = 0) -> Schema:
+        entry: Schema = {"name": name, "type": kind, "jsonPath": path}
+        return {**entry, "priority": priority} if priority else entry
+
+    return [
+        column("Phase", ".status.phase"),
+        column("Progress", ".status.progress"),
+        column("Endpoints", ".status.endpointCount", "integer"),
+        column("Findings", ".status.findings.total", "integer"),
+        column("Critical", ".status.findings.critical", "integer"),
+        column("High", ".status.findings.high", "integer"),
+        column("Duration", ".status.duration"),
+        column("Age", ".metadata.creationTimestamp", "date"),
+        column("Project", ".spec.projectId", priority=1),
+        column("Run", ".spec.runId", priority=1),
+        column("Job", ".status.jobRef.name", priority=1),
+        column("Key", ".status.taskKey", priority=1),
+        column("Error", ".status.error.message", priority=1),
+    ]

@@ -1,0 +1,578 @@
+"""The ScanPlan resource: what a user writes (spec) and reads (status).
+
+The models are the source of the CRD: `scanplan.api.schema.crd` turns their JSON schema, bounds and CEL rules into `crds/`.
+Field names are those of the first, in-process version in Kubernetes' spelling. What a field's change does to a running scan
+stands beside the field, as its `Effect`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic.types import JsonValue
+
+from scanplan.api.v1alpha1.task import Severity
+
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+RUN_NAME = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+"""Names of projects and runs: they become folder names on the claim, so no slash and no leading or trailing dot."""
+ENDPOINT = r"^[^\s,]+$"
+"""CEL would cost too much on 1,000 items: a pattern refuses what no endpoint may have; the planner parses the rest."""
+TEMPLATE = r"^[A-Za-z0-9_][-A-Za-z0-9_./]*$"
+
+MAX_INLINE_ENDPOINTS = 1_000
+MAX_ENDPOINTS = 100_000
+
+
+class Effect(StrEnum):
+    """What changing a spec field does to a plan that has already started."""
+
+    KEY = "key"
+    """Another scan: a new task key, a new Job."""
+    LIVE = "live"
+    """Acts on the running Job at once."""
+    NEXT = "next"
+    """Acts on the next run (condition `AppliesNextRun`); most of a Job is immutable."""
+
+
+class Phase(StrEnum):
+    """A plan's state in one word, for people; programs use conditions."""
+
+    PENDING = "Pending"
+    QUEUED = "Queued"
+    RUNNING = "Running"
+    RETRYING = "Retrying"
+    SUSPENDED = "Suspended"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in {Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED}
+
+
+class Model(BaseModel):
+    """Base of the resource's models: camelCase on the wire, immutable in memory."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+
+def effect(value: Effect, **schema: JsonValue) -> dict[str, Any]:
+    """Extra JSON schema of a field: its effect (left out of the CRD) and Kubernetes' `x-…` keywords."""
+    return {"effect": value.value, **schema}
+
+
+def cel(rule: str, message: str) -> dict[str, JsonValue]:
+    """A CEL rule (https://kubernetes.io/docs/reference/using-api/cel/) with a message that says what to do."""
+    return {"rule": rule, "message": message}
+
+
+class Sharding(Model):
+    """How a scan is cut into shards, one pod each; a host is never in two shards."""
+
+    max_endpoints_per_shard: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=10_000,
+            json_schema_extra=effect(Effect.NEXT),
+            description="Endpoints in a shard, on average at most.",
+        ),
+    ] = 250
+    parallelism: Annotated[
+        int,
+        Field(ge=1, le=1_000, json_schema_extra=effect(Effect.LIVE), description="Shards that run at the same time."),
+    ] = 4
+
+
+class Retry(Model):
+    """Attempts after the first, for each shard. Evictions, preemptions and suspensions never count."""
+
+    temporary: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=20,
+            json_schema_extra=effect(Effect.NEXT),
+            description="After network, disk or memory trouble; with exponential backoff.",
+        ),
+    ] = 3
+    unknown: Annotated[
+        int, Field(ge=0, le=20, json_schema_extra=effect(Effect.NEXT), description="After an error in no known class.")
+    ] = 1
+
+
+class LocalObjectReference(Model):
+    """The name of an object in the plan's namespace."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class HeaderSource(Model):
+    """Request headers kept in a Secret: each key is a header's name."""
+
+    secret_ref: Annotated[
+        LocalObjectReference,
+        Field(description="Needs the label scanplan.dev/use: scanner, and a Role that lets the operator get it."),
+    ]
+
+
+class Scanner(Model):
+    """Which Nuclei, and its options. Defaults are Nuclei's own."""
+
+    image: Annotated[
+        str | None,
+        Field(
+            max_length=512,
+            pattern=r"^[^\s]+$",
+            json_schema_extra=effect(Effect.KEY),
+            description="Scanner image; by default the operator's own. Must be on the operator's allow-list.",
+        ),
+    ] = None
+    rate_limit: Annotated[
+        int,
+        Field(ge=1, le=10_000, json_schema_extra=effect(Effect.NEXT), description="Requests a second, of one shard."),
+    ] = 150
+    concurrency: Annotated[
+        int, Field(ge=1, le=1_000, json_schema_extra=effect(Effect.NEXT), description="Templates in parallel.")
+    ] = 25
+    bulk_size: Annotated[
+        int,
+        Field(
+            ge=1, le=1_000, json_schema_extra=effect(Effect.NEXT), description="Hosts in parallel for each template."
+        ),
+    ] = 25
+    request_timeout_seconds: Annotated[
+        int, Field(ge=1, le=300, json_schema_extra=effect(Effect.NEXT), description="Time that one request may take.")
+    ] = 10
+    request_retries: Annotated[
+        int, Field(ge=0, le=10, json_schema_extra=effect(Effect.NEXT), description="Repeats of a request that failed.")
+    ] = 1
+    headers_from: Annotated[
+        HeaderSource | None,
+        Field(
+            json_schema_extra=effect(Effect.KEY),
+            description="Headers of every request; kept out of logs and artifacts.",
+        ),
+    ] = None
+    follow_redirects: Annotated[
+        bool, Field(json_schema_extra=effect(Effect.KEY), description="Follow HTTP redirects in templates.")
+    ] = False
+
+
+class Artifacts(Model):
+    """Where findings are kept."""
+
+    claim_name: Annotated[
+        str | None,
+        Field(
+            max_length=253,
+            pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+            json_schema_extra=effect(Effect.KEY),
+            description="PersistentVolumeClaim in the plan's namespace; by default from the operator's settings.",
+        ),
+    ] = None
+
+
+class KeyReference(Model):
+    """One key of a ConfigMap or Secret in the plan's namespace."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    key: Annotated[str, Field(min_length=1, max_length=253)]
+
+
+def one_of(*names: str) -> dict[str, Any]:
+    """Schema extra: exactly one of these fields is set."""
+    count = " + ".join(f"(has(self.{name}) ? 1 : 0)" for name in names)
+    return {"x-kubernetes-validations": [cel(f"{count} == 1", f"set exactly one of {' and '.join(names)}")]}
+
+
+class EndpointSource(Model):
+    """Endpoints kept elsewhere: one a line; empty lines and lines that begin with # are passed over."""
+
+    model_config = ConfigDict(json_schema_extra=one_of("configMapKeyRef", "secretKeyRef"))
+
+    config_map_key_ref: KeyReference | None = None
+    secret_key_ref: Annotated[
+        KeyReference | None,
+        Field(
+            description="The Secret needs the label scanplan.dev/use: scanner, and a Role that lets the operator get it."
+        ),
+    ] = None
+
+
+class ImageSource(Model):
+    """An OCI image whose files are templates, mounted read-only (Kubernetes 1.35+)."""
+
+    reference: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=512,
+            pattern=r"^[^\s]+$",
+            description="Best by digest; must be on the operator's allow-list.",
+        ),
+    ]
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+
+
+class TemplateSource(Model):
+    """A folder of templates, searched before those in the scanner image."""
+
+    model_config = ConfigDict(json_schema_extra=one_of("configMap", "image"))
+
+    config_map: Annotated[LocalObjectReference | None, Field(description="Each key is a template file.")] = None
+    image: ImageSource | None = None
+
+
+Quantity = Annotated[int | str, Field(json_schema_extra={"maxLength": 32})]
+"""A quantity such as 500m or 2Gi; checked when the Job is created."""
+
+
+class Resources(Model):
+    """Requests and limits of the scanner container."""
+
+    requests: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
+    limits: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
+
+
+class Toleration(Model):
+    """As in a pod (https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/)."""
+
+    key: Annotated[str | None, Field(max_length=316)] = None
+    operator: Literal["Exists", "Equal", "Lt", "Gt"] | None = None
+    value: Annotated[str | None, Field(max_length=63)] = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: Annotated[int | None, Field(ge=0, le=31_536_000)] = None
+
+
+PRESERVE: dict[str, JsonValue] = {"x-kubernetes-preserve-unknown-fields": True}
+RESERVED_METADATA = (
+    "self.all(key, !key.matches('^([a-z0-9.-]+[.])?(scanplan[.]dev|kubernetes[.]io|k8s[.]io)/') "
+    "&& !(key in ['job-name', 'controller-uid', 'batch.kubernetes.io/job-name']))"
+)
+
+
+class PodTemplate(Model):
+    """What users may set on scan pods; it is merged, and never replaces what keeps the pod restricted."""
+
+    resources: Resources = Resources()
+    node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] = {}
+    tolerations: Annotated[list[Toleration], Field(max_length=32)] = []
+    affinity: Annotated[
+        dict[str, Any] | None,
+        Field(json_schema_extra=PRESERVE, description="As in a pod; checked when the Job is created."),
+    ] = None
+    topology_spread_constraints: Annotated[
+        list[Annotated[dict[str, Any], Field(json_schema_extra=PRESERVE)]],
+        Field(max_length=8, description="As in a pod; checked when the Job is created."),
+    ] = []
+    priority_class_name: Annotated[str | None, Field(max_length=253)] = None
+    service_account_name: Annotated[
+        str | None,
+        Field(max_length=253, description="Must be on the operator's allow-list; its token is never mounted."),
+    ] = None
+    image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=8)] = []
+    labels: Annotated[
+        dict[str, Annotated[str, Field(max_length=63)]],
+        Field(
+            max_length=32,
+            json_schema_extra={
+                "x-kubernetes-validations": [
+                    cel(
+                        RESERVED_METADATA,
+                        "labels of scanplan.dev, kubernetes.io and k8s.io are reserved: choose a prefix of your own",
+                    )
+                ]
+            },
+        ),
+    ] = {}
+    annotations: Annotated[
+        dict[str, Annotated[str, Field(max_length=4096)]],
+        Field(
+            max_length=32,
+            json_schema_extra={
+                "x-kubernetes-validations": [
+                    cel(
+                        RESERVED_METADATA,
+                        "annotations of scanplan.dev, kubernetes.io and k8s.io are reserved: choose a prefix of your own",
+                    )
+                ]
+            },
+        ),
+    ] = {}
+
+
+class ScanPlanSpec(Model):
+    """What to scan, with what, and how."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                cel(
+                    "!has(self.deadlineSeconds) || self.deadlineSeconds >= self.timeoutSeconds",
+                    "deadlineSeconds (the whole scan) must not be shorter than timeoutSeconds (one attempt of one shard)",
+                ),
+                cel(
+                    "(has(self.endpoints) && size(self.endpoints) > 0) || "
+                    "(has(self.endpointsFrom) && size(self.endpointsFrom) > 0)",
+                    "there is nothing to scan: set endpoints, or endpointsFrom",
+                ),
+                cel(
+                    "!has(self.queuePriorityClassName) || has(self.queueName)",
+                    "queuePriorityClassName needs queueName, the LocalQueue that it is for",
+                ),
+            ]
+        }
+    )
+
+    project_id: Annotated[
+        str | None,
+        Field(
+            max_length=63,
+            pattern=RUN_NAME,
+            json_schema_extra=effect(Effect.KEY),
+            description="Project that the run belongs to; by default the namespace.",
+        ),
+    ] = None
+    run_id: Annotated[
+        str | None,
+        Field(
+            max_length=253,
+            pattern=RUN_NAME,
+            json_schema_extra=effect(Effect.KEY),
+            description="Run that the findings belong to, and their folder on the claim; by default the plan's name.",
+        ),
+    ] = None
+    endpoints: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=2048, pattern=ENDPOINT)]],
+        Field(
+            max_length=MAX_INLINE_ENDPOINTS,
+            json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
+            description="Hosts, host:port or http(s) URLs.",
+        ),
+    ] = []
+    endpoints_from: Annotated[
+        list[EndpointSource],
+        Field(
+            max_length=16,
+            json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
+            description="Further endpoints, for long lists; 100,000 in all.",
+        ),
+    ] = []
+    templates: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=512, pattern=TEMPLATE)]],
+        Field(
+            min_length=1,
+            max_length=1_000,
+            json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
+            description="Nuclei templates: paths (files or folders) or ids within the template sources.",
+        ),
+    ]
+    templates_from: Annotated[
+        list[TemplateSource],
+        Field(
+            max_length=8,
+            json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
+            description="Template sources besides the scanner image; templates are looked up in their order.",
+        ),
+    ] = []
+    severity_levels: Annotated[
+        list[Severity],
+        Field(
+            max_length=6,
+            json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "set"}),
+            description="Only templates of these severities; empty means all.",
+        ),
+    ] = []
+    priority: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10,
+            json_schema_extra=effect(Effect.LIVE),
+            description="Order among waiting plans of the namespace, higher first.",
+        ),
+    ] = 5
+    sharding: Sharding = Sharding()
+    timeout_seconds: Annotated[
+        int,
+        Field(
+            ge=10,
+            le=604_800,
+            json_schema_extra=effect(Effect.NEXT),
+            description="Time that one attempt of one shard may take; what it found until then is kept.",
+        ),
+    ] = 3_600
+    deadline_seconds: Annotated[
+        int | None,
+        Field(
+            ge=10,
+            le=31_536_000,
+            json_schema_extra=effect(Effect.LIVE),
+            description="Time that the whole scan may take; by default derived from timeout, shards, parallelism and retries.",
+        ),
+    ] = None
+    retry: Retry = Retry()
+    suspend: Annotated[
+        bool,
+        Field(
+            json_schema_extra=effect(Effect.LIVE),
+            description="Stop the running pods; false goes on where they stopped.",
+        ),
+    ] = False
+    cancel: Annotated[
+        bool, Field(json_schema_extra=effect(Effect.LIVE), description="End the scan for good; what was found is kept.")
+    ] = False
+    rerun: Annotated[
+        str,
+        Field(
+            max_length=63,
+            json_schema_extra=effect(Effect.KEY),
+            description="Any new value asks for a new run of the same content.",
+        ),
+    ] = ""
+    ttl_seconds_after_finished: Annotated[
+        int,
+        Field(
+            ge=300,
+            le=31_536_000,
+            json_schema_extra=effect(Effect.LIVE),
+            description="How long the finished Job and its pods stay; the result stays on the plan and the claim.",
+        ),
+    ] = 86_400
+    queue_name: Annotated[
+        str | None,
+        Field(
+            max_length=253,
+            pattern=DNS_LABEL,
+            json_schema_extra=effect(Effect.NEXT),
+            description="Kueue LocalQueue that admits the Job; the operator's own limit of active Jobs then doesn't apply.",
+        ),
+    ] = None
+    queue_priority_class_name: Annotated[
+        str | None,
+        Field(
+            max_length=253,
+            json_schema_extra=effect(Effect.NEXT),
+            description="Kueue WorkloadPriorityClass; by default Kueue goes by podTemplate.priorityClassName.",
+        ),
+    ] = None
+    scanner: Scanner = Scanner()
+    artifacts: Artifacts = Artifacts()
+    pod_template: Annotated[PodTemplate, Field(json_schema_extra=effect(Effect.NEXT))] = PodTemplate()
+
+
+class Condition(Model):
+    """As metav1.Condition."""
+
+    type: Annotated[str, Field(max_length=316)]
+    status: Literal["True", "False", "Unknown"]
+    reason: Annotated[str, Field(min_length=1, max_length=1024)]
+    message: Annotated[str, Field(max_length=32_768)]
+    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    observed_generation: int | None = None
+
+
+class JobReference(Model):
+    """The Job that runs, or ran, the plan's task."""
+
+    name: str
+    uid: str
+
+
+class ShardCounts(Model):
+    """Shards by state."""
+
+    total: int
+    active: int = 0
+    succeeded: int = 0
+    failed: int = 0
+
+
+class Findings(Model):
+    """Findings of the published result, by severity."""
+
+    total: int = 0
+    critical: int = 0
+    high: int = 0
+    medium: int = 0
+    low: int = 0
+    info: int = 0
+    unknown: int = 0
+
+
+class PublishedFile(Model):
+    """One artifact with its size in bytes and SHA-256 in hex."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class PublishedArtifacts(Model):
+    """Where the result is; `path` starts at the claim's root."""
+
+    claim_name: str
+    path: str
+    complete: bool
+    files: list[PublishedFile] = []
+    cluster: Annotated[
+        str | None, Field(description="The cluster that the claim is in, where that is another one, which has scanned.")
+    ] = None
+
+
+class ScannerStatus(Model):
+    """What scans; the image is pinned when the task is first seen, the rest is known when it has ended."""
+
+    image: str = ""
+    nuclei_version: str = ""
+    templates_digest: str = ""
+    templates_loaded: int = 0
+
+
+class StatusError(Model):
+    """Why the scan failed."""
+
+    class_: Annotated[str, Field(alias="class")]
+    reason: str
+    message: str
+
+
+class ScanPlanStatus(Model):
+    """What became of it."""
+
+    observed_generation: int | None = None
+    phase: Phase | None = None
+    conditions: Annotated[
+        list[Condition],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    ] = []
+    task_id: Annotated[
+        str | None, Field(description="The task's Job name: the id by which queues and APIs know it.")
+    ] = None
+    task_key: Annotated[
+        str | None, Field(description="The idempotent key, pinned when this content was first seen.")
+    ] = None
+    input_digest: Annotated[
+        str | None, Field(description="Digest of the spec's key fields as written, which the key is pinned to.")
+    ] = None
+    job_ref: JobReference | None = None
+    start_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
+    completion_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
+    duration_ms: int | None = None
+    duration: Annotated[str | None, Field(description="durationMs for people, such as 4m12s.")] = None
+    attempts: Annotated[int | None, Field(description="Pods that have run for this task, over all shards.")] = None
+    shards: ShardCounts | None = None
+    progress: Annotated[str | None, Field(description="Finished shards of all, such as 3/8.")] = None
+    endpoint_count: int | None = None
+    endpoints_scanned: int | None = None
+    endpoints_unreachable: int | None = None
+    findings: Findings | None = None
+    artifacts: PublishedArtifacts | None = None
+    scanner: ScannerStatus | None = None
+    error: StatusError | None = None

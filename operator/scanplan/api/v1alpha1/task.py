@@ -1,0 +1,228 @@
+"""The documents that pass between the operator and the runner.
+
+A `TaskDocument` goes into the pod as a file and says everything about the scan; a `ShardReport` comes back as the
+pod's termination message and says everything about the attempt. Both are JSON with camelCase names, decoded strictly:
+an operator and a runner of different versions disagree loudly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import msgspec
+
+from scanplan.api.v1alpha1.conditions import Reason
+
+TERMINATION_MESSAGE_BYTES = 4096
+"""Kubernetes keeps no more of a termination message."""
+
+DocumentVersion = Literal[1]
+
+
+class Severity(StrEnum):
+    """Nuclei's severities, gravest first; the order is the display order."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    INFO = "info"
+    UNKNOWN = "unknown"
+
+
+class ErrorClass(StrEnum):
+    """The three retry classes: never, up to `retry.temporary` times, up to `retry.unknown` times."""
+
+    FATAL = "Fatal"
+    TEMPORARY = "Temporary"
+    UNKNOWN = "Unknown"
+
+
+class Outcome(StrEnum):
+    """How an attempt, or the merge of all shards, came out."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+class Document(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True
+):
+    """Base of all wire documents: immutable, camelCase, strict."""
+
+
+class PlanReference(Document, frozen=True, kw_only=True):
+    """The plan that created the task's Job."""
+
+    namespace: str
+    name: str
+
+
+class ScannerOptions(Document, frozen=True, kw_only=True):
+    """Typed Nuclei options; there is no way to pass raw arguments. Defaults are Nuclei's own."""
+
+    rate_limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 150
+    """Requests a second, of one shard."""
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 25
+    """Templates in parallel."""
+    bulk_size: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 25
+    """Hosts in parallel for each template."""
+    request_timeout_seconds: Annotated[int, msgspec.Meta(ge=1, le=300)] = 10
+    request_retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 1
+    follow_redirects: bool = False
+
+
+class RetryLimits(Document, frozen=True, kw_only=True):
+    """Attempts after the first, by error class, for one shard."""
+
+    temporary: Annotated[int, msgspec.Meta(ge=0, le=20)] = 3
+    unknown: Annotated[int, msgspec.Meta(ge=0, le=20)] = 1
+
+
+class TemplateFolder(Document, frozen=True, kw_only=True):
+    """A template source mounted beside those of the image."""
+
+    path: str
+    """Where it is mounted in the pod."""
+    digest: str = ""
+    """`content_digest` of its files as they were when the task was first seen; empty for an image, which pins itself."""
+
+
+class TaskDocument(Document, frozen=True, kw_only=True):
+    """All that a scan is: the same for every shard and attempt of a task."""
+
+    version: DocumentVersion = 1
+    key: str
+    """The whole task key, ``scan:{projectId}:{runId}:…``."""
+    project_id: str
+    run_id: str
+    plan: PlanReference
+    endpoints: tuple[str, ...]
+    """Canonical, sorted and unique; `scanplan.core.planning.shards` cuts them into `shards` parts."""
+    shards: Annotated[int, msgspec.Meta(ge=1)] = 1
+    templates: tuple[str, ...]
+    template_folders: tuple[TemplateFolder, ...] = ()
+    """Searched in this order, before the image's own."""
+    severity_levels: tuple[Severity, ...] = ()
+    """Empty: all."""
+    headers_folder: str = ""
+    """Where the Secret with request headers is mounted in the pod; empty: none."""
+    scanner: ScannerOptions = msgspec.field(default_factory=ScannerOptions)
+    retry: RetryLimits = msgspec.field(default_factory=RetryLimits)
+    timeout_seconds: Annotated[int, msgspec.Meta(ge=1)] = 3600
+    """Limit of one attempt of one shard; then what was found is published as partial."""
+    denied_targets: tuple[str, ...] = ()
+    """CIDR ranges and host names that must not be dialled (the operator's target guard)."""
+    replay_not_before: str | None = None
+    """RFC 3339 time: a shard published on the claim earlier than this is scanned again rather than replayed."""
+
+
+class FindingCounts(Document, frozen=True, kw_only=True):
+    """Findings by severity; `total` is their sum."""
+
+    critical: int = 0
+    high: int = 0
+    medium: int = 0
+    low: int = 0
+    info: int = 0
+    unknown: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.critical + self.high + self.medium + self.low + self.info + self.unknown
+
+
+class ArtifactFile(Document, frozen=True, kw_only=True):
+    """One published file: its name within the task's folder, size in bytes and SHA-256 in hex."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class ScannerVersion(Document, frozen=True, kw_only=True):
+    """What scanned: recorded so that two results can be compared."""
+
+    nuclei_version: str = ""
+    templates_digest: str = ""
+    """SHA-256 over the names and contents of the templates that this task selects."""
+    templates_loaded: int = 0
+
+
+class TaskError(Document, frozen=True, kw_only=True):
+    """Why an attempt failed: class, reason from the one enum, and a message that says what to do (at most 1 KiB)."""
+
+    error_class: ErrorClass = msgspec.field(name="class")
+    reason: Reason
+    message: str
+
+
+class MergedResult(Document, frozen=True, kw_only=True):
+    """The merged artifacts of all shards, published by the last shard or the collector."""
+
+    path: str
+    """The task's folder relative to the claim's root."""
+    complete: bool
+    shards: int
+    """Shards merged."""
+    endpoints_scanned: int
+    endpoints_unreachable: int
+    findings: FindingCounts
+    files: tuple[ArtifactFile, ...]
+
+
+class ShardReport(Document, frozen=True, kw_only=True):
+    """What one attempt says when it ends: the pod's termination message, at most 4096 bytes."""
+
+    version: DocumentVersion = 1
+    shard: int
+    attempt: int
+    outcome: Outcome
+    error: TaskError | None = None
+    replayed: bool = False
+    """True where the shard was already on the claim and nothing was scanned."""
+    endpoints: int = 0
+    endpoints_scanned: int = 0
+    endpoints_unreachable: int = 0
+    findings: FindingCounts = msgspec.field(default_factory=FindingCounts)
+    scanner: ScannerVersion = msgspec.field(default_factory=ScannerVersion)
+    duration_ms: int = 0
+    warnings: tuple[str, ...] = ()
+    """Short remarks for people, such as templates that did not load."""
+    merged: MergedResult | None = None
+    """Set by the attempt that found its shard to be the last, and merged all of them."""
+
+
+def content_digest(files: Mapping[str, bytes]) -> str:
+    """SHA-256 in hex over names and contents of a folder's files, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name}\0".encode() + hashlib.sha256(files[name]).digest())
+    return digest.hexdigest()
+
+
+def encode(document: Document) -> bytes:
+    """The document as compact JSON; keys in the order of the fields, so equal documents have equal bytes."""
+    return msgspec.json.encode(document)
+
+
+def decode_task(content: bytes) -> TaskDocument:
+    """Read a task document.
+
+    Raises:
+        msgspec.ValidationError: an unknown field or version, a missing field, a value out of bounds.
+        msgspec.DecodeError: not JSON.
+    """
+    return msgspec.json.decode(content, type=TaskDocument)
+
+
+def decode_report(content: str | bytes) -> ShardReport | None:
+    """Read a termination message; None where it is not a report (a runner killed before it could write one)."""
+    try:
+        return msgspec.json.decode(content, type=ShardReport)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):  # a pod may write there what it likes
+        return None

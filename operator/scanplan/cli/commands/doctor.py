@@ -1,0 +1,310 @@
+"""``scanplan doctor``: is this cluster ready for scans, and am I allowed to ask for them.
+
+Each check is a function that answers with what it saw and, where that isn't well, with what to do. Checks never change
+anything; what may not be looked at is unknown, which is no failure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.text import Text
+
+from scanplan.api import labels
+from scanplan.cli import options
+from scanplan.cli.commands.explain import used_up
+from scanplan.cli.output.failure import UNAVAILABLE, Failure, Forbidden, told
+from scanplan.cli.output.terminal import answers, say
+
+if TYPE_CHECKING:
+    from scanplan.client.cluster.cluster import Cluster, Object
+
+OLDEST_KUBERNETES = (1, 33)
+DEFAULT_CLAIM = "scanplan-artifacts"
+RIGHTS = (
+    (
+        "watch plans",
+        (
+            ("get", labels.GROUP, "scanplans", ""),
+            ("list", labels.GROUP, "scanplans", ""),
+            ("watch", labels.GROUP, "scanplans", ""),
+        ),
+    ),
+    (
+        "submit, rerun and cancel plans",
+        (("create", labels.GROUP, "scanplans", ""), ("patch", labels.GROUP, "scanplans", "")),
+    ),
+    ("see progress and logs", (("list", "", "pods", ""), ("get", "", "pods", "log"))),
+    (
+        "read results and artifacts",
+        (
+            ("create", "", "pods", ""),
+            ("get", "", "pods", ""),
+            ("delete", "", "pods", ""),
+            ("get", "", "pods", "exec"),
+            ("create", "", "pods", "exec"),
+        ),
+    ),
+    ("explain plans", (("list", "batch", "jobs", ""), ("list", "", "events", ""), ("list", "", "resourcequotas", ""))),
+)
+
+
+class Verdict(StrEnum):
+    """How a check came out."""
+
+    WELL = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+STYLES = {Verdict.WELL: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "bold red", Verdict.UNKNOWN: "dim"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, and what was seen."""
+
+    what: str
+    verdict: Verdict
+    seen: str
+    advice: str = ""
+
+
+@told
+def doctor(
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Check that a cluster is ready for scans. API server, CRD, operator, image, claim, quota, Kueue, your own rights.
+
+    Exit codes: 0 ready, perhaps with warnings; 69 it is not.
+    """
+    from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+
+    cluster = connect(namespace, context, kubeconfig)
+    failed = 0
+    for check in _checks(cluster):
+        failed += check.verdict is Verdict.FAILED
+        answers().print(Text(f"{check.verdict.value:8} ", STYLES[check.verdict]) + Text(f"{check.what}: {check.seen}"))
+        if check.advice:
+            answers().print(Text(f"         try: {check.advice}", "dim"))
+    if failed:
+        say(f"not ready: {failed} of the checks failed", "red")
+        raise typer.Exit(UNAVAILABLE)
+
+
+def _checks(cluster: Cluster) -> Iterator[Check]:
+    yield _server(cluster)  # where this can't be reached, nothing else can be said
+    yield _definition(cluster)
+    environment: dict[str, str] = {}
+    for look in (_operator, _image):
+        yield _allowed(look, cluster, environment)
+    yield _allowed(_claim, cluster, environment)
+    yield _allowed(_quota, cluster, environment)
+    yield _allowed(_kueue, cluster, environment)
+    for what, rights in RIGHTS:
+        missing = [_spelled(right) for right in rights if not cluster.allowed(*right)]
+        seen = f"you may not: {', '.join(missing)}" if missing else "you may"
+        yield Check(what, Verdict.WARNING if missing else Verdict.WELL, f"{seen} (namespace {cluster.namespace})")
+
+
+def _allowed(look: Any, cluster: Cluster, environment: dict[str, str]) -> Check:
+    """A check, or that it may not be made."""
+    try:
+        check: Check = look(cluster, environment)
+    except Forbidden as failure:
+        return Check(look.__name__.strip("_"), Verdict.UNKNOWN, failure.message)
+    except Failure as failure:
+        return Check(look.__name__.strip("_"), Verdict.FAILED, failure.message, failure.hint)
+    return check
+
+
+def _server(cluster: Cluster) -> Check:
+    version = cluster.get("/version")
+    numbers = tuple(int(re.sub(r"\D.*", "", str(version.get(part, ""))) or 0) for part in ("major", "minor"))
+    seen = f"Kubernetes {version.get('gitVersion', '?')} at {cluster.address}"
+    if numbers < OLDEST_KUBERNETES:
+        oldest = ".".join(map(str, OLDEST_KUBERNETES))
+        return Check(
+            "API server", Verdict.FAILED, seen, f"Kubernetes {oldest} or newer: retries of single shards need it"
+        )
+    return Check("API server", Verdict.WELL, seen)
+
+
+def _definition(cluster: Cluster) -> Check:
+    """Whether the CRD is there, and knows what this program knows."""
+    what, advice = "CRD", "scanplan crd | kubectl apply --server-side -f -"
+    name = f"{labels.PLURAL}.{labels.GROUP}"
+    try:
+        found = cluster.find(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+    except Forbidden:
+        served = cluster.find(f"/apis/{labels.API_VERSION}")
+        if served is None:
+            return Check(what, Verdict.FAILED, f"{labels.API_VERSION} is not served", advice)
+        return Check(what, Verdict.WELL, f"{labels.API_VERSION} is served")
+    if found is None:
+        return Check(what, Verdict.FAILED, f"{name} is not installed", advice)
+    conditions = {each["type"]: each["status"] for each in found.get("status", {}).get("conditions", ())}
+    if conditions.get("Established") != "True":
+        return Check(what, Verdict.FAILED, f"{name} is not established", f"kubectl describe crd {name}")
+    from scanplan.api.schema.crd import custom_resource_definition  # noqa: PLC0415 - loads all models
+
+    missing = _fields(custom_resource_definition()) - _fields(found)
+    if missing:
+        return Check(
+            what,
+            Verdict.WARNING,
+            f"{name} is older than this program: it lacks {', '.join(sorted(missing)[:5])}",
+            advice,
+        )
+    return Check(what, Verdict.WELL, name)
+
+
+def _fields(definition: Object) -> set[str]:
+    """Paths of all fields of the served version's schema."""
+    found: set[str] = set()
+
+    def walk(schema: Any, path: str) -> None:
+        for name, below in (schema.get("properties") or {}).items():
+            found.add(f"{path}.{name}".strip("."))
+            walk(below, f"{path}.{name}")
+        if isinstance(schema.get("items"), dict):
+            walk(schema["items"], f"{path}[]")
+
+    for version in definition["spec"]["versions"]:
+        if version["name"] == labels.VERSION:
+            walk(version["schema"]["openAPIV3Schema"], "")
+    return found
+
+
+def _operator(cluster: Cluster, environment: dict[str, str]) -> Check:
+    """Whether an operator runs; what it was told goes into `environment`."""
+    what = "operator"
+    selector = {"labelSelector": "app.kubernetes.io/part-of=scanplan"}
+    deployments = [each for each in cluster.each("/apis/apps/v1/deployments", selector) if _is_operator(each)]
+    if not deployments:
+        return Check(
+            what,
+            Verdict.FAILED,
+            "no Deployment of it in any namespace",
+            "kubectl apply -k examples/install, or the Helm chart",
+        )
+    deployment = deployments[0]
+    metadata, status = deployment["metadata"], deployment.get("status", {})
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    environment.update({each["name"]: str(each.get("value", "")) for each in container.get("env", ())})
+    where = f"{metadata['namespace']}/{metadata['name']}"
+    if not status.get("readyReplicas"):
+        return Check(
+            what,
+            Verdict.FAILED,
+            f"{where} is not ready",
+            f"kubectl -n {metadata['namespace']} describe deployment {metadata['name']}",
+        )
+    if len(deployments) > 1:
+        return Check(
+            what,
+            Verdict.WARNING,
+            f"there are {len(deployments)}: {where} and others",
+            "one for each set of SCANPLAN_NAMESPACES",
+        )
+    watched = [each.strip() for each in environment.get("SCANPLAN_NAMESPACES", "").split(",") if each.strip()]
+    if watched and cluster.namespace not in watched:
+        return Check(
+            what,
+            Verdict.FAILED,
+            f"{where} watches {', '.join(watched)}, not {cluster.namespace}",
+            "add it to SCANPLAN_NAMESPACES",
+        )
+    return Check(what, Verdict.WELL, f"{where}, {container['image']}")
+
+
+def _is_operator(deployment: Object) -> bool:
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    return any(each["name"] == "SCANPLAN_SCANNER_IMAGE" for each in containers[0].get("env", ()))
+
+
+def _image(cluster: Cluster, environment: dict[str, str]) -> Check:
+    image = environment.get("SCANPLAN_SCANNER_IMAGE", "")
+    if not image:
+        return Check("scanner image", Verdict.UNKNOWN, "the operator's settings can't be read")
+    try:
+        nodes = [image in _images(node) for node in cluster.each("/api/v1/nodes")]
+    except Forbidden:
+        return Check("scanner image", Verdict.UNKNOWN, f"{image}: nodes may not be looked at")
+    if any(nodes):
+        return Check("scanner image", Verdict.WELL, f"{image}, on {sum(nodes)} of {len(nodes)} nodes")
+    return Check(
+        "scanner image",
+        Verdict.WARNING,
+        f"{image} is on no node yet",
+        "the first scan pulls it; `scanplan explain` says if that fails",
+    )
+
+
+def _images(node: Object) -> set[str]:
+    """References of what a node has; the kubelet lists the largest fifty."""
+    return {name for image in node.get("status", {}).get("images", ()) for name in image.get("names", ())}
+
+
+def _claim(cluster: Cluster, environment: dict[str, str]) -> Check:
+    what = "claim"
+    name = environment.get("SCANPLAN_CLAIM_NAME") or DEFAULT_CLAIM
+    found = cluster.find(f"/api/v1/namespaces/{cluster.namespace}/persistentvolumeclaims/{name}")
+    if found is None:
+        return Check(
+            what,
+            Verdict.FAILED,
+            f"there is no PersistentVolumeClaim {name} in namespace {cluster.namespace}",
+            "create it, or name another in artifacts.claimName",
+        )
+    phase = found.get("status", {}).get("phase", "Pending")
+    if phase == "Lost":
+        return Check(what, Verdict.FAILED, f"{name} has lost its volume", f"kubectl describe pvc {name}")
+    modes = found["spec"].get("accessModes", [])
+    size = found.get("status", {}).get("capacity", {}).get("storage", "")
+    seen = f"{name} is {phase}, {', '.join(modes)} {size}".strip()
+    if phase != "Bound":
+        return Check(
+            what, Verdict.WARNING, seen, "it may be bound by the first scan; `kubectl describe pvc` says if not"
+        )
+    one_node = "" if "ReadWriteMany" in modes else ": all shards run on one node"
+    return Check(what, Verdict.WELL, f"{seen}{one_node}")
+
+
+def _quota(cluster: Cluster, _: dict[str, str]) -> Check:
+    quotas = list(cluster.each(f"/api/v1/namespaces/{cluster.namespace}/resourcequotas"))
+    full = [f"{resource} ({used} of {hard})" for quota in quotas for resource, used, hard in used_up(quota)]
+    if full:
+        return Check("quota", Verdict.WARNING, f"used up: {', '.join(full)}", "scans wait until some is free")
+    return Check(
+        "quota", Verdict.WELL, f"{len(quotas)} in the namespace, none used up" if quotas else "none in the namespace"
+    )
+
+
+def _kueue(cluster: Cluster, _: dict[str, str]) -> Check:
+    group = cluster.find("/apis/kueue.x-k8s.io")
+    if group is None:
+        return Check("Kueue", Verdict.WELL, "not installed; only plans with queueName need it")
+    version = group["preferredVersion"]["groupVersion"]
+    queues = [
+        queue["metadata"]["name"]
+        for queue in cluster.each(f"/apis/{version}/namespaces/{cluster.namespace}/localqueues")
+    ]
+    return Check(
+        "Kueue",
+        Verdict.WELL,
+        f"LocalQueues {', '.join(queues)}" if queues else "installed, no LocalQueue in the namespace",
+    )
+
+
+def _spelled(right: tuple[str, str, str, str]) -> str:
+    verb, _, resource, subresource = right
+    return f"{verb} {resource}{'/' if subresource else ''}{subresource}"

@@ -1,0 +1,241 @@
+"""``scanplan explain``: why a plan is in the state that it is in, and what to do.
+
+All that Kubernetes knows about a plan is spread over the plan, its Job, their pods, events, quotas and, while it waits, other
+plans. Here it is on one page, the answer first. What the user may not read is said so, and the rest is still told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.cli import options, plans
+from scanplan.cli.output import advice
+from scanplan.cli.output.failure import Failure, told
+from scanplan.cli.output.terminal import answers
+from scanplan.core.observed import views
+from scanplan.core.planning.quantities import quantity
+from scanplan.core.status import failure
+from scanplan.report import text
+
+if TYPE_CHECKING:
+    from scanplan.client.cluster.cluster import Cluster, Object
+
+MOST_PODS = 20
+MOST_EVENTS = 12
+UNSEEN_SECONDS = 30
+"""An operator that is well has seen a plan by then."""
+
+
+@told
+def explain(
+    name: options.PlanName,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Say why a plan is in its state, and what to do. It looks at conditions, Job, pods, events, quota, place in the queue.
+
+    Exit codes: 0; 66 no such plan.
+    """
+    from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+
+    cluster = connect(namespace, context, kubeconfig)
+    _Page(cluster, cluster.plan(name)).print()
+
+
+class _Page:
+    """The explanation of one plan."""
+
+    def __init__(self, cluster: Cluster, plan: Object) -> None:
+        self._cluster = cluster
+        self._plan = plan
+        self._out = answers()
+        self._status = plans.status(plan)
+        self._name = plans.name(plan)
+        self._unread: list[str] = []
+        self._jobs = self._read("Jobs", lambda: cluster.jobs(plan))
+        self._pods = self._read("pods", lambda: cluster.pods(plan))
+
+    def print(self) -> None:
+        self._headline()
+        self._advice()
+        self._conditions()
+        self._job()
+        self._pod_table()
+        self._quotas()
+        self._events()
+        for what in self._unread:
+            self._say(f"(not shown: {what})", "dim")
+
+    def _headline(self) -> None:
+        now = plans.now()
+        ready = plans.condition(self._plan, "Ready")
+        reason = (
+            f" ({ready['reason']})" if ready.get("reason") and ready["reason"] != plans.phase(self._plan).value else ""
+        )
+        since = f", for {plans.span(plans.seconds_since(ready['lastTransitionTime'], now))}" if ready else ""
+        self._out.print(Text(f"{self._name}: ", "bold") + plans.phase_text(self._plan) + Text(f"{reason}{since}"))
+        if words := self._unseen() or plans.message(self._plan):
+            self._say(f"  {words}")
+        if "artifacts" in self._status and plans.findings(self._plan):
+            kept = "" if self._status["artifacts"]["complete"] else " of a partial result"
+            self._say(
+                f"  scanplan results {self._name} shows the {plans.findings(self._plan)['total']:,} findings{kept}"
+            )
+
+    def _unseen(self) -> str:
+        """What to say where no operator has looked at this generation of the plan."""
+        metadata = self._plan["metadata"]
+        waited = plans.seconds_since(str(metadata["creationTimestamp"]), plans.now())
+        if self._status.get("observedGeneration") == metadata.get("generation") or waited < UNSEEN_SECONDS:
+            return ""
+        return "no operator has looked at it (since its last change): is one running, and does it watch this namespace?"
+
+    def _advice(self) -> None:
+        phase = plans.phase(self._plan)
+        steps: list[str] = []
+        if self._unseen():
+            steps = ["scanplan doctor"]
+        elif phase is Phase.QUEUED:
+            steps = [self._place()]
+        elif phase is Phase.SUSPENDED:
+            steps = [f'kubectl patch scanplan {self._name} --type=merge -p \'{{"spec":{{"suspend":false}}}}\'']
+        elif phase is Phase.CANCELLED:
+            steps = [f"start it anew: scanplan rerun {self._name}"]
+        elif phase is not Phase.COMPLETED:
+            reason = plans.condition(self._plan, "Ready").get("reason", "")
+            error = self._status.get("error", {}).get("reason", "")
+            steps = advice.of(str(reason), self._name) or advice.of(str(error), self._name)
+        if plans.condition(self._plan, "AppliesNextRun").get("status") == "True":
+            steps.append(f"run with what was edited: scanplan rerun {self._name}")
+        if (
+            plans.condition(self._plan, "EndpointsReachable").get("status") in {"False", "Unknown"}
+            and phase is Phase.COMPLETED
+        ):
+            steps.append(f"see which endpoints did not answer: scanplan results {self._name} -o html -f report.html")
+        if steps:
+            self._say("\nWhat to do", "bold")
+            for step in steps:
+                self._say(f"  {step}")
+
+    def _place(self) -> str:
+        """The plan's place among those that wait; never written anywhere, since it changes with every other plan."""
+        if queue := self._plan["spec"].get("queueName"):
+            return f"wait for Kueue: kubectl get workloads, kubectl describe localqueue {queue}"
+        waiting = [plan for plan in self._read("other plans", self._cluster.plans) if plans.phase(plan) is Phase.QUEUED]
+        order = sorted(
+            waiting, key=lambda plan: (-plan["spec"].get("priority", 5), str(plan["metadata"]["creationTimestamp"]))
+        )
+        names = [plans.name(plan) for plan in order]
+        place = names.index(self._name) + 1 if self._name in names else len(names)
+        return (
+            f"wait: it is number {place} of {len(names)} that wait for a slot; a higher spec.priority moves it forward"
+        )
+
+    def _conditions(self) -> None:
+        table = _table("CONDITION", "STATUS", "REASON", "MESSAGE")
+        before = ""
+        for condition in self._status.get("conditions", ()):
+            message = condition["message"]
+            words = "(the same)" if message == before else message
+            table.add_row(*map(_plain, (condition["type"], condition["status"], condition["reason"], words)))
+            before = message
+        self._show("Conditions", table)
+
+    def _job(self) -> None:
+        table = _table("JOB", "SHARDS", "ACTIVE", "READY", "SUCCEEDED", "FAILED PODS", "STATE")
+        for job in map(views.job_view, self._jobs):
+            ended = job.complete or job.failed or job.failure_target
+            words = f"{ended.reason}: {ended.message}".strip(": ") if ended else ""
+            state = (
+                "Complete"
+                if job.complete
+                else f"Failed {words}"
+                if ended
+                else "suspended"
+                if job.suspended
+                else "at work"
+            )
+            state = "being deleted" if job.deleting else state
+            counts = (job.completions, job.active, job.ready, job.succeeded, job.failed_pods)
+            table.add_row(_plain(job.name), *map(_plain, counts), _plain(state))
+        self._show("Jobs", table)
+        if not self._jobs and "taskId" in self._status:
+            self._say(f"\nJob {self._status['taskId']} is not there (any more)", "dim")
+
+    def _pod_table(self) -> None:
+        table = _table("POD", "SHARD", "PHASE", "WHY")
+        for pod in self._pods[-MOST_PODS:]:
+            view = views.pod_view(pod)
+            error = failure.of_pod(view) or failure.blocked_by([view])
+            ended = f"ended with {view.exit_code} {view.reason}".strip() if view.exit_code else ""
+            shard = "collector" if view.collector else str(view.index)
+            table.add_row(
+                *map(_plain, (view.name, shard, view.phase, f"{error.reason}: {error.message}" if error else ended))
+            )
+        more = f" (the last {MOST_PODS} of {len(self._pods)})" if len(self._pods) > MOST_PODS else ""
+        self._show(f"Pods{more}", table)
+
+    def _quotas(self) -> None:
+        path = f"/api/v1/namespaces/{self._plan['metadata']['namespace']}/resourcequotas"
+        table = _table("QUOTA", "RESOURCE", "USED", "OF")
+        for quota in self._read("quotas", lambda: self._cluster.each(path)):
+            for resource, used, hard in used_up(quota):
+                table.add_row(*map(_plain, (quota["metadata"]["name"], resource, used, hard)))
+        self._show("Quotas that are used up", table)
+
+    def _events(self) -> None:
+        newest_pods = [pod["metadata"]["name"] for pod in self._pods[-5:]]
+        names = [self._name, *(job["metadata"]["name"] for job in self._jobs), *newest_pods]
+        namespace = self._plan["metadata"]["namespace"]
+        found = self._read("events", lambda: self._cluster.events(namespace, names))
+        table = _table("AGE", "ABOUT", "REASON", "MESSAGE")
+        now = plans.now()
+        for event in [each for each in found if each.get("type") != "Normal"][-MOST_EVENTS:]:
+            moment = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"]
+            about = f"{event['involvedObject']['kind']} {event['involvedObject']['name']}"
+            age = plans.span(plans.seconds_since(str(moment), now))
+            table.add_row(*map(_plain, (age, about, event.get("reason", ""), event.get("message", ""))))
+        self._show("Warnings of Kubernetes", table)
+
+    def _read(self, what: str, look: Callable[[], Iterable[Object]]) -> list[Object]:
+        try:
+            return list(look())
+        except Failure as error:
+            self._unread.append(f"{what}: {error.message}")
+            return []
+
+    def _show(self, title: str, table: Table) -> None:
+        if table.row_count:
+            self._say(f"\n{title}", "bold")
+            self._out.print(table)
+
+    def _say(self, words: str, style: str = "") -> None:
+        self._out.print(Text(words, style))
+
+
+def used_up(quota: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(resource, used, hard) of a ResourceQuota where nothing is left."""
+    status = quota.get("status", {})
+    used = status.get("used", {})
+    return [
+        (resource, str(used.get(resource, "0")), str(hard))
+        for resource, hard in status.get("hard", {}).items()
+        if quantity(str(used.get(resource, "0"))) >= quantity(str(hard))
+    ]
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=True, header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _plain(value: object) -> Any:
+    return Text(text.line(value, 2_000))

@@ -1,0 +1,71 @@
+"""``scanplan prune``: retention of runs on a claim, safe beside running scans."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scanplan.cli.output.failure import USAGE, Failure, told
+from scanplan.runner.artifacts import prune as retention
+
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_BINARY = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
+
+
+@told
+def prune(
+    claim: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="The claim's root: the folder that has ui_projects/.", exists=True, file_okay=False
+        ),
+    ],
+    keep_runs: Annotated[
+        int | None, typer.Option(metavar="N", help="Keep so many runs of each project, the newest.", min=0)
+    ] = None,
+    max_age: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Remove runs that changed longer ago, such as 12h, 30d or 8w.")
+    ] = None,
+    max_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Remove the oldest runs beyond this size, such as 500Mi or 20Gi.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Remove old runs from a claim. Runs that are alive are never touched.
+
+    Without any limit nothing is removed. Exit codes: 0 done; 64 a limit can't be read.
+    """
+    policy = retention.Policy(
+        runs_per_project=keep_runs,
+        age_seconds=_parsed("--max-age", max_age, _UNITS, "a number and one of s, m, h, d, w: 30d"),
+        total_bytes=_whole(_parsed("--max-size", max_size, _BINARY, "a number and one of Ki, Mi, Gi, Ti: 20Gi")),
+    )
+    removals = retention.prune(claim, policy, dry_run=dry_run)
+    for removal in removals:
+        run = removal.run
+        if as_json:
+            entry = {"runId": run.run_id, "projectId": run.project_id, "bytes": run.bytes, "because": removal.because}
+            typer.echo(json.dumps({**entry, "dryRun": dry_run}))
+        else:
+            verb = "would remove" if dry_run else "removed"
+            typer.echo(f"{verb} {run.run_id} of {run.project_id} ({run.bytes:,} bytes; by {removal.because})")
+    if not as_json:
+        typer.echo(f"{len(removals)} runs, {sum(removal.run.bytes for removal in removals):,} bytes", err=True)
+
+
+def _parsed(option: str, text: str | None, units: dict[str, int], form: str) -> float | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]*)", text)
+    if not match or match[2] not in units:
+        raise Failure(f"{option} {text!r} can't be read", form, USAGE)
+    return float(match[1]) * units[match[2]]
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)

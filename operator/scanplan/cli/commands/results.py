@@ -1,0 +1,109 @@
+"""``scanplan results``: what a scan has found, for eyes, spreadsheets, code scanning and pipelines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from rich.console import Console
+
+from scanplan.cli import library, options
+from scanplan.cli.library import Library, Result
+from scanplan.cli.output import severities
+from scanplan.cli.output.failure import ANSWER_IS_NO, UNAVAILABLE, USAGE, Failure, told
+from scanplan.cli.output.formats import Output, Selection, pieces, table
+from scanplan.cli.output.terminal import PIPED_WIDTH, answers, say, warn
+from scanplan.report import compare, scan
+from scanplan.report.page import Since
+
+
+@told
+def results(
+    run: options.RunName,
+    output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TABLE,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", metavar="FILE", help="Write it to this file.", dir_okay=False, show_default=False),
+    ] = None,
+    severity: severities.Wanted = None,
+    fail_on: severities.FailOn = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Mark what is new since this run (html), such as PLAN~1.", show_default=False),
+    ] = None,
+    directory: options.Directory = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Print what a scan has found.
+
+    \b
+      scanplan results nightly                                  a table, gravest first
+      scanplan results nightly --severity critical,high
+      scanplan results nightly --fail-on high                   exit code for a pipeline
+      scanplan results nightly -o sarif -f nightly.sarif        for GitHub's code scanning
+      scanplan results nightly -o html -f nightly.html --since nightly~1
+      scanplan results nightly~1 -o ndjson | jq .info.name      the result before the last, as Nuclei wrote it
+
+    Findings are read from the plan's claim through a short-lived pod in its namespace, with your own rights (create pods,
+    create pods/exec), and checked against their published SHA-256 sums.
+
+    Exit codes: 0; 1 there are findings that --fail-on names; 69 there are none, but the scan is not complete and --fail-on was
+    given, or the claim can't be read; 66 no such run; 75 it hasn't ended yet.
+    """
+    wanted = severities.parsed(severity)
+    if since and output is not Output.HTML:
+        raise Failure("--since marks what is new in a report", "-o html, or scanplan diff", USAGE)
+    if output is Output.HTML and file is None and sys.stdout.isatty():
+        raise Failure("a report is no text for a terminal", "--file report.html", USAGE)
+    with library.opened(directory, namespace, context, kubeconfig) as shelves:
+        result = shelves.find(run)
+        changes = _since(shelves, since, result) if since else None
+        selection = Selection(result, wanted)
+        _write(selection, output, file, changes)
+    for remark in scan.remarks(result.scan):
+        warn(remark)
+    if fail_on is None:
+        return
+    if sum(selection.counts[each] for each in severities.at_least(fail_on)):
+        raise typer.Exit(ANSWER_IS_NO)
+    if not result.scan.complete:
+        say("error: nothing that --fail-on names was found, but the scan is not complete")
+        raise typer.Exit(UNAVAILABLE)
+
+
+def _write(selection: Selection, output: Output, file: Path | None, since: Since | None) -> None:
+    if file is None:
+        if output is Output.TABLE:
+            words = table(selection, answers())
+            say("")
+            say(words.plain)
+        else:
+            _pour(pieces(selection, output, since), sys.stdout.buffer)
+        return
+    try:
+        if output is Output.TABLE:
+            with file.open("w", encoding="utf-8") as target:
+                table(selection, Console(file=target, width=PIPED_WIDTH, soft_wrap=True))
+        else:
+            with file.open("wb") as target_of_bytes:
+                _pour(pieces(selection, output, since), target_of_bytes)
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}") from None
+    say(f"{file}: {sum(selection.counts[each] for each in selection.wanted):,} findings")
+
+
+def _since(shelves: Library, earlier: str, result: Result) -> Since:
+    before = shelves.find(earlier)
+    change = compare.difference(before.findings, result.findings)
+    return Since(earlier, change.new_marks, len(change.fixed), tuple(compare.unlike(before.scan, result.scan)))
+
+
+def _pour(parts: Iterable[bytes], target: BinaryIO) -> None:
+    for part in parts:
+        target.write(part)
+    target.flush()

@@ -1,0 +1,209 @@
+"""``scanplan submit``: make or change plans, from a file or from options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+
+from scanplan.api import labels
+from scanplan.api.v1alpha1.task import Severity
+from scanplan.cli import options
+from scanplan.cli.commands.watch import follow as watch
+from scanplan.cli.output.failure import ANSWER_IS_NO, DATA, NO_INPUT, USAGE, Conflict, Failure, told
+from scanplan.cli.output.terminal import answers, say
+
+if TYPE_CHECKING:
+    from scanplan.client.cluster.cluster import Cluster
+
+Manifest = dict[str, Any]
+
+
+@told
+def submit(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="Name of the plan, where no file is given.", show_default=False),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="ScanPlan manifests (YAML); - is standard input.",
+            allow_dash=True,
+            show_default=False,
+        ),
+    ] = None,
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--endpoint",
+            "-e",
+            metavar="TARGET",
+            help="Host, host:port or http(s) URL. Several times for several.",
+            show_default=False,
+        ),
+    ] = None,
+    template: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--template",
+            "-t",
+            metavar="TEMPLATE",
+            help="Template, folder of templates, or id. Several times.",
+            show_default=False,
+        ),
+    ] = None,
+    severity: Annotated[
+        list[Severity] | None,
+        typer.Option(
+            metavar="SEVERITY",
+            help=f"Only templates of this severity: {', '.join(Severity)}. Several times.",
+            show_default=False,
+        ),
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option(metavar="NAME", help="projectId; by default the namespace.", show_default=False)
+    ] = None,
+    run_id: Annotated[
+        str | None, typer.Option(metavar="NAME", help="runId; by default the name.", show_default=False)
+    ] = None,
+    priority: Annotated[
+        int | None, typer.Option(metavar="N", help="0 to 10, higher first.", min=0, max=10, show_default=False)
+    ] = None,
+    parallelism: Annotated[
+        int | None, typer.Option(metavar="N", help="Shards at the same time.", min=1, show_default=False)
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Watch the plans to their end.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print the manifests, checked by the API server.")
+    ] = False,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Submit plans. The same content again starts nothing, changed content is another scan.
+
+    \b
+      scanplan submit -f scanplan.yaml --follow
+      scanplan submit nightly -e https://app.example.com -t http/cves/ --severity critical --severity high
+      scanplan submit nightly -e https://app.example.com -t http/ --dry-run > scanplan.yaml
+
+    Exit codes: 0; with --follow 1 where a scan doesn't complete; 64 or 65 something in it is wrong; 66 no such
+    file.
+    """
+    from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+
+    options_given = [
+        each for each in (name, endpoint, template, severity, project, run_id, priority, parallelism) if each
+    ]
+    if file is not None:
+        if options_given:
+            raise Failure("a plan comes from a file or from options, not from both", "submit -f FILE", USAGE)
+        manifests = _read(file)
+    else:
+        needed = {"a name": name, "endpoints (-e)": endpoint, "templates (-t)": template}
+        if missing := [what for what, given in needed.items() if not given]:
+            hint = "scanplan submit NAME -e https://app.example.com -t http/, or scanplan submit -f FILE"
+            raise Failure(f"a plan needs {' and '.join(missing)}", hint, USAGE)
+        sharding = {"parallelism": parallelism} if parallelism else None
+        spec = {
+            "projectId": project,
+            "runId": run_id,
+            "endpoints": endpoint,
+            "templates": template,
+            "severityLevels": [each.value for each in severity or ()],
+            "priority": priority,
+            "sharding": sharding,
+        }
+        filled = {field: value for field, value in spec.items() if value not in (None, [])}
+        manifests = [
+            {"apiVersion": labels.API_VERSION, "kind": labels.KIND, "metadata": {"name": name}, "spec": filled}
+        ]
+    cluster = connect(namespace or _namespace(manifests), context, kubeconfig)
+    for manifest in manifests:
+        _submit(cluster, manifest, dry_run=dry_run)
+    if follow and not dry_run:
+        names = [str(manifest["metadata"]["name"]) for manifest in manifests]
+        if not watch(cluster, names):
+            raise typer.Exit(ANSWER_IS_NO)
+        say(f"scanplan results {names[0]} shows what was found")
+
+
+def _submit(cluster: Cluster, manifest: Manifest, *, dry_run: bool) -> None:
+    name = manifest["metadata"]["name"]
+    where = f"/apis/{labels.API_VERSION}/namespaces/{cluster.namespace}/{labels.PLURAL}/{name}"
+    before = cluster.find(where)
+    try:
+        after = cluster.apply_plan(manifest, dry_run=dry_run)
+    except Conflict as conflict:
+        raise Failure(
+            f"{name}: {conflict.message}",
+            f"kubectl apply --server-side --force-conflicts, or change it where it is kept ({managers(before)})",
+        ) from None
+    if dry_run:
+        answers().print(f"---\n{yaml.safe_dump(manifest, sort_keys=False)}", markup=False, end="")
+        return
+    generation = after["metadata"]["generation"]
+    known = before["metadata"]["generation"] if before else 0
+    done = {0: "created", generation: "unchanged"}.get(known, "changed")
+    say(f"scanplan.scanplan.dev/{name} {done} in namespace {cluster.namespace}")
+
+
+def _read(file: Path) -> list[Manifest]:
+    """The ScanPlans of a file.
+
+    Raises:
+        Failure: it holds something else.
+    """
+    try:
+        text = typer.get_text_stream("stdin").read() if str(file) == "-" else file.read_text("utf-8")
+        manifests = [document for document in yaml.safe_load_all(text) if document is not None]
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}", code=NO_INPUT) from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Failure(f"{file} is no YAML: {problem_of(error)}", code=DATA) from None
+    for manifest in manifests:
+        kind = manifest.get("kind") if isinstance(manifest, dict) else type(manifest).__name__
+        if (
+            kind != labels.KIND
+            or not isinstance(manifest.get("metadata"), dict)
+            or not manifest["metadata"].get("name")
+        ):
+            raise Failure(
+                f"{file} holds a {kind} without a use here: ScanPlans with a name are submitted",
+                f"kubectl apply -f {file}",
+                DATA,
+            )
+    if not manifests:
+        raise Failure(f"{file} holds no ScanPlan", code=DATA)
+    return manifests
+
+
+def problem_of(error: Exception) -> str:
+    """What a YAML parser has to say, in one line."""
+    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return str(error)
+
+
+def _namespace(manifests: list[Manifest]) -> str | None:
+    """The namespace that all manifests agree on."""
+    named: set[str | None] = {manifest["metadata"].get("namespace") for manifest in manifests}
+    if len(named) > 1:
+        raise Failure("the plans are of different namespaces", "kubectl apply, or a file for each", USAGE)
+    return named.pop()
+
+
+def managers(plan: Manifest | None) -> str:
+    """Who has written the plan's fields, but for its status."""
+    managers = {
+        entry["manager"]
+        for entry in (plan or {}).get("metadata", {}).get("managedFields", ())
+        if not entry.get("subresource")
+    }
+    return ", ".join(sorted(managers)) or "unknown"

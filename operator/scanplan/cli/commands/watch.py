@@ -1,0 +1,235 @@
+"""``scanplan watch``: plans while they run.
+
+On a terminal a live table with a bar for each plan and, for a single plan, for each of its shards; piped, a line for each change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.task import Severity
+from scanplan.cli import options, plans
+from scanplan.cli.output import progress
+from scanplan.cli.output.failure import ANSWER_IS_NO, Failure, NotFound, told
+from scanplan.cli.output.tables import STYLES
+from scanplan.cli.output.terminal import answers, say
+
+if TYPE_CHECKING:
+    from scanplan.cli.output.progress import Progress
+    from scanplan.client.cluster.cluster import Cluster
+
+LOOK_SECONDS = 2.0
+"""Between two looks at the pods of running plans."""
+MOST_LOOKED_AT = 20
+"""Running plans whose pods are looked at."""
+MOST_SHARDS = 24
+
+Plan = dict[str, Any]
+
+
+@told
+def watch(
+    names: options.PlanNames = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Watch plans as they run. State, progress, rate, time left, findings as they come.
+
+    With names it ends when all of them have; without, it goes on until you stop it (Ctrl-C), which stops no scan.
+
+    Exit codes: 0 all plans that were named have completed; 1 one has failed or was cancelled; 66 no such plan.
+    """
+    from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+
+    cluster = connect(namespace, context, kubeconfig)
+    for name in names or ():
+        cluster.plan(name)
+    if not follow(cluster, names or []):
+        raise typer.Exit(ANSWER_IS_NO)
+
+
+def follow(cluster: Cluster, names: list[str]) -> bool:
+    """Show plans until all that are named have ended; whether all of them have completed.
+
+    Raises:
+        Failure: the API server refuses.
+        NotFound: a plan that is named was deleted.
+    """
+    from scanplan.cli.changes import Changes  # noqa: PLC0415 - needs the `kubernetes` extra
+
+    changes = Changes(cluster, names)
+    current: dict[str, Plan] = {}
+    view = _Live() if answers().is_terminal else _Lines()
+    with view:
+        while True:
+            for plan in changes.next(LOOK_SECONDS):
+                name = plans.name(plan)
+                if "deletionTimestamp" in plan["metadata"]:
+                    current.pop(name, None)
+                    if name in names:
+                        raise NotFound(f"ScanPlan {name} was deleted")
+                else:
+                    current[name] = plan
+            view.show(current, _looks(cluster, current) if view.looks else {})
+            if names and set(names) <= set(current) and all(map(plans.has_ended, current.values())):
+                break
+    for plan in current.values():
+        if plans.phase(plan) is not Phase.COMPLETED:
+            say(f"{plans.name(plan)}: {plans.message(plan)}", "red")
+    return all(plans.phase(plan) is Phase.COMPLETED for plan in current.values())
+
+
+def _looks(cluster: Cluster, current: Mapping[str, Plan]) -> dict[str, Progress]:
+    running = [name for name, plan in current.items() if plans.phase(plan) in {Phase.RUNNING, Phase.RETRYING}]
+    looks = {}
+    for name in running[:MOST_LOOKED_AT]:
+        try:
+            looks[name] = progress.look(cluster, current[name])
+        except Failure:  # pods may not be read: the states still may
+            continue
+    return looks
+
+
+class _Lines:
+    """A line for each change."""
+
+    looks = False
+    """Whether it shows more than states: piped, nobody's pods are asked every two seconds."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, str] = {}
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def show(self, current: Mapping[str, Plan], _: Mapping[str, Progress]) -> None:
+        for name, plan in current.items():
+            parts = [plans.phase(plan).value, plans.shards(plan), plans.message(plan)]
+            line = " ".join(filter(None, (name, *parts)))
+            if self._said.get(name) != line:
+                self._said[name] = line
+                answers().print(line, markup=False)
+
+
+class _Live:
+    """A table that is drawn anew."""
+
+    looks = True
+
+    def __init__(self) -> None:
+        self._live = Live(console=answers(), refresh_per_second=4)
+        self._before: dict[tuple[str, int], tuple[datetime, int]] = {}
+        self._rates: dict[tuple[str, int], float] = {}
+
+    def __enter__(self) -> None:
+        self._live.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._live.__exit__(*error)
+
+    def show(self, current: Mapping[str, Plan], looks: Mapping[str, Progress]) -> None:
+        tables: list[Table] = [self._plans(current, looks)]
+        if len(current) == 1:
+            tables += [_shards(look) for look in looks.values() if len(look.active) > 1]
+        drawn: Group = Group(*tables)
+        self._live.update(drawn, refresh=True)
+
+    def _plans(self, current: Mapping[str, Plan], looks: Mapping[str, Progress]) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in (
+            "NAME",
+            "PHASE",
+            "PROGRESS",
+            "SHARDS",
+            "REQ/S",
+            "TIME",
+            "LEFT",
+            "CRIT",
+            "HIGH",
+            "MED",
+            "LOW",
+            "INFO",
+            "NEW",
+        ):
+            table.add_column(
+                column, no_wrap=True, justify="left" if column in {"NAME", "PHASE", "PROGRESS"} else "right"
+            )
+        now = plans.now()
+        for name, plan in sorted(current.items()):
+            look = looks.get(name)
+            percent = 100.0 if plans.has_ended(plan) else look.percent if look else 0.0
+            counts: list[Text] = []
+            for severity in list(Severity)[:5]:
+                count = plans.findings(plan).get(severity.value, look.found[severity] if look else 0)
+                counts.append(Text(f"{count:,}", STYLES[severity] if count else "dim"))
+            table.add_row(
+                Text(name),
+                plans.phase_text(plan),
+                _bar(percent),
+                Text(plans.shards(plan)),
+                Text(f"{self._rate(name, look):,.0f}" if look else "-"),
+                Text(plans.duration(plan, now)),
+                Text(_left(plan, percent, now)),
+                *counts,
+                Text(f"+{look.finding:,}" if look and look.finding else ""),
+            )
+        return table
+
+    def _rate(self, name: str, look: Progress) -> float:
+        """Requests a second of all shards, by the pods' own clocks, between their last two words."""
+        rates = {}
+        for shard in look.active:
+            key = (name, shard.shard)
+            if shard.at is None:
+                continue
+            then, requests = self._before.get(key, (shard.at, shard.requests))
+            passed = (shard.at - then).total_seconds()
+            if passed > 0:
+                self._rates[key] = max(0, shard.requests - requests) / passed
+            if passed or key not in self._before:
+                self._before[key] = (shard.at, shard.requests)
+            rates[key] = self._rates.get(key, 0.0)
+        return sum(rates.values())
+
+
+def _shards(look: Progress) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("  SHARD", "PROGRESS", "", "REQUESTS", "FINDINGS"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for shard in sorted(look.active, key=lambda each: each.shard)[:MOST_SHARDS]:
+        bar = _bar(shard.percent)
+        table.add_row(
+            Text(str(shard.shard)),
+            bar,
+            Text(f"{shard.percent} %"),
+            Text(f"{shard.requests:,}"),
+            Text(f"{shard.findings:,}"),
+        )
+    return table
+
+
+def _bar(percent: float) -> ProgressBar:
+    return ProgressBar(total=100, completed=percent, width=20, complete_style="cyan", finished_style="green")
+
+
+def _left(plan: Plan, percent: float, now: datetime) -> str:
+    """What is left if it goes on as it went; nothing before there is something to go by."""
+    status = plans.status(plan)
+    if plans.has_ended(plan) or percent < 2 or "startTime" not in status:
+        return ""
+    passed = plans.seconds_since(str(status["startTime"]), now)
+    return f"~{plans.span(passed * (100 - percent) / percent)}"

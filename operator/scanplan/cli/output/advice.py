@@ -1,0 +1,66 @@
+"""What to do about each reason that a plan may stop for: the commands to type, beside the words that the operator has said.
+
+`NAME` in a command is the plan's. A test holds that every reason of a failure has its advice.
+"""
+
+from __future__ import annotations
+
+from scanplan.api.v1alpha1.conditions import Reason
+
+_SPEC = "kubectl edit scanplan NAME"
+_LOGS = "scanplan logs NAME"
+_AGAIN = "scanplan rerun NAME"
+
+ADVICE: dict[Reason, tuple[str, ...]] = {
+    Reason.INVALID_ENDPOINT: (f"correct the endpoint: {_SPEC}",),
+    Reason.TARGET_DENIED: (
+        f"remove the endpoint: {_SPEC}",
+        "or ask the operator's owner to change SCANPLAN_DENIED_TARGETS",
+    ),
+    Reason.INPUT_UNAVAILABLE: ("create what is missing: it is looked for every 10 seconds",),
+    Reason.INPUTS_CHANGED: (f"scan with what is there now: {_AGAIN}",),
+    Reason.INVALID_SPEC: (f"leave it out: {_SPEC}", "or ask the operator's owner to allow it"),
+    Reason.NAME_CONFLICT: ("remove the Job that has the name", f"or scan under another: {_AGAIN}"),
+    Reason.JOB_REJECTED: (f"correct the field, usually of podTemplate: {_SPEC}",),
+    Reason.QUOTA_EXCEEDED: ("nothing: it is tried again every 10 seconds", "or free, or raise, the quota"),
+    Reason.RUNNING_ELSEWHERE: ("nothing: its result is taken over, and if it fails there the scan starts here",),
+    Reason.WAITING_FOR_PODS: ("nothing: it goes on when the pods of the old Job have ended",),
+    Reason.RUN_ID_CONFLICT: (f"choose another runId: {_SPEC}",),
+    Reason.NUCLEI_BINARY_ERROR: (f"read what Nuclei said: {_LOGS}", f"then correct it, and {_AGAIN}"),
+    Reason.TEMPLATES_NOT_FOUND: (f"correct templates, or add their source to templatesFrom: {_SPEC}",),
+    Reason.NO_TEMPLATES_LOADED: (f"correct templates or severityLevels: {_SPEC}",),
+    Reason.INVALID_OPTIONS: (f"correct scanner: {_SPEC}",),
+    Reason.TASK_DOCUMENT_INVALID: ("operator and scanner image are of different versions: install the same of both",),
+    Reason.CLAIM_NOT_WRITABLE: ("make the claim's root writable for group 65532, then " + _AGAIN,),
+    Reason.OUT_OF_MEMORY: (
+        f"raise podTemplate.resources.limits.memory, or lower scanner.concurrency or sharding.maxEndpointsPerShard: {_SPEC}",
+        f"then {_AGAIN}",
+    ),
+    Reason.DISK_FULL: ("enlarge the claim, or remove old runs: scanplan prune", f"then {_AGAIN}"),
+    Reason.STORAGE_ERROR: ("look at the claim's storage", f"then {_AGAIN}"),
+    Reason.NETWORK_UNAVAILABLE: ("check DNS and network policies of the namespace", f"then {_AGAIN}"),
+    Reason.ENDPOINTS_UNREACHABLE: ("check that pods of the namespace reach the endpoints", f"then {_AGAIN}"),
+    Reason.SCANNER_ENVIRONMENT: (f"read what Nuclei said: {_LOGS}",),
+    Reason.SCANNER_HUNG: ("use smaller shards: sharding.maxEndpointsPerShard", f"then {_AGAIN}"),
+    Reason.SCANNER_KILLED: (f"read the log: {_LOGS}", f"then {_AGAIN}"),
+    Reason.SCANNER_PANIC: (f"read Nuclei's words: scanplan artifacts get NAME --all, then {_AGAIN}",),
+    Reason.ATTEMPT_TIMEOUT: (f"raise timeoutSeconds, or use more shards: {_SPEC}", f"then {_AGAIN}"),
+    Reason.INTERRUPTED: (_AGAIN,),
+    Reason.UNKNOWN_ERROR: (f"read the log: {_LOGS}", f"then {_AGAIN}"),
+    Reason.DEADLINE_EXCEEDED: (f"raise deadlineSeconds or sharding.parallelism: {_SPEC}", f"then {_AGAIN}"),
+    Reason.RETRIES_EXHAUSTED: (f"read the log: {_LOGS}", f"then {_AGAIN}"),
+    Reason.RESULT_MISSING: ("look at what is on the claim: scanplan artifacts list NAME --all", f"then {_AGAIN}"),
+    Reason.POD_FAILED: (f"read the log: {_LOGS}", f"then {_AGAIN}"),
+    Reason.IMAGE_PULL_FAILED: (f"correct scanner.image or podTemplate.imagePullSecrets: {_SPEC}",),
+    Reason.UNSCHEDULABLE: (f"ask for what nodes have (podTemplate): {_SPEC}", "or add nodes"),
+    Reason.EVICTED: (_AGAIN,),
+}
+
+
+def of(reason: str, name: str) -> list[str]:
+    """What to do; empty for a reason that needs nothing, or that this program is too old to know."""
+    try:
+        known = ADVICE.get(Reason(reason), ())
+    except ValueError:
+        return []
+    return [words.replace("NAME", name) for words in known]

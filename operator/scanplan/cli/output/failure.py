@@ -1,0 +1,69 @@
+"""How commands fail: one sentence that says what is wrong, one that says what to do, and an exit code that a script can use.
+
+Exit codes are those of sysexits(3), so far as it has one for the case. 1 is kept for a clear answer that isn't the hoped-for one:
+the scan failed, or has findings that `--fail-on` names.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+import typer
+
+from scanplan.client.cluster.failure import NO_INPUT, UNAVAILABLE, Conflict, Failure, Forbidden, NotFound
+
+ANSWER_IS_NO = 1
+USAGE = os.EX_USAGE
+DATA = os.EX_DATAERR
+TEMPORARY = os.EX_TEMPFAIL
+INTERRUPTED = 130
+
+__all__ = [
+    "ANSWER_IS_NO",
+    "DATA",
+    "INTERRUPTED",
+    "NO_INPUT",
+    "TEMPORARY",
+    "UNAVAILABLE",
+    "USAGE",
+    "Conflict",
+    "Failure",
+    "Forbidden",
+    "NotFound",
+    "told",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def told(command: F) -> F:
+    """The command, with its failures told to people and to the shell."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> Any:
+        # A pipeline that is stopped ends its commands by SIGTERM; what they have started is then removed as for Ctrl-C.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            return command(*arguments, **options)
+        except Failure as failure:
+            _tell(failure)
+        except BrokenPipeError:
+            # Whoever reads has seen enough (`| head`); what is still buffered would fail again at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run  # type: ignore[return-value]
+
+
+def _tell(failure: Failure) -> NoReturn:
+    typer.echo(f"error: {failure.message}", err=True)
+    if failure.hint:
+        typer.echo(f"  try: {failure.hint}", err=True)
+    raise typer.Exit(failure.code)

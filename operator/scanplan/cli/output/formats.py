@@ -1,0 +1,142 @@
+"""Results in their formats: the findings that were asked for, in pieces, so that a result of any size can be written.
+
+A `Selection` counts all findings that pass by, also those that nobody wants to see: a pipeline stops on what is there, whatever
+it shows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+
+from rich.console import Console
+from rich.text import Text
+
+import scanplan
+from scanplan.api.v1alpha1.task import Severity
+from scanplan.cli.library import Result
+from scanplan.cli.output import tables
+from scanplan.report import page, sarif, spreadsheet
+from scanplan.report.finding import Finding, parse
+from scanplan.report.page import Since
+from scanplan.report.scan import remarks
+
+MOST_ROWS = 1_000
+
+
+class Output(StrEnum):
+    """Formats of results."""
+
+    TABLE = "table"
+    JSON = "json"
+    NDJSON = "ndjson"
+    SARIF = "sarif"
+    CSV = "csv"
+    HTML = "html"
+
+
+class Selection:
+    """The findings of some severities; gone through once, by either of its iterators."""
+
+    def __init__(self, result: Result, wanted: frozenset[Severity]) -> None:
+        self.result = result
+        self.wanted = wanted
+        self.counts: Counter[Severity] = Counter()
+        """Of all findings that have passed by."""
+
+    def findings(self) -> Iterator[Finding]:
+        """As the reports have them."""
+        for finding in self.result.findings:
+            self.counts[finding.severity] += 1
+            if finding.severity in self.wanted:
+                yield finding
+
+    def lines(self) -> Iterator[bytes]:
+        """As Nuclei wrote them, without their newlines."""
+        with self.result.findings.path.open("rb") as lines:
+            for line in lines:
+                severity = parse(line, lambda _: b"").severity
+                self.counts[severity] += 1
+                if severity in self.wanted:
+                    yield line.rstrip(b"\n")
+
+    def report(self) -> bytes | None:
+        """The page that the scan has left of all its findings; None where it left none, or only some are wanted."""
+        if self.result.report is None or len(self.wanted) < len(Severity):
+            return None
+        self.counts.update({severity: getattr(self.result.scan.findings, severity) for severity in Severity})
+        return self.result.report().read_bytes()
+
+
+def table(selection: Selection, console: Console) -> Text:
+    """Print the gravest findings; returns the words that sum all of them up."""
+    rows, shown = tables.ranked(selection.findings(), MOST_ROWS)
+    if rows:
+        console.print(tables.report_table(rows))
+    words = tables.counted_words(shown)
+    if shown.total() > MOST_ROWS:
+        words += Text(f"; the {MOST_ROWS:,} gravest are shown, -o csv has all")
+    return words
+
+
+def pieces(selection: Selection, output: Output, since: Since | None = None) -> Iterable[bytes]:
+    """The result in a format for programs.
+
+    Args:
+        since: what a report marks as new; None: what the scan itself has marked.
+    """
+    result = selection.result
+    match output:
+        case Output.SARIF:
+            return sarif.render(result.scan, selection.findings(), scanplan.__version__)
+        case Output.CSV:
+            return spreadsheet.render(selection.findings())
+        case Output.HTML:
+            if since is None and (left := selection.report()) is not None:
+                return [left]
+            return page.render(
+                result.scan,
+                selection.findings(),
+                scanplan.__version__,
+                since=since,
+                notes=_notes(selection.wanted),
+                rest=result.place,
+            )
+        case Output.NDJSON:
+            return (line + b"\n" for line in selection.lines())
+        case Output.JSON:
+            return _json(selection)
+        case Output.TABLE:
+            raise ValueError("a table is for people: see `table`")
+
+
+def _notes(wanted: frozenset[Severity]) -> list[str]:
+    some = [each.value for each in Severity if each in wanted]
+    return (
+        [f"Only findings of these severities are on this page: {', '.join(some)}."] if len(some) < len(Severity) else []
+    )
+
+
+def _json(selection: Selection) -> Iterator[bytes]:
+    result, scan = selection.result, selection.result.scan
+    head = {
+        "run": result.name,
+        "projectId": scan.project_id,
+        "runId": scan.run_id,
+        "complete": scan.complete,
+        "remarks": remarks(scan),
+        "place": result.place,
+        "endpoints": {
+            "total": scan.endpoints,
+            "scanned": scan.endpoints_scanned,
+            "unreachable": scan.endpoints_unreachable,
+        },
+    }
+    yield json.dumps(head)[:-1].encode() + b', "findings": ['
+    separator = b"\n"
+    for line in selection.lines():
+        yield separator + line
+        separator = b",\n"
+    yield b"\n]}\n"

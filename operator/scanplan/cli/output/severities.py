@@ -1,0 +1,42 @@
+"""Severities as options: which to show, and from which on a pipeline shall stop."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scanplan.api.v1alpha1.task import Severity
+from scanplan.cli.output.failure import USAGE, Failure
+
+Wanted = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--severity",
+        metavar="SEVERITY,...",
+        help="Only these severities: critical, high, medium, low, info, unknown. Several, or several times.",
+        show_default=False,
+    ),
+]
+FailOn = Annotated[
+    Severity | None,
+    typer.Option(help="Exit with 1 where there is a finding of this severity or a graver one.", show_default=False),
+]
+
+
+def parsed(wanted: list[str] | None) -> frozenset[Severity]:
+    """The severities that an option names, `high,critical` as well as `high critical`; all where it names none.
+
+    Raises:
+        Failure: one is none.
+    """
+    names = [name.strip().lower() for text in wanted or () for name in text.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in set(Severity)]:
+        raise Failure(f"--severity {unknown[0]!r}: there is no such severity", ", ".join(Severity), USAGE)
+    return frozenset(map(Severity, names)) or frozenset(Severity)
+
+
+def at_least(severity: Severity) -> frozenset[Severity]:
+    """This severity and all graver ones. What Nuclei doesn't grade is the mildest."""
+    order = list(Severity)
+    return frozenset(order[: order.index(severity) + 1])

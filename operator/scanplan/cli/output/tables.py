@@ -1,0 +1,108 @@
+"""Findings as a table for people: gravest first, in the terminal's colours where there is a terminal."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from scanplan.api.v1alpha1.task import Severity
+from scanplan.report.finding import Finding
+
+STYLES = {
+    Severity.CRITICAL: "bold magenta",
+    Severity.HIGH: "red",
+    Severity.MEDIUM: "yellow",
+    Severity.LOW: "cyan",
+    Severity.INFO: "dim",
+    Severity.UNKNOWN: "dim",
+}
+_ORDER = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+def severity_of(finding: Mapping[str, Any]) -> Severity:
+    """A finding's severity; what Nuclei doesn't know, or we don't, is unknown."""
+    try:
+        return Severity(finding.get("info", {}).get("severity", ""))
+    except ValueError:
+        return Severity.UNKNOWN
+
+
+def findings_table(findings: Iterable[Mapping[str, Any]]) -> Table:
+    """A table of Nuclei events.
+
+    Args:
+        findings: decoded JSONL events. Their texts come from scanned hosts, so they are never read as markup.
+    """
+    rows = sorted(findings, key=lambda finding: (_ORDER[severity_of(finding)], str(finding.get("template-id", ""))))
+    table = Table(title=f"{len(rows)} findings", title_justify="left", header_style="bold", box=SIMPLE_HEAD)
+    for column in ("SEVERITY", "FINDING", "WHERE", "TEMPLATE"):
+        table.add_column(column, overflow="fold")
+    for finding in rows:
+        severity = severity_of(finding)
+        table.add_row(
+            Text(severity.value, STYLES[severity]),
+            _text(finding.get("info", {}).get("name", "")),
+            _text(finding.get("matched-at", finding.get("host", ""))),
+            _text(finding.get("template-id", "")),
+        )
+    return table
+
+
+def ranked(findings: Iterable[Finding], most: int) -> tuple[list[Finding], Counter[Severity]]:
+    """The `most` gravest findings, gravest first, and how many there are of each severity; memory is that of the former."""
+    counts: Counter[Severity] = Counter()
+
+    def counted() -> Iterator[Finding]:
+        for finding in findings:
+            counts[finding.severity] += 1
+            yield finding
+
+    return heapq.nsmallest(
+        most, counted(), key=lambda each: (_ORDER[each.severity], each.template_id, each.matched_at)
+    ), counts
+
+
+def report_table(rows: Iterable[Finding], marks: Iterable[str] = ()) -> Table:
+    """A table of findings as the reports have them, in their order.
+
+    Args:
+        marks: one for each row, such as `new`; where there are none, there is no column for them.
+    """
+    marked = list(marks)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ([""] if marked else []) + ["SEVERITY", "FINDING", "WHERE", "TEMPLATE"]:
+        table.add_column(column, overflow="fold")
+    for number, finding in enumerate(rows):
+        table.add_row(
+            *([Text(marked[number])] if marked else []),
+            Text(finding.severity.value, STYLES[finding.severity]),
+            Text(finding.name),
+            Text(finding.matched_at or finding.host),
+            Text(finding.template_id),
+        )
+    return table
+
+
+def counted_words(counts: Mapping[Severity, int]) -> Text:
+    """Such as `12 findings: 3 critical, 9 low`, in the severities' colours."""
+    total = sum(counts.values())
+    words = Text(f"{total:,} finding{'' if total == 1 else 's'}{': ' if total else ''}")
+    parts = [
+        Text(f"{counts[severity]:,} {severity.value}", STYLES[severity])
+        for severity in Severity
+        if counts.get(severity)
+    ]
+    return words + Text(", ").join(parts)
+
+
+def _text(value: object) -> Text:
+    """Text without control characters, which a hostile host could use to draw on the terminal."""
+    return Text(
+        "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value))
+    )

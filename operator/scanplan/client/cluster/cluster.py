@@ -1,0 +1,323 @@
+"""The user's cluster, with the user's own rights: the API calls that the commands make, on plain dicts.
+
+Who may do what is Kubernetes' decision alone, so a refusal is told in its words, with what to ask for. Inside a pod without a
+kubeconfig the pod's service account is the user.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+import scanplan
+from scanplan.api import labels
+from scanplan.client.cluster.failure import Conflict, Failure, Forbidden, NotFound
+
+try:
+    import urllib3
+    from kubernetes import config
+    from kubernetes.client import ApiClient, ApiException, Configuration
+    from kubernetes.stream import ws_client
+    from websocket import ABNF, WebSocketException
+except ModuleNotFoundError as error:
+    raise Failure("this command needs the `kubernetes` package", "pip install 'scanplan[kubernetes]'") from error
+
+Object = dict[str, Any]
+Query = Mapping[str, str]
+
+FIELD_MANAGER = "scanplan-cli"
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_TIMEOUT_SECONDS = (5.0, 30.0)
+"""To connect, and to answer."""
+_FOLLOW_SECONDS = (5.0, 3_600.0)
+_SILENT_SECONDS = 300.0
+"""How long a command in a pod may say nothing: slow storage takes its time, a dead node never speaks again."""
+_PAGE = 500
+_NOTHING: Query = {}
+_STDOUT, _STDERR, _STATUS = 1, 2, 3
+"""Channels of an exec."""
+
+
+def connect(namespace: str | None = None, context: str | None = None, kubeconfig: Path | None = None) -> Cluster:
+    """The cluster that a kubeconfig names; nothing is asked of it yet.
+
+    Raises:
+        Failure: there is no usable kubeconfig.
+    """
+    configuration = Configuration()
+    path = str(kubeconfig) if kubeconfig else None
+    try:
+        config.load_kube_config(config_file=path, context=context, client_configuration=configuration)
+        contexts, active = config.list_kube_config_contexts(config_file=path)
+        chosen = next((each for each in contexts if each["name"] == context), active)
+        own = str(chosen["context"].get("namespace", ""))
+    except config.ConfigException as error:
+        if context or kubeconfig or not _NAMESPACE_FILE.exists():
+            hint = "kubectl config get-contexts" if context else "--kubeconfig FILE, or set KUBECONFIG"
+            raise Failure(f"no cluster: {error}", hint) from None
+        config.load_incluster_config(client_configuration=configuration)
+        own = _NAMESPACE_FILE.read_text().strip()
+    configuration.retries = False
+    client = ApiClient(configuration)
+    client.user_agent = f"{FIELD_MANAGER}/{scanplan.__version__}"
+    return Cluster(client, namespace or own or "default")
+
+
+class Cluster:
+    """One cluster, and the namespace that commands mean. All calls raise `Failure`."""
+
+    def __init__(self, client: ApiClient, namespace: str) -> None:
+        self.namespace = namespace
+        self._client = client
+
+    @property
+    def address(self) -> str:
+        """Of the API server."""
+        return str(self._client.configuration.host)
+
+    # plans
+
+    def plan(self, name: str) -> Object:
+        """Raises NotFound."""
+        try:
+            return self.get(self._plans(name))
+        except NotFound:
+            raise self._no_plan(name) from None
+
+    def plans(self, *, everywhere: bool = False, selector: str = "") -> Iterator[Object]:
+        """All plans of the namespace, or of the cluster."""
+        path = f"/apis/{labels.API_VERSION}/{labels.PLURAL}" if everywhere else self._plans()
+        try:
+            yield from self.each(path, {"labelSelector": selector} if selector else {})
+        except NotFound:
+            raise Failure("the cluster knows no ScanPlans", "scanplan crd | kubectl apply --server-side -f -") from None
+
+    def patch_plan(self, name: str, spec: Object) -> Object:
+        """Change fields of the plan's spec."""
+        try:
+            return self.call("PATCH", self._plans(name), {"spec": spec}, {"fieldManager": FIELD_MANAGER}, MERGE_PATCH)
+        except NotFound:
+            raise self._no_plan(name) from None
+
+    def apply_plan(self, manifest: Object, *, dry_run: bool = False) -> Object:
+        """Server-side apply. Raises Conflict where somebody else manages a field."""
+        query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
+        return self.call("PATCH", self._plans(manifest["metadata"]["name"]), manifest, query, APPLY_PATCH)
+
+    # what plans lead to
+
+    def jobs(self, plan: Object) -> list[Object]:
+        """The plan's Jobs that are there, the collector's among them."""
+        return self._of_task("/apis/batch/v1", "jobs", plan)
+
+    def pods(self, plan: Object) -> list[Object]:
+        """The pods of the plan's task that are there, oldest first."""
+        found = self._of_task("/api/v1", "pods", plan)
+        return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+
+    def events(self, namespace: str, names: Iterable[str]) -> list[Object]:
+        """Events about these objects, oldest first."""
+        found = [
+            event
+            for name in names
+            for event in self.each(
+                f"/api/v1/namespaces/{namespace}/events", {"fieldSelector": f"involvedObject.name={name}"}
+            )
+        ]
+        return sorted(found, key=_moment)
+
+    def log(self, pod: Object, *, tail: int | None = None, follow: bool = False) -> Iterator[bytes]:
+        """Lines of the scanner's log, without their newlines."""
+        metadata = pod["metadata"]
+        query = {"container": labels.CONTAINER, "follow": str(follow).lower()}
+        if tail is not None:
+            query["tailLines"] = str(tail)
+        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{quote(metadata['name'], safe='')}/log"
+        yield from self.stream(path, query, _FOLLOW_SECONDS if follow else _TIMEOUT_SECONDS)
+
+    def stream(self, path: str, query: Query, timeout: tuple[float, float] = _FOLLOW_SECONDS) -> Iterator[bytes]:
+        """Lines of an answer as they come, without their newlines."""
+        response = self._send("GET", path, None, query, "application/json", timeout).response
+        rest = b""
+        try:
+            while chunk := response.read1(1 << 16):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from lines
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Failure(f"the connection to the API server broke off: {error}") from None
+        finally:
+            response.close()
+        if rest:
+            yield rest
+
+    def allowed(self, verb: str, group: str, resource: str, subresource: str = "") -> bool:
+        """Whether the user may do this in the namespace (SelfSubjectAccessReview)."""
+        attributes = {
+            "namespace": self.namespace,
+            "verb": verb,
+            "group": group,
+            "resource": resource,
+            "subresource": subresource,
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        answer = self.call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+        return bool(answer["status"]["allowed"])
+
+    # calls
+
+    def get(self, path: str, query: Query = _NOTHING) -> Object:
+        return self.call("GET", path, query=query)
+
+    def find(self, path: str) -> Object | None:
+        """Like `get`; None where there is no such object."""
+        try:
+            return self.get(path)
+        except NotFound:
+            return None
+
+    def each(self, path: str, query: Query = _NOTHING) -> Iterator[Object]:
+        """All objects of a LIST, page by page."""
+        token = ""
+        while True:
+            page = self.get(path, {**query, "limit": str(_PAGE), **({"continue": token} if token else {})})
+            yield from page["items"]
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: Query = _NOTHING,
+        content_type: str = "application/json",
+    ) -> Object:
+        """One request, and the object that answers it."""
+        response = self._send(method, path, body, query, content_type, _TIMEOUT_SECONDS)
+        try:
+            result: Object = json.loads(response.read())
+        except (ValueError, urllib3.exceptions.HTTPError, OSError) as error:
+            raise Failure(f"the API server's answer can't be read: {error}") from None
+        return result
+
+    def execute(self, namespace: str, pod: str, command: Iterable[str]) -> Iterator[bytes]:
+        """What a command in a pod writes to its standard output, piece by piece.
+
+        Raises:
+            Failure: it can't be run, or ends with an error; the message is what it said.
+        """
+        query = [
+            ("container", labels.CONTAINER),
+            ("stdout", "true"),
+            ("stderr", "true"),
+            *(("command", word) for word in command),
+        ]
+        path = f"/api/v1/namespaces/{namespace}/pods/{quote(pod, safe='')}/exec"
+        _, url, headers, _, _ = self._client.param_serialize(
+            "GET", path, header_params={}, auth_settings=["BearerToken"]
+        )
+        try:
+            socket = ws_client.create_websocket(
+                self._client.configuration, ws_client.get_websocket_url(url, query), headers
+            )
+        except (WebSocketException, OSError) as error:
+            raise Failure(f"can't run a command in pod {pod}: {error}", _EXEC_HINT) from None
+        said = bytearray()
+        socket.settimeout(_SILENT_SECONDS)
+        try:
+            while True:
+                opcode, frame = socket.recv_data_frame(control_frame=True)
+                if opcode == ABNF.OPCODE_CLOSE:
+                    raise Failure(f"the connection to pod {pod} broke off")
+                channel, content = (frame.data[0], frame.data[1:]) if frame.data else (0, b"")
+                if channel == _STDOUT and content:
+                    yield content
+                elif channel == _STDERR:
+                    said += content
+                elif channel == _STATUS:
+                    _check_end(pod, content, bytes(said))
+                    return
+        except (WebSocketException, OSError) as error:
+            raise Failure(f"the connection to pod {pod} broke off: {error}") from None
+        finally:
+            socket.close()
+
+    def _plans(self, name: str | None = None) -> str:
+        path = f"/apis/{labels.API_VERSION}/namespaces/{self.namespace}/{labels.PLURAL}"
+        return f"{path}/{quote(name, safe='')}" if name else path
+
+    def _of_task(self, api: str, resource: str, plan: Object) -> list[Object]:
+        task = plan.get("status", {}).get("taskId")
+        namespace = plan["metadata"]["namespace"]
+        query = {"labelSelector": f"{labels.TASK}={task}"}
+        return list(self.each(f"{api}/namespaces/{namespace}/{resource}", query)) if task else []
+
+    def _no_plan(self, name: str) -> NotFound:
+        return NotFound(f"there is no ScanPlan {name!r} in namespace {self.namespace}", "scanplan get --all-namespaces")
+
+    def _send(
+        self, method: str, path: str, body: Object | None, query: Query, content_type: str, timeout: tuple[float, float]
+    ) -> Any:
+        headers = {"Accept": "application/json, */*", "Content-Type": content_type}
+        try:
+            method, url, headers, _, _ = self._client.param_serialize(
+                method, path, query_params=list(query.items()), header_params=headers, auth_settings=["BearerToken"]
+            )
+            response = self._client.call_api(method, url, headers, body, _request_timeout=timeout)
+            if not 200 <= response.status < 300:
+                _refused(response.status, response.read())
+        except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise Failure(f"the API server {self.address} can't be reached: {reason}", "kubectl cluster-info") from None
+        return response
+
+
+_EXEC_HINT = "kubectl auth can-i create pods --subresource=exec"
+
+
+def _refused(code: int, content: bytes) -> NoReturn:
+    """Raise the failure that the API server's answer means."""
+    try:
+        message = str(json.loads(content)["message"])
+    except (ValueError, KeyError, TypeError):  # a proxy in between
+        message = content.decode(errors="replace").strip()[:500] or f"HTTP {code}"
+    match code:
+        case 401:
+            raise Forbidden(
+                "the API server doesn't know you: your credentials are missing or have run out", "log in anew"
+            )
+        case 403 if "exceeded quota" in message:
+            raise Failure(message, "free or raise the quota: kubectl describe resourcequota")
+        case 403:
+            raise Forbidden(
+                message, "ask your cluster's administrator for this right; `scanplan doctor` lists them all"
+            )
+        case 404:
+            raise NotFound(message)
+        case 409:
+            raise Conflict(message)
+        case 400 | 422:
+            raise Failure(f"Kubernetes refuses it: {message}", code=65)
+        case _:
+            raise Failure(f"the API server refuses: {message}")
+
+
+def _check_end(pod: str, status: bytes, said: bytes) -> None:
+    result = json.loads(status)
+    if result.get("status") != "Success":
+        words = said.decode(errors="replace").strip().splitlines()
+        raise Failure(f"pod {pod}: {words[-1] if words else result.get('message', 'the command failed')}")
+
+
+def _moment(event: Object) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"])

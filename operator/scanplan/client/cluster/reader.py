@@ -1,0 +1,198 @@
+"""Read a claim of a namespace that its user may use: through a pod that is there for as long as it is read.
+
+The pod is restricted, has no token, mounts the claim read-only and runs the plan's scanner image, which its nodes have already.
+Files come over an exec, compressed: a container's log would be cut off where the kubelet rotates it. The plan owns the pod and
+the pod has a deadline, so nothing stays behind even where this program is killed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from scanplan.api import labels
+from scanplan.client.cluster.cluster import Cluster, Object
+from scanplan.client.cluster.failure import Failure, NotFound
+from scanplan.core.observed import views
+from scanplan.core.status import failure
+
+log = logging.getLogger("scanplan.reader")
+
+MOUNT = "/claim"
+START_SECONDS = 120.0
+"""Until a reader must be ready: nodes may have to attach the volume, or to pull the image."""
+DEADLINE_SECONDS = 3_600
+_POLL_SECONDS = 0.4
+_USER = 65532
+"""As scan pods: what they write is for their user and group alone."""
+_SLEEP = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit()); signal.pause()"
+_READ = (
+    "import sys, zlib; z = zlib.compressobj(1); w = sys.stdout.buffer.write; f = open(sys.argv[1], 'rb')\n"
+    "while b := f.read(1 << 20): w(z.compress(b))\n"
+    "w(z.flush())"
+)
+_LIST = (
+    "import os, sys\n"
+    "for d, _, fs in os.walk(sys.argv[1]):\n"
+    "    for f in fs: p = os.path.join(d, f); print(os.path.getsize(p), os.path.relpath(p, sys.argv[1]), sep='\\t')"
+)
+
+
+class Sink(Protocol):
+    """What a file's content is written to."""
+
+    def write(self, piece: bytes, /) -> int: ...
+
+
+class Reader:
+    """Files of one claim; paths are relative to its root."""
+
+    def __init__(self, cluster: Cluster, namespace: str, pod: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._pod = pod
+
+    def copy(self, path: str, into: Sink) -> None:
+        """Write a file's content.
+
+        Raises:
+            NotFound: it isn't there.
+        """
+        unpacked = zlib.decompressobj()
+        for piece in self._run(_READ, path):
+            into.write(unpacked.decompress(piece))
+        into.write(unpacked.flush())
+        if not unpacked.eof:
+            raise Failure(f"{path} came incomplete", "the same command again")
+
+    def files(self, path: str) -> list[tuple[str, int]]:
+        """All files below a folder, by path relative to it, with their size in bytes."""
+        lines = b"".join(self._run(_LIST, path)).decode(errors="replace").splitlines()
+        return sorted((name, int(size)) for size, _, name in (line.partition("\t") for line in lines))
+
+    def _run(self, program: str, path: str) -> Iterator[bytes]:
+        try:
+            yield from self._cluster.execute(self._namespace, self._pod, ("python3", "-c", program, f"{MOUNT}/{path}"))
+        except Failure as error:
+            if "FileNotFoundError" in error.message:
+                raise NotFound(f"{path} is not on the claim (any more)", "kubectl get scanplan PLAN -o yaml") from None
+            raise
+
+
+@contextmanager
+def opened(cluster: Cluster, plan: Object, claim: str, image: str) -> Iterator[Reader]:
+    """A reader of a claim in the plan's namespace.
+
+    Args:
+        plan: the pod's owner; it is scheduled as the plan's scan pods are.
+        image: one with Python; the plan's scanner image.
+
+    Raises:
+        Failure: the pod doesn't start, with the reason.
+    """
+    namespace = plan["metadata"]["namespace"]
+    made = cluster.call("POST", f"/api/v1/namespaces/{namespace}/pods", manifest(plan, claim, image))
+    name = made["metadata"]["name"]
+    path = f"/api/v1/namespaces/{namespace}/pods/{name}"
+    try:
+        _wait(cluster, path, claim)
+        yield Reader(cluster, namespace, name)
+    finally:
+        _remove(cluster, path)
+
+
+def manifest(plan: Object, claim: str, image: str) -> Object:
+    """The reader's pod."""
+    metadata, template = plan["metadata"], plan["spec"].get("podTemplate", {})
+    claim_label = {labels.CLAIM: claim[:63].rstrip("-.")}
+    with_the_claim = {"labelSelector": {"matchLabels": claim_label}, "topologyKey": "kubernetes.io/hostname"}
+    inherited = ("nodeSelector", "tolerations", "imagePullSecrets", "priorityClassName", "serviceAccountName")
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "generateName": f"{metadata['name'][:50]}-read-",
+            "namespace": metadata["namespace"],
+            "labels": {labels.NAME: labels.NAME_VALUE, labels.COMPONENT: "reader", **claim_label},
+            "ownerReferences": [
+                {
+                    "apiVersion": labels.API_VERSION,
+                    "kind": labels.KIND,
+                    "name": metadata["name"],
+                    "uid": metadata["uid"],
+                }
+            ],
+        },
+        "spec": {
+            **{field: template[field] for field in inherited if field in template},
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": DEADLINE_SECONDS,
+            "terminationGracePeriodSeconds": 1,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": _USER,
+                "runAsGroup": _USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            # A ReadWriteOnce volume can be where its scan pods are, and nowhere else.
+            "affinity": {
+                "podAffinity": {
+                    "preferredDuringSchedulingIgnoredDuringExecution": [
+                        {"weight": 100, "podAffinityTerm": with_the_claim}
+                    ]
+                }
+            },
+            "containers": [
+                {
+                    "name": labels.CONTAINER,
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["python3", "-c", _SLEEP],
+                    "resources": {
+                        "requests": {"cpu": "10m", "memory": "32Mi"},
+                        "limits": {"cpu": "1", "memory": "128Mi"},
+                    },
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "volumeMounts": [{"name": "claim", "mountPath": MOUNT, "readOnly": True}],
+                }
+            ],
+            "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": claim}}],
+        },
+    }
+
+
+def _remove(cluster: Cluster, path: str) -> None:
+    """What was read is good even where its reader can't be removed; then its deadline and its owner see to it."""
+    try:
+        cluster.call("DELETE", path)
+    except NotFound:
+        return
+    except Failure as error:
+        log.warning("pod %s stays behind, and ends by itself: %s", path.rpartition("/")[2], error.message)
+
+
+def _wait(cluster: Cluster, path: str, claim: str) -> None:
+    end = time.monotonic() + START_SECONDS
+    while True:
+        pod = cluster.get(path)
+        status = pod.get("status", {})
+        phase = status.get("phase", "Pending")
+        if phase == "Running" and all(each.get("ready") for each in status.get("containerStatuses", ())):
+            return
+        blocked = failure.blocked_by([views.pod_view(pod)])
+        if phase not in {"Pending", "Running"}:
+            raise Failure(f"the reader of claim {claim} ended at once: {status.get('message') or phase}")
+        if time.monotonic() > end:
+            why = blocked.message if blocked else "its pod doesn't start"
+            raise Failure(f"claim {claim} can't be read: {why}", f"kubectl describe pod {pod['metadata']['name']}")
+        time.sleep(_POLL_SECONDS)

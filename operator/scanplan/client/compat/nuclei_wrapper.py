@@ -1,0 +1,67 @@
+"""Nuclei, called once and answered in memory: for programs that keep results themselves.
+
+It is the runner's own way of running Nuclei, with its checks (a scan that reached nothing is no success), in a folder that is
+gone afterwards. Large scans belong into `submit_scan`, which leaves artifacts.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypedDict
+
+from scanplan.api import layout
+from scanplan.api.errors import NucleiBinaryError, ScanError, TemporaryError, UnknownScanError
+from scanplan.api.v1alpha1.task import ErrorClass, TaskError
+from scanplan.client import document, models
+from scanplan.client import settings as environment
+from scanplan.client.models import ScanPlan
+from scanplan.runner.shard import run_shard
+
+_ERRORS: dict[ErrorClass, type[ScanError]] = {
+    ErrorClass.FATAL: NucleiBinaryError,
+    ErrorClass.TEMPORARY: TemporaryError,
+    ErrorClass.UNKNOWN: UnknownScanError,
+}
+
+
+class NucleiOutput(TypedDict):
+    """What Nuclei said."""
+
+    findings: list[dict[str, Any]]
+    duration_ms: int
+
+
+def scan_endpoints(
+    endpoints: Iterable[str], templates: Iterable[str], severity_levels: Iterable[str] = ()
+) -> NucleiOutput:
+    """Scan, and return Nuclei's events.
+
+    Raises:
+        InvalidPlan: an endpoint that can't be parsed, or may not be scanned.
+        ScanError: the scan failed; its class says whether trying again can help.
+    """
+    fields = {
+        "run_id": "adhoc",
+        "project_id": "adhoc",
+        "endpoints": list(endpoints),
+        "templates": list(templates),
+        "severity_levels": list(severity_levels),
+    }
+    plan = models.load(ScanPlan, fields, "the scan")
+    settings = environment.load().model_copy(update={"max_endpoints_per_shard": len(plan.endpoints)})
+    task = document.build(plan, settings, datetime.now(UTC))
+    with tempfile.TemporaryDirectory(prefix="scan-") as folder:
+        report = run_shard(task, 0, Path(folder) / "run", installation=settings.installation())
+        raise_for(report.error)
+        lines = (Path(folder) / "run" / layout.LATEST / layout.FINDINGS).read_bytes().splitlines()
+        return {"findings": [json.loads(line) for line in lines], "duration_ms": report.duration_ms}
+
+
+def raise_for(error: TaskError | None) -> None:
+    """Raise a runner's error as the exception of its class; nothing where there is none."""
+    if error:
+        raise _ERRORS[error.error_class](error.reason, error.message)

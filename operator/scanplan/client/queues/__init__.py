@@ -1,0 +1,1 @@
+"""Task queues behind one interface (`base.py`): local, Kubernetes, Redis, and the Redis worker."""

@@ -1,0 +1,273 @@
+"""The `kubernetes` queue: a submitted task is a ScanPlan, and the operator does the rest.
+
+The plan's name is the task's id, so the API server itself sees to it that a plan submitted by many is there once, and nothing
+is kept outside of the cluster. Status and result are read from the ScanPlan; where the claim is mounted at the data directory,
+its findings are fed into the project's store as those of any other scan.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from scanplan.api import labels
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scanplan import MAX_INLINE_ENDPOINTS, Phase
+from scanplan.api.v1alpha1.task import ErrorClass
+from scanplan.client import document, models, pipeline
+from scanplan.client.cluster.kubernetes_api import Conflict, KubernetesApi, NotFound, Object
+from scanplan.client.errors import ClientError, InvalidPayload, QueueUnavailable, UnknownTask, UnknownTaskType
+from scanplan.client.models import ArtifactRef, QueueHealth, ScanPlan, ScanResult, SeverityCounts, TaskStatus
+from scanplan.client.queues.base import TaskQueue
+from scanplan.client.settings import ClientSettings
+from scanplan.core.planning import endpoints, keys
+
+MANAGED_BY_CLIENT = "scanplan-client"
+RUN = f"{labels.GROUP}/run"
+"""Label on our ScanPlans: digest of the run's id (which may be longer than a label)."""
+CONFIG_MAP_BYTES = 900 << 10
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_DELETION_SECONDS = 0.2
+_ROUNDS = 150
+_STATUS = {
+    Phase.PENDING: TaskStatus.PENDING,
+    Phase.QUEUED: TaskStatus.PENDING,
+    Phase.SUSPENDED: TaskStatus.PENDING,
+    Phase.RUNNING: TaskStatus.RUNNING,
+    Phase.RETRYING: TaskStatus.RETRYING,
+    Phase.COMPLETED: TaskStatus.COMPLETED,
+    Phase.FAILED: TaskStatus.FAILED,
+    Phase.CANCELLED: TaskStatus.CANCELLED,
+}
+
+
+class KubernetesTaskQueue(TaskQueue):
+    """Tasks as ScanPlans of one namespace."""
+
+    def __init__(self, settings: ClientSettings, *, feed: bool = True) -> None:
+        """`feed`: whether findings that are read here go into the project's store."""
+        self._settings = settings
+        self._feed = feed
+        self._api = KubernetesApi(settings.namespace)
+
+    def submit_task(self, task_type: str, payload: Mapping[str, Any], priority: int | None = None) -> str:
+        if task_type != models.TASK_TYPE:
+            raise UnknownTaskType(task_type)
+        plan = models.plan_from(payload if priority is None else {**payload, "priority": priority})
+        if plan.priority is None:
+            plan = replace(plan, priority=self._settings.async_scan_priority)
+        document.check(plan, self._settings)
+        wanted = manifest(plan, self._settings)
+        found = self._create(wanted)
+        for part in endpoint_parts(plan, found):
+            self._api.ensure_config_map(part)
+        return str(found["metadata"]["name"])
+
+    def _create(self, wanted: Object) -> Object:
+        """Create the plan, or take over the one that is there."""
+        for _ in range(_ROUNDS):
+            with contextlib.suppress(Conflict):
+                return self._api.create_plan(wanted)
+            with contextlib.suppress(Conflict, NotFound):  # it changed, or went, meanwhile
+                return self._taken_over(wanted)
+        raise QueueUnavailable(
+            f"the plan {wanted['metadata']['name']} changes again and again, or is still being deleted"
+        )
+
+    def get_task_status(self, task_id: str) -> TaskStatus:
+        return status_of(self._plan(task_id))
+
+    def get_task_result(self, task_id: str) -> dict[str, Any] | None:
+        found = self._plan(task_id)
+        if not status_of(found).is_terminal:
+            return None
+        result = result_of(found)
+        if result.artifact_path and self._feed and os.access(self._settings.data_directory, os.W_OK):
+            project = found["spec"].get("projectId") or found["metadata"]["namespace"]
+            pipeline.publish_once(self._settings.data_directory, project, result.run_id, result.artifact_path)
+        return models.dump(result)
+
+    def store_task_result(self, task_id: str, result: Mapping[str, Any]) -> None:
+        models.result_for(task_id, result)
+        raise InvalidPayload("the result of a ScanPlan is its status, which the operator alone writes")
+
+    def cancel_task(self, task_id: str) -> bool:
+        if status_of(self._plan(task_id)).is_terminal:
+            return False
+        try:
+            self._api.patch_plan(task_id, {"spec": {"cancel": True}})
+        except NotFound:
+            raise UnknownTask(task_id) from None
+        return True
+
+    def find_task(self, run_id: str) -> str | None:
+        found = self._api.list_plans(f"{RUN}={keys.digest(run_id)}")
+        newest = max(found, key=lambda plan: str(plan["metadata"]["creationTimestamp"]), default=None)
+        return str(newest["metadata"]["name"]) if newest else None
+
+    def health(self) -> QueueHealth:
+        """Counts all plans of the namespace, whoever made them."""
+        states = [status_of(plan) for plan in self._api.list_plans("")]
+        return QueueHealth(
+            queue_size=sum(state in {TaskStatus.PENDING, TaskStatus.RETRYING} for state in states),
+            active_workers=sum(state is TaskStatus.RUNNING for state in states),
+            failed_jobs=sum(state is TaskStatus.FAILED for state in states),
+            redis_connected=False,
+        )
+
+    def close(self) -> None:
+        self._api.close()
+
+    def _plan(self, task_id: str) -> Object:
+        if not _NAME.fullmatch(task_id):  # it would be another path of the API server
+            raise UnknownTask(task_id)
+        try:
+            return self._api.get_plan(task_id)
+        except NotFound:
+            raise UnknownTask(task_id) from None
+
+    def _taken_over(self, wanted: Object) -> Object:
+        """The plan that is there already; asked to run again where its last run doesn't answer for this submission.
+
+        Raises:
+            Conflict: somebody else changed it meanwhile.
+            ClientError: the name is somebody else's.
+        """
+        found = self._api.get_plan(wanted["metadata"]["name"])
+        name = found["metadata"]["name"]
+        key = found["metadata"].get("annotations", {}).get(labels.TASK_KEY)
+        if key != wanted["metadata"]["annotations"][labels.TASK_KEY]:
+            raise ClientError(f"a ScanPlan named {name} is there that this library did not make; it is left alone")
+        if "deletionTimestamp" in found["metadata"]:
+            time.sleep(_DELETION_SECONDS)
+            raise Conflict(f"{name} is being deleted")
+        if not status_of(found).is_terminal or self._answers(found):
+            return found
+        # The same value from every submitter of this moment, and refused if the plan has changed since it was read.
+        again = {"cancel": False, "rerun": f"run-{found['metadata']['generation']}"}
+        version = {"resourceVersion": found["metadata"]["resourceVersion"]}
+        return self._api.patch_plan(name, {"metadata": version, "spec": again})
+
+    def _answers(self, found: Object) -> bool:
+        if status_of(found) is not TaskStatus.COMPLETED:
+            return False
+        ended = datetime.fromisoformat(found["status"]["completionTime"])
+        return (datetime.now(UTC) - ended).total_seconds() < self._settings.idempotency_window
+
+
+def manifest(plan: ScanPlan, settings: ClientSettings) -> Object:
+    """The plan as a ScanPlan object."""
+    task_id = models.task_id_of(plan)
+    spec: Object = {
+        "projectId": plan.project_id,
+        "runId": plan.run_id,
+        "templates": sorted(set(plan.templates)),
+        "severityLevels": sorted(map(str, set(plan.severity_levels))),
+        "priority": plan.priority,
+        "timeoutSeconds": settings.task_timeout,
+        "sharding": {"maxEndpointsPerShard": settings.max_endpoints_per_shard},
+        "retry": {"temporary": settings.retry_temporary, "unknown": settings.retry_unknown},
+    }
+    targets = endpoints.canonical_all(plan.endpoints)
+    if len(targets) <= MAX_INLINE_ENDPOINTS:
+        spec["endpoints"] = list(targets)
+    else:
+        names = [f"{task_id}-endpoints-{number}" for number in range(len(_parts(targets)))]
+        spec["endpointsFrom"] = [{"configMapKeyRef": {"name": name, "key": "endpoints"}} for name in names]
+    return {
+        "apiVersion": labels.API_VERSION,
+        "kind": labels.KIND,
+        "metadata": {
+            "name": task_id,
+            "labels": {labels.MANAGED_BY: MANAGED_BY_CLIENT, RUN: keys.digest(plan.run_id)},
+            "annotations": {labels.TASK_KEY: models.generate_task_key(plan)},
+        },
+        "spec": spec,
+    }
+
+
+def endpoint_parts(plan: ScanPlan, owner: Object) -> list[Object]:
+    """The ConfigMaps of a plan with more endpoints than a ScanPlan holds, owned by it; the operator waits for them."""
+    targets = endpoints.canonical_all(plan.endpoints)
+    if len(targets) <= MAX_INLINE_ENDPOINTS:
+        return []
+    name, uid = owner["metadata"]["name"], owner["metadata"]["uid"]
+    reference = {"apiVersion": labels.API_VERSION, "kind": labels.KIND, "name": name, "uid": uid}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": f"{name}-endpoints-{number}",
+                "labels": {labels.MANAGED_BY: MANAGED_BY_CLIENT},
+                "ownerReferences": [reference],
+            },
+            "immutable": True,
+            "data": {"endpoints": text},
+        }
+        for number, text in enumerate(_parts(targets))
+    ]
+
+
+def status_of(plan: Object) -> TaskStatus:
+    """A ScanPlan's phase as a task's status; one that the operator has not seen in this form is pending."""
+    status = plan.get("status", {})
+    if status.get("observedGeneration") != plan["metadata"]["generation"] or "phase" not in status:
+        return TaskStatus.PENDING
+    return _STATUS[Phase(status["phase"])]
+
+
+def result_of(plan: Object) -> ScanResult:
+    """The result of a plan that has ended."""
+    status = plan["status"]
+    counts = {name: count for name, count in status.get("findings", {}).items() if name != "total"}
+    published = status.get("artifacts", {})
+    elsewhere = "cluster" in published
+    files = [] if elsewhere else [ArtifactRef(**file) for file in published.get("files", ())]
+    error = status.get("error", {})
+    state = status_of(plan)
+    result = ScanResult(
+        run_id=plan["spec"].get("runId") or plan["metadata"]["name"],
+        success=state is TaskStatus.COMPLETED,
+        endpoint_count=status.get("endpointCount", len(plan["spec"].get("endpoints", ()))),
+        finding_count=sum(counts.values()),
+        duration_ms=status.get("durationMs", 0),
+        task_id=plan["metadata"]["name"],
+        status=state,
+        findings=SeverityCounts(**counts),
+        endpoints_scanned=status.get("endpointsScanned", 0),
+        endpoints_unreachable=status.get("endpointsUnreachable", 0),
+        artifact_path=published.get("path") if files else None,
+        artifacts=files,
+        complete=bool(files or elsewhere) and published.get("complete", False),
+    )
+    if state is TaskStatus.CANCELLED:
+        return replace(result, reason=Reason.CANCELLED, error="cancelled on request")
+    if not error:
+        return result
+    return replace(
+        result,
+        error=error["message"],
+        error_class=ErrorClass(error["class"]),
+        reason=Reason(error["reason"]) if error["reason"] in set(Reason) else None,
+    )
+
+
+def _parts(targets: tuple[str, ...]) -> list[str]:
+    """The endpoints as text, one a line, in parts that fit into a ConfigMap."""
+    parts: list[str] = []
+    lines: list[str] = []
+    size = 0
+    for target in targets:
+        if size + len(target) + 1 > CONFIG_MAP_BYTES:
+            parts.append("".join(lines))
+            lines, size = [], 0
+        lines.append(f"{target}\n")
+        size += len(target) + 1
+    return [*parts, "".join(lines)]

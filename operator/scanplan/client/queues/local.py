@@ -1,0 +1,149 @@
+"""The `sync` queue: a submitted task runs at once, here, and has ended when `submit_task` returns.
+
+Nothing has to be installed or started. What other threads and processes may ask (status, result, cancel) lies in small files
+beside the artifacts; a task's file lock makes sure that the same plan, submitted twice, is scanned once, and a process that
+dies lets go of it. There is one attempt, since the caller waits: submitting again takes up where that one ended.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from scanplan.client import artifacts, document, models, pipeline
+from scanplan.client.errors import InvalidPayload, UnknownTask, UnknownTaskType
+from scanplan.client.models import QueueHealth, ScanPlan, ScanResult, TaskStatus
+from scanplan.client.queues.base import TaskQueue
+from scanplan.client.settings import ClientSettings
+from scanplan.core.planning import keys
+from scanplan.runner.artifacts import durable
+
+FOLDER = ".tasks"
+"""Below the data directory: a task's result, its lock, and the wish to cancel it."""
+_ID = re.compile(r"scan-[0-9a-f]{20}")
+
+
+class SyncTaskQueue(TaskQueue):
+    """Runs tasks in the caller's thread."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self._settings = settings
+        self._folder = settings.data_directory / FOLDER
+
+    def submit_task(self, task_type: str, payload: Mapping[str, Any], priority: int | None = None) -> str:
+        if task_type != models.TASK_TYPE:
+            raise UnknownTaskType(task_type)
+        fields = dict(payload) if priority is None else {**payload, "priority": priority}
+        return self.run(models.plan_from(fields)).task_id
+
+    def run(self, plan: ScanPlan) -> ScanResult:
+        """Scan, unless this plan was scanned within the idempotency window; a scan of it that runs now is waited for.
+
+        Raises:
+            InvalidPlan: the plan can't be run as it is written.
+        """
+        document.check(plan, self._settings)
+        task_id = models.task_id_of(plan)
+        with artifacts.locked(self._lock(task_id)):
+            known = self._fresh(task_id)
+            if known:
+                return known
+            self._cancel(task_id).unlink(missing_ok=True)
+            self._result(task_id).unlink(missing_ok=True)
+            wish = self._cancel(task_id)
+            attempt = pipeline.attempt(plan, self._settings, wish.exists)
+            result = pipeline.conclude(attempt, self._settings, cancelled=wish.exists() and not attempt.complete)
+            durable.replace(self._result(task_id), models.to_json(result))
+            wish.unlink(missing_ok=True)
+        return result
+
+    def held(self, task_id: str) -> AbstractContextManager[None]:
+        """A task's lock, for who works on its artifacts by other ways."""
+        return artifacts.locked(self._lock(task_id))
+
+    def get_task_status(self, task_id: str) -> TaskStatus:
+        if self._is_running(task_id):
+            return TaskStatus.RUNNING
+        return self._ended(task_id).status
+
+    def get_task_result(self, task_id: str) -> dict[str, Any] | None:
+        return None if self._is_running(task_id) else models.dump(self._ended(task_id))
+
+    def store_task_result(self, task_id: str, result: Mapping[str, Any]) -> None:
+        if not _ID.fullmatch(task_id):
+            raise InvalidPayload(f"{task_id!r} is not the id of a task")
+        with artifacts.locked(self._lock(task_id)):
+            durable.replace(self._result(task_id), models.to_json(models.result_for(task_id, result)))
+
+    def cancel_task(self, task_id: str) -> bool:
+        if self._is_running(task_id):
+            self._cancel(task_id).touch()
+            return True
+        self._ended(task_id)
+        return False
+
+    def find_task(self, run_id: str) -> str | None:
+        key = artifacts.newest_task(self._settings.data_directory, run_id)
+        return keys.job_name(key) if key else None
+
+    def health(self) -> QueueHealth:
+        names = [path.stem for path in self._folder.glob("scan-*.lock")]
+        running = [name for name in names if self._is_running(name)]
+        failed = (
+            result.status is TaskStatus.FAILED
+            for name in names
+            if name not in running and (result := self._stored(name)) is not None
+        )
+        return QueueHealth(queue_size=0, active_workers=len(running), failed_jobs=sum(failed), redis_connected=False)
+
+    # files
+
+    def _fresh(self, task_id: str) -> ScanResult | None:
+        """The task's result where it still answers for the plan: it succeeded within the window, and its artifacts are there."""
+        result = self._stored(task_id)
+        if result is None or not result.success or not result.artifact_path:
+            return None
+        age = time.time() - self._result(task_id).stat().st_mtime
+        folder = self._settings.data_directory / result.artifact_path
+        there = all((folder / file.name).exists() for file in result.artifacts)
+        return result if there and age < self._settings.idempotency_window else None
+
+    def _ended(self, task_id: str) -> ScanResult:
+        result = self._stored(task_id) if _ID.fullmatch(task_id) else None
+        result = result or artifacts.recovered(self._settings.data_directory, task_id)
+        if result is None:
+            raise UnknownTask(task_id)
+        return result
+
+    def _stored(self, task_id: str) -> ScanResult | None:
+        try:
+            return models.load(ScanResult, self._result(task_id).read_bytes(), f"the stored result of {task_id}")
+        except FileNotFoundError:
+            return None
+
+    def _is_running(self, task_id: str) -> bool:
+        """Whether somebody holds the task's lock."""
+        if not _ID.fullmatch(task_id):
+            return False
+        try:
+            with self._lock(task_id).open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def _lock(self, task_id: str) -> Path:
+        return self._folder / f"{task_id}.lock"
+
+    def _result(self, task_id: str) -> Path:
+        return self._folder / f"{task_id}.json"
+
+    def _cancel(self, task_id: str) -> Path:
+        return self._folder / f"{task_id}.cancel"

@@ -1,0 +1,284 @@
+"""The `redis` queue: tasks are RQ jobs, and any number of workers take them.
+
+Claim and enqueue are one transaction, so a hundred submitters of one plan start one scan, and one that dies leaves either both
+or nothing. The job's own state is what decides whether a task is there: a claim without a live job holds nobody up. Redis is
+the only store: a flush loses what waits, the claims and the results, but not the artifacts, from which results are read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import redis
+from redis.exceptions import WatchError
+from rq import Queue, Retry
+from rq.exceptions import DeserializationError, InvalidJobOperation, NoSuchJobError
+from rq.job import Job, JobStatus
+from rq.registry import FailedJobRegistry, ScheduledJobRegistry
+from rq.results import Result
+from rq.serializers import JSONSerializer
+from rq.worker_registration import get_keys as worker_keys
+
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import ErrorClass, TaskError
+from scanplan.client import artifacts, document, models, pipeline
+from scanplan.client import settings as environment
+from scanplan.client.errors import InvalidPayload, UnknownTask, UnknownTaskType
+from scanplan.client.models import QueueHealth, ScanPlan, ScanResult, TaskStatus
+from scanplan.client.queues import statistics
+from scanplan.client.queues.base import TaskQueue
+from scanplan.client.queues.redis_store import NORMAL_PRIORITY, PRIORITIES, RedisStore, connect, reachable
+from scanplan.client.queues.statistics import Statistics
+from scanplan.client.settings import ClientSettings
+from scanplan.core.planning import keys
+
+if TYPE_CHECKING:
+    from redis.client import Pipeline
+
+WORKER_FUNCTION = "scanplan.client.queues.workers.execute_scan_task"
+BACKSTOP_SECONDS = 300
+"""RQ's own timeout comes so long after ours, which publishes what was found; it is for a worker that hangs."""
+ENDED = {JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED}
+_ALIVE = {JobStatus.CREATED, JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED}
+
+
+class ScanJob(Job):
+    """An RQ job that is a scan and nothing else. RQ's own imports and calls what it is told in Redis, where anybody may write."""
+
+    @property
+    def func(self) -> Any:
+        if self.func_name != WORKER_FUNCTION or self.instance:
+            raise InvalidPayload(f"job {self.id} in Redis is to call {self.func_name!r}; workers only scan")
+        return super().func
+
+    def restore(self, raw_data: Any) -> None:
+        super().restore(raw_data)
+        self._success_callback_name = self._failure_callback_name = self._stopped_callback_name = None
+        self.webhooks = []
+
+
+class ScanQueue(Queue):
+    """An RQ queue that speaks JSON: whoever can write to Redis must not thereby run code in a worker, as with pickle."""
+
+    job_class = ScanJob
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{**options, "serializer": JSONSerializer})
+
+
+class RQTaskQueue(TaskQueue):
+    """Tasks on Redis. `redis_conn` and `queue` are what the first design called so."""
+
+    def __init__(self, redis_url: str, settings: ClientSettings | None = None) -> None:
+        """Connects on first use.
+
+        Raises:
+            InvalidSettings: without `settings`, when the environment has wrong ones.
+        """
+        settings = settings or environment.load()
+        self.redis_conn = connect(redis_url)
+        self._settings = settings
+        self._store = RedisStore(self.redis_conn, settings)
+        self._queues = {p: ScanQueue(self._store.queue_name(p), connection=self.redis_conn) for p in PRIORITIES}
+        self.queue = self._queues[NORMAL_PRIORITY]
+
+    @classmethod
+    def of(cls, settings: ClientSettings) -> RQTaskQueue:
+        """The queue at the settings' REDIS_URL."""
+        return cls(settings.redis_url, settings)
+
+    def submit_task(self, task_type: str, payload: Mapping[str, Any], priority: int | None = None) -> str:
+        if task_type != models.TASK_TYPE:
+            raise UnknownTaskType(task_type)
+        plan = models.plan_from(payload if priority is None else {**payload, "priority": priority})
+        if plan.priority is None:
+            plan = replace(plan, priority=self._settings.async_scan_priority)
+        document.check(plan, self._settings)
+        with reachable(), self.redis_conn.pipeline() as pipe:
+            while True:
+                try:
+                    return self._submit(pipe, plan)
+                except WatchError:
+                    continue
+
+    def get_task_status(self, task_id: str) -> TaskStatus:
+        with reachable():
+            job = self._job(task_id)
+            if job is None:
+                return self._ended(task_id, None).status
+            status = job.get_status(refresh=False)
+            if status == JobStatus.STARTED:
+                return TaskStatus.RUNNING
+            if status in _ALIVE:
+                # Only retries are scheduled for later; one that has come due is queued again.
+                again = status == JobStatus.SCHEDULED or self._store.failures(task_id)
+                return TaskStatus.RETRYING if again else TaskStatus.PENDING
+            return self._ended(task_id, job).status
+
+    def get_task_result(self, task_id: str) -> dict[str, Any] | None:
+        with reachable():
+            job = self._job(task_id)
+            if job is not None and job.get_status(refresh=False) in _ALIVE:
+                return None
+            return models.dump(self._ended(task_id, job))
+
+    def store_task_result(self, task_id: str, result: Mapping[str, Any]) -> None:
+        checked = models.to_json(models.result_for(task_id, result))
+        with reachable():
+            self.redis_conn.set(self._store.result_key(task_id), checked, ex=self._settings.result_ttl)
+
+    def cancel_task(self, task_id: str) -> bool:
+        with reachable():
+            job = self._job(task_id)
+            if job is None:
+                self._ended(task_id, None)
+                return False
+            status = job.get_status(refresh=False)
+            if status not in _ALIVE:
+                return False
+            # First the wish, which a worker looks for when it begins: if it takes the job now, it ends it at once.
+            self.redis_conn.set(self._store.cancel_key(task_id), "1", ex=self._settings.result_ttl)
+            if status != JobStatus.STARTED:
+                try:
+                    job.cancel()
+                except InvalidJobOperation:
+                    return True
+                plan = plan_of(job)
+                self._store.finish(models.generate_task_key(plan), _cancelled(plan))
+            return True
+
+    def find_task(self, run_id: str) -> str | None:
+        with reachable():
+            value: Any = self.redis_conn.get(self._store.run_key(run_id))
+        if value:
+            return str(value.decode())
+        key = artifacts.newest_task(self._settings.data_directory, run_id)
+        return keys.job_name(key) if key else None
+
+    def health(self) -> QueueHealth:
+        """Counts are 0 where Redis doesn't answer, and `redis_connected` says so."""
+        try:
+            with self.redis_conn.pipeline(transaction=False) as pipe:
+                for queue in self._queues.values():
+                    pipe.llen(queue.key)
+                    pipe.zcard(ScheduledJobRegistry(queue=queue).key)
+                    pipe.zcard(FailedJobRegistry(queue=queue).key)
+                counts = pipe.execute()
+            workers = worker_keys(self.queue)
+        except redis.exceptions.RedisError:
+            return QueueHealth(queue_size=0, active_workers=0, failed_jobs=0, redis_connected=False)
+        return QueueHealth(
+            queue_size=sum(counts[0::3]) + sum(counts[1::3]),
+            active_workers=len(workers),
+            failed_jobs=sum(counts[2::3]),
+            redis_connected=True,
+        )
+
+    def statistics(self) -> Statistics:
+        with reachable():
+            return statistics.read(self.redis_conn, self._store.statistics_key)
+
+    def close(self) -> None:
+        self.redis_conn.close()
+
+    # the transaction
+
+    def _submit(self, pipe: Pipeline, plan: ScanPlan) -> str:
+        """Find the plan's task, or claim and enqueue it: all or nothing, or WatchError where somebody else was quicker."""
+        task_key = models.generate_task_key(plan)
+        task_id = models.task_id_of(plan)
+        job_id = self._store.job_id(task_id)
+        pipe.watch(self._store.claim_key(task_key), Job.key_for(job_id))
+        status: Any = pipe.hget(Job.key_for(job_id), "status")
+        status = JobStatus(status.decode()) if status else None
+        claimed = pipe.get(self._store.claim_key(task_key)) is not None
+        if status in _ALIVE or (claimed and self._answers(pipe, task_id)):
+            pipe.unwatch()
+            return task_id
+        queue = self._queues[plan.priority if plan.priority is not None else NORMAL_PRIORITY]
+        job = self._new_job(queue, plan, job_id)
+        pipe.multi()
+        pipe.delete(Job.key_for(job_id), Result.get_key(job_id))
+        for other in self._queues.values():
+            pipe.zrem(FailedJobRegistry(queue=other).key, job_id)
+        self._store.claim(pipe, task_key, task_id, plan.run_id)
+        queue.enqueue_job(job, pipeline=pipe)
+        pipe.execute()
+        return task_id
+
+    def _answers(self, pipe: Pipeline, task_id: str) -> bool:
+        """Whether the task's result still answers for its plan."""
+        value: Any = pipe.get(self._store.result_key(task_id))
+        try:
+            return bool(value) and models.load(ScanResult, value, f"the stored result of {task_id}").success
+        except InvalidPayload:  # it answers for nothing: the scan runs again
+            return False
+
+    def _new_job(self, queue: ScanQueue, plan: ScanPlan, job_id: str) -> Job:
+        settings = self._settings
+        retries = settings.retry_temporary
+        return queue.create_job(
+            WORKER_FUNCTION,
+            args=(models.payload_of(plan),),
+            job_id=job_id,
+            timeout=settings.task_timeout + BACKSTOP_SECONDS,
+            result_ttl=settings.result_ttl,
+            failure_ttl=settings.result_ttl,
+            description=f"scan of {len(plan.endpoints)} endpoints, run {plan.run_id}, project {plan.project_id}",
+            # For attempts that are killed; the worker counts the others itself, by class.
+            retry=Retry(max=retries, interval=intervals(settings.retry_temporary_seconds, retries))
+            if retries
+            else None,
+        )
+
+    # looking
+
+    def _job(self, task_id: str) -> Job | None:
+        try:
+            return Job.fetch(self._store.job_id(task_id), connection=self.redis_conn, serializer=JSONSerializer)
+        except (NoSuchJobError, ValueError):  # ValueError: an id that no job can have
+            return None
+
+    def _ended(self, task_id: str, job: Job | None) -> ScanResult:
+        """The result of a task that has ended: as its worker stored it, else what is known otherwise."""
+        result = self._store.result(task_id)
+        if result is not None:
+            return result
+        recovered = artifacts.recovered(self._settings.data_directory, task_id)
+        if job is None:
+            if recovered is None:
+                raise UnknownTask(task_id)
+            return recovered
+        plan = plan_of(job)
+        if job.get_status(refresh=False) in {JobStatus.STOPPED, JobStatus.CANCELED}:
+            return _cancelled(plan)
+        if recovered is not None and recovered.success:
+            return recovered
+        message = "its workers were killed, again and again: look for memory limits and restarts where they run"
+        killed = TaskError(error_class=ErrorClass.TEMPORARY, reason=Reason.SCANNER_KILLED, message=message)
+        return pipeline.failed(recovered or pipeline.nothing(plan), killed)
+
+
+def plan_of(job: Job) -> ScanPlan:
+    """The plan of a job in Redis, where anybody may have written.
+
+    Raises:
+        InvalidPayload: the job holds none.
+    """
+    try:
+        payload = job.args[0]
+    except (DeserializationError, IndexError, TypeError) as error:
+        raise InvalidPayload(f"job {job.id} in Redis holds no scan task: {error}") from error
+    return models.plan_from(payload if isinstance(payload, dict) else {})
+
+
+def intervals(first: int, attempts: int) -> list[int]:
+    """Seconds before each further attempt: the first, then doubled, at most a day."""
+    return [min(first << number, 86_400) for number in range(attempts)]
+
+
+def _cancelled(plan: ScanPlan) -> ScanResult:
+    result = pipeline.nothing(plan)
+    return replace(result, status=TaskStatus.CANCELLED, reason=Reason.CANCELLED, error="cancelled on request")

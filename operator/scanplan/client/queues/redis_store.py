@@ -1,0 +1,192 @@
+"""What the `redis` queue keeps beside RQ's own keys, and every key's name: claims, results, attempts, wishes to cancel.
+
+A claim (``task_key:…``) says that a plan has its task, and is set in the transaction that enqueues it; as long as the task
+runs it is renewed, and when it ends well it stays for the idempotency window. All keys have the tenant's prefix.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from scanplan.api.v1alpha1.task import ErrorClass
+from scanplan.client import models
+from scanplan.client.errors import QueueUnavailable
+from scanplan.client.models import ScanResult, TaskStatus
+from scanplan.client.queues import statistics
+from scanplan.client.settings import ClientSettings
+
+if TYPE_CHECKING:
+    from redis.client import Pipeline
+
+DEFAULT_PREFIX = "scanplan"
+BASE_QUEUE = "security_scans"
+NORMAL_PRIORITY = 5
+PRIORITIES = range(10, -1, -1)
+"""Highest first: the order in which workers look."""
+
+_CONNECT_SECONDS = 2.0
+_ANSWER_SECONDS = 5.0
+_MOST_CONNECTIONS = 1_000
+"""A thread that submits holds two for a moment; with the 100 of redis-py, a hundred threads at once are refused some."""
+_RUN_SECONDS = 30 * 86_400
+_PERSISTENCE_SECONDS = 120.0
+_RUNNING = "running"
+
+
+def connect(url: str) -> redis.Redis:
+    """A connection pool that gives up after seconds, not minutes."""
+    return redis.Redis.from_url(
+        url,
+        socket_connect_timeout=_CONNECT_SECONDS,
+        socket_timeout=_ANSWER_SECONDS,
+        max_connections=_MOST_CONNECTIONS,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+    )
+
+
+@contextlib.contextmanager
+def reachable() -> Iterator[None]:
+    """Turn what the connection raises into `QueueUnavailable`."""
+    try:
+        yield
+    except redis.exceptions.RedisError as error:
+        raise QueueUnavailable(f"Redis (REDIS_URL) can't be used: {error}") from error
+
+
+class RedisStore:
+    """Our keys, of one tenant."""
+
+    def __init__(self, connection: redis.Redis, settings: ClientSettings) -> None:
+        self.connection = connection
+        self.settings = settings
+        self._prefix = settings.key_prefix
+
+    # names
+
+    def claim_key(self, task_key: str) -> str:
+        return f"{self._prefix}:task_key:{task_key}"
+
+    def result_key(self, task_id: str) -> str:
+        return f"{self._prefix}:task_result:{task_id}"
+
+    def attempts_key(self, task_id: str) -> str:
+        """A hash: failed attempts by class, and `running`, which is empty where the last attempt was given back."""
+        return f"{self._prefix}:task_attempts:{task_id}"
+
+    def cancel_key(self, task_id: str) -> str:
+        return f"{self._prefix}:task_cancel:{task_id}"
+
+    @property
+    def open_key(self) -> str:
+        """A sorted set: the jobs that have not ended, by the time of their submission."""
+        return f"{self._prefix}:open"
+
+    @property
+    def statistics_key(self) -> str:
+        return f"{self._prefix}:statistics"
+
+    def run_key(self, run_id: str) -> str:
+        return f"{self._prefix}:run:{run_id}"
+
+    def job_id(self, task_id: str) -> str:
+        """RQ's keys have no prefix that could be set, so tenants differ in the job's id."""
+        return task_id if self._prefix == DEFAULT_PREFIX else f"{self._prefix}_{task_id}"
+
+    def queue_name(self, priority: int) -> str:
+        """The queue of a priority: RQ has none within a queue. Workers look into the queues in order."""
+        base = BASE_QUEUE if self._prefix == DEFAULT_PREFIX else f"{self._prefix}:{BASE_QUEUE}"
+        return base if priority == NORMAL_PRIORITY else f"{base}:{priority}"
+
+    @property
+    def queue_names(self) -> list[str]:
+        return [self.queue_name(priority) for priority in PRIORITIES]
+
+    # a task's life; `pipe` is the caller's transaction
+
+    def claim(self, pipe: Pipeline, task_key: str, task_id: str, run_id: str) -> None:
+        """The plan has its task from here on; what an earlier task of this id has left is forgotten."""
+        pipe.set(self.claim_key(task_key), task_id, ex=self.settings.idempotency_window)
+        pipe.set(self.run_key(run_id), task_id, ex=_RUN_SECONDS)
+        pipe.zadd(self.open_key, {self.job_id(task_id): time.time()})
+        pipe.delete(self.result_key(task_id), self.attempts_key(task_id), self.cancel_key(task_id))
+
+    def renew(self, task_key: str, task_id: str) -> bool:
+        """Keep the claim of a task that is being worked on; returns whether somebody wants it cancelled."""
+        with self.connection.pipeline() as pipe:
+            pipe.set(self.claim_key(task_key), task_id, ex=self.settings.idempotency_window)
+            pipe.exists(self.cancel_key(task_id))
+            return bool(pipe.execute()[1])
+
+    def begin(self, task_id: str) -> int:
+        """An attempt begins. Returns the temporary failures so far, one that was killed before it could say anything included."""
+        key = self.attempts_key(task_id)
+        first = not self.connection.exists(key)
+        submitted: Any = self.connection.zscore(self.open_key, self.job_id(task_id))
+        with self.connection.pipeline() as pipe:
+            if first and submitted:
+                statistics.count_wait(pipe, self.statistics_key, max(0.0, time.time() - submitted))
+            if self.connection.hget(key, _RUNNING):
+                pipe.hincrby(key, ErrorClass.TEMPORARY.value, 1)
+                statistics.count_failure(pipe, self.statistics_key, ErrorClass.TEMPORARY)
+            pipe.hset(key, _RUNNING, "1")
+            pipe.expire(key, _RUN_SECONDS)
+            pipe.execute()
+        return int(self.connection.hget(key, ErrorClass.TEMPORARY.value) or 0)
+
+    def count_failure(self, task_id: str, error_class: ErrorClass) -> int:
+        """An attempt has failed; returns how many of this class have."""
+        with self.connection.pipeline() as pipe:
+            pipe.hincrby(self.attempts_key(task_id), error_class.value, 1)
+            pipe.hdel(self.attempts_key(task_id), _RUNNING)
+            statistics.count_failure(pipe, self.statistics_key, error_class)
+            return int(pipe.execute()[0])
+
+    def give_back(self, task_id: str) -> None:
+        """The attempt ends because its worker does: it counts as none that failed."""
+        self.connection.hset(self.attempts_key(task_id), _RUNNING, "")
+
+    def failures(self, task_id: str) -> int:
+        """Failed attempts so far, of any class."""
+        counts: Any = self.connection.hgetall(self.attempts_key(task_id))
+        return sum(int(count) for name, count in counts.items() if name.decode() != _RUNNING)
+
+    def finish(self, task_key: str, result: ScanResult) -> None:
+        """The task has ended: its result is kept, and its claim where it succeeded. Survives a restart of Redis meanwhile."""
+        give_up = time.monotonic() + _PERSISTENCE_SECONDS
+        while True:
+            try:
+                self._finish(task_key, result)
+                return
+            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(1)
+
+    def _finish(self, task_key: str, result: ScanResult) -> None:
+        with self.connection.pipeline() as pipe:
+            pipe.set(self.result_key(result.task_id), models.to_json(result), ex=self.settings.result_ttl)
+            if result.status is TaskStatus.COMPLETED:
+                pipe.set(self.claim_key(task_key), result.task_id, ex=self.settings.idempotency_window)
+            else:
+                pipe.delete(self.claim_key(task_key))
+            pipe.hdel(self.attempts_key(result.task_id), _RUNNING)
+            pipe.delete(self.cancel_key(result.task_id))
+            pipe.zrem(self.open_key, self.job_id(result.task_id))
+            statistics.count_end(pipe, self.statistics_key, result)
+            pipe.execute()
+
+    def result(self, task_id: str) -> ScanResult | None:
+        """The stored result.
+
+        Raises:
+            InvalidPayload: it is damaged, or another task's.
+        """
+        value: Any = self.connection.get(self.result_key(task_id))
+        return models.load(ScanResult, value, f"the stored result of {task_id}") if value else None

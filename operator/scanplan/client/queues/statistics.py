@@ -1,0 +1,96 @@
+"""What the workers of a Redis queue count for monitoring: in Redis, since each of them is a process of its own that soon ends.
+
+Counters only ever grow (until Redis is flushed, which monitoring takes for a restart), and their labels have few values:
+classes, severities, states.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from scanplan.api.v1alpha1.task import ErrorClass
+from scanplan.client.models import ScanResult
+
+if TYPE_CHECKING:
+    import redis
+    from redis.client import Pipeline
+
+BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0)
+"""Upper bounds in seconds, of durations and of waits; what is longer is in none of them."""
+_BEYOND = "+Inf"
+
+
+@dataclasses.dataclass(frozen=True)
+class Histogram:
+    """Observations in seconds: how many were in each bucket (not cumulated; the last is for those beyond), and their sum."""
+
+    counts: tuple[int, ...] = (0,) * (len(BUCKETS) + 1)
+    total: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """What has happened since the counters began."""
+
+    tasks: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Ended tasks by status."""
+    retries: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Failed attempts after which another one followed, or could have, by class of error."""
+    findings: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Published findings by severity."""
+    duration: Histogram = Histogram()
+    """Of the attempts that ended tasks."""
+    wait: Histogram = Histogram()
+    """From submission to the first attempt."""
+
+
+def count_wait(pipe: Pipeline, key: str, seconds: float) -> None:
+    """A task's first attempt begins."""
+    _observe(pipe, key, "wait", seconds)
+
+
+def count_failure(pipe: Pipeline, key: str, error_class: ErrorClass) -> None:
+    """An attempt has failed in a way that may be tried again."""
+    pipe.hincrby(key, f"retries:{error_class.value}", 1)
+
+
+def count_end(pipe: Pipeline, key: str, result: ScanResult) -> None:
+    """A task has ended."""
+    pipe.hincrby(key, f"tasks:{result.status.value}", 1)
+    for severity, number in dataclasses.asdict(result.findings).items():
+        if number:
+            pipe.hincrby(key, f"findings:{severity}", number)
+    _observe(pipe, key, "duration", result.duration_ms / 1000)
+
+
+def read(connection: redis.Redis, key: str) -> Statistics:
+    """All counters."""
+    raw: Any = connection.hgetall(key)
+    values = {name.decode(): value.decode() for name, value in raw.items()}
+    return Statistics(
+        tasks=_of(values.items(), "tasks:"),
+        retries=_of(values.items(), "retries:"),
+        findings=_of(values.items(), "findings:"),
+        duration=_histogram(values, "duration"),
+        wait=_histogram(values, "wait"),
+    )
+
+
+def _observe(pipe: Pipeline, key: str, name: str, seconds: float) -> None:
+    position = bisect.bisect_left(BUCKETS, seconds)
+    bound = f"{BUCKETS[position]}" if position < len(BUCKETS) else _BEYOND
+    pipe.hincrby(key, f"{name}:le:{bound}", 1)
+    pipe.hincrbyfloat(key, f"{name}:sum", seconds)
+
+
+def _of(values: Iterable[tuple[str, str]], prefix: str) -> dict[str, int]:
+    return {name.removeprefix(prefix): int(value) for name, value in values if name.startswith(prefix)}
+
+
+def _histogram(values: dict[str, str], name: str) -> Histogram:
+    bounds = [*map(str, BUCKETS), _BEYOND]
+    counts = tuple(int(values.get(f"{name}:le:{bound}", 0)) for bound in bounds)
+    return Histogram(counts, float(values.get(f"{name}:sum", 0)))

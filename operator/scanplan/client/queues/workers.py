@@ -1,0 +1,292 @@
+"""Workers of the `redis` queue: ``scanplan worker``, or RQ's own ``rq worker`` as docs/migration.md has it.
+
+A job is one attempt at a whole plan. While it runs, its claim is renewed and somebody's wish to cancel looked for; when it
+fails, its class decides: temporary errors come again after 60, 120, 240 s, unknown ones once after 300 s, fatal ones never.
+(The first design raised RQ's `Retry`, which RQ takes for one more exception.) A worker that is killed counts as a temporary
+error. One that is told to stop gives its task back, and what was found is kept for who takes it up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import redis
+from rq import Retry, Worker
+from rq.exceptions import NoSuchJobError
+from rq.job import Job, JobStatus, get_current_job
+from rq.serializers import JSONSerializer
+from rq.utils import now, utcformat
+from rq.worker_pool import WorkerPool
+from rq.worker_registration import get_keys as worker_keys
+
+from scanplan.api.errors import InvalidPlan
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import ErrorClass, TaskError
+from scanplan.client import models, pipeline
+from scanplan.client import settings as environment
+from scanplan.client.compat import nuclei_wrapper
+from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
+from scanplan.client.pipeline import Attempt
+from scanplan.client.queues.local import SyncTaskQueue
+from scanplan.client.queues.redis import ENDED, ScanJob, ScanQueue, intervals
+from scanplan.client.queues.redis_store import NORMAL_PRIORITY, RedisStore, connect, reachable
+from scanplan.client.settings import ClientSettings
+from scanplan.runner.interruption import Interruption
+
+log = logging.getLogger("scanplan.worker")
+
+_LOST_SECONDS = 60
+_LOOK_SECONDS = 1.0
+_ENDLESS = 1_000_000
+"""RQ counts attempts too; ours is the count that decides."""
+_told_to_stop = Interruption()
+"""In the child process that works on a task: whether its worker is being stopped."""
+
+
+def execute_scan_task(payload: Mapping[str, Any]) -> dict[str, Any] | Retry:
+    """One attempt at a task: what RQ calls in a worker's child process.
+
+    Returns:
+        The fields of the `ScanResult`, or RQ's `Retry` where another attempt follows.
+
+    Raises:
+        InvalidPayload, InvalidPlan: the task can't be run as it is written.
+        ScanError: the scan has failed for good; the result is stored.
+    """
+    job = get_current_job()
+    if job is None:
+        raise RuntimeError("execute_scan_task runs in an RQ worker; elsewhere call run_scan")
+    try:
+        return _Task(models.plan_from(payload), job, environment.load()).attempt()
+    except InterruptedError:
+        raise
+    except Exception:
+        job.retries_left = 0  # RQ would try again for any exception
+        raise
+
+
+class _Task:
+    """A task while one attempt at it runs."""
+
+    def __init__(self, plan: ScanPlan, job: Job, settings: ClientSettings) -> None:
+        self._plan = plan
+        self._settings = settings
+        self._task_id = models.task_id_of(plan)
+        self._key = models.generate_task_key(plan)
+        self._store = RedisStore(job.connection, settings)
+
+    def attempt(self) -> dict[str, Any] | Retry:
+        killed = self._store.begin(self._task_id)
+        attempt: Attempt | None = None
+        with _Watch(self._store, self._key, self._task_id) as watch, SyncTaskQueue(self._settings).held(self._task_id):
+            try:
+                attempt = pipeline.attempt(self._plan, self._settings, watch.must_stop)
+                error = attempt.error
+            except InvalidPlan as wrong:
+                error = TaskError(error_class=ErrorClass.FATAL, reason=wrong.reason, message=wrong.message)
+            except Exception as bug:
+                log.exception("%s: the attempt failed", self._task_id)
+                message = f"the worker failed: {type(bug).__name__}: {bug}"
+                error = TaskError(error_class=ErrorClass.UNKNOWN, reason=Reason.UNKNOWN_ERROR, message=message)
+            if watch.orphaned:
+                raise InterruptedError("the worker has died: another one takes the task over")
+            if attempt and watch.cancelled and not attempt.complete:
+                return self._end(pipeline.conclude(attempt, self._settings, cancelled=True))
+            if attempt and _told_to_stop() and not attempt.complete and not _is_fatal(error):
+                log.info("%s: given back, since this worker is being stopped", self._task_id)
+                self._store.give_back(self._task_id)
+                return Retry(max=_ENDLESS)
+            retry = self._again(error, killed) if error else None
+            if retry:
+                return retry
+            if attempt is None:
+                return self._end(pipeline.failed(pipeline.nothing(self._plan), error))
+            return self._end(pipeline.conclude(attempt, self._settings))
+
+    def _again(self, error: TaskError, killed: int) -> Retry | None:
+        """RQ's order to try again; None where that can't help, or the attempts of this class are used up."""
+        settings = self._settings
+        if _is_fatal(error):
+            return None
+        failed = self._store.count_failure(self._task_id, error.error_class)
+        if error.error_class is ErrorClass.TEMPORARY:
+            limit, wait = settings.retry_temporary, intervals(settings.retry_temporary_seconds, failed)[-1]
+        else:
+            limit, wait = settings.retry_unknown, settings.retry_unknown_seconds
+        if failed > limit or killed > settings.retry_temporary:
+            return None
+        log.warning("%s: %s; attempt %d of %d in %d s", self._task_id, error.message, failed + 1, limit + 1, wait)
+        return Retry(max=_ENDLESS, interval=wait)
+
+    def _end(self, result: ScanResult) -> dict[str, Any]:
+        """Keep the result; one that says failed is raised too, so that RQ counts the job among the failed ones."""
+        self._store.finish(self._key, result)
+        if result.status is TaskStatus.FAILED and result.error and result.error_class and result.reason:
+            nuclei_wrapper.raise_for(
+                TaskError(error_class=result.error_class, reason=result.reason, message=result.error)
+            )
+        return models.dump(result)
+
+
+def _is_fatal(error: TaskError | None) -> bool:
+    return error is not None and error.error_class is ErrorClass.FATAL
+
+
+class _Watch:
+    """Renews the task's claim, and knows why the scan must stop: cancelled, or its worker stopped or gone."""
+
+    def __init__(self, store: RedisStore, key: str, task_id: str) -> None:
+        self.cancelled = False
+        self._store = store
+        self._key = key
+        self._task_id = task_id
+        self._parent = os.getppid()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="claim", daemon=True)
+
+    @property
+    def orphaned(self) -> bool:
+        return os.getppid() != self._parent
+
+    def must_stop(self) -> bool:
+        return self.cancelled or self.orphaned or _told_to_stop()
+
+    def __enter__(self) -> _Watch:
+        self._look()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._end.wait(_LOOK_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            self.cancelled = self._store.renew(self._key, self._task_id) or self.cancelled
+        except redis.exceptions.RedisError as error:
+            log.warning("%s: Redis doesn't answer (%s); the scan goes on", self._task_id, error)
+
+
+class ScanWorker(Worker):
+    """An RQ worker that notices dead colleagues within a minute, and tasks that were lost between queue and worker.
+
+    RQ's own waits for its task's end when it is told to stop, but a node is drained in less time than a scan takes.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        heartbeat = environment.load().worker_heartbeat
+        defaults = {
+            "worker_ttl": 15 + heartbeat,  # RQ looks around 15 seconds before this has passed
+            "job_monitoring_interval": heartbeat,
+            "maintenance_interval": 3 * heartbeat,
+        }
+        super().__init__(*arguments, **{**defaults, **options})
+
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:  # noqa: ARG002 - RQ's signature
+        return 3 * int(self.job_monitoring_interval)
+
+    def setup_work_horse_signals(self) -> None:
+        super().setup_work_horse_signals()  # type: ignore[no-untyped-call] # RQ has types, but not here
+        _told_to_stop.install()
+
+    def handle_warm_shutdown_request(self) -> None:
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        if self.horse_pid:
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.horse_pid, signal.SIGTERM)
+
+    def run_maintenance_tasks(self) -> None:
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call] # RQ has types, but not here
+        requeue_lost(RedisStore(self.connection, environment.load()))
+
+
+def requeue_lost(store: RedisStore, *, older_than: float = _LOST_SECONDS) -> int:
+    """Put jobs back that a worker took from their queue and died with before it could begin.
+
+    Such a job says that it is queued, and is in no queue. RQ finds it again only where a worker has a single queue.
+
+    Args:
+        older_than: seconds since the job was queued; a younger one may just be on its way.
+
+    Returns:
+        How many there were.
+    """
+    count = 0
+    jobs: Any = store.connection.zrange(store.open_key, 0, -1)
+    for job_id in (name.decode() for name in jobs):
+        with store.connection.pipeline() as pipe:
+            pipe.watch(Job.key_for(job_id))
+            try:
+                job = Job.fetch(job_id, connection=store.connection, serializer=JSONSerializer)
+            except NoSuchJobError:
+                store.connection.zrem(store.open_key, job_id)
+                continue
+            queue = ScanQueue(job.origin, connection=store.connection)
+            if job.get_status(refresh=False) in ENDED:  # by RQ alone: its workers were killed too often
+                store.connection.zrem(store.open_key, job_id)
+                continue
+            if job.get_status(refresh=False) != JobStatus.QUEUED or queue.get_job_position(job_id) is not None:
+                continue
+            if job.enqueued_at is not None and (now() - job.enqueued_at).total_seconds() < older_than:
+                continue
+            pipe.multi()
+            pipe.hset(Job.key_for(job_id), "enqueued_at", utcformat(now()))
+            pipe.rpush(queue.key, job_id)
+            try:
+                pipe.execute()
+                count += 1
+            except redis.exceptions.WatchError:  # somebody has taken care of it
+                continue
+    return count
+
+
+def of_this_host(settings: ClientSettings) -> int:
+    """How many workers of this host Redis knows: those that have begun, and are not long dead.
+
+    Raises:
+        QueueUnavailable: Redis can't be asked.
+    """
+    connection = connect(settings.redis_url)
+    queue = ScanQueue(RedisStore(connection, settings).queue_name(NORMAL_PRIORITY), connection=connection)
+    with reachable(), connection.pipeline(transaction=False) as pipe:
+        for key in worker_keys(queue):
+            pipe.hget(key, "hostname")
+        return pipe.execute().count(socket.gethostname().encode())
+
+
+def run(settings: ClientSettings, *, burst: bool = False) -> None:
+    """Run WORKER_CONCURRENCY workers until SIGTERM or SIGINT; those that die are replaced, and what runs then is given back.
+
+    Args:
+        burst: end when the queues are empty.
+
+    Raises:
+        QueueUnavailable: Redis isn't there at the start; later, it is waited for.
+    """
+    connection = redis.Redis.from_url(settings.redis_url)
+    with reachable():
+        connection.ping()
+    pool = WorkerPool(
+        RedisStore(connection, settings).queue_names,
+        connection,
+        num_workers=settings.worker_concurrency,
+        worker_class=ScanWorker,
+        job_class=ScanJob,
+        queue_class=ScanQueue,
+        serializer=JSONSerializer,
+    )
+    pool.start(burst=burst)

@@ -1,0 +1,1 @@
+"""Redis beside the operator: published statuses, and tasks that clusters share."""

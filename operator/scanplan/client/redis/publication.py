@@ -1,0 +1,133 @@
+"""What the operator tells Redis, where its owner names one: each task's key, and each ended task's result.
+
+For the library's users who look there; never needed, and never proof of anything: the ScanPlan's status is. So nothing waits
+for Redis, nothing is tried again, and what it can't take is dropped with a word in the log. Keys start with cluster and
+namespace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
+from typing import Any
+
+import redis.asyncio
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from scanplan.client import models
+from scanplan.client.errors import InvalidSettings
+from scanplan.client.queues.kubernetes import result_of, status_of
+from scanplan.client.redis import background
+from scanplan.client.settings import valid_redis_url
+from scanplan.core.planning.task import Plan
+
+log = logging.getLogger("scanplan.redis")
+
+KEEP_SECONDS = 86_400
+MAX_WAITING = 1_000
+_ANSWER_SECONDS = 5.0
+
+
+class PublicationSettings(BaseSettings):
+    """What the operator's owner decides about Redis."""
+
+    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
+
+    redis_url: str | None = Field(
+        None, alias="REDIS_URL", description="In the operator: publish keys and results of tasks here."
+    )
+    cluster_name: str = Field(
+        "default",
+        alias="SCANPLAN_CLUSTER_NAME",
+        pattern=r"^[A-Za-z0-9_-]{1,63}$",
+        description="In the operator: first part of the keys that it publishes to Redis.",
+    )
+    shared_tasks: bool = Field(
+        False,
+        alias="SCANPLAN_SHARED_TASKS",
+        description="In the operator: scan a task in one of the clusters that publish to this Redis only; the others take its "
+        "result over.",
+    )
+
+
+def load() -> PublicationSettings:
+    """Read the environment.
+
+    Raises:
+        InvalidSettings: with a line for each wrong variable.
+    """
+    try:
+        settings = PublicationSettings()
+        if settings.redis_url is not None:
+            valid_redis_url(settings.redis_url)
+        elif settings.shared_tasks:
+            raise InvalidSettings("SCANPLAN_SHARED_TASKS: tasks are shared through Redis, which REDIS_URL has to name")
+        return settings
+    except ValidationError as error:
+        lines = (f"{(problem['loc'] or ('REDIS_URL',))[0]}: {problem['msg']}" for problem in error.errors())
+        raise InvalidSettings("\n".join(lines)) from None
+
+
+class PublicationOutcome(StrEnum):
+    """What became of a status that was offered."""
+
+    PUBLISHED = "published"
+    FAILED = "failed"
+    DROPPED = "dropped"
+    """Too many were waiting."""
+
+
+class Publication:
+    """Statuses on their way to Redis."""
+
+    def __init__(
+        self, url: str, cluster: str, also: Callable[[Plan, dict[str, Any]], Awaitable[None]] | None = None
+    ) -> None:
+        """`also` is told of each status after it was published; what it raises (`redis.RedisError`) is logged."""
+        self._connection = redis.asyncio.Redis.from_url(
+            url, socket_connect_timeout=_ANSWER_SECONDS, socket_timeout=_ANSWER_SECONDS
+        )
+        self._cluster = cluster
+        self._also = also
+        self.outcomes = dict.fromkeys(PublicationOutcome, 0)
+        self._waiting: asyncio.Queue[tuple[Plan, dict[str, Any]]] = asyncio.Queue(MAX_WAITING)
+
+    def offer(self, plan: Plan, status: dict[str, Any]) -> None:
+        """A status was written."""
+        try:
+            self._waiting.put_nowait((plan, status))
+        except asyncio.QueueFull:
+            self.outcomes[PublicationOutcome.DROPPED] += 1
+            log.warning("Redis is too slow: the status of %s/%s is not published", plan.namespace, plan.name)
+
+    def publishing(self) -> AbstractAsyncContextManager[None]:
+        """Publish, as long as the context lasts."""
+        return background.repeated(self._next, self._connection, _ANSWER_SECONDS)
+
+    async def _next(self) -> None:
+        plan, status = await self._waiting.get()
+        try:
+            await self._publish(plan, status)
+            if self._also:
+                await self._also(plan, status)
+            self.outcomes[PublicationOutcome.PUBLISHED] += 1
+        except redis.RedisError as error:
+            self.outcomes[PublicationOutcome.FAILED] += 1
+            log.warning("%s/%s is not published: %s", plan.namespace, plan.name, error)
+
+    async def _publish(self, plan: Plan, status: dict[str, Any]) -> None:
+        prefix = f"{self._cluster}:{plan.namespace}"
+        metadata = {"name": plan.name, "namespace": plan.namespace, "generation": plan.generation}
+        spec = {"runId": plan.spec.run_id, "endpoints": plan.spec.endpoints}
+        body = {"metadata": metadata, "spec": spec, "status": status}
+        async with self._connection.pipeline() as pipe:
+            if "taskKey" in status:
+                pipe.set(f"{prefix}:task_key:{status['taskKey']}", plan.name, nx=True, ex=KEEP_SECONDS)
+            if status_of(body).is_terminal:
+                pipe.set(f"{prefix}:task_result:{plan.name}", models.to_json(result_of(body)), ex=KEEP_SECONDS)
+            if len(pipe):
+                await pipe.execute()

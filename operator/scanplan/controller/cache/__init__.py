@@ -1,0 +1,1 @@
+"""What the operator remembers of the cluster: ScanPlans, their Jobs, and who waits for a slot."""

@@ -1,0 +1,222 @@
+"""What the operator knows of the cluster: plans and Jobs, fed by watches and by the answers to its own writes.
+
+Only a cache: lose it, and the next list brings it back. An object is replaced by a newer resource version only
+(comparable since KEP-5504), so that a watch that lags can't undo what an answer has shown.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections import defaultdict
+from collections.abc import Container, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from scanplan.controller.cache.plans import Plans
+from scanplan.controller.engine.workqueue import PlanName
+from scanplan.core.observed.views import JobView, job_view
+from scanplan.core.planning.task import Plan
+from scanplan.core.reconcile.admission import Waiting
+
+REMEMBERED_DELETIONS = 10_000
+"""Far more than objects can be deleted while one request is under way."""
+
+
+class Store:
+    """Plans by name, Jobs by namespace and name, and the waiting plans of each namespace in their order."""
+
+    def __init__(self) -> None:
+        self.plans = Plans()
+        self.written: dict[PlanName, datetime] = {}
+        """When this process last wrote a plan's status."""
+        self.documented: set[str] = set()
+        """UIDs of Jobs whose task document this process has stored."""
+        self.admissions: dict[str, bool] = {}
+        """What this process has last told Kueue, by Job UID."""
+        self._names: dict[str, PlanName] = {}
+        self._jobs: defaultdict[str, dict[str, JobView]] = defaultdict(dict)
+        self._owned: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        """By namespace and owner: an owner in another namespace is none, whatever a reference says."""
+        self._gone: dict[str, None] = {}
+        """UIDs deleted lately: an answer that comes after the deletion must not bring its object back for ever."""
+        self._doubted: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        self._doubts = 0
+        self._active: defaultdict[str, set[str]] = defaultdict(set)
+        self._starting: defaultdict[str, dict[str, PlanName]] = defaultdict(dict)
+        """Names of Jobs, and for which plan each is being started."""
+        self._waiting: defaultdict[str, list[Waiting]] = defaultdict(list)
+        self._waiting_of: dict[PlanName, Waiting] = {}
+
+    # plans
+
+    def put_plan(self, body: dict[str, Any]) -> Plan | None:
+        """Take in a ScanPlan object as the API returns it; returns it as the core reads it, or None where it is no news."""
+        metadata = body["metadata"]
+        name, uid = PlanName(metadata["namespace"], metadata["name"]), metadata["uid"]
+        known_uid, known_version = self.plans.version(name) or ("", "0")
+        if int(known_version) >= int(metadata["resourceVersion"]) or uid in self._gone:
+            return None
+        if known_uid not in {"", uid}:
+            self.drop_plan(name, known_uid)
+        self._names[uid] = name
+        return self.plans.put(body)
+
+    def drop_plan(self, name: PlanName, uid: str) -> None:
+        """Forget a deleted plan; a newer one of the same name stays."""
+        self._bury(uid)
+        known_uid, _ = self.plans.version(name) or ("", "")
+        if known_uid != uid:
+            return
+        self.plans.drop(name)
+        self._names.pop(uid, None)
+        self.written.pop(name, None)
+        self.set_waiting(name, None)
+
+    @property
+    def uids(self) -> Mapping[str, PlanName]:
+        """The names of the known plans by UID: a live view."""
+        return self._names
+
+    def plans_of(self, job: JobView) -> list[Plan]:
+        """The known plans that own a Job."""
+        names = [self._names[uid] for uid in sorted(job.owners) if uid in self._names]
+        return [self.plans[name] for name in names if name.namespace == job.namespace]
+
+    # Jobs
+
+    def put_job(self, body: dict[str, Any]) -> JobView:
+        """Take in a Job object; returns the newest known state."""
+        metadata = body["metadata"]
+        old = self._jobs[metadata["namespace"]].get(metadata["name"])
+        if old and old.resource_version >= int(metadata["resourceVersion"]):
+            return old
+        job = job_view(body)
+        if job.uid in self._gone:
+            return old or job
+        if old and old.uid != job.uid:
+            self.doubt(job.namespace, job.name)
+        self._unlink(old)
+        self._jobs[job.namespace][job.name] = job
+        if job.managed:
+            for uid in job.owners:
+                self._owned[job.namespace, uid].add(job.name)
+            if job.holds_slot:
+                self._active[job.namespace].add(job.name)
+        return job
+
+    def drop_job(self, namespace: str, name: str, uid: str) -> JobView | None:
+        """Forget a deleted Job; a newer one of the same name stays. Returns what was known of it."""
+        self._bury(uid)
+        self.doubt(namespace, name)
+        job = self._jobs[namespace].get(name)
+        if job is None or job.uid != uid:
+            return None
+        self._unlink(job)
+        self.documented.discard(uid)
+        self.admissions.pop(uid, None)
+        del self._jobs[namespace][name]
+        return job
+
+    def jobs(self, namespace: str) -> Mapping[str, JobView]:
+        """The known Jobs of a namespace by name: a live view, not to be kept."""
+        return self._jobs[namespace]
+
+    def all_jobs(self, namespace: str | None) -> list[JobView]:
+        """The known Jobs of a namespace, or (None) of all."""
+        found = self._jobs.values() if namespace is None else [self._jobs[namespace]]
+        return [job for jobs in found for job in jobs.values()]
+
+    def owned(self, plan: Plan) -> tuple[JobView, ...]:
+        """The known Jobs that a plan owns, by name."""
+        jobs = self._jobs[plan.namespace]
+        return tuple(jobs[name] for name in sorted(self._owned.get((plan.namespace, plan.uid), ())))
+
+    # doubts
+
+    def doubt(self, namespace: str, job_name: str) -> None:
+        """A Job of this name has gone, or may have been there: pods of it may live, its plan's result may be unknown here."""
+        self._doubts += 1
+        self._doubted[namespace][job_name] = self._doubts
+
+    def doubted(self, namespace: str) -> Container[str]:
+        """Names of Jobs that can't be made without a look at what there is: a live view."""
+        return self._doubted[namespace]
+
+    @property
+    def doubts(self) -> int:
+        """How many doubts there have been: those up to here are what `settle_doubts` settles."""
+        return self._doubts
+
+    def settle_doubts(self, namespace: str | None, until: int, living: Container[tuple[str, str]]) -> None:
+        """Jobs, plans and, after these, pods have been listed: what was doubted before has no secrets left.
+
+        Args:
+            namespace: that was listed; None: all were.
+            until: `doubts` before the lists were asked for.
+            living: namespace and name of the tasks that have pods alive; these stay doubted.
+        """
+        for of in list(self._doubted) if namespace is None else [namespace]:
+            left = {name: doubt for name, doubt in self._doubted[of].items() if doubt > until or (of, name) in living}
+            self._doubted[of] = left
+
+    def _unlink(self, job: JobView | None) -> None:
+        if job is None:
+            return
+        self._active[job.namespace].discard(job.name)
+        for owner in ((job.namespace, uid) for uid in job.owners):
+            if owner in self._owned:
+                self._owned[owner].discard(job.name)
+                if not self._owned[owner]:
+                    del self._owned[owner]
+
+    def _bury(self, uid: str) -> None:
+        self._gone[uid] = None
+        if len(self._gone) > REMEMBERED_DELETIONS:
+            del self._gone[next(iter(self._gone))]
+
+    # slots
+
+    def set_starting(self, namespace: str, job_name: str, by: PlanName | None) -> None:
+        """A Job is being created or resumed for a plan: it holds a slot already, though nobody has seen it at work.
+
+        None: no longer.
+        """
+        if by:
+            self._starting[namespace][job_name] = by
+        else:
+            self._starting[namespace].pop(job_name, None)
+
+    def starter(self, namespace: str, job_name: str) -> PlanName | None:
+        """The plan that a Job is being created or resumed for."""
+        return self._starting[namespace].get(job_name)
+
+    def set_waiting(self, name: PlanName, waiting: Waiting | None) -> bool:
+        """A plan waits for a slot, or no longer does; returns whether it has given up a place that it had."""
+        queue = self._waiting[name.namespace]
+        old = self._waiting_of.pop(name, None)
+        if old is not None:
+            del queue[bisect.bisect_left(queue, old)]
+        if waiting is not None:
+            bisect.insort(queue, waiting)
+            self._waiting_of[name] = waiting
+        return old is not None and old != waiting
+
+    def free_slots(self, plan: Plan, limit: int) -> int:
+        """Free slots of the plan's namespace, less the waiting plans that go first."""
+        queue = self._waiting[plan.namespace]
+        ahead = bisect.bisect_left(queue, waiting_entry(plan)) if queue else 0
+        return self._free(plan.namespace, limit) - ahead
+
+    def next_waiting(self, namespace: str, limit: int) -> list[PlanName]:
+        """The waiting plans that may start now."""
+        count = max(0, self._free(namespace, limit))
+        return [PlanName(namespace, entry.name) for entry in self._waiting[namespace][:count]]
+
+    def _free(self, namespace: str, limit: int) -> int:
+        active, starting = self._active[namespace], self._starting[namespace]
+        return limit - len(active) - sum(name not in active for name in starting)  # few start at once, many are active
+
+
+def waiting_entry(plan: Plan) -> Waiting:
+    """A plan's place in the order of admission: priority, then age, then name."""
+    return Waiting(-plan.spec.priority, plan.created.astimezone(UTC), plan.name)

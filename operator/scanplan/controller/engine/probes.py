@@ -1,0 +1,61 @@
+"""The operator's probes: alive, and ready.
+
+Alive is more than a process: a worker that has been at one plan for minutes is stuck, whatever its process says, and the kubelet
+should start another one. Ready is an operator that works, or a standby that could.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from scanplan.controller.engine.workqueue import WorkQueue
+
+STUCK_SECONDS = 300.0
+"""No reconcile takes so long: a request ends after 15 s, and a reconcile makes a handful of them."""
+
+
+@dataclass(slots=True)
+class Health:
+    """What the probes look at."""
+
+    queue: WorkQueue
+    working: bool = False
+    """Watches and workers have been started."""
+    standing_by: Callable[[], bool] = lambda: False
+    """Whether it could have the lease when its holder ends; one without the right to it never works, and is not ready."""
+
+    def problem(self) -> str | None:
+        """Why this process should be replaced; None: it shouldn't."""
+        seconds = self.queue.longest_work()
+        return f"a reconcile has taken {seconds:.0f} s" if seconds > STUCK_SECONDS else None
+
+
+@contextlib.asynccontextmanager
+async def serving(health: Health, port: int) -> AsyncIterator[None]:
+    """Answer /healthz and /readyz on all addresses while the context lasts; port 0: don't."""
+    if not port:
+        yield
+        return
+
+    async def healthz(_: web.Request) -> web.Response:
+        problem = health.problem()
+        state = {"queue": len(health.queue), "working": health.working, "problem": problem}
+        return web.json_response(state, status=503 if problem else 200)
+
+    async def readyz(_: web.Request) -> web.Response:
+        ready = health.working or health.standing_by()
+        return web.json_response({"ready": ready}, status=200 if ready else 503)
+
+    application = web.Application()
+    application.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz)])
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "0.0.0.0", port).start()  # noqa: S104 - the kubelet asks from outside of the pod
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,56 @@
+"""Post Events about plans.
+
+The loss of one costs a line in `kubectl describe`, so no failure here is worth a retry, let alone the plan's reconcile.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from datetime import datetime
+from typing import Any
+
+from kubernetes.aio.client import ApiException
+
+from scanplan.api import labels
+from scanplan.core.planning.task import Plan
+from scanplan.core.status.events import Event
+from scanplan.kube.api import UNREACHABLE, Api, message_of
+
+log = logging.getLogger("scanplan.events")
+
+REPORTER = f"{labels.GROUP}/operator"
+_NAME_LENGTH = 200
+
+
+async def record(api: Api, plan: Plan, event: Event, now: datetime) -> None:
+    """Post one Event, or log why not."""
+    try:
+        await api.create_event(plan.namespace, manifest(plan, event, now))
+    except ApiException as error:
+        log.warning("%s/%s: %s not recorded: %s", plan.namespace, plan.name, event.reason, message_of(error))
+    except UNREACHABLE as error:
+        log.warning("%s/%s: %s not recorded: %r", plan.namespace, plan.name, event.reason, error)
+
+
+def manifest(plan: Plan, event: Event, now: datetime) -> dict[str, Any]:
+    """The Event (events.k8s.io/v1)."""
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"generateName": f"{plan.name[:_NAME_LENGTH]}-", "namespace": plan.namespace},
+        "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "type": "Warning" if event.warning else "Normal",
+        "reason": event.reason,
+        "action": "Reconcile",
+        "note": event.message,
+        "reportingController": REPORTER,
+        "reportingInstance": socket.gethostname(),
+        "regarding": {
+            "apiVersion": labels.API_VERSION,
+            "kind": labels.KIND,
+            "namespace": plan.namespace,
+            "name": plan.name,
+            "uid": plan.uid,
+        },
+    }

@@ -1,0 +1,75 @@
+"""Compare what the operator knows with what there is: whenever a watch had to begin again, and now and then.
+
+Kopf lists anew when a watch could not be continued, but says nothing of objects that went in between; and a watch may lose an
+event without anybody's noticing. A Job that is known and no longer there would hold its plan in Running, and a slot of its
+namespace, for ever. Whatever is found is fed to the controller like an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from scanplan.api import labels
+from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.scanplan import Controller
+from scanplan.kube.api import FAILURES
+
+log = logging.getLogger("scanplan.resync")
+
+RESYNC_SECONDS = 300.0
+
+
+async def run(controller: Controller, namespaces: Sequence[str | None], relisted: asyncio.Event) -> None:
+    """Compare every `RESYNC_SECONDS`, and whenever `relisted` is set, until cancelled."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RESYNC_SECONDS):
+                await relisted.wait()
+        relisted.clear()
+        for namespace in namespaces:
+            try:
+                await compare(controller, namespace)
+            except FAILURES as error:
+                log.warning("objects could not be compared, next try in %.0f s: %r", RESYNC_SECONDS, error)
+
+
+async def compare(controller: Controller, namespace: str | None) -> None:
+    """Compare once; `namespace` None: the whole cluster."""
+    store = controller.store
+    doubts = store.doubts
+    # What is known is taken down before the list is asked for: only that can be missing from the list because it is gone.
+    jobs = {job.uid: (job.namespace, job.name) for job in store.all_jobs(namespace)}
+    async for body in controller.api.each_job(namespace):
+        jobs.pop(body["metadata"]["uid"], None)
+        controller.job_event(None, body)
+    for uid, (of, name) in jobs.items():
+        controller.job_event("DELETED", _gone(of, name, uid))
+    plans = {uid: name for uid, name in store.uids.items() if namespace in {None, name.namespace}}
+    async for body in controller.api.each_plan(namespace):
+        metadata = body["metadata"]
+        plans.pop(metadata["uid"], None)
+        known = store.plans.version(PlanName(metadata["namespace"], metadata["name"]))
+        if known != (metadata["uid"], metadata["resourceVersion"]):
+            controller.plan_event(None, body)
+    for uid, plan_name in plans.items():
+        controller.plan_event("DELETED", _gone(*plan_name, uid))
+    await look_for_leftovers(controller, namespace, doubts)
+
+
+async def look_for_leftovers(controller: Controller, namespace: str | None, doubts: int) -> None:
+    """Find the pods that outlive their Jobs, after Jobs and plans were listed; `doubts` are the store's before those lists."""
+    living = set()
+    async for pod in controller.api.each_living_pod(namespace):
+        living.add((pod["metadata"]["namespace"], pod["metadata"]["labels"][labels.TASK]))
+    for of, task in living:
+        if task not in controller.store.jobs(of):
+            controller.store.doubt(of, task)
+    controller.store.settle_doubts(namespace, doubts, living)
+
+
+def _gone(namespace: str, name: str, uid: str) -> dict[str, Any]:
+    return {"metadata": {"namespace": namespace, "name": name, "uid": uid}}

@@ -1,0 +1,416 @@
+"""The loop around the reconcile: observe a plan, decide, act, and write its status once.
+
+Workers take plan names from the queue. Actions are carried out and their answers taken into the store before deciding again, so a
+status is only written for what has really happened. Whatever goes wrong with the API server brings the plan back later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kubernetes.aio.client import ApiException
+from kubernetes.aio.client.exceptions import ConflictException
+
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.controller.cache.store import Store, waiting_entry
+from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.inputs import InputReader
+from scanplan.controller.recorder import record
+from scanplan.controller.sharing import Alone, Sharing
+from scanplan.core.manifests import job as jobs
+from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.views import JobView, PodView, job_view, pod_view
+from scanplan.core.planning.inputs import Inputs
+from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.task import Plan
+from scanplan.core.reconcile import reconcile
+from scanplan.core.reconcile.decision import (
+    Action,
+    CreateJob,
+    Decision,
+    DeleteJob,
+    Observed,
+    PatchJob,
+    Rejection,
+    SetAdmission,
+    StoreDocument,
+)
+from scanplan.kube.api import FAILURES, PAGE, UNREACHABLE, Api, message_of
+
+log = logging.getLogger("scanplan.controller")
+
+MAX_STEPS = 12
+"""Decisions for one generation of a plan in a row; more would mean that acting doesn't lead to a fixed point."""
+LONG_BYTES = 1 << 17
+"""Of inputs; reading so much of endpoints takes some 50 ms."""
+
+
+class _All(Container[str]):
+    """Every name."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+ALL_NAMES = _All()
+
+
+class NoFixedPoint(Exception):
+    """Acting on a plan's decisions led to ever more of them."""
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What was asked for one generation of a plan; none of it holds for another, which may be about another task."""
+
+    uid: str = ""
+    generation: int = 0
+    steps: int = 0
+    """Decisions so far."""
+    inputs: Inputs | None = None
+    pods: tuple[PodView, ...] | None = None
+    pods_of: str = ""
+    """The task that `pods` are of."""
+    job_then: tuple[str, bool] | None = None
+    """UID of its Job, and whether it had ended, when they were asked for."""
+    rejection: Rejection | Elsewhere | None = None
+
+
+class Controller:
+    """Reconciles plans until cancelled."""
+
+    def __init__(
+        self,
+        api: Api,
+        store: Store,
+        queue: WorkQueue,
+        policy: Policy,
+        now: Callable[[], datetime] | None = None,
+        sharing: Sharing | None = None,
+    ) -> None:
+        """`now`: the present time, by default the API server's; tests put their own clock in its place."""
+        self.api = api
+        self.store = store
+        self.queue = queue
+        self.policy = policy
+        self.now = now or api.clock.now
+        self.alone: Callable[[], bool] | None = None
+        """Whether this process still has the lease, so that no other operator can be at work; None: there may be others."""
+        self._inputs = InputReader(api)
+        self._sharing = sharing or Alone()
+
+    async def run(self, workers: int) -> None:
+        """Work on the queue with so many workers; ends only when cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(self._work())
+
+    # what the watches bring
+
+    def know_plan(self, body: dict[str, Any]) -> None:
+        """Take in a plan of a watch's first list, with its place among those that wait; nothing is done about it yet."""
+        plan = self.store.put_plan(body)
+        if plan and plan.status.get("phase") == Phase.QUEUED and not plan.spec.queue_name:
+            self.store.set_waiting(PlanName(plan.namespace, plan.name), waiting_entry(plan))
+
+    def begin(self) -> None:
+        """All is known: begin with the plans that have not ended, which would be late among thousands that have."""
+        for name in (*self.store.plans.unfinished(), *self.store.plans):
+            self.queue.add(name)
+
+    def plan_event(self, kind: str | None, body: dict[str, Any]) -> None:
+        """A plan was listed (None), added, modified or deleted; what a watch tells of this process's own writes is no news."""
+        name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])
+        if kind == "DELETED":
+            self.store.drop_plan(name, body["metadata"]["uid"])
+            self._wake_waiting(name.namespace)
+            return
+        if self.store.put_plan(body) or kind is None:
+            self.queue.add(name)
+
+    def job_event(self, kind: str | None, body: dict[str, Any], by: PlanName | None = None) -> JobView | None:
+        """A Job with our label was listed, added, modified or deleted; returns what is known of it now.
+
+        Args:
+            by: the plan whose own request has shown it, and which need not be told. All others must be, since the watch brings
+                nothing new when it brings the same.
+        """
+        metadata = body["metadata"]
+        # A watch may be faster than the answer to a request, after which the plan is decided upon again anyhow.
+        by = by or self.store.starter(metadata["namespace"], metadata["name"])
+        before = self.store.jobs(metadata["namespace"]).get(metadata["name"])
+        if kind == "DELETED":
+            self.store.drop_job(metadata["namespace"], metadata["name"], metadata["uid"])
+            after = None
+        else:
+            after = self.store.put_job(body)
+        if after is not None and after == before:
+            return after  # nothing that a decision looks at: the Job controller's own notes, or what is known already
+        for job in (before, after):
+            for plan in self.store.plans_of(job) if job else ():
+                if (name := PlanName(plan.namespace, plan.name)) != by:
+                    self.queue.add(name)
+        self._wake_waiting(metadata["namespace"])
+        return after
+
+    def _wake_waiting(self, namespace: str) -> None:
+        for name in self.store.next_waiting(namespace, self.policy.worker_concurrency):
+            self.queue.add(name)
+
+    # the loop
+
+    async def _work(self) -> None:
+        while True:
+            name = await self.queue.get()
+            try:
+                await self.reconcile(name)
+                self.queue.forget(name)
+            except FAILURES as error:
+                delay = self.queue.add_failed(name, _retry_after(error))
+                detail = message_of(error) if isinstance(error, ApiException) else repr(error)
+                log.warning("%s: %s; trying again in %.1f s", name, detail, delay)
+            except Exception:
+                # A bug of ours that one plan brings to light is no reason to leave all others alone.
+                log.exception("%s: trying again in %.1f s", name, self.queue.add_failed(name))
+            finally:
+                self.queue.done(name)
+            # Plans that have ended ask for nothing: thousands of them would be one long turn, for which even the lease waits.
+            await asyncio.sleep(0)
+
+    async def reconcile(self, name: PlanName) -> None:
+        """Bring one plan to where nothing is to be done now."""
+        answers = _Answers()
+        while True:
+            plan = self.store.plans.get(name)
+            if plan is None:
+                return
+            if (answers.uid, answers.generation) != (plan.uid, plan.generation):
+                answers = _Answers(plan.uid, plan.generation)
+            decision = await self._decide(self._observe(plan, answers))
+            if not (decision.read or decision.list_pods):  # until it has really decided, a plan keeps its place
+                self._set_waiting(name, plan, decision.queued)
+            if not await self._go_on(plan, decision, answers):
+                break
+            answers.steps += 1
+            if answers.steps >= MAX_STEPS:
+                raise NoFixedPoint(f"no fixed point after {MAX_STEPS} decisions, the last one is {decision}")
+        if decision.status is not None:
+            written = await self._write_status(plan, decision.status)
+            if written and decision.event:
+                await record(self.api, plan, decision.event, self.now())
+        if decision.requeue_after is not None:
+            self.queue.add_after(name, decision.requeue_after)
+
+    async def _decide(self, observed: Observed) -> Decision:
+        """In a thread where many targets are to be read: that takes seconds, for which neither lease nor other plans can wait."""
+        files = (each.files.values() for each in (observed.inputs or {}).values())
+        if sum(map(len, itertools.chain.from_iterable(files))) < LONG_BYTES:
+            return reconcile.reconcile(observed, self.now())
+        return await asyncio.to_thread(reconcile.reconcile, observed, self.now())
+
+    async def _go_on(self, plan: Plan, decision: Decision, answers: _Answers) -> bool:
+        """Ask or do what has to come first; False where only the status is left to be written."""
+        if decision.read:
+            answers.inputs = await self._inputs.read(plan.namespace, decision.read)
+        elif decision.list_pods:
+            answers.pods_of, answers.job_then = decision.list_pods, self._job_state(plan, decision.list_pods)
+            answers.pods = await self._list_pods(plan.namespace, decision.list_pods)
+        else:
+            for action in decision.actions:
+                answers.rejection = await self._act(plan, action)
+                answers.pods = None
+            return bool(decision.actions)
+        return True
+
+    async def _list_pods(self, namespace: str, task: str) -> tuple[PodView, ...]:
+        """A task's pods; where its Jobs have ended from the cache, if that has all that they count."""
+        known = self.store.jobs(namespace)
+        ended = [known[name] for name in (task, jobs.collector_name(task)) if name in known]
+        if ended and all(job.finished and job.completions <= PAGE for job in ended):
+            pods = tuple(map(pod_view, await self.api.list_pods(namespace, task, cached=True)))
+            if all(job.counts_only(pods) for job in ended):
+                return pods
+        return tuple(map(pod_view, await self.api.list_pods(namespace, task)))
+
+    def _pods(self, plan: Plan, answers: _Answers) -> tuple[PodView, ...] | None:
+        """The listed pods; not where their Job has come, gone or ended since they were asked for.
+
+        The last report may be missing among them, or a pod that is still alive.
+        """
+        return answers.pods if self._job_state(plan, answers.pods_of) == answers.job_then else None
+
+    def _job_state(self, plan: Plan, name: str) -> tuple[str, bool] | None:
+        job = self.store.jobs(plan.namespace).get(name)
+        return (job.uid, job.finished) if job else None
+
+    def _set_waiting(self, name: PlanName, plan: Plan, waiting: bool) -> None:
+        if self.store.set_waiting(name, waiting_entry(plan) if waiting else None):
+            self._wake_waiting(name.namespace)  # those behind it would otherwise wait for an event that never comes
+
+    def _observe(self, plan: Plan, answers: _Answers) -> Observed:
+        owned = self.store.owned(plan)
+        partners = {
+            (partner.namespace, partner.name): partner
+            for job in owned
+            for partner in self.store.plans_of(job)
+            if partner.uid != plan.uid
+        }
+        return Observed(
+            plan=plan,
+            policy=self.policy,
+            jobs=self.store.jobs(plan.namespace),
+            owned=owned,
+            doubted=self.store.doubted(plan.namespace) if self.alone else ALL_NAMES,
+            plans=self.store.uids,
+            partners=tuple(partners.values()),
+            inputs=answers.inputs,
+            pods=self._pods(plan, answers),
+            admissions=self.store.admissions,
+            documented=self.store.documented,
+            rejection=answers.rejection,
+            free_slots=self.store.free_slots(plan, self.policy.worker_concurrency),
+            last_write=self.store.written.get(PlanName(plan.namespace, plan.name)),
+        )
+
+    # acting
+
+    async def _act(self, plan: Plan, action: Action) -> Rejection | Elsewhere | None:
+        by = PlanName(plan.namespace, plan.name)
+        match action:
+            case CreateJob(manifest, task, sure):
+                other = await self._sharing.take(plan.namespace, task.key, task.claim) if task else None
+                return other or await self._create(plan, manifest, sure)
+            case PatchJob(job, patch):
+                resumes = patch.get("spec", {}).get("suspend") is False
+                self.store.set_starting(job.namespace, job.name, by if resumes else None)
+                try:
+                    self.job_event(None, await self.api.patch_job(job.namespace, job.name, patch), by)
+                except ApiException as error:
+                    if error.status not in {404, 409}:
+                        raise
+                    await self._look_up(job.namespace, job.name, by)
+                finally:
+                    self.store.set_starting(job.namespace, job.name, None)
+            case DeleteJob(job):
+                try:
+                    await self.api.delete_job(job.namespace, job.name, job.uid)
+                except ApiException as error:
+                    if error.status not in {404, 409}:
+                        raise
+                await self._look_up(job.namespace, job.name, by)
+            case SetAdmission(job, active):
+                await self.api.set_admission(job.namespace, job.uid, active)
+                self.store.admissions[job.uid] = active
+            case StoreDocument(job, config_maps):
+                for config_map in config_maps:
+                    with contextlib.suppress(ConflictException):
+                        await self.api.create_config_map(job.namespace, config_map)
+                self.store.documented.add(job.uid)
+        return None
+
+    async def _create(self, plan: Plan, manifest: dict[str, Any], sure: bool) -> Rejection | None:
+        """POST is the lock: whoever finds the name taken takes over what is there."""
+        namespace, name = plan.namespace, manifest["metadata"]["name"]
+        by = PlanName(namespace, plan.name)
+        self.store.set_starting(namespace, name, by)
+        try:
+            if not (sure or await self._is_fresh(plan)):
+                return None
+            if self.alone and not self.alone():
+                raise TimeoutError("the lease may have run out, and another operator be at work")
+            self.job_event(None, await self.api.create_job(namespace, manifest), by)
+            log.info("%s/%s: created Job %s", namespace, plan.name, name)
+            return None
+        except ApiException as error:
+            if error.status in {403, 409}:
+                # A quota's 403 hides that the name is taken: look before concluding.
+                found = await self._look_up(namespace, name, by)
+                if found:
+                    return None if found.managed else Rejection.name_conflict(name)
+            if error.status == 403:
+                return Rejection.forbidden(message_of(error))
+            if error.status in {400, 422}:
+                return Rejection.invalid(message_of(error))
+            if error.status == 409:
+                return None
+            self.store.doubt(namespace, name)
+            raise
+        except UNREACHABLE:
+            self.store.doubt(namespace, name)  # it may have been made, and gone before anybody saw it
+            raise
+        finally:
+            self.store.set_starting(namespace, name, None)
+            self._wake_waiting(namespace)
+
+    async def _is_fresh(self, plan: Plan) -> bool:
+        """Whether the plan is as it was decided upon. Otherwise another operator may have had its result, and the Job's end be
+        known here before it: watches of different kinds don't wait for each other."""
+        try:
+            self.store.put_plan(await self.api.get_plan(plan.namespace, plan.name))
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            self.store.drop_plan(PlanName(plan.namespace, plan.name), plan.uid)
+        return self.store.plans.version(PlanName(plan.namespace, plan.name)) == (plan.uid, plan.resource_version)
+
+    async def _look_up(self, namespace: str, name: str, by: PlanName) -> JobView | None:
+        """The Job as it is now; ours go into the store, foreign ones don't, since no watch would keep them fresh."""
+        known = self.store.jobs(namespace).get(name)  # before asking: a Job made meanwhile is none that is gone
+        try:
+            body = await self.api.get_job(namespace, name)
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            if known:
+                gone = {"namespace": namespace, "name": name, "uid": known.uid}
+                self.job_event("DELETED", {"metadata": gone}, by)
+            return None
+        job = job_view(body)
+        return self.job_event(None, body, by) if job.managed else job
+
+    async def _write_status(self, plan: Plan, status: dict[str, Any]) -> bool:
+        """One merge patch of what differs, refused if the plan has changed since it was read. Whether it was written."""
+        name = PlanName(plan.namespace, plan.name)
+        patch = {"metadata": {"resourceVersion": plan.resource_version}, "status": merge_patch(plan.status, status)}
+        try:
+            self.store.put_plan(await self.api.patch_status(plan.namespace, plan.name, patch))
+            self.store.written[name] = self.now()
+            return True
+        except ApiException as error:
+            if error.status == 404:
+                self.store.drop_plan(name, plan.uid)
+            elif error.status == 409:
+                self.store.put_plan(await self.api.get_plan(plan.namespace, plan.name))
+                self.queue.add(name)
+            else:
+                raise
+        return False
+
+
+def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The JSON merge patch (RFC 7386) that turns `old` into `new`."""
+    patch: dict[str, Any] = dict.fromkeys(old.keys() - new.keys())
+    for name, value in new.items():
+        before = old.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            nested = merge_patch(before, value)
+            if nested:
+                patch[name] = nested
+        elif value != before:
+            patch[name] = value
+    return patch
+
+
+def _retry_after(error: Exception) -> float:
+    """Seconds that the server asked us to wait (429 and 503 may)."""
+    headers = getattr(error, "headers", None) or {}
+    with contextlib.suppress(ValueError):
+        return float(headers.get("Retry-After", 0))
+    return 0.0

@@ -1,0 +1,140 @@
+"""The operator's settings, from environment variables; a bad value ends the start with a message that names it."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from scanplan.core.planning.guard import DEFAULT_DENIED, Guard
+from scanplan.core.planning.policy import Policy
+
+MAX_NAME = 253
+"""Characters of an object's name."""
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return value
+
+
+def _denied(value: tuple[str, ...]) -> tuple[str, ...]:
+    Guard(value)
+    return value
+
+
+NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Comma-separated in the environment."""
+DeniedTargets = Annotated[NameList, AfterValidator(_denied)]
+"""Entries that a Guard takes: addresses, CIDRs, names."""
+
+
+class OperatorSettings(BaseSettings):
+    """What the operator's owner decides; the names of the environment variables are the aliases."""
+
+    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
+
+    scanner_image: str = Field(
+        alias="SCANPLAN_SCANNER_IMAGE", min_length=1, description="Scanner image of plans that name none."
+    )
+    image_pull_policy: str = Field(
+        "IfNotPresent",
+        alias="SCANPLAN_IMAGE_PULL_POLICY",
+        pattern="^(Always|IfNotPresent|Never)$",
+        description="Of scan pods.",
+    )
+    claim_name: str = Field(
+        "scanplan-artifacts", alias="SCANPLAN_CLAIM_NAME", description="Claim of plans that name none."
+    )
+    allowed_images: NameList = Field(
+        (), alias="SCANPLAN_ALLOWED_IMAGES", description="Further scanner images, shell patterns."
+    )
+    allowed_claims: NameList = Field(
+        ("*",), alias="SCANPLAN_ALLOWED_CLAIMS", description="Claims that plans may name, shell patterns."
+    )
+    allowed_service_accounts: NameList = Field(
+        ("default",),
+        alias="SCANPLAN_ALLOWED_SERVICE_ACCOUNTS",
+        description="Service accounts of scan pods, shell patterns.",
+    )
+    denied_targets: DeniedTargets = Field(
+        DEFAULT_DENIED,
+        alias="SCANPLAN_DENIED_TARGETS",
+        description="Ranges and names that may not be scanned; replaces the default list.",
+    )
+    namespaces: NameList = Field((), alias="SCANPLAN_NAMESPACES", description="Namespaces to watch; empty: all.")
+    worker_concurrency: int = Field(
+        4, alias="WORKER_CONCURRENCY", ge=1, le=100_000, description="Jobs active at once in a namespace."
+    )
+    workers: int = Field(8, alias="SCANPLAN_WORKERS", ge=1, le=256, description="Plans reconciled at the same time.")
+    probe_port: int = Field(
+        8080, alias="SCANPLAN_PROBE_PORT", ge=0, le=65535, description="Port of /healthz and /readyz; 0: none."
+    )
+    leader_election: bool = Field(
+        False,
+        alias="SCANPLAN_LEADER_ELECTION",
+        description="Work only with the lease, which all operators of the same plans share; in chart and plain manifests `true`.",
+    )
+    lease_namespace: str = Field(
+        "", alias="SCANPLAN_LEASE_NAMESPACE", description="Of the lease; empty: the operator's own."
+    )
+    lease_name: str = Field(
+        "scanplan-operator",
+        alias="SCANPLAN_LEASE_NAME",
+        description="Of the lease; operators that share a namespace, and not their work, need one each.",
+    )
+    pod_uid: str = Field(
+        "",
+        alias="SCANPLAN_POD_UID",
+        description="UID of the operator's pod, by the downward API: a container that is restarted has its lease back at once.",
+    )
+    api_server_host: str | None = Field(
+        None, alias="KUBERNETES_SERVICE_HOST", description="Set by Kubernetes; never a target."
+    )
+
+    @field_validator("lease_name")
+    @classmethod
+    def _object_name(cls, value: str) -> str:
+        if len(value) > MAX_NAME or not _OBJECT_NAME.fullmatch(value):
+            raise ValueError("must be the name of an object: lower case letters, digits, dashes and dots")
+        return value
+
+    def policy(self) -> Policy:
+        """The part of the settings on which decisions depend."""
+        own = (self.api_server_host,) if self.api_server_host else ()
+        return Policy(
+            scanner_image=self.scanner_image,
+            image_pull_policy=self.image_pull_policy,
+            claim_name=self.claim_name,
+            allowed_images=self.allowed_images,
+            allowed_claims=self.allowed_claims,
+            allowed_service_accounts=self.allowed_service_accounts,
+            guard=Guard((*self.denied_targets, *own)),
+            worker_concurrency=self.worker_concurrency,
+        )
+
+
+class InvalidSettings(Exception):
+    """One or more environment variables are wrong; the message has a line for each."""
+
+
+def load() -> OperatorSettings:
+    """Read the environment.
+
+    Raises:
+        InvalidSettings: with a line for each wrong or missing variable.
+    """
+    try:
+        return OperatorSettings()
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = str(problem["loc"][0])
+            given = f" (is {os.environ[name]!r})" if name in os.environ else ""
+            lines.append(f"{name}: {problem['msg']}{given}")
+        raise InvalidSettings("\n".join(lines)) from None

@@ -1,0 +1,70 @@
+"""How a task's document reaches its pods: in an annotation while it is small, else in immutable ConfigMaps.
+
+An annotation costs no API write and no extra object, but every pod carries it; so lists of thousands of endpoints are gzipped
+and cut into ConfigMaps instead (at most 1 MiB each), owned by the Job and made right after it: its pods wait for them.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from scanplan.api import labels
+from scanplan.api.v1alpha1 import task as documents
+from scanplan.core.observed.views import JobView
+from scanplan.core.planning.task import Task
+
+INLINE_BYTES = 32 << 10
+PART_BYTES = 900 << 10
+"""Of one ConfigMap: base64 and metadata must stay below etcd's request limit of 1.5 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A task document as it is handed to the pods of one Job: `inline`, or in `parts` of one ConfigMap each."""
+
+    job_name: str
+    inline: str | None
+    parts: tuple[bytes, ...]
+    digest: str
+    """SHA-256 of the plain document."""
+
+    @property
+    def config_maps(self) -> tuple[str, ...]:
+        """Names of the ConfigMaps, in the order of the parts."""
+        return tuple(f"{self.job_name}-task-{number:02d}" for number in range(len(self.parts)))
+
+
+def pack(task: Task, job_name: str) -> Packed:
+    """The same task gives the same bytes, so that what a crash has left undone can be done again."""
+    content = documents.encode(task.document)
+    digest = hashlib.sha256(content).hexdigest()
+    if len(content) <= INLINE_BYTES:
+        return Packed(job_name, content.decode(), (), digest)
+    compressed = gzip.compress(content, mtime=0)
+    parts = tuple(compressed[start : start + PART_BYTES] for start in range(0, len(compressed), PART_BYTES))
+    return Packed(job_name, None, parts, digest)
+
+
+def config_maps(task: Task, job: JobView) -> tuple[dict[str, Any], ...]:
+    """The ConfigMaps of a task's document, owned by the Job whose pods read it."""
+    packed = pack(task, job.name)
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job.name, "uid": job.uid}
+    return tuple(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": name,
+                "namespace": job.namespace,
+                "labels": {labels.MANAGED_BY: labels.MANAGED_BY_VALUE, labels.TASK: task.job_name},
+                "ownerReferences": [owner],
+            },
+            "immutable": True,
+            "binaryData": {f"task.json.gz.{number:02d}": base64.b64encode(part).decode()},
+        }
+        for number, (name, part) in enumerate(zip(packed.config_maps, packed.parts, strict=True))
+    )

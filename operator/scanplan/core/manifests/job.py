@@ -1,0 +1,198 @@
+"""The Job of a task: one builder, values in, manifest out.
+
+Retries, deadlines, suspension and clean-up are the Job's own; podFailurePolicy maps the runner's exit codes to them
+(KEP-3329, KEP-3850). The pod itself is built in `scanplan.core.manifests.pod`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from scanplan.api import labels
+from scanplan.api.exit_codes import ExitCode
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.core.manifests import document, pod
+from scanplan.core.observed.views import format_time
+from scanplan.core.planning import quantities
+from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.task import Plan, Task
+
+Manifest = dict[str, Any]
+
+_NO_QUEUE: Mapping[str, str] = {}
+COLLECTOR_DEADLINE_SECONDS = 3_600
+COLLECTOR_RETRIES = 3
+COLLECTOR_MEMORY = "256Mi"
+"""Its limit is never below: a partial merge keeps a fingerprint of each distinct finding of a shard with several attempts
+(135 bytes, so that this is enough for a million), and a plan's limit was chosen for Nuclei."""
+POD_OVERHEAD_SECONDS = 120
+"""Allowance for scheduling, pulling and back-off of each attempt in the derived deadline."""
+MAX_DEADLINE_SECONDS = 31_536_000
+"""The spec's bound too. Beyond 292 years the Job controller's arithmetic overflows, and the Job would fail at once."""
+MAX_BACKOFF_SECONDS = 600
+"""Kubernetes caps the exponential back-off of a Job's pods (10 s, 20 s, …) here."""
+
+
+def build(task: Task, plan: Plan, policy: Policy) -> Manifest:
+    """The manifest with which a task's Job is created, owned by `plan`."""
+    spec, shards = plan.spec, task.document.shards
+    return _job(
+        task.job_name,
+        task,
+        plan,
+        {
+            "completionMode": "Indexed",
+            "completions": shards,
+            "parallelism": parallelism(spec, shards),
+            "backoffLimitPerIndex": spec.retry.temporary,
+            "maxFailedIndexes": shards,
+            "podReplacementPolicy": "Failed",
+            "activeDeadlineSeconds": deadline_seconds(spec, shards),
+            "ttlSecondsAfterFinished": spec.ttl_seconds_after_finished,
+            "suspend": spec.queue_name is not None,  # Kueue's to change
+            "podFailurePolicy": _pod_failure_policy(),
+        },
+        pod.build(task, spec.pod_template, policy, document.pack(task, task.job_name)),
+        queue_labels(spec),
+    )
+
+
+def queue_labels(spec: ScanPlanSpec) -> dict[str, str]:
+    """Kueue's labels of a Job."""
+    pairs = {labels.KUEUE_QUEUE: spec.queue_name, labels.KUEUE_PRIORITY: spec.queue_priority_class_name}
+    return {name: value for name, value in pairs.items() if value}
+
+
+def build_collector(task: Task, plan: Plan, policy: Policy) -> Manifest:
+    """The small Job that merges what a task's pods left on the claim, where none of them could."""
+    name = collector_name(task.job_name)
+    template = pod.build(task, plan.spec.pod_template, policy, document.pack(task, name))
+    container = template["spec"]["containers"][0]
+    container["args"] = ["collect"]
+    if (limits := container.get("resources", {}).get("limits", {})).get("memory") is not None:
+        limits["memory"] = _at_least(str(limits["memory"]), COLLECTOR_MEMORY)
+    spec: Manifest = {
+        "backoffLimit": COLLECTOR_RETRIES,
+        "podReplacementPolicy": "Failed",
+        "activeDeadlineSeconds": COLLECTOR_DEADLINE_SECONDS,
+        "ttlSecondsAfterFinished": plan.spec.ttl_seconds_after_finished,
+    }
+    manifest = _job(name, task, plan, spec, template)
+    for metadata in (manifest["metadata"], template["metadata"]):
+        metadata["labels"][labels.COMPONENT] = labels.COMPONENT_COLLECTOR
+    return manifest
+
+
+def _at_least(asked: str, floor: str) -> str:
+    """The larger of two quantities; `floor` where `asked` is none, which Kubernetes would refuse."""
+    try:
+        return asked if quantities.quantity(asked) >= quantities.quantity(floor) else floor
+    except ValueError:
+        return floor
+
+
+def _job(
+    name: str, task: Task, plan: Plan, spec: Manifest, template: Manifest, queue: Mapping[str, str] = _NO_QUEUE
+) -> Manifest:
+    annotations = {
+        labels.TASK_KEY: task.key,
+        labels.CREATOR: plan.uid,
+        labels.FIRST_SEEN: format_time(task.first_seen),
+        labels.ENDPOINT_COUNT: str(len(task.document.endpoints)),
+        labels.SPEC_HASH: plan.next_digest,
+        pin_annotation(plan.uid): plan.input_digest,
+    }
+    parts = len(document.pack(task, name).parts)
+    if parts:
+        annotations[labels.DOCUMENT_PARTS] = str(parts)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "namespace": plan.namespace,
+            "labels": {**pod.labels_of(task), **queue},
+            "annotations": annotations,
+            "ownerReferences": [owner_reference(plan)],
+        },
+        "spec": {**spec, "template": template},
+    }
+
+
+def collector_name(job_name: str) -> str:
+    """Name of a task's collector Job."""
+    return f"{job_name}-collect"
+
+
+def parallelism(spec: ScanPlanSpec, shards: int) -> int:
+    """Shards at the same time: as asked, no more than there are."""
+    return min(spec.sharding.parallelism, shards)
+
+
+def deadline_seconds(spec: ScanPlanSpec, shards: int) -> int:
+    """The whole task's deadline: as asked, or long enough for every shard to use up every attempt it may have."""
+    if spec.deadline_seconds is not None:
+        return spec.deadline_seconds
+    attempts = 1 + spec.retry.temporary
+    rounds = math.ceil(shards / parallelism(spec, shards))
+    backoff = sum(min(10 << retry, MAX_BACKOFF_SECONDS) for retry in range(spec.retry.temporary))
+    return min(rounds * (attempts * (spec.timeout_seconds + POD_OVERHEAD_SECONDS) + backoff), MAX_DEADLINE_SECONDS)
+
+
+def pin_annotation(uid: str) -> str:
+    """Name of the Job annotation that holds what the owner `uid` pinned."""
+    return f"{labels.PIN_PREFIX}{uid}"
+
+
+def owner_reference(plan: Plan) -> Manifest:
+    """Our reference: neither controller nor blocking, so that several plans can own one Job until the last goes."""
+    return {"apiVersion": labels.API_VERSION, "kind": labels.KIND, "name": plan.name, "uid": plan.uid}
+
+
+def adoption_patch(plan: Plan, uid: str, resource_version: str) -> Manifest:
+    """Strategic merge patch that adds `plan` to a Job's owners; refused by the API server if the Job has changed."""
+    return {
+        "metadata": {
+            "uid": uid,
+            "resourceVersion": resource_version,
+            "ownerReferences": [owner_reference(plan)],
+            "annotations": {pin_annotation(plan.uid): plan.input_digest},
+        }
+    }
+
+
+def release_patch(plan: Plan, uid: str, resource_version: str) -> Manifest:
+    """Strategic merge patch that takes `plan` out of a Job's owners."""
+    return {
+        "metadata": {
+            "uid": uid,
+            "resourceVersion": resource_version,
+            "ownerReferences": [{"$patch": "delete", "uid": plan.uid}],
+            "annotations": {pin_annotation(plan.uid): None},
+        }
+    }
+
+
+def _pod_failure_policy() -> Manifest:
+    """First match wins, so disruptions come before anything that the exit code says."""
+
+    def on_exit(action: str, *codes: ExitCode) -> Manifest:
+        return {
+            "action": action,
+            "onExitCodes": {
+                "containerName": labels.CONTAINER,
+                "operator": "In",
+                "values": sorted(int(code) for code in codes),
+            },
+        }
+
+    return {
+        "rules": [
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            on_exit("Ignore", ExitCode.INTERRUPTED),
+            on_exit("FailJob", ExitCode.FATAL, ExitCode.USAGE),
+            on_exit("FailIndex", ExitCode.SHARD_FATAL),
+        ]
+    }

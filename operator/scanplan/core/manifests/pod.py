@@ -1,0 +1,166 @@
+"""The scan pod: one builder, values in, pod template out.
+
+Pods satisfy the restricted Pod Security Standard whatever the plan's podTemplate says: it is laid under what keeps them
+restricted, never over it. A pod sees its run's folder of the claim and no other, and has no API token.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scanplan.api import environment, labels, layout
+from scanplan.api.v1alpha1.scanplan import ImageSource, PodTemplate
+from scanplan.core.manifests.document import Packed
+from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.task import HEADERS_DIRECTORY, Task
+
+Manifest = dict[str, Any]
+
+USER = 65532
+TASK_DIRECTORY = "/etc/scanplan/task"
+RUN_DIRECTORY = "/scan/run"
+TERMINATION_LOG = "/dev/termination-log"
+IMAGE_TEMPLATES_DIRECTORY = "/opt/nuclei-templates"
+GRACE_SECONDS = 60
+"""From SIGTERM to SIGKILL: time for Nuclei to stop and for partial findings to be published."""
+
+
+def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed) -> Manifest:
+    """The pod template of a task's Job."""
+    claim_label = {labels.CLAIM: task.claim[:63].rstrip("-.")}
+    document, digest = _document_volume(packed)
+    folders = _template_volumes(task)
+    secret = task.headers_secret
+    headers = [{"name": "headers", "secret": {"secretName": secret}}] if secret else []
+    spec: Manifest = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(task, template, policy, digest, folders)],
+        "volumes": [
+            {"name": "claim", "persistentVolumeClaim": {"claimName": task.claim}},
+            {"name": "scratch", "emptyDir": {}},
+            document,
+            *folders,
+            *headers,
+        ],
+    }
+    spec.update(_user_fields(template))
+    if task.one_node_only:
+        spec["affinity"] = _with_pods_of_the_claim(template.affinity, claim_label)
+    annotations = dict(template.annotations)
+    if packed.inline is not None:
+        annotations[labels.TASK_DOCUMENT] = packed.inline
+    return {
+        "metadata": {"labels": {**template.labels, **labels_of(task), **claim_label}, "annotations": annotations},
+        "spec": spec,
+    }
+
+
+def labels_of(task: Task) -> dict[str, str]:
+    """The labels of a task's Job and pods."""
+    return {
+        labels.NAME: labels.NAME_VALUE,
+        labels.COMPONENT: labels.COMPONENT_SCANNER,
+        labels.MANAGED_BY: labels.MANAGED_BY_VALUE,
+        labels.TASK: task.job_name,
+    }
+
+
+def _document_volume(packed: Packed) -> tuple[Manifest, str]:
+    """The volume with the task document, and the digest that the runner has to hold it against (ConfigMaps only)."""
+    if packed.inline is not None:
+        field = {"fieldPath": f"metadata.annotations['{labels.TASK_DOCUMENT}']"}
+        return {"name": "task", "downwardAPI": {"items": [{"path": "task.json", "fieldRef": field}]}}, ""
+    sources = [{"configMap": {"name": name}} for name in packed.config_maps]
+    return {"name": "task", "projected": {"sources": sources}}, packed.digest
+
+
+def _template_volumes(task: Task) -> list[Manifest]:
+    """A read-only volume for each template source, in order."""
+    return [
+        {"name": f"templates-{position}", **_template_volume(source)}
+        for position, source in enumerate(task.templates_from)
+    ]
+
+
+def _template_volume(source: ImageSource | str) -> Manifest:
+    if isinstance(source, str):
+        return {"configMap": {"name": source}}
+    return {"image": {"reference": source.reference, "pullPolicy": source.pull_policy}}
+
+
+def _with_pods_of_the_claim(affinity: Manifest | None, claim_label: dict[str, str]) -> Manifest:
+    """All pods of a ReadWriteOnce claim go to one node; the first one chooses it."""
+    together = {"labelSelector": {"matchLabels": claim_label}, "topologyKey": "kubernetes.io/hostname"}
+    result = dict(affinity or {})
+    pods = dict(result.get("podAffinity") or {})
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    pods[required] = [*(pods.get(required) or ()), together]
+    return {**result, "podAffinity": pods}
+
+
+def _user_fields(template: PodTemplate) -> Manifest:
+    """The pod fields that a plan may set, without those that it left out."""
+    fields: Manifest = {
+        "nodeSelector": template.node_selector,
+        "tolerations": [toleration.model_dump(by_alias=True, exclude_none=True) for toleration in template.tolerations],
+        "affinity": template.affinity,
+        "topologySpreadConstraints": template.topology_spread_constraints,
+        "priorityClassName": template.priority_class_name,
+        "serviceAccountName": template.service_account_name,
+        "imagePullSecrets": [{"name": secret.name} for secret in template.image_pull_secrets],
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _container(task: Task, template: PodTemplate, policy: Policy, digest: str, folders: list[Manifest]) -> Manifest:
+    variables = {
+        environment.TASK_DIRECTORY: TASK_DIRECTORY,
+        environment.RUN_DIRECTORY: RUN_DIRECTORY,
+        environment.TERMINATION_LOG: TERMINATION_LOG,
+    }
+    if digest:
+        variables[environment.TASK_DIGEST] = digest
+    paths = [folder.path for folder in task.document.template_folders]
+    if paths:
+        variables[environment.TEMPLATES_DIRECTORY] = ":".join((*paths, IMAGE_TEMPLATES_DIRECTORY))
+    mounts: list[Manifest] = [
+        {"name": "claim", "mountPath": RUN_DIRECTORY, "subPath": str(layout.run_directory(task.document.run_id))},
+        {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a path in the pod
+        {"name": "task", "mountPath": TASK_DIRECTORY, "readOnly": True},
+    ]
+    for folder, path in zip(folders, paths, strict=True):
+        mounts.append({"name": folder["name"], "mountPath": path, "readOnly": True})
+    if task.headers_secret:
+        mounts.append({"name": "headers", "mountPath": HEADERS_DIRECTORY, "readOnly": True})
+    container: Manifest = {
+        "name": labels.CONTAINER,
+        "image": task.image,
+        "imagePullPolicy": policy.image_pull_policy,
+        "env": [
+            *({"name": name, "value": value} for name, value in variables.items()),
+            {"name": environment.POD_NAME, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        ],
+        "terminationMessagePath": TERMINATION_LOG,
+        "terminationMessagePolicy": "File",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": mounts,
+    }
+    resources = template.resources.model_dump(by_alias=True, exclude_defaults=True)
+    if resources:
+        container["resources"] = resources
+    return container

@@ -1,0 +1,1 @@
+"""Read-only views of what the cluster holds: Jobs, pods, and results of other clusters."""

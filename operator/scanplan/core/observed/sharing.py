@@ -1,0 +1,18 @@
+"""A task that another cluster has, where the owner of several clusters lets their operators share tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scanplan.api.v1alpha1.task import MergedResult
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Another cluster runs the same task, or has lately brought it to a complete end."""
+
+    cluster: str
+    claim: str
+    """The PersistentVolumeClaim there, in the namespace of the same name."""
+    result: MergedResult | None
+    """None as long as it runs."""

@@ -1,0 +1,268 @@
+"""What the core sees of Jobs and pods: small immutable views of API objects.
+
+The shell keeps one `JobView` per Job in memory instead of the whole object (a tenth of its size), and the views are the only
+place that knows the API's field names. Anything unknown is passed over: a newer Kubernetes may add what it likes, and
+anybody may label objects of their own as ours, so nothing in a label or an annotation can make a view fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from scanplan.api import labels
+from scanplan.api.v1alpha1 import task as documents
+
+
+@dataclass(frozen=True, slots=True)
+class JobCondition:
+    """A condition of a Job that is True."""
+
+    reason: str
+    message: str
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A Job as the core sees it."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: int = field(compare=False)
+    """Views that differ in this alone are equal: a decision finds nothing new."""
+    created: datetime
+    deleting: bool = False
+    deleting_since: datetime | None = None
+    managed: bool = False
+    """Made by this operator, by label."""
+    key: str | None = None
+    owners: frozenset[str] = frozenset()
+    """UIDs of the plans that own it."""
+    pins: tuple[tuple[str, str], ...] = ()
+    """(owner UID, input digest)"""
+    creator: str = ""
+    collector: bool = False
+    """Merges what a task's pods have left, and scans nothing."""
+    next_digest: str = ""
+    endpoint_count: int | None = None
+    queue_name: str = ""
+    """Kueue's LocalQueue; empty: the operator's own limit holds."""
+    document_parts: int = 0
+    """ConfigMaps that hold its task document; 0 where it is inline."""
+    first_seen: datetime | None = None
+    image: str = ""
+    claim: str = ""
+    completions: int = 1
+    parallelism: int = 1
+    suspended: bool = False
+    deadline_seconds: int | None = None
+    ttl_seconds: int | None = None
+    active: int = 0
+    ready: int = 0
+    terminating: int = 0
+    succeeded: int = 0
+    failed_pods: int = 0
+    failed_at: frozenset[int] = frozenset()
+    """Indexes that have failed for good."""
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
+    complete: JobCondition | None = None
+    failed: JobCondition | None = None
+    failure_target: JobCondition | None = None
+    is_suspended: JobCondition | None = None
+
+    def pin_of(self, uid: str) -> str | None:
+        """The input digest that the owner `uid` pinned here."""
+        return dict(self.pins).get(uid)
+
+    @property
+    def failed_indexes(self) -> int:
+        """How many shards have failed for good."""
+        return len(self.failed_at)
+
+    @property
+    def live(self) -> bool:
+        """At work: neither finished nor on its way out."""
+        return not self.finished and not self.deleting
+
+    @property
+    def finished(self) -> bool:
+        """Complete or Failed, whatever the reason."""
+        return self.complete is not None or self.failed is not None
+
+    @property
+    def holds_slot(self) -> bool:
+        """Counts against the namespace's concurrency: at work, and not on its way out."""
+        return not (self.finished or self.suspended or self.deleting or self.collector or self.queue_name)
+
+    def counts_only(self, pods: Iterable[PodView]) -> bool:
+        """Whether all the ended pods that its status counts are among these."""
+        ended = sum(pod.job_uid == self.uid and not pod.alive for pod in pods)
+        return ended >= self.succeeded + self.failed_pods
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodView:
+    """A scan pod as the core sees it."""
+
+    name: str
+    index: int
+    phase: str
+    created: datetime
+    job_uid: str = ""
+    collector: bool = False
+    deleting: bool = False
+    exit_code: int | None = None
+    reason: str = ""
+    """The container's (OOMKilled, Error) or the pod's (Evicted) reason."""
+    message: str = ""
+    disrupted: bool = False
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    unschedulable: str = ""
+    report: documents.ShardReport | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Its container may still be running."""
+        return self.phase not in {"Succeeded", "Failed"}
+
+
+def job_view(job: dict[str, Any]) -> JobView:
+    """View of a Job object as the API returns it."""
+    metadata, spec, status = job["metadata"], job.get("spec", {}), job.get("status", {})
+    annotations = metadata.get("annotations") or {}
+    conditions = {
+        condition["type"]: JobCondition(
+            condition.get("reason", ""), condition.get("message", ""), parse_time(condition.get("lastTransitionTime"))
+        )
+        for condition in status.get("conditions") or ()
+        if condition.get("status") == "True"
+    }
+    pod = spec.get("template", {}).get("spec", {})
+    return JobView(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=int(metadata["resourceVersion"]),
+        created=required_time(metadata["creationTimestamp"]),
+        deleting="deletionTimestamp" in metadata,
+        deleting_since=parse_time(metadata.get("deletionTimestamp")),
+        managed=(metadata.get("labels") or {}).get(labels.MANAGED_BY) == labels.MANAGED_BY_VALUE,
+        key=annotations.get(labels.TASK_KEY),
+        owners=frozenset(
+            reference["uid"]
+            for reference in metadata.get("ownerReferences") or ()
+            if reference.get("kind") == labels.KIND and reference.get("apiVersion", "").startswith(f"{labels.GROUP}/")
+        ),
+        pins=tuple(
+            (name.removeprefix(labels.PIN_PREFIX), value)
+            for name, value in annotations.items()
+            if name.startswith(labels.PIN_PREFIX)
+        ),
+        creator=annotations.get(labels.CREATOR, ""),
+        collector=(metadata.get("labels") or {}).get(labels.COMPONENT) == labels.COMPONENT_COLLECTOR,
+        next_digest=annotations.get(labels.SPEC_HASH, ""),
+        queue_name=(metadata.get("labels") or {}).get(labels.KUEUE_QUEUE, ""),
+        document_parts=_number(annotations.get(labels.DOCUMENT_PARTS)) or 0,
+        first_seen=_lenient_time(annotations.get(labels.FIRST_SEEN)),
+        endpoint_count=_number(annotations.get(labels.ENDPOINT_COUNT)),
+        image=next((container.get("image", "") for container in pod.get("containers", ())), ""),
+        claim=next(
+            (
+                volume["persistentVolumeClaim"]["claimName"]
+                for volume in pod.get("volumes", ())
+                if "persistentVolumeClaim" in volume
+            ),
+            "",
+        ),
+        completions=spec.get("completions") or 1,
+        parallelism=spec.get("parallelism", 1),
+        suspended=bool(spec.get("suspend")),
+        deadline_seconds=spec.get("activeDeadlineSeconds"),
+        ttl_seconds=spec.get("ttlSecondsAfterFinished"),
+        active=status.get("active", 0),
+        ready=status.get("ready", 0),
+        terminating=status.get("terminating", 0),
+        succeeded=status.get("succeeded", 0),
+        failed_pods=status.get("failed", 0),
+        failed_at=indexes(status.get("failedIndexes", "")),
+        start_time=parse_time(status.get("startTime")),
+        completion_time=parse_time(status.get("completionTime")),
+        complete=conditions.get("Complete"),
+        failed=conditions.get("Failed"),
+        failure_target=conditions.get("FailureTarget"),
+        is_suspended=conditions.get("Suspended"),
+    )
+
+
+def pod_view(pod: dict[str, Any]) -> PodView:
+    """View of a scan pod as the API returns it."""
+    metadata, status = pod["metadata"], pod.get("status", {})
+    containers: list[dict[str, Any]] = status.get("containerStatuses") or []
+    # A service mesh may have put containers of its own beside the scanner's.
+    container = next((each for each in containers if each.get("name") == labels.CONTAINER), {})
+    state = container.get("state", {})
+    terminated, waiting = state.get("terminated") or {}, state.get("waiting") or {}
+    conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
+    scheduled = conditions.get("PodScheduled", {})
+    message = terminated.get("message", "")
+    return PodView(
+        name=metadata["name"],
+        index=_number((metadata.get("annotations") or {}).get("batch.kubernetes.io/job-completion-index")) or 0,
+        phase=status.get("phase", ""),
+        created=required_time(metadata["creationTimestamp"]),
+        job_uid=(metadata.get("labels") or {}).get("batch.kubernetes.io/controller-uid", ""),
+        collector=(metadata.get("labels") or {}).get(labels.COMPONENT) == labels.COMPONENT_COLLECTOR,
+        deleting="deletionTimestamp" in metadata,
+        exit_code=terminated.get("exitCode"),
+        reason=status.get("reason") or terminated.get("reason", ""),
+        message=status.get("message") or message,
+        disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",
+        waiting_reason=waiting.get("reason", ""),
+        waiting_message=waiting.get("message", ""),
+        unschedulable=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
+        report=documents.decode_report(message) if message else None,
+    )
+
+
+def indexes(text: str) -> frozenset[int]:
+    """The indexes that a Job's ``completedIndexes`` or ``failedIndexes`` names: ``"0-2,5"`` is 0, 1, 2 and 5."""
+    found: set[int] = set()
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return frozenset(found)
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """An API timestamp (RFC 3339, UTC)."""
+    return None if text is None else required_time(text)
+
+
+def required_time(text: str) -> datetime:
+    """An API timestamp that is always there."""
+    return datetime.fromisoformat(text)
+
+
+def format_time(moment: datetime) -> str:
+    """As the API writes it: seconds, Z."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _number(text: str | None) -> int | None:
+    """A count in an annotation, which anybody may have written."""
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+def _lenient_time(text: str | None) -> datetime | None:
+    """A time in an annotation, which anybody may have written."""
+    try:
+        moment = parse_time(text)
+    except ValueError:
+        return None
+    return moment if moment and moment.tzinfo else None

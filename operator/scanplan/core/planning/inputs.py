@@ -1,0 +1,158 @@
+"""What a plan names besides itself: ConfigMaps and Secrets with endpoints or templates, and its claim.
+
+The core only says what it needs (`needed`); the shell reads it and asks again. What can't be read stops the plan with the
+words that help (`Stalled`, InputUnavailable), and is looked for again, since in GitOps it may simply come later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from scanplan.api import labels
+from scanplan.api.errors import InputUnavailable, InvalidEndpoint
+from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, KeyReference, ScanPlanSpec
+from scanplan.api.v1alpha1.task import content_digest
+
+
+class Kind(StrEnum):
+    """Kinds of objects that a plan may name."""
+
+    CONFIG_MAP = "ConfigMap"
+    SECRET = "Secret"  # noqa: S105 - a kind
+    CLAIM = "PersistentVolumeClaim"
+
+
+class Reference(NamedTuple):
+    """An object in the plan's namespace."""
+
+    kind: Kind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """What the shell has read; `problem` says why it could not."""
+
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    access_modes: tuple[str, ...] = ()
+    problem: str = ""
+
+
+Inputs = Mapping[Reference, Input]
+
+
+def needed(spec: ScanPlanSpec, claim: str) -> tuple[Reference, ...]:
+    """All objects that resolving the plan takes."""
+    references = [Reference(Kind.CLAIM, claim)]
+    for source in spec.endpoints_from:
+        if source.config_map_key_ref:
+            references.append(Reference(Kind.CONFIG_MAP, source.config_map_key_ref.name))
+        if source.secret_key_ref:
+            references.append(Reference(Kind.SECRET, source.secret_key_ref.name))
+    references += [
+        Reference(Kind.CONFIG_MAP, folder.config_map.name) for folder in spec.templates_from if folder.config_map
+    ]
+    if spec.scanner.headers_from:
+        references.append(Reference(Kind.SECRET, spec.scanner.headers_from.secret_ref.name))
+    return tuple(dict.fromkeys(references))
+
+
+def endpoints(spec: ScanPlanSpec, inputs: Inputs) -> Iterator[str]:
+    """All endpoints as they are written, inline and from their sources.
+
+    Raises:
+        InputUnavailable: a source is not there.
+        InvalidEndpoint: there are too many, or none.
+    """
+    count = 0
+    for endpoint in spec.endpoints:
+        count += 1
+        yield endpoint
+    for source in spec.endpoints_from:
+        for line in _lines(source.config_map_key_ref, Kind.CONFIG_MAP, inputs):
+            count += 1
+            yield line
+        for line in _lines(source.secret_key_ref, Kind.SECRET, inputs):
+            count += 1
+            yield line
+        if count > MAX_ENDPOINTS:
+            raise InvalidEndpoint(f"there are more than {MAX_ENDPOINTS:,} endpoints; make several plans of them")
+    if not count:
+        raise InvalidEndpoint("endpointsFrom names no endpoint: every line is empty or a comment")
+
+
+def template_digests(spec: ScanPlanSpec, inputs: Inputs) -> list[str]:
+    """The content of each template source: the digest of a ConfigMap's files, an image's reference.
+
+    Raises:
+        InputUnavailable: a ConfigMap is not there.
+    """
+    digests = []
+    for source in spec.templates_from:
+        if source.config_map:
+            digests.append(content_digest(_get(Reference(Kind.CONFIG_MAP, source.config_map.name), inputs).files))
+        if source.image:
+            digests.append(source.image.reference)
+    return digests
+
+
+def check_headers(spec: ScanPlanSpec, inputs: Inputs) -> None:
+    """Raise InputUnavailable where the Secret with headers is not there, or not for plans.
+
+    Only its name is part of the key: a rotated token is no other scan, and a digest of a weak secret would give it away.
+    """
+    if spec.scanner.headers_from:
+        _get_secret(Reference(Kind.SECRET, spec.scanner.headers_from.secret_ref.name), inputs)
+
+
+def one_node_only(claim: str, inputs: Inputs) -> bool:
+    """Whether all pods of a claim have to be on one node (it is ReadWriteOnce, and nothing better).
+
+    Raises:
+        InputUnavailable: there is no such claim.
+    """
+    modes = _get(Reference(Kind.CLAIM, claim), inputs).access_modes
+    return bool(modes) and not {"ReadWriteMany", "ReadWriteOncePod"} & set(modes)
+
+
+def _lines(reference: KeyReference | None, kind: Kind, inputs: Inputs) -> Iterator[str]:
+    if reference is None:
+        return
+    where = Reference(kind, reference.name)
+    source = _get_secret(where, inputs) if kind is Kind.SECRET else _get(where, inputs)
+    if reference.key not in source.files:
+        raise InputUnavailable(
+            f"{where} has no key {reference.key!r}; it has {', '.join(sorted(source.files)) or 'none'}"
+        )
+    try:
+        text = source.files[reference.key].decode()
+    except UnicodeDecodeError:
+        raise InvalidEndpoint(f"{where}, key {reference.key!r} is not text (UTF-8), one endpoint a line") from None
+    for line in text.splitlines():
+        endpoint = line.strip()
+        if endpoint and not endpoint.startswith("#"):
+            yield endpoint
+
+
+def _get_secret(reference: Reference, inputs: Inputs) -> Input:
+    """A Secret that its owner has labelled for plans."""
+    secret = _get(reference, inputs)
+    if secret.labels.get(labels.USE) != labels.USE_SCANNER:
+        raise InputUnavailable(
+            f"{reference} may not be used by plans: label it {labels.USE}={labels.USE_SCANNER} to allow that"
+        )
+    return secret
+
+
+def _get(reference: Reference, inputs: Inputs) -> Input:
+    found = inputs[reference]
+    if found.problem:
+        raise InputUnavailable(f"{reference} can't be used: {found.problem}")
+    return found

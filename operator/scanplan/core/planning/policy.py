@@ -1,0 +1,48 @@
+"""The operator's policy: what its owner decided, as the core sees it.
+
+Read from the environment by `scanplan.controller.settings`; every decision that depends on it takes it as an argument.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass, field
+
+from scanplan.core.planning.guard import DEFAULT_DENIED, Guard
+
+IDEMPOTENCY_WINDOW_SECONDS = 3_600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Defaults for plans, and bounds on what a plan's author may ask."""
+
+    scanner_image: str
+    """Image of plans that name none; always allowed."""
+    image_pull_policy: str = "IfNotPresent"
+    claim_name: str = "scanplan-artifacts"
+    """Claim of plans that name none; always allowed."""
+    allowed_images: tuple[str, ...] = ()
+    """Further scanner images, as shell patterns."""
+    allowed_claims: tuple[str, ...] = ("*",)
+    """Further claims, as shell patterns."""
+    allowed_service_accounts: tuple[str, ...] = ("default",)
+    """Service accounts of scan pods, as shell patterns."""
+    guard: Guard = field(default_factory=lambda: Guard(DEFAULT_DENIED))
+    worker_concurrency: int = 4
+    """Jobs active at the same time in one namespace."""
+    idempotency_window_seconds: int = IDEMPOTENCY_WINDOW_SECONDS
+    """How old a published shard may be to be taken over by a task that is made again."""
+
+    def allows_image(self, image: str) -> bool:
+        return image == self.scanner_image or _matches(image, self.allowed_images)
+
+    def allows_claim(self, claim: str) -> bool:
+        return claim == self.claim_name or _matches(claim, self.allowed_claims)
+
+    def allows_service_account(self, name: str) -> bool:
+        return _matches(name, self.allowed_service_accounts)
+
+
+def _matches(value: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(value, pattern) for pattern in patterns)

@@ -1,0 +1,247 @@
+"""From a plan to its task: defaults, bounds and the key, resolved once.
+
+A plan's key is pinned to its *inputs*, the key fields of the spec as they are written. As long as those don't change, neither an
+upgrade of the operator nor an edit of a default gives the plan another key; `Pinned` carries what was resolved then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from scanplan.api.errors import InvalidPlan
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scanplan import Effect, ImageSource, Model, ScanPlanSpec
+from scanplan.api.v1alpha1.task import PlanReference, RetryLimits, ScannerOptions, TaskDocument, TemplateFolder
+from scanplan.core.planning import endpoints, keys, shards
+from scanplan.core.planning import inputs as sources
+from scanplan.core.planning.policy import Policy
+
+HEADERS_DIRECTORY = "/etc/scanplan/headers"
+"""Where the Secret with request headers is mounted in the scan pod."""
+TEMPLATES_DIRECTORY = "/etc/scanplan/templates"
+"""Where template sources are mounted in the scan pod, each in a folder named by its position."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A ScanPlan object as the core reads it; without slots, since its digests are asked for at every step and made once."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created: datetime
+    spec: ScanPlanSpec
+    status: dict[str, Any]
+    resource_version: str = ""
+    deleting: bool = False
+    problem: str = ""
+    """Why the spec can't be read (it was stored under another version's rules); `spec` is then no more than a stand-in."""
+
+    @cached_property
+    def input_digest(self) -> str:
+        """What its key is pinned to."""
+        return input_digest(self.spec)
+
+    @cached_property
+    def next_digest(self) -> str:
+        """Of the fields that a running Job doesn't take over."""
+        return digest_of(self.spec, Effect.NEXT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """What a plan's inputs were resolved to when they were first seen."""
+
+    key: str
+    image: str
+    claim: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A plan resolved: all that the Job's builder needs."""
+
+    key: str
+    job_name: str
+    image: str
+    claim: str
+    first_seen: datetime
+    templates_from: tuple[ImageSource | str, ...]
+    """Template sources in order: an image, or the name of a ConfigMap."""
+    headers_secret: str
+    """Secret with request headers; empty: none."""
+    one_node_only: bool
+    """All pods have to be on one node, because of the claim's access mode."""
+    document: TaskDocument
+
+
+def fields_with(effect: Effect, model: type[Model] = ScanPlanSpec) -> dict[str, Any]:
+    """The spec fields of one effect by their names; nested models that have such fields map to a dict of the same form."""
+    result: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and extra.get("effect") == effect.value:
+            result[name] = None
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, Model):
+            nested = fields_with(effect, field.annotation)
+            if nested:
+                result[name] = nested
+    return result
+
+
+_FIELDS = {effect: fields_with(effect) for effect in Effect}
+
+
+def digest_of(spec: ScanPlanSpec, effect: Effect) -> str:
+    """Digest of the spec's fields of one effect, as they are written: lists of the key in no particular order."""
+    return keys.digest(keys.canonical_json(_select(spec, _FIELDS[effect])))
+
+
+def input_digest(spec: ScanPlanSpec) -> str:
+    """What a plan's key is pinned to: the digest of its key fields."""
+    return digest_of(spec, Effect.KEY)
+
+
+def _select(model: Model, fields: dict[str, Any]) -> dict[str, Any]:
+    selected: dict[str, Any] = {}
+    for name, nested in fields.items():
+        value = getattr(model, name)
+        if nested is not None:
+            selected[name] = _select(value, nested)
+        elif isinstance(value, Model):
+            selected[name] = value.model_dump(mode="json")
+        elif isinstance(value, list):
+            items = [item.model_dump(mode="json") if isinstance(item, Model) else item for item in value]
+            selected[name] = items if any(isinstance(item, dict) for item in items) else sorted(set(items))
+        else:
+            selected[name] = value
+    return selected
+
+
+def claim_of(spec: ScanPlanSpec, policy: Policy, pinned: Pinned | None = None) -> str:
+    """The claim that the plan's artifacts go to."""
+    return pinned.claim if pinned else spec.artifacts.claim_name or policy.claim_name
+
+
+def resolve(
+    plan: Plan,
+    policy: Policy,
+    now: datetime,
+    inputs: sources.Inputs,
+    pinned: Pinned | None = None,
+    scans: bool = True,
+) -> Task:
+    """The plan's task.
+
+    Args:
+        inputs: all that `scanplan.core.planning.inputs.needed` asks for.
+        pinned: what was resolved before, where only the Job has to be made again.
+        scans: False for a collector, which reads nothing but the claim: no bound on what may be scanned can forbid it to save
+            what was found before.
+        now: when these inputs were first seen, in whole seconds; shards published more than a window earlier are scanned again.
+
+    Raises:
+        InvalidPlan: the plan can't run as written, or asks for more than the owner allows.
+    """
+    spec = plan.spec
+    image = pinned.image if pinned else spec.scanner.image or policy.scanner_image
+    claim = claim_of(spec, policy, pinned)
+    targets = endpoints.canonical_all(sources.endpoints(spec, inputs))
+    if scans:
+        _check_bounds(spec, image, claim, policy, pinned)
+        policy.guard.check(targets)
+        sources.check_headers(spec, inputs)
+    templates = tuple(sorted(set(spec.templates)))
+    project_id = spec.project_id or plan.namespace
+    run_id = spec.run_id or plan.name
+    headers = spec.scanner.headers_from.secret_ref.name if spec.scanner.headers_from else ""
+    options = {
+        "severityLevels": sorted(spec.severity_levels),
+        "image": image,
+        "claim": claim,
+        "followRedirects": spec.scanner.follow_redirects,
+        "headers": headers,
+        "rerun": spec.rerun,
+    }
+    digests = sources.template_digests(spec, inputs)
+    folders = tuple(
+        TemplateFolder(path=f"{TEMPLATES_DIRECTORY}/{position}", digest=digest if source.config_map else "")
+        for position, (source, digest) in enumerate(zip(spec.templates_from, digests, strict=True))
+    )
+    if pinned and not names_objects(spec):
+        key = pinned.key  # the inputs are in the spec and have not changed: how keys are made may have
+    else:
+        key = keys.task_key(project_id, run_id, targets, templates, digests, options)
+    not_before = now - timedelta(seconds=policy.idempotency_window_seconds)
+    document = TaskDocument(
+        key=key,
+        project_id=project_id,
+        run_id=run_id,
+        plan=PlanReference(namespace=plan.namespace, name=plan.name),
+        endpoints=targets,
+        shards=shards.shard_count(targets, spec.sharding.max_endpoints_per_shard),
+        templates=templates,
+        template_folders=folders,
+        severity_levels=tuple(sorted(spec.severity_levels)),
+        headers_folder=HEADERS_DIRECTORY if headers else "",
+        scanner=ScannerOptions(
+            rate_limit=spec.scanner.rate_limit,
+            concurrency=spec.scanner.concurrency,
+            bulk_size=spec.scanner.bulk_size,
+            request_timeout_seconds=spec.scanner.request_timeout_seconds,
+            request_retries=spec.scanner.request_retries,
+            follow_redirects=spec.scanner.follow_redirects,
+        ),
+        retry=RetryLimits(temporary=spec.retry.temporary, unknown=spec.retry.unknown),
+        timeout_seconds=spec.timeout_seconds,
+        denied_targets=policy.guard.entries,
+        replay_not_before=not_before.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    return Task(
+        key=key,
+        job_name=keys.job_name(key),
+        image=image,
+        claim=claim,
+        first_seen=now,
+        headers_secret=headers,
+        templates_from=tuple(
+            source.image or (source.config_map.name if source.config_map else "") for source in spec.templates_from
+        ),
+        one_node_only=sources.one_node_only(claim, inputs),
+        document=document,
+    )
+
+
+def names_objects(spec: ScanPlanSpec) -> bool:
+    """Whether the task depends on the content of other objects."""
+    return bool(spec.endpoints_from or spec.templates_from)
+
+
+def _check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, pinned: Pinned | None) -> None:
+    if pinned is None and not policy.allows_image(image):
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            f"scanner.image {image!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_IMAGES); "
+            "leave it out to use the installed one",
+        )
+    if pinned is None and not policy.allows_claim(claim):
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            f"artifacts.claimName {claim!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_CLAIMS)",
+        )
+    for source in spec.templates_from:
+        if source.image and not policy.allows_image(source.image.reference):
+            raise InvalidPlan(
+                Reason.INVALID_SPEC,
+                f"templatesFrom image {source.image.reference!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_IMAGES)",
+            )
+    account = spec.pod_template.service_account_name
+    if account and not policy.allows_service_account(account):
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            f"podTemplate.serviceAccountName {account!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_SERVICE_ACCOUNTS)",
+        )

@@ -1,0 +1,1 @@
+"""The reconcile of a ScanPlan. Start at `reconcile.py`: observed state in, `Decision` out."""

@@ -1,0 +1,145 @@
+"""One plan's case: what was observed, the time, and what every step of the reconcile asks of them or decides by them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from scanplan.api.errors import InputUnavailable, InvalidPlan
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.core.manifests import document
+from scanplan.core.manifests import job as jobs
+from scanplan.core.manifests.pod import GRACE_SECONDS
+from scanplan.core.observed.views import JobView
+from scanplan.core.planning import inputs as sources
+from scanplan.core.planning.task import Pinned, Plan, Task, claim_of, resolve
+from scanplan.core.reconcile.decision import (
+    RETRY_SECONDS,
+    Action,
+    Decision,
+    DeleteJob,
+    Observed,
+    PatchJob,
+    Rejection,
+    StoreDocument,
+)
+from scanplan.core.status import events
+from scanplan.core.status import status as statuses
+
+START_SECONDS = 5.0
+"""A new Job that has no pod after this gets a status of its own; sooner, the first status is Running. Whatever ends unseen is
+looked for as often."""
+DEAD_NODE_SECONDS = 120.0
+"""How long beyond their grace pods may take to end, before a failed or cancelled plan ends without them."""
+
+
+@dataclass(slots=True)
+class Case:
+    """One run of the reconcile over one plan."""
+
+    observed: Observed
+    now: datetime
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that this is about."""
+        return self.observed.plan
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the status has the task of the inputs as they are now."""
+        return "taskKey" in self.plan.status and self.plan.status.get("inputDigest") == self.plan.input_digest
+
+    def pins(self) -> Pinned | None:
+        """What the status pinned for these inputs."""
+        status = self.plan.status
+        if not self.pinned or not status.get("scanner", {}).get("image"):
+            return None
+        return Pinned(key=status["taskKey"], image=status["scanner"]["image"], claim=status["artifacts"]["claimName"])
+
+    def resolve(self, first_seen: datetime | None = None, pinned: Pinned | None = None, scans: bool = True) -> Task:
+        """The task; the same as before, where there was one before.
+
+        Raises:
+            InvalidPlan: the plan can't run, or what it names has been edited since it started.
+        """
+        seen = (first_seen or self.now).replace(microsecond=0)
+        task = resolve(self.plan, self.observed.policy, seen, self.observed.inputs or {}, pinned or self.pins(), scans)
+        if self.pinned and task.key != self.plan.status["taskKey"]:
+            raise InvalidPlan(
+                Reason.INPUTS_CHANGED,
+                "a ConfigMap or Secret that this plan names was edited after it started, so the scan can't be made again as it "
+                "was; set rerun to scan what is there now",
+            )
+        return task
+
+    def overdue(self, since: datetime | None) -> bool:
+        """Pods that were told to end have had all the time for it: their node doesn't answer."""
+        return since is not None and self.now - since > timedelta(seconds=GRACE_SECONDS + DEAD_NODE_SECONDS)
+
+    def let_go(self, job: JobView) -> Action:
+        """Delete a Job, or leave it to the other plans that own it."""
+        if job.owners - {self.plan.uid}:
+            return PatchJob(job, jobs.release_patch(self.plan, job.uid, str(job.resource_version)))
+        return DeleteJob(job)
+
+    def lacks_document(self, job: JobView) -> bool:
+        """Its task document is in ConfigMaps that may not be there yet: a crash can come right after the Job's POST."""
+        known = job.uid in self.observed.documented or job.uid == self.plan.status.get("jobRef", {}).get("uid")
+        # The Job's pods take no other document than its creator's, to the last byte: while that plan is there, it is its business.
+        others = any(partner.uid == job.creator for partner in self.observed.partners)
+        return bool(job.document_parts) and job.live and not known and not others
+
+    def store_document(self, job: JobView) -> Decision:
+        """Store what `lacks_document` misses; a Job whose document can't be made any more is deleted, and made again."""
+        if self.observed.inputs is None:
+            return self.read()
+        try:
+            pinned = Pinned(key=job.key or "", image=job.image, claim=job.claim)
+            task = self.resolve(job.first_seen, pinned, scans=not job.collector)
+        except InvalidPlan as error:
+            return self.invalid(error)
+        if task.key != job.key:
+            return Decision(actions=(DeleteJob(job),))
+        return Decision(actions=(StoreDocument(job, document.config_maps(task, job)),))
+
+    def read(self) -> Decision:
+        """Decide again with what the plan names."""
+        claim = claim_of(self.plan.spec, self.observed.policy, self.pins())
+        return Decision(read=sources.needed(self.plan.spec, claim))
+
+    def wait(self, phase: Phase, reason: Reason, message: str, requeue_after: float | None = None) -> Decision:
+        """The status of a plan that has no Job of its own to show."""
+        return self.write(statuses.of_waiting(self.plan, phase, reason, message, self.now), requeue_after=requeue_after)
+
+    def write(
+        self, status: statuses.Status, actions: tuple[Action, ...] = (), requeue_after: float | None = None
+    ) -> Decision:
+        """Write a status where it differs, with its event; not before the actions that it tells of."""
+        if actions:
+            return Decision(actions=actions)
+        changed = self.unless_same(status)
+        event = events.of_change(self.plan.status, changed) if changed else None
+        return Decision(status=changed, requeue_after=requeue_after, event=event)
+
+    def unless_same(self, status: statuses.Status) -> statuses.Status | None:
+        """A status that is worth a write."""
+        return None if status == self.plan.status else status
+
+    def invalid(self, error: InvalidPlan, actions: tuple[Action, ...] = ()) -> Decision:
+        """The plan can't run; looked at again where what it names may come to be."""
+        status = statuses.of_invalid(self.plan, error.reason, error.message, self.now)
+        waits = RETRY_SECONDS if isinstance(error, InputUnavailable) else None
+        return self.write(status, actions, requeue_after=waits)
+
+    def rejected(self, rejection: Rejection) -> Decision:
+        """The API server refused its Job."""
+        if rejection.stalled:
+            status = statuses.of_invalid(self.plan, rejection.reason, rejection.message, self.now)
+            return self.write(status, requeue_after=rejection.retry_after)
+        return self.wait(Phase.PENDING, rejection.reason, rejection.message, rejection.retry_after)
+
+    def suspended(self) -> Decision:
+        """A suspended plan without a Job of its own does nothing, whether or not there is one that it could take over."""
+        return self.wait(Phase.SUSPENDED, Reason.SUSPENDED, "suspended; set suspend to false to start")

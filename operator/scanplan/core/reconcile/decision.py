@@ -1,0 +1,152 @@
+"""What goes into a reconcile and what comes out of it: `Observed` in, `Decision` out.
+
+A decision names actions, or asks to see more, or holds the status to write. Actions are values: the shell carries them out, and a
+test compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.core.manifests import job as jobs
+from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.views import JobView, PodView
+from scanplan.core.planning import inputs as sources
+from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.task import Plan, Task
+from scanplan.core.status import events
+
+RETRY_SECONDS = 10.0
+"""When to try a refused Job again (quota)."""
+CONFLICT_SECONDS = 300.0
+"""When to look again whether a foreign Job still has our name."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateJob:
+    """POST the manifest; the answers are: created, there already, refused, or that another cluster has the task."""
+
+    manifest: jobs.Manifest
+    task: Task | None = None
+    """What it scans; None where it scans nothing."""
+    sure: bool = False
+    """Nobody else can have had this plan's result; otherwise the plan is looked at once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class PatchJob:
+    """Strategic merge patch of a Job, with its UID (and resourceVersion, where the patch says so) as precondition."""
+
+    job: JobView
+    patch: jobs.Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJob:
+    """Delete a Job and its pods (Foreground), with its UID as precondition."""
+
+    job: JobView
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDocument:
+    """POST the ConfigMaps with a Job's task document; those that are there already are right, being immutable."""
+
+    job: JobView
+    config_maps: tuple[jobs.Manifest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetAdmission:
+    """Tell Kueue, through the Job's Workload (`spec.active`), whether the Job may run: `suspend` is Kueue's to change."""
+
+    job: JobView
+    active: bool
+
+
+Action = CreateJob | PatchJob | DeleteJob | StoreDocument | SetAdmission
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """The API server refused to create the Job."""
+
+    reason: Reason
+    message: str
+    stalled: bool
+    """True: it will refuse until a person changes something."""
+    retry_after: float | None
+
+    @classmethod
+    def forbidden(cls, message: str) -> Rejection:
+        """403: a quota, or a right that was not granted; both may be lifted without touching the plan."""
+        reason = Reason.QUOTA_EXCEEDED if "exceeded quota" in message else Reason.JOB_REJECTED
+        return cls(reason, f"the Job can't be created: {message}", stalled=False, retry_after=RETRY_SECONDS)
+
+    @classmethod
+    def invalid(cls, message: str) -> Rejection:
+        """400 or 422: the plan asks for something that Kubernetes doesn't take."""
+        return cls(Reason.JOB_REJECTED, f"Kubernetes refuses the Job: {message}", stalled=True, retry_after=None)
+
+    @classmethod
+    def name_conflict(cls, job_name: str) -> Rejection:
+        """The name belongs to somebody else's Job."""
+        message = (
+            f"a Job named {job_name} exists that this operator did not make; it is left alone: remove it, or set rerun"
+        )
+        return cls(Reason.NAME_CONFLICT, message, stalled=True, retry_after=CONFLICT_SECONDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """One plan and all that bears on it."""
+
+    plan: Plan
+    policy: Policy
+    jobs: Mapping[str, JobView]
+    """All known Jobs of the namespace, by name."""
+    owned: tuple[JobView, ...] = ()
+    """Those that this plan owns."""
+    doubted: Container[str]
+    """Names of Jobs that pods or results may be left of, or may be made by another operator."""
+    plans: Container[str]
+    """UIDs of all plans that are there."""
+    partners: tuple[Plan, ...] = ()
+    """Other plans that own the task's Job."""
+    inputs: sources.Inputs | None = None
+    """The objects that the plan names, where the last decision asked for them."""
+    pods: tuple[PodView, ...] | None = None
+    """The task's pods, where the last decision asked for them."""
+    admissions: Mapping[str, bool] = field(default_factory=dict)
+    """What this process has last told Kueue, by Job UID."""
+    documented: Container[str] = frozenset()
+    """UIDs of Jobs whose document is known to be stored."""
+    rejection: Rejection | Elsewhere | None = None
+    """Why the Job that the last decision asked for was not made."""
+    free_slots: int = 1
+    """Free slots of the namespace, less the waiting plans that go first."""
+    last_write: datetime | None = None
+    """When the status was last written, as far as this process knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to do about a plan."""
+
+    actions: tuple[Action, ...] = ()
+    status: dict[str, Any] | None = None
+    """The whole status to write; None: leave it."""
+    read: tuple[sources.Reference, ...] = ()
+    """Decide again with these objects."""
+    list_pods: str | None = None
+    """Decide again with the pods of this task (a Job name)."""
+    requeue_after: float | None = None
+    """Seconds after which to decide again without any event."""
+    queued: bool = False
+    """The plan waits for a slot."""
+    event: events.Event | None = None
+    """To be recorded once the status is written."""

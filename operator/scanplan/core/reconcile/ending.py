@@ -1,0 +1,109 @@
+"""A plan whose Job has ended, or was cancelled: collect what its pods have published, and give it its one result."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from scanplan.api.errors import InvalidPlan
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.task import MergedResult, Outcome, ShardReport
+from scanplan.core.manifests import job as jobs
+from scanplan.core.observed.views import JobView, PodView
+from scanplan.core.reconcile.case import START_SECONDS, Case
+from scanplan.core.reconcile.decision import CreateJob, Decision, Rejection
+from scanplan.core.status import failure
+from scanplan.core.status import status as statuses
+
+NOT_COLLECTED = "what its pods had published could not be merged, and is in the shards' folders on the claim"
+
+
+def collect_cancelled(case: Case, name: str) -> Decision:
+    """A cancelled plan keeps what its pods have published: a collector merges it, then the plan is done."""
+    key = case.plan.status["taskKey"]
+    collector = case.observed.jobs.get(jobs.collector_name(name))
+    if collector is None or not collector.finished:
+        return _collect(case, None, collector) or cancelled(case, name, key, f"; {NOT_COLLECTED}")
+    return cancelled(case, name, key, "", _collected(case.observed.pods or ()))
+
+
+def cancelled(case: Case, name: str, key: str, detail: str, merged: MergedResult | None = None) -> Decision:
+    """The plan is cancelled; `detail` goes on from that."""
+    return case.write(statuses.of_cancelled(case.plan, name, key, merged, detail, case.now))
+
+
+def finished(case: Case, job: JobView) -> Decision:
+    """Decide about a plan whose Job is over."""
+    if case.observed.pods is None:
+        return Decision(list_pods=job.name)
+    own = [pod for pod in case.observed.pods if pod.job_uid == job.uid]
+    reports = statuses.last_reports(own)
+    merged = _merged(reports) or _collected(case.observed.pods)
+    error = None if job.complete else failure.of_job(job, own)
+    collector = case.observed.jobs.get(jobs.collector_name(job.name))
+    if merged is None and (collector is None or not collector.finished) and _may_have_published(job, own):
+        decision = _collect(case, job, collector)
+        if decision:
+            return decision
+    if error is None and (merged is None or not merged.complete):
+        error = failure.result_missing(job, collector)
+    return case.write(statuses.of_finished(case.plan, job, reports, merged, error, case.now))
+
+
+def _collect(case: Case, job: JobView | None, collector: JobView | None) -> Decision | None:
+    """The next step of a collector Job's life; None where none can be made."""
+    if collector is None:
+        if isinstance(case.observed.rejection, Rejection):
+            return case.rejected(case.observed.rejection)
+        if case.observed.inputs is None:
+            return case.read()
+        try:
+            task = case.resolve(scans=False)
+        except InvalidPlan:
+            return None
+        return Decision(actions=(CreateJob(jobs.build_collector(task, case.plan, case.observed.policy)),))
+    if case.lacks_document(collector):
+        return case.store_document(collector)
+    message = _merging(case, collector)
+    if job is None:
+        return case.wait(Phase.RUNNING, Reason.COLLECTING, message, START_SECONDS)
+    # Another plan with the same task may own the collector, and hear of its end alone: look again.
+    status = statuses.of_running(case.plan, job, Phase.RUNNING, Reason.COLLECTING, message, case.now)
+    return case.write(status, requeue_after=START_SECONDS)
+
+
+def _merging(case: Case, collector: JobView) -> str:
+    pods = collector.active + collector.terminating + collector.succeeded + collector.failed_pods
+    if pods or (case.now - collector.created).total_seconds() < START_SECONDS:
+        return "merging what the pods have published"
+    return (
+        f"what the pods have published waits to be merged: Job {collector.name} has no pod yet, and its events say why; "
+        f"a LimitRange or quota of the namespace has to allow it {jobs.COLLECTOR_MEMORY} of memory"
+    )
+
+
+def _merged(reports: list[ShardReport]) -> MergedResult | None:
+    """The merge of the shard that found itself last; two may have, with the same result."""
+    results = [report.merged for report in reports if report.merged]
+    return max(results, key=lambda result: (result.complete, result.shards), default=None)
+
+
+def _collected(pods: tuple[PodView, ...]) -> MergedResult | None:
+    """The collector's merge."""
+    results = [pod.report.merged for pod in pods if pod.collector and pod.report and pod.report.merged]
+    return results[-1] if results else None
+
+
+def _may_have_published(job: JobView, pods: list[PodView]) -> bool:
+    """False only where every pod that there was is still there, and has said that it published nothing.
+
+    Deleted pods (FailJob, suspension) are gone when a Job has ended: then it counts more of them than there are, or a runner has
+    found more attempts on the claim than there are pods of its shard.
+    """
+    if not pods or len(pods) < job.succeeded + job.failed_pods:
+        return True
+    seen = Counter(pod.index for pod in pods)
+    return any(
+        pod.report is None or pod.report.outcome is not Outcome.FAILED or pod.report.attempt > seen[pod.index]
+        for pod in pods
+    )

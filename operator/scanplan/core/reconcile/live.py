@@ -1,0 +1,53 @@
+"""What has to change on a Job for the fields of the spec that may be edited while it lives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
+from scanplan.core.manifests import job as jobs
+from scanplan.core.observed.views import JobView
+from scanplan.core.reconcile.case import Case
+from scanplan.core.reconcile.decision import Action, PatchJob, SetAdmission
+
+
+def changes(case: Case, job: JobView) -> tuple[Action, ...]:
+    """The changes; with several owners, by all their wishes."""
+    owners = (case.plan, *case.observed.partners)
+    wanted: dict[str, Any] = {}
+    ttl = max(owner.spec.ttl_seconds_after_finished for owner in owners)
+    if job.ttl_seconds != ttl:
+        wanted["ttlSecondsAfterFinished"] = ttl
+    if not job.finished:
+        deadline = max(_deadline(owner.spec, job) for owner in owners)
+        if job.deadline_seconds != deadline:
+            wanted["activeDeadlineSeconds"] = deadline
+    admission: tuple[Action, ...] = ()
+    if not job.finished and job.queue_name:
+        admission = _admission(case, job, all(owner.spec.suspend for owner in owners))
+    elif not job.finished:
+        parallel = max(jobs.parallelism(owner.spec, job.completions) for owner in owners)
+        if job.parallelism != parallel:
+            wanted["parallelism"] = parallel
+        suspend = all(owner.spec.suspend for owner in owners)
+        if job.suspended != suspend and (suspend or case.observed.free_slots > 0):
+            wanted["suspend"] = suspend
+    patch = (PatchJob(job, {"metadata": {"uid": job.uid}, "spec": wanted}),) if wanted else ()
+    return (*patch, *admission)
+
+
+def _admission(case: Case, job: JobView, suspend: bool) -> tuple[Action, ...]:
+    """Suspend and resume a Job of Kueue's; one that waits for its first admission is left alone."""
+    told = case.observed.admissions.get(job.uid)
+    if suspend and not job.suspended and told is not False:
+        return (SetAdmission(job, active=False),)
+    stopped = case.plan.status.get("phase") == Phase.SUSPENDED or told is False
+    if not suspend and job.suspended and stopped and told is not True:
+        return (SetAdmission(job, active=True),)
+    return ()
+
+
+def _deadline(spec: ScanPlanSpec, job: JobView) -> int:
+    """A plan's wish for a running Job's deadline. A derived one is never cut: it would end pods that run by earlier settings."""
+    derived = jobs.deadline_seconds(spec, job.completions)
+    return derived if spec.deadline_seconds is not None else max(derived, job.deadline_seconds or 0)

@@ -1,0 +1,71 @@
+"""Conditions of a plan, built in one place from its phase (kstatus's rules; see the table in docs/design.md).
+
+`Reconciling` and `Stalled` are there only while they are True. `Ready` says that the plan is as its author wants it: scanned,
+suspended on request or cancelled on request. A transition time changes only with the condition's status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from scanplan.api.v1alpha1.conditions import ConditionType, Reason
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.core.observed.views import format_time
+
+_READY = {Phase.COMPLETED, Phase.SUSPENDED, Phase.CANCELLED}
+_SUCCEEDED = {Phase.COMPLETED: "True", Phase.FAILED: "False", Phase.CANCELLED: "False"}
+
+
+MESSAGE_LENGTH = 4_096
+"""Of what others say (kubelet, API server, runner) no more is kept: a status with too long a word would be refused for ever."""
+
+
+def fit(message: str) -> str:
+    """The message, cut to `MESSAGE_LENGTH` characters."""
+    return message if len(message) <= MESSAGE_LENGTH else f"{message[: MESSAGE_LENGTH - 1]}…"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition as decided now, without its times."""
+
+    type: ConditionType
+    status: str
+    reason: Reason
+    message: str
+
+
+def for_phase(phase: Phase, reason: Reason, message: str) -> list[Condition]:
+    """The conditions that every plan of this phase has."""
+    result = [Condition(ConditionType.READY, "True" if phase in _READY else "False", reason, message)]
+    if phase is Phase.FAILED:
+        result.append(Condition(ConditionType.STALLED, "True", reason, message))
+    elif phase not in _READY:
+        result.append(Condition(ConditionType.RECONCILING, "True", reason, message))
+    result.append(Condition(ConditionType.SUCCEEDED, _SUCCEEDED.get(phase, "Unknown"), reason, message))
+    return result
+
+
+def render(
+    conditions: Iterable[Condition], previous: Iterable[dict[str, Any]], generation: int, now: datetime
+) -> list[dict[str, Any]]:
+    """The conditions as the API has them; unchanged ones keep their transition time."""
+    before = {condition["type"]: condition for condition in previous}
+    rendered = []
+    for condition in conditions:
+        old = before.get(condition.type)
+        same = old is not None and old["status"] == condition.status
+        rendered.append(
+            {
+                "type": condition.type.value,
+                "status": condition.status,
+                "reason": condition.reason.value,
+                "message": fit(condition.message),
+                "lastTransitionTime": old["lastTransitionTime"] if old and same else format_time(now),
+                "observedGeneration": generation,
+            }
+        )
+    return rendered

@@ -1,0 +1,46 @@
+"""Which changes of a plan are worth an Event: those that somebody would want to know of, and that are not the normal course.
+
+A scan that starts and completes is on the status and in the Job's own events; writing it a third time would only cost. What goes
+wrong, is tried again, is cancelled or was taken over is recorded once, with the words of the status.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from scanplan.api.v1alpha1.conditions import ConditionType, Reason
+from scanplan.api.v1alpha1.scanplan import Phase
+
+_WARNINGS = {Phase.FAILED, Phase.RETRYING}
+_REASONS = {Reason.RESULT_REUSED, Reason.QUOTA_EXCEEDED, Reason.IMAGE_PULL_FAILED, Reason.UNSCHEDULABLE}
+_MESSAGE_LENGTH = 1024
+"""Bound on an Event's note (events.k8s.io/v1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An Event about a plan."""
+
+    warning: bool
+    reason: str
+    message: str
+
+
+def of_change(old: dict[str, Any], new: dict[str, Any]) -> Event | None:
+    """The Event for a status that changes from `old` to `new`."""
+    phase, (reason, message) = Phase(new["phase"]), _ready(new)
+    if (phase.value, reason) == (old.get("phase"), _ready(old)[0]):
+        return None
+    if phase not in {*_WARNINGS, Phase.CANCELLED} and reason not in _REASONS:
+        return None
+    warning = phase in _WARNINGS or reason in _REASONS - {Reason.RESULT_REUSED}
+    return Event(warning, reason, message[:_MESSAGE_LENGTH])
+
+
+def _ready(status: dict[str, Any]) -> tuple[str, str]:
+    """Reason and message of the Ready condition."""
+    for condition in status.get("conditions", ()):
+        if condition["type"] == ConditionType.READY:
+            return condition["reason"], condition["message"]
+    return "", ""

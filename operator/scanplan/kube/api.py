@@ -1,0 +1,242 @@
+"""The few API calls that the operator makes, on plain dicts, over the `kubernetes` package's asyncio client.
+
+Its connection, TLS, credentials and their renewal are the package's; only the typed models are passed by, since decoding
+thousands of Jobs into them would cost most of the operator's memory and CPU for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from typing import Any, Literal
+from urllib.parse import quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import kopf
+import msgspec
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, ApiException, Configuration
+from kubernetes.aio.client.rest import RESTResponse
+
+import scanplan
+from scanplan.api import labels
+from scanplan.core.planning import inputs
+from scanplan.kube import clock
+from scanplan.kube.clock import ServerClock
+
+Object = dict[str, Any]
+PatchType = Literal["merge", "strategic-merge"]
+
+_COLLECTIONS = {
+    inputs.Kind.CONFIG_MAP: "configmaps",
+    inputs.Kind.SECRET: "secrets",
+    inputs.Kind.CLAIM: "persistentvolumeclaims",
+}
+REQUEST_SECONDS = 15.0
+"""Limit of one request; a hanging server is an error to try again."""
+PAGE = 100
+"""Objects in a chunk of a LIST: what is decoded at once stays in the heap, and a page of 500 costs ten MiB for ever."""
+UNREACHABLE = (aiohttp.ClientError, OSError)
+"""No answer came; a TimeoutError is an OSError."""
+FAILURES = (ApiException, *UNREACHABLE)
+"""A request was refused, or had no answer."""
+_LIVING = "status.phase!=Succeeded,status.phase!=Failed"
+
+
+class Api:
+    """The API server, as the operator uses it. Errors are `ApiException` (with its `status`) and aiohttp's."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+        self.clock = ServerClock()
+
+    async def connection(self) -> kopf.ConnectionInfo:
+        """The same server and credentials for kopf's watches; asked for again whenever the server refuses the old ones."""
+        configuration = self._client.configuration
+        credentials = await configuration.get_api_key_with_prefix("BearerToken") or ""
+        return kopf.ConnectionInfo(
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
+            proxy_url=configuration.proxy,
+            token=credentials.split(" ")[-1] or None,
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
+        )
+
+    async def create_job(self, namespace: str, manifest: Object) -> Object:
+        return await self._call("POST", _jobs(namespace), manifest)
+
+    async def get_job(self, namespace: str, name: str) -> Object:
+        return await self._call("GET", _jobs(namespace, name))
+
+    async def patch_job(self, namespace: str, name: str, patch: Object) -> Object:
+        return await self._call("PATCH", _jobs(namespace, name), patch, patch_type="strategic-merge")
+
+    async def delete_job(self, namespace: str, name: str, uid: str) -> None:
+        """Foreground, because the API's default for Jobs orphans their pods; the UID keeps a successor safe."""
+        options = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Foreground",
+            "preconditions": {"uid": uid},
+        }
+        await self._call("DELETE", _jobs(namespace, name), options)
+
+    def each_job(self, namespace: str | None) -> AsyncIterator[Object]:
+        """All Jobs that carry a task, page by page; `namespace` None: of the whole cluster."""
+        return self._each(_jobs(namespace) if namespace else "/apis/batch/v1/jobs", labels.TASK)
+
+    def each_plan(self, namespace: str | None) -> AsyncIterator[Object]:
+        """All plans, page by page; `namespace` None: of the whole cluster."""
+        return self._each(_plans(namespace) if namespace else f"/apis/{labels.API_VERSION}/{labels.PLURAL}", "")
+
+    def each_living_pod(self, namespace: str | None) -> AsyncIterator[Object]:
+        """All pods of tasks that have not ended, page by page; `namespace` None: of the whole cluster."""
+        path = f"/api/v1/namespaces/{quote(namespace)}/pods" if namespace else "/api/v1/pods"
+        return self._each(path, labels.TASK, _LIVING)
+
+    async def list_pods(self, namespace: str, task: str, cached: bool = False) -> list[Object]:
+        """The pods of one task, its collector's included.
+
+        Args:
+            cached: as the API server's cache has them, which may be older than what a watch has shown. A consistent list waits
+                for news of etcd's, up to 100 ms (KEP-2340).
+        """
+        path = f"/api/v1/namespaces/{quote(namespace)}/pods"
+        return await self._list(path, f"{labels.TASK}={task}", "0" if cached else "")
+
+    async def create_config_map(self, namespace: str, manifest: Object) -> None:
+        await self._call("POST", f"/api/v1/namespaces/{quote(namespace)}/configmaps", manifest)
+
+    async def set_admission(self, namespace: str, job_uid: str, active: bool) -> None:
+        """Set `spec.active` of the Kueue Workload that stands for a Job, if there is one already."""
+        group = await self._call("GET", "/apis/kueue.x-k8s.io")
+        path = f"/apis/{group['preferredVersion']['groupVersion']}/namespaces/{quote(namespace)}/workloads"
+        for workload in await self._list(path, f"{labels.KUEUE_JOB_UID}={job_uid}"):
+            if workload["spec"].get("active", True) != active:
+                patch = {"spec": {"active": active}}
+                await self._call("PATCH", f"{path}/{quote(workload['metadata']['name'])}", patch, patch_type="merge")
+
+    async def create_event(self, namespace: str, manifest: Object) -> None:
+        await self._call("POST", f"/apis/events.k8s.io/v1/namespaces/{quote(namespace)}/events", manifest)
+
+    async def get_input(self, namespace: str, reference: inputs.Reference) -> Object:
+        """A ConfigMap, Secret or claim."""
+        collection = _COLLECTIONS[reference.kind]
+        return await self._call("GET", f"/api/v1/namespaces/{quote(namespace)}/{collection}/{quote(reference.name)}")
+
+    async def get_plan(self, namespace: str, name: str) -> Object:
+        return await self._call("GET", _plans(namespace, name))
+
+    async def patch_status(self, namespace: str, name: str, patch: Object) -> Object:
+        return await self._call("PATCH", f"{_plans(namespace, name)}/status", patch, patch_type="merge")
+
+    async def _list(self, path: str, selector: str, version: str = "") -> list[Object]:
+        return [item async for item in self._each(path, selector, version=version)]
+
+    async def _each(self, path: str, selector: str, fields: str = "", version: str = "") -> AsyncIterator[Object]:
+        token = ""
+        while True:
+            query = [("labelSelector", selector), ("fieldSelector", fields), ("resourceVersion", version)]
+            query += [("limit", str(PAGE)), ("continue", token)]
+            page = await self._call("GET", path, query=[pair for pair in query if pair[1]])
+            for item in page["items"]:
+                yield item
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: list[tuple[str, str]] | None = None,
+        patch_type: PatchType | None = None,
+    ) -> Object:
+        asked = clock.local()
+        response = await send(self._client, method, path, body, query, patch_type)
+        self.clock.heard(response.headers.get("Date"), asked)
+        await check(response)
+        result: Object = msgspec.json.decode(await response.read())
+        return result
+
+
+async def send(
+    client: ApiClient,
+    method: str,
+    path: str,
+    body: Object | None = None,
+    query: list[tuple[str, str]] | None = None,
+    patch_type: PatchType | None = None,
+    seconds: float = REQUEST_SECONDS,
+) -> RESTResponse:
+    """The answer to a request, refused or not, whose content has not been read yet.
+
+    Args:
+        seconds: limit of request and content together.
+    """
+    headers = {"Accept": "application/json"}
+    if body is not None:
+        headers["Content-Type"] = f"application/{patch_type}-patch+json" if patch_type else "application/json"
+    method, url, headers, _, _ = await client.param_serialize(
+        method, path, query_params=query, header_params=headers, auth_settings=["BearerToken"]
+    )
+    return await client.call_api(method, url, headers, body, _request_timeout=seconds)
+
+
+async def check(response: RESTResponse) -> None:
+    """Raise ApiException where a request was refused."""
+    if not 200 <= response.status < 300:
+        content: bytes = await response.read()
+        raise ApiException.from_response(http_resp=response, body=content.decode(errors="replace"), data=None)
+
+
+async def connect(agent: str = "scanplan-operator", connections: int = 100) -> ApiClient:
+    """A client by the usual rules: the pod's service account where there is one, else the kubeconfig.
+
+    Args:
+        agent: who asks: in audit logs, and as the manager of the fields that it writes.
+        connections: at the same time, at most; 0: any number.
+    """
+    configuration = Configuration()
+    configuration.connection_pool_maxsize = connections
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+    except config.ConfigException:
+        path = os.environ.get("KUBECONFIG")  # the package reads it once, when it is imported
+        await config.load_kube_config(path, client_configuration=configuration)
+    configuration.retries = None
+    configuration.proxy = configuration.proxy or _proxy(configuration.host)
+    # Otherwise aiohttp asks for proxies and .netrc at every request, in threads: half of the CPU that a request takes.
+    configuration.client_session_kwargs = {"trust_env": False}
+    client = ApiClient(configuration)
+    client.user_agent = f"{agent}/{scanplan.__version__}"
+    return client
+
+
+def _proxy(host: str) -> str | None:
+    """The proxy for a server by the usual variables (HTTPS_PROXY, NO_PROXY)."""
+    url = urlsplit(host)
+    return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)
+
+
+def message_of(error: ApiException) -> str:
+    """The message of the API server's Status, which says what is wrong with a request."""
+    try:
+        return str(json.loads(error.body or "")["message"])
+    except (TypeError, ValueError, KeyError):
+        return f"{error.status} {error.reason}"
+
+
+def _jobs(namespace: str, name: str | None = None) -> str:
+    path = f"/apis/batch/v1/namespaces/{quote(namespace)}/jobs"
+    return f"{path}/{quote(name)}" if name else path
+
+
+def _plans(namespace: str, name: str | None = None) -> str:
+    path = f"/apis/{labels.API_VERSION}/namespaces/{quote(namespace)}/{labels.PLURAL}"
+    return f"{path}/{quote(name)}" if name else path

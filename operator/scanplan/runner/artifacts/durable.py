@@ -1,0 +1,177 @@
+"""Writes that are known to have happened.
+
+A finding that was printed must survive a full disk, a `kill -9` and a second writer. So every write is checked and
+trimmed back to whole lines when it fails, files become visible by link or rename after fsync, and what must exist once
+is created exclusively: whoever comes second learns that it did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from scanplan.api.errors import ClaimError, ScanError, TemporaryError
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import ArtifactFile
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+"""What a file system without hard or symbolic links (SMB, some FUSE) says when asked for one."""
+
+
+def storage_error(error: OSError, *, starting: bool) -> ScanError:
+    """What an operating system's error on the claim means for the scan.
+
+    Args:
+        error: what the failed call said.
+        starting: nothing was written yet in this attempt. A refusal then means a claim that was never writable;
+            later it means a disk that broke or was remounted read-only, which may pass.
+    """
+    what = f"{error.strerror} ({error.filename})" if error.filename else str(error.strerror)
+    if error.errno in _FULL:
+        return TemporaryError(
+            Reason.DISK_FULL,
+            f"The artifacts' volume is full: {what}. Free or enlarge it; what was written before is kept.",
+        )
+    if starting and error.errno in _REFUSED:
+        return ClaimError(
+            Reason.CLAIM_NOT_WRITABLE,
+            f"The artifacts' volume is not writable for user {os.geteuid()}, group {os.getegid()}: {what}. Volumes that "
+            "ignore fsGroup (NFS, hostPath) must be made writable for that user by their administrator.",
+        )
+    return TemporaryError(
+        Reason.STORAGE_ERROR, f"The artifacts' volume failed: {what}. What was written before is kept."
+    )
+
+
+@contextlib.contextmanager
+def on_claim(*, starting: bool = False) -> Iterator[None]:
+    """Turn any OSError of the block into the ScanError that says what it means for the scan."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, starting=starting) from error
+
+
+class CheckedFile:
+    """A new file that is only appended to; knows its size, SHA-256 and that every byte was taken by the system."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self._hash = hashlib.sha256()
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+
+    def write(self, lines: bytes | memoryview) -> None:
+        """Append whole lines.
+
+        Raises:
+            OSError: not all fitted. The file then ends with the last line that did; `size` says where.
+        """
+        rest = memoryview(lines)
+        written = 0
+        try:
+            while written < len(rest):
+                written += os.write(self._descriptor, rest[written:])
+        except OSError:
+            whole = bytes(rest[:written]).rfind(b"\n") + 1
+            # Shrinking needs no space. Where even that fails, readers still stop at the last newline.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self.size + whole)
+                os.lseek(self._descriptor, 0, os.SEEK_END)
+            self._hash.update(rest[:whole])
+            self.size += whole
+            raise
+        self._hash.update(rest)
+        self.size += written
+
+    def close(self) -> None:
+        """Bring all bytes to the disk and close. Network file systems report a full disk only here."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor < 0:
+            return
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def touch(self) -> None:
+        """Renew the modification time: somebody is still working here."""
+        with contextlib.suppress(OSError):
+            os.utime(self._descriptor)
+
+    def artifact(self, name: str) -> ArtifactFile:
+        """The file as the documents list it, under the `name` that it gets."""
+        return ArtifactFile(name=name, bytes=self.size, sha256=self._hash.hexdigest())
+
+
+def unique() -> str:
+    """A part of a file name that no other process, here or on another node, uses."""
+    return f"{os.getpid()}.{os.urandom(6).hex()}"
+
+
+def sync_directory(directory: Path) -> None:
+    """Make names that were added to `directory` survive a crash of the machine."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems have no such call
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def publish_once(temporary: Path, final: Path) -> bool:
+    """Give a finished, synced file its name, unless somebody else took the name first.
+
+    Returns:
+        True where `final` is ours, False where it was there already (and stays as it is). `temporary` is gone either way.
+    """
+    try:
+        os.link(temporary, final)
+    except FileExistsError:
+        # NFS may carry out a call, lose the answer, and fail the repetition: then the name is ours after all.
+        ours = temporary.exists() and temporary.samefile(final)
+        temporary.unlink(missing_ok=True)
+        return ours
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if final.exists():
+            temporary.unlink(missing_ok=True)
+            return False
+        temporary.replace(final)  # a small window is the best there is here
+    else:
+        temporary.unlink(missing_ok=True)
+    sync_directory(final.parent)
+    return True
+
+
+def write_temporary(path: Path, content: bytes) -> Path:
+    """`content`, synced, under a name beside `path` that no other process uses."""
+    temporary = path.with_name(f".{path.name}.{unique()}")
+    file = CheckedFile(temporary)
+    try:
+        file.write(content)
+        file.close()
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def create(path: Path, content: bytes) -> bool:
+    """Write a new file with `content`, whole or not at all; False where `path` exists (and stays as it is)."""
+    return publish_once(write_temporary(path, content), path)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all, in place of what was there."""
+    write_temporary(path, content).replace(path)
+    sync_directory(path.parent)

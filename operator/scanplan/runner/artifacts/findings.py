@@ -1,0 +1,148 @@
+"""Nuclei's stdout becomes our findings file, line by line.
+
+A line is decoded just far enough to count it (is it a match, how severe), and its bytes go to the file as they came, at
+once: a finding that was read is on the volume before the next read, and the counts are those of the lines written. What
+is no JSON object is kept aside in a file of its own, however long it is, and never ends the scan.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from scanplan.api.v1alpha1.task import FindingCounts, Severity
+from scanplan.runner import wire
+from scanplan.runner.artifacts.durable import CheckedFile
+from scanplan.runner.nuclei.lines import MAX_LINE_BYTES, Lines
+
+_TAIL_LINES = 40
+_TAIL_COLUMNS = 400
+
+
+class _Information(msgspec.Struct):
+    severity: str = ""
+
+
+class _Event(msgspec.Struct, rename="kebab"):
+    """As much of a JSONL event as counting needs (Nuclei's pkg/output, ResultEvent)."""
+
+    template_id: str
+    info: _Information = msgspec.field(default_factory=_Information)
+    matcher_status: bool = True
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+_SEVERITIES = {severity.value: severity.value for severity in Severity}
+
+
+class Findings:
+    """The findings file of one attempt while it is being written.
+
+    Raises (from `feed` and `finish`):
+        OSError: the volume didn't take all; the counts are those of the lines that it took.
+    """
+
+    def __init__(self, file: CheckedFile, malformed: Path, *, max_line_bytes: int = MAX_LINE_BYTES) -> None:
+        self.malformed_lines = 0
+        self.unmatched = 0
+        """Events of matchers that did not match; they are no findings, and are left out."""
+        self.redact: Callable[[bytes], bytes] | None = None
+        """Takes secrets out of a line before it is written; None: there are none."""
+        self._counts: collections.Counter[str] = collections.Counter()
+        self._file = file
+        self._lines = Lines(max_line_bytes)
+        self._malformed_path = malformed
+        self._malformed: CheckedFile | None = None
+        self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
+
+    @property
+    def counts(self) -> FindingCounts:
+        """Findings written so far, by severity."""
+        return FindingCounts(**self._counts)
+
+    @property
+    def total(self) -> int:
+        return self._counts.total()
+
+    @property
+    def output(self) -> str:
+        """The last lines that were no findings: what Nuclei says about wrong flags goes to stdout."""
+        return "\n".join(self._tail)
+
+    @property
+    def malformed(self) -> CheckedFile | None:
+        """The file with the lines that are no findings; None where there were none."""
+        return self._malformed
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of Nuclei's stdout."""
+        lines, overlong = self._lines.feed(chunk)
+        for piece in overlong:
+            self._keep_aside(piece)
+        self._take(lines)
+
+    def finish(self) -> None:
+        """Take the end of Nuclei's stdout. A last line without newline counts only if it is whole."""
+        if rest := self._lines.rest():
+            self._take([rest])
+
+    def _take(self, lines: list[bytes]) -> None:
+        accepted: list[bytes] = []
+        severities: list[str] = []
+        for line in lines:
+            try:
+                event = _decode(line)
+            except wire.UNREADABLE:
+                if line and not line.isspace():
+                    self._keep_aside(line + b"\n")
+                continue
+            if event.matcher_status:
+                accepted.append(self.redact(line) if self.redact else line)
+                severities.append(event.info.severity)
+            else:
+                self.unmatched += 1
+        if not accepted:
+            return
+        accepted.append(b"")
+        block = b"\n".join(accepted)
+        before = self._file.size
+        try:
+            self._file.write(block)
+        except OSError:
+            del severities[block.count(b"\n", 0, self._file.size - before) :]
+            raise
+        finally:
+            for severity in severities:
+                self._counts[_severity(severity)] += 1
+
+    def _keep_aside(self, piece: bytes) -> None:
+        piece = self.redact(piece) if self.redact else piece
+        self._tail.append(piece[:_TAIL_COLUMNS].decode(errors="replace").rstrip())
+        if self._malformed is None:
+            self._malformed = CheckedFile(self._malformed_path)
+        if piece.endswith(b"\n"):
+            self.malformed_lines += 1
+        self._malformed.write(piece)
+
+
+def severity_of(line: bytes) -> str | None:
+    """The severity of a finding's line; None where it is no finding."""
+    try:
+        event = _decode(line)
+    except wire.UNREADABLE:
+        return None
+    return _severity(event.info.severity) if event.matcher_status else None
+
+
+def count(path: Path) -> FindingCounts:
+    """Count the findings of a file, by severity; lines that are none don't count."""
+    with path.open("rb") as file:
+        counts = collections.Counter(severity for line in file if (severity := severity_of(line)) is not None)
+    return FindingCounts(**counts)
+
+
+def _severity(text: str) -> str:
+    return _SEVERITIES.get(text) or _SEVERITIES.get(text.lower(), Severity.UNKNOWN.value)

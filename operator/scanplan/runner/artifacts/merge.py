@@ -1,0 +1,239 @@
+"""All shards' findings become one file.
+
+The merge takes the contributing attempts of every shard, in order of shards and attempts, and writes their lines as they
+are; where a shard has several attempts, a finding that came in more than one is kept once. It depends on nothing but
+published files, so several mergers at a time write the same bytes, and a merge of all shards, once there, is never
+touched again. The report for people is made on the way (`overview`). Memory is flat but for that report, and one 16-byte
+fingerprint a finding of one shard that needed several attempts.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from scanplan.api import layout
+from scanplan.api.errors import NucleiBinaryError
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import FindingCounts, MergedResult, Outcome, ScannerVersion, TaskDocument
+from scanplan.core.planning import keys, shards
+from scanplan.runner.artifacts import durable, findings, fingerprint, publish, records, run_record
+from scanplan.runner.artifacts.records import AttemptSummary, RunRecord, ScanMetadata, ShardRecord, ShardSummary
+
+if TYPE_CHECKING:
+    from scanplan.runner.artifacts.overview import Overview
+
+_BLOCK_BYTES = 1 << 20
+
+
+class _Part(msgspec.Struct, frozen=True):
+    """One shard and what there is of it."""
+
+    index: int
+    endpoints: Sequence[str]
+    folder: Path
+    attempts: Sequence[ShardRecord]
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.attempts) and self.attempts[-1].outcome is Outcome.COMPLETE
+
+
+def not_before(document: TaskDocument) -> float | None:
+    """Seconds since the epoch before which published attempts belong to an older run of the same key.
+
+    Raises:
+        NucleiBinaryError: (TaskDocumentInvalid) the document has no time there.
+    """
+    if document.replay_not_before is None:
+        return None
+    try:
+        return records.seconds(document.replay_not_before)
+    except ValueError as error:
+        raise NucleiBinaryError(
+            Reason.TASK_DOCUMENT_INVALID, f"replayNotBefore is {document.replay_not_before!r}, not an RFC 3339 time."
+        ) from error
+
+
+def shard_folder(run: Path, document: TaskDocument, endpoints: Sequence[str]) -> Path:
+    """The folder of the shard with these endpoints."""
+    return run / layout.shard_directory(keys.key_digest(document.key), shards.content_digest(endpoints))
+
+
+def merge(run: Path, document: TaskDocument, *, partial: bool = False) -> MergedResult | None:
+    """Merge the task's shards.
+
+    Args:
+        run: the run's folder.
+        document: the task.
+        partial: merge what is there, even where shards are missing or incomplete.
+
+    Returns:
+        What was published, now or before; None where shards are missing and `partial` is not set.
+
+    Raises:
+        OSError: the claim didn't take it; nothing half published is left.
+    """
+    parts: list[_Part] = []
+    window = not_before(document)
+    # From the end, since shards start in order: most attempts learn at the first look that theirs is not the last.
+    for index, endpoints in reversed(list(enumerate(shards.cut(document.endpoints, document.shards)))):
+        folder = shard_folder(run, document, endpoints)
+        part = _Part(index, endpoints, folder, publish.contributing(folder, not_before=window))
+        if not part.complete and not partial:
+            return None
+        parts.append(part)
+    parts.reverse()
+    complete = all(part.complete for part in parts)
+    task = run_record.task_folder(run, document)
+    task.mkdir(parents=True, exist_ok=True)
+    summaries = tuple(map(_summary, parts))
+    metadata = run_record.metadata(task)
+    if metadata is None or metadata.shards != summaries or not _stands(task, metadata):
+        metadata = _write(task, document, parts, summaries, complete=complete)
+    run_record.update(run, RunRecord(run_id=document.run_id, project_id=document.project_id))
+    return _result(task, document, metadata)
+
+
+def _write(
+    task: Path, document: TaskDocument, parts: Sequence[_Part], summaries: tuple[ShardSummary, ...], *, complete: bool
+) -> ScanMetadata:
+    from scanplan.runner.artifacts.overview import Overview  # noqa: PLC0415 - most attempts are not the last, and start without
+
+    attempts = [attempt for part in parts for attempt in part.attempts]
+    overview = Overview(task, attempts)
+    temporary = task / f".merging.{durable.unique()}"
+    merged = durable.CheckedFile(temporary)
+    try:
+        counts: collections.Counter[str] = collections.Counter()
+        for part in parts:
+            _append(merged, part, counts, overview)
+        merged.close()
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    metadata = ScanMetadata(
+        key=document.key,
+        project_id=document.project_id,
+        run_id=document.run_id,
+        plan=document.plan,
+        complete=complete,
+        started_at=min((attempt.started_at for attempt in attempts), default=""),
+        finished_at=max((attempt.finished_at for attempt in attempts), default=""),
+        duration_ms=sum(attempt.duration_ms for attempt in attempts),
+        templates=document.templates,
+        severity_levels=document.severity_levels,
+        scanner=_scanner(attempts),
+        template_digests=tuple(sorted({attempt.scanner.templates_digest for attempt in attempts} - {""})),
+        endpoints=len(document.endpoints),
+        endpoints_scanned=sum(summary.endpoints_scanned for summary in summaries),
+        endpoints_unreachable=sum(len(summary.endpoints_unreachable) for summary in summaries),
+        findings=FindingCounts(**counts),
+        shards=summaries,
+        files=(merged.artifact(layout.FINDINGS),),
+    )
+    # The findings first: metadata that is there always means findings that are there.
+    temporary.replace(task / layout.FINDINGS)
+    if (report := overview.publish(metadata)) is not None:
+        metadata = msgspec.structs.replace(metadata, files=(*metadata.files, report))
+    durable.replace(task / layout.METADATA, records.readable(metadata))
+    return metadata
+
+
+def _append(merged: durable.CheckedFile, part: _Part, counts: collections.Counter[str], overview: Overview) -> None:
+    if len(part.attempts) == 1:
+        (attempt,) = part.attempts
+        with _published(part, attempt).open("rb") as file:
+            look = overview.watch(attempt.findings)
+            while block := file.read(_BLOCK_BYTES):
+                if not block.endswith(b"\n"):
+                    block += file.readline()
+                merged.write(block)
+                look(block)
+        counts.update(
+            {severity: getattr(attempt.findings, severity) for severity in attempt.findings.__struct_fields__}
+        )
+        return
+    for line in _union(part):
+        merged.write(line)
+        if (severity := findings.severity_of(line)) is not None:
+            counts[severity] += 1
+            overview.see(line, severity)
+
+
+def _union(part: _Part) -> Iterator[bytes]:
+    """The lines of all attempts of a shard; each finding as often as the attempt that has it most often."""
+    taken: collections.Counter[bytes] = collections.Counter()
+    for attempt in part.attempts:
+        here: collections.Counter[bytes] = collections.Counter()
+        with _published(part, attempt).open("rb") as file:
+            for line in file:
+                mark = fingerprint.of(line)
+                here[mark] += 1
+                if here[mark] > taken[mark]:
+                    taken[mark] = here[mark]
+                    yield line
+
+
+def _published(part: _Part, attempt: ShardRecord) -> Path:
+    return publish.folder(part.folder, attempt.attempt) / layout.FINDINGS
+
+
+def _stands(task: Path, metadata: ScanMetadata) -> bool:
+    """Whether the merged files are those that the metadata lists (by size: a killed merger may have left others)."""
+    try:
+        return all((task / file.name).stat().st_size == file.bytes for file in metadata.files)
+    except FileNotFoundError:
+        return False
+
+
+def _scanner(attempts: Sequence[ShardRecord]) -> ScannerVersion:
+    """The version of the attempts that got far enough to know it."""
+    known = [attempt.scanner for attempt in attempts if attempt.scanner.templates_loaded]
+    return known[-1] if known else ScannerVersion()
+
+
+def _summary(part: _Part) -> ShardSummary:
+    last = part.attempts[-1] if part.attempts else None
+    return ShardSummary(
+        shard=part.index,
+        content=part.folder.name,
+        outcome=(
+            Outcome.COMPLETE
+            if part.complete
+            else Outcome.PARTIAL
+            if any(attempt.outcome is Outcome.PARTIAL for attempt in part.attempts)
+            else Outcome.FAILED
+        ),
+        endpoints=len(part.endpoints),
+        endpoints_scanned=last.endpoints_scanned if last else 0,
+        endpoints_unreachable=last.endpoints_unreachable if last else (),
+        attempts=tuple(
+            AttemptSummary(
+                attempt=attempt.attempt,
+                outcome=attempt.outcome,
+                error=attempt.error,
+                started_at=attempt.started_at,
+                finished_at=attempt.finished_at,
+                findings=attempt.findings.total,
+            )
+            for attempt in part.attempts
+        ),
+    )
+
+
+def _result(task: Path, document: TaskDocument, metadata: ScanMetadata) -> MergedResult:
+    where = layout.run_directory(document.run_id) / layout.task_directory(task.name)
+    return MergedResult(
+        path=str(where),
+        complete=metadata.complete,
+        shards=sum(1 for shard in metadata.shards if shard.attempts),
+        endpoints_scanned=metadata.endpoints_scanned,
+        endpoints_unreachable=metadata.endpoints_unreachable,
+        findings=metadata.findings,
+        files=(*metadata.files, publish.artifact(task / layout.METADATA)),
+    )

@@ -1,0 +1,244 @@
+"""Attempts on the claim: begun, published, sealed, found again.
+
+An attempt is a folder of its own, made exclusively, so no attempt writes over another. Its findings grow in a hidden
+file, get their name when they are whole and synced, and the shard record comes last: with it the attempt is published
+and never changes again. Whoever begins a later attempt first seals the earlier ones that were killed before they could
+publish, and the folders together are the ledger of what was tried.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from pathlib import Path
+
+import msgspec
+
+from scanplan.api import layout
+from scanplan.api.errors import TemporaryError
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import ArtifactFile, ErrorClass, Outcome, TaskError
+from scanplan.runner.artifacts import durable, findings, records
+from scanplan.runner.artifacts.records import ShardRecord
+from scanplan.runner.nuclei.lines import Lines
+
+GROWING = f".{layout.FINDINGS}.partial"
+"""The findings of an attempt that is running, or was killed: whole up to its last newline."""
+_RESERVE = ".reserve"
+_RESERVE_BYTES = 256 << 10
+"""Space that an attempt gives back before it publishes, so that a full disk can still say that it is full."""
+_ATTEMPT = re.compile(r"attempt-([1-9][0-9]{0,8})")
+_BLOCK_BYTES = 1 << 20
+
+
+def numbers(shard: Path) -> list[int]:
+    """The attempts in a shard's folder, ascending; none where it isn't there."""
+    try:
+        names = [path.name for path in shard.iterdir()]
+    except FileNotFoundError:
+        return []
+    return sorted(int(match[1]) for name in names if (match := _ATTEMPT.fullmatch(name)))
+
+
+def folder(shard: Path, attempt: int) -> Path:
+    """The folder of one attempt."""
+    return shard / f"attempt-{attempt}"
+
+
+def read(shard: Path, attempt: int) -> ShardRecord | None:
+    """The record of an attempt; None where it was not published (or by a version that we don't understand)."""
+    try:
+        return msgspec.json.decode((folder(shard, attempt) / layout.SHARD_RECORD).read_bytes(), type=ShardRecord)
+    except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError):
+        return None
+
+
+def published(shard: Path, *, not_before: float | None = None) -> list[ShardRecord]:
+    """The published attempts of a shard, ascending.
+
+    Args:
+        not_before: seconds since the epoch; attempts that were published earlier belong to an older run of the same key.
+    """
+    found = [record for number in numbers(shard) if (record := read(shard, number)) is not None]
+    return [record for record in found if not_before is None or records.seconds(record.finished_at) >= not_before]
+
+
+def contributing(shard: Path, *, not_before: float | None = None) -> list[ShardRecord]:
+    """The attempts whose findings make up the shard's result.
+
+    Up to the first complete one: all earlier were sealed before it began to scan, so this set never changes any more.
+    """
+    chosen: list[ShardRecord] = []
+    for record in published(shard, not_before=not_before):
+        chosen.append(record)
+        if record.outcome is Outcome.COMPLETE:
+            break
+    return chosen
+
+
+def complete(shard: Path, *, not_before: float | None = None) -> ShardRecord | None:
+    """The attempt that finished the shard; None where none did."""
+    chosen = contributing(shard, not_before=not_before)
+    return chosen[-1] if chosen and chosen[-1].outcome is Outcome.COMPLETE else None
+
+
+def intact(shard: Path, record: ShardRecord) -> bool:
+    """Whether the files of a published attempt are what its record says."""
+    try:
+        return all(artifact(folder(shard, record.attempt) / file.name) == file for file in record.files)
+    except OSError:
+        return False
+
+
+def set_aside(shard: Path, attempt: int) -> None:
+    """Take a damaged attempt out of the count, under another name, so that the shard is scanned again."""
+    with contextlib.suppress(FileNotFoundError):
+        folder(shard, attempt).rename(shard / f"damaged-{attempt}-{durable.unique()}")
+
+
+class Attempt:
+    """A running attempt: where its findings go."""
+
+    def __init__(self, shard: Path, number: int) -> None:
+        self.number = number
+        self.folder = folder(shard, number)
+        (self.folder / _RESERVE).write_bytes(bytes(_RESERVE_BYTES))
+        self.log = durable.CheckedFile(self.folder / layout.SCANNER_LOG)
+        self._file = durable.CheckedFile(self.folder / GROWING)
+        self.findings = findings.Findings(self._file, self.folder / layout.MALFORMED)
+
+    def heartbeat(self) -> None:
+        """Show that this attempt is alive, to who would prune or seal it."""
+        self._file.touch()
+
+    def publish(self, record: ShardRecord) -> ShardRecord:
+        """Make the findings visible, then the record, which gets the list of files.
+
+        Raises:
+            OSError: the volume didn't take it; nothing half published is left, and what was written can be sealed later.
+            TemporaryError: another attempt has sealed this one meanwhile; that one counts.
+        """
+        (self.folder / _RESERVE).unlink(missing_ok=True)
+        self._file.close()
+        files = [self._file.artifact(layout.FINDINGS)]
+        for extra in (self.findings.malformed, self.log):
+            if extra is not None:
+                extra.close()
+                files.append(extra.artifact(extra.path.name))
+        record = msgspec.structs.replace(record, files=tuple(files))
+        try:
+            ours = durable.publish_once(self.folder / GROWING, self.folder / layout.FINDINGS)
+        except FileNotFoundError:  # sealed, and tidied up
+            ours = False
+        if not (ours and durable.create(self.folder / layout.SHARD_RECORD, records.readable(record))):
+            raise TemporaryError(
+                Reason.STORAGE_ERROR, f"Attempt {self.number} was given up, and a later one took its place."
+            )
+        return record
+
+    def abandon(self) -> None:
+        """Close the files of an attempt that could not publish."""
+        for file in (self._file, self.findings.malformed, self.log):
+            if file is not None:
+                with contextlib.suppress(OSError):
+                    file.close()
+        with contextlib.suppress(OSError):
+            (self.folder / _RESERVE).unlink(missing_ok=True)
+
+
+def begin(shard: Path, left: ShardRecord) -> Attempt:
+    """Begin the next attempt of a shard, after sealing those that were left unpublished.
+
+    Args:
+        shard: its folder; made where it isn't there.
+        left: what is known of an attempt that was left, for `seal`.
+
+    Raises:
+        OSError: the claim refused.
+    """
+    shard.mkdir(parents=True, exist_ok=True)
+    number = max(numbers(shard), default=0) + 1
+    while True:
+        try:
+            folder(shard, number).mkdir()
+            break
+        except FileExistsError:
+            number += 1
+    durable.sync_directory(shard)
+    attempt = Attempt(shard, number)
+    for earlier in numbers(shard):
+        if earlier < number:
+            seal(shard, earlier, left)
+    return attempt
+
+
+def seal(shard: Path, attempt: int, left: ShardRecord) -> None:
+    """Publish what a killed attempt left, up to its last whole line; nothing where it is published.
+
+    Harmless in any number at the same time, and beside the attempt itself where that is still alive after all: the first
+    to publish wins, and the record is made from what was published.
+
+    Args:
+        shard: the shard's folder.
+        attempt: its number.
+        left: a record with what is known of it; the rest comes from what is on the claim.
+
+    Raises:
+        OSError: the claim refused.
+    """
+    place = folder(shard, attempt)
+    if (place / layout.SHARD_RECORD).exists():
+        return
+    final = place / layout.FINDINGS
+    if not final.exists():
+        durable.publish_once(_whole_lines(place / GROWING, place), final)
+    (place / _RESERVE).unlink(missing_ok=True)
+    counts = findings.count(final)
+    moment = records.timestamp(final.stat().st_mtime)
+    lost = TaskError(
+        error_class=ErrorClass.TEMPORARY,
+        reason=Reason.SCANNER_KILLED,
+        message="The attempt was killed before it could report; what it had written is kept.",
+    )
+    record = msgspec.structs.replace(
+        left,
+        attempt=attempt,
+        outcome=Outcome.PARTIAL if counts.total else Outcome.FAILED,
+        error=lost,
+        findings=counts,
+        started_at=moment,
+        finished_at=moment,
+        files=(artifact(final),),
+    )
+    durable.create(place / layout.SHARD_RECORD, records.readable(record))
+    (place / GROWING).unlink(missing_ok=True)
+
+
+def _whole_lines(growing: Path, place: Path) -> Path:
+    """A synced copy of `growing` up to its last newline; empty where there is none."""
+    temporary = place / f".sealing.{durable.unique()}"
+    copy = durable.CheckedFile(temporary)
+    try:
+        lines = Lines()
+        if growing.exists():
+            with growing.open("rb") as file:
+                while block := file.read(_BLOCK_BYTES):
+                    whole, _ = lines.feed(block)
+                    if whole:
+                        copy.write(b"\n".join([*whole, b""]))
+        copy.close()
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def artifact(path: Path) -> ArtifactFile:
+    """Name, size and SHA-256 of a file as it is now."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+            size += len(block)
+    return ArtifactFile(name=path.name, bytes=size, sha256=digest.hexdigest())

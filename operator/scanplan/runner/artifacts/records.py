@@ -1,0 +1,172 @@
+"""The documents on the claim, beside the findings themselves.
+
+`ShardRecord` says how one attempt of one shard came out, `TaskRecord` since when a task exists, `ScanMetadata` what the
+merged findings are made of, and `RunRecord` lists a run's tasks. They are made of the words of `scanplan.api.v1alpha1.task`, and
+hold no clock of their own beyond what the attempts measured, so two merges of the same attempts have equal bytes.
+"""
+
+from __future__ import annotations
+
+import datetime
+
+import msgspec
+
+from scanplan.api.v1alpha1.task import (
+    ArtifactFile,
+    Document,
+    DocumentVersion,
+    FindingCounts,
+    Outcome,
+    PlanReference,
+    ScannerVersion,
+    Severity,
+    TaskError,
+)
+
+
+class Record(Document, frozen=True, kw_only=True, forbid_unknown_fields=False, omit_defaults=False):
+    """Base of all documents on the claim: complete, and readable by older versions than wrote them."""
+
+
+class ShardRecord(Record, frozen=True, kw_only=True):
+    """One attempt of one shard, written when it has ended: `layout.SHARD_RECORD`."""
+
+    version: DocumentVersion = 1
+    key: str
+    shard: int
+    attempt: int
+    pod: str = ""
+    outcome: Outcome
+    error: TaskError | None = None
+    endpoints: int
+    endpoints_scanned: int = 0
+    endpoints_unreachable: tuple[str, ...] = ()
+    findings: FindingCounts = msgspec.field(default_factory=FindingCounts)
+    malformed_lines: int = 0
+    scanner: ScannerVersion = msgspec.field(default_factory=ScannerVersion)
+    started_at: str
+    finished_at: str
+    """RFC 3339, UTC: when the attempt was published."""
+    duration_ms: int = 0
+    warnings: tuple[str, ...] = ()
+    files: tuple[ArtifactFile, ...] = ()
+
+
+def begun(key: str, shard: int, endpoints: int, moment: str, *, attempt: int = 0, pod: str = "") -> ShardRecord:
+    """The record of an attempt of which nothing is known but that it began."""
+    return ShardRecord(
+        key=key,
+        shard=shard,
+        attempt=attempt,
+        pod=pod,
+        outcome=Outcome.FAILED,
+        endpoints=endpoints,
+        started_at=moment,
+        finished_at=moment,
+    )
+
+
+class TaskRecord(Record, frozen=True, kw_only=True):
+    """What a task is: `layout.TASK_RECORD`; written once, by the first attempt of any of its shards."""
+
+    version: DocumentVersion = 1
+    key: str
+    project_id: str
+    run_id: str
+    plan: PlanReference
+    created_at: str
+    compared_with: str | None = None
+    """The task's folder, relative to the run's, that the report says what is new since; fixed here, so that all mergers
+    make the same report."""
+
+
+class AttemptSummary(Record, frozen=True, kw_only=True):
+    """An attempt whose findings are in the merge."""
+
+    attempt: int
+    outcome: Outcome
+    error: TaskError | None = None
+    started_at: str
+    finished_at: str
+    findings: int
+
+
+class ShardSummary(Record, frozen=True, kw_only=True):
+    """How one shard came out in the merge; without attempts it was never scanned."""
+
+    shard: int
+    content: str
+    """The content digest: the name of the shard's folder."""
+    outcome: Outcome
+    endpoints: int
+    endpoints_scanned: int
+    endpoints_unreachable: tuple[str, ...]
+    attempts: tuple[AttemptSummary, ...]
+
+
+class ScanMetadata(Record, frozen=True, kw_only=True):
+    """What the merged findings are made of: `layout.METADATA`, beside `layout.FINDINGS`."""
+
+    version: DocumentVersion = 1
+    key: str
+    project_id: str
+    run_id: str
+    plan: PlanReference
+    complete: bool
+    started_at: str
+    finished_at: str
+    duration_ms: int
+    """Scanning time of the attempts merged, added up."""
+    templates: tuple[str, ...]
+    severity_levels: tuple[Severity, ...]
+    scanner: ScannerVersion
+    template_digests: tuple[str, ...]
+    """All digests that the attempts saw; more than one means that templates changed under the scan."""
+    endpoints: int
+    endpoints_scanned: int
+    endpoints_unreachable: int
+    findings: FindingCounts
+    shards: tuple[ShardSummary, ...]
+    files: tuple[ArtifactFile, ...]
+
+
+class TaskArtifacts(Record, frozen=True, kw_only=True):
+    """One task in its run's record; the paths are relative to the run's folder, absent until merged."""
+
+    key: str
+    plan: PlanReference
+    created_at: str
+    path: str
+    complete: bool = False
+    nuclei_output: str | None = None
+    metadata: str | None = None
+
+
+class RunRecord(Record, frozen=True, kw_only=True):
+    """A run: `layout.RUN_RECORD`. Belongs to one project; its tasks are in order of their creation."""
+
+    version: DocumentVersion = 1
+    run_id: str
+    project_id: str
+    tasks: tuple[TaskArtifacts, ...] = ()
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 with milliseconds, UTC, of seconds since the epoch; sorts as text in order of time."""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def seconds(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time.
+
+    Raises:
+        ValueError: not one.
+    """
+    moment = datetime.datetime.fromisoformat(text)
+    return moment.replace(tzinfo=moment.tzinfo or datetime.UTC).timestamp()
+
+
+def readable(record: Record) -> bytes:
+    """A record as indented JSON, as people read it on the claim."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"

@@ -1,0 +1,158 @@
+"""The run's record, `run.json`, and its `artifacts` link.
+
+A run belongs to the project that came first. Each of its tasks puts a record into its own folder, written once; the run
+record is nothing but the list of these, in order, made anew whenever something changes. Since a writer looks again after
+it has written, the last of several at a time has always seen all tasks, without any lock.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from scanplan.api import layout
+from scanplan.api.errors import ClaimError
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import TaskDocument
+from scanplan.core.planning import keys
+from scanplan.runner.artifacts import durable, records
+from scanplan.runner.artifacts.records import RunRecord, ScanMetadata, TaskArtifacts, TaskRecord
+
+_MAX_ROUNDS = 20
+
+
+def task_folder(run: Path, document: TaskDocument) -> Path:
+    """The folder of a task in its run's folder."""
+    return run / layout.task_directory(keys.key_digest(document.key))
+
+
+def enter(run: Path, document: TaskDocument, now: float) -> None:
+    """Make the task known in its run, before its first attempt; nothing where it is.
+
+    Args:
+        now: seconds since the epoch, the task's place in the order of the run.
+
+    Raises:
+        ClaimError: (RunIdConflict) the run belongs to another project.
+        OSError: the claim refused.
+    """
+    first = RunRecord(run_id=document.run_id, project_id=document.project_id)
+    path = run / layout.RUN_RECORD
+    if not path.exists():
+        durable.create(path, records.readable(first))
+    owner = read(run)
+    if owner is not None and owner.project_id != document.project_id:
+        raise ClaimError(
+            Reason.RUN_ID_CONFLICT,
+            f"Run {document.run_id!r} on this volume belongs to project {owner.project_id!r}. Use another runId.",
+        )
+    folder = task_folder(run, document)
+    folder.mkdir(parents=True, exist_ok=True)
+    task = TaskRecord(
+        key=document.key,
+        project_id=document.project_id,
+        run_id=document.run_id,
+        plan=document.plan,
+        created_at=records.timestamp(now),
+        compared_with=_newest_complete(owner, document.key),
+    )
+    if not (folder / layout.TASK_RECORD).exists():
+        durable.create(folder / layout.TASK_RECORD, records.readable(task))
+    if owner is None or document.key not in {known.key for known in owner.tasks}:
+        update(run, first)
+
+
+def update(run: Path, first: RunRecord) -> None:
+    """Bring the run's record and link up to date with its tasks' folders.
+
+    Args:
+        first: the run as such; its tasks don't matter.
+
+    Raises:
+        OSError: the claim refused.
+    """
+    for _ in range(_MAX_ROUNDS):
+        record = msgspec.structs.replace(first, tasks=_tasks(run))
+        content = records.readable(record)
+        path = run / layout.RUN_RECORD
+        if not path.exists() or path.read_bytes() != content:
+            durable.replace(path, content)
+        _link(run, record)
+        if _tasks(run) == record.tasks and path.read_bytes() == content:
+            return
+
+
+def read(run: Path) -> RunRecord | None:
+    """The run's record; None where there is none, or none that we understand."""
+    try:
+        return msgspec.json.decode((run / layout.RUN_RECORD).read_bytes(), type=RunRecord)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+
+
+def metadata(task: Path) -> ScanMetadata | None:
+    """The metadata of a task's merged artifacts; None where it isn't merged."""
+    try:
+        return msgspec.json.decode((task / layout.METADATA).read_bytes(), type=ScanMetadata)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+
+
+def task_record(task: Path) -> TaskRecord | None:
+    """The record in a task's folder; None where there is none, or none that we understand."""
+    try:
+        return msgspec.json.decode((task / layout.TASK_RECORD).read_bytes(), type=TaskRecord)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+
+
+def _newest_complete(record: RunRecord | None, but: str) -> str | None:
+    """The folder of the newest complete task but one, by key."""
+    tasks = record.tasks if record else ()
+    return next((task.path for task in reversed(tasks) if task.complete and task.key != but), None)
+
+
+def _tasks(run: Path) -> tuple[TaskArtifacts, ...]:
+    found: list[TaskArtifacts] = []
+    for path in run.glob(f"{layout.task_directory('*')}/{layout.TASK_RECORD}"):
+        task = task_record(path.parent)
+        if task is None:
+            continue
+        where = PurePosixPath(path.parent.relative_to(run))
+        merged = metadata(path.parent)
+        found.append(
+            TaskArtifacts(
+                key=task.key,
+                plan=task.plan,
+                created_at=task.created_at,
+                path=str(where),
+                complete=merged is not None and merged.complete,
+                nuclei_output=str(where / layout.FINDINGS) if merged else None,
+                metadata=str(where / layout.METADATA) if merged else None,
+            )
+        )
+    return tuple(sorted(found, key=lambda task: (task.created_at, task.key)))
+
+
+def _link(run: Path, record: RunRecord) -> None:
+    """Point `artifacts` to the newest merged task.
+
+    Without it where the file system has no links, or where the first, in-process version has left a folder of that name.
+    """
+    newest = next((task for task in reversed(record.tasks) if task.nuclei_output), None)
+    link = run / layout.LATEST
+    if (
+        newest is None
+        or (link.is_symlink() and str(link.readlink()) == newest.path)
+        or (link.exists() and not link.is_symlink())
+    ):
+        return
+    temporary = run / f".{layout.LATEST}.{durable.unique()}"
+    try:
+        temporary.symlink_to(newest.path)
+    except OSError as error:
+        if error.errno not in durable.NO_LINKS:
+            raise
+        return
+    temporary.replace(link)

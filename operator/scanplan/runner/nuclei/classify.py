@@ -1,0 +1,235 @@
+"""Why a scan ended as it did: one table, from what Nuclei said and did to class, reason and a message.
+
+Exit codes alone say little: Nuclei has 0, 1 and 2, and 0 for most of its failures. So the table looks at exit code and
+wording, after what we did to it ourselves (told it to stop, gave it up) and what the system did (killed it). An exit 0
+must then show that templates were loaded and that somebody answered before it counts as success.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import ErrorClass, TaskError
+from scanplan.runner.nuclei.reachability import Silent
+
+_QUOTED_CHARACTERS = 400
+_TELLING = ("panic:", "fatal error:", "flag ", "invalid ")
+
+
+class StopCause(StrEnum):
+    """Why we told Nuclei to stop."""
+
+    INTERRUPTED = "interrupted"
+    TIMEOUT = "timeout"
+    HUNG = "hung"
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How a Nuclei process came to its end."""
+
+    return_code: int
+    """Exit code; negative: the signal that killed it, as the subprocess module has it."""
+    stop: StopCause | None = None
+    out_of_memory: bool = False
+    """The kernel killed a process of this container for memory during the scan."""
+    output: str = ""
+    """Lines of stdout that were no findings."""
+    log: str = ""
+    """The last lines of stderr, without colours."""
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A row of the table: the first whose codes and wording fit decides."""
+
+    codes: tuple[int, ...]
+    wording: str
+    error_class: ErrorClass
+    reason: Reason
+    advice: str
+
+
+FATAL, TEMPORARY, UNKNOWN = ErrorClass.FATAL, ErrorClass.TEMPORARY, ErrorClass.UNKNOWN
+
+TABLE = (
+    Rule(
+        (2,),
+        r"^panic: |^fatal error: |^goroutine \d+ \[",
+        UNKNOWN,
+        Reason.SCANNER_PANIC,
+        "Nuclei crashed; its log has the stack.",
+    ),
+    Rule(
+        (1, 2),
+        r"^flag provided but not defined|^invalid value .* for flag|^flag needs an argument|^invalid boolean|FTL\] Program exiting",
+        FATAL,
+        Reason.INVALID_OPTIONS,
+        "This Nuclei does not take our options: use the scanner image of this release.",
+    ),
+    Rule(
+        (1,),
+        r"no space left on device|disk quota exceeded",
+        TEMPORARY,
+        Reason.DISK_FULL,
+        "Nuclei's temporary space is full: raise the pod's ephemeral storage or the size of its /tmp.",
+    ),
+    Rule(
+        (1,),
+        r"read-only file system|permission denied|could not create (?:config|nuclei config|temporary)|could not create dialer"
+        r"|too many open files|cannot allocate memory|resource temporarily unavailable",
+        TEMPORARY,
+        Reason.SCANNER_ENVIRONMENT,
+        "Nuclei lacks something of its pod: a writable /tmp, open files, or memory.",
+    ),
+    Rule(
+        (1,),
+        r"no templates provided for scan",
+        FATAL,
+        Reason.NO_TEMPLATES_LOADED,
+        "Nuclei could use none of the templates: they are invalid, or excluded by its ignore list or severity levels.",
+    ),
+    Rule(
+        (1,), r"Could not validate templates", FATAL, Reason.NO_TEMPLATES_LOADED, "Some of the templates are invalid."
+    ),
+    Rule(
+        (1,),
+        r"network is unreachable|temporary failure in name resolution|no route to host",
+        TEMPORARY,
+        Reason.NETWORK_UNAVAILABLE,
+        "The pod's network could not be used.",
+    ),
+    Rule(
+        (1,),
+        r"Could not create runner|Could not initialize|given config file",
+        FATAL,
+        Reason.NUCLEI_BINARY_ERROR,
+        "Nuclei could not start.",
+    ),
+    Rule((126, 127), r"", FATAL, Reason.NUCLEI_BINARY_ERROR, "The Nuclei program could not be run."),
+)
+"""Wordings are those of Nuclei 3.10 (cmd/nuclei/main.go, internal/runner), matched in output and log."""
+
+
+def failure(ended: Ended) -> TaskError | None:
+    """What an end means; None where Nuclei claims success and nobody made it stop."""
+    if ended.stop is not None:
+        return _stopped(ended.stop)
+    if ended.out_of_memory and ended.return_code != 0:
+        return TaskError(
+            error_class=TEMPORARY,
+            reason=Reason.OUT_OF_MEMORY,
+            message="Nuclei was killed for memory. Raise the pod's memory limit, or lower concurrency, bulk size or "
+            "endpoints a shard.",
+        )
+    if ended.return_code < 0:
+        return _killed(-ended.return_code)
+    if ended.return_code == 0:
+        return None
+    said = _said(ended)
+    for rule in TABLE:
+        if ended.return_code in rule.codes and re.search(rule.wording, said, re.MULTILINE | re.IGNORECASE):
+            return TaskError(error_class=rule.error_class, reason=rule.reason, message=f"{rule.advice}{_quoted(ended)}")
+    return TaskError(
+        error_class=UNKNOWN,
+        reason=Reason.UNKNOWN_ERROR,
+        message=f"Nuclei ended with exit code {ended.return_code}.{_quoted(ended)}",
+    )
+
+
+def doubt(
+    *,
+    templates_loaded: int | None,
+    named_not_loaded: Sequence[Path],
+    endpoints: int,
+    excluded: int,
+    silent: Silent,
+) -> TaskError | None:
+    """What speaks against an exit 0; None where it is a success.
+
+    Args:
+        templates_loaded: as the log says it; None: it never did.
+        named_not_loaded: templates that the plan names one by one, and that Nuclei left out as invalid.
+        endpoints: of the shard.
+        excluded: endpoints that Nuclei struck off its list because they are denied.
+        silent: endpoints that never answered.
+    """
+    if templates_loaded is None:
+        return TaskError(
+            error_class=FATAL,
+            reason=Reason.NUCLEI_BINARY_ERROR,
+            message="The program ended well without saying that it loaded templates: it is not Nuclei, or not version 3.",
+        )
+    if templates_loaded == 0:
+        return TaskError(error_class=FATAL, reason=Reason.NO_TEMPLATES_LOADED, message="Nuclei loaded no template.")
+    if named_not_loaded:
+        names = ", ".join(path.name for path in named_not_loaded[:8])
+        return TaskError(
+            error_class=FATAL,
+            reason=Reason.TEMPLATES_NOT_FOUND,
+            message=f"Templates that the plan names are invalid: {names}. Check them with nuclei -validate.",
+        )
+    if excluded or (endpoints and len(silent.denied) >= endpoints):
+        return TaskError(
+            error_class=FATAL,
+            reason=Reason.TARGET_DENIED,
+            message=f"{excluded or len(silent.denied)} of {endpoints} endpoints are denied by the target guard, and were "
+            "not scanned. Remove them, or ask the operator's owner.",
+        )
+    if endpoints and len(silent.unreachable) >= endpoints:
+        return TaskError(
+            error_class=TEMPORARY,
+            reason=Reason.ENDPOINTS_UNREACHABLE,
+            message=f"None of the {endpoints} endpoints answered. Check names, ports and network policies.",
+        )
+    return None
+
+
+def _stopped(cause: StopCause) -> TaskError:
+    match cause:
+        case StopCause.INTERRUPTED:
+            reason, message = Reason.INTERRUPTED, "The scan was told to stop; what it had found is kept."
+        case StopCause.TIMEOUT:
+            reason, message = (
+                Reason.ATTEMPT_TIMEOUT,
+                "The attempt reached timeoutSeconds; what it had found is kept. Raise it, or make shards smaller.",
+            )
+        case StopCause.HUNG:
+            reason, message = (
+                Reason.SCANNER_HUNG,
+                "Nuclei sent no request any more and was stopped; what it had found is kept.",
+            )
+    return TaskError(error_class=TEMPORARY, reason=reason, message=message)
+
+
+def _killed(number: int) -> TaskError:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    if number in (signal.SIGSEGV, signal.SIGILL, signal.SIGABRT, signal.SIGBUS):
+        return TaskError(error_class=UNKNOWN, reason=Reason.SCANNER_PANIC, message=f"Nuclei crashed by {name}.")
+    return TaskError(
+        error_class=TEMPORARY,
+        reason=Reason.SCANNER_KILLED,
+        message=f"Nuclei was killed by {name}. If memory was short, raise the pod's limit or lower concurrency.",
+    )
+
+
+def _said(ended: Ended) -> str:
+    """What Nuclei said that counts: its fatal lines where there are any, since other lines may quote its targets."""
+    lines = f"{ended.output}\n{ended.log}".splitlines()
+    return "\n".join([line for line in lines if "[FTL]" in line] or lines)
+
+
+def _quoted(ended: Ended) -> str:
+    """The line that says most."""
+    lines = [line.strip() for line in _said(ended).splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(_TELLING)]
+    chosen = telling[0] if telling else lines[-1] if lines else ""
+    return f" Nuclei said: {chosen[:_QUOTED_CHARACTERS]}" if chosen else ""

@@ -1,0 +1,135 @@
+"""The command line and environment of Nuclei, from a task document.
+
+Plain values in, plain values out: an argv list that never meets a shell, typed options only, targets and templates by
+file so that no endpoint is ever read as a flag, a path or a comma list. Nuclei gets a home and configuration of its own,
+since a `config.yaml` found anywhere changes its flags silently, and none of the variables that make it talk to a cloud.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from scanplan.api.errors import NucleiBinaryError
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.task import TaskDocument
+
+STATISTICS_INTERVAL_SECONDS = 5
+MAX_HOST_ERRORS = 30
+"""Nuclei's own default, said aloud: failures in a row after which a host is skipped."""
+_PASSED_ON = ("PATH", "LANG", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "GOMEMLIMIT", "GOMAXPROCS", "GOGC")
+
+
+class Workspace(msgspec.Struct, frozen=True):
+    """The private, short-lived folder of one attempt, and what is where in it."""
+
+    root: Path
+
+    @property
+    def targets(self) -> Path:
+        """One endpoint a line."""
+        return self.root / "targets.txt"
+
+    @property
+    def templates(self) -> Path:
+        """One absolute template path a line."""
+        return self.root / "templates.txt"
+
+    @property
+    def denied(self) -> Path:
+        """One range or host name that must not be dialled a line."""
+        return self.root / "denied.txt"
+
+    @property
+    def headers(self) -> Path:
+        """One request header a line; secret."""
+        return self.root / "headers.txt"
+
+    @property
+    def resolvers(self) -> Path:
+        """One DNS server a line."""
+        return self.root / "resolvers.txt"
+
+    @property
+    def errors(self) -> Path:
+        """Nuclei's log of failed requests, JSON lines."""
+        return self.root / "errors.jsonl"
+
+    @property
+    def home(self) -> Path:
+        return self.root / "home"
+
+    @property
+    def configuration(self) -> Path:
+        return self.root / "configuration"
+
+    @property
+    def temporary(self) -> Path:
+        return self.root / "temporary"
+
+
+def list_file(lines: Sequence[str]) -> str:
+    """The content of a file with one entry a line.
+
+    Raises:
+        NucleiBinaryError: (InvalidOptions) an entry that would be read as two, or as none.
+    """
+    for line in lines:
+        if not line.strip() or any(character in line for character in "\n\r\0"):
+            raise NucleiBinaryError(Reason.INVALID_OPTIONS, f"{line!r} can't be put on one line of a list.")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def arguments(document: TaskDocument, nuclei: str, workspace: Workspace, *, own_resolvers: bool = True) -> list[str]:
+    """The argv list of a scan of the shard whose lists are in `workspace`.
+
+    Args:
+        own_resolvers: whether the list of DNS servers there has any (see `runner.resolvers`).
+    """
+    scanner = document.scanner
+    argv = [nuclei, "-l", str(workspace.targets), "-t", str(workspace.templates)]
+    if document.severity_levels:
+        argv += ["-severity", ",".join(document.severity_levels)]
+    if document.denied_targets:
+        argv += ["-eh", str(workspace.denied)]  # off the list, and again at dial time, on resolved addresses
+    if own_resolvers:
+        argv += ["-r", str(workspace.resolvers)]
+    argv.append("-sr")
+    argv += ["-rl", str(scanner.rate_limit), "-c", str(scanner.concurrency), "-bs", str(scanner.bulk_size)]
+    argv += ["-timeout", str(scanner.request_timeout_seconds), "-retries", str(scanner.request_retries)]
+    argv += ["-mhe", str(MAX_HOST_ERRORS)]
+    if document.headers_folder:
+        argv += ["-H", str(workspace.headers)]
+    if scanner.follow_redirects:
+        argv.append("-fr")
+    argv += ["-jsonl", "-ot", "-nc", "-elog", str(workspace.errors)]
+    argv += ["-stats", "-sj", "-si", str(STATISTICS_INTERVAL_SECONDS)]
+    argv += ["-no-stdin", "-duc", "-ni"]
+    return argv
+
+
+def validation(nuclei: str, workspace: Workspace) -> list[str]:
+    """The argv list that makes Nuclei say which templates it can't load, and why."""
+    return [nuclei, "-validate", "-t", str(workspace.templates), "-nc", "-no-stdin", "-duc", "-ni"]
+
+
+def environment(inherited: Mapping[str, str], workspace: Workspace, templates: Path) -> dict[str, str]:
+    """Nuclei's environment: a few harmless variables of ours, and its folders.
+
+    Proxies are passed on, since some clusters have no other way out; `PDCP_*`, `NUCLEI_*` and `ENABLE_CLOUD_UPLOAD` never.
+    """
+    kept = {
+        name: value
+        for name, value in inherited.items()
+        if name in _PASSED_ON or name.lower() in {"http_proxy", "https_proxy", "no_proxy"}
+    }
+    return kept | {
+        "HOME": str(workspace.home),
+        "XDG_CONFIG_HOME": str(workspace.home / ".config"),
+        "XDG_CACHE_HOME": str(workspace.home / ".cache"),
+        "TMPDIR": str(workspace.temporary),
+        "NUCLEI_CONFIG_DIR": str(workspace.configuration),
+        "NUCLEI_TEMPLATES_DIR": str(templates),
+    }

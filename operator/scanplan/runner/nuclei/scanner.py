@@ -1,0 +1,151 @@
+"""A Nuclei process, from start to end.
+
+One loop reads both of its outputs, looks every moment whether it has to stop, and stops it the way it can bear: SIGINT,
+which it handles, then SIGKILL after a while. Nothing survives the call: the process has a group of its own, which is
+killed whatever happens, and stdin is the null device, since Nuclei waits for minutes on an open one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from scanplan.api.errors import NucleiBinaryError
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.runner.nuclei.classify import StopCause
+
+STOP_GRACE_SECONDS = 10.0
+"""How long Nuclei may take to end after SIGINT."""
+_TICK_SECONDS = 0.2
+_DRAIN_SECONDS = 2.0
+_BLOCK_BYTES = 1 << 20
+_PIPE_BYTES = 1 << 20
+
+
+def run(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    directory: Path,
+    *,
+    on_output: Callable[[bytes], None],
+    on_log: Callable[[bytes], None],
+    on_tick: Callable[[float], StopCause | None],
+    stop_grace_seconds: float,
+) -> tuple[int, StopCause | None]:
+    """Run a process to its end.
+
+    Args:
+        argv: the program and its arguments.
+        environment: the whole of it.
+        directory: the working directory, where crashes may leave files.
+        on_output: takes blocks of stdout.
+        on_log: takes blocks of stderr.
+        on_tick: called several times a second with the monotonic clock; a cause makes the process stop.
+        stop_grace_seconds: between SIGINT and SIGKILL.
+
+    Returns:
+        The return code (negative: a signal), and why we stopped it; None where it ended by itself.
+
+    Raises:
+        NucleiBinaryError: the program can't be started.
+        Exception: what a callback raised, after the process was killed.
+    """
+    try:
+        process = subprocess.Popen(
+            argv,
+            env=environment,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise NucleiBinaryError(
+            Reason.NUCLEI_BINARY_ERROR,
+            f"{argv[0]} can't be started: {error.strerror}. Check the scanner image, or NUCLEI_BIN.",
+        ) from error
+    try:
+        return _watch(process, on_output, on_log, on_tick, stop_grace_seconds)
+    finally:
+        _signal(process, signal.SIGKILL)
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def _watch(
+    process: subprocess.Popen[bytes],
+    on_output: Callable[[bytes], None],
+    on_log: Callable[[bytes], None],
+    on_tick: Callable[[float], StopCause | None],
+    stop_grace_seconds: float,
+) -> tuple[int, StopCause | None]:
+    stopping = _Stopping(process, on_tick, stop_grace_seconds)
+    drained_at = float("inf")
+    with selectors.DefaultSelector() as selector:
+        for stream, take in ((process.stdout, on_output), (process.stderr, on_log)):
+            if stream is not None:
+                _widen(stream.fileno())
+                selector.register(stream.fileno(), selectors.EVENT_READ, take)
+        while selector.get_map():
+            for key, _ in selector.select(_TICK_SECONDS):
+                if block := os.read(key.fd, _BLOCK_BYTES):
+                    key.data(block)
+                else:
+                    selector.unregister(key.fd)
+            if process.poll() is None:
+                stopping.tick()
+                continue
+            # A grandchild may hold the pipes open: what is in them by now is all that we wait for.
+            drained_at = min(drained_at, time.monotonic() + _DRAIN_SECONDS)
+            if time.monotonic() >= drained_at:
+                break
+    while process.poll() is None:  # it closed its outputs and lives on
+        stopping.tick()
+        time.sleep(_TICK_SECONDS)
+    return process.returncode, stopping.cause
+
+
+class _Stopping:
+    """Stops a process when its time has come: first the signal that it handles, then the one that it can't."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], on_tick: Callable[[float], StopCause | None], grace_seconds: float
+    ) -> None:
+        self.cause: StopCause | None = None
+        self._process = process
+        self._on_tick = on_tick
+        self._grace_seconds = grace_seconds
+        self._kill_at = float("inf")
+
+    def tick(self) -> None:
+        now = time.monotonic()
+        if self.cause is None:
+            self.cause = self._on_tick(now)
+            if self.cause is not None:
+                _signal(self._process, signal.SIGINT)
+                self._kill_at = now + self._grace_seconds
+        elif now >= self._kill_at:
+            _signal(self._process, signal.SIGKILL)
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signal the process' whole group; it may be gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _widen(descriptor: int) -> None:
+    """A larger pipe saves switches between Nuclei and us (Linux; elsewhere, or at the user's limit, it stays as it is)."""
+    with contextlib.suppress(OSError, AttributeError):
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

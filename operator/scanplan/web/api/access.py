@@ -1,0 +1,198 @@
+"""Who may read: Kubernetes decides. A bearer token is reviewed for our audience, and its user's right to ScanPlans asked for.
+
+States need `get scanplans`; artifacts, in which raw answers may hold secrets, need `get scanplans/artifacts`, a subresource
+that exists in no aggregated role. Answers are kept for ten seconds, so a right that was withdrawn is gone within that time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+from aiohttp import web
+
+from scanplan.api import labels
+from scanplan.client.cluster.kubernetes_api import KubernetesApi, Object
+from scanplan.web.api.blocking import Calls
+from scanplan.web.api.sessions import COOKIE, Sessions
+
+KEEP_SECONDS = 10.0
+MAX_KEPT = 4_096
+MAX_TOKEN_CHARACTERS = 16_384
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request wants to read."""
+
+    namespace: str
+    """Empty: all of them, by one right to all."""
+    name: str = ""
+    """Of the ScanPlan; empty: all of the namespace."""
+    artifacts: bool = False
+
+    @property
+    def verb(self) -> str:
+        return "get" if self.name else "list"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: Kubernetes' user, and the digest of the token that showed it."""
+
+    token_digest: str = ""
+    user: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+
+class Access(ABC):
+    """Decides about requests; both calls raise QueueUnavailable where Kubernetes does not answer: then nobody may."""
+
+    is_open = False
+    """Everybody may read, without a token."""
+
+    @abstractmethod
+    async def identify(self, request: web.Request) -> Caller:
+        """Who asks.
+
+        Raises:
+            web.HTTPUnauthorized: no token, or none that is good for us.
+        """
+
+    @abstractmethod
+    async def admit(self, token: str) -> Caller:
+        """Whose token it is. Raises as `identify`."""
+
+    @abstractmethod
+    async def check(self, caller: Caller, wanted: Wanted) -> None:
+        """Return where the caller may read it.
+
+        Raises:
+            web.HTTPForbidden: it may not.
+        """
+
+
+class Everybody(Access):
+    """Who reaches the port may read: for a port that only its owner reaches."""
+
+    is_open = True
+
+    async def identify(self, request: web.Request) -> Caller:  # noqa: ARG002 - it asks nothing
+        return Caller()
+
+    async def admit(self, token: str) -> Caller:  # noqa: ARG002
+        return Caller()
+
+    async def check(self, caller: Caller, wanted: Wanted) -> None:  # noqa: ARG002
+        return
+
+
+class KubernetesAccess(Access):
+    """Asks Kubernetes. Its service account needs `create` on tokenreviews and subjectaccessreviews (system:auth-delegator)."""
+
+    def __init__(self, api: KubernetesApi, audience: str, calls: Calls, sessions: Sessions) -> None:
+        self._api = api
+        self._sessions = sessions
+        self._audience = audience
+        self._calls = calls
+        self._users: _Kept[str, Object | None] = _Kept()
+        self._rights: _Kept[tuple[str, Wanted], bool] = _Kept()
+
+    async def identify(self, request: web.Request) -> Caller:
+        if "Authorization" in request.headers:
+            scheme, _, token = request.headers["Authorization"].partition(" ")
+            token = token.strip() if scheme.lower() == "bearer" else ""
+        else:
+            token = self._sessions.token(request.cookies.get(COOKIE, ""))
+        return await self.admit(token)
+
+    async def admit(self, token: str) -> Caller:
+        if not token or len(token) > MAX_TOKEN_CHARACTERS:
+            raise _unauthorized(f"a bearer token for audience {self._audience!r} is needed")
+        # Here only the token's digest outlives the request; the token itself does only in its owner's session.
+        mark = hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
+        known, user = self._users.get(mark)
+        if not known:
+            user = await self._calls.run(self._review, token)
+            self._users.put(mark, user)
+        if user is None:
+            raise _unauthorized(f"the token is not good for audience {self._audience!r}")
+        return Caller(mark, user)
+
+    async def check(self, caller: Caller, wanted: Wanted) -> None:
+        known, allowed = self._rights.get((caller.token_digest, wanted))
+        if not known:
+            allowed = await self._calls.run(self._may, caller.user, wanted)
+            self._rights.put((caller.token_digest, wanted), allowed)
+        if not allowed:
+            what = f"{labels.PLURAL}/artifacts" if wanted.artifacts else labels.PLURAL
+            who = caller.user.get("username")
+            where = f"in namespace {wanted.namespace!r}" if wanted.namespace else "in all namespaces"
+            raise web.HTTPForbidden(text=f"{who!r} may not {wanted.verb} {what}.{labels.GROUP} {where}")
+
+    def _review(self, token: str) -> Object | None:
+        """The token's user; None where it is not good for our audience."""
+        review = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": {"token": token, "audiences": [self._audience]},
+        }
+        status: Object = self._api.create("/apis/authentication.k8s.io/v1/tokenreviews", review).get("status", {})
+        # An API server without audiences would answer without ours: then the token is not bound to us.
+        if not status.get("authenticated") or self._audience not in status.get("audiences", ()):
+            return None
+        user: Object = status["user"]
+        return user
+
+    def _may(self, user: Mapping[str, Any], wanted: Wanted) -> bool:
+        attributes = {
+            "namespace": wanted.namespace,
+            "verb": wanted.verb,
+            "group": labels.GROUP,
+            "resource": labels.PLURAL,
+            "name": wanted.name,
+            "subresource": "artifacts" if wanted.artifacts else "",
+        }
+        review: Object = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": user.get("username", ""),
+                "groups": user.get("groups", []),
+                "uid": user.get("uid", ""),
+                "extra": user.get("extra", {}),
+                "resourceAttributes": {name: value for name, value in attributes.items() if value},
+            },
+        }
+        status = self._api.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", review).get("status", {})
+        return bool(status.get("allowed")) and not status.get("denied", False)
+
+
+class _Kept(Generic[Key, Value]):
+    """Answers for a short while; when there are too many, the oldest go."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[Key, tuple[float, Value]] = OrderedDict()
+
+    def get(self, key: Key) -> tuple[Literal[True], Value] | tuple[Literal[False], None]:
+        kept = self._answers.get(key)
+        if kept is None or kept[0] < time.monotonic():
+            return False, None
+        return True, kept[1]
+
+    def put(self, key: Key, value: Value) -> None:
+        self._answers.pop(key, None)
+        self._answers[key] = (time.monotonic() + KEEP_SECONDS, value)
+        while len(self._answers) > MAX_KEPT:
+            self._answers.popitem(last=False)
+
+
+def _unauthorized(why: str) -> web.HTTPUnauthorized:
+    return web.HTTPUnauthorized(text=why, headers={"WWW-Authenticate": "Bearer"})

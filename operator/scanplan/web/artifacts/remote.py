@@ -1,0 +1,138 @@
+"""Artifacts on claims that are not mounted here: copied through a short-lived reader pod of their namespace, served from the copy.
+
+A published file never changes and its SHA-256 is known, so a copy is checked once and good for all that ask later, in ranges or
+whole. Copies are bounded in bytes, the one not asked for the longest goes first. What a tenant's claim holds never leads out of
+the copy's own folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import tempfile
+import threading
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from scanplan.client.cluster import reader
+from scanplan.client.cluster.cluster import connect
+from scanplan.client.cluster.failure import Failure
+from scanplan.client.errors import ClientError, InvalidPayload
+from scanplan.client.models import ArtifactRef, ScanResult
+
+log = logging.getLogger("scanplan.api")
+
+
+class Unreadable(ClientError):
+    """The claim can't be read; the message says why."""
+
+
+class TooLarge(ClientError):
+    """The file is larger than all copies together may be."""
+
+
+class Copies:
+    """Copies of artifacts on other claims; safe to use from several threads."""
+
+    def __init__(self, limit: int) -> None:
+        """`limit`: of all copies together, in bytes."""
+        self._limit = limit
+        self._root = Path(tempfile.mkdtemp(prefix="scanplan-artifacts-"))
+        self._busy: weakref.WeakValueDictionary[Path, threading.Lock] = weakref.WeakValueDictionary()
+        """By folder, for as long as somebody copies to it or waits for that."""
+        self._changing = threading.Lock()
+        self._coming = 0
+        """Bytes that are being copied."""
+
+    def folder(self, namespace: str, result: ScanResult, names: Sequence[str]) -> Path:
+        """A folder with copies of these published files of a plan's result.
+
+        Raises:
+            FileNotFoundError: one of them was not published.
+            Unreadable: the claim can't be read.
+            TooLarge: there is no room for them, ever.
+            InvalidPayload: what is on the claim is not what was published.
+        """
+        published = {file.name: file for file in result.artifacts}
+        files = [published[name] for name in names if name in published]
+        if len(files) < len(names):
+            raise FileNotFoundError(", ".join(names))
+        if sum(file.bytes for file in files) > self._limit:
+            raise TooLarge(
+                f"it is larger than {self._limit >> 20} MiB: `kubectl scanplan artifacts get {result.task_id}` fetches it"
+            )
+        what = (namespace, str(result.artifact_path), *sorted(file.sha256 for file in result.artifacts))
+        folder = self._root / hashlib.sha256("\0".join(what).encode()).hexdigest()
+        with self._changing:
+            busy = self._busy.setdefault(folder, threading.Lock())
+        with busy:
+            missing = [file for file in files if not (folder / file.name).exists()]
+            if missing:
+                self._copy(namespace, result, missing, folder)
+            for file in files:
+                (folder / file.name).touch()
+        return folder
+
+    def close(self) -> None:
+        """Remove all copies."""
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def _copy(self, namespace: str, result: ScanResult, files: list[ArtifactRef], folder: Path) -> None:
+        needed = sum(file.bytes for file in files)
+        self._make_room(needed, folder)
+        try:
+            folder.mkdir(exist_ok=True)
+            cluster = connect(namespace)
+            plan = cluster.plan(str(result.task_id))
+            claim, image = plan["status"]["artifacts"]["claimName"], plan["status"]["scanner"]["image"]
+            with reader.opened(cluster, plan, claim, image) as opened:
+                for file in files:
+                    _copy(opened, f"{result.artifact_path}/{file.name}", file, folder)
+        except Failure as error:
+            log.warning("%s/%s: %s", namespace, result.task_id, error.message)
+            raise Unreadable(error.message) from None
+        finally:
+            with self._changing:
+                self._coming -= needed
+
+    def _make_room(self, needed: int, kept: Path) -> None:
+        with self._changing:
+            self._coming += needed
+            ages = {copy: copy.stat() for copy in self._root.glob("*/[!.]*")}
+            used = sum(each.st_size for each in ages.values())
+            for copy in sorted((each for each in ages if each.parent != kept), key=lambda each: ages[each].st_mtime):
+                if used + self._coming <= self._limit:
+                    return
+                used -= ages[copy].st_size
+                copy.unlink()
+
+
+def _copy(opened: reader.Reader, path: str, file: ArtifactRef, folder: Path) -> None:
+    draft = folder / f".{file.name}"
+    try:
+        with draft.open("w+b") as content:
+            opened.copy(path, _Bounded(content, file))
+            content.seek(0)
+            if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
+                raise InvalidPayload(f"{path} is not what was published")
+        draft.rename(folder / file.name)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+class _Bounded:
+    """Takes no more than was published: a claim's owner may put there what he likes."""
+
+    def __init__(self, content: BinaryIO, file: ArtifactRef) -> None:
+        self._content = content
+        self._name = file.name
+        self._left = file.bytes
+
+    def write(self, piece: bytes) -> int:
+        self._left -= len(piece)
+        if self._left < 0:
+            raise InvalidPayload(f"{self._name} is larger than what was published")
+        return self._content.write(piece)

@@ -1,0 +1,89 @@
+"""A scan as SARIF, CSV or an HTML page, made from its artifacts as they are asked for, piece by piece.
+
+An HTML page only where the scan has left none beside its findings, which is served as it is. Made on a thread and sent as it
+comes, so a scan of any size is reported in little memory. What findings say comes from scanned hosts: a page is sent to be
+kept, never to be shown as one of ours.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from aiohttp import web
+
+import scanplan
+from scanplan.api import layout
+from scanplan.client.errors import InvalidPayload
+from scanplan.client.models import ScanResult
+from scanplan.report import page, sarif, spreadsheet
+from scanplan.report.finding import Finding, read
+from scanplan.report.scan import Scan
+from scanplan.report.scan import read as read_scan
+from scanplan.runner.artifacts import fingerprint
+from scanplan.web.api.blocking import Calls
+from scanplan.web.artifacts.files import BLOCK_BYTES, open_below
+
+Render = Callable[[Scan, Iterator[Finding]], Iterator[bytes]]
+
+FORMATS: dict[str, tuple[str, Render]] = {
+    "sarif": ("application/sarif+json", lambda scan, findings: sarif.render(scan, findings, scanplan.__version__)),
+    "csv": ("text/csv; charset=utf-8", lambda _, findings: spreadsheet.render(findings)),
+    "html": ("text/html; charset=utf-8", lambda scan, findings: page.render(scan, findings, scanplan.__version__)),
+}
+"""By name: the media type, and who makes it."""
+
+
+async def send(request: web.Request, root: Path, result: ScanResult, name: str, calls: Calls) -> web.StreamResponse:
+    """Answer with a report of a result that has artifacts.
+
+    Raises:
+        FileNotFoundError: the artifacts are not on this volume.
+        InvalidPayload: they can't be read.
+    """
+    media_type, render = FORMATS[name]
+    folder = PurePosixPath(result.artifact_path or "")
+    with await calls.run(_opened, root, folder / layout.METADATA) as metadata:
+        content = await calls.run(metadata.read)
+    with await calls.run(_opened, root, folder / layout.FINDINGS) as lines:
+        try:
+            pieces = render(read_scan(content), read(lines, fingerprint.of))
+        except ValueError as error:
+            raise InvalidPayload(str(error)) from error
+        headers = {
+            "Content-Type": media_type,
+            "Content-Disposition": f'attachment; filename="{result.run_id}.{name}"',
+            "Cache-Control": "private, no-store",
+            "Content-Security-Policy": "sandbox",
+            "X-Content-Type-Options": "nosniff",
+        }
+        block = await calls.run(_block, pieces)  # what can't be begun is still an error with a status of its own
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        try:
+            while block and request.method != "HEAD":
+                await response.write(block)
+                block = await calls.run(_block, pieces)
+            await response.write_eof()
+        except Exception:
+            if request.transport:  # half a report must not look like a whole one
+                request.transport.abort()
+            raise
+        return response
+
+
+def _opened(root: Path, path: PurePosixPath) -> BinaryIO:
+    return os.fdopen(open_below(root, path), "rb")
+
+
+def _block(pieces: Iterator[bytes]) -> bytes:
+    """The next pieces, about a block of them; empty at the end."""
+    taken, size = [], 0
+    for piece in pieces:
+        taken.append(piece)
+        size += len(piece)
+        if size >= BLOCK_BYTES:
+            break
+    return b"".join(taken)

@@ -1,0 +1,1 @@
+"""The page: its files, and the stream of ScanPlans that it shows."""

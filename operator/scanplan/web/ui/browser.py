@@ -1,0 +1,175 @@
+"""The page for people: static files under a strict policy, a login that a browser can do, and the stream that keeps it live.
+
+A login needs a token, as programs do. Requests that change something (login, logout) must come from the page itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.resources
+import itertools
+import re
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from scanplan.client.errors import QueueUnavailable
+from scanplan.web.api import openapi
+from scanplan.web.api.access import MAX_TOKEN_CHARACTERS, Access, Caller, Wanted
+from scanplan.web.api.sessions import COOKIE, Sessions
+from scanplan.web.ui.live import ALL, Feed, Feeds, Namespaces, Viewer, event
+
+HEARTBEAT_SECONDS = 15.0
+"""Between signs of life, with which the right to watch is looked at again."""
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+_FILES = {
+    "/": ("index.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+}
+_NAMESPACE = re.compile(openapi.NAMESPACE)
+
+
+class Browser:
+    """The handlers of the page."""
+
+    def __init__(self, access: Access, sessions: Sessions, audience: str, namespace: str, feeds: Feeds | None) -> None:
+        """`namespace`: the one that is shown first; `feeds`: None where the queue has no plans."""
+        self._access = access
+        self._sessions = sessions
+        self._audience = audience
+        self._namespace = namespace
+        self._feeds = feeds
+        folder = importlib.resources.files("scanplan.web").joinpath("page")
+        self._contents = {path: folder.joinpath(name).read_text("utf-8") for path, (name, _) in _FILES.items()}
+
+    def routes(self) -> list[web.RouteDef]:
+        """All routes."""
+        return [
+            *(web.get(path, self.file) for path in _FILES),
+            web.get("/session", self.session),
+            web.post("/login", self.login),
+            web.post("/logout", self.logout),
+            web.get("/api/v1/events", self.events, allow_head=False),
+        ]
+
+    async def file(self, request: web.Request) -> web.Response:
+        """A static file."""
+        return web.Response(
+            text=self._contents[request.path], content_type=_FILES[request.path][1], charset="utf-8", headers=HEADERS
+        )
+
+    async def session(self, request: web.Request) -> web.Response:
+        """What the page must know before anything else: whether there is somebody to show plans to."""
+        try:
+            caller = await self._access.identify(request)
+            known, user = True, str(caller.user.get("username", ""))
+        except web.HTTPUnauthorized:
+            known, user = False, ""
+        body = {
+            "known": known,
+            "user": user,
+            "open": self._access.is_open,
+            "audience": self._audience,
+            "namespace": self._namespace,
+        }
+        return web.json_response(body, headers={"Cache-Control": "no-store"})
+
+    async def login(self, request: web.Request) -> web.Response:
+        """Open a session for a token: the form's field `token`."""
+        _from_the_page(request)
+        address = request.remote or ""
+        if not self._sessions.may_try(address):
+            raise web.HTTPTooManyRequests(text="too many logins have failed: try again in a minute")
+        token = str((await request.post()).get("token", "")).strip()
+        if not token or len(token) > MAX_TOKEN_CHARACTERS:
+            raise web.HTTPBadRequest(text="a token is needed")
+        try:
+            await self._access.admit(token)
+        except web.HTTPUnauthorized:
+            self._sessions.failed(address)
+            raise
+        name, seconds = self._sessions.open(token)
+        response = web.Response(status=204, headers={"Cache-Control": "no-store"})
+        secure = request.secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+        response.set_cookie(COOKIE, name, max_age=seconds, path="/", httponly=True, samesite="Strict", secure=secure)
+        return response
+
+    async def logout(self, request: web.Request) -> web.Response:
+        """End the session."""
+        _from_the_page(request)
+        self._sessions.end(request.cookies.get(COOKIE, ""))
+        response = web.Response(status=204, headers={"Cache-Control": "no-store"})
+        response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
+        return response
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Plans of a namespace, or of all, as server-sent events: `snapshot`, then `change`, until a right ends."""
+        scope = request.query.get("namespace", self._namespace)
+        if scope != ALL and not _NAMESPACE.fullmatch(scope):
+            raise web.HTTPBadRequest(text=f"namespace {scope!r} is not the name of a namespace, nor {ALL} for all")
+        caller = await self._access.identify(request)
+        if scope != ALL:
+            await self._access.check(caller, Wanted(scope))
+        if self._feeds is None:
+            raise web.HTTPNotFound(text="only the kubernetes queue has plans to watch")
+        with self._feeds.watched(scope) as watched:
+            if watched is None:
+                raise web.HTTPServiceUnavailable(text="too many watch already: try again later")
+            headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **headers})
+            await response.prepare(request)
+            # Who has gone away is noticed when it is written to; where Kubernetes doesn't answer, the browser connects again.
+            with contextlib.suppress(ConnectionError, QueueUnavailable):
+                await self._send(request, response, scope, *watched)
+            return response
+
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, scope: str, feed: Feed, viewer: Viewer
+    ) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    feed.show(viewer, await self._visible(request, scope, feed))
+                    while (what := await viewer.events.get()) is not None:
+                        await response.write(what)
+                    return
+            except TimeoutError:
+                await response.write(b": here\n\n")
+            except web.HTTPException as refused:
+                await response.write(event("refused", {"status": refused.status, "detail": refused.text}))
+                return
+
+    async def _visible(self, request: web.Request, scope: str, feed: Feed) -> Namespaces:
+        """The namespaces whose plans may be seen now."""
+        caller = await self._access.identify(request)
+        if scope != ALL:
+            await self._access.check(caller, Wanted(scope))
+            return None
+        if await self._may(caller, ""):
+            return None
+        names = await feed.namespaces()
+        allowed = await asyncio.gather(*(self._may(caller, name) for name in names))
+        return frozenset(itertools.compress(names, allowed))
+
+    async def _may(self, caller: Caller, namespace: str) -> bool:
+        try:
+            await self._access.check(caller, Wanted(namespace))
+        except web.HTTPForbidden:
+            return False
+        return True
+
+
+def _from_the_page(request: web.Request) -> None:
+    """Refuse what another site makes a browser send: it can't leave out or choose the Origin."""
+    origin = urlsplit(request.headers.get("Origin", ""))
+    if origin.scheme not in {"http", "https"} or origin.netloc != request.host:
+        raise web.HTTPForbidden(text="only the page itself may ask for this")

@@ -1,0 +1,290 @@
+"""Plans as they change, for all who look: one watch of each namespace that is looked at, and none where nobody does.
+
+Who watches gets all plans that he may see first, and changes from then on. Each has a short queue; one that doesn't keep up is
+cut, connects again, and begins with all plans.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import aiohttp
+from kubernetes.aio.client import ApiClient, ApiException
+from kubernetes.aio.config import ConfigException
+
+from scanplan.kube import api as apis
+from scanplan.kube.watching import Object, PlanWatch
+
+log = logging.getLogger("scanplan.api")
+
+ALL = "*"
+"""In a namespace's place: all that the viewer may list."""
+MAX_VIEWERS = 256
+GATHER_SECONDS = 0.2
+"""For changes that come together to be told together."""
+FAREWELL_SECONDS = 0.25
+PAUSE_SECONDS = 2.0
+"""Before a list after an error."""
+_WAITING = 32
+"""Events that one viewer may be behind."""
+_MESSAGE = 512
+
+Namespaces = frozenset[str] | None
+"""Of the plans that somebody may see; None: all."""
+
+
+class Viewer:
+    """One who watches: events in the stream's own form; None ends it."""
+
+    def __init__(self) -> None:
+        self.events: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
+        self.namespaces: Namespaces = frozenset()
+        self.begun = False
+        """Whether it is known what he may see."""
+
+    def offer(self, event: bytes | None) -> None:
+        if self.events.full():
+            while not self.events.empty():
+                self.events.get_nowait()
+            event = None
+        self.events.put_nowait(event)
+
+
+class Feeds:
+    """The feeds of all scopes that are watched; for one event loop."""
+
+    def __init__(self, namespaces: Sequence[str] = ()) -> None:
+        """`namespaces`: what `ALL` stands for here; empty: the whole cluster."""
+        self._everything = tuple(namespaces) or ("",)
+        self._feeds: dict[str, Feed] = {}
+        self._server = _Server()
+        self._closed = False
+
+    @contextlib.contextmanager
+    def watched(self, scope: str) -> Iterator[tuple[Feed, Viewer] | None]:
+        """Watch a namespace, or `ALL`; None where too many watch already, or the server ends."""
+        if self._closed or sum(len(feed.viewers) for feed in self._feeds.values()) >= MAX_VIEWERS:
+            yield None
+            return
+        feed = self._feeds.get(scope)
+        if feed is None:
+            feed = self._feeds[scope] = Feed(self._server, self._everything if scope == ALL else (scope,))
+        viewer = Viewer()
+        feed.viewers.add(viewer)
+        try:
+            yield feed, viewer
+        finally:
+            feed.viewers.discard(viewer)
+            if not feed.viewers and self._feeds.get(scope) is feed:
+                del self._feeds[scope]
+                feed.stop()
+
+    def end(self) -> None:
+        """End all streams."""
+        self._closed = True
+        for feed in self._feeds.values():
+            for viewer in feed.viewers:
+                viewer.offer(None)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        for feed in self._feeds.values():
+            feed.stop()
+        await self._server.close()
+
+
+class Feed:
+    """The plans of a scope, and who watches them."""
+
+    def __init__(self, server: _Server, namespaces: Collection[str]) -> None:
+        """`namespaces`: each gets a watch of its own; an empty name: the whole cluster."""
+        self.viewers: set[Viewer] = set()
+        self._server = server
+        self._rows: dict[str, Object] = {}
+        self._changed: dict[str, Object] = {}
+        self._gone: dict[str, str] = {}
+        """Namespaces of plans that are there no more, by UID."""
+        self._missing = set(namespaces)
+        """Namespaces that have not been listed yet."""
+        self._whole = False
+        """Whether all have been."""
+        self._troubled = False
+        self._begun = asyncio.Event()
+        """Either of the two has been the case."""
+        self._telling: asyncio.TimerHandle | None = None
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._follow(name), name=f"plans of {name or 'all'}") for name in namespaces]
+
+    def show(self, viewer: Viewer, namespaces: Namespaces) -> None:
+        """Let a viewer see these namespaces' plans, and no others; where that is news, all of them are told anew."""
+        if viewer.begun and viewer.namespaces == namespaces:
+            return
+        viewer.namespaces, viewer.begun = namespaces, True
+        if self._whole:
+            viewer.offer(_snapshot(_seen(self._rows.values(), namespaces)))
+
+    async def namespaces(self) -> list[str]:
+        """Those that have plans, as far as could be found out."""
+        await self._begun.wait()
+        return sorted({row["namespace"] for row in self._rows.values()})
+
+    def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._telling:
+            self._telling.cancel()
+
+    # what the watches bring
+
+    async def _follow(self, namespace: str) -> None:
+        where = f"in namespace {namespace}" if namespace else "of all namespaces"
+        while True:
+            try:
+                watch = PlanWatch(await self._server.client(), namespace)
+                await self._list(watch, namespace)
+                async for kind, plan in watch.changes():
+                    if kind == "DELETED":
+                        self._drop(plan["metadata"]["uid"])
+                    else:
+                        self._put(row(plan))
+            except ApiException as error:
+                log.warning("plans %s can't be watched: %s", where, apis.message_of(error))
+                refused = error.status in {401, 403}
+                self._trouble(
+                    f"this API may not watch plans {where}" if refused else "the plans can't be read at the moment"
+                )
+            except (aiohttp.ClientError, ConfigException, TimeoutError, OSError, ValueError) as error:
+                # ValueError: the connection broke within a line of JSON.
+                log.warning("plans %s can't be watched: %r", where, error)
+                self._trouble("the plans can't be read at the moment")
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _list(self, watch: PlanWatch, namespace: str) -> None:
+        found = set()
+        async for plan in watch.listed():
+            found.add(plan["metadata"]["uid"])
+            self._put(row(plan))
+        for uid in [uid for uid, row in self._rows.items() if namespace in {"", row["namespace"]} and uid not in found]:
+            self._drop(uid)
+        self._missing.discard(namespace)
+        if not self._missing and not self._whole:
+            self._whole = True
+            self._begun.set()
+            self._changed.clear()
+            self._gone.clear()
+            for viewer in self.viewers:
+                if viewer.begun:
+                    viewer.offer(_snapshot(_seen(self._rows.values(), viewer.namespaces)))
+        elif self._troubled:
+            self._offer(event("change", {"plans": [], "gone": []}))  # it goes on, also without news
+        self._troubled = False
+
+    def _put(self, row: Object) -> None:
+        uid = row["uid"]
+        if self._rows.get(uid) != row:
+            self._rows[uid] = self._changed[uid] = row
+            self._tell_soon()
+
+    def _drop(self, uid: str) -> None:
+        if row := self._rows.pop(uid, None):
+            self._changed.pop(uid, None)
+            self._gone[uid] = row["namespace"]
+            self._tell_soon()
+
+    # what the viewers are told
+
+    def _tell_soon(self) -> None:
+        if self._whole and self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        changed, gone = self._changed, self._gone
+        self._changed, self._gone = {}, {}
+        told: dict[Namespaces, bytes] = {}
+        for viewer in self.viewers:
+            if viewer.begun and viewer.namespaces not in told:
+                told[viewer.namespaces] = _change(changed, gone, viewer.namespaces)
+            if viewer.begun and told[viewer.namespaces]:
+                viewer.offer(told[viewer.namespaces])
+
+    def _trouble(self, detail: str) -> None:
+        self._troubled = True
+        self._begun.set()
+        self._offer(event("trouble", {"detail": detail}))
+
+    def _offer(self, what: bytes) -> None:
+        for viewer in self.viewers:
+            viewer.offer(what)
+
+
+class _Server:
+    """One connection to the API server for all watches, made when the first is asked for."""
+
+    def __init__(self) -> None:
+        self._client: ApiClient | None = None
+        self._connecting = asyncio.Lock()
+
+    async def client(self) -> ApiClient:
+        async with self._connecting:
+            if self._client is None:
+                # Any number of connections: a watch holds one as long as it goes on.
+                self._client = await apis.connect("scanplan-api", connections=0)
+            return self._client
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+            # Connections whose request was cancelled take their leave by TLS, which nothing waits for
+            # (https://docs.aiohttp.org/en/stable/client_advanced.html#graceful-shutdown).
+            await asyncio.sleep(FAREWELL_SECONDS)
+
+
+def event(kind: str, content: object) -> bytes:
+    """One event of a stream (https://html.spec.whatwg.org/multipage/server-sent-events.html); JSON has no line ends in it."""
+    return f"event: {kind}\ndata: {json.dumps(content, separators=(',', ':'))}\n\n".encode()
+
+
+def row(plan: Mapping[str, Any]) -> Object:
+    """What the page shows of a plan; nothing of its targets."""
+    metadata, status = plan["metadata"], plan.get("status", {})
+    artifacts = status.get("artifacts", {})
+    return {
+        "namespace": metadata["namespace"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "created": metadata["creationTimestamp"],
+        "project": plan.get("spec", {}).get("projectId", ""),
+        "phase": status.get("phase", "Pending"),
+        "shards": {name: status.get("shards", {}).get(name, 0) for name in ("total", "succeeded", "failed")},
+        "findings": status.get("findings", {}),
+        "started": status.get("startTime"),
+        "completed": status.get("completionTime"),
+        "attempts": status.get("attempts", 0),
+        "files": [file["name"] for file in artifacts.get("files", ())],
+        "cluster": artifacts.get("cluster"),
+        "conditions": [
+            {name: str(each.get(name, ""))[:_MESSAGE] for name in ("type", "status", "reason", "message")}
+            for each in status.get("conditions", ())
+        ],
+    }
+
+
+def _seen(rows: Iterable[Object], namespaces: Namespaces) -> list[Object]:
+    return [row for row in rows if namespaces is None or row["namespace"] in namespaces]
+
+
+def _snapshot(rows: list[Object]) -> bytes:
+    return event("snapshot", {"plans": rows})
+
+
+def _change(changed: Mapping[str, Object], gone: Mapping[str, str], namespaces: Namespaces) -> bytes:
+    """Empty where nothing of it is to be seen: not even that something has happened."""
+    rows = _seen(changed.values(), namespaces)
+    lost = [uid for uid, namespace in gone.items() if namespaces is None or namespace in namespaces]
+    return event("change", {"plans": rows, "gone": lost}) if rows or lost else b""
