@@ -32,15 +32,19 @@ from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan
 from scanplan.core.reconcile import reconcile
 from scanplan.core.reconcile.decision import (
+    Act,
     Action,
     CreateJob,
     Decision,
     DeleteJob,
+    NeedInputs,
+    NeedPods,
     Observed,
     PatchJob,
     Rejection,
     SetAdmission,
     StoreDocument,
+    Write,
 )
 from scanplan.kube.api import FAILURES, PAGE, UNREACHABLE, Api, message_of
 
@@ -190,23 +194,36 @@ class Controller:
         while True:
             plan = self.store.plans.get(name)
             if plan is None:
-                return
+                return None
             if (answers.uid, answers.generation) != (plan.uid, plan.generation):
                 answers = _Answers(plan.uid, plan.generation)
             decision = await self._decide(self._observe(plan, answers))
-            if not (decision.read or decision.list_pods):  # until it has really decided, a plan keeps its place
-                self._set_waiting(name, plan, decision.queued)
-            if not await self._go_on(plan, decision, answers):
-                break
+            match decision:
+                case NeedInputs(references):
+                    answers.inputs = await self._inputs.read(plan.namespace, references)
+                case NeedPods(task):
+                    answers.pods_of, answers.job_then = task, self._job_state(plan, task)
+                    answers.pods = await self._list_pods(plan.namespace, task)
+                case Act(actions):
+                    self._set_waiting(name, plan, waiting=False)
+                    for action in actions:
+                        answers.rejection = await self._act(plan, action)
+                        answers.pods = None
+                case Write():
+                    self._set_waiting(name, plan, decision.queued)
+                    return await self._write(plan, decision)
             answers.steps += 1
             if answers.steps >= MAX_STEPS:
                 raise NoFixedPoint(f"no fixed point after {MAX_STEPS} decisions, the last one is {decision}")
+
+    async def _write(self, plan: Plan, decision: Write) -> None:
+        """Write the status that was decided on, with its Event, and look again when the decision asks for it."""
         if decision.status is not None:
             written = await self._write_status(plan, decision.status)
             if written and decision.event:
                 await record(self.api, plan, decision.event, self.now())
         if decision.requeue_after is not None:
-            self.queue.add_after(name, decision.requeue_after)
+            self.queue.add_after(PlanName(plan.namespace, plan.name), decision.requeue_after)
 
     async def _decide(self, observed: Observed) -> Decision:
         """In a thread where many targets are to be read: that takes seconds, for which neither lease nor other plans can wait."""
@@ -214,20 +231,6 @@ class Controller:
         if sum(map(len, itertools.chain.from_iterable(files))) < LONG_BYTES:
             return reconcile.reconcile(observed, self.now())
         return await asyncio.to_thread(reconcile.reconcile, observed, self.now())
-
-    async def _go_on(self, plan: Plan, decision: Decision, answers: _Answers) -> bool:
-        """Ask or do what has to come first; False where only the status is left to be written."""
-        if decision.read:
-            answers.inputs = await self._inputs.read(plan.namespace, decision.read)
-        elif decision.list_pods:
-            answers.pods_of, answers.job_then = decision.list_pods, self._job_state(plan, decision.list_pods)
-            answers.pods = await self._list_pods(plan.namespace, decision.list_pods)
-        else:
-            for action in decision.actions:
-                answers.rejection = await self._act(plan, action)
-                answers.pods = None
-            return bool(decision.actions)
-        return True
 
     async def _list_pods(self, namespace: str, task: str) -> tuple[PodView, ...]:
         """A task's pods; where its Jobs have ended from the cache, if that has all that they count."""

@@ -5,18 +5,22 @@ from __future__ import annotations
 import pytest
 
 from scanplan.core.reconcile import reconcile
-from scanplan.core.reconcile.decision import CreateJob, Decision
+from scanplan.core.reconcile.decision import Act, CreateJob, Decision, NeedInputs, NeedPods, Write
 from tests.bench.pure import life
 from tests.unit.core.objects import NOW
 
 
 def kind(decision: Decision) -> str:
     """What a decision is about, in a word."""
-    if decision.actions:
-        return ", ".join(type(action).__name__ for action in decision.actions)
-    if decision.status:
-        return str(decision.status["phase"])
-    return "read" if decision.read else "pods" if decision.list_pods else "nothing"
+    match decision:
+        case NeedInputs():
+            return "read"
+        case NeedPods():
+            return "pods"
+        case Act(actions):
+            return ", ".join(type(action).__name__ for action in actions)
+        case Write(status=status):
+            return str(status["phase"]) if status else "nothing"
 
 
 @pytest.mark.parametrize(

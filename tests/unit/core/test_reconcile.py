@@ -27,14 +27,19 @@ from scanplan.core.reconcile.case import START_SECONDS
 from scanplan.core.reconcile.decision import (
     CONFLICT_SECONDS,
     RETRY_SECONDS,
+    Act,
+    Action,
     CreateJob,
     Decision,
     DeleteJob,
+    NeedInputs,
+    NeedPods,
     Observed,
     PatchJob,
     Rejection,
     SetAdmission,
     StoreDocument,
+    Write,
 )
 from scanplan.core.status import status as statuses
 from tests.unit.core.objects import (
@@ -79,37 +84,51 @@ def decide(of: Plan, *known: JobView, **observed: Any) -> Decision:
 
 def written(decision: Decision) -> dict[str, Any]:
     """The status that a decision without actions writes."""
-    assert not decision.actions
-    assert decision.status is not None
-    return decision.status
+    status = rest(decision).status
+    assert status is not None
+    return status
+
+
+def rest(decision: Decision) -> Write:
+    """A decision that acts no more."""
+    assert isinstance(decision, Write)
+    return decision
+
+
+def actions_of(decision: Decision) -> tuple[Action, ...]:
+    """What is done first; nothing where the decision is to write."""
+    if isinstance(decision, Act):
+        return decision.actions
+    rest(decision)
+    return ()
 
 
 def patch_of(decision: Decision) -> dict[str, Any]:
     """The patch that a decision makes first."""
-    action = decision.actions[0]
+    action = actions_of(decision)[0]
     assert isinstance(action, PatchJob)
     return action.patch
 
 
 def made(decision: Decision) -> dict[str, Any]:
     """The Job that a decision makes."""
-    (action,) = decision.actions
+    (action,) = actions_of(decision)
     assert isinstance(action, CreateJob)
     return action.manifest
 
 
 def deleted(decision: Decision) -> list[str]:
     """The UIDs of Jobs that a decision deletes."""
-    return [action.job.uid for action in decision.actions if isinstance(action, DeleteJob)]
+    return [action.job.uid for action in actions_of(decision) if isinstance(action, DeleteJob)]
 
 
 class TestBeforeTheJob:
     def test_what_the_plan_names_is_read_first(self) -> None:
-        assert decide(plan(), inputs=None).read
+        assert isinstance(decide(plan(), inputs=None), NeedInputs)
 
     def test_then_pods_of_the_task_are_looked_for(self) -> None:
         """A plan that is deleted and made again must not start beside the pods of its former self."""
-        assert decide(plan()).list_pods == task().job_name
+        assert decide(plan()) == NeedPods(task().job_name)
 
     def test_then_the_job_is_made(self) -> None:
         manifest = made(decide(plan(), pods=()))
@@ -118,14 +137,14 @@ class TestBeforeTheJob:
 
     def test_with_the_lease_nothing_is_looked_for_where_nothing_can_be(self) -> None:
         """One write and no read stand between a plan and its Job."""
-        (action,) = decide(plan(), doubted=()).actions
+        (action,) = actions_of(decide(plan(), doubted=()))
         assert isinstance(action, CreateJob)
         assert action.sure
 
     def test_a_plan_whose_job_has_gone_is_looked_at_all_the_same(self) -> None:
         """A status of its end may have been written, and its answer lost."""
-        assert decide(plan(running_status()), doubted=()).list_pods == task().job_name
-        (action,) = decide(plan(running_status()), doubted=(), pods=()).actions
+        assert decide(plan(running_status()), doubted=()) == NeedPods(task().job_name)
+        (action,) = actions_of(decide(plan(running_status()), doubted=(), pods=()))
         assert isinstance(action, CreateJob)
         assert not action.sure
 
@@ -133,16 +152,16 @@ class TestBeforeTheJob:
     def test_not_while_a_pod_with_the_key_is_alive(self, phase: str) -> None:
         decision = decide(plan(), pods=(pod(0, phase, job_uid="former"),))
         assert condition(written(decision), "Ready") == ("False", "WaitingForPods")
-        assert decision.requeue_after == START_SECONDS
+        assert rest(decision).requeue_after == START_SECONDS
 
     def test_ended_pods_are_in_nobodys_way(self) -> None:
         assert made(decide(plan(), pods=(succeeded(0), broken(1))))
 
     def test_without_a_slot_it_is_queued_and_has_no_job(self) -> None:
         decision = decide(plan(), free_slots=0)
-        assert decision.queued
+        assert rest(decision).queued
         assert written(decision)["phase"] == "Queued"
-        assert "WORKER_CONCURRENCY" in decision.status["conditions"][0]["message"]  # type: ignore[index]
+        assert "WORKER_CONCURRENCY" in written(decision)["conditions"][0]["message"]
 
     def test_kueues_plans_need_none_of_our_slots(self) -> None:
         manifest = made(decide(plan(queueName="main"), pods=(), free_slots=0))
@@ -152,10 +171,10 @@ class TestBeforeTheJob:
     def test_suspended_from_the_start_it_does_nothing(self) -> None:
         decision = decide(plan(suspend=True))
         assert written(decision)["phase"] == "Suspended"
-        assert not decision.queued
+        assert not rest(decision).queued
 
     def test_a_plan_on_its_way_out_is_left_alone(self) -> None:
-        assert decide(replace(plan(), deleting=True)) == Decision()
+        assert decide(replace(plan(), deleting=True)) == Write()
 
     @pytest.mark.parametrize(
         ("spec", "reason"),
@@ -172,7 +191,7 @@ class TestBeforeTheJob:
         status = written(decide(replace(plan(), problem="spec.priority: Input should be less than or equal to 10")))
         assert condition(status, "Stalled") == ("True", "InvalidSpec")
         ended = replace(plan(completed_status()), problem="spec.priority: …")
-        assert decide(ended) == Decision(), "its result stays what it was"
+        assert decide(ended) == Write(), "its result stays what it was"
 
 
 class TestRefusals:
@@ -182,20 +201,20 @@ class TestRefusals:
         rejection = Rejection.forbidden("exceeded quota: scans, requested: count/jobs.batch=1, used: 4, limited: 4")
         decision = decide(plan(), rejection=rejection)
         assert condition(written(decision), "Reconciling") == ("True", "QuotaExceeded")
-        assert "exceeded quota: scans" in decision.status["conditions"][0]["message"]  # type: ignore[index]
-        assert decision.requeue_after == RETRY_SECONDS
+        assert "exceeded quota: scans" in written(decision)["conditions"][0]["message"]
+        assert rest(decision).requeue_after == RETRY_SECONDS
 
     def test_other_rights_may_be_granted_later(self) -> None:
         decision = decide(plan(), rejection=Rejection.forbidden("violates PodSecurity"))
         assert condition(written(decision), "Ready") == ("False", "JobRejected")
-        assert decision.requeue_after == RETRY_SECONDS
+        assert rest(decision).requeue_after == RETRY_SECONDS
 
     def test_what_kubernetes_calls_invalid_stays_so(self) -> None:
         decision = decide(
             plan(), rejection=Rejection.invalid("spec.template.spec.tolerations[0].operator: Invalid value")
         )
         assert condition(written(decision), "Stalled") == ("True", "JobRejected")
-        assert decision.requeue_after is None
+        assert rest(decision).requeue_after is None
 
     def test_after_the_wait_it_is_tried_again(self) -> None:
         refused = written(decide(plan(), rejection=Rejection.forbidden("exceeded quota")))
@@ -211,13 +230,13 @@ class TestAnotherClusterHasTheTask:
     def test_while_it_runs_there_the_plan_waits(self) -> None:
         decision = decide(plan(), rejection=self.RUNNING)
         assert condition(written(decision), "Reconciling") == ("True", "RunningElsewhere")
-        assert decision.requeue_after
+        assert rest(decision).requeue_after
 
     def test_its_result_is_the_plans_and_says_where_it_is(self) -> None:
         status = written(decide(plan(), rejection=self.ENDED))
         assert (status["phase"], condition(status, "Ready")) == ("Completed", ("True", "ResultReused"))
         assert (status["artifacts"]["cluster"], status["artifacts"]["claimName"]) == ("east", "east-claim")
-        assert decide(plan(status)) == Decision(), "it has ended, and makes no Job"
+        assert decide(plan(status)) == Write(), "it has ended, and makes no Job"
 
     def test_a_plan_that_waits_can_be_cancelled(self) -> None:
         waiting = written(decide(plan(), rejection=self.RUNNING))
@@ -245,13 +264,13 @@ class TestTheNameIsTaken:
     def test_ours_and_terminating_is_waited_for(self) -> None:
         decision = decide(plan(uid="plan-2"), job(deleting=True))
         assert condition(written(decision), "Ready") == ("False", "WaitingForPods")
-        assert decision.requeue_after, "nobody tells a plan that doesn't own it that it is gone"
+        assert rest(decision).requeue_after, "nobody tells a plan that doesn't own it that it is gone"
 
     def test_ours_of_a_deleted_plan_is_the_garbage_collectors(self) -> None:
         """Whether the collector or the new plan came first must not decide whose Job it is."""
         decision = decide(plan(uid="plan-2"), job(), plans={"plan-2"})
         assert condition(written(decision), "Ready") == ("False", "WaitingForPods")
-        assert decision.requeue_after
+        assert rest(decision).requeue_after
 
     def test_ours_that_nobody_owns_is_adopted(self) -> None:
         """`kubectl delete --cascade=orphan` has left it, on purpose."""
@@ -263,7 +282,7 @@ class TestTheNameIsTaken:
         status = written(decision)
         assert condition(status, "Stalled") == ("True", "NameConflict")
         assert task().job_name in status["error"]["message"]
-        assert decision.requeue_after == CONFLICT_SECONDS
+        assert rest(decision).requeue_after == CONFLICT_SECONDS
 
     def test_not_ours_without_any_of_our_labels_shows_at_the_post(self) -> None:
         decision = decide(plan(), rejection=Rejection.name_conflict(task().job_name))
@@ -273,8 +292,8 @@ class TestTheNameIsTaken:
 class TestAtWork:
     def test_a_new_job_is_given_a_moment_to_have_pods(self) -> None:
         decision = decide(plan(), job(active=0, ready=0, start_time=None, created=ago(1)))
-        assert decision.status is None
-        assert decision.requeue_after == pytest.approx(4)
+        assert rest(decision).status is None
+        assert rest(decision).requeue_after == pytest.approx(4)
 
     def test_one_without_pods_for_longer_is_told(self) -> None:
         status = written(decide(plan(), job(active=0, ready=0, created=ago(6))))
@@ -289,12 +308,12 @@ class TestAtWork:
         assert status["taskKey"] == task().key
 
     def test_an_unchanged_state_is_not_written_again(self) -> None:
-        assert decide(plan(running_status()), job()).status is None
+        assert rest(decide(plan(running_status()), job())).status is None
 
     def test_progress_is_written_at_most_every_ten_seconds(self) -> None:
         further = job(succeeded=1, active=1, ready=1)
         early = decide(plan(running_status()), further, last_write=ago(4))
-        assert (early.status, early.requeue_after) == (None, 6)
+        assert (rest(early).status, rest(early).requeue_after) == (None, 6)
         assert written(decide(plan(running_status()), further, last_write=ago(10)))["progress"] == "1/2"
 
     def test_another_phase_or_generation_is_written_at_once(self) -> None:
@@ -304,7 +323,7 @@ class TestAtWork:
     def test_a_failed_pod_is_looked_at(self) -> None:
         """At its end, not only when its successor starts after the back-off."""
         stumbled = job(active=1, ready=1, failed_pods=1)
-        assert decide(plan(running_status()), stumbled).list_pods == task().job_name
+        assert decide(plan(running_status()), stumbled) == NeedPods(task().job_name)
 
     def test_retrying_says_what_went_wrong(self) -> None:
         status = written(decide(plan(running_status()), job(failed_pods=1), pods=(broken(0), pod(1))))
@@ -337,22 +356,22 @@ class TestAtWork:
         retrying = written(decide(plan(running_status()), stumbled, pods=(broken(0), pod(1))))
         edited = plan(retrying, generation=2, priority=9)
         assert written(decide(edited, stumbled, pods=(broken(0), pod(1))))["observedGeneration"] == 2
-        assert decide(plan(retrying), stumbled).status is None
+        assert rest(decide(plan(retrying), stumbled)).status is None
 
     @pytest.mark.parametrize("already", [{}, {"succeeded": 1}, {"failed_pods": 1}])
     def test_pods_that_do_not_start_are_looked_at_after_a_while(self, already: dict[str, Any]) -> None:
         stuck = replace(job(ready=0, active=1), **already)
-        assert decide(plan(running_status()), stuck).list_pods
+        assert isinstance(decide(plan(running_status()), stuck), NeedPods)
         waiting = pod(1, "Pending", waiting_reason="ErrImagePull", waiting_message="manifest unknown")
         decision = decide(plan(running_status()), stuck, pods=(waiting,))
         assert condition(written(decision), "Ready") == ("False", "ImagePullFailed")
-        assert "manifest unknown" in decision.status["conditions"][0]["message"]  # type: ignore[index]
-        assert decision.requeue_after == running.BLOCKED_SECONDS
+        assert "manifest unknown" in written(decision)["conditions"][0]["message"]
+        assert rest(decision).requeue_after == running.BLOCKED_SECONDS
 
     def test_the_document_is_stored_before_anything_else(self) -> None:
-        (action,) = decide(plan(), job(document_parts=1)).actions
+        (action,) = actions_of(decide(plan(), job(document_parts=1)))
         assert isinstance(action, StoreDocument)
-        assert not decide(plan(), job(document_parts=1), documented=frozenset({"job-1"})).actions
+        assert not actions_of(decide(plan(), job(document_parts=1), documented=frozenset({"job-1"})))
 
     def test_by_the_plan_that_made_the_job(self) -> None:
         """Another plan's document has another name and other limits in it, and the pods would refuse it."""
@@ -360,7 +379,7 @@ class TestAtWork:
         both = job(
             document_parts=1, owners=frozenset({"plan-1", "plan-2"}), pins=(("plan-2", input_digest(second.spec)),)
         )
-        actions = decide(second, both, partners=(plan(),)).actions
+        actions = actions_of(decide(second, both, partners=(plan(),)))
         assert not any(isinstance(action, StoreDocument) for action in actions)
 
     def test_a_job_that_users_delete_is_made_again(self) -> None:
@@ -381,22 +400,22 @@ class TestSuspend:
         asleep = job(suspended=True, active=0, ready=0)
         assert patch_of(decide(plan(running_status()), asleep, free_slots=1))["spec"] == {"suspend": False}
         decision = decide(plan(running_status()), asleep, free_slots=0)
-        assert decision.queued
+        assert rest(decision).queued
         assert written(decision)["phase"] == "Queued"
 
     def test_kueues_job_is_suspended_through_its_workload(self) -> None:
-        (action,) = decide(plan(suspend=True, queueName="main"), job(queue_name="main")).actions
+        (action,) = actions_of(decide(plan(suspend=True, queueName="main"), job(queue_name="main")))
         assert action == SetAdmission(job(queue_name="main"), active=False)
 
     def test_a_job_that_waits_for_kueue_is_left_to_it(self) -> None:
         decision = decide(plan(queueName="main"), job(queue_name="main", suspended=True, active=0, ready=0))
         assert written(decision)["phase"] == "Queued"
-        assert not decision.queued, "it waits for none of our slots"
+        assert not rest(decision).queued, "it waits for none of our slots"
 
 
 class TestTheEnd:
     def test_pods_are_asked_for_their_reports(self) -> None:
-        assert decide(plan(), complete()).list_pods == task().job_name
+        assert decide(plan(), complete()) == NeedPods(task().job_name)
 
     def test_completed(self) -> None:
         status = written(decide(plan(running_status()), complete(), pods=DONE))
@@ -449,7 +468,7 @@ class TestTheEnd:
     def test_it_has_one_result_and_then_nothing_more(self) -> None:
         done = plan(completed_status())
         for known in ((complete(),), ()):
-            assert decide(done, *known) == Decision()
+            assert decide(done, *known) == Write()
 
     def test_a_deadline(self) -> None:
         status = written(
@@ -472,7 +491,7 @@ class TestDeadNodes:
         return job(active=0, ready=0, terminating=1, failure_target=target)
 
     def test_a_job_that_cannot_fail_is_looked_at_again(self) -> None:
-        assert decide(plan(running_status()), self.doomed(30)).requeue_after
+        assert rest(decide(plan(running_status()), self.doomed(30))).requeue_after
 
     def test_and_ends_its_plan_after_a_grace(self) -> None:
         collector = complete(name=jobs.collector_name(task().job_name), collector=True)
@@ -507,7 +526,7 @@ class TestCollecting:
         collector = job(name=jobs.collector_name(task().job_name), collector=True, completions=1)
         decision = decide(plan(), failed(), collector, pods=(succeeded(0), pod(1, "Failed", exit_code=137)))
         assert condition(written(decision), "Reconciling") == ("True", "Collecting")
-        assert decision.requeue_after, "another plan may own it"
+        assert rest(decision).requeue_after, "another plan may own it"
 
     @pytest.mark.parametrize(
         ("counts", "said"),
@@ -553,8 +572,8 @@ class TestCancel:
     def test_before_the_start_it_is_over_for_good(self) -> None:
         status = written(decide(plan(cancel=True)))
         assert (status["phase"], condition(status, "Ready")) == ("Cancelled", ("True", "Cancelled"))
-        assert decide(plan(status, cancel=True)) == Decision(), "at rest nothing is written"
-        assert decide(plan(status)) == Decision(), "cancel is no pause: rerun starts again"
+        assert decide(plan(status, cancel=True)) == Write(), "at rest nothing is written"
+        assert decide(plan(status)) == Write(), "cancel is no pause: rerun starts again"
 
     def test_its_job_is_deleted(self) -> None:
         assert deleted(decide(plan(running_status(), cancel=True), job())) == ["job-1"]
@@ -576,7 +595,7 @@ class TestCancel:
 
     def test_too_late_it_changes_nothing(self) -> None:
         assert written(decide(plan(running_status(), cancel=True), complete(), pods=DONE))["phase"] == "Completed"
-        assert decide(plan(completed_status(), cancel=True)).actions == ()
+        assert actions_of(decide(plan(completed_status(), cancel=True))) == ()
 
 
 class TestEdits:
@@ -603,7 +622,7 @@ class TestEdits:
         respelled = plan(completed_status(), generation=2, endpoints=["https://B.example/", "https://a.example:443"])
         status = written(decide(respelled))
         assert (status["observedGeneration"], status["phase"]) == (2, "Completed")
-        assert decide(plan(status, generation=2, endpoints=respelled.spec.endpoints)) == Decision()
+        assert decide(plan(status, generation=2, endpoints=respelled.spec.endpoints)) == Write()
 
     def test_another_spelling_at_work_pins_the_new_one_to_the_same_job(self) -> None:
         respelled = plan(running_status(), generation=2, endpoints=["https://B.example", "https://a.example"])
@@ -656,11 +675,11 @@ class TestEdits:
     def test_an_upgrade_re_keys_nothing_that_has_started(self) -> None:
         newer = replace(POLICY, scanner_image="scanner:2")
         assert made(decide(plan(running_status()), pods=(), policy=newer))["metadata"]["name"] == task().job_name
-        assert decide(plan(completed_status()), policy=newer) == Decision()
+        assert decide(plan(completed_status()), policy=newer) == Write()
 
     def test_an_upgrade_between_the_post_and_the_status_neither(self) -> None:
         """The pin is on the Job before it is on the status."""
-        assert not decide(plan(), job(), policy=replace(POLICY, scanner_image="scanner:2")).actions
+        assert not actions_of(decide(plan(), job(), policy=replace(POLICY, scanner_image="scanner:2")))
 
 
 class TestSharedTasks:
@@ -683,7 +702,7 @@ class TestSharedTasks:
     def test_suspended_only_when_all_ask(self, alpha: bool, beta: bool, suspend: bool | None) -> None:
         of = plan(running_status(), suspend=alpha)
         decision = decide(of, self.shared(), partners=(replace(self.BETA, spec=plan(suspend=beta).spec),))
-        assert (patch_of(decision)["spec"].get("suspend") if decision.actions else None) is suspend
+        assert (patch_of(decision)["spec"].get("suspend") if actions_of(decision) else None) is suspend
 
     def test_ttl_and_deadline_are_the_owners_maximum(self) -> None:
         patient = replace(self.BETA, spec=plan(ttlSecondsAfterFinished=900_000, deadlineSeconds=900_000).spec)
@@ -700,7 +719,7 @@ class TestSharedTasks:
         status = written(decide(plan(running_status(), cancel=True), theirs))
         assert status["phase"] == "Cancelled"
         assert "other plans go on" in status["conditions"][0]["message"]
-        assert decide(plan(status, cancel=True), theirs) == Decision()
+        assert decide(plan(status, cancel=True), theirs) == Write()
 
     def test_so_does_an_edit_to_other_content(self) -> None:
         edited = plan(running_status(), generation=2, endpoints=["https://c.example"])
@@ -709,7 +728,7 @@ class TestSharedTasks:
 
     def test_a_plan_that_has_ended_has_no_say_in_a_job_that_others_made_since(self) -> None:
         theirs = replace(self.shared(ttl_seconds=1, deadline_seconds=1), owners=frozenset({"plan-2"}))
-        assert decide(plan(completed_status()), theirs) == Decision()
+        assert decide(plan(completed_status()), theirs) == Write()
 
     def test_a_suspended_plan_takes_no_part(self) -> None:
         assert written(decide(plan(uid="plan-3", suspend=True), job()))["phase"] == "Suspended"

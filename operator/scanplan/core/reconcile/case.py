@@ -16,13 +16,16 @@ from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.task import Pinned, Plan, Task, claim_of, resolve
 from scanplan.core.reconcile.decision import (
     RETRY_SECONDS,
+    Act,
     Action,
     Decision,
     DeleteJob,
+    NeedInputs,
     Observed,
     PatchJob,
     Rejection,
     StoreDocument,
+    Write,
 )
 from scanplan.core.status import events
 from scanplan.core.status import status as statuses
@@ -101,13 +104,13 @@ class Case:
         except InvalidPlan as error:
             return self.invalid(error)
         if task.key != job.key:
-            return Decision(actions=(DeleteJob(job),))
-        return Decision(actions=(StoreDocument(job, document.config_maps(task, job)),))
+            return Act((DeleteJob(job),))
+        return Act((StoreDocument(job, document.config_maps(task, job)),))
 
     def read(self) -> Decision:
         """Decide again with what the plan names."""
         claim = claim_of(self.plan.spec, self.observed.policy, self.pins())
-        return Decision(read=sources.needed(self.plan.spec, claim))
+        return NeedInputs(sources.needed(self.plan.spec, claim))
 
     def wait(self, phase: Phase, reason: Reason, message: str, requeue_after: float | None = None) -> Decision:
         """The status of a plan that has no Job of its own to show."""
@@ -118,10 +121,10 @@ class Case:
     ) -> Decision:
         """Write a status where it differs, with its event; not before the actions that it tells of."""
         if actions:
-            return Decision(actions=actions)
+            return Act(actions)
         changed = self.unless_same(status)
         event = events.of_change(self.plan.status, changed) if changed else None
-        return Decision(status=changed, requeue_after=requeue_after, event=event)
+        return Write(status=changed, requeue_after=requeue_after, event=event)
 
     def unless_same(self, status: statuses.Status) -> statuses.Status | None:
         """A status that is worth a write."""

@@ -1,7 +1,7 @@
 """What goes into a reconcile and what comes out of it: `Observed` in, `Decision` out.
 
-A decision names actions, or asks to see more, or holds the status to write. Actions are values: the shell carries them out, and a
-test compares them.
+A decision is one of four: it asks for inputs, asks for pods, acts, or writes the status. Actions are values: the controller
+carries them out, and a test compares them.
 """
 
 from __future__ import annotations
@@ -133,20 +133,41 @@ class Observed:
     """When the status was last written, as far as this process knows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What to do about a plan."""
+@dataclass(frozen=True, slots=True)
+class NeedInputs:
+    """Decide again with these objects, which the plan names."""
 
-    actions: tuple[Action, ...] = ()
+    references: tuple[sources.Reference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NeedPods:
+    """Decide again with the pods of this task."""
+
+    task: str
+    """The task's Job name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Carry out these actions in order, observe again, and decide again."""
+
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """Nothing is left to be done but to write the status, where it differs."""
+
     status: dict[str, Any] | None = None
     """The whole status to write; None: leave it."""
-    read: tuple[sources.Reference, ...] = ()
-    """Decide again with these objects."""
-    list_pods: str | None = None
-    """Decide again with the pods of this task (a Job name)."""
     requeue_after: float | None = None
     """Seconds after which to decide again without any event."""
     queued: bool = False
     """The plan waits for a slot."""
     event: events.Event | None = None
     """To be recorded once the status is written."""
+
+
+Decision = NeedInputs | NeedPods | Act | Write
+"""What to do about a plan: exactly one of these."""

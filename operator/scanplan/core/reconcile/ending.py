@@ -11,7 +11,7 @@ from scanplan.api.v1alpha1.task import MergedResult, Outcome, ShardReport
 from scanplan.core.manifests import job as jobs
 from scanplan.core.observed.views import JobView, PodView
 from scanplan.core.reconcile.case import START_SECONDS, Case
-from scanplan.core.reconcile.decision import CreateJob, Decision, Rejection
+from scanplan.core.reconcile.decision import Act, CreateJob, Decision, NeedPods, Rejection
 from scanplan.core.status import failure
 from scanplan.core.status import status as statuses
 
@@ -35,7 +35,7 @@ def cancelled(case: Case, name: str, key: str, detail: str, merged: MergedResult
 def finished(case: Case, job: JobView) -> Decision:
     """Decide about a plan whose Job is over."""
     if case.observed.pods is None:
-        return Decision(list_pods=job.name)
+        return NeedPods(job.name)
     own = [pod for pod in case.observed.pods if pod.job_uid == job.uid]
     reports = statuses.last_reports(own)
     merged = _merged(reports) or _collected(case.observed.pods)
@@ -61,7 +61,7 @@ def _collect(case: Case, job: JobView | None, collector: JobView | None) -> Deci
             task = case.resolve(scans=False)
         except InvalidPlan:
             return None
-        return Decision(actions=(CreateJob(jobs.build_collector(task, case.plan, case.observed.policy)),))
+        return Act((CreateJob(jobs.build_collector(task, case.plan, case.observed.policy)),))
     if case.lacks_document(collector):
         return case.store_document(collector)
     message = _merging(case, collector)

@@ -1,8 +1,8 @@
 """The reconcile: everything observed about one plan, and the time, in; what to do about it out.
 
-Level-triggered and pure: any events in any order, once or often, lead to the same state. `Decision.actions` come first: the shell
-carries them out, observes again and asks again; only a decision without actions has a status to write, so that a plan's
-whole change is one status write. The POST of the task's Job name is the only lock there is.
+Level-triggered and pure: any events in any order, once or often, lead to the same state. Actions come first: the
+controller carries them out, observes again and asks again. The status is written last, so that a plan's whole change is
+one status write. The POST of the task's Job name is the only lock there is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,17 @@ from scanplan.core.observed.views import JobView
 from scanplan.core.planning.task import Task
 from scanplan.core.reconcile import ending, live, running
 from scanplan.core.reconcile.case import START_SECONDS, Case
-from scanplan.core.reconcile.decision import Action, CreateJob, Decision, Observed, PatchJob, Rejection
+from scanplan.core.reconcile.decision import (
+    Act,
+    Action,
+    CreateJob,
+    Decision,
+    NeedPods,
+    Observed,
+    PatchJob,
+    Rejection,
+    Write,
+)
 from scanplan.core.status import status as statuses
 
 ELSEWHERE_SECONDS = 15.0
@@ -35,10 +45,10 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
     """
     case = Case(observed, now)
     if case.plan.deleting:
-        return Decision()
+        return Write()
     if case.plan.problem:
         if statuses.has_ended(case.plan):
-            return Decision()
+            return Write()
         return case.invalid(InvalidPlan(Reason.INVALID_SPEC, case.plan.problem))
     pinned_name = _pinned_name(case)
     task: Task | None = None
@@ -52,7 +62,7 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
         pinned_name = task.job_name
     superseded = _superseded(case, pinned_name)
     if superseded:
-        return Decision(actions=superseded)
+        return Act(superseded)
     job = case.observed.jobs.get(pinned_name)
     if _settled(case, task):
         # Its Job's name may by now belong to a Job of other plans, whose settings are none of this plan's business.
@@ -102,7 +112,7 @@ def _without_job(case: Case, name: str, task: Task | None) -> Decision:
     # Even a plan that never had a Job may find pods: those of a deleted plan, with the same key, are still ending.
     sure = not (started or spec.cancel or name in case.observed.doubted)
     if case.observed.pods is None and not sure:
-        return Decision(list_pods=name)
+        return NeedPods(name)
     if any(pod.alive and not (pod.collector and spec.cancel) for pod in case.observed.pods or ()):
         message = "waiting for pods of the deleted Job to end"
         return case.wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
@@ -114,7 +124,7 @@ def _without_job(case: Case, name: str, task: Task | None) -> Decision:
         task = task or case.resolve()
     except InvalidPlan as error:
         return case.invalid(error)
-    return Decision(actions=(CreateJob(jobs.build(task, case.plan, case.observed.policy), task, sure),))
+    return Act((CreateJob(jobs.build(task, case.plan, case.observed.policy), task, sure),))
 
 
 def _elsewhere(case: Case, other: Elsewhere, name: str, task: Task | None) -> Decision:
@@ -141,7 +151,7 @@ def _with_job(case: Case, job: JobView, task: Task | None) -> Decision:
         # A plan that doesn't own the Job hears nothing of its end, and a dead node says nothing at all: look again.
         return case.wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
     if not owned or job.pin_of(plan.uid) != plan.input_digest:
-        return Decision(actions=(PatchJob(job, jobs.adoption_patch(plan, job.uid, str(job.resource_version))),))
+        return Act((PatchJob(job, jobs.adoption_patch(plan, job.uid, str(job.resource_version))),))
     target = job.failure_target
     if job.finished or (target and case.overdue(target.since)):
         return ending.finished(case, job)
@@ -150,14 +160,14 @@ def _with_job(case: Case, job: JobView, task: Task | None) -> Decision:
             # Once the Job is gone, only the status knows that there was one, whose pods may have found something.
             status = statuses.of_running(plan, job, Phase.RUNNING, Reason.RUNNING, "cancelling", case.now)
             return case.write(status, requeue_after=0.0)
-        return Decision(actions=(case.let_go(job),))
+        return Act((case.let_go(job),))
     if case.lacks_document(job):
         return case.store_document(job)
     changes = live.changes(case, job)
     if changes:
-        return Decision(actions=changes)
+        return Act(changes)
     decision = running.running(case, job)
-    if target and not decision.list_pods:
+    if target and isinstance(decision, Write):
         decision = replace(decision, requeue_after=min(decision.requeue_after or START_SECONDS, START_SECONDS))
     return decision
 

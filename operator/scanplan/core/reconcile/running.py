@@ -6,7 +6,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.core.observed.views import JobView, PodView
 from scanplan.core.reconcile.case import START_SECONDS, Case
-from scanplan.core.reconcile.decision import Decision
+from scanplan.core.reconcile.decision import Decision, NeedPods, Write
 from scanplan.core.status import failure
 from scanplan.core.status import status as statuses
 
@@ -32,9 +32,9 @@ def running(case: Case, job: JobView) -> Decision:
         return blocked
     if job.failed_pods:
         if not _changed(case, job):
-            return Decision(requeue_after=None if job.ready else BLOCKED_SECONDS)
+            return Write(requeue_after=None if job.ready else BLOCKED_SECONDS)
         if case.observed.pods is None:
-            return Decision(list_pods=job.name)
+            return NeedPods(job.name)
         return _retrying(case, job, case.observed.pods)
     if not job.active and not job.succeeded:
         return _without_pods(case, job)
@@ -52,10 +52,10 @@ def _without_pods(case: Case, job: JobView) -> Decision:
     """A Job without pods: just made, or between a pod's end and its being counted. Only a lasting state is worth a write."""
     if case.pinned and case.plan.status.get("phase") in {Phase.RUNNING, Phase.RETRYING}:
         edited = case.plan.status.get("observedGeneration") != case.plan.generation
-        return _scanning(case, job) if edited else Decision()
+        return _scanning(case, job) if edited else Write()
     age = (case.now - job.created).total_seconds()
     if age < START_SECONDS:
-        return Decision(requeue_after=START_SECONDS - age)
+        return Write(requeue_after=START_SECONDS - age)
     message = "the Job has no pod yet: see its events"
     return case.write(statuses.of_running(case.plan, job, Phase.PENDING, Reason.PENDING, message, case.now))
 
@@ -66,7 +66,7 @@ def _blocked(case: Case, job: JobView) -> Decision | None:
     if waited < BLOCKED_SECONDS:
         return None
     if case.observed.pods is None:
-        return Decision(list_pods=job.name)
+        return NeedPods(job.name)
     error = failure.blocked_by(case.observed.pods)
     if error is None:
         return None
@@ -116,7 +116,7 @@ def _progress(case: Case, status: statuses.Status, job: JobView) -> Decision:
     if status["phase"] == case.plan.status.get("phase") and case.pinned and case.observed.last_write:
         left = PROGRESS_SECONDS - (case.now - case.observed.last_write).total_seconds()
         if left > 0 and status["observedGeneration"] == case.plan.status.get("observedGeneration"):
-            return Decision(requeue_after=left if status != case.plan.status else requeue)
+            return Write(requeue_after=left if status != case.plan.status else requeue)
     return case.write(status, requeue_after=requeue)
 
 
@@ -132,4 +132,4 @@ def queued(case: Case, job: JobView | None = None) -> Decision:
         status = statuses.of_running(case.plan, job, Phase.QUEUED, Reason.QUEUED, message, case.now)
     else:
         status = statuses.of_waiting(case.plan, Phase.QUEUED, Reason.QUEUED, message, case.now)
-    return Decision(status=case.unless_same(status), queued=True)
+    return Write(status=case.unless_same(status), queued=True)
