@@ -44,10 +44,12 @@ def test_every_reason_of_a_status_is_in_troubleshooting() -> None:
 
 
 def test_every_threat_names_a_test_that_exists() -> None:
-    rows = re.findall(r"^\| (?!asset|---).*\|$", (DOCS / "security-model.md").read_text(), re.MULTILINE)
+    """A control that no test shows is a claim; a row that no table of this form holds would be looked at by nobody."""
+    attacks = (DOCS / "security-model.md").read_text().partition("\n## Attacks")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (?!asset \| threat \|).*\|$", attacks, re.MULTILINE)
     named = [re.search(r"`(tests/[\w/]+\.py)::(test_\w+)` \|$", row) for row in rows]
     assert len(rows) > 10
-    assert all(named)
+    assert not [row for row, test in zip(rows, named, strict=True) if not test]
     assert not [test[0] for test in named if test and f"def {test[2]}(" not in (ROOT / test[1]).read_text()]
 
 
