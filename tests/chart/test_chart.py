@@ -19,6 +19,7 @@ ACCEPTED = {
     "container-security-context-user-group-id": "the image sets user and group 65532, and OpenShift one of its own",
     "container-resources": "a limit on CPU would only make the operator late; memory has one",
     "networkpolicy-targets-pod": "the operator makes the pods that it selects",
+    "deployment-replicas": "one operator works at a time; the Service is for Prometheus, which misses a scrape",
     "container-ephemeral-storage-request-and-limit": "it writes nothing: the root is read-only, /tmp is bounded",
 }
 """kube-score's findings that stay, by check, and why."""

@@ -173,13 +173,14 @@ print(json.dumps([answer.status, answer.read().decode()] if answer else [0, ""])
 
 @dataclass(frozen=True)
 class Asker:
-    """A pod of another namespace that asks the API by the name of its Service."""
+    """A pod of another namespace that asks a Service by its name, the API's where no other is named."""
 
     kubectl: Kubectl
 
-    def __call__(self, path: str, token: str = "") -> tuple[int, str]:
+    def __call__(self, path: str, token: str = "", service: str = "api:8081") -> tuple[int, str]:
         """Status and body; the status is 0 where nobody answers."""
-        address = f"http://scanplan-operator-api.{NAMESPACE}:8081{path}"
+        name, port = service.split(":")
+        address = f"http://scanplan-operator-{name}.{NAMESPACE}:{port}{path}"
         command = ("exec", "-i", "asker", "--", "python3", "-c", ASK)
         status, body = json.loads(self.kubectl(*command, stdin=json.dumps([address, token])))
         return status, body
@@ -231,6 +232,9 @@ def test_the_api_answers_those_who_may_read_until_it_is_turned_off(
     assert code == 200, content
     assert hashlib.sha256(content.encode()).hexdigest() == published["nuclei_output.ndjson"]
     code, numbers = ask("/metrics")
+    assert code == 200
+    assert "scanplan_api_requests_total" in numbers
+    code, numbers = ask("/metrics", service="metrics:9464")
     assert code == 200
     assert 'scanplan_operator_plans{phase="Completed"} 1.0' in numbers
     readers = ("get", "pods", "-l", "app.kubernetes.io/component=reader", "-o", "name")
@@ -367,6 +371,7 @@ POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001
             "networkPolicy": {
                 **POLICIES,
                 "api": [{"namespaceSelector": {}}],
+                "metrics": [{"namespaceSelector": {}}],
                 "redis": [{"ipBlock": {"cidr": "203.0.113.9/32"}}],
             },
             "metrics": {"dashboard": {"enabled": True}},
@@ -389,8 +394,8 @@ POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001
         },
         {"api": {"enabled": True, "readerPods": True}, "watchNamespaces": ["red"]},
         {
-            "api": {"enabled": True},
             "metrics": {
+                "service": {"annotations": {"prometheus.io/scrape": "true"}},
                 "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
                 "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
             },

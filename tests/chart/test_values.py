@@ -193,15 +193,18 @@ def test_every_value_is_explained() -> None:
         ({"retention": {"maxAge": "a month"}}, "/retention/maxAge"),
         ({"api": {"authentication": "none"}}, "'authentication' not allowed"),
         ({"api": {"readerPods": True}}, "api.readerPods is for the API, which is off"),
-        ({"metrics": {"serviceMonitor": {"enabled": True}}}, "set api.enabled"),
-        ({"metrics": {"podMonitor": {"enabled": True}}}, "set api.enabled"),
+        ({"metrics": {"enabled": False, "serviceMonitor": {"enabled": True}}}, "set metrics.enabled"),
+        ({"metrics": {"enabled": False, "podMonitor": {"enabled": True}}}, "set metrics.enabled"),
+        ({"metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}}, "would count twice"),
         (
             {
-                "api": {"enabled": True},
-                "metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}},
+                "metrics": {"podMonitor": {"enabled": True}},
+                "networkPolicy": {"enabled": True, "apiServer": ["10.96.0.1/32"]},
             },
-            "would count twice",
+            "networkPolicy.metrics is empty",
         ),
+        ({"metrics": {"port": 8080}}, "/metrics/port"),
+        ({"metrics": {"port": 80}}, "/metrics/port"),
         ({"metrics": {"prometheusRule": {"guide": "wiki/alerts"}}}, "/metrics/prometheusRule/guide"),
         ({"metrics": {"podMonitor": {"interval": "often"}}}, "/metrics/podMonitor/interval"),
     ],
@@ -456,20 +459,58 @@ def test_policies_let_those_reach_the_api_who_are_named_and_nobody_else() -> Non
 # metrics
 
 
+@pytest.mark.parametrize("port", [9464, 9090])
+def test_the_metrics_are_there_where_nobody_asked_for_them(port: int) -> None:
+    """Lost otherwise: a Prometheus that asks pods or Services by itself finds nothing until somebody reads the documentation."""
+    objects = render({} if port == 9464 else {"metrics": {"port": port}})
+    ports = {each["name"]: each["containerPort"] for each in operator_container(objects)["ports"]}
+    service = objects[f"Service {NAMESPACE}/scanplan-operator-metrics"]["spec"]
+    assert OperatorSettings(**environment(objects)).metrics_port == ports["metrics"] == port  # type: ignore[arg-type]
+    assert service["ports"] == [{"name": "metrics", "port": port, "targetPort": "metrics"}]
+    pod = objects[f"Deployment {NAMESPACE}/scanplan-operator"]["spec"]["template"]["metadata"]
+    assert service["selector"].items() <= pod["labels"].items()
+
+
+def test_metrics_that_are_off_leave_nothing_behind() -> None:
+    objects = render({"metrics": {"enabled": False}})
+    assert OperatorSettings(**environment(objects)).metrics_port == 0  # type: ignore[arg-type]
+    assert [each["name"] for each in operator_container(objects)["ports"]] == ["probe"]
+    assert not [name for name in objects if "metrics" in name]
+
+
+@pytest.mark.parametrize("api", [False, True])
 @pytest.mark.parametrize(("value", "kind"), [("serviceMonitor", "ServiceMonitor"), ("podMonitor", "PodMonitor")])
-def test_prometheus_finds_the_metrics(value: str, kind: str) -> None:
-    """By the labels of what it asks, and the name of the port."""
-    objects = render({"api": {"enabled": True}, "metrics": {value: {"enabled": True, "interval": "1m"}}})
+def test_prometheus_finds_the_metrics(value: str, kind: str, api: bool) -> None:
+    """By the labels of what it asks, and the names of the ports: the operator's, and the API's where there is one."""
+    objects = render({"api": {"enabled": api}, "metrics": {value: {"enabled": True, "interval": "1m"}}})
     spec = objects[f"{kind} {NAMESPACE}/scanplan-operator"]["spec"]
-    pod = objects[f"Deployment {NAMESPACE}/scanplan-operator"]["spec"]["template"]
-    service = objects[f"Service {NAMESPACE}/scanplan-operator-api"]
-    asked = service if kind == "ServiceMonitor" else pod
-    ports = service["spec"]["ports"] if kind == "ServiceMonitor" else pod["spec"]["containers"][0]["ports"]
-    assert spec["selector"]["matchLabels"].items() <= asked["metadata"]["labels"].items()
-    (scraped,) = spec["endpoints" if kind == "ServiceMonitor" else "podMetricsEndpoints"]
-    assert scraped == {"port": "api", "path": "/metrics", "interval": "1m"}
-    assert scraped["port"] in [port["name"] for port in ports]
-    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    ports = ["metrics", "api"] if api else ["metrics"]
+    assert spec["endpoints" if kind == "ServiceMonitor" else "podMetricsEndpoints"] == [
+        {"port": port, "path": "/metrics", "interval": "1m"} for port in ports
+    ]
+    scraped: list[str] = []
+    for each in objects.values():
+        if kind == "ServiceMonitor" and each["kind"] == "Service":
+            labels_of, offered = each["metadata"]["labels"], each["spec"]["ports"]
+        elif kind == "PodMonitor" and each["kind"] == "Deployment":
+            pod = each["spec"]["template"]
+            labels_of, offered = pod["metadata"]["labels"], pod["spec"]["containers"][0]["ports"]
+        else:
+            continue
+        assert spec["selector"]["matchLabels"].items() <= labels_of.items()
+        (expression,) = spec["selector"]["matchExpressions"]
+        if labels_of[expression["key"]] in expression["values"]:
+            scraped += [port["name"] for port in offered if port["name"] in ports]
+    assert sorted(scraped) == sorted(ports)
+
+
+def test_policies_let_prometheus_scrape_and_nobody_else() -> None:
+    prometheus = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    name = f"NetworkPolicy {NAMESPACE}/scanplan-operator"
+    policy: Values = {"enabled": True, "apiServer": API_SERVER}
+    assert "ingress" not in render({"networkPolicy": policy})[name]["spec"]
+    ingress = render({"networkPolicy": {**policy, "metrics": prometheus}})[name]["spec"]["ingress"]
+    assert ingress == [{"from": prometheus, "ports": [{"protocol": "TCP", "port": 9464}]}]
 
 
 def test_the_alerts_and_the_dashboard_arrive_as_they_are_in_the_files() -> None:

@@ -16,6 +16,7 @@ from scanplan.client.models import QueueHealth
 from scanplan.client.queues.statistics import Statistics
 from scanplan.client.redis.publication import Publication
 from scanplan.controller.cache.store import Store
+from scanplan.controller.engine.workqueue import WorkQueue
 from scanplan.metrics.operator import OperatorMetrics
 from scanplan.web.api.metrics import Metrics, QueueCollector
 
@@ -35,8 +36,8 @@ def existing() -> set[str]:
     queue = Mock()
     queue.health.return_value = QueueHealth(queue_size=0, active_workers=0, failed_jobs=0, redis_connected=False)
     queue.statistics.return_value = Statistics()
-    operator = OperatorMetrics(Publication("redis://127.0.0.1:1", "east"))
-    operator.controller = Mock(store=Store(), queue=[])
+    outcomes = Publication("redis://127.0.0.1:1", "east").outcomes
+    operator = OperatorMetrics(Store(), WorkQueue(), lambda: True, outcomes)
     families = Metrics([operator, QueueCollector(queue)]).registry.collect()
     suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}
     return {family.name + suffix for family in families for suffix in suffixes.get(family.type, [""])}

@@ -91,7 +91,7 @@ class Prometheus:
 @pytest.fixture
 def prometheus(alone: Scene, start_operator: StartOperator, tmp_path: Path) -> Iterator[Prometheus]:
     port = free_port()
-    start_operator(SCANPLAN_API_ENABLED="true", SCANPLAN_API_PORT=str(port))
+    start_operator(SCANPLAN_METRICS_PORT=str(port))
     alone.apply("whole")
     alone.complete("whole")
     alone.apply("broken", endpoints=["https://other.example.com"])

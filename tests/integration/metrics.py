@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 def serving(port: int) -> dict[str, str]:
     """The settings of an operator that serves its metrics there."""
-    return {"SCANPLAN_API_ENABLED": "true", "SCANPLAN_API_PORT": str(port)}
+    return {"SCANPLAN_METRICS_PORT": str(port)}
 
 
 def reconciles(port: int) -> float:

@@ -26,6 +26,7 @@ class OperatorProcess:
             "KUBECONFIG": str(kubeconfig),
             "SCANPLAN_SCANNER_IMAGE": SCANNER_IMAGE,
             "SCANPLAN_PROBE_PORT": "0",
+            "SCANPLAN_METRICS_PORT": "0",
             "SCANPLAN_NAMESPACES": ",".join(namespaces),
             **settings,
         }

@@ -1,4 +1,4 @@
-"""The API in the operator's own process, with the operator's metrics."""
+"""The API in the operator's own process, beside the operator's metrics."""
 
 from __future__ import annotations
 
@@ -28,8 +28,18 @@ def port() -> int:
 
 
 @pytest.fixture
+def metrics_port() -> int:
+    return free_port()
+
+
+@pytest.fixture
 def operator(
-    request: pytest.FixtureRequest, plane: ControlPlane, port: int, tmp_path: Path, redis_of_session: RedisServer
+    request: pytest.FixtureRequest,
+    plane: ControlPlane,
+    port: int,
+    metrics_port: int,
+    tmp_path: Path,
+    redis_of_session: RedisServer,
 ) -> Iterator[OperatorProcess]:
     """A second operator, for this test's namespace: two at a time are harmless."""
     rights = list(yaml.safe_load_all((ROOT / "examples/python/api-rbac.yaml").read_text()))
@@ -41,6 +51,7 @@ def operator(
     settings = {
         "SCANPLAN_API_ENABLED": "true",
         "SCANPLAN_API_PORT": str(port),
+        "SCANPLAN_METRICS_PORT": str(metrics_port),
         "SCANPLAN_DENIED_TARGETS": "denied.example",
         "REDIS_URL": redis_of_session.url,
     }
@@ -52,7 +63,9 @@ def operator(
     assert code == os.EX_OK
 
 
-def test_an_operator_that_serves_and_is_measured(laboratory: Laboratory, operator: OperatorProcess, port: int) -> None:
+def test_an_operator_that_serves_and_is_measured(
+    laboratory: Laboratory, operator: OperatorProcess, port: int, metrics_port: int
+) -> None:
     http = urllib3.PoolManager(retries=False, timeout=10)
     url = f"http://127.0.0.1:{port}"
 
@@ -69,7 +82,7 @@ def test_an_operator_that_serves_and_is_measured(laboratory: Laboratory, operato
     assert http.request("GET", f"{url}/api/v1/tasks/{task_id}/status").status == 401
 
     def metrics() -> dict[str, float]:
-        text = http.request("GET", f"{url}/metrics").data.decode()
+        text = http.request("GET", f"http://127.0.0.1:{metrics_port}/metrics").data.decode()
         families = text_string_to_metric_families(text)
         return {
             " ".join([sample.name, *sorted(sample.labels.values())]): sample.value

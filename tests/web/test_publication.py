@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 
-from scanplan.cli.commands.api import for_operator
+from scanplan import operator
 from scanplan.client import models
 from scanplan.client.errors import InvalidSettings
 from scanplan.client.models import ScanResult
 from scanplan.client.redis.publication import Publication, PublicationOutcome, load
-from scanplan.controller.app import PLAIN
 from tests.client.servers import RedisServer
 from tests.kubectl import eventually
-from tests.web.test_operator_metrics import ENDED, plan
+from tests.unit.shell.test_operator_metrics import ENDED, plan
 
 STATUS: dict[str, Any] = {
     **ENDED,
@@ -37,8 +36,8 @@ async def test_keys_and_results_are_published(redis_of_session: RedisServer) -> 
     client.flushall()
     publication = Publication(redis_of_session.url, "east")
     async with publication.publishing():
-        publication.offer(plan(), {**STATUS, "phase": "Running"})
-        publication.offer(plan(), STATUS)
+        publication.status_written(plan(), {**STATUS, "phase": "Running"})
+        publication.status_written(plan(), STATUS)
         await asyncio.to_thread(eventually, lambda: client.exists("east:n:task_result:p"))
     assert client.get("east:n:task_key:scan:acme:nightly:a:b:c") == b"p"
     value: Any = client.get("east:n:task_result:p")
@@ -53,10 +52,10 @@ async def test_a_redis_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
     publication = Publication(server.url, "east")
     async with publication.publishing():
         for _ in range(3_000):  # more than it keeps waiting
-            publication.offer(plan(), STATUS)
+            publication.status_written(plan(), STATUS)
         await asyncio.sleep(0.1)
         server.start()
-        publication.offer(plan(), STATUS)
+        publication.status_written(plan(), STATUS)
         await asyncio.to_thread(eventually, lambda: server.client().exists("east:n:task_result:p"))
         await asyncio.to_thread(eventually, lambda: publication.outcomes[PublicationOutcome.PUBLISHED] > 0)
     server.kill()
@@ -64,12 +63,13 @@ async def test_a_redis_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
 
 
 def test_tasks_that_are_not_shared_need_no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCANPLAN_SCANNER_IMAGE", "scanner:1")
     monkeypatch.delenv("REDIS_URL", raising=False)
     monkeypatch.setenv("SCANPLAN_SHARED_TASKS", "false")
-    assert for_operator() is PLAIN
+    assert operator.load().redis is None
     monkeypatch.setenv("SCANPLAN_SHARED_TASKS", "true")
     with pytest.raises(InvalidSettings, match="REDIS_URL has to name"):
-        for_operator()
+        operator.load()
 
 
 @pytest.mark.parametrize(

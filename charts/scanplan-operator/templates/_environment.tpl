@@ -31,6 +31,8 @@
   valueFrom:
     fieldRef:
       fieldPath: metadata.uid
+- name: SCANPLAN_METRICS_PORT
+  value: {{ ternary .Values.metrics.port 0 .Values.metrics.enabled | quote }}
 - name: SCANPLAN_LOG_FORMAT
   value: {{ .Values.log.format | quote }}
 {{- if .Values.api.enabled }}

@@ -24,6 +24,10 @@
 {{- printf "%s-api" (include "scanplan.fullname" . | trunc 59 | trimSuffix "-") }}
 {{- end }}
 
+{{- define "scanplan.metricsService" -}}
+{{- printf "%s-metrics" (include "scanplan.fullname" . | trunc 55 | trimSuffix "-") }}
+{{- end }}
+
 {{- define "scanplan.selector" -}}
 app.kubernetes.io/name: {{ include "scanplan.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -14,7 +14,7 @@ import typer
 
 import scanplan
 from scanplan.cli.commands import artifacts
-from scanplan.cli.commands.api import api, for_operator
+from scanplan.cli.commands.api import api
 from scanplan.cli.commands.cancel import cancel
 from scanplan.cli.commands.diff import diff
 from scanplan.cli.commands.doctor import doctor
@@ -84,13 +84,14 @@ def operator(
 
     import kopf  # noqa: PLC0415
 
-    from scanplan.controller import app as process  # noqa: PLC0415
-    from scanplan.controller import settings  # noqa: PLC0415
-    from scanplan.controller.engine import leadership  # noqa: PLC0415
+    from scanplan import operator as process  # noqa: PLC0415
+    from scanplan.controller.engine.http import CannotListen  # noqa: PLC0415
+    from scanplan.controller.engine.leadership import LeadershipLost  # noqa: PLC0415
+    from scanplan.controller.settings import InvalidSettings  # noqa: PLC0415
 
     try:
-        configuration, extension = settings.load(), for_operator()
-    except (settings.InvalidSettings, ClientError) as error:
+        configuration = process.load()
+    except (InvalidSettings, ClientError) as error:
         typer.echo(f"scanplan operator: wrong settings\n{error}", err=True)
         raise typer.Exit(os.EX_CONFIG) from None
     kopf.configure(
@@ -99,10 +100,13 @@ def operator(
     for noisy in ("kopf.objects", "kopf._core", "kopf.activities"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        asyncio.run(process.run(configuration, extension=extension))
-    except leadership.LeadershipLost as error:
+        asyncio.run(process.run(configuration))
+    except LeadershipLost as error:
         typer.echo(f"scanplan operator: {error}", err=True)
         raise typer.Exit(os.EX_TEMPFAIL) from None
+    except CannotListen as error:
+        typer.echo(f"scanplan operator: {error}", err=True)
+        raise typer.Exit(os.EX_UNAVAILABLE) from None
 
 
 for heading, commands in {

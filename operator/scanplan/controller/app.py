@@ -1,4 +1,4 @@
-"""The operator's process: settings, kopf's watches, and the controller's workers.
+"""What the operator does while it leads: kopf's watches, the controller's workers, and the resync.
 
 Kopf has the credentials, the watches and the process's end. Nothing of its own persistence is used: no annotations, no finalizers,
 no writes.
@@ -9,58 +9,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import signal
-import time
 from typing import Any
 
 import kopf
 
 from scanplan.controller import resync
-from scanplan.controller.engine import leadership, probes
 from scanplan.controller.engine.probes import Health
-from scanplan.controller.extension import Extension
 from scanplan.controller.scanplan import Controller
 from scanplan.controller.settings import OperatorSettings
 from scanplan.controller.watches import Watches
-from scanplan.kube import api as apis
 
 log = logging.getLogger("scanplan.operator")
 
-PLAIN = Extension()
 
-
-async def run(settings: OperatorSettings, extension: Extension = PLAIN) -> None:
-    """Run the operator until SIGTERM or SIGINT.
-
-    Raises:
-        LeadershipLost: another operator has taken over; this process should end, and come back as a standby.
-    """
-    started = time.monotonic()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):  # kopf's own take their place once there is work, and end it
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with await apis.connect() as client:
-        controller = extension.controller(extension.api(client), settings.policy())
-        health = Health(controller.queue)
-
-        async def work() -> None:
-            await _work(controller, settings, health, stop)
-
-        try:
-            async with probes.serving(health, settings.probe_port), extension.beside(controller):
-                if settings.leader_election:
-                    namespace = settings.lease_namespace or leadership.own_namespace()
-                    lease = leadership.Lease(client, namespace, settings.lease_name, settings.pod_uid)
-                    controller.alone, health.standing_by = lease.held, lease.known
-                    await lease.lead(work, stop)
-                else:
-                    await work()
-        finally:
-            log.info("stopped after %.0f s", time.monotonic() - started)
-
-
-async def _work(controller: Controller, settings: OperatorSettings, health: Health, stop: asyncio.Event) -> None:
-    """Watch and reconcile, as the one thing that kopf's process is there for."""
+async def work(controller: Controller, settings: OperatorSettings, health: Health, stop: asyncio.Event) -> None:
+    """Watch and reconcile until `stop` is set."""
     log.info("watching %s", ", ".join(settings.namespaces) or "all namespaces")
     registry = kopf.OperatorRegistry()
 

@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Container
+import time
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,7 @@ from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.controller.cache.store import Store, waiting_entry
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.inputs import InputReader
+from scanplan.controller.observer import Observer
 from scanplan.controller.recorder import record
 from scanplan.controller.sharing import Alone, Sharing
 from scanplan.core.manifests import job as jobs
@@ -98,8 +100,19 @@ class Controller:
         policy: Policy,
         now: Callable[[], datetime] | None = None,
         sharing: Sharing | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
-        """`now`: the present time, by default the API server's; tests put their own clock in its place."""
+        """Builds a controller that does nothing until `run`.
+
+        Args:
+            api: the API server.
+            store: what is known of the cluster.
+            queue: the names of plans to look at.
+            policy: what the operator's owner allows.
+            now: the present time, by default the API server's; tests put their own clock in its place.
+            sharing: with other clusters; None: with nobody.
+            observers: are told what has happened, in this order.
+        """
         self.api = api
         self.store = store
         self.queue = queue
@@ -109,6 +122,7 @@ class Controller:
         """Whether this process still has the lease, so that no other operator can be at work; None: there may be others."""
         self._inputs = InputReader(api)
         self._sharing = sharing or Alone()
+        self._observers = observers
 
     async def run(self, workers: int) -> None:
         """Work on the queue with so many workers; ends only when cancelled."""
@@ -133,11 +147,30 @@ class Controller:
         """A plan was listed (None), added, modified or deleted; what a watch tells of this process's own writes is no news."""
         name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])
         if kind == "DELETED":
-            self.store.drop_plan(name, body["metadata"]["uid"])
+            self._drop_plan(name, body["metadata"]["uid"])
             self._wake_waiting(name.namespace)
-            return
-        if self.store.put_plan(body) or kind is None:
+        elif self._put_plan(body) or kind is None:
             self.queue.add(name)
+
+    def _put_plan(self, body: dict[str, Any]) -> bool:
+        """Take in a plan, and tell the observers; whether it is news."""
+        name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])
+        if self.store.plans.version(name) == (body["metadata"]["uid"], body["metadata"]["resourceVersion"]):
+            return False
+        before = self.store.plans.get(name)
+        after = self.store.put_plan(body)
+        if after:
+            for observer in self._observers:
+                observer.plan_changed(before, after, self.now())
+        return after is not None
+
+    def _drop_plan(self, name: PlanName, uid: str) -> None:
+        """Forget a deleted plan, and tell the observers."""
+        before = self.store.plans.get(name)
+        self.store.drop_plan(name, uid)
+        if before and before.uid == uid:
+            for observer in self._observers:
+                observer.plan_changed(before, None, self.now())
 
     def job_event(self, kind: str | None, body: dict[str, Any], by: PlanName | None = None) -> JobView | None:
         """A Job with our label was listed, added, modified or deleted; returns what is known of it now.
@@ -173,18 +206,24 @@ class Controller:
     async def _work(self) -> None:
         while True:
             name = await self.queue.get()
+            begun = time.monotonic()
+            failure: Exception | None = None
             try:
                 await self.reconcile(name)
                 self.queue.forget(name)
             except FAILURES as error:
+                failure = error
                 delay = self.queue.add_failed(name, _retry_after(error))
                 detail = message_of(error) if isinstance(error, ApiException) else repr(error)
                 log.warning("%s: %s; trying again in %.1f s", name, detail, delay)
-            except Exception:
+            except Exception as error:
                 # A bug of ours that one plan brings to light is no reason to leave all others alone.
+                failure = error
                 log.exception("%s: trying again in %.1f s", name, self.queue.add_failed(name))
             finally:
                 self.queue.done(name)
+            for observer in self._observers:
+                observer.reconciled(time.monotonic() - begun, failure)
             # Plans that have ended ask for nothing: thousands of them would be one long turn, for which even the lease waits.
             await asyncio.sleep(0)
 
@@ -356,11 +395,11 @@ class Controller:
         """Whether the plan is as it was decided upon. Otherwise another operator may have had its result, and the Job's end be
         known here before it: watches of different kinds don't wait for each other."""
         try:
-            self.store.put_plan(await self.api.get_plan(plan.namespace, plan.name))
+            self._put_plan(await self.api.get_plan(plan.namespace, plan.name))
         except ApiException as error:
             if error.status != 404:
                 raise
-            self.store.drop_plan(PlanName(plan.namespace, plan.name), plan.uid)
+            self._drop_plan(PlanName(plan.namespace, plan.name), plan.uid)
         return self.store.plans.version(PlanName(plan.namespace, plan.name)) == (plan.uid, plan.resource_version)
 
     async def _look_up(self, namespace: str, name: str, by: PlanName) -> JobView | None:
@@ -384,17 +423,19 @@ class Controller:
         patch = {"metadata": {"resourceVersion": plan.resource_version}, "status": merge_patch(plan.status, status)}
         try:
             self.store.put_plan(await self.api.patch_status(plan.namespace, plan.name, patch))
-            self.store.written[name] = self.now()
-            return True
         except ApiException as error:
             if error.status == 404:
-                self.store.drop_plan(name, plan.uid)
+                self._drop_plan(name, plan.uid)
             elif error.status == 409:
-                self.store.put_plan(await self.api.get_plan(plan.namespace, plan.name))
+                self._put_plan(await self.api.get_plan(plan.namespace, plan.name))
                 self.queue.add(name)
             else:
                 raise
-        return False
+            return False
+        self.store.written[name] = self.now()
+        for observer in self._observers:
+            observer.status_written(plan, status)
+        return True
 
 
 def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

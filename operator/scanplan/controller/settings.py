@@ -75,6 +75,9 @@ class OperatorSettings(BaseSettings):
     probe_port: int = Field(
         8080, alias="SCANPLAN_PROBE_PORT", ge=0, le=65535, description="Port of /healthz and /readyz; 0: none."
     )
+    metrics_port: int = Field(
+        9464, alias="SCANPLAN_METRICS_PORT", ge=0, le=65535, description="Port of /metrics, for Prometheus; 0: none."
+    )
     leader_election: bool = Field(
         False,
         alias="SCANPLAN_LEADER_ELECTION",

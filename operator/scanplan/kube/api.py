@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -28,6 +28,8 @@ from scanplan.kube.clock import ServerClock
 
 Object = dict[str, Any]
 PatchType = Literal["merge", "strategic-merge"]
+OnRequest = Callable[[str, str, int | None], None]
+"""Is told of each request: method, path, and the HTTP status of the answer (None: there was no answer)."""
 
 _COLLECTIONS = {
     inputs.Kind.CONFIG_MAP: "configmaps",
@@ -48,8 +50,9 @@ _LIVING = "status.phase!=Succeeded,status.phase!=Failed"
 class Api:
     """The API server, as the operator uses it. Errors are `ApiException` (with its `status`) and aiohttp's."""
 
-    def __init__(self, client: ApiClient) -> None:
+    def __init__(self, client: ApiClient, on_request: OnRequest | None = None) -> None:
         self._client = client
+        self._on_request = on_request
         self.clock = ServerClock()
 
     async def connection(self) -> kopf.ConnectionInfo:
@@ -157,12 +160,20 @@ class Api:
         query: list[tuple[str, str]] | None = None,
         patch_type: PatchType | None = None,
     ) -> Object:
-        asked = clock.local()
-        response = await send(self._client, method, path, body, query, patch_type)
-        self.clock.heard(response.headers.get("Date"), asked)
-        await check(response)
-        result: Object = msgspec.json.decode(await response.read())
-        return result
+        asked, status = clock.local(), None
+        try:
+            response = await send(self._client, method, path, body, query, patch_type)
+            self.clock.heard(response.headers.get("Date"), asked)
+            await check(response)
+            result: Object = msgspec.json.decode(await response.read())
+            status = response.status
+            return result
+        except ApiException as error:
+            status = error.status
+            raise
+        finally:
+            if self._on_request:
+                self._on_request(method, path, status)
 
 
 async def send(

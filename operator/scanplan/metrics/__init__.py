@@ -1,1 +1,1 @@
-"""Prometheus metrics of the operator."""
+"""Prometheus metrics of the operator: `operator.py` counts, `server.py` serves."""

@@ -1,19 +1,18 @@
-"""The operator measured: what it holds, how long it takes, what it asks of the API server, and how scans end.
+"""What the operator holds, how long it takes, what it asks of the API server, and how scans end.
 
-Measuring sits around the operator's parts (`scanplan.controller.extension`), so they know nothing of it. Gauges are read from the
-operator's own memory when they are asked for; nothing is asked of the API server for them.
+The controller and the API client tell it what happens (`scanplan.controller.observer`). Gauges are read from the operator's own
+memory when they are asked for; nothing is asked of the API server for them.
 """
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kubernetes.aio.client import ApiClient, ApiException
+from kubernetes.aio.client import ApiException
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -22,17 +21,9 @@ from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.task import ErrorClass, Severity
 from scanplan.client.queues.statistics import BUCKETS
 from scanplan.controller.cache.store import Store
-from scanplan.controller.engine.workqueue import PlanName, WorkQueue
-from scanplan.controller.scanplan import Controller
-from scanplan.controller.sharing import Sharing
-from scanplan.core.planning.policy import Policy
+from scanplan.controller.engine.workqueue import WorkQueue
+from scanplan.controller.observer import Observer
 from scanplan.core.planning.task import Plan
-from scanplan.kube.api import Api, Object, PatchType
-
-if TYPE_CHECKING:
-    from scanplan.client.redis.publication import Publication
-
-OnStatus = Callable[[Plan, dict[str, Any]], None]
 
 _RESOURCE = re.compile(r"/(?:api/v1|apis/[^/]+/[^/]+)(?:/namespaces/[^/]+)?/([a-z]+)(?:/[^/]+(?:/([a-z]+))?)?")
 _RESOURCES = {
@@ -62,13 +53,28 @@ class ErrorKind(StrEnum):
         return cls.CONNECTION if isinstance(error, OSError) else cls.BUG
 
 
-class OperatorMetrics(Collector):
+class OperatorMetrics(Collector, Observer):
     """Everything that is counted; itself the collector of the gauges."""
 
-    def __init__(self, publication: Publication | None = None) -> None:
-        """`publication`: where statuses are published to Redis, which counts what became of them."""
-        self.controller: Controller | None = None
-        self._publication = publication
+    def __init__(
+        self,
+        store: Store,
+        queue: WorkQueue,
+        is_working: Callable[[], bool],
+        publications: Mapping[str, int] | None = None,
+    ) -> None:
+        """Counters at zero.
+
+        Args:
+            store: the plans that are counted.
+            queue: whose length is shown.
+            is_working: whether the operator is at work. A standby shows no plans and no queue: zeros would hide that nobody leads.
+            publications: statuses offered to Redis, by what became of them; None: there is no Redis.
+        """
+        self._store = store
+        self._queue = queue
+        self._is_working = is_working
+        self._publications = publications
         self._asked: dict[str, datetime] = {}
         """When another scan was asked for, by the UID of the plan that was edited."""
         self._registry = CollectorRegistry()
@@ -123,26 +129,37 @@ class OperatorMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._registry.collect()
-        if self._publication:
+        if self._publications is not None:
             published = CounterMetricFamily(
                 "scanplan_operator_publications",
                 "Statuses offered to Redis, by what became of them.",
                 labels=["outcome"],
             )
-            for outcome, number in self._publication.outcomes.items():
-                published.add_metric([outcome.value], number)
+            for outcome, number in self._publications.items():
+                published.add_metric([outcome], number)
             yield published
-        if self.controller is None:
+        if not self._is_working():
             return
         plans = GaugeMetricFamily("scanplan_operator_plans", "Plans that are there, by phase.", labels=["phase"])
         for phase in Phase:
-            plans.add_metric([phase.value], self.controller.store.plans.phases.get(phase.value, 0))
+            plans.add_metric([phase.value], self._store.plans.phases.get(phase.value, 0))
         yield plans
-        waiting = len(self.controller.queue)
-        yield GaugeMetricFamily("scanplan_operator_queue_length", "Plans that wait to be looked at.", value=waiting)
+        yield GaugeMetricFamily(
+            "scanplan_operator_queue_length", "Plans that wait to be looked at.", value=len(self._queue)
+        )
 
-    def count_status(self, plan: Plan, status: dict[str, Any]) -> None:
-        """A plan's status was written: what happened, by comparison with the one before."""
+    def count_request(self, method: str, path: str, status: int | None) -> None:
+        """A request to the API server has ended; `status` None: without an answer."""
+        answer = "none" if status is None else "2xx" if 200 <= status < 300 else str(status)
+        self.requests.labels(method, resource_of(path), answer).inc()
+
+    def reconciled(self, seconds: float, error: Exception | None) -> None:
+        self.reconciles.observe(seconds)
+        if error is not None:
+            self.errors.labels(ErrorKind.of(error).value).inc()
+
+    def status_written(self, plan: Plan, status: dict[str, Any]) -> None:
+        """Counts what happened, by comparison with the status before."""
         before, phase = plan.status, status.get("phase", "")
         error = status.get("error", {}).get("class")
         if phase == Phase.RETRYING and error in set(ErrorClass) and status.get("attempts") != before.get("attempts"):
@@ -161,90 +178,14 @@ class OperatorMetrics(Collector):
             if asked and asked <= started:  # a result that was there already was not waited for
                 self.waits.observe((started - asked).total_seconds())
 
-    def see_plan(self, before: Plan | None, after: Plan | None, now: datetime) -> None:
-        """A watch has brought a plan as it is `after` (None: it is deleted): whether another scan is asked for."""
+    def plan_changed(self, before: Plan | None, after: Plan | None, now: datetime) -> None:
+        """Notes when another scan is asked for."""
         if before is None:
             return
         if after is None or after.uid != before.uid:
             self._asked.pop(before.uid, None)
         elif before.generation != after.generation and before.input_digest != after.input_digest:
             self._asked[after.uid] = now.replace(microsecond=0)  # as start times are written
-
-
-class MeasuredApi(Api):
-    """Counts its requests."""
-
-    def __init__(self, client: ApiClient, metrics: OperatorMetrics) -> None:
-        super().__init__(client)
-        self._metrics = metrics
-
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        body: Object | None = None,
-        query: list[tuple[str, str]] | None = None,
-        patch_type: PatchType | None = None,
-    ) -> Object:
-        status = "none"
-        try:
-            answer = await super()._call(method, path, body, query, patch_type)
-            status = "2xx"
-            return answer
-        except ApiException as error:
-            status = str(error.status)
-            raise
-        finally:
-            self._metrics.requests.labels(method, resource_of(path), status).inc()
-
-
-class MeasuredController(Controller):
-    """Counts what it does, and how scans end."""
-
-    def __init__(
-        self,
-        api: Api,
-        policy: Policy,
-        metrics: OperatorMetrics,
-        on_status: OnStatus,
-        sharing: Sharing | None = None,
-    ) -> None:
-        """`on_status` is told of each status that was written, with the plan as it was before."""
-        super().__init__(api, Store(), WorkQueue(), policy, sharing=sharing)
-        self._metrics = metrics
-        self._on_status = on_status
-
-    async def run(self, workers: int) -> None:
-        # From now on, not before: a standby's gauges would say that there are no plans, and hide that nobody leads.
-        self._metrics.controller = self
-        await super().run(workers)
-
-    def plan_event(self, kind: str | None, body: dict[str, Any]) -> None:
-        metadata = body["metadata"]
-        name = PlanName(metadata["namespace"], metadata["name"])
-        if self.store.plans.version(name) == (metadata["uid"], metadata.get("resourceVersion")):
-            super().plan_event(kind, body)  # no news, of which a list is full
-            return
-        before = self.store.plans.get(name)
-        super().plan_event(kind, body)
-        self._metrics.see_plan(before, self.store.plans.get(name), self.now())
-
-    async def reconcile(self, name: PlanName) -> None:
-        begun = time.monotonic()
-        try:
-            await super().reconcile(name)
-        except Exception as error:
-            self._metrics.errors.labels(ErrorKind.of(error).value).inc()
-            raise
-        finally:
-            self._metrics.reconciles.observe(time.monotonic() - begun)
-
-    async def _write_status(self, plan: Plan, status: dict[str, Any]) -> bool:
-        written = await super()._write_status(plan, status)
-        if written:
-            self._metrics.count_status(plan, status)
-            self._on_status(plan, status)
-        return written
 
 
 def resource_of(path: str) -> str:

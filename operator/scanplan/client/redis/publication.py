@@ -23,6 +23,7 @@ from scanplan.client.errors import InvalidSettings
 from scanplan.client.queues.kubernetes import result_of, status_of
 from scanplan.client.redis import background
 from scanplan.client.settings import valid_redis_url
+from scanplan.controller.observer import Observer
 from scanplan.core.planning.task import Plan
 
 log = logging.getLogger("scanplan.redis")
@@ -81,8 +82,8 @@ class PublicationOutcome(StrEnum):
     """Too many were waiting."""
 
 
-class Publication:
-    """Statuses on their way to Redis."""
+class Publication(Observer):
+    """Publishes each status that the controller has written."""
 
     def __init__(
         self, url: str, cluster: str, also: Callable[[Plan, dict[str, Any]], Awaitable[None]] | None = None
@@ -93,11 +94,10 @@ class Publication:
         )
         self._cluster = cluster
         self._also = also
-        self.outcomes = dict.fromkeys(PublicationOutcome, 0)
+        self.outcomes: dict[str, int] = {outcome.value: 0 for outcome in PublicationOutcome}
         self._waiting: asyncio.Queue[tuple[Plan, dict[str, Any]]] = asyncio.Queue(MAX_WAITING)
 
-    def offer(self, plan: Plan, status: dict[str, Any]) -> None:
-        """A status was written."""
+    def status_written(self, plan: Plan, status: dict[str, Any]) -> None:
         try:
             self._waiting.put_nowait((plan, status))
         except asyncio.QueueFull:

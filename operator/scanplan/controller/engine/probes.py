@@ -6,12 +6,13 @@ should start another one. Ready is an operator that works, or a standby that cou
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from scanplan.controller.engine import http
 from scanplan.controller.engine.workqueue import WorkQueue
 
 STUCK_SECONDS = 300.0
@@ -34,12 +35,12 @@ class Health:
         return f"a reconcile has taken {seconds:.0f} s" if seconds > STUCK_SECONDS else None
 
 
-@contextlib.asynccontextmanager
-async def serving(health: Health, port: int) -> AsyncIterator[None]:
-    """Answer /healthz and /readyz on all addresses while the context lasts; port 0: don't."""
-    if not port:
-        yield
-        return
+def serving(health: Health, port: int) -> AbstractAsyncContextManager[None]:
+    """Answer /healthz and /readyz on all addresses while the context lasts; port 0: don't.
+
+    Raises:
+        CannotListen: the port is taken.
+    """
 
     async def healthz(_: web.Request) -> web.Response:
         problem = health.problem()
@@ -50,12 +51,4 @@ async def serving(health: Health, port: int) -> AsyncIterator[None]:
         ready = health.working or health.standing_by()
         return web.json_response({"ready": ready}, status=200 if ready else 503)
 
-    application = web.Application()
-    application.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz)])
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "0.0.0.0", port).start()  # noqa: S104 - the kubelet asks from outside of the pod
-        yield
-    finally:
-        await runner.cleanup()
+    return http.serving([web.get("/healthz", healthz), web.get("/readyz", readyz)], port, "SCANPLAN_PROBE_PORT")

@@ -1,0 +1,27 @@
+"""What others may learn of the operator's work: metrics and Redis do, and the controller knows neither."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from scanplan.core.planning.task import Plan
+
+
+class Observer:
+    """Is told by the controller what has happened. Override what you want to hear of; no method may block or raise."""
+
+    def plan_changed(self, before: Plan | None, after: Plan | None, now: datetime) -> None:
+        """The cluster has another version of a plan.
+
+        Args:
+            before: the plan as it was known; None: it is new.
+            after: the plan as it is now; None: it is deleted.
+            now: the API server's time.
+        """
+
+    def reconciled(self, seconds: float, error: Exception | None) -> None:
+        """A reconcile has ended after so many seconds; `error`: it failed, and is tried again."""
+
+    def status_written(self, plan: Plan, status: dict[str, Any]) -> None:
+        """A status was written; `plan` is as it was before."""

@@ -1,0 +1,137 @@
+"""The operator's process, composed top-down: `load` reads its settings, `run` builds its parts and runs them.
+
+Nothing below this module knows the whole. The controller tells its observers what happens; metrics and Redis are two of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scanplan.client import errors
+from scanplan.client import settings as queues
+from scanplan.client.settings import QueueType
+from scanplan.controller import app
+from scanplan.controller import settings as operator_settings
+from scanplan.controller.cache.store import Store
+from scanplan.controller.engine import leadership, probes
+from scanplan.controller.engine.probes import Health
+from scanplan.controller.engine.workqueue import WorkQueue
+from scanplan.controller.observer import Observer
+from scanplan.controller.scanplan import Controller
+from scanplan.controller.settings import OperatorSettings
+from scanplan.core.planning.policy import IDEMPOTENCY_WINDOW_SECONDS
+from scanplan.kube import api as apis
+from scanplan.metrics import server as metrics_server
+from scanplan.metrics.operator import OperatorMetrics
+
+if TYPE_CHECKING:
+    from scanplan.client.redis.publication import Publication, PublicationSettings
+    from scanplan.client.redis.sharing import SharedTasks
+    from scanplan.web.settings import ApiSettings
+
+log = logging.getLogger("scanplan.operator")
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The settings of all parts; None: the part is off."""
+
+    operator: OperatorSettings
+    redis: PublicationSettings | None = None
+    api: ApiSettings | None = None
+
+
+def load() -> Configuration:
+    """Read the environment. What is off is not imported: it would cost the operator its memory.
+
+    Raises:
+        controller.settings.InvalidSettings, client.errors.InvalidSettings: with a line for each wrong variable.
+        MissingDependency: the package for Redis is not installed.
+    """
+    from scanplan.web import settings as web_settings  # noqa: PLC0415
+
+    api = web_settings.load()
+    return Configuration(operator_settings.load(), _redis(), api if api.in_operator else None)
+
+
+def _redis() -> PublicationSettings | None:
+    if not (os.environ.get("REDIS_URL") or os.environ.get("SCANPLAN_SHARED_TASKS")):
+        return None
+    try:
+        from scanplan.client.redis import publication  # noqa: PLC0415 - needs an extra
+    except ModuleNotFoundError as error:
+        raise errors.MissingDependency("redis", "redis") from error
+    settings = publication.load()
+    return settings if settings.redis_url else None
+
+
+async def run(configuration: Configuration) -> None:
+    """Run the operator until SIGTERM or SIGINT.
+
+    Raises:
+        LeadershipLost: another operator has taken over; this process should end, and come back as a standby.
+        CannotListen: a port is taken.
+    """
+    started = time.monotonic()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):  # kopf's own take their place once there is work, and end it
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    settings = configuration.operator
+    store, queue = Store(), WorkQueue()
+    health = Health(queue)
+    publication, shared = _in_redis(configuration.redis) if configuration.redis else (None, None)
+    metrics = OperatorMetrics(store, queue, lambda: health.working, publication.outcomes if publication else None)
+    observers: list[Observer] = [metrics, publication] if publication else [metrics]
+    try:
+        async with AsyncExitStack() as services:
+            client = await services.enter_async_context(await apis.connect())
+            api = apis.Api(client, metrics.count_request)
+            controller = Controller(api, store, queue, settings.policy(), sharing=shared, observers=observers)
+
+            await services.enter_async_context(probes.serving(health, settings.probe_port))
+            await services.enter_async_context(metrics_server.serving(metrics, settings.metrics_port))
+            if shared:
+                await services.enter_async_context(shared.kept(lambda: store.all_jobs(None)))
+            if publication:
+                await services.enter_async_context(publication.publishing())
+            if configuration.api:
+                await _serve_api(services, configuration.api)
+
+            async def work() -> None:
+                await app.work(controller, settings, health, stop)
+
+            if settings.leader_election:
+                namespace = settings.lease_namespace or leadership.own_namespace()
+                lease = leadership.Lease(client, namespace, settings.lease_name, settings.pod_uid)
+                controller.alone, health.standing_by = lease.held, lease.known
+                await lease.lead(work, stop)
+            else:
+                await work()
+    finally:
+        log.info("stopped after %.0f s", time.monotonic() - started)
+
+
+def _in_redis(settings: PublicationSettings) -> tuple[Publication, SharedTasks | None]:
+    from scanplan.client.redis import publication, sharing  # noqa: PLC0415 - needs an extra
+
+    url, cluster = settings.redis_url or "", settings.cluster_name
+    if not settings.shared_tasks:
+        return publication.Publication(url, cluster), None
+    shared = sharing.SharedTasks(url, cluster, IDEMPOTENCY_WINDOW_SECONDS)
+    return publication.Publication(url, cluster, shared.settle), shared
+
+
+async def _serve_api(services: AsyncExitStack, settings: ApiSettings) -> None:
+    """The HTTP API of plans, whatever queue the environment names; its /metrics has its own requests alone."""
+    from scanplan.web import server  # noqa: PLC0415
+
+    of_plans = {"task_queue_type": QueueType.KUBERNETES, "enable_async_tasks": True}
+    queue = queues.load().model_copy(update=of_plans)
+    await services.enter_async_context(server.running(queue, settings, collectors=[]))
