@@ -12,9 +12,9 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from scanplan.api import labels
 from scanplan.cli.output.failure import Failure, Forbidden, NotFound
 from scanplan.client.cluster.cluster import Cluster, Object
+from scanplan.kube.resources import PLANS
 
 PAUSE_SECONDS = 1.0
 
@@ -79,7 +79,7 @@ class Changes:
                 self._tell(name, change["object"])
 
     def _path(self) -> str:
-        return f"/apis/{labels.API_VERSION}/namespaces/{self._cluster.namespace}/{labels.PLURAL}"
+        return self._cluster.path(PLANS, namespace=self._cluster.namespace)
 
     def _tell(self, name: str, plan: Object) -> None:
         if self._names and name not in self._names:

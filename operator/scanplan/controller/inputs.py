@@ -13,6 +13,7 @@ from kubernetes.aio.client import ApiException
 
 from scanplan.core.planning.inputs import Input, Inputs, Kind, Reference
 from scanplan.kube.api import Api, message_of
+from scanplan.kube.resources import InvalidName, WrongObject
 
 CLAIM_SECONDS = 300.0
 """How long a claim that was found is not looked up again; one that was not is looked up each time."""
@@ -41,6 +42,8 @@ class InputReader:
             if error.status == 403:
                 return Input(problem=f"the operator may not read it: {message_of(error)}")
             raise
+        except (InvalidName, WrongObject) as error:
+            return Input(problem=str(error))
         if reference.kind is Kind.CLAIM:
             self._claims[namespace, reference.name] = (time.monotonic(), found)
         return found

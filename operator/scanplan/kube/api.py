@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -23,19 +23,16 @@ from kubernetes.aio.client.rest import RESTResponse
 import scanplan
 from scanplan.api import labels
 from scanplan.core.planning import inputs
-from scanplan.kube import clock
+from scanplan.kube import clock, resources
 from scanplan.kube.clock import ServerClock
+from scanplan.kube.resources import CLAIMS, CONFIG_MAPS, EVENTS, JOBS, PLANS, PODS, SECRETS, Resource
 
 Object = dict[str, Any]
 PatchType = Literal["merge", "strategic-merge"]
 OnRequest = Callable[[str, str, int | None], None]
 """Is told of each request: method, path, and the HTTP status of the answer (None: there was no answer)."""
 
-_COLLECTIONS = {
-    inputs.Kind.CONFIG_MAP: "configmaps",
-    inputs.Kind.SECRET: "secrets",
-    inputs.Kind.CLAIM: "persistentvolumeclaims",
-}
+_INPUTS = {inputs.Kind.CONFIG_MAP: CONFIG_MAPS, inputs.Kind.SECRET: SECRETS, inputs.Kind.CLAIM: CLAIMS}
 REQUEST_SECONDS = 15.0
 """Limit of one request; a hanging server is an error to try again."""
 PAGE = 100
@@ -48,7 +45,10 @@ _LIVING = "status.phase!=Succeeded,status.phase!=Failed"
 
 
 class Api:
-    """The API server, as the operator uses it. Errors are `ApiException` (with its `status`) and aiohttp's."""
+    """The API server, as the operator uses it.
+
+    Errors are `ApiException` (with its `status`) and aiohttp's; `InvalidName` before a request, `WrongObject` after it.
+    """
 
     def __init__(self, client: ApiClient, on_request: OnRequest | None = None) -> None:
         self._client = client
@@ -70,13 +70,15 @@ class Api:
         )
 
     async def create_job(self, namespace: str, manifest: Object) -> Object:
-        return await self._call("POST", _jobs(namespace), manifest)
+        answer = await self._call("POST", JOBS.path(namespace), manifest)
+        return JOBS.checked(answer, namespace, manifest["metadata"]["name"])
 
     async def get_job(self, namespace: str, name: str) -> Object:
-        return await self._call("GET", _jobs(namespace, name))
+        return await self._get(JOBS, namespace, name)
 
     async def patch_job(self, namespace: str, name: str, patch: Object) -> Object:
-        return await self._call("PATCH", _jobs(namespace, name), patch, patch_type="strategic-merge")
+        answer = await self._call("PATCH", JOBS.path(namespace, name), patch, patch_type="strategic-merge")
+        return JOBS.checked(answer, namespace, name)
 
     async def delete_job(self, namespace: str, name: str, uid: str) -> None:
         """Foreground, because the API's default for Jobs orphans their pods; the UID keeps a successor safe."""
@@ -86,20 +88,19 @@ class Api:
             "propagationPolicy": "Foreground",
             "preconditions": {"uid": uid},
         }
-        await self._call("DELETE", _jobs(namespace, name), options)
+        await self._call("DELETE", JOBS.path(namespace, name), options)
 
     def each_job(self, namespace: str | None) -> AsyncIterator[Object]:
         """All Jobs that carry a task, page by page; `namespace` None: of the whole cluster."""
-        return self._each(_jobs(namespace) if namespace else "/apis/batch/v1/jobs", labels.TASK)
+        return self._each(JOBS.path(namespace), labels.TASK)
 
     def each_plan(self, namespace: str | None) -> AsyncIterator[Object]:
         """All plans, page by page; `namespace` None: of the whole cluster."""
-        return self._each(_plans(namespace) if namespace else f"/apis/{labels.API_VERSION}/{labels.PLURAL}", "")
+        return self._each(PLANS.path(namespace), "")
 
     def each_living_pod(self, namespace: str | None) -> AsyncIterator[Object]:
         """All pods of tasks that have not ended, page by page; `namespace` None: of the whole cluster."""
-        path = f"/api/v1/namespaces/{quote(namespace)}/pods" if namespace else "/api/v1/pods"
-        return self._each(path, labels.TASK, _LIVING)
+        return self._each(PODS.path(namespace), labels.TASK, _LIVING)
 
     async def list_pods(self, namespace: str, task: str, cached: bool = False) -> list[Object]:
         """The pods of one task, its collector's included.
@@ -108,34 +109,38 @@ class Api:
             cached: as the API server's cache has them, which may be older than what a watch has shown. A consistent list waits
                 for news of etcd's, up to 100 ms (KEP-2340).
         """
-        path = f"/api/v1/namespaces/{quote(namespace)}/pods"
-        return await self._list(path, f"{labels.TASK}={task}", "0" if cached else "")
+        selector = resources.label_equals(labels.TASK, task)
+        return await self._list(PODS.path(namespace), selector, "0" if cached else "")
 
     async def create_config_map(self, namespace: str, manifest: Object) -> None:
-        await self._call("POST", f"/api/v1/namespaces/{quote(namespace)}/configmaps", manifest)
+        await self._call("POST", CONFIG_MAPS.path(namespace), manifest)
 
     async def set_admission(self, namespace: str, job_uid: str, active: bool) -> None:
         """Set `spec.active` of the Kueue Workload that stands for a Job, if there is one already."""
-        group = await self._call("GET", "/apis/kueue.x-k8s.io")
-        path = f"/apis/{group['preferredVersion']['groupVersion']}/namespaces/{quote(namespace)}/workloads"
-        for workload in await self._list(path, f"{labels.KUEUE_JOB_UID}={job_uid}"):
+        group = await self._call("GET", resources.group(resources.KUEUE))
+        workloads = resources.workloads(group["preferredVersion"]["groupVersion"])
+        selector = resources.label_equals(labels.KUEUE_JOB_UID, job_uid)
+        for workload in await self._list(workloads.path(namespace), selector):
             if workload["spec"].get("active", True) != active:
-                patch = {"spec": {"active": active}}
-                await self._call("PATCH", f"{path}/{quote(workload['metadata']['name'])}", patch, patch_type="merge")
+                path = workloads.path(namespace, workload["metadata"]["name"])
+                await self._call("PATCH", path, {"spec": {"active": active}}, patch_type="merge")
 
     async def create_event(self, namespace: str, manifest: Object) -> None:
-        await self._call("POST", f"/apis/events.k8s.io/v1/namespaces/{quote(namespace)}/events", manifest)
+        await self._call("POST", EVENTS.path(namespace), manifest)
 
     async def get_input(self, namespace: str, reference: inputs.Reference) -> Object:
         """A ConfigMap, Secret or claim."""
-        collection = _COLLECTIONS[reference.kind]
-        return await self._call("GET", f"/api/v1/namespaces/{quote(namespace)}/{collection}/{quote(reference.name)}")
+        return await self._get(_INPUTS[reference.kind], namespace, reference.name)
 
     async def get_plan(self, namespace: str, name: str) -> Object:
-        return await self._call("GET", _plans(namespace, name))
+        return await self._get(PLANS, namespace, name)
 
     async def patch_status(self, namespace: str, name: str, patch: Object) -> Object:
-        return await self._call("PATCH", f"{_plans(namespace, name)}/status", patch, patch_type="merge")
+        answer = await self._call("PATCH", PLANS.path(namespace, name, "status"), patch, patch_type="merge")
+        return PLANS.checked(answer, namespace, name)
+
+    async def _get(self, resource: Resource, namespace: str, name: str) -> Object:
+        return resource.checked(await self._call("GET", resource.path(namespace, name)), namespace, name)
 
     async def _list(self, path: str, selector: str, version: str = "") -> list[Object]:
         return [item async for item in self._each(path, selector, version=version)]
@@ -241,13 +246,3 @@ def message_of(error: ApiException) -> str:
         return str(json.loads(error.body or "")["message"])
     except (TypeError, ValueError, KeyError):
         return f"{error.status} {error.reason}"
-
-
-def _jobs(namespace: str, name: str | None = None) -> str:
-    path = f"/apis/batch/v1/namespaces/{quote(namespace)}/jobs"
-    return f"{path}/{quote(name)}" if name else path
-
-
-def _plans(namespace: str, name: str | None = None) -> str:
-    path = f"/apis/{labels.API_VERSION}/namespaces/{quote(namespace)}/{labels.PLURAL}"
-    return f"{path}/{quote(name)}" if name else path

@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import quote
 
 from kubernetes.aio.client import ApiClient
 from kubernetes.aio.client.rest import RESTResponse
 
-from scanplan.api import labels
 from scanplan.kube import api as apis
+from scanplan.kube.resources import PLANS
 
 Object = dict[str, Any]
 
@@ -26,9 +25,8 @@ class PlanWatch:
 
     def __init__(self, client: ApiClient, namespace: str) -> None:
         """`namespace` empty: of all."""
-        place = f"namespaces/{quote(namespace)}/" if namespace else ""
         self._client = client
-        self._path = f"/apis/{labels.API_VERSION}/{place}{labels.PLURAL}"
+        self._path = PLANS.path(namespace or None)
         self._version = ""
 
     async def listed(self) -> AsyncIterator[Object]:

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic.types import JsonValue
 
+from scanplan.api.names import DATA_KEY, DNS_SUBDOMAIN
 from scanplan.api.v1alpha1.task import Severity
 
-DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 RUN_NAME = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 """Names of projects and runs: they become folder names on the claim, so no slash and no leading or trailing dot."""
 ENDPOINT = r"^[^\s,]+$"
@@ -106,10 +106,14 @@ class Retry(Model):
     ] = 1
 
 
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
+"""The name of an object: it becomes part of a request's path, so nothing else may pass."""
+
+
 class LocalObjectReference(Model):
     """The name of an object in the plan's namespace."""
 
-    name: Annotated[str, Field(min_length=1, max_length=253)]
+    name: ObjectName
 
 
 class HeaderSource(Model):
@@ -171,7 +175,7 @@ class Artifacts(Model):
         str | None,
         Field(
             max_length=253,
-            pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+            pattern=DNS_SUBDOMAIN,
             json_schema_extra=effect(Effect.KEY),
             description="PersistentVolumeClaim in the plan's namespace; by default from the operator's settings.",
         ),
@@ -181,8 +185,8 @@ class Artifacts(Model):
 class KeyReference(Model):
     """One key of a ConfigMap or Secret in the plan's namespace."""
 
-    name: Annotated[str, Field(min_length=1, max_length=253)]
-    key: Annotated[str, Field(min_length=1, max_length=253)]
+    name: ObjectName
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=DATA_KEY)]
 
 
 def one_of(*names: str) -> dict[str, Any]:
@@ -271,10 +275,14 @@ class PodTemplate(Model):
         list[Annotated[dict[str, Any], Field(json_schema_extra=PRESERVE)]],
         Field(max_length=8, description="As in a pod; checked when the Job is created."),
     ] = []
-    priority_class_name: Annotated[str | None, Field(max_length=253)] = None
+    priority_class_name: Annotated[str | None, Field(max_length=253, pattern=DNS_SUBDOMAIN)] = None
     service_account_name: Annotated[
         str | None,
-        Field(max_length=253, description="Must be on the operator's allow-list; its token is never mounted."),
+        Field(
+            max_length=253,
+            pattern=DNS_SUBDOMAIN,
+            description="Must be on the operator's allow-list; its token is never mounted.",
+        ),
     ] = None
     image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=8)] = []
     labels: Annotated[
@@ -449,7 +457,7 @@ class ScanPlanSpec(Model):
         str | None,
         Field(
             max_length=253,
-            pattern=DNS_LABEL,
+            pattern=DNS_SUBDOMAIN,
             json_schema_extra=effect(Effect.NEXT),
             description="Kueue LocalQueue that admits the Job; the operator's own limit of active Jobs then doesn't apply.",
         ),
@@ -458,6 +466,7 @@ class ScanPlanSpec(Model):
         str | None,
         Field(
             max_length=253,
+            pattern=DNS_SUBDOMAIN,
             json_schema_extra=effect(Effect.NEXT),
             description="Kueue WorkloadPriorityClass; by default Kueue goes by podTemplate.priorityClassName.",
         ),

@@ -20,6 +20,8 @@ from scanplan.cli import options
 from scanplan.cli.commands.explain import used_up
 from scanplan.cli.output.failure import UNAVAILABLE, Failure, Forbidden, told
 from scanplan.cli.output.terminal import answers, say
+from scanplan.kube import resources
+from scanplan.kube.resources import CLAIMS, DEFINITIONS, DEPLOYMENTS, NODES, RESOURCE_QUOTAS
 
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster, Object
@@ -143,9 +145,9 @@ def _definition(cluster: Cluster) -> Check:
     what, advice = "CRD", "scanplan crd | kubectl apply --server-side -f -"
     name = f"{labels.PLURAL}.{labels.GROUP}"
     try:
-        found = cluster.find(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+        found = cluster.find(cluster.path(DEFINITIONS, name, namespace=None))
     except Forbidden:
-        served = cluster.find(f"/apis/{labels.API_VERSION}")
+        served = cluster.find(resources.group(labels.API_VERSION))
         if served is None:
             return Check(what, Verdict.FAILED, f"{labels.API_VERSION} is not served", advice)
         return Check(what, Verdict.WELL, f"{labels.API_VERSION} is served")
@@ -188,7 +190,8 @@ def _operator(cluster: Cluster, environment: dict[str, str]) -> Check:
     """Whether an operator runs; what it was told goes into `environment`."""
     what = "operator"
     selector = {"labelSelector": "app.kubernetes.io/part-of=scanplan"}
-    deployments = [each for each in cluster.each("/apis/apps/v1/deployments", selector) if _is_operator(each)]
+    everywhere = cluster.path(DEPLOYMENTS, namespace=None)
+    deployments = [each for each in cluster.each(everywhere, selector) if _is_operator(each)]
     if not deployments:
         return Check(
             what,
@@ -236,7 +239,7 @@ def _image(cluster: Cluster, environment: dict[str, str]) -> Check:
     if not image:
         return Check("scanner image", Verdict.UNKNOWN, "the operator's settings can't be read")
     try:
-        nodes = [image in _images(node) for node in cluster.each("/api/v1/nodes")]
+        nodes = [image in _images(node) for node in cluster.each(cluster.path(NODES, namespace=None))]
     except Forbidden:
         return Check("scanner image", Verdict.UNKNOWN, f"{image}: nodes may not be looked at")
     if any(nodes):
@@ -257,7 +260,7 @@ def _images(node: Object) -> set[str]:
 def _claim(cluster: Cluster, environment: dict[str, str]) -> Check:
     what = "claim"
     name = environment.get("SCANPLAN_CLAIM_NAME") or DEFAULT_CLAIM
-    found = cluster.find(f"/api/v1/namespaces/{cluster.namespace}/persistentvolumeclaims/{name}")
+    found = cluster.find(cluster.path(CLAIMS, name, namespace=cluster.namespace))
     if found is None:
         return Check(
             what,
@@ -280,7 +283,7 @@ def _claim(cluster: Cluster, environment: dict[str, str]) -> Check:
 
 
 def _quota(cluster: Cluster, _: dict[str, str]) -> Check:
-    quotas = list(cluster.each(f"/api/v1/namespaces/{cluster.namespace}/resourcequotas"))
+    quotas = list(cluster.each(cluster.path(RESOURCE_QUOTAS, namespace=cluster.namespace)))
     full = [f"{resource} ({used} of {hard})" for quota in quotas for resource, used, hard in used_up(quota)]
     if full:
         return Check("quota", Verdict.WARNING, f"used up: {', '.join(full)}", "scans wait until some is free")
@@ -290,14 +293,12 @@ def _quota(cluster: Cluster, _: dict[str, str]) -> Check:
 
 
 def _kueue(cluster: Cluster, _: dict[str, str]) -> Check:
-    group = cluster.find("/apis/kueue.x-k8s.io")
+    group = cluster.find(resources.group(resources.KUEUE))
     if group is None:
         return Check("Kueue", Verdict.WELL, "not installed; only plans with queueName need it")
-    version = group["preferredVersion"]["groupVersion"]
-    queues = [
-        queue["metadata"]["name"]
-        for queue in cluster.each(f"/apis/{version}/namespaces/{cluster.namespace}/localqueues")
-    ]
+    local_queues = resources.local_queues(group["preferredVersion"]["groupVersion"])
+    path = cluster.path(local_queues, namespace=cluster.namespace)
+    queues = [queue["metadata"]["name"] for queue in cluster.each(path)]
     return Check(
         "Kueue",
         Verdict.WELL,

@@ -20,6 +20,7 @@ from scanplan.cli.output.terminal import answers
 from scanplan.core.observed import views
 from scanplan.core.planning.quantities import quantity
 from scanplan.core.status import failure
+from scanplan.kube.resources import RESOURCE_QUOTAS
 from scanplan.report import text
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class _Page:
         self._show(f"Pods{more}", table)
 
     def _quotas(self) -> None:
-        path = f"/api/v1/namespaces/{self._plan['metadata']['namespace']}/resourcequotas"
+        path = self._cluster.path(RESOURCE_QUOTAS, namespace=self._plan["metadata"]["namespace"])
         table = _table("QUOTA", "RESOURCE", "USED", "OF")
         for quota in self._read("quotas", lambda: self._cluster.each(path)):
             for resource, used, hard in used_up(quota):

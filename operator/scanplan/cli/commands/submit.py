@@ -14,6 +14,7 @@ from scanplan.cli import options
 from scanplan.cli.commands.watch import follow as watch
 from scanplan.cli.output.failure import ANSWER_IS_NO, DATA, NO_INPUT, USAGE, Conflict, Failure, told
 from scanplan.cli.output.terminal import answers, say
+from scanplan.kube.resources import PLANS
 
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
@@ -136,8 +137,7 @@ def submit(
 
 def _submit(cluster: Cluster, manifest: Manifest, *, dry_run: bool) -> None:
     name = manifest["metadata"]["name"]
-    where = f"/apis/{labels.API_VERSION}/namespaces/{cluster.namespace}/{labels.PLURAL}/{name}"
-    before = cluster.find(where)
+    before = cluster.find(cluster.path(PLANS, name, namespace=cluster.namespace))
     try:
         after = cluster.apply_plan(manifest, dry_run=dry_run)
     except Conflict as conflict:

@@ -7,14 +7,25 @@ kubeconfig the pod's service account is the user.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import quote
 
 import scanplan
 from scanplan.api import labels
 from scanplan.client.cluster.failure import Conflict, Failure, Forbidden, NotFound
+from scanplan.kube import resources
+from scanplan.kube.resources import (
+    CORE_EVENTS,
+    JOBS,
+    OWN_ACCESS_REVIEWS,
+    PLANS,
+    PODS,
+    InvalidName,
+    Resource,
+    WrongObject,
+)
 
 try:
     import urllib3
@@ -85,49 +96,48 @@ class Cluster:
     def plan(self, name: str) -> Object:
         """Raises NotFound."""
         try:
-            return self.get(self._plans(name))
+            return self.object(PLANS, name)
         except NotFound:
             raise self._no_plan(name) from None
 
     def plans(self, *, everywhere: bool = False, selector: str = "") -> Iterator[Object]:
         """All plans of the namespace, or of the cluster."""
-        path = f"/apis/{labels.API_VERSION}/{labels.PLURAL}" if everywhere else self._plans()
+        query = {"labelSelector": selector} if selector else {}
         try:
-            yield from self.each(path, {"labelSelector": selector} if selector else {})
+            yield from self.each(self.path(PLANS, namespace=None if everywhere else self.namespace), query)
         except NotFound:
             raise Failure("the cluster knows no ScanPlans", "scanplan crd | kubectl apply --server-side -f -") from None
 
     def patch_plan(self, name: str, spec: Object) -> Object:
         """Change fields of the plan's spec."""
         try:
-            return self.call("PATCH", self._plans(name), {"spec": spec}, {"fieldManager": FIELD_MANAGER}, MERGE_PATCH)
+            return self._patch(name, {"spec": spec}, {"fieldManager": FIELD_MANAGER}, MERGE_PATCH)
         except NotFound:
             raise self._no_plan(name) from None
 
     def apply_plan(self, manifest: Object, *, dry_run: bool = False) -> Object:
         """Server-side apply. Raises Conflict where somebody else manages a field."""
         query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
-        return self.call("PATCH", self._plans(manifest["metadata"]["name"]), manifest, query, APPLY_PATCH)
+        return self._patch(manifest["metadata"]["name"], manifest, query, APPLY_PATCH)
 
     # what plans lead to
 
     def jobs(self, plan: Object) -> list[Object]:
         """The plan's Jobs that are there, the collector's among them."""
-        return self._of_task("/apis/batch/v1", "jobs", plan)
+        return self._of_task(JOBS, plan)
 
     def pods(self, plan: Object) -> list[Object]:
         """The pods of the plan's task that are there, oldest first."""
-        found = self._of_task("/api/v1", "pods", plan)
+        found = self._of_task(PODS, plan)
         return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
     def events(self, namespace: str, names: Iterable[str]) -> list[Object]:
         """Events about these objects, oldest first."""
+        path = self.path(CORE_EVENTS, namespace=namespace)
         found = [
             event
             for name in names
-            for event in self.each(
-                f"/api/v1/namespaces/{namespace}/events", {"fieldSelector": f"involvedObject.name={name}"}
-            )
+            for event in self.each(path, {"fieldSelector": resources.field_equals("involvedObject.name", name)})
         ]
         return sorted(found, key=_moment)
 
@@ -137,7 +147,7 @@ class Cluster:
         query = {"container": labels.CONTAINER, "follow": str(follow).lower()}
         if tail is not None:
             query["tailLines"] = str(tail)
-        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{quote(metadata['name'], safe='')}/log"
+        path = self.path(PODS, metadata["name"], "log", namespace=metadata["namespace"])
         yield from self.stream(path, query, _FOLLOW_SECONDS if follow else _TIMEOUT_SECONDS)
 
     def stream(self, path: str, query: Query, timeout: tuple[float, float] = _FOLLOW_SECONDS) -> Iterator[bytes]:
@@ -169,10 +179,24 @@ class Cluster:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": attributes},
         }
-        answer = self.call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+        answer = self.call("POST", self.path(OWN_ACCESS_REVIEWS, namespace=None), review)
         return bool(answer["status"]["allowed"])
 
     # calls
+
+    def path(
+        self, resource: Resource, name: str | None = None, subresource: str | None = None, *, namespace: str | None
+    ) -> str:
+        """The path of an object, or of all; `namespace` None: of the cluster."""
+        try:
+            return resource.path(namespace, name, subresource)
+        except InvalidName as error:
+            raise Failure(str(error), code=os.EX_USAGE) from None
+
+    def object(self, resource: Resource, name: str, *, namespace: str | None = None) -> Object:
+        """One object of the namespace that commands mean, or of another one. Raises NotFound."""
+        place = namespace or self.namespace
+        return _checked(resource, self.get(self.path(resource, name, namespace=place)), place, name)
 
     def get(self, path: str, query: Query = _NOTHING) -> Object:
         return self.call("GET", path, query=query)
@@ -222,7 +246,7 @@ class Cluster:
             ("stderr", "true"),
             *(("command", word) for word in command),
         ]
-        path = f"/api/v1/namespaces/{namespace}/pods/{quote(pod, safe='')}/exec"
+        path = self.path(PODS, pod, "exec", namespace=namespace)
         _, url, headers, _, _ = self._client.param_serialize(
             "GET", path, header_params={}, auth_settings=["BearerToken"]
         )
@@ -252,15 +276,19 @@ class Cluster:
         finally:
             socket.close()
 
-    def _plans(self, name: str | None = None) -> str:
-        path = f"/apis/{labels.API_VERSION}/namespaces/{self.namespace}/{labels.PLURAL}"
-        return f"{path}/{quote(name, safe='')}" if name else path
+    def _patch(self, name: str, patch: Object, query: Query, content_type: str) -> Object:
+        path = self.path(PLANS, name, namespace=self.namespace)
+        return _checked(PLANS, self.call("PATCH", path, patch, query, content_type), self.namespace, name)
 
-    def _of_task(self, api: str, resource: str, plan: Object) -> list[Object]:
+    def _of_task(self, resource: Resource, plan: Object) -> list[Object]:
         task = plan.get("status", {}).get("taskId")
-        namespace = plan["metadata"]["namespace"]
-        query = {"labelSelector": f"{labels.TASK}={task}"}
-        return list(self.each(f"{api}/namespaces/{namespace}/{resource}", query)) if task else []
+        if not task:
+            return []
+        try:
+            query = {"labelSelector": resources.label_equals(labels.TASK, task)}
+        except InvalidName as error:
+            raise Failure(f"status.taskId: {error}") from None
+        return list(self.each(self.path(resource, namespace=plan["metadata"]["namespace"]), query))
 
     def _no_plan(self, name: str) -> NotFound:
         return NotFound(f"there is no ScanPlan {name!r} in namespace {self.namespace}", "scanplan get --all-namespaces")
@@ -280,6 +308,13 @@ class Cluster:
             reason = getattr(error, "reason", None) or error
             raise Failure(f"the API server {self.address} can't be reached: {reason}", "kubectl cluster-info") from None
         return response
+
+
+def _checked(resource: Resource, answer: Object, namespace: str, name: str) -> Object:
+    try:
+        return resource.checked(answer, namespace, name)
+    except WrongObject as error:
+        raise Failure(str(error)) from None
 
 
 _EXEC_HINT = "kubectl auth can-i create pods --subresource=exec"

@@ -7,14 +7,13 @@ import os
 import threading
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import urllib3
 from kubernetes import config
 from kubernetes.client import ApiClient, ApiException, Configuration
 
-from scanplan.api import labels
 from scanplan.client.errors import ClientError, InvalidPayload, QueueUnavailable
+from scanplan.kube.resources import CONFIG_MAPS, PLANS, InvalidName, Resource, WrongObject
 
 Object = dict[str, Any]
 
@@ -46,15 +45,15 @@ class KubernetesApi:
 
     def create_plan(self, manifest: Object) -> Object:
         """Raises Conflict where the name is taken, InvalidPayload where the API server refuses the plan."""
-        return self._call("POST", self._plans(), manifest)
+        return self._call("POST", PLANS.path(self.namespace), manifest)
 
     def get_plan(self, name: str) -> Object:
         """Raises NotFound."""
-        return self._call("GET", self._plans(name))
+        return self._plan("GET", name)
 
     def patch_plan(self, name: str, patch: Object) -> Object:
         """A merge patch. Raises NotFound, and Conflict where the patch names another resource version."""
-        return self._call("PATCH", self._plans(name), patch)
+        return self._plan("PATCH", name, patch)
 
     def list_plans(self, selector: str) -> list[Object]:
         """All plans of the namespace that carry the labels."""
@@ -62,7 +61,9 @@ class KubernetesApi:
         token = ""
         while True:
             query = [("limit", str(_PAGE)), ("labelSelector", selector), ("continue", token)]
-            page = self._call("GET", self._plans(), query=[(name, value) for name, value in query if value])
+            page = self._call(
+                "GET", PLANS.path(self.namespace), query=[(name, value) for name, value in query if value]
+            )
             items += page["items"]
             token = page["metadata"].get("continue", "")
             if not token:
@@ -71,13 +72,13 @@ class KubernetesApi:
     def ensure_config_map(self, manifest: Object) -> None:
         """Create it, unless it is there: it is immutable, and its name says what is in it."""
         try:
-            self._call("POST", f"/api/v1/namespaces/{self.namespace}/configmaps", manifest)
+            self._call("POST", CONFIG_MAPS.path(self.namespace), manifest)
         except Conflict:
             return
 
-    def create(self, path: str, manifest: Object) -> Object:
-        """Create anything; for reviews, whose answer comes with the creation."""
-        return self._call("POST", path, manifest)
+    def review(self, resource: Resource, manifest: Object) -> Object:
+        """Ask Kubernetes for a decision, which comes with the creation of the object that asks."""
+        return self._call("POST", resource.path(), manifest)
 
     @property
     def namespace(self) -> str:
@@ -90,9 +91,16 @@ class KubernetesApi:
         if self._client:
             self._client.close()
 
-    def _plans(self, name: str | None = None) -> str:
-        path = f"/apis/{labels.API_VERSION}/namespaces/{self.namespace}/{labels.PLURAL}"
-        return f"{path}/{quote(name, safe='')}" if name else path
+    def _plan(self, method: str, name: str, patch: Object | None = None) -> Object:
+        """A request about one plan, and the plan that answers it."""
+        try:
+            path = PLANS.path(self.namespace, name)
+        except InvalidName as error:
+            raise NotFound(str(error)) from None
+        try:
+            return PLANS.checked(self._call(method, path, patch), self.namespace, name)
+        except WrongObject as error:
+            raise QueueUnavailable(str(error)) from None
 
     def _call(
         self, method: str, path: str, body: Object | None = None, query: list[tuple[str, str]] | None = None

@@ -19,6 +19,7 @@ from scanplan.client.cluster.cluster import Cluster, Object
 from scanplan.client.cluster.failure import Failure, NotFound
 from scanplan.core.observed import views
 from scanplan.core.status import failure
+from scanplan.kube.resources import PODS
 
 log = logging.getLogger("scanplan.reader")
 
@@ -95,9 +96,9 @@ def opened(cluster: Cluster, plan: Object, claim: str, image: str) -> Iterator[R
         Failure: the pod doesn't start, with the reason.
     """
     namespace = plan["metadata"]["namespace"]
-    made = cluster.call("POST", f"/api/v1/namespaces/{namespace}/pods", manifest(plan, claim, image))
+    made = cluster.call("POST", cluster.path(PODS, namespace=namespace), manifest(plan, claim, image))
     name = made["metadata"]["name"]
-    path = f"/api/v1/namespaces/{namespace}/pods/{name}"
+    path = cluster.path(PODS, name, namespace=namespace)
     try:
         _wait(cluster, path, claim)
         yield Reader(cluster, namespace, name)

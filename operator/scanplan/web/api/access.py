@@ -18,6 +18,7 @@ from aiohttp import web
 
 from scanplan.api import labels
 from scanplan.client.cluster.kubernetes_api import KubernetesApi, Object
+from scanplan.kube.resources import ACCESS_REVIEWS, TOKEN_REVIEWS
 from scanplan.web.api.blocking import Calls
 from scanplan.web.api.sessions import COOKIE, Sessions
 
@@ -144,7 +145,7 @@ class KubernetesAccess(Access):
             "kind": "TokenReview",
             "spec": {"token": token, "audiences": [self._audience]},
         }
-        status: Object = self._api.create("/apis/authentication.k8s.io/v1/tokenreviews", review).get("status", {})
+        status: Object = self._api.review(TOKEN_REVIEWS, review).get("status", {})
         # An API server without audiences would answer without ours: then the token is not bound to us.
         if not status.get("authenticated") or self._audience not in status.get("audiences", ()):
             return None
@@ -171,7 +172,7 @@ class KubernetesAccess(Access):
                 "resourceAttributes": {name: value for name, value in attributes.items() if value},
             },
         }
-        status = self._api.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", review).get("status", {})
+        status = self._api.review(ACCESS_REVIEWS, review).get("status", {})
         return bool(status.get("allowed")) and not status.get("denied", False)
 
 

@@ -1,0 +1,24 @@
+"""Rules for the names of Kubernetes objects and their keys, as patterns for the CRD and as checks for programs.
+
+A name becomes a segment of a request's path. A name that is none could lead to another object, in another namespace.
+Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_LABEL = 63
+"""Characters of a DNS label, and of a label's value."""
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+DNS_SUBDOMAIN = rf"^{_LABEL}(\.{_LABEL})*$"
+"""Name of a ConfigMap, Secret, claim, service account, Job or plan."""
+DATA_KEY = r"^([-_A-Za-z0-9]|\.[-_A-Za-z0-9])[-._A-Za-z0-9]*$"
+"""Key of a ConfigMap or Secret: the name of a file, so it never begins with two dots, and is not one alone."""
+
+_LABEL_VALUE = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
+
+
+def is_label_value(text: str) -> bool:
+    """Whether it may be a label's value, other than the empty one."""
+    return len(text) <= MAX_LABEL and _LABEL_VALUE.fullmatch(text) is not None

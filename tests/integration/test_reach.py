@@ -1,0 +1,151 @@
+"""A plan that names objects of another namespace: refused by the CRD, by the operator, and by each request of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scanplan.controller.inputs import InputReader
+from scanplan.core.planning.inputs import Kind, Reference
+from scanplan.kube.api import Api, connect
+from tests.cluster import LocalCluster
+from tests.integration import audit
+from tests.integration.apiserver import CONFIG_MAPS, PLANS, ApiServer, Object, Refused
+from tests.integration.conftest import StartOperator, is_served
+from tests.integration.scene import Scene, condition, scanplan
+from tests.kubectl import Kubectl
+
+pytestmark = pytest.mark.integration
+
+OTHERS = "reach-others"
+CONTENT = "the-others-own-words"
+DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/scanplans.scanplan.dev"
+TARGETS = [f"../../{OTHERS}/configmaps/app-config", f"../../{OTHERS}/secrets/app-secret", "../secrets/own-secret"]
+
+REFERENCES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "endpointsFrom, ConfigMap": lambda name: {"endpointsFrom": [{"configMapKeyRef": {"name": name, "key": "app"}}]},
+    "endpointsFrom, Secret": lambda name: {"endpointsFrom": [{"secretKeyRef": {"name": name, "key": "app"}}]},
+    "templatesFrom": lambda name: {"templatesFrom": [{"configMap": {"name": name}}]},
+    "headersFrom": lambda name: {"scanner": {"headersFrom": {"secretRef": {"name": name}}}},
+    "claimName": lambda name: {"artifacts": {"claimName": name}},
+}
+"""Each field that makes the operator read an object."""
+NAMES: dict[str, Callable[[str], dict[str, Any]]] = {
+    **REFERENCES,
+    "key of a ConfigMap": lambda name: {"endpointsFrom": [{"configMapKeyRef": {"name": "list", "key": name}}]},
+    "key of a Secret": lambda name: {"endpointsFrom": [{"secretKeyRef": {"name": "list", "key": name}}]},
+    "imagePullSecrets": lambda name: {"podTemplate": {"imagePullSecrets": [{"name": name}]}},
+    "serviceAccountName": lambda name: {"podTemplate": {"serviceAccountName": name}},
+    "priorityClassName": lambda name: {"podTemplate": {"priorityClassName": name}},
+    "queueName": lambda name: {"queueName": name},
+    "queuePriorityClassName": lambda name: {"queueName": "queue", "queuePriorityClassName": name},
+}
+"""Each field that names an object, or a key of one."""
+
+
+@pytest.mark.parametrize("name", [*TARGETS, "..", ".", "a/b", "%2e%2e", "a\\b", "a?b", "a#b", "a\nb", "ä"])
+@pytest.mark.parametrize("reference", NAMES)
+def test_the_crd_takes_no_path_for_a_name(reference: str, name: str, api: ApiServer, administrator: Kubectl) -> None:
+    """Lost otherwise: the first hold, and the message where the mistake is made."""
+    del administrator  # it serves the CRD
+    with pytest.raises(Refused, match="should match") as refusal:
+        api.create(f"{PLANS.format('default')}?dryRun=All", scanplan("plan", **NAMES[reference](name)))
+    assert refusal.value.status == 422
+
+
+@pytest.fixture
+def others(api: ApiServer, administrator: Kubectl, alone: Scene) -> str:
+    """A namespace that the plan's author has no right to, with a ConfigMap and a Secret; the operator may read both.
+
+    Returns the words that no plan of another namespace may bring to light.
+    """
+    if api.get(f"/api/v1/namespaces/{OTHERS}") is None:
+        api.create("/api/v1/namespaces", {"metadata": {"name": OTHERS}})
+        api.create(CONFIG_MAPS.format(OTHERS), {"metadata": {"name": "app-config"}, "data": {"app": f"{CONTENT} a,b"}})
+    for namespace, name in ((OTHERS, "app-secret"), (alone.namespace, "own-secret")):
+        if api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}") is None:
+            secret = {"metadata": {"name": name}, "stringData": {"app": f"{CONTENT} a,b"}}
+            api.create(f"/api/v1/namespaces/{namespace}/secrets", secret)
+            kubectl = administrator.in_namespace(namespace)
+            kubectl("create", "role", "reach", "--verb=get", "--resource=secrets")
+            account = "scanplan-system:scanplan-operator"
+            kubectl("create", "rolebinding", "reach", "--role=reach", f"--serviceaccount={account}")
+    return CONTENT
+
+
+@pytest.fixture
+def without_patterns(api: ApiServer, administrator: Kubectl) -> Any:
+    """The CRD as an older one: it takes every text for a name."""
+    del administrator
+    served = api.get(DEFINITION)
+    assert served
+    whole = served["spec"]["versions"]
+    api.patch(DEFINITION, {"spec": {"versions": json.loads(json.dumps(whole), object_hook=_without_pattern)}})
+    yield
+    api.patch(DEFINITION, {"spec": {"versions": whole}})
+    assert is_served(api.get(DEFINITION))
+
+
+def _without_pattern(schema: Object) -> Object:
+    return {name: value for name, value in schema.items() if name != "pattern" or not isinstance(value, str)}
+
+
+def test_the_operator_takes_no_path_for_a_name(
+    api: ApiServer, alone: Scene, others: str, without_patterns: None, start_operator: StartOperator
+) -> None:
+    """Lost otherwise: every namespace's ConfigMaps and granted Secrets, where the CRD is older than the operator."""
+    del without_patterns
+    specs = [spec(target) for spec in REFERENCES.values() for target in TARGETS]
+    plans = {f"plan-{number}": spec for number, spec in enumerate(specs)}
+    for name, spec in plans.items():
+        manifest = scanplan(name, **spec)
+        alone.eventually(functools.partial(_created, api, alone.namespace, manifest))
+    operator = start_operator()
+    for name in plans:
+        status = alone.until(lambda plan: plan["status"]["observedGeneration"] == 1, name)["status"]
+        assert (status["phase"], condition(status, "Stalled")["reason"]) == ("Failed", "InvalidSpec"), name
+        assert others not in json.dumps(status)
+    assert alone.jobs() == []
+    assert others not in alone.kubectl("get", "events", "-o", "json")
+    assert others not in operator.text()
+    asked = [request for request in alone.requests() if request.resource in {"secrets", "configmaps"}]
+    assert asked == []
+
+
+def _created(api: ApiServer, namespace: str, manifest: Object) -> bool:
+    try:
+        api.create(PLANS.format(namespace), manifest)
+    except Refused as refusal:
+        if refusal.status != 422:  # the CRD's change is not served yet
+            raise
+        return False
+    return True
+
+
+@pytest.mark.parametrize("target", [*TARGETS, "..", ".", "", "%2e%2e", "..%2f..%2f", "a\\b", "a;b", "a?b", "a#b"])
+@pytest.mark.parametrize("kind", [Kind.CONFIG_MAP, Kind.SECRET, Kind.CLAIM])
+def test_a_request_of_the_operator_takes_no_path_for_a_name(
+    kind: Kind, target: str, alone: Scene, others: str, cluster: LocalCluster, identity: Path, monkeypatch: Any
+) -> None:
+    """Lost otherwise: the last hold, beneath every check of a plan."""
+    monkeypatch.setenv("KUBECONFIG", str(identity))
+
+    async def read() -> str:
+        client = await connect()
+        try:
+            reference = Reference(kind, target)
+            return repr((await InputReader(Api(client)).read(alone.namespace, (reference,)))[reference])
+        finally:
+            await client.close()
+
+    found = asyncio.run(read())
+    assert "files={}" in found
+    assert "problem=''" not in found
+    assert others not in found
+    assert not [request for request in audit.requests(cluster.audit_log, OTHERS) if request.name]
