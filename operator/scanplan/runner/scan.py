@@ -74,6 +74,7 @@ class Scan:
         self._heartbeat = progress.Pace(_HEARTBEAT_SECONDS)
         self._memory = memory.Memory.of_this_process()
         self._headers = headers.Headers()
+        self._redactor = self._headers.redactor()
         self._warnings: list[str] = []
         self._near_limit = False
 
@@ -90,8 +91,9 @@ class Scan:
         silent = Silent()
         selection: Selection | None = None
         try:
-            self._headers = headers.read(self._document.headers_folder)
-            self._attempt.findings.redact = self._headers.redact
+            self._headers = headers.read(self._document.scanner.headers, self._document.headers_folder)
+            self._redactor = self._attempt.findings.redactor = self._headers.redactor()
+            self._log.redact = self._redactor.text
             templates.verify(self._document.template_folders)
             selection = templates.select(
                 self._document.templates, self._document.severity_levels, self._installation.templates
@@ -138,14 +140,19 @@ class Scan:
         with self._installation.workspace() as workspace:
             workspace.targets.write_text(command.list_file(self._endpoints))
             workspace.templates.write_text(command.list_file([str(path) for path in selection.files]))
-            workspace.headers.touch(mode=0o600)
-            workspace.headers.write_text("".join(f"{line}\n" for line in self._headers.lines), errors="surrogateescape")
+            header_files = self._headers.write(workspace)
             workspace.denied.write_text(command.list_file(self._document.denied_targets))
             servers = resolvers.own()
             workspace.resolvers.write_text(command.list_file(servers))
             killed_before = self._memory.kills()
             return_code, cause = scanner.run(
-                command.arguments(self._document, self._installation.program(), workspace, own_resolvers=bool(servers)),
+                command.arguments(
+                    self._document,
+                    self._installation.program(),
+                    workspace,
+                    own_resolvers=bool(servers),
+                    headers=header_files,
+                ),
                 self._environment(workspace),
                 workspace.root,
                 on_output=self._take_output,
@@ -235,7 +242,8 @@ class Scan:
         for line in (*overlong, *lines):
             if not self._log.feed(line, now) and line and self._attempt.log.size < _LOG_BYTES:
                 with durable.on_claim():
-                    self._attempt.log.write(self._headers.redact(line[:_LOG_BYTES]).rstrip(b"\n") + b"\n")
+                    clean = self._redactor.raw(line[: _LOG_BYTES + self._redactor.longest])
+                    self._attempt.log.write(clean[:_LOG_BYTES].rstrip(b"\n") + b"\n")
 
     def _tick(self, now: float) -> StopCause | None:
         if self._stop():

@@ -28,7 +28,7 @@ type options struct {
 	config, templatesDir, resolvers                          string
 	followRedirects, followHostRedirects, disableRedirects   bool
 	maxRedirects, responseRead, responseSave                 int
-	headers                                                  []string
+	headers, secretFiles                                     []string
 	disableClustering, noInteractsh, noStdin, noHTTPX        bool
 	restrictLocal, systemResolvers, project                  bool
 	rateLimit, bulkSize, concurrency, payloadConcurrency     int
@@ -82,6 +82,9 @@ func (f listFlag) Set(value string) error {
 	for _, part := range parts {
 		if f.kind == fileLower {
 			part = strings.ToLower(strings.Trim(strings.TrimSpace(part), "\"'`"))
+		}
+		if f.kind == fileLower || f.kind == fileRaw {
+			part, _, _ = strings.Cut(part, "#")
 		}
 		if part = strings.TrimSpace(part); part != "" {
 			*f.values = append(*f.values, part)
@@ -221,6 +224,7 @@ func (o *options) declare(set *flag.FlagSet) {
 	numbers(&o.maxRedirects, 10, "max-redirects", "mr")
 	switches(&o.disableRedirects, "disable-redirects", "dr")
 	values(listFlag{&o.headers, fileRaw}, "header", "H")
+	values(listFlag{&o.secretFiles, commas}, "secret-file", "sf")
 	texts(&o.resolvers, "", "resolvers", "r")
 	switches(&o.systemResolvers, "system-resolvers", "sr")
 	switches(&o.disableClustering, "disable-clustering", "dc")

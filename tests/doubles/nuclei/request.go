@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -94,8 +95,12 @@ func (r *httpRequest) build(target *url.URL, raw string, headers []string) []*ht
 		}
 		requests = append(requests, request)
 	}
-	for _, request := range requests {
+	for i, request := range requests {
 		if request == nil {
+			continue
+		}
+		if slices.ContainsFunc(headers, unresolved.MatchString) {
+			requests[i] = nil
 			continue
 		}
 		request.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) double/"+version)

@@ -27,6 +27,7 @@ type scan struct {
 	progress *progress
 	limiter  *limiter
 	client   *http.Client
+	secrets  []secret
 	probed   map[string]string
 	hosts    hostErrors
 
@@ -52,6 +53,9 @@ func newScan(opts *options, dirs configDirs, dialing *guard, logs *logger) (*sca
 	}
 	var err error
 	if s.targets, err = loadTargets(opts, logs); err != nil {
+		return nil, err
+	}
+	if s.secrets, err = readSecrets(opts.secretFiles); err != nil {
 		return nil, err
 	}
 	if s.out, err = newOutput(opts); err != nil {
@@ -238,6 +242,11 @@ func (s *scan) visit(t *template, target string) bool {
 
 func (s *scan) visitRequest(t *template, r *httpRequest, target *url.URL, address string) (matched bool, failure string) {
 	requests := r.build(target, address, s.opts.headers)
+	for _, request := range requests {
+		if request != nil {
+			authenticate(request, s.secrets)
+		}
+	}
 	for i, request := range requests {
 		if request == nil || s.skipped(address) {
 			s.stats.requests.Add(int64(len(requests) - i))

@@ -200,6 +200,7 @@ def test_what_makes_another_scan() -> None:
         "rerun",
         "scanner.image",
         "scanner.follow_redirects",
+        "scanner.headers",
         "scanner.headers_from",
         "artifacts.claim_name",
     }

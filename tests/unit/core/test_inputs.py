@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scanplan.api.errors import InputUnavailable, InvalidEndpoint
+from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.inputs import Input, Kind, Reference
@@ -96,3 +96,13 @@ def test_a_missing_claim_is_told_before_a_pod_waits_for_it() -> None:
     with pytest.raises(InputUnavailable, match="PersistentVolumeClaim 'scanplan-artifacts'"):
         sources.one_node_only("scanplan-artifacts", {CLAIM: Input(problem="there is none in namespace team")})
     assert not sources.one_node_only("scanplan-artifacts", INPUTS)
+
+
+@pytest.mark.parametrize("value", [b"one\r\nInjected: two", b" \n", b"a" * 20_000])
+def test_a_header_that_can_not_be_sent_stops_the_plan_and_is_not_quoted(value: bytes) -> None:
+    """Otherwise the scan would run without its authentication, and find nothing."""
+    secret = Input(files={"X-Api-Key": value}, labels={"scanplan.dev/use": "scanner"})
+    spec = plan(scanner={"headersFrom": {"secretRef": {"name": "session"}}}).spec
+    with pytest.raises(InvalidPlan, match="'X-Api-Key'") as refused:
+        sources.check_headers(spec, {Reference(Kind.SECRET, "session"): secret})
+    assert "Injected" not in refused.value.message

@@ -119,6 +119,7 @@ class TestInputDigest:
             {"runId": "other"},
             {"scanner": {"image": "scanner:1"}},
             {"scanner": {"followRedirects": True}},
+            {"scanner": {"headers": [{"name": "User-Agent", "value": "x"}]}},
             {"artifacts": {"claimName": "c"}},
         ],
     )

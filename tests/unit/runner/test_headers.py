@@ -1,4 +1,4 @@
-"""Headers from a Secret: a secret that reaches a finding, a log or the argv is a secret lost."""
+"""Headers on their way to Nuclei: one that is lost on it is a scan without authentication, which finds nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.runner.nuclei import headers
+from scanplan.runner.nuclei.command import Workspace
 
 
 def secret(folder: Path, **values: str) -> str:
@@ -18,39 +19,70 @@ def secret(folder: Path, **values: str) -> str:
     return str(folder)
 
 
-def test_each_key_is_a_header(tmp_path: Path) -> None:
-    read = headers.read(secret(tmp_path, Authorization="Bearer abcdef123456\n", X_Team="red"))
-    assert read.lines == ("Authorization: Bearer abcdef123456", "X-Team: red")
+def workspace(folder: Path) -> Workspace:
+    root = folder / "..workspace"
+    root.mkdir()
+    return Workspace(root)
 
 
-def test_without_a_secret_nothing_is_changed() -> None:
-    assert headers.read("").redact(b"Bearer abcdef123456") == b"Bearer abcdef123456"
+def test_each_key_is_a_header_and_goes_by_file(tmp_path: Path) -> None:
+    read = headers.read(
+        {"User-Agent": "Acme, \"scan\" 'x'"}, secret(tmp_path, Authorization="Bearer abc\n", X_Team=" red")
+    )
+    place = workspace(tmp_path)
+    assert read.write(place) == ["-H", str(place.headers)]
+    assert place.headers.read_text() == "User-Agent: Acme, \"scan\" 'x'\nAuthorization: Bearer abc\nX-Team: red\n"
+    assert place.headers.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("value", ["p4ss#w0rd#1", "#", "a{{b}}", "a%7B%7bb", "a # b"])
+def test_what_a_line_can_not_hold_goes_by_the_secrets_file(tmp_path: Path, value: str) -> None:
+    read = headers.read({"X-Team": "red"}, secret(tmp_path, X_Api_Key=value))
+    place = workspace(tmp_path)
+    assert read.write(place) == ["-H", str(place.headers), "-sf", str(place.secrets)]
+    assert place.headers.read_text() == "X-Team: red\n"
+    (entry,) = json.loads(place.secrets.read_text())["static"]
+    assert entry == {"type": "Header", "domains-regex": [".*"], "headers": [{"key": "X-Api-Key", "value": value}]}
+    assert place.secrets.stat().st_mode & 0o077 == 0
+
+
+def test_without_headers_there_are_no_files(tmp_path: Path) -> None:
+    place = workspace(tmp_path)
+    assert headers.read({}, "").write(place) == []
+    assert list(place.root.iterdir()) == []
+
+
+def test_only_those_of_the_secret_are_kept_out_of_results(tmp_path: Path) -> None:
+    read = headers.read({"User-Agent": "template security headers"}, secret(tmp_path, X_Key="s3cr3t-t0k3n"))
+    assert read.redactor().text("template security headers s3cr3t-t0k3n") == "template security headers [redacted]"
 
 
 @pytest.mark.parametrize(
-    "echo",
+    ("name", "value"),
     [
-        "Authorization: Bearer abcdef123456",
-        "the token is abcdef123456",
-        json.dumps({"request": 'GET / HTTP/1.1\r\nCookie: a="q&<>x";b\r\n'}),
-        '{"request":"a=\\"q\\u0026\\u003c\\u003ex\\";b"}',
+        ("bad name", "value"),
+        ("X#Y", "value"),
+        ("X-Ok", "one\r\nInjected: two"),
+        ("X-Ok", "one\0two"),
+        ("X-Ok", " \n"),
+        ("X-Ok", "a" * 20_000),
+        ("Content-Length", "4"),
+        ("transfer-encoding", "chunked"),
     ],
 )
-def test_what_a_scanned_application_echoes_is_blotted_out(tmp_path: Path, echo: str) -> None:
-    read = headers.read(secret(tmp_path, Authorization="Bearer abcdef123456", Cookie='a="q&<>x";b'))
-    redacted = read.redact(echo.encode()).decode()
-    assert "[redacted]" in redacted
-    assert "abcdef123456" not in redacted
-    assert "q&<>x" not in redacted
-    assert "q\\u0026" not in redacted
+def test_what_could_not_be_sent_as_it_is_written_is_refused_without_quoting_it(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    (tmp_path / name).write_text(value, newline="")
+    with pytest.raises(NucleiBinaryError, match="headersFrom") as refused:
+        headers.read({}, str(tmp_path))
+    assert name in refused.value.message
+    assert "Injected" not in refused.value.message
 
 
-def test_short_values_stay_because_they_would_garble_findings(tmp_path: Path) -> None:
-    assert headers.read(secret(tmp_path, X_Team="red")).redact(b"hundred") == b"hundred"
-
-
-@pytest.mark.parametrize(("name", "value"), [("bad name", "value"), ("X-Ok", "one\r\nInjected: two")])
-def test_what_would_be_another_header_is_refused(tmp_path: Path, name: str, value: str) -> None:
-    (tmp_path / name).write_text(value)
-    with pytest.raises(NucleiBinaryError, match="headersFrom"):
-        headers.read(str(tmp_path))
+def test_two_headers_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NucleiBinaryError, match="x-key"):
+        headers.read({"x-key": "one"}, secret(tmp_path, X_Key="two"))
+    (tmp_path / "x-key").write_text("three")
+    with pytest.raises(NucleiBinaryError, match="is the same header as"):
+        headers.read({}, str(tmp_path))

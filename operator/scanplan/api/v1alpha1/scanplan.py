@@ -125,6 +125,13 @@ class HeaderSource(Model):
     ]
 
 
+class Header(Model):
+    """A request header that is no secret."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9!$%&'*+.^_`|~-]+$")]
+    value: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
 class Scanner(Model):
     """Which Nuclei, and its options. Defaults are Nuclei's own."""
 
@@ -156,11 +163,21 @@ class Scanner(Model):
     request_retries: Annotated[
         int, Field(ge=0, le=10, json_schema_extra=effect(Effect.NEXT), description="Repeats of a request that failed.")
     ] = 1
+    headers: Annotated[
+        list[Header],
+        Field(
+            max_length=32,
+            json_schema_extra=effect(
+                Effect.KEY, **{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+            ),
+            description="Headers of every request that are no secrets, such as User-Agent; they are seen in results.",
+        ),
+    ] = []
     headers_from: Annotated[
         HeaderSource | None,
         Field(
             json_schema_extra=effect(Effect.KEY),
-            description="Headers of every request; kept out of logs and artifacts.",
+            description="Secret headers of every request; their values are kept out of logs and artifacts.",
         ),
     ] = None
     follow_redirects: Annotated[

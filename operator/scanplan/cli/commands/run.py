@@ -133,8 +133,10 @@ def _document(path: Path, allowed: list[str]) -> TaskDocument:
         raise ValueError(f"{path} is no YAML: {problem_of(error)}") from None
     except KeyError as error:
         raise ValueError(f"{path} is not a {labels.KIND} manifest: it has no {error.args[0]}") from None
-    if spec.endpoints_from or spec.templates_from:
-        raise ValueError("endpointsFrom and templatesFrom name objects of a cluster: use endpoints, and --templates")
+    if spec.endpoints_from or spec.templates_from or spec.scanner.headers_from:
+        raise ValueError(
+            "endpointsFrom, templatesFrom and headersFrom name objects of a cluster: use endpoints, --templates and headers"
+        )
     now = datetime.now(UTC)
     local = Plan(
         namespace=metadata.get("namespace", "default"),

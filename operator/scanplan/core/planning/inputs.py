@@ -12,9 +12,11 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from scanplan.api import labels
-from scanplan.api.errors import InputUnavailable, InvalidEndpoint
+from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
+from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, KeyReference, ScanPlanSpec
 from scanplan.api.v1alpha1.task import content_digest
+from scanplan.core.planning import headers
 
 
 class Kind(StrEnum):
@@ -104,12 +106,23 @@ def template_digests(spec: ScanPlanSpec, inputs: Inputs) -> list[str]:
 
 
 def check_headers(spec: ScanPlanSpec, inputs: Inputs) -> None:
-    """Raise InputUnavailable where the Secret with headers is not there, or not for plans.
+    """Refuse headers that could not be sent as they are written.
 
-    Only its name is part of the key: a rotated token is no other scan, and a digest of a weak secret would give it away.
+    Raises:
+        InputUnavailable: the Secret is not there, or not for plans.
+        InvalidPlan: a header of the plan or of the Secret can't be sent; the message names it, and not its value.
+
+    Of the Secret, only its name is part of the key: a rotated token is no other scan, and a digest of a weak secret
+    would give it away.
     """
+    secret: Mapping[str, str] = {}
     if spec.scanner.headers_from:
-        _get_secret(Reference(Kind.SECRET, spec.scanner.headers_from.secret_ref.name), inputs)
+        reference = Reference(Kind.SECRET, spec.scanner.headers_from.secret_ref.name)
+        secret = headers.parse(_get_secret(reference, inputs).files)
+    names = [header.name for header in spec.scanner.headers]
+    if double := next((name for name in names if names.count(name) > 1), None):
+        raise InvalidPlan(Reason.INVALID_SPEC, f"request header {double!r} is in headers twice: keep one of them")
+    headers.check_together({header.name: header.value for header in spec.scanner.headers}, secret)
 
 
 def one_node_only(claim: str, inputs: Inputs) -> bool:

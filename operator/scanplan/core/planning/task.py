@@ -159,7 +159,7 @@ def resolve(
     project_id = spec.project_id or plan.namespace
     run_id = spec.run_id or plan.name
     headers = spec.scanner.headers_from.secret_ref.name if spec.scanner.headers_from else ""
-    options = {
+    options: dict[str, Any] = {
         "severityLevels": sorted(spec.severity_levels),
         "image": image,
         "claim": claim,
@@ -167,6 +167,8 @@ def resolve(
         "headers": headers,
         "rerun": spec.rerun,
     }
+    if spec.scanner.headers:
+        options["plainHeaders"] = sorted((header.name, header.value) for header in spec.scanner.headers)
     digests = sources.template_digests(spec, inputs)
     folders = tuple(
         TemplateFolder(path=f"{TEMPLATES_DIRECTORY}/{position}", digest=digest if source.config_map else "")
@@ -195,6 +197,7 @@ def resolve(
             request_timeout_seconds=spec.scanner.request_timeout_seconds,
             request_retries=spec.scanner.request_retries,
             follow_redirects=spec.scanner.follow_redirects,
+            headers={header.name: header.value for header in spec.scanner.headers},
         ),
         retry=RetryLimits(temporary=spec.retry.temporary, unknown=spec.retry.unknown),
         timeout_seconds=spec.timeout_seconds,

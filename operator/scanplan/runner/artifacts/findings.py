@@ -8,7 +8,6 @@ is no JSON object is kept aside in a file of its own, however long it is, and ne
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -16,6 +15,7 @@ import msgspec
 from scanplan.api.v1alpha1.task import FindingCounts, Severity
 from scanplan.runner import wire
 from scanplan.runner.artifacts.durable import CheckedFile
+from scanplan.runner.artifacts.redaction import Pieces, Redactor
 from scanplan.runner.nuclei.lines import MAX_LINE_BYTES, Lines
 
 _TAIL_LINES = 40
@@ -49,8 +49,10 @@ class Findings:
         self.malformed_lines = 0
         self.unmatched = 0
         """Events of matchers that did not match; they are no findings, and are left out."""
-        self.redact: Callable[[bytes], bytes] | None = None
-        """Takes secrets out of a line before it is written; None: there are none."""
+        self.redactor = Redactor({})
+        """Takes secrets out of what is written."""
+        self._pieces: Pieces | None = None
+        """The overlong line that is being kept aside."""
         self._counts: collections.Counter[str] = collections.Counter()
         self._file = file
         self._lines = Lines(max_line_bytes)
@@ -81,11 +83,17 @@ class Findings:
         """Take the next bytes of Nuclei's stdout."""
         lines, overlong = self._lines.feed(chunk)
         for piece in overlong:
-            self._keep_aside(piece)
+            self._pieces = self._pieces or Pieces(self.redactor)
+            self._keep_aside(self._pieces.feed(piece))
+            if piece.endswith(b"\n"):
+                self._pieces = None
         self._take(lines)
 
     def finish(self) -> None:
         """Take the end of Nuclei's stdout. A last line without newline counts only if it is whole."""
+        if self._pieces is not None:
+            self._keep_aside(self._pieces.rest())
+            self._pieces = None
         if rest := self._lines.rest():
             self._take([rest])
 
@@ -97,10 +105,10 @@ class Findings:
                 event = _decode(line)
             except wire.UNREADABLE:
                 if line and not line.isspace():
-                    self._keep_aside(line + b"\n")
+                    self._keep_aside(self.redactor.raw(line) + b"\n")
                 continue
             if event.matcher_status:
-                accepted.append(self.redact(line) if self.redact else line)
+                accepted.append(self.redactor.finding(line))
                 severities.append(event.info.severity)
             else:
                 self.unmatched += 1
@@ -119,7 +127,9 @@ class Findings:
                 self._counts[_severity(severity)] += 1
 
     def _keep_aside(self, piece: bytes) -> None:
-        piece = self.redact(piece) if self.redact else piece
+        """Keep what is no finding, redacted."""
+        if not piece:
+            return
         self._tail.append(piece[:_TAIL_COLUMNS].decode(errors="replace").rstrip())
         if self._malformed is None:
             self._malformed = CheckedFile(self._malformed_path)

@@ -44,8 +44,13 @@ class Workspace(msgspec.Struct, frozen=True):
 
     @property
     def headers(self) -> Path:
-        """One request header a line; secret."""
+        """One request header a line; may be secret."""
         return self.root / "headers.txt"
+
+    @property
+    def secrets(self) -> Path:
+        """Request headers that no line can hold, as Nuclei's secrets file."""
+        return self.root / "secrets.json"
 
     @property
     def resolvers(self) -> Path:
@@ -82,10 +87,18 @@ def list_file(lines: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def arguments(document: TaskDocument, nuclei: str, workspace: Workspace, *, own_resolvers: bool = True) -> list[str]:
+def arguments(
+    document: TaskDocument,
+    nuclei: str,
+    workspace: Workspace,
+    *,
+    own_resolvers: bool = True,
+    headers: Sequence[str] = (),
+) -> list[str]:
     """The argv list of a scan of the shard whose lists are in `workspace`.
 
     Args:
+        headers: the arguments that say where the request headers are (`runner.nuclei.headers`).
         own_resolvers: whether the list of DNS servers there has any (see `runner.resolvers`).
     """
     scanner = document.scanner
@@ -100,8 +113,7 @@ def arguments(document: TaskDocument, nuclei: str, workspace: Workspace, *, own_
     argv += ["-rl", str(scanner.rate_limit), "-c", str(scanner.concurrency), "-bs", str(scanner.bulk_size)]
     argv += ["-timeout", str(scanner.request_timeout_seconds), "-retries", str(scanner.request_retries)]
     argv += ["-mhe", str(MAX_HOST_ERRORS)]
-    if document.headers_folder:
-        argv += ["-H", str(workspace.headers)]
+    argv += headers
     if scanner.follow_redirects:
         argv.append("-fr")
     argv += ["-jsonl", "-ot", "-nc", "-elog", str(workspace.errors)]

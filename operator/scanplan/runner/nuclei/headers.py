@@ -1,73 +1,91 @@
-"""Request headers from a mounted Secret: to Nuclei by file, and out of everything that is kept.
+"""Request headers on their way to Nuclei: by file, never in argv or environment.
 
-Each key of the Secret is a header. They reach Nuclei in a file of the workspace, never in argv or environment.
-Scanned applications echo what they are sent, and Nuclei records requests, so every line that goes to the claim has the values
-blotted out first: as they are, and as JSON writes them; of a value with several words (``Bearer …``) each long one, too.
+Those of the plan itself are public; those from a mounted Secret, where each key is a header, are kept out of everything that
+stays (`runner.artifacts.redaction`). Nuclei cuts the lines of its header file at ``#`` (goflags, NormalizeOptions.StripComments)
+and sends no request that holds ``{{`` (as an unresolved variable). Values with either go by its secrets file instead, which
+reaches all requests but raw ones that are marked unsafe.
 """
 
 from __future__ import annotations
 
-import json
-import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-from scanplan.api.errors import NucleiBinaryError
+from scanplan.api.errors import InvalidPlan, NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-
-BLOT = b"[redacted]"
-MIN_SECRET_LENGTH = 6
-"""Shorter words are no secrets, and blotting them out would garble findings."""
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_GO_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
-"""Go's JSON encoder writes these three as escapes (encoding/json, SetEscapeHTML)."""
+from scanplan.core.planning import headers
+from scanplan.runner.artifacts.redaction import Redactor
+from scanplan.runner.nuclei.command import Workspace
 
 
 class Headers(msgspec.Struct, frozen=True):
-    """The headers of a scan."""
+    """The headers of a scan, by name."""
 
-    lines: tuple[str, ...] = ()
-    """``Name: value``, as Nuclei's -H takes them from a file."""
-    pattern: re.Pattern[bytes] | None = None
+    public: Mapping[str, str] = {}
+    secret: Mapping[str, str] = {}
 
-    def redact(self, content: bytes) -> bytes:
-        """`content` without the secret values."""
-        return self.pattern.sub(BLOT, content) if self.pattern else content
+    def redactor(self) -> Redactor:
+        """What keeps the secret ones out of results and logs."""
+        return Redactor(self.secret)
+
+    def apart(self) -> dict[str, str]:
+        """Those that can't be a line of the header file."""
+        return {name: value for name, value in self._all().items() if not headers.by_line(value)}
+
+    def write(self, workspace: Workspace) -> list[str]:
+        """Put them where Nuclei reads them.
+
+        Returns:
+            The arguments that say where.
+
+        Raises:
+            OSError: no place for them.
+        """
+        apart = self.apart()
+        lines = [f"{name}: {value}\n" for name, value in self._all().items() if name not in apart]
+        arguments: list[str] = []
+        if lines:
+            _write(workspace.headers, "".join(lines).encode(errors="surrogateescape"))
+            arguments += ["-H", str(workspace.headers)]
+        if apart:
+            pairs = [{"key": name, "value": value} for name, value in apart.items()]
+            secrets = {"static": [{"type": "Header", "domains-regex": [".*"], "headers": pairs}]}
+            _write(workspace.secrets, msgspec.json.encode(secrets))
+            arguments += ["-sf", str(workspace.secrets)]
+        return arguments
+
+    def _all(self) -> dict[str, str]:
+        return {**self.public, **self.secret}
 
 
-def read(folder: str) -> Headers:
-    """The headers in a mounted Secret; none where `folder` is empty.
+def read(public: Mapping[str, str], folder: str) -> Headers:
+    """The headers of a plan.
+
+    Args:
+        public: those that it has itself.
+        folder: the mounted Secret; empty: none.
 
     Raises:
-        NucleiBinaryError: (InvalidOptions) a key is no header name, or a value has line breaks.
+        NucleiBinaryError: (InvalidOptions) one that can't be sent as it is written.
         OSError: the folder can't be read.
     """
-    if not folder:
-        return Headers()
-    values: dict[str, str] = {}
-    for file in sorted(Path(folder).iterdir()):
-        if file.name.startswith(".."):
-            continue  # the kubelet's own
-        value = file.read_text(errors="surrogateescape").strip()
-        if not _NAME.fullmatch(file.name) or any(ord(character) < 32 for character in value):
-            raise NucleiBinaryError(
-                Reason.INVALID_OPTIONS,
-                f"{file.name!r} in the Secret of headersFrom is not a header: keys are header names, values one line of text.",
-            )
-        values[file.name] = value
-    forms = {form for value in values.values() for word in _secrets(value) for form in _forms(word)}
-    longest_first = sorted(forms, key=lambda form: (-len(form), form))
-    pattern = re.compile(b"|".join(map(re.escape, longest_first))) if forms else None
-    return Headers(tuple(f"{name}: {value}" for name, value in values.items()), pattern)
+    files = (
+        {file.name: file.read_bytes() for file in sorted(Path(folder).iterdir()) if not file.name.startswith("..")}
+        if folder
+        else {}
+    )
+    try:
+        secret = headers.parse(files)
+        headers.check_together(public, secret)
+    except InvalidPlan as error:
+        raise NucleiBinaryError(
+            Reason.INVALID_OPTIONS, f"Of headers or headersFrom, {error.message}. Nothing was sent without it."
+        ) from None
+    return Headers(dict(public), secret)
 
 
-def _secrets(value: str) -> set[str]:
-    return {word for word in (value, *value.split()) if len(word) >= MIN_SECRET_LENGTH}
-
-
-def _forms(word: str) -> set[bytes]:
-    escaped = json.dumps(word, ensure_ascii=False)[1:-1]
-    by_go = "".join(_GO_ESCAPES.get(character, character) for character in escaped)
-    ascii_only = json.dumps(word)[1:-1]
-    return {form.encode(errors="surrogateescape") for form in (word, escaped, by_go, ascii_only)}
+def _write(path: Path, content: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(content)

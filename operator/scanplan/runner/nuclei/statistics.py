@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import re
+from collections.abc import Callable
 
 import msgspec
 
@@ -56,6 +57,8 @@ class ScannerLog:
         """Templates that Nuclei could not find or read, by the path that it names."""
         self.moved_at = now
         """When `requests` last changed, or the scan began; on the clock of `feed`."""
+        self.redact: Callable[[str], str] = str
+        """Takes secrets out of a line before it is kept; by default there are none."""
         self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
 
     @property
@@ -79,7 +82,7 @@ class ScannerLog:
         text = _COLOUR.sub("", line.decode(errors="replace")).rstrip()
         if not text:
             return False
-        self._tail.append(text[:_TAIL_COLUMNS])
+        self._tail.append(self.redact(text)[:_TAIL_COLUMNS])
         if match := _LOADED.search(text):
             self.templates_loaded = (self.templates_loaded or 0) + int(match[1])
             self.moved_at = now
