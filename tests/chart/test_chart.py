@@ -66,6 +66,7 @@ def test_a_well_known_checker_finds_nothing_that_is_not_explained() -> None:
         "replicas": 2,
         "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [apart]}},
         "podDisruptionBudget": {"enabled": True},
+        "scanNamespaces": ["scanplan-system"],
         "networkPolicy": {
             "enabled": True,
             "apiServer": ["10.96.0.1/32"],

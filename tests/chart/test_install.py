@@ -1,6 +1,6 @@
 """Installing, upgrading and uninstalling by Helm on a real cluster, whose namespaces enforce the restricted Pod Security Standard.
 
-NetworkPolicies are accepted here, but nothing enforces them: the test cluster's network has no policy engine.
+NetworkPolicies are accepted here and not enforced: that is in tests/e2e/test_network_policies.py.
 """
 
 from __future__ import annotations
@@ -350,6 +350,7 @@ def monitored(installer: Installer) -> Installer:
 
 
 POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001:db8::7/128"]}
+POLICED: Values = {"networkPolicy": POLICIES, "scanNamespaces": [NAMESPACE]}
 
 
 @pytest.mark.parametrize(
@@ -357,9 +358,9 @@ POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001
     [
         {},
         {"watchNamespaces": ["red", "blue"], "rbac": {"secrets": {"red": ["targets"]}}},
-        {"networkPolicy": POLICIES, "podDisruptionBudget": {"enabled": True}, "rbac": {"kueue": True}},
-        {"replicas": 2, "networkPolicy": POLICIES, "retention": {"enabled": True, "keepRuns": 100}},
-        {"networkPolicy": {**POLICIES, "targets": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}},
+        {**POLICED, "podDisruptionBudget": {"enabled": True}, "rbac": {"kueue": True}},
+        {**POLICED, "replicas": 2, "retention": {"enabled": True, "keepRuns": 100}},
+        {**POLICED, "networkPolicy": {**POLICIES, "targets": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}},
         {
             "networkPolicy": POLICIES,
             "scanNamespaces": ["red", "blue"],
@@ -368,6 +369,7 @@ POLICIES = {"enabled": True, "apiServer": ["10.96.0.1/32", "192.0.2.7/32", "2001
         {
             "api": {"enabled": True, "readerPods": True, "service": {"type": "NodePort", "annotations": {"a": "b"}}},
             "redis": {"existingSecret": {"name": "results"}, "sharedTasks": True},
+            "scanNamespaces": ["red"],
             "networkPolicy": {
                 **POLICIES,
                 "api": [{"namespaceSelector": {}}],

@@ -13,8 +13,10 @@ import yaml
 
 import scanplan
 from scanplan.api import labels
+from scanplan.client.cluster import reader
 from scanplan.client.redis.publication import PublicationSettings
 from scanplan.controller.settings import OperatorSettings
+from scanplan.core.manifests import job
 from scanplan.web.settings import ApiSettings, Authentication
 from tests.chart import programs
 from tests.chart.chart import (
@@ -30,6 +32,7 @@ from tests.chart.chart import (
     render,
 )
 from tests.kubectl import Manifest
+from tests.unit.core.objects import POLICY, plan, task
 
 API_SERVER = ["10.96.0.1/32", "192.0.2.7/32", "2001:db8::7/128"]
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
@@ -188,6 +191,7 @@ def test_every_value_is_explained() -> None:
         ({"networkPolicy": {"denied": ["10.0.0.1"]}}, "/networkPolicy/denied/0"),
         ({"rbac": {"secrets": {"red": []}}}, "/rbac/secrets/red"),
         ({"networkPolicy": {"enabled": True}}, "networkPolicy.apiServer is empty"),
+        ({"networkPolicy": {"enabled": True, "apiServer": ["10.96.0.1/32"]}}, "plans of all namespaces are watched"),
         ({"replicas": 2, "leaderElection": {"enabled": False}}, "all of them would work"),
         ({"retention": {"enabled": True}}, "retention has no limit"),
         ({"retention": {"maxAge": "a month"}}, "/retention/maxAge"),
@@ -320,6 +324,11 @@ def test_those_who_may_view_see_plans_and_may_not_change_them_or_read_findings(p
 # network
 
 
+def policed(**more: Any) -> Values:
+    """Policies for scans of the release's own namespace."""
+    return {"networkPolicy": {"enabled": True, "apiServer": API_SERVER, **more}, "scanNamespaces": [NAMESPACE]}
+
+
 def peers(policy: Manifest) -> list[Manifest]:
     return [peer for rule in policy["spec"]["egress"] for peer in rule["to"]]
 
@@ -338,14 +347,14 @@ def test_scan_pods_reach_neither_the_api_server_nor_metadata() -> None:
 
 def test_targets_of_your_own_are_all_that_scan_pods_reach() -> None:
     target = {"ipBlock": {"cidr": "203.0.113.0/24"}}
-    objects = render({"networkPolicy": {"enabled": True, "apiServer": API_SERVER, "targets": [target]}})
+    objects = render(policed(targets=[target]))
     dns, targets = objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator-scans"]["spec"]["egress"]
     assert {port["port"] for port in dns["ports"]} == {53}
     assert targets == {"to": [target]}
 
 
 def test_the_operator_reaches_dns_and_the_api_server_alone() -> None:
-    objects = render({"networkPolicy": {"enabled": True, "apiServer": API_SERVER}})
+    objects = render(policed())
     policy = objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator"]
     assert "ingress" not in policy["spec"]
     dns, server = policy["spec"]["egress"]
@@ -386,12 +395,12 @@ def test_clusters_share_tasks_only_where_they_share_a_redis() -> None:
 
 def test_policies_let_the_operator_reach_its_redis() -> None:
     """One that it could not reach would lose every publication, so leaving it out is an error."""
-    policy: Values = {"enabled": True, "apiServer": API_SERVER}
-    values: Values = {"redis": {"url": "redis://redis.data:6379/0"}, "networkPolicy": policy}
+    values: Values = {"redis": {"url": "redis://redis.data:6379/0"}}
     with pytest.raises(programs.ProgramError, match=r"networkPolicy\.redis is empty"):
-        render(values)
-    policy["redis"] = [{"ipBlock": {"cidr": "203.0.113.9/32"}}]
-    assert policy["redis"][0] in peers(render(values)[f"NetworkPolicy {NAMESPACE}/scanplan-operator"])
+        render({**values, **policed()})
+    server = {"ipBlock": {"cidr": "203.0.113.9/32"}}
+    objects = render({**values, **policed(redis=[server])})
+    assert server in peers(objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator"])
 
 
 # the API
@@ -447,13 +456,12 @@ def test_copies_of_artifacts_have_room() -> None:
 
 
 def test_policies_let_those_reach_the_api_who_are_named_and_nobody_else() -> None:
-    policy: Values = {"enabled": True, "apiServer": API_SERVER}
-    values: Values = {"api": {"enabled": True}, "networkPolicy": policy}
+    values: Values = {"api": {"enabled": True}}
     with pytest.raises(programs.ProgramError, match=r"networkPolicy\.api is empty"):
-        render(values)
-    policy["api"] = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
-    ingress = render(values)[f"NetworkPolicy {NAMESPACE}/scanplan-operator"]["spec"]["ingress"]
-    assert ingress == [{"from": policy["api"], "ports": [{"protocol": "TCP", "port": 8081}]}]
+        render({**values, **policed()})
+    callers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    policy = render({**values, **policed(api=callers)})[f"NetworkPolicy {NAMESPACE}/scanplan-operator"]
+    assert policy["spec"]["ingress"] == [{"from": callers, "ports": [{"protocol": "TCP", "port": 8081}]}]
 
 
 # metrics
@@ -581,14 +589,50 @@ def test_retention_prunes_the_claim_of_each_scan_namespace_by_the_limits_given(
         assert labels.TASK not in pod["metadata"]["labels"]
 
 
-def test_nothing_but_a_scan_pod_is_under_the_policy_of_scans() -> None:
-    policies = {
-        "networkPolicy": {"enabled": True, "apiServer": API_SERVER},
-        "retention": {"enabled": True, "keepRuns": 9},
+def selects(policy: Manifest, pod: dict[str, str]) -> bool:
+    """Whether a NetworkPolicy selects pods with these labels (In and Exists are all that ours say)."""
+    selector = policy["spec"]["podSelector"]
+    return selector.get("matchLabels", {}).items() <= pod.items() and all(
+        each["key"] in pod and pod[each["key"]] in each.get("values", [pod[each["key"]]])
+        for each in selector.get("matchExpressions", ())
+    )
+
+
+def pods_of_ours(objects: Objects) -> dict[str, dict[str, str]]:
+    """The labels of the pods that a release leads to, by what they are."""
+    made = task()
+    scan = job.build(made, plan(), POLICY)
+    collector = job.build_collector(made, plan(), POLICY)
+    cron_job = objects[f"CronJob {NAMESPACE}/scanplan-operator-retention"]["spec"]["jobTemplate"]
+    settled = {"metadata": {"name": "plan", "namespace": NAMESPACE, "uid": "uid"}, "spec": {}}
+    pods = {
+        "scan": scan["spec"]["template"],
+        "collector": collector["spec"]["template"],
+        "reader": reader.manifest(settled, "claim", "image"),
+        "retention": cron_job["spec"]["template"],
+        "operator": objects[f"Deployment {NAMESPACE}/scanplan-operator"]["spec"]["template"],
     }
-    objects = render(policies)
-    scans = objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator-scans"]["spec"]["podSelector"]
-    assert scans == {"matchExpressions": [{"key": labels.TASK, "operator": "Exists"}]}
-    retention = objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator-retention"]["spec"]
-    assert "egress" not in retention
-    assert "ingress" not in retention
+    return {name: pod["metadata"]["labels"] for name, pod in pods.items()}
+
+
+def test_each_pod_is_under_the_policy_that_is_meant_for_it_and_under_no_other() -> None:
+    """Policies add up: a collector that the policy of scans selects too would reach what scans reach."""
+    objects = render({**policed(), "retention": {"enabled": True, "keepRuns": 9}})
+    policies = {name: each for name, each in objects.items() if name.startswith(f"NetworkPolicy {NAMESPACE}/")}
+    ours = {"scan": "-scans", "collector": "-files", "reader": "-files", "retention": "-retention", "operator": ""}
+    assert {
+        name: [policy for policy in policies if selects(policies[policy], pod)]
+        for name, pod in pods_of_ours(objects).items()
+    } == {name: [f"NetworkPolicy {NAMESPACE}/scanplan-operator{policy}"] for name, policy in ours.items()}
+
+
+@pytest.mark.parametrize("values", [{}, policed()], ids=["by default", "with all policies"])
+def test_pods_that_work_on_files_reach_nothing(values: Values) -> None:
+    """Also where nobody has told the chart what the network looks like: these policies need not know it."""
+    objects = render({**values, "retention": {"enabled": True, "keepRuns": 9}})
+    for name in ("files", "retention"):
+        spec = objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator-{name}"]["spec"]
+        assert spec["policyTypes"] == ["Ingress", "Egress"]
+        assert not {"ingress", "egress"} & spec.keys()
+    off = render({"networkPolicy": {"isolateFilePods": False}, "retention": {"enabled": True, "keepRuns": 9}})
+    assert not [name for name in off if name.startswith("NetworkPolicy")]

@@ -88,7 +88,7 @@ def test_workers_reach_what_scan_pods_reach_and_redis(targets: list[Manifest]) -
     """Never the API server or metadata: they scan what somebody has written into Redis."""
     redis = {"podSelector": {"matchLabels": {"app": "redis"}}}
     policy = {"enabled": True, "apiServer": ["10.96.0.1/32"], "redis": [redis], "targets": targets}
-    objects = workers(networkPolicy=policy)
+    objects = workers(networkPolicy=policy, scanNamespaces=[NAMESPACE])
     ours = objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator-worker"]["spec"]
     scans = objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator-scans"]["spec"]
     assert ours["policyTypes"] == ["Ingress", "Egress"]

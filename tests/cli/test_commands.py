@@ -211,6 +211,7 @@ def test_a_ready_cluster_is_found_ready_and_a_missing_claim_is_named(scanplan: T
     well = scanplan("doctor").stdout
     assert "failed" not in well
     assert "ok       operator: scanplan-system/scanplan-operator" in well
+    assert f"warning  network: no NetworkPolicy bounds what scan pods of namespace {stage.namespace} reach" in well
     command = [str(BIN / "scanplan"), "doctor", "--namespace", "default", "--kubeconfig", str(stage.kubectl.kubeconfig)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 69

@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> None:
         case "logs":
             known(arguments.name).dump_logs(arguments.folder)
         case "build":
-            print(*binaries.folders(), sep="\n")
+            print(*binaries.folders((*binaries.MODULES, *binaries.ADDED)), sep="\n")
 
 
 def known(name: str) -> cluster.Cluster:

@@ -1,4 +1,4 @@
-"""Kubernetes, etcd, containerd and CoreDNS, built from source by the Go toolchain, once for each set of versions.
+"""Kubernetes, etcd, containerd, CoreDNS and kube-router, built from source by the Go toolchain, once for each set of versions.
 
 Each folder of `tests/cluster/tools` is a Go module that only names programs (`tool` lines) and, in go.mod and
 go.sum, every version and checksum that goes into them. They are apart because their dependencies clash in one.
@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,9 @@ from tests.console import step
 
 TOOLS = Path(__file__).parents[1] / "tools"
 MODULES = ("etcd", "containerd", "kubernetes", "coredns")
+"""What every cluster runs."""
+ADDED = ("kube-router",)
+"""What only some tests add to theirs."""
 TYPICAL = "about six minutes on two idle cores, once"
 
 PROGRAM_NAMES = {"go.etcd.io/etcd/server/v3": "etcd"}
@@ -38,13 +41,13 @@ def cache() -> Path:
     return Path(base) / "scanplan" / "bin"
 
 
-def folders() -> list[Path]:
-    """The folders of finished binaries, built now where they are not there yet.
+def folders(names: Sequence[str] = MODULES) -> list[Path]:
+    """The folders of these modules' finished binaries, built now where they are not there yet.
 
     Raises MissingError when Go is not there or too old, BuildError with the compiler's words when a build fails.
     """
     toolchain = _toolchain()
-    modules = [_read(name, toolchain) for name in MODULES]
+    modules = [_read(name, toolchain) for name in names]
     missing = [module for module in modules if not module.finished.is_dir()]
     if missing:
         cache().mkdir(parents=True, exist_ok=True)

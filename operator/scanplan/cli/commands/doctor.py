@@ -16,7 +16,7 @@ import typer
 from rich.text import Text
 
 from scanplan.api import labels
-from scanplan.cli import options
+from scanplan.cli import options, policies
 from scanplan.cli.commands.explain import used_up
 from scanplan.cli.output.failure import UNAVAILABLE, Failure, Forbidden, told
 from scanplan.cli.output.terminal import answers, say
@@ -84,7 +84,7 @@ def doctor(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Check that a cluster is ready for scans. API server, CRD, operator, image, claim, quota, Kueue, your own rights.
+    """Check that a cluster is ready for scans. API server, CRD, operator, image, claim, quota, network, Kueue, your own rights.
 
     Exit codes: 0 ready, perhaps with warnings; 69 it is not.
     """
@@ -110,6 +110,7 @@ def _checks(cluster: Cluster) -> Iterator[Check]:
         yield _allowed(look, cluster, environment)
     yield _allowed(_claim, cluster, environment)
     yield _allowed(_quota, cluster, environment)
+    yield _allowed(_network, cluster, environment)
     yield _allowed(_kueue, cluster, environment)
     for what, rights in RIGHTS:
         missing = [_spelled(right) for right in rights if not cluster.allowed(*right)]
@@ -289,6 +290,22 @@ def _quota(cluster: Cluster, _: dict[str, str]) -> Check:
         return Check("quota", Verdict.WARNING, f"used up: {', '.join(full)}", "scans wait until some is free")
     return Check(
         "quota", Verdict.WELL, f"{len(quotas)} in the namespace, none used up" if quotas else "none in the namespace"
+    )
+
+
+def _network(cluster: Cluster, _: dict[str, str]) -> Check:
+    """Whether a NetworkPolicy bounds what scan pods of the namespace reach; one holds in its own namespace alone."""
+    path = f"/apis/networking.k8s.io/v1/namespaces/{cluster.namespace}/networkpolicies"
+    found = policies.bounding(cluster.each(path))
+    if not found:
+        return Check(
+            "network",
+            Verdict.WARNING,
+            f"no NetworkPolicy bounds what scan pods of namespace {cluster.namespace} reach; the target guard does",
+            "networkPolicy.enabled and scanNamespaces of the Helm chart",
+        )
+    return Check(
+        "network", Verdict.WELL, f"scan pods are under {', '.join(found)}, where the network enforces policies"
     )
 
 

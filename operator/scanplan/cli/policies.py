@@ -1,0 +1,59 @@
+"""Which NetworkPolicies bound what scan pods reach, as far as the policies of a namespace tell.
+
+Policies add up: one that allows everything undoes the others. Whether the cluster's network enforces any is not to be seen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from scanplan.api import labels
+
+Object = dict[str, Any]
+
+SCAN_POD = {
+    labels.NAME: labels.NAME_VALUE,
+    labels.COMPONENT: labels.COMPONENT_SCANNER,
+    labels.MANAGED_BY: labels.MANAGED_BY_VALUE,
+    labels.TASK: "scan-0",
+}
+"""The labels that each scan pod has; only the task's name differs."""
+
+
+def bounding(policies: Iterable[Object]) -> list[str]:
+    """The names of the policies that together bound the egress of scan pods; none where one of them allows everything."""
+    ours = [each for each in policies if _egress(each) and _selects(each["spec"].get("podSelector") or {}, SCAN_POD)]
+    if any(_everything(rule) for each in ours for rule in each["spec"].get("egress") or ()):
+        return []
+    return sorted(each["metadata"]["name"] for each in ours)
+
+
+def _egress(policy: Object) -> bool:
+    return "Egress" in policy["spec"].get("policyTypes", ())
+
+
+def _everything(rule: Object) -> bool:
+    """Whether an egress rule names neither whom nor which port."""
+    return not rule.get("to") and not rule.get("ports")
+
+
+def _selects(selector: Object, pod: Mapping[str, str]) -> bool:
+    """A label selector, after https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/."""
+    wanted = selector.get("matchLabels") or {}
+    return all(pod.get(key) == value for key, value in wanted.items()) and all(
+        _matches(each, pod) for each in selector.get("matchExpressions") or ()
+    )
+
+
+def _matches(expression: Object, pod: Mapping[str, str]) -> bool:
+    key, values = expression["key"], expression.get("values") or ()
+    match expression["operator"]:
+        case "In":
+            return pod.get(key) in values
+        case "NotIn":
+            return pod.get(key) not in values
+        case "Exists":
+            return key in pod
+        case _:  # DoesNotExist
+            return key not in pod
