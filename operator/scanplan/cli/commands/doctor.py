@@ -21,7 +21,7 @@ from scanplan.cli.commands.explain import used_up
 from scanplan.cli.output.failure import UNAVAILABLE, Failure, Forbidden, told
 from scanplan.cli.output.terminal import answers, say
 from scanplan.kube import resources
-from scanplan.kube.resources import CLAIMS, DEFINITIONS, DEPLOYMENTS, NODES, RESOURCE_QUOTAS
+from scanplan.kube.resources import CLAIMS, DEFINITIONS, DEPLOYMENTS, NETWORK_POLICIES, NODES, RESOURCE_QUOTAS
 
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster, Object
@@ -295,8 +295,7 @@ def _quota(cluster: Cluster, _: dict[str, str]) -> Check:
 
 def _network(cluster: Cluster, _: dict[str, str]) -> Check:
     """Whether a NetworkPolicy bounds what scan pods of the namespace reach; one holds in its own namespace alone."""
-    path = f"/apis/networking.k8s.io/v1/namespaces/{cluster.namespace}/networkpolicies"
-    found = policies.bounding(cluster.each(path))
+    found = policies.bounding(cluster.each(cluster.path(NETWORK_POLICIES, namespace=cluster.namespace)))
     if not found:
         return Check(
             "network",
