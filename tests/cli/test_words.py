@@ -55,7 +55,9 @@ def test_only_what_is_used_up_is_told_of_a_quota() -> None:
 
 
 def test_a_status_of_an_earlier_generation_is_not_taken_for_an_end() -> None:
-    ended = {"phase": "Completed", "conditions": [{"type": "Ready", "message": "14 findings"}], "progress": "1/1"}
+    ready = {"type": "Ready", "status": "True", "reason": "Completed", "message": "14 findings"}
+    conditions = [{**ready, "lastTransitionTime": "2026-11-24T06:00:00Z"}]
+    ended = {"phase": "Completed", "conditions": conditions, "progress": "1/1"}
     stale = plan(status={**ended, "observedGeneration": 1})
     assert plans.phase(stale) is Phase.PENDING
     assert plans.message(stale) == ""

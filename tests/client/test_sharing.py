@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.client.redis import sharing
 from scanplan.client.redis.sharing import SharedTasks, shared_key
 from scanplan.core.observed.sharing import Elsewhere
@@ -36,7 +37,11 @@ FAILED = {**ENDED, "phase": "Failed"}
 
 def plan() -> Plan:
     spec = ScanPlanSpec.model_validate({"endpoints": ["a.example"], "templates": ["http/"]})
-    return Plan(namespace="n", name="p", uid="u", generation=1, created=CREATED, spec=spec, status={})
+    return Plan(namespace="n", name="p", uid="u", generation=1, created=CREATED, spec=spec, status=ScanPlanStatus())
+
+
+def written(status: dict[str, Any]) -> ScanPlanStatus:
+    return ScanPlanStatus.of({"status": status})
 
 
 class Clusters:
@@ -70,7 +75,7 @@ async def test_the_other_cluster_sees_who_runs_it_and_then_what_was_found(cluste
     assert await clusters.east.take("n", KEY, "east-claim") is None, "taken again after a restart"
     assert await clusters.west.take("n", KEY, "west-claim") == Elsewhere("east", "east-claim", None)
     assert await clusters.west.take("other", KEY, "west-claim") is None, "another namespace is another tenant"
-    await clusters.east.settle(plan(), ENDED)
+    await clusters.east.settle(plan(), written(ENDED))
     found = await clusters.west.take("n", KEY, "west-claim")
     assert found
     assert found.result
@@ -84,9 +89,9 @@ async def test_the_other_cluster_sees_who_runs_it_and_then_what_was_found(cluste
 
 async def test_a_task_that_failed_is_the_others_at_once(clusters: Clusters) -> None:
     await clusters.east.take("n", KEY, "east-claim")
-    await clusters.east.settle(plan(), FAILED)
+    await clusters.east.settle(plan(), written(FAILED))
     assert await clusters.west.take("n", KEY, "west-claim") is None
-    await clusters.east.settle(plan(), FAILED)
+    await clusters.east.settle(plan(), written(FAILED))
     assert await clusters.east.take("n", KEY, "east-claim") == Elsewhere("west", "west-claim", None), "not its to give"
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.manifests import job as jobs
 from scanplan.core.planning.guard import DEFAULT_DENIED, Guard
 from scanplan.core.planning.inputs import Input, Kind, Reference
@@ -75,7 +76,9 @@ def test_no_pod_template_gets_beyond_the_restricted_standard(api: ApiServer, res
         except Refused:
             return
         spec = ScanPlanSpec.model_validate(stored["spec"])
-        plan = Plan(namespace=restricted, name="plan", uid="u", generation=1, created=_NOW, spec=spec, status={})
+        plan = Plan(
+            namespace=restricted, name="plan", uid="u", generation=1, created=_NOW, spec=spec, status=ScanPlanStatus()
+        )
         claim = Reference(Kind.CLAIM, "scanplan-artifacts")
         task = resolve(plan, policy, _NOW, {claim: Input(access_modes=("ReadWriteMany",))})
         pod = jobs.build(task, plan, policy)["spec"]["template"]

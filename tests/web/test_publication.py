@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from scanplan import operator
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.client import models
 from scanplan.client.errors import InvalidSettings
 from scanplan.client.models import ScanResult
@@ -36,8 +37,8 @@ async def test_keys_and_results_are_published(redis_of_session: RedisServer) -> 
     client.flushall()
     publication = Publication(redis_of_session.url, "east")
     async with publication.publishing():
-        publication.status_written(plan(), {**STATUS, "phase": "Running"})
-        publication.status_written(plan(), STATUS)
+        publication.status_written(plan(), ScanPlanStatus.of({"status": {**STATUS, "phase": "Running"}}))
+        publication.status_written(plan(), ScanPlanStatus.of({"status": STATUS}))
         await asyncio.to_thread(eventually, lambda: client.exists("east:n:task_result:p"))
     assert client.get("east:n:task_key:scan:acme:nightly:a:b:c") == b"p"
     value: Any = client.get("east:n:task_result:p")
@@ -52,10 +53,10 @@ async def test_a_redis_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
     publication = Publication(server.url, "east")
     async with publication.publishing():
         for _ in range(3_000):  # more than it keeps waiting
-            publication.status_written(plan(), STATUS)
+            publication.status_written(plan(), ScanPlanStatus.of({"status": STATUS}))
         await asyncio.sleep(0.1)
         server.start()
-        publication.status_written(plan(), STATUS)
+        publication.status_written(plan(), ScanPlanStatus.of({"status": STATUS}))
         await asyncio.to_thread(eventually, lambda: server.client().exists("east:n:task_result:p"))
         await asyncio.to_thread(eventually, lambda: publication.outcomes[PublicationOutcome.PUBLISHED] > 0)
     server.kill()

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import msgspec
 
 from scanplan.api import layout
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.cli.output import failure
 from scanplan.cli.output.failure import Failure, NotFound
 from scanplan.cli.output.terminal import waiting
@@ -112,25 +114,24 @@ class Library:
             assert self._folder is not None  # noqa: S101 - one of them is always there
             return self._of_run(name, run, back, Folder(self._folder), str(self._folder))
         plan = self._plan(run)
-        status = plan.get("status", {})
-        claim = status.get("artifacts", {}).get("claimName", "")
-        if not claim:
+        status = ScanPlanStatus.read(plan)
+        phase = status.phase or Phase.PENDING
+        if status.artifacts is None or not status.artifacts.claim_name:
             raise NotFound(
-                f"{run} has no result: it is {status.get('phase', 'Pending')}",
+                f"{run} has no result: it is {phase}",
                 f"scanplan explain {plan['metadata']['name']}",
             )
         here(plan)
-        shelf = self._shelf(plan, claim)
+        claim = status.artifacts.claim_name
+        shelf = self._shelf(plan, status, claim)
         current = plan["metadata"]["name"] == run and not back
-        if current and "findings" not in status:
-            if "completionTime" in status:
-                raise NotFound(f"{run} has no result: it is {status['phase']}", f"scanplan explain {run}")
-            raise Failure(
-                f"{run} has no result yet: it is {status['phase']}", f"scanplan watch {run}", failure.TEMPORARY
-            )
+        if current and status.findings is None:
+            if status.completion_time:
+                raise NotFound(f"{run} has no result: it is {phase}", f"scanplan explain {run}")
+            raise Failure(f"{run} has no result yet: it is {phase}", f"scanplan watch {run}", failure.TEMPORARY)
         place = f"on claim {claim}"
         if current:
-            return self._read(name, status["artifacts"]["path"], shelf, place)
+            return self._read(name, status.artifacts.path, shelf, place)
         return self._of_run(name, str(plan["spec"].get("runId") or plan["metadata"]["name"]), back, shelf, place)
 
     def _plan(self, run: str) -> Object:
@@ -144,12 +145,12 @@ class Library:
                 raise error from None
             return max(plans, key=lambda plan: str(plan["metadata"]["creationTimestamp"]))
 
-    def _shelf(self, plan: Object, claim: str) -> Shelf:
+    def _shelf(self, plan: Object, status: ScanPlanStatus, claim: str) -> Shelf:
         from scanplan.client.cluster import reader  # noqa: PLC0415 - needs the `kubernetes` extra
 
         assert self._cluster is not None  # noqa: S101 - the caller has looked
         if claim not in self._shelves:
-            image = plan["status"]["scanner"]["image"]
+            image = status.scanner.image if status.scanner else ""
             with waiting(f"Starting a reader for claim {claim}"):
                 self._shelves[claim] = self._resources.enter_context(reader.opened(self._cluster, plan, claim, image))
         return self._shelves[claim]

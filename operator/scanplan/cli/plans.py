@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan_status import Condition, ScanPlanStatus
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli.output.failure import Failure
 from scanplan.cli.output.tables import STYLES
@@ -33,28 +34,25 @@ def name(plan: Object) -> str:
     return str(plan["metadata"]["name"])
 
 
-def status(plan: Object) -> Mapping[str, Any]:
-    """Empty where nobody has written it."""
-    return plan.get("status") or {}
+def status(plan: Object) -> ScanPlanStatus:
+    """Empty where nobody has written it, or a newer operator has written what this version can't read."""
+    return ScanPlanStatus.read(plan)
 
 
 def phase(plan: Object) -> Phase:
     """Pending where the operator hasn't seen it, or this generation of it, yet."""
-    try:
-        known = Phase(status(plan).get("phase", Phase.PENDING))
-    except ValueError:
-        return Phase.PENDING
+    known = status(plan).phase or Phase.PENDING
     return known if is_current(plan) or not known.is_terminal else Phase.PENDING
 
 
 def is_current(plan: Object) -> bool:
     """Whether the status is about the plan as it is now."""
-    return bool(status(plan).get("observedGeneration") == plan["metadata"].get("generation"))
+    return bool(status(plan).observed_generation == plan["metadata"].get("generation"))
 
 
 def shards(plan: Object) -> str:
     """Finished shards of all, such as 3/8."""
-    return str(status(plan).get("progress", "-")) if phase(plan) is not Phase.PENDING or is_current(plan) else "-"
+    return status(plan).progress or "-" if phase(plan) is not Phase.PENDING or is_current(plan) else "-"
 
 
 def has_ended(plan: Object) -> bool:
@@ -67,20 +65,21 @@ def phase_text(plan: Object) -> Text:
     return Text(phase(plan).value, PHASE_STYLES[phase(plan)])
 
 
-def condition(plan: Object, kind: str) -> Mapping[str, Any]:
-    """One condition; empty where there is none."""
-    return next((each for each in status(plan).get("conditions", ()) if each["type"] == kind), {})
+def condition(plan: Object, kind: str) -> Condition | None:
+    """One condition; None where there is none."""
+    return status(plan).condition(kind)
 
 
 def message(plan: Object) -> str:
     """What the operator says of the plan's state; empty where it hasn't seen it as it is now."""
-    return str(condition(plan, "Ready").get("message", "")) if is_current(plan) else ""
+    ready = condition(plan, "Ready")
+    return ready.message if ready and is_current(plan) else ""
 
 
 def findings(plan: Object) -> Mapping[str, int]:
     """Published findings by severity, and `total`; empty before there is a result."""
-    counts: Mapping[str, int] = status(plan).get("findings", {})
-    return counts
+    counts = status(plan).findings
+    return counts.model_dump() if counts else {}
 
 
 def count_text(plan: Object, severity: Severity) -> Text:
@@ -105,9 +104,9 @@ def age(plan: Object, now: datetime) -> str:
 def duration(plan: Object, now: datetime) -> str:
     """Of the run; of what has passed of it where it hasn't ended."""
     shown = status(plan)
-    if "duration" in shown:
-        return str(shown["duration"])
-    return span(seconds_since(str(shown["startTime"]), now)) if "startTime" in shown else "-"
+    if shown.duration:
+        return shown.duration
+    return span(seconds_since(shown.start_time, now)) if shown.start_time else "-"
 
 
 def span(seconds: float) -> str:
@@ -137,9 +136,9 @@ def here(plan: Object) -> None:
     Raises:
         Failure: another one has scanned for it.
     """
-    artifacts = plan.get("status", {}).get("artifacts", {})
-    if cluster := artifacts.get("cluster"):
+    artifacts = status(plan).artifacts
+    if artifacts and artifacts.cluster:
         raise Failure(
-            f"{name(plan)} was scanned in cluster {cluster}, and its artifacts are on claim {artifacts['claimName']} there",
-            f"--context CONTEXT, the one of cluster {cluster}",
+            f"{name(plan)} was scanned in cluster {artifacts.cluster}, and its artifacts are on claim {artifacts.claim_name} there",
+            f"--context CONTEXT, the one of cluster {artifacts.cluster}",
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.planning.task import Plan
 
 
@@ -23,5 +23,5 @@ class Observer:
     def reconciled(self, seconds: float, error: Exception | None) -> None:
         """A reconcile has ended after so many seconds; `error`: it failed, and is tried again."""
 
-    def status_written(self, plan: Plan, status: dict[str, Any]) -> None:
+    def status_written(self, plan: Plan, status: ScanPlanStatus) -> None:
         """A status was written; `plan` is as it was before."""

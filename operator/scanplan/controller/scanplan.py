@@ -20,6 +20,7 @@ from kubernetes.aio.client import ApiException
 from kubernetes.aio.client.exceptions import ConflictException
 
 from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.store import Store, waiting_entry
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.inputs import InputReader
@@ -135,7 +136,7 @@ class Controller:
     def know_plan(self, body: dict[str, Any]) -> None:
         """Take in a plan of a watch's first list, with its place among those that wait; nothing is done about it yet."""
         plan = self.store.put_plan(body)
-        if plan and plan.status.get("phase") == Phase.QUEUED and not plan.spec.queue_name:
+        if plan and plan.status.phase is Phase.QUEUED and not plan.spec.queue_name:
             self.store.set_waiting(PlanName(plan.namespace, plan.name), waiting_entry(plan))
 
     def begin(self) -> None:
@@ -417,10 +418,11 @@ class Controller:
         job = job_view(body)
         return self.job_event(None, body, by) if job.managed else job
 
-    async def _write_status(self, plan: Plan, status: dict[str, Any]) -> bool:
+    async def _write_status(self, plan: Plan, status: ScanPlanStatus) -> bool:
         """One merge patch of what differs, refused if the plan has changed since it was read. Whether it was written."""
         name = PlanName(plan.namespace, plan.name)
-        patch = {"metadata": {"resourceVersion": plan.resource_version}, "status": merge_patch(plan.status, status)}
+        change = merge_patch(plan.status.document(), status.document())
+        patch = {"metadata": {"resourceVersion": plan.resource_version}, "status": change}
         try:
             self.store.put_plan(await self.api.patch_status(plan.namespace, plan.name, patch))
         except ApiException as error:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from kubernetes.aio.client import ApiException
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -18,6 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan_status import Findings, ScanPlanStatus
 from scanplan.api.v1alpha1.task import ErrorClass, Severity
 from scanplan.client.queues.statistics import BUCKETS
 from scanplan.controller.cache.store import Store
@@ -158,23 +158,23 @@ class OperatorMetrics(Collector, Observer):
         if error is not None:
             self.errors.labels(ErrorKind.of(error).value).inc()
 
-    def status_written(self, plan: Plan, status: dict[str, Any]) -> None:
+    def status_written(self, plan: Plan, status: ScanPlanStatus) -> None:
         """Counts what happened, by comparison with the status before."""
-        before, phase = plan.status, status.get("phase", "")
-        error = status.get("error", {}).get("class")
-        if phase == Phase.RETRYING and error in set(ErrorClass) and status.get("attempts") != before.get("attempts"):
+        before, phase = plan.status, status.phase
+        error = status.error.class_ if status.error else ""
+        if phase is Phase.RETRYING and error in set(ErrorClass) and status.attempts != before.attempts:
             self.retries.labels(error).inc()
-        changed = (before.get("phase"), before.get("taskId")) != (phase, status.get("taskId"))
-        if phase not in {each.value for each in Phase if each.is_terminal} or not changed:
+        changed = (before.phase, before.task_id) != (phase, status.task_id)
+        if phase is None or not phase.is_terminal or not changed:
             return
-        self.ended.labels(phase).inc()
+        self.ended.labels(phase.value).inc()
         for severity in Severity:
-            self.findings.labels(severity.value).inc(status.get("findings", {}).get(severity.value, 0))
+            self.findings.labels(severity.value).inc(getattr(status.findings or Findings(), severity.value))
         # An edit that nobody here has seen, before a restart or to resume the plan, was made nobody knows when.
         asked = self._asked.pop(plan.uid, plan.created if plan.generation == 1 else None)
-        if "startTime" in status and "durationMs" in status:
-            self.durations.observe(status["durationMs"] / 1000)
-            started = datetime.fromisoformat(status["startTime"])
+        if status.start_time is not None and status.duration_ms is not None:
+            self.durations.observe(status.duration_ms / 1000)
+            started = datetime.fromisoformat(status.start_time)
             if asked and asked <= started:  # a result that was there already was not waited for
                 self.waits.observe((started - asked).total_seconds())
 

@@ -20,7 +20,7 @@ def kind(decision: Decision) -> str:
         case Act(actions):
             return ", ".join(type(action).__name__ for action in actions)
         case Write(status=status):
-            return str(status["phase"]) if status else "nothing"
+            return str(status.phase) if status else "nothing"
 
 
 @pytest.mark.parametrize(

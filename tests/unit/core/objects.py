@@ -9,6 +9,7 @@ from typing import Any
 
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Effect, ScanPlanSpec
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import (
     ArtifactFile,
     ErrorClass,
@@ -25,6 +26,8 @@ from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, Task, digest_of, input_digest, resolve
 from scanplan.core.status import status as statuses
 
+Status = dict[str, Any]
+"""A status on the wire, as kubectl prints it."""
 NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
 POLICY = Policy(scanner_image="scanner:1")
 CLAIM = sources.Reference(sources.Kind.CLAIM, POLICY.claim_name)
@@ -43,7 +46,7 @@ def ago(seconds: float) -> datetime:
 
 
 def plan(
-    status: Mapping[str, Any] | None = None, uid: str = "plan-1", generation: int = 1, name: str = "alpha", **spec: Any
+    status: Status | None = None, uid: str = "plan-1", generation: int = 1, name: str = "alpha", **spec: Any
 ) -> Plan:
     """A plan of two endpoints on two hosts; keywords change its spec, by the names in YAML."""
     return Plan(
@@ -53,7 +56,7 @@ def plan(
         generation=generation,
         created=ago(600),
         spec=ScanPlanSpec.model_validate({**SPEC, **spec}),
-        status=dict(status or {"observedGeneration": -1, "phase": "Pending"}),
+        status=ScanPlanStatus.of({"status": status or {"observedGeneration": -1, "phase": "Pending"}}),
         resource_version="7",
     )
 
@@ -161,20 +164,21 @@ def merged(**changes: Any) -> MergedResult:
     return MergedResult(**{**usual, **changes})
 
 
-def running_status(of: Plan | None = None, at: JobView | None = None) -> statuses.Status:
+def running_status(of: Plan | None = None, at: JobView | None = None) -> Status:
     """The status that a plan has while its Job runs."""
     from scanplan.api.v1alpha1.scanplan import Phase
 
     of = of or plan()
-    return statuses.of_running(of, at or job(of), Phase.RUNNING, Reason.RUNNING, "0 of 2 shards finished", ago(60))
+    message = "0 of 2 shards finished"
+    return statuses.of_running(of, at or job(of), Phase.RUNNING, Reason.RUNNING, message, ago(60)).document()
 
 
-def completed_status(of: Plan | None = None) -> statuses.Status:
+def completed_status(of: Plan | None = None) -> Status:
     """The status that a plan has after its scan."""
     of = of or plan()
-    return statuses.of_finished(of, complete(of=of), [report(0), report(1)], merged(), None, ago(5))
+    return statuses.of_finished(of, complete(of=of), [report(0), report(1)], merged(), None, ago(5)).document()
 
 
-def condition(status: Mapping[str, Any], kind: str) -> tuple[str, str] | None:
+def condition(status: Status, kind: str) -> tuple[str, str] | None:
     """Status and reason of one condition; None where it is absent."""
     return next(((each["status"], each["reason"]) for each in status["conditions"] if each["type"] == kind), None)

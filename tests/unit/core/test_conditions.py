@@ -5,6 +5,7 @@ The rules are kstatus's: Reconciling or Stalled are there only while True; Ready
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
@@ -27,7 +28,7 @@ TABLE = {
 }
 
 
-def kstatus(conditions: dict[str, str]) -> str:
+def kstatus(conditions: Mapping[str, str]) -> str:
     """sigs.k8s.io/cli-utils/pkg/kstatus/status, `GetStatus` for a custom resource of the observed generation."""
     if conditions.get("Stalled") == "True":
         return "Failed"
@@ -53,7 +54,7 @@ def test_a_transition_time_is_when_the_status_changed_and_not_when_the_words_did
     first = render([Condition(ConditionType.READY, "False", Reason.PENDING, "a")], [], 1, NOW)
     later = NOW + timedelta(minutes=5)
     words = render([Condition(ConditionType.READY, "False", Reason.RUNNING, "b")], first, 2, later)
-    assert words == [
+    assert [each.model_dump(by_alias=True) for each in words] == [
         {
             "type": "Ready",
             "status": "False",
@@ -64,17 +65,17 @@ def test_a_transition_time_is_when_the_status_changed_and_not_when_the_words_did
         }
     ]
     turned = render([Condition(ConditionType.READY, "True", Reason.COMPLETED, "c")], words, 2, later)
-    assert turned[0]["lastTransitionTime"] == "2026-11-24T06:05:00Z"
+    assert turned[0].last_transition_time == "2026-11-24T06:05:00Z"
 
 
 def test_a_condition_that_no_longer_holds_is_gone() -> None:
     before = render(for_phase(Phase.RUNNING, Reason.RUNNING, ""), [], 1, NOW)
     after = render(for_phase(Phase.COMPLETED, Reason.COMPLETED, ""), before, 1, NOW)
-    assert [each["type"] for each in after] == ["Ready", "Succeeded"]
+    assert [each.type for each in after] == ["Ready", "Succeeded"]
 
 
 def test_a_word_that_is_too_long_does_not_make_the_status_unwritable() -> None:
     """The CRD bounds messages, and the API server's own can hold a whole manifest."""
     (rendered,) = render([Condition(ConditionType.READY, "False", Reason.JOB_REJECTED, "x" * 100_000)], [], 1, NOW)
-    assert len(rendered["message"]) == 4_096
-    assert rendered["message"].endswith("x…")
+    assert len(rendered.message) == 4_096
+    assert rendered.message.endswith("x…")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.status import events
 from scanplan.core.status.conditions import for_phase, render
 from tests.unit.core.objects import NOW
 
 
-def status(phase: Phase, reason: Reason, message: str = "words") -> dict[str, Any]:
-    return {"phase": phase.value, "conditions": render(for_phase(phase, reason, message), [], 1, NOW)}
+def status(phase: Phase, reason: Reason, message: str = "words") -> ScanPlanStatus:
+    return ScanPlanStatus(phase=phase, conditions=render(for_phase(phase, reason, message), [], 1, NOW))
 
 
-NEW: dict[str, Any] = {"observedGeneration": -1, "phase": "Pending"}
+NEW = ScanPlanStatus(observed_generation=-1, phase=Phase.PENDING)
 RUNNING = status(Phase.RUNNING, Reason.RUNNING)
 RETRYING = status(Phase.RETRYING, Reason.RETRYING)
 
@@ -41,13 +40,13 @@ NOT_TOLD = [
 
 
 @pytest.mark.parametrize(("old", "new", "warning"), TOLD)
-def test_what_somebody_would_want_to_know(old: dict[str, Any], new: dict[str, Any], warning: bool) -> None:
-    reason = new["conditions"][0]["reason"]
+def test_what_somebody_would_want_to_know(old: ScanPlanStatus, new: ScanPlanStatus, warning: bool) -> None:
+    reason = new.conditions[0].reason
     assert events.of_change(old, new) == events.Event(warning, reason, "words")
 
 
 @pytest.mark.parametrize(("old", "new"), NOT_TOLD)
-def test_the_normal_course_is_on_the_status(old: dict[str, Any], new: dict[str, Any]) -> None:
+def test_the_normal_course_is_on_the_status(old: ScanPlanStatus, new: ScanPlanStatus) -> None:
     assert events.of_change(old, new) is None
 
 

@@ -41,7 +41,6 @@ from scanplan.core.reconcile.decision import (
     StoreDocument,
     Write,
 )
-from scanplan.core.status import status as statuses
 from tests.unit.core.objects import (
     INPUTS,
     NOW,
@@ -86,7 +85,7 @@ def written(decision: Decision) -> dict[str, Any]:
     """The status that a decision without actions writes."""
     status = rest(decision).status
     assert status is not None
-    return status
+    return status.document()
 
 
 def rest(decision: Decision) -> Write:
@@ -737,4 +736,4 @@ class TestSharedTasks:
 def test_every_terminal_phase_is_at_rest() -> None:
     for status in (completed_status(), written(decide(plan(cancel=True)))):
         assert Phase(status["phase"]).is_terminal
-        assert statuses.has_ended(plan(status))
+        assert plan(status).status.ended

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanStatus
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import ErrorClass, FindingCounts, TaskError
 from scanplan.core.status import status as statuses
 from tests.unit.core.objects import (
     NOW,
+    Status,
     ago,
     broken,
     complete,
@@ -29,15 +31,15 @@ from tests.unit.core.objects import (
 )
 
 
-def finished(**changes: Any) -> statuses.Status:
+def finished(**changes: Any) -> Status:
     """The status after a scan with this merge."""
-    return statuses.of_finished(plan(), complete(), [report(0), report(1)], merged(**changes), None, NOW)
+    return statuses.of_finished(plan(), complete(), [report(0), report(1)], merged(**changes), None, NOW).document()
 
 
 @pytest.mark.parametrize("status", [running_status(), completed_status()])
-def test_every_field_is_one_that_the_crd_has(status: statuses.Status) -> None:
+def test_every_field_is_one_that_the_crd_has(status: Status) -> None:
     """The API server prunes what it doesn't know, and the operator would write it for ever."""
-    assert ScanPlanStatus.model_validate(status).model_dump(by_alias=True, exclude_unset=True, mode="json") == status
+    assert ScanPlanStatus.of({"status": status}).document() == status
 
 
 class TestTimes:
@@ -49,15 +51,17 @@ class TestTimes:
         assert (status["durationMs"], status["duration"]) == (50_000, "50s")
 
     def test_of_a_failed_one_which_has_no_completion_time(self) -> None:
-        status = statuses.of_finished(plan(), failed(completion_time=None), [], None, _error(), NOW)
+        status = statuses.of_finished(plan(), failed(completion_time=None), [], None, _error(), NOW).document()
         assert status["completionTime"] == "2026-11-24T05:59:50Z"
 
     def test_of_one_that_never_started(self) -> None:
-        status = statuses.of_finished(plan(), failed(start_time=None), [], None, _error(), NOW)
+        status = statuses.of_finished(plan(), failed(start_time=None), [], None, _error(), NOW).document()
         assert "durationMs" not in status
 
     def test_a_clock_that_went_back_makes_no_negative_duration(self) -> None:
-        status = statuses.of_finished(plan(), failed(start_time=NOW, completion_time=ago(5)), [], None, _error(), NOW)
+        status = statuses.of_finished(
+            plan(), failed(start_time=NOW, completion_time=ago(5)), [], None, _error(), NOW
+        ).document()
         assert status["durationMs"] == 0
 
     @pytest.mark.parametrize(
@@ -118,12 +122,12 @@ def test_files_are_on_it_with_their_digests() -> None:
 
 def test_a_runners_warning_is_in_the_message() -> None:
     warned = [report(0, warnings=("2 templates did not load: a, b.",)), report(1, warnings=("x",))]
-    status = statuses.of_finished(plan(), complete(), warned, merged(), None, NOW)
+    status = statuses.of_finished(plan(), complete(), warned, merged(), None, NOW).document()
     assert "warning: 2 templates did not load: a, b (and 1 more" in status["conditions"][0]["message"]
 
 
 def test_a_failed_scan_says_where_its_findings_are() -> None:
-    status = statuses.of_finished(plan(), failed(), [], merged(complete=False), _error(), NOW)
+    status = statuses.of_finished(plan(), failed(), [], merged(complete=False), _error(), NOW).document()
     assert status["error"] == {
         "class": "Temporary",
         "reason": "DiskFull",
@@ -137,25 +141,29 @@ class TestWhatStays:
     """Nothing is carried along by accident, and what a plan is pinned to stays."""
 
     def test_pins_stay_while_the_plan_waits_for_its_job_to_be_made_again(self) -> None:
-        status = statuses.of_waiting(plan(running_status()), Phase.PENDING, Reason.WAITING_FOR_PODS, "", NOW)
+        status = statuses.of_waiting(plan(running_status()), Phase.PENDING, Reason.WAITING_FOR_PODS, "", NOW).document()
         assert status["taskKey"] == task().key
         assert status["scanner"] == {"image": "scanner:1"}
         assert "shards" not in status
 
     def test_and_while_it_can_not_run(self) -> None:
         """Otherwise an edited ConfigMap, or a tightened policy, would start another scan than the one that was lost."""
-        status = statuses.of_invalid(plan(running_status()), Reason.INPUTS_CHANGED, "edited", NOW)
+        status = statuses.of_invalid(plan(running_status()), Reason.INPUTS_CHANGED, "edited", NOW).document()
         assert status["taskKey"] == task().key
-        assert not statuses.has_ended(plan(status))
+        assert not plan(status).status.ended
 
     def test_they_go_with_the_inputs(self) -> None:
         edited = plan(running_status(), endpoints=["https://c.example"])
-        assert "taskKey" not in statuses.of_waiting(edited, Phase.QUEUED, Reason.QUEUED, "", NOW)
+        assert "taskKey" not in statuses.of_waiting(edited, Phase.QUEUED, Reason.QUEUED, "", NOW).document()
 
     def test_the_last_error_goes_when_it_is_over(self) -> None:
-        retrying = statuses.of_running(plan(), job(), Phase.RETRYING, Reason.RETRYING, "", NOW, last_error=_error())
+        retrying = statuses.of_running(
+            plan(), job(), Phase.RETRYING, Reason.RETRYING, "", NOW, last_error=_error()
+        ).document()
         assert retrying["error"]["reason"] == "DiskFull"
-        assert "error" not in statuses.of_running(plan(retrying), job(), Phase.RUNNING, Reason.RUNNING, "", NOW)
+        assert (
+            "error" not in statuses.of_running(plan(retrying), job(), Phase.RUNNING, Reason.RUNNING, "", NOW).document()
+        )
 
 
 class TestLastReports:

@@ -11,6 +11,7 @@ import pytest
 from kubernetes.aio.client import ApiException
 
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.http import CannotListen
 from scanplan.controller.engine.workqueue import WorkQueue
@@ -32,7 +33,11 @@ ENDED = {
 
 def plan(**status: Any) -> Plan:
     spec = ScanPlanSpec.model_validate({"endpoints": ["a.example"], "templates": ["http/"]})
-    return Plan(namespace="n", name="p", uid="u", generation=1, created=CREATED, spec=spec, status=status)
+    return Plan(namespace="n", name="p", uid="u", generation=1, created=CREATED, spec=spec, status=written(status))
+
+
+def written(status: dict[str, Any]) -> ScanPlanStatus:
+    return ScanPlanStatus.of({"status": status})
 
 
 def edited(before: Plan, **fields: Any) -> Plan:
@@ -71,8 +76,8 @@ def test_a_path_is_counted_by_its_resource(path: str, resource: str) -> None:
 
 def test_an_end_is_counted_once_with_its_findings_and_times() -> None:
     metrics = counting()
-    metrics.status_written(plan(phase="Running", taskId="scan-1"), ENDED)
-    metrics.status_written(plan(**ENDED), {**ENDED, "observedGeneration": 2})
+    metrics.status_written(plan(phase="Running", taskId="scan-1"), written(ENDED))
+    metrics.status_written(plan(**ENDED), written({**ENDED, "observedGeneration": 2}))
     found = values(metrics)
     assert found["scanplan_operator_scans_total Completed"] == 1
     assert found["scanplan_operator_findings_total critical"] == 2
@@ -93,8 +98,8 @@ def test_counters_begin_with_nought_so_that_the_first_event_is_an_increase() -> 
 
 def test_another_run_is_counted_again() -> None:
     metrics = counting()
-    metrics.status_written(plan(phase="Running", taskId="scan-1"), ENDED)
-    metrics.status_written(plan(**ENDED), {**ENDED, "taskId": "scan-2"})
+    metrics.status_written(plan(phase="Running", taskId="scan-1"), written(ENDED))
+    metrics.status_written(plan(**ENDED), written({**ENDED, "taskId": "scan-2"}))
     assert values(metrics)["scanplan_operator_scans_total Completed"] == 2
 
 
@@ -107,7 +112,7 @@ def test_a_rerun_has_waited_since_it_was_asked_for() -> None:
     metrics.plan_changed(first, again, asked + timedelta(milliseconds=300))
     wider = edited(again, parallelism=7)
     metrics.plan_changed(again, wider, asked + timedelta(seconds=20))  # asks for no other scan
-    metrics.status_written(wider, {**ENDED, "taskId": "scan-2", "startTime": "2026-11-25T08:00:07Z"})
+    metrics.status_written(wider, written({**ENDED, "taskId": "scan-2", "startTime": "2026-11-25T08:00:07Z"}))
     assert waits(metrics) == (1, 7)
 
 
@@ -115,14 +120,14 @@ def test_a_wait_that_nobody_can_know_is_not_counted() -> None:
     metrics = counting()
     first = plan(**ENDED)
     unseen = edited(first, rerun="while the operator was away")
-    metrics.status_written(unseen, {**ENDED, "taskId": "scan-2", "startTime": "2026-11-25T08:00:07Z"})
+    metrics.status_written(unseen, written({**ENDED, "taskId": "scan-2", "startTime": "2026-11-25T08:00:07Z"}))
     reusing = edited(first, rerun="has been made before")
     metrics.plan_changed(first, reusing, CREATED + timedelta(days=1))
-    metrics.status_written(reusing, {**ENDED, "taskId": "scan-3"})
+    metrics.status_written(reusing, written({**ENDED, "taskId": "scan-3"}))
     gone = edited(first, rerun="deleted")
     metrics.plan_changed(first, gone, CREATED)
     metrics.plan_changed(gone, None, CREATED)
-    metrics.status_written(gone, {**ENDED, "taskId": "scan-4"})
+    metrics.status_written(gone, written({**ENDED, "taskId": "scan-4"}))
     assert waits(metrics) == (0, 0)
 
 
@@ -133,10 +138,14 @@ def waits(metrics: OperatorMetrics) -> tuple[float, float]:
 
 def test_each_failed_attempt_is_counted_by_its_class() -> None:
     metrics = counting()
-    retrying = {"phase": "Retrying", "attempts": 1, "error": {"class": "Temporary"}}
-    metrics.status_written(plan(phase="Running"), retrying)
-    metrics.status_written(plan(**retrying), {**retrying, "progress": "1/2"})
-    metrics.status_written(plan(**retrying), {**retrying, "attempts": 2})
+    retrying = {
+        "phase": "Retrying",
+        "attempts": 1,
+        "error": {"class": "Temporary", "reason": "DiskFull", "message": "full"},
+    }
+    metrics.status_written(plan(phase="Running"), written(retrying))
+    metrics.status_written(plan(**retrying), written({**retrying, "progress": "1/2"}))
+    metrics.status_written(plan(**retrying), written({**retrying, "attempts": 2}))
     assert values(metrics)["scanplan_operator_retries_total Temporary"] == 2
 
 

@@ -81,3 +81,11 @@ def test_phases_are_counted_through_every_change() -> None:
     assert not any(plans.phases.values())
     assert A not in plans
     assert plans.version(A) is None
+
+
+def test_a_status_of_a_newer_version_stops_one_plan_and_is_said() -> None:
+    """Lost otherwise: after a downgrade one plan with an unknown phase would end the operator, or be scanned again."""
+    plans = Plans()
+    plan = plans.put(body({**RUNNING, "phase": "Dreaming"}))
+    assert plan.problem == "status.phase: not known to this version"
+    assert plan.status.phase is None

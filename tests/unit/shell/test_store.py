@@ -23,7 +23,7 @@ def plan_body(name: str = "alpha", uid: str = "plan-1", version: int = 10, **cha
         "resourceVersion": str(version),
         "creationTimestamp": "2026-11-24T06:00:00Z",
     }
-    return {"metadata": {**metadata, **changes}, "spec": spec, "status": {"phase": f"at {version}"}}
+    return {"metadata": {**metadata, **changes}, "spec": spec, "status": {"taskId": f"at {version}"}}
 
 
 def job_body(
@@ -52,7 +52,7 @@ class TestFreshness:
         store = Store()
         store.put_plan(plan_body(version=10))
         store.put_plan(plan_body(version=version))
-        assert store.plans[A].status == {"phase": "at 10"}
+        assert store.plans[A].status.task_id == "at 10"
         first = store.put_job(job_body(version=10))
         assert store.put_job(job_body(version=version)) is first
 

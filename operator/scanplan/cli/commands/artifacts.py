@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scanplan.cli import options
+from scanplan.api.v1alpha1.scanplan_status import PublishedFile
+from scanplan.cli import options, plans
 from scanplan.cli.library import check
 from scanplan.cli.output.failure import DATA, NO_INPUT, Failure, told
 from scanplan.cli.output.help import SETTINGS, Command
@@ -47,7 +48,7 @@ def show(
         with _opened(cluster, plan) as (reader, folder):
             files = reader.files(folder)
     else:
-        files = [(file["name"], file["bytes"]) for file in plan.get("status", {}).get("artifacts", {}).get("files", ())]
+        files = [(file.name, file.bytes) for file in _published(plan)]
         if not files:
             raise Failure(f"{name} has published nothing yet", f"scanplan explain {name}", NO_INPUT)
     for path, size in files:
@@ -85,7 +86,7 @@ def fetch(
 
     cluster = connect(namespace, context, kubeconfig)
     plan = cluster.plan(name)
-    published = {file["name"]: File(**file) for file in plan.get("status", {}).get("artifacts", {}).get("files", ())}
+    published = {file.name: File(name=file.name, bytes=file.bytes, sha256=file.sha256) for file in _published(plan)}
     target = into or Path(name)
     with _opened(cluster, plan) as (reader, folder):
         wanted = [path for path, _ in reader.files(folder)] if every else files or list(published)
@@ -108,13 +109,19 @@ def _opened(cluster: Cluster, plan: Object) -> Iterator[tuple[Reader, str]]:
     """A reader of the plan's claim, and the task's folder on it."""
     from scanplan.client.cluster import reader  # noqa: PLC0415 - needs the `kubernetes` extra
 
-    artifacts = plan.get("status", {}).get("artifacts", {})
-    name = plan["metadata"]["name"]
-    if not artifacts:
+    status = plans.status(plan)
+    name, artifacts = plans.name(plan), status.artifacts
+    if artifacts is None:
         raise Failure(f"{name} has no folder yet: it hasn't started", f"scanplan explain {name}", NO_INPUT)
     here(plan)
     with ExitStack() as resources:
-        with waiting(f"Starting a reader for claim {artifacts['claimName']}"):
-            image = plan["status"]["scanner"]["image"]
-            opened = resources.enter_context(reader.opened(cluster, plan, artifacts["claimName"], image))
-        yield opened, str(artifacts["path"])
+        with waiting(f"Starting a reader for claim {artifacts.claim_name}"):
+            image = status.scanner.image if status.scanner else ""
+            opened = resources.enter_context(reader.opened(cluster, plan, artifacts.claim_name, image))
+        yield opened, artifacts.path
+
+
+def _published(plan: Object) -> tuple[PublishedFile, ...]:
+    """The files of the plan's result; empty before there is one."""
+    artifacts = plans.status(plan).artifacts
+    return (artifacts.files if artifacts else None) or ()

@@ -76,15 +76,13 @@ class _Page:
     def _headline(self) -> None:
         now = plans.now()
         ready = plans.condition(self._plan, "Ready")
-        reason = (
-            f" ({ready['reason']})" if ready.get("reason") and ready["reason"] != plans.phase(self._plan).value else ""
-        )
-        since = f", for {plans.span(plans.seconds_since(ready['lastTransitionTime'], now))}" if ready else ""
+        reason = f" ({ready.reason})" if ready and ready.reason != plans.phase(self._plan).value else ""
+        since = f", for {plans.span(plans.seconds_since(ready.last_transition_time, now))}" if ready else ""
         self._out.print(Text(f"{self._name}: ", "bold") + plans.phase_text(self._plan) + Text(f"{reason}{since}"))
         if words := self._unseen() or plans.message(self._plan):
             self._say(f"  {words}")
-        if "artifacts" in self._status and plans.findings(self._plan):
-            kept = "" if self._status["artifacts"]["complete"] else " of a partial result"
+        if self._status.artifacts and plans.findings(self._plan):
+            kept = "" if self._status.artifacts.complete else " of a partial result"
             self._say(
                 f"  scanplan results {self._name} shows the {plans.findings(self._plan)['total']:,} findings{kept}"
             )
@@ -93,7 +91,7 @@ class _Page:
         """What to say where no operator has looked at this generation of the plan."""
         metadata = self._plan["metadata"]
         waited = plans.seconds_since(str(metadata["creationTimestamp"]), plans.now())
-        if self._status.get("observedGeneration") == metadata.get("generation") or waited < UNSEEN_SECONDS:
+        if self._status.observed_generation == metadata.get("generation") or waited < UNSEEN_SECONDS:
             return ""
         return "no operator has looked at it (since its last change): is one running, and does it watch this namespace?"
 
@@ -109,20 +107,22 @@ class _Page:
         elif phase is Phase.CANCELLED:
             steps = [f"start it anew: scanplan rerun {self._name}"]
         elif phase is not Phase.COMPLETED:
-            reason = plans.condition(self._plan, "Ready").get("reason", "")
-            error = self._status.get("error", {}).get("reason", "")
-            steps = advice.of(str(reason), self._name) or advice.of(str(error), self._name)
-        if plans.condition(self._plan, "AppliesNextRun").get("status") == "True":
+            ready, error = self._status.condition("Ready"), self._status.error
+            steps = advice.of(ready.reason if ready else "", self._name)
+            steps = steps or advice.of(error.reason if error else "", self._name)
+        if self._is("AppliesNextRun", "True"):
             steps.append(f"run with what was edited: scanplan rerun {self._name}")
-        if (
-            plans.condition(self._plan, "EndpointsReachable").get("status") in {"False", "Unknown"}
-            and phase is Phase.COMPLETED
-        ):
+        if self._is("EndpointsReachable", "False", "Unknown") and phase is Phase.COMPLETED:
             steps.append(f"see which endpoints did not answer: scanplan results {self._name} -o html -f report.html")
         if steps:
             self._say("\nWhat to do", "bold")
             for step in steps:
                 self._say(f"  {step}")
+
+    def _is(self, kind: str, *values: str) -> bool:
+        """Whether a condition is there with one of these values."""
+        condition = self._status.condition(kind)
+        return condition is not None and condition.status in values
 
     def _place(self) -> str:
         """The plan's place among those that wait; never written anywhere, since it changes with every other plan."""
@@ -141,10 +141,10 @@ class _Page:
     def _conditions(self) -> None:
         table = _table("CONDITION", "STATUS", "REASON", "MESSAGE")
         before = ""
-        for condition in self._status.get("conditions", ()):
-            message = condition["message"]
+        for condition in self._status.conditions:
+            message = condition.message
             words = "(the same)" if message == before else message
-            table.add_row(*map(_plain, (condition["type"], condition["status"], condition["reason"], words)))
+            table.add_row(*map(_plain, (condition.type, condition.status, condition.reason, words)))
             before = message
         self._show("Conditions", table)
 
@@ -166,8 +166,8 @@ class _Page:
             counts = (job.completions, job.active, job.ready, job.succeeded, job.failed_pods)
             table.add_row(_plain(job.name), *map(_plain, counts), _plain(state))
         self._show("Jobs", table)
-        if not self._jobs and "taskId" in self._status:
-            self._say(f"\nJob {self._status['taskId']} is not there (any more)", "dim")
+        if not self._jobs and self._status.task_id:
+            self._say(f"\nJob {self._status.task_id} is not there (any more)", "dim")
 
     def _pod_table(self) -> None:
         table = _table("POD", "SHARD", "PHASE", "WHY")

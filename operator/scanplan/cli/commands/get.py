@@ -81,7 +81,7 @@ def _table(found: list[dict[str, Any]], *, everywhere: bool, wide: bool) -> Tabl
             Text(plans.name(plan)),
             plans.phase_text(plan),
             Text(plans.shards(plan)),
-            Text(f"{status['endpointCount']:,}" if "endpointCount" in status else "-"),
+            Text("-" if status.endpoint_count is None else f"{status.endpoint_count:,}"),
             Text(f"{plans.findings(plan)['total']:,}" if plans.findings(plan) else "-"),
             plans.count_text(plan, Severity.CRITICAL),
             plans.count_text(plan, Severity.HIGH),

@@ -27,6 +27,7 @@ from scanplan.api import environment, labels, layout
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import MergedResult, Outcome, ShardReport, TaskDocument
 from scanplan.cli.commands.submit import problem_of
 from scanplan.cli.output.failure import Failure, told
@@ -145,7 +146,7 @@ def _document(path: Path, allowed: list[str]) -> TaskDocument:
         generation=1,
         created=now,
         spec=spec,
-        status={},
+        status=ScanPlanStatus(),
     )
     policy = Policy(
         scanner_image=LOCAL,

@@ -229,7 +229,7 @@ def _bar(percent: float) -> ProgressBar:
 def _left(plan: Plan, percent: float, now: datetime) -> str:
     """What is left if it goes on as it went; nothing before there is something to go by."""
     status = plans.status(plan)
-    if plans.has_ended(plan) or percent < 2 or "startTime" not in status:
+    if plans.has_ended(plan) or percent < 2 or not status.start_time:
         return ""
-    passed = plans.seconds_since(str(status["startTime"]), now)
+    passed = plans.seconds_since(status.start_time, now)
     return f"~{plans.span(passed * (100 - percent) / percent)}"

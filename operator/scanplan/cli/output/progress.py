@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from scanplan.api import labels
+from scanplan.api.v1alpha1.scanplan_status import ShardCounts
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli import plans
 from scanplan.cli.output.failure import Failure
@@ -69,8 +70,8 @@ def event_of(line: bytes) -> Event | None:
 
 def look(cluster: Cluster, plan: Object) -> Progress:
     """How far a plan is, by its pods."""
-    shards = plans.status(plan).get("shards", {})
-    total = max(1, shards.get("total", 1))
+    shards = plans.status(plan).shards or ShardCounts(total=1)
+    total = max(1, shards.total)
     pods = [
         pod for pod in cluster.pods(plan) if pod["metadata"]["labels"].get(labels.COMPONENT) == labels.COMPONENT_SCANNER
     ]
@@ -81,7 +82,7 @@ def look(cluster: Cluster, plan: Object) -> Progress:
         found.update({severity: getattr(view.report.findings, severity.value) for severity in Severity})
     # The status says it a little later than the pods themselves.
     succeeded = sum(1 for view in newest.values() if view.phase == "Succeeded")
-    ended = max(shards.get("succeeded", 0), succeeded) + shards.get("failed", 0)
+    ended = max(shards.succeeded, succeeded) + shards.failed
     running = [pod for pod in pods if pod.get("status", {}).get("phase") == "Running"]
     active = tuple(_shard(cluster, pod) for pod in running[:MOST_PODS])
     percent = (100 * ended + sum(shard.percent for shard in active)) / total

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import scanplan
 from scanplan.api import labels
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.client.cluster.failure import Conflict, Failure, Forbidden, NotFound
 from scanplan.kube import resources
 from scanplan.kube.resources import (
@@ -281,7 +282,7 @@ class Cluster:
         return _checked(PLANS, self.call("PATCH", path, patch, query, content_type), self.namespace, name)
 
     def _of_task(self, resource: Resource, plan: Object) -> list[Object]:
-        task = plan.get("status", {}).get("taskId")
+        task = ScanPlanStatus.read(plan).task_id
         if not task:
             return []
         try:

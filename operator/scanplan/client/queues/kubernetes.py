@@ -19,6 +19,7 @@ from typing import Any
 from scanplan.api import labels
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import MAX_INLINE_ENDPOINTS, Phase
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import ErrorClass
 from scanplan.client import document, models, pipeline
 from scanplan.client.cluster.kubernetes_api import Conflict, KubernetesApi, NotFound, Object
@@ -157,8 +158,10 @@ class KubernetesTaskQueue(TaskQueue):
     def _answers(self, found: Object) -> bool:
         if status_of(found) is not TaskStatus.COMPLETED:
             return False
-        ended = datetime.fromisoformat(found["status"]["completionTime"])
-        return (datetime.now(UTC) - ended).total_seconds() < self._settings.idempotency_window
+        ended = ScanPlanStatus.of(found).completion_time
+        if ended is None:
+            return False
+        return (datetime.now(UTC) - datetime.fromisoformat(ended)).total_seconds() < self._settings.idempotency_window
 
 
 def manifest(plan: ScanPlan, settings: ClientSettings) -> Object:
@@ -217,35 +220,37 @@ def endpoint_parts(plan: ScanPlan, owner: Object) -> list[Object]:
 
 def status_of(plan: Object) -> TaskStatus:
     """A ScanPlan's phase as a task's status; one that the operator has not seen in this form is pending."""
-    status = plan.get("status", {})
-    if status.get("observedGeneration") != plan["metadata"]["generation"] or "phase" not in status:
+    status = ScanPlanStatus.of(plan)
+    if status.observed_generation != plan["metadata"]["generation"] or status.phase is None:
         return TaskStatus.PENDING
-    return _STATUS[Phase(status["phase"])]
+    return _STATUS[status.phase]
 
 
 def result_of(plan: Object) -> ScanResult:
     """The result of a plan that has ended."""
-    status = plan["status"]
-    counts = {name: count for name, count in status.get("findings", {}).items() if name != "total"}
-    published = status.get("artifacts", {})
-    elsewhere = "cluster" in published
-    files = [] if elsewhere else [ArtifactRef(**file) for file in published.get("files", ())]
-    error = status.get("error", {})
+    status = ScanPlanStatus.of(plan)
+    counts = status.findings.model_dump(exclude={"total"}) if status.findings else {}
+    published, error = status.artifacts, status.error
+    elsewhere = published is not None and published.cluster is not None
+    listed = published.files if published and published.files and not elsewhere else ()
+    files = [ArtifactRef(name=file.name, bytes=file.bytes, sha256=file.sha256) for file in listed]
     state = status_of(plan)
     result = ScanResult(
         run_id=plan["spec"].get("runId") or plan["metadata"]["name"],
         success=state is TaskStatus.COMPLETED,
-        endpoint_count=status.get("endpointCount", len(plan["spec"].get("endpoints", ()))),
+        endpoint_count=len(plan["spec"].get("endpoints", ()))
+        if status.endpoint_count is None
+        else status.endpoint_count,
         finding_count=sum(counts.values()),
-        duration_ms=status.get("durationMs", 0),
+        duration_ms=status.duration_ms or 0,
         task_id=plan["metadata"]["name"],
         status=state,
         findings=SeverityCounts(**counts),
-        endpoints_scanned=status.get("endpointsScanned", 0),
-        endpoints_unreachable=status.get("endpointsUnreachable", 0),
-        artifact_path=published.get("path") if files else None,
+        endpoints_scanned=status.endpoints_scanned or 0,
+        endpoints_unreachable=status.endpoints_unreachable or 0,
+        artifact_path=published.path if published and files else None,
         artifacts=files,
-        complete=bool(files or elsewhere) and published.get("complete", False),
+        complete=published is not None and bool(files or elsewhere) and published.complete,
     )
     if state is TaskStatus.CANCELLED:
         return replace(result, reason=Reason.CANCELLED, error="cancelled on request")
@@ -253,9 +258,9 @@ def result_of(plan: Object) -> ScanResult:
         return result
     return replace(
         result,
-        error=error["message"],
-        error_class=ErrorClass(error["class"]),
-        reason=Reason(error["reason"]) if error["reason"] in set(Reason) else None,
+        error=error.message,
+        error_class=ErrorClass(error.class_),
+        reason=Reason(error.reason) if error.reason in set(Reason) else None,
     )
 
 

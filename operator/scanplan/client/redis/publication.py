@@ -12,12 +12,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
-from typing import Any
 
 import redis.asyncio
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.client import models
 from scanplan.client.errors import InvalidSettings
 from scanplan.client.queues.kubernetes import result_of, status_of
@@ -86,7 +86,7 @@ class Publication(Observer):
     """Publishes each status that the controller has written."""
 
     def __init__(
-        self, url: str, cluster: str, also: Callable[[Plan, dict[str, Any]], Awaitable[None]] | None = None
+        self, url: str, cluster: str, also: Callable[[Plan, ScanPlanStatus], Awaitable[None]] | None = None
     ) -> None:
         """`also` is told of each status after it was published; what it raises (`redis.RedisError`) is logged."""
         self._connection = redis.asyncio.Redis.from_url(
@@ -95,9 +95,9 @@ class Publication(Observer):
         self._cluster = cluster
         self._also = also
         self.outcomes: dict[str, int] = {outcome.value: 0 for outcome in PublicationOutcome}
-        self._waiting: asyncio.Queue[tuple[Plan, dict[str, Any]]] = asyncio.Queue(MAX_WAITING)
+        self._waiting: asyncio.Queue[tuple[Plan, ScanPlanStatus]] = asyncio.Queue(MAX_WAITING)
 
-    def status_written(self, plan: Plan, status: dict[str, Any]) -> None:
+    def status_written(self, plan: Plan, status: ScanPlanStatus) -> None:
         try:
             self._waiting.put_nowait((plan, status))
         except asyncio.QueueFull:
@@ -119,14 +119,14 @@ class Publication(Observer):
             self.outcomes[PublicationOutcome.FAILED] += 1
             log.warning("%s/%s is not published: %s", plan.namespace, plan.name, error)
 
-    async def _publish(self, plan: Plan, status: dict[str, Any]) -> None:
+    async def _publish(self, plan: Plan, status: ScanPlanStatus) -> None:
         prefix = f"{self._cluster}:{plan.namespace}"
         metadata = {"name": plan.name, "namespace": plan.namespace, "generation": plan.generation}
         spec = {"runId": plan.spec.run_id, "endpoints": plan.spec.endpoints}
-        body = {"metadata": metadata, "spec": spec, "status": status}
+        body = {"metadata": metadata, "spec": spec, "status": status.document()}
         async with self._connection.pipeline() as pipe:
-            if "taskKey" in status:
-                pipe.set(f"{prefix}:task_key:{status['taskKey']}", plan.name, nx=True, ex=KEEP_SECONDS)
+            if status.task_key is not None:
+                pipe.set(f"{prefix}:task_key:{status.task_key}", plan.name, nx=True, ex=KEEP_SECONDS)
             if status_of(body).is_terminal:
                 pipe.set(f"{prefix}:task_result:{plan.name}", models.to_json(result_of(body)), ex=KEEP_SECONDS)
             if len(pipe):

@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 import msgspec
 import redis.asyncio
@@ -19,6 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan_status import Findings, PublishedArtifacts, ScanPlanStatus
 from scanplan.api.v1alpha1.task import ArtifactFile, Document, FindingCounts, MergedResult, encode
 from scanplan.client.redis import background
 from scanplan.core.observed.sharing import Elsewhere
@@ -99,19 +99,19 @@ class SharedTasks:
             log.warning("tasks can't be kept: %s", error)
         await asyncio.sleep(RENEW_SECONDS)
 
-    async def settle(self, plan: Plan, status: dict[str, Any]) -> None:
+    async def settle(self, plan: Plan, status: ScanPlanStatus) -> None:
         """A status was written: leave a complete result to the others, give a task back that has ended without one.
 
         Raises:
             redis.RedisError: it could not be told; the others wait until the task runs out.
         """
-        phase, artifacts = Phase(status["phase"]), status.get("artifacts", {})
-        if not phase.is_terminal or "taskKey" not in status or "jobRef" not in status:
+        phase, artifacts = status.phase, status.artifacts
+        if phase is None or not phase.is_terminal or status.task_key is None or status.job_ref is None:
             return
-        claim = artifacts.get("claimName", "")
-        result = _result_of(status) if phase is Phase.COMPLETED and artifacts.get("complete") else None
-        ended = self._value(claim, result) if result else b""
-        await self._run(_END, shared_key(plan.namespace, status["taskKey"]), self._value(claim), ended, self._window)
+        claim = artifacts.claim_name if artifacts else ""
+        complete = artifacts if phase is Phase.COMPLETED and artifacts and artifacts.complete else None
+        ended = self._value(claim, _result_of(status, complete)) if complete else b""
+        await self._run(_END, shared_key(plan.namespace, status.task_key), self._value(claim), ended, self._window)
 
     def _value(self, claim: str, result: MergedResult | None = None) -> bytes:
         return encode(SharedTask(cluster=self._cluster, claim=claim, result=result))
@@ -125,15 +125,16 @@ def shared_key(namespace: str, key: str) -> str:
     return f"shared:task_key:{namespace}:{key}"
 
 
-def _result_of(status: dict[str, Any]) -> MergedResult:
-    artifacts = status["artifacts"]
-    counts = {name: status.get("findings", {}).get(name, 0) for name in FindingCounts.__struct_fields__}
+def _result_of(status: ScanPlanStatus, artifacts: PublishedArtifacts) -> MergedResult:
+    counts = (status.findings or Findings()).model_dump(include=set(FindingCounts.__struct_fields__))
     return MergedResult(
-        path=artifacts["path"],
+        path=artifacts.path,
         complete=True,
-        shards=status.get("shards", {}).get("total", 1),
-        endpoints_scanned=status.get("endpointsScanned", 0),
-        endpoints_unreachable=status.get("endpointsUnreachable", 0),
+        shards=status.shards.total if status.shards else 1,
+        endpoints_scanned=status.endpoints_scanned or 0,
+        endpoints_unreachable=status.endpoints_unreachable or 0,
         findings=FindingCounts(**counts),
-        files=tuple(ArtifactFile(**file) for file in artifacts.get("files", ())),
+        files=tuple(
+            ArtifactFile(name=file.name, bytes=file.bytes, sha256=file.sha256) for file in artifacts.files or ()
+        ),
     )

@@ -15,10 +15,10 @@ import msgspec
 from pydantic import ValidationError
 
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, UnreadableStatus
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.core.observed.views import required_time
 from scanplan.core.planning.task import Plan
-from scanplan.core.status.status import has_ended
 
 _FAST = 1
 """Compression level: the higher ones take three times as long for a few per cent."""
@@ -83,7 +83,7 @@ class Plans(Mapping[PlanName, Plan]):
         plan = _plan_of(body, before if isinstance(before, Plan) else None)
         self.drop(name)
         self._phases[_phase(plan)] += 1
-        self._plans[name] = _Folded.of(plan, body) if has_ended(plan) else plan
+        self._plans[name] = _Folded.of(plan, body) if plan.status.ended else plan
         return plan
 
     def drop(self, name: PlanName) -> None:
@@ -100,6 +100,10 @@ def _plan_of(body: dict[str, Any], before: Plan | None = None) -> Plan:
         spec, problem = before.spec, before.problem
     else:
         spec, problem = _spec_of(body)
+    try:
+        status = ScanPlanStatus.of(body)
+    except UnreadableStatus as error:
+        status, problem = ScanPlanStatus(), problem or str(error)
     return Plan(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -107,7 +111,7 @@ def _plan_of(body: dict[str, Any], before: Plan | None = None) -> Plan:
         generation=metadata["generation"],
         created=required_time(metadata["creationTimestamp"]),
         spec=spec,
-        status=body.get("status") or {},
+        status=status,
         resource_version=metadata["resourceVersion"],
         deleting="deletionTimestamp" in metadata,
         problem=problem,
@@ -124,4 +128,4 @@ def _spec_of(body: dict[str, Any]) -> tuple[ScanPlanSpec, str]:
 
 
 def _phase(plan: Plan) -> str:
-    return str(plan.status.get("phase", ""))
+    return plan.status.phase or ""

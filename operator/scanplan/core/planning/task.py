@@ -14,6 +14,7 @@ from typing import Any
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Effect, ImageSource, Model, ScanPlanSpec
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import PlanReference, RetryLimits, ScannerOptions, TaskDocument, TemplateFolder
 from scanplan.core.planning import endpoints, keys, shards
 from scanplan.core.planning import inputs as sources
@@ -35,7 +36,7 @@ class Plan:
     generation: int
     created: datetime
     spec: ScanPlanSpec
-    status: dict[str, Any]
+    status: ScanPlanStatus
     resource_version: str = ""
     deleting: bool = False
     problem: str = ""

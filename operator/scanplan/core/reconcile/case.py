@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from scanplan.api.errors import InputUnavailable, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.manifests import document
 from scanplan.core.manifests import job as jobs
 from scanplan.core.manifests.pod import GRACE_SECONDS
@@ -52,14 +53,14 @@ class Case:
     @property
     def pinned(self) -> bool:
         """Whether the status has the task of the inputs as they are now."""
-        return "taskKey" in self.plan.status and self.plan.status.get("inputDigest") == self.plan.input_digest
+        return self.plan.status.task_key is not None and self.plan.status.input_digest == self.plan.input_digest
 
     def pins(self) -> Pinned | None:
         """What the status pinned for these inputs."""
         status = self.plan.status
-        if not self.pinned or not status.get("scanner", {}).get("image"):
+        if not self.pinned or not (status.task_key and status.scanner and status.scanner.image and status.artifacts):
             return None
-        return Pinned(key=status["taskKey"], image=status["scanner"]["image"], claim=status["artifacts"]["claimName"])
+        return Pinned(key=status.task_key, image=status.scanner.image, claim=status.artifacts.claim_name)
 
     def resolve(self, first_seen: datetime | None = None, pinned: Pinned | None = None, scans: bool = True) -> Task:
         """The task; the same as before, where there was one before.
@@ -69,7 +70,7 @@ class Case:
         """
         seen = (first_seen or self.now).replace(microsecond=0)
         task = resolve(self.plan, self.observed.policy, seen, self.observed.inputs or {}, pinned or self.pins(), scans)
-        if self.pinned and task.key != self.plan.status["taskKey"]:
+        if self.pinned and task.key != self.plan.status.task_key:
             raise InvalidPlan(
                 Reason.INPUTS_CHANGED,
                 "a ConfigMap or Secret that this plan names was edited after it started, so the scan can't be made again as it "
@@ -89,7 +90,8 @@ class Case:
 
     def lacks_document(self, job: JobView) -> bool:
         """Its task document is in ConfigMaps that may not be there yet: a crash can come right after the Job's POST."""
-        known = job.uid in self.observed.documented or job.uid == self.plan.status.get("jobRef", {}).get("uid")
+        started = self.plan.status.job_ref
+        known = job.uid in self.observed.documented or (started is not None and job.uid == started.uid)
         # The Job's pods take no other document than its creator's, to the last byte: while that plan is there, it is its business.
         others = any(partner.uid == job.creator for partner in self.observed.partners)
         return bool(job.document_parts) and job.live and not known and not others
@@ -117,7 +119,7 @@ class Case:
         return self.write(statuses.of_waiting(self.plan, phase, reason, message, self.now), requeue_after=requeue_after)
 
     def write(
-        self, status: statuses.Status, actions: tuple[Action, ...] = (), requeue_after: float | None = None
+        self, status: ScanPlanStatus, actions: tuple[Action, ...] = (), requeue_after: float | None = None
     ) -> Decision:
         """Write a status where it differs, with its event; not before the actions that it tells of."""
         if actions:
@@ -126,7 +128,7 @@ class Case:
         event = events.of_change(self.plan.status, changed) if changed else None
         return Write(status=changed, requeue_after=requeue_after, event=event)
 
-    def unless_same(self, status: statuses.Status) -> statuses.Status | None:
+    def unless_same(self, status: ScanPlanStatus) -> ScanPlanStatus | None:
         """A status that is worth a write."""
         return None if status == self.plan.status else status
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.manifests import job as jobs
 from scanplan.core.observed.sharing import Elsewhere
 from scanplan.core.observed.views import JobView, PodView
@@ -159,7 +159,7 @@ class Act:
 class Write:
     """Nothing is left to be done but to write the status, where it differs."""
 
-    status: dict[str, Any] | None = None
+    status: ScanPlanStatus | None = None
     """The whole status to write; None: leave it."""
     requeue_after: float | None = None
     """Seconds after which to decide again without any event."""

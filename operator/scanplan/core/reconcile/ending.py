@@ -20,7 +20,7 @@ NOT_COLLECTED = "what its pods had published could not be merged, and is in the 
 
 def collect_cancelled(case: Case, name: str) -> Decision:
     """A cancelled plan keeps what its pods have published: a collector merges it, then the plan is done."""
-    key = case.plan.status["taskKey"]
+    key = case.plan.status.task_key or ""
     collector = case.observed.jobs.get(jobs.collector_name(name))
     if collector is None or not collector.finished:
         return _collect(case, None, collector) or cancelled(case, name, key, f"; {NOT_COLLECTED}")

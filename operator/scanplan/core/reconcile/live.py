@@ -41,7 +41,7 @@ def _admission(case: Case, job: JobView, suspend: bool) -> tuple[Action, ...]:
     told = case.observed.admissions.get(job.uid)
     if suspend and not job.suspended and told is not False:
         return (SetAdmission(job, active=False),)
-    stopped = case.plan.status.get("phase") == Phase.SUSPENDED or told is False
+    stopped = case.plan.status.phase is Phase.SUSPENDED or told is False
     if not suspend and job.suspended and stopped and told is not True:
         return (SetAdmission(job, active=True),)
     return ()

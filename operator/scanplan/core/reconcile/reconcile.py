@@ -47,7 +47,7 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
     if case.plan.deleting:
         return Write()
     if case.plan.problem:
-        if statuses.has_ended(case.plan):
+        if case.plan.status.ended:
             return Write()
         return case.invalid(InvalidPlan(Reason.INVALID_SPEC, case.plan.problem))
     pinned_name = _pinned_name(case)
@@ -76,17 +76,22 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
 def _pinned_name(case: Case) -> str | None:
     """The Job name of the task that these inputs are pinned to: by the status, or by a Job made before a status was."""
     if case.pinned:
-        return str(case.plan.status["taskId"])
+        return case.plan.status.task_id
     for job in case.observed.owned:
         if job.pin_of(case.plan.uid) == case.plan.input_digest and not job.collector:
             return job.name
     return None
 
 
+def _key(case: Case, task: Task | None) -> str:
+    """The task's key: as it was just made, or as the status has pinned it."""
+    return task.key if task else case.plan.status.task_key or ""
+
+
 def _settled(case: Case, task: Task | None) -> bool:
     """The plan has had its one result: for these inputs, or for others that turned out to be the same task."""
-    same = case.pinned or (task is not None and case.plan.status.get("taskKey") == task.key)
-    return same and statuses.has_ended(case.plan)
+    same = case.pinned or (task is not None and case.plan.status.task_key == task.key)
+    return same and case.plan.status.ended
 
 
 def _superseded(case: Case, name: str) -> tuple[Action, ...]:
@@ -97,9 +102,9 @@ def _superseded(case: Case, name: str) -> tuple[Action, ...]:
 
 def _without_job(case: Case, name: str, task: Task | None) -> Decision:
     spec, rejection = case.plan.spec, case.observed.rejection
-    started = case.pinned and "jobRef" in case.plan.status
+    started = case.pinned and case.plan.status.job_ref is not None
     if spec.cancel and not started:
-        return ending.cancelled(case, name, task.key if task else case.plan.status["taskKey"], " before it started")
+        return ending.cancelled(case, name, _key(case, task), " before it started")
     if not spec.cancel:
         if spec.suspend:
             return case.suspended()
@@ -129,8 +134,7 @@ def _without_job(case: Case, name: str, task: Task | None) -> Decision:
 
 def _elsewhere(case: Case, other: Elsewhere, name: str, task: Task | None) -> Decision:
     if other.result:
-        key = task.key if task else case.plan.status["taskKey"]
-        return case.write(statuses.of_elsewhere(case.plan, name, key, other, case.now))
+        return case.write(statuses.of_elsewhere(case.plan, name, _key(case, task), other, case.now))
     message = f"cluster {other.cluster} runs the same task; its result will be this plan's"
     return case.wait(Phase.PENDING, Reason.RUNNING_ELSEWHERE, message, ELSEWHERE_SECONDS)
 
@@ -138,7 +142,7 @@ def _elsewhere(case: Case, other: Elsewhere, name: str, task: Task | None) -> De
 def _with_job(case: Case, job: JobView, task: Task | None) -> Decision:
     plan = case.plan
     owned = plan.uid in job.owners
-    key = task.key if task else plan.status["taskKey"] if case.pinned else job.key
+    key = job.key if task is None and not case.pinned else _key(case, task)
     if not job.managed or key is None or job.key != key:
         return case.rejected(Rejection.name_conflict(job.name))
     beside = None if owned else _beside(case, job, key)
@@ -156,7 +160,7 @@ def _with_job(case: Case, job: JobView, task: Task | None) -> Decision:
     if job.finished or (target and case.overdue(target.since)):
         return ending.finished(case, job)
     if plan.spec.cancel:
-        if not (case.pinned and "jobRef" in plan.status):
+        if not (case.pinned and plan.status.job_ref):
             # Once the Job is gone, only the status knows that there was one, whose pods may have found something.
             status = statuses.of_running(plan, job, Phase.RUNNING, Reason.RUNNING, "cancelling", case.now)
             return case.write(status, requeue_after=0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, ShardCounts
 from scanplan.core.observed.views import JobView, PodView
 from scanplan.core.reconcile.case import START_SECONDS, Case
 from scanplan.core.reconcile.decision import Decision, NeedPods, Write
@@ -50,8 +51,8 @@ def _scanning(case: Case, job: JobView) -> Decision:
 
 def _without_pods(case: Case, job: JobView) -> Decision:
     """A Job without pods: just made, or between a pod's end and its being counted. Only a lasting state is worth a write."""
-    if case.pinned and case.plan.status.get("phase") in {Phase.RUNNING, Phase.RETRYING}:
-        edited = case.plan.status.get("observedGeneration") != case.plan.generation
+    if case.pinned and case.plan.status.phase in {Phase.RUNNING, Phase.RETRYING}:
+        edited = case.plan.status.observed_generation != case.plan.generation
         return _scanning(case, job) if edited else Write()
     age = (case.now - job.created).total_seconds()
     if age < START_SECONDS:
@@ -77,17 +78,10 @@ def _blocked(case: Case, job: JobView) -> Decision | None:
 def _changed(case: Case, job: JobView) -> bool:
     """Whether the plan was edited, or pods have started or ended, since the status was written."""
     before = case.plan.status
-    shards = before.get("shards", {})
-    then = (
-        before.get("observedGeneration"),
-        before.get("phase") in {Phase.RUNNING, Phase.RETRYING},
-        before.get("attempts"),
-        shards.get("active"),
-        shards.get("succeeded"),
-        shards.get("failed"),
-    )
+    then = (before.observed_generation, before.phase in {Phase.RUNNING, Phase.RETRYING}, before.attempts, before.shards)
     attempts = job.succeeded + job.failed_pods + job.active
-    return then != (case.plan.generation, True, attempts, job.active, job.succeeded, job.failed_indexes)
+    shards = ShardCounts(total=job.completions, active=job.active, succeeded=job.succeeded, failed=job.failed_indexes)
+    return then != (case.plan.generation, True, attempts, shards)
 
 
 def _retrying(case: Case, job: JobView, pods: tuple[PodView, ...]) -> Decision:
@@ -110,12 +104,12 @@ def _retrying(case: Case, job: JobView, pods: tuple[PodView, ...]) -> Decision:
     return case.write(status)
 
 
-def _progress(case: Case, status: statuses.Status, job: JobView) -> Decision:
+def _progress(case: Case, status: ScanPlanStatus, job: JobView) -> Decision:
     """Write a state at once, but mere progress at most every `PROGRESS_SECONDS`."""
     requeue = BLOCKED_SECONDS if not job.ready else None
-    if status["phase"] == case.plan.status.get("phase") and case.pinned and case.observed.last_write:
+    if status.phase == case.plan.status.phase and case.pinned and case.observed.last_write:
         left = PROGRESS_SECONDS - (case.now - case.observed.last_write).total_seconds()
-        if left > 0 and status["observedGeneration"] == case.plan.status.get("observedGeneration"):
+        if left > 0 and status.observed_generation == case.plan.status.observed_generation:
             return Write(requeue_after=left if status != case.plan.status else requeue)
     return case.write(status, requeue_after=requeue)
 

@@ -6,17 +6,19 @@ suspended on request or cancelled on request. A transition time changes only wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Literal
 
+from scanplan.api.v1alpha1 import scanplan_status
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.core.observed.views import format_time
 
+ConditionStatus = Literal["True", "False", "Unknown"]
 _READY = {Phase.COMPLETED, Phase.SUSPENDED, Phase.CANCELLED}
-_SUCCEEDED = {Phase.COMPLETED: "True", Phase.FAILED: "False", Phase.CANCELLED: "False"}
+_SUCCEEDED: Mapping[Phase, ConditionStatus] = {Phase.COMPLETED: "True", Phase.FAILED: "False", Phase.CANCELLED: "False"}
 
 
 MESSAGE_LENGTH = 4_096
@@ -33,7 +35,7 @@ class Condition:
     """A condition as decided now, without its times."""
 
     type: ConditionType
-    status: str
+    status: ConditionStatus
     reason: Reason
     message: str
 
@@ -50,22 +52,25 @@ def for_phase(phase: Phase, reason: Reason, message: str) -> list[Condition]:
 
 
 def render(
-    conditions: Iterable[Condition], previous: Iterable[dict[str, Any]], generation: int, now: datetime
-) -> list[dict[str, Any]]:
-    """The conditions as the API has them; unchanged ones keep their transition time."""
-    before = {condition["type"]: condition for condition in previous}
+    conditions: Iterable[Condition],
+    previous: Iterable[scanplan_status.Condition],
+    generation: int,
+    now: datetime,
+) -> tuple[scanplan_status.Condition, ...]:
+    """The conditions as they are written; those whose status is unchanged keep their transition time."""
+    before = {condition.type: condition for condition in previous}
     rendered = []
     for condition in conditions:
         old = before.get(condition.type)
-        same = old is not None and old["status"] == condition.status
+        same = old is not None and old.status == condition.status
         rendered.append(
-            {
-                "type": condition.type.value,
-                "status": condition.status,
-                "reason": condition.reason.value,
-                "message": fit(condition.message),
-                "lastTransitionTime": old["lastTransitionTime"] if old and same else format_time(now),
-                "observedGeneration": generation,
-            }
+            scanplan_status.Condition(
+                type=condition.type.value,
+                status=condition.status,
+                reason=condition.reason.value,
+                message=fit(condition.message),
+                last_transition_time=old.last_transition_time if old and same else format_time(now),
+                observed_generation=generation,
+            )
         )
-    return rendered
+    return tuple(rendered)

@@ -7,10 +7,10 @@ wrong, is tried again, is cancelled or was taken over is recorded once, with the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 
 _WARNINGS = {Phase.FAILED, Phase.RETRYING}
 _REASONS = {Reason.RESULT_REUSED, Reason.QUOTA_EXCEEDED, Reason.IMAGE_PULL_FAILED, Reason.UNSCHEDULABLE}
@@ -27,20 +27,18 @@ class Event:
     message: str
 
 
-def of_change(old: dict[str, Any], new: dict[str, Any]) -> Event | None:
-    """The Event for a status that changes from `old` to `new`."""
-    phase, (reason, message) = Phase(new["phase"]), _ready(new)
-    if (phase.value, reason) == (old.get("phase"), _ready(old)[0]):
+def of_change(old: ScanPlanStatus, new: ScanPlanStatus) -> Event | None:
+    """The Event for a status that changes from `old` to `new`; None where the change is the normal course."""
+    reason, message = _ready(new)
+    if (new.phase, reason) == (old.phase, _ready(old)[0]):
         return None
-    if phase not in {*_WARNINGS, Phase.CANCELLED} and reason not in _REASONS:
+    if new.phase not in {*_WARNINGS, Phase.CANCELLED} and reason not in _REASONS:
         return None
-    warning = phase in _WARNINGS or reason in _REASONS - {Reason.RESULT_REUSED}
+    warning = new.phase in _WARNINGS or reason in _REASONS - {Reason.RESULT_REUSED}
     return Event(warning, reason, message[:_MESSAGE_LENGTH])
 
 
-def _ready(status: dict[str, Any]) -> tuple[str, str]:
+def _ready(status: ScanPlanStatus) -> tuple[str, str]:
     """Reason and message of the Ready condition."""
-    for condition in status.get("conditions", ()):
-        if condition["type"] == ConditionType.READY:
-            return condition["reason"], condition["message"]
-    return "", ""
+    ready = status.condition(ConditionType.READY)
+    return (ready.reason, ready.message) if ready else ("", "")

@@ -1,4 +1,4 @@
-"""A plan's status, computed whole from what is observed; the shell writes what differs from the one it has.
+"""A plan's status, computed whole from what is observed; the controller writes what differs from the one it has.
 
 Counts and times come from the Job (the API server's clock), results from the runners' reports. A field that no longer holds is
 simply not in the new status: nothing is carried along by accident.
@@ -8,11 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from scanplan.api import layout
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan_status import (
+    Condition as WrittenCondition,
+)
+from scanplan.api.v1alpha1.scanplan_status import (
+    Findings,
+    JobReference,
+    PublishedArtifacts,
+    PublishedFile,
+    ScannerStatus,
+    ScanPlanStatus,
+    ShardCounts,
+    StatusError,
+)
 from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, ShardReport, TaskError
 from scanplan.core.observed.sharing import Elsewhere
 from scanplan.core.observed.views import JobView, PodView, format_time, parse_time
@@ -20,23 +32,28 @@ from scanplan.core.planning import keys
 from scanplan.core.planning.task import Plan
 from scanplan.core.status.conditions import Condition, fit, for_phase, render
 
-Status = dict[str, Any]
+_PINNED = {
+    "task_id",
+    "task_key",
+    "input_digest",
+    "job_ref",
+    "start_time",
+    "endpoint_count",
+    "scanner",
+    "artifacts",
+}
 
-_TERMINAL = {phase.value for phase in Phase if phase.is_terminal}
-_PINNED = ("taskId", "taskKey", "inputDigest", "jobRef", "startTime", "endpointCount", "scanner", "artifacts")
 
-
-def of_waiting(plan: Plan, phase: Phase, reason: Reason, message: str, now: datetime) -> Status:
+def of_waiting(plan: Plan, phase: Phase, reason: Reason, message: str, now: datetime) -> ScanPlanStatus:
     """Status of a plan that has no Job now: queued, suspended before its start, or waiting for something."""
     return _assemble(plan, _pinned(plan), phase, for_phase(phase, reason, message), now)
 
 
-def of_invalid(plan: Plan, reason: Reason, message: str, now: datetime) -> Status:
+def of_invalid(plan: Plan, reason: Reason, message: str, now: datetime) -> ScanPlanStatus:
     """Status of a plan that can't run as written. It has not ended: it is looked at anew when it, or the policy, changes."""
-    error = {"class": ErrorClass.FATAL.value, "reason": reason.value, "message": fit(message)}
-    return _assemble(
-        plan, {**_pinned(plan), "error": error}, Phase.FAILED, for_phase(Phase.FAILED, reason, message), now
-    )
+    error = TaskError(error_class=ErrorClass.FATAL, reason=reason, message=message)
+    fields = _with(_pinned(plan), error=_error(error))
+    return _assemble(plan, fields, Phase.FAILED, for_phase(Phase.FAILED, reason, message), now)
 
 
 def of_running(
@@ -47,46 +64,44 @@ def of_running(
     message: str,
     now: datetime,
     last_error: TaskError | None = None,
-) -> Status:
+) -> ScanPlanStatus:
     """Status of a plan whose Job is there and has not ended."""
     fields = _of_job(plan, job)
     if last_error:
-        fields["error"] = _error(last_error)
+        fields = _with(fields, error=_error(last_error))
     conditions = [*for_phase(phase, reason, message), *_next_run(plan, job)]
     return _assemble(plan, fields, phase, conditions, now)
 
 
 def of_cancelled(
     plan: Plan, task_id: str, task_key: str, merged: MergedResult | None, detail: str, now: datetime
-) -> Status:
+) -> ScanPlanStatus:
     """Status of a plan that was cancelled, and whose Job is gone, another plan's, or was never made.
 
     Args:
         merged: what the collector has saved; None where there was nothing to be saved.
         detail: what more there is to say.
     """
-    fields = {**_pinned(plan), "taskId": task_id, "taskKey": task_key, "inputDigest": plan.input_digest}
-    fields.update(_ended(parse_time(fields.get("startTime")), now))
+    fields = _with(_pinned(plan), task_id=task_id, task_key=task_key, input_digest=plan.input_digest)
+    fields = _ended(fields, parse_time(fields.start_time), now)
     message = f"cancelled on request{detail}"
     conditions = []
     if merged:
-        fields.update(_result(merged, fields["artifacts"]["claimName"]))
+        fields = _published(fields, merged, fields.artifacts.claim_name if fields.artifacts else "")
         message += f"; the findings so far are in {merged.path}"
-        conditions = _of_result(merged, fields.get("endpointCount", 0))
+        conditions = _of_result(merged, fields.endpoint_count or 0)
     conditions = [*for_phase(Phase.CANCELLED, Reason.CANCELLED, message), *conditions]
     return _assemble(plan, fields, Phase.CANCELLED, conditions, now)
 
 
-def of_elsewhere(plan: Plan, task_id: str, task_key: str, other: Elsewhere, now: datetime) -> Status:
+def of_elsewhere(plan: Plan, task_id: str, task_key: str, other: Elsewhere, now: datetime) -> ScanPlanStatus:
     """Status of a plan whose task another cluster has brought to a complete end (`other.result` is there)."""
     if other.result is None:
         raise ValueError("the other cluster has not ended the task")
     result = other.result
     count = result.endpoints_scanned + result.endpoints_unreachable
-    published = _result(result, other.claim)
-    published["artifacts"]["cluster"] = other.cluster
-    pinned = {"taskId": task_id, "taskKey": task_key, "inputDigest": plan.input_digest, "endpointCount": count}
-    fields = {**pinned, **published, **_ended(None, now)}
+    fields = ScanPlanStatus(task_id=task_id, task_key=task_key, input_digest=plan.input_digest, endpoint_count=count)
+    fields = _ended(_published(fields, result, other.claim, other.cluster), None, now)
     message = (
         f"{result.findings.total} findings in {result.path} on claim {other.claim} of cluster {other.cluster}, "
         "which has scanned the same task"
@@ -102,7 +117,7 @@ def of_finished(
     merged: MergedResult | None,
     error: TaskError | None,
     now: datetime,
-) -> Status:
+) -> ScanPlanStatus:
     """Status of a plan whose task has ended.
 
     Args:
@@ -112,38 +127,38 @@ def of_finished(
     """
     condition = job.complete or job.failed or job.failure_target
     ended = job.completion_time or (condition.since if condition and condition.since else now)
-    fields = {**_of_job(plan, job), **_ended(job.start_time, ended)}
+    fields = _ended(_of_job(plan, job), job.start_time, ended)
     if merged:
-        fields.update(_result(merged, fields["artifacts"]["claimName"]))
+        fields = _published(fields, merged, job.claim)
     versions = next((report.scanner for report in reports if report.scanner.nuclei_version), None)
     if versions:
-        fields["scanner"] = {
-            **fields.get("scanner", {}),
-            "nucleiVersion": versions.nuclei_version,
-            "templatesDigest": versions.templates_digest,
-            "templatesLoaded": versions.templates_loaded,
-        }
+        scanner = ScannerStatus(
+            image=job.image,
+            nuclei_version=versions.nuclei_version,
+            templates_digest=versions.templates_digest,
+            templates_loaded=versions.templates_loaded,
+        )
+        fields = _with(fields, scanner=scanner)
     if error:
-        fields["error"] = _error(error)
+        fields = _with(fields, error=_error(error))
     phase, reason, message = _end(plan, job, reports, merged, error)
     conditions = for_phase(phase, reason, message)
     if merged:
-        conditions += _of_result(merged, fields.get("endpointCount", 0))
+        conditions += _of_result(merged, fields.endpoint_count or 0)
     return _assemble(plan, fields, phase, conditions, now)
 
 
-def has_ended(plan: Plan) -> bool:
-    """Whether the plan's task has come to an end for good; one that can't run as written (`of_invalid`) has not."""
-    return plan.status.get("phase") in _TERMINAL and "completionTime" in plan.status
-
-
-def of_settled(plan: Plan) -> Status:
+def of_settled(plan: Plan) -> ScanPlanStatus:
     """Status of a plan that has ended and was edited in a way that asks for no other scan: live fields, or other spellings."""
-    status = {**plan.status, "observedGeneration": plan.generation, "inputDigest": plan.input_digest}
-    status["conditions"] = [
-        {**condition, "observedGeneration": plan.generation} for condition in plan.status.get("conditions", ())
-    ]
-    return status
+    conditions = tuple(
+        condition.model_copy(update={"observed_generation": plan.generation}) for condition in plan.status.conditions
+    )
+    return _with(
+        plan.status,
+        observed_generation=plan.generation,
+        input_digest=plan.input_digest,
+        conditions=conditions,
+    )
 
 
 def format_duration(milliseconds: int) -> str:
@@ -231,87 +246,82 @@ def _next_run(plan: Plan, job: JobView) -> list[Condition]:
     return [Condition(ConditionType.APPLIES_NEXT_RUN, "True", Reason.SPEC_EDITED, message)]
 
 
-def _pinned(plan: Plan) -> Status:
+def _pinned(plan: Plan) -> ScanPlanStatus:
     """What stays from status to status as long as the plan's inputs are the same."""
-    if plan.status.get("inputDigest") != plan.input_digest:
-        return {}
-    return {name: plan.status[name] for name in _PINNED if name in plan.status}
+    if plan.status.input_digest != plan.input_digest:
+        return ScanPlanStatus()
+    return ScanPlanStatus.model_construct(**{name: getattr(plan.status, name) for name in _PINNED})
 
 
-def _of_job(plan: Plan, job: JobView) -> Status:
+def _of_job(plan: Plan, job: JobView) -> ScanPlanStatus:
     run_id = plan.spec.run_id or plan.name
     done = job.succeeded + job.failed_indexes
-    fields: Status = {
-        "taskId": job.name,
-        "taskKey": job.key,
-        "inputDigest": plan.input_digest,
-        "jobRef": {"name": job.name, "uid": job.uid},
-        "attempts": job.succeeded + job.failed_pods + job.active,
-        "shards": {
-            "total": job.completions,
-            "active": job.active,
-            "succeeded": job.succeeded,
-            "failed": job.failed_indexes,
-        },
-        "progress": f"{done}/{job.completions}",
-        "scanner": {"image": job.image},
-        "artifacts": {
-            "claimName": job.claim,
-            "path": str(layout.run_directory(run_id) / layout.task_directory(keys.key_digest(job.key or ""))),
-            "complete": False,
-        },
-    }
-    if job.endpoint_count is not None:
-        fields["endpointCount"] = job.endpoint_count
-    if job.start_time:
-        fields["startTime"] = format_time(job.start_time)
-    return fields
+    path = layout.run_directory(run_id) / layout.task_directory(keys.key_digest(job.key or ""))
+    return ScanPlanStatus(
+        task_id=job.name,
+        task_key=job.key,
+        input_digest=plan.input_digest,
+        job_ref=JobReference(name=job.name, uid=job.uid),
+        attempts=job.succeeded + job.failed_pods + job.active,
+        shards=ShardCounts(
+            total=job.completions, active=job.active, succeeded=job.succeeded, failed=job.failed_indexes
+        ),
+        progress=f"{done}/{job.completions}",
+        scanner=ScannerStatus(image=job.image),
+        artifacts=PublishedArtifacts(claim_name=job.claim, path=str(path), complete=False),
+        endpoint_count=job.endpoint_count,
+        start_time=format_time(job.start_time) if job.start_time else None,
+    )
 
 
-def _ended(started: datetime | None, ended: datetime) -> Status:
+def _ended(fields: ScanPlanStatus, started: datetime | None, ended: datetime) -> ScanPlanStatus:
     ended = ended.replace(microsecond=0)  # as it is written, so that the three fields agree
-    fields: Status = {"completionTime": format_time(ended)}
+    fields = _with(fields, completion_time=format_time(ended))
     if started:
         milliseconds = max(0, round((ended - started).total_seconds() * 1000))
-        fields["durationMs"] = milliseconds
-        fields["duration"] = format_duration(milliseconds)
+        fields = _with(fields, duration_ms=milliseconds, duration=format_duration(milliseconds))
     return fields
 
 
-def _result(merged: MergedResult, claim: str) -> Status:
+def _published(fields: ScanPlanStatus, merged: MergedResult, claim: str, cluster: str | None = None) -> ScanPlanStatus:
     findings = merged.findings
-    return {
-        "endpointsScanned": merged.endpoints_scanned,
-        "endpointsUnreachable": merged.endpoints_unreachable,
-        "findings": {
-            "total": findings.total,
-            "critical": findings.critical,
-            "high": findings.high,
-            "medium": findings.medium,
-            "low": findings.low,
-            "info": findings.info,
-            "unknown": findings.unknown,
-        },
-        "artifacts": {
-            "claimName": claim,
-            "path": merged.path,
-            "complete": merged.complete,
-            "files": [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in merged.files],
-        },
-    }
+    return _with(
+        fields,
+        endpoints_scanned=merged.endpoints_scanned,
+        endpoints_unreachable=merged.endpoints_unreachable,
+        findings=Findings(
+            total=findings.total,
+            critical=findings.critical,
+            high=findings.high,
+            medium=findings.medium,
+            low=findings.low,
+            info=findings.info,
+            unknown=findings.unknown,
+        ),
+        artifacts=PublishedArtifacts(
+            claim_name=claim,
+            path=merged.path,
+            complete=merged.complete,
+            files=tuple(PublishedFile(name=file.name, bytes=file.bytes, sha256=file.sha256) for file in merged.files),
+            cluster=cluster,
+        ),
+    )
 
 
-def _error(error: TaskError) -> Status:
-    return {"class": error.error_class.value, "reason": error.reason.value, "message": fit(error.message)}
+def _error(error: TaskError) -> StatusError:
+    return StatusError(class_=error.error_class.value, reason=error.reason.value, message=fit(error.message))
 
 
-def _assemble(plan: Plan, fields: Status, phase: Phase, conditions: Iterable[Condition], now: datetime) -> Status:
-    return {
-        "observedGeneration": plan.generation,
-        "phase": phase.value,
-        "conditions": render(conditions, plan.status.get("conditions", ()), plan.generation, now),
-        **fields,
-    }
+def _with(status: ScanPlanStatus, **fields: object) -> ScanPlanStatus:
+    """The status with these fields replaced."""
+    return status.model_copy(update=fields)
+
+
+def _assemble(
+    plan: Plan, fields: ScanPlanStatus, phase: Phase, conditions: Iterable[Condition], now: datetime
+) -> ScanPlanStatus:
+    written: tuple[WrittenCondition, ...] = render(conditions, plan.status.conditions, plan.generation, now)
+    return _with(fields, observed_generation=plan.generation, phase=phase, conditions=written)
 
 
 def last_reports(pods: Iterable[PodView]) -> list[ShardReport]:

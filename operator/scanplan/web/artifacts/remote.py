@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.client.cluster import reader
 from scanplan.client.cluster.cluster import connect
 from scanplan.client.cluster.failure import Failure
@@ -87,8 +88,10 @@ class Copies:
             folder.mkdir(exist_ok=True)
             cluster = connect(namespace)
             plan = cluster.plan(str(result.task_id))
-            claim, image = plan["status"]["artifacts"]["claimName"], plan["status"]["scanner"]["image"]
-            with reader.opened(cluster, plan, claim, image) as opened:
+            status = ScanPlanStatus.of(plan)
+            if not (status.artifacts and status.scanner):
+                raise Failure(f"plan {result.task_id} has no artifacts")
+            with reader.opened(cluster, plan, status.artifacts.claim_name, status.scanner.image) as opened:
                 for file in files:
                     _copy(opened, f"{result.artifact_path}/{file.name}", file, folder)
         except Failure as error:

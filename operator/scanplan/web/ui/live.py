@@ -17,6 +17,8 @@ import aiohttp
 from kubernetes.aio.client import ApiClient, ApiException
 from kubernetes.aio.config import ConfigException
 
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, ShardCounts
 from scanplan.kube import api as apis
 from scanplan.kube.watching import Object, PlanWatch
 
@@ -252,25 +254,30 @@ def event(kind: str, content: object) -> bytes:
 
 def row(plan: Mapping[str, Any]) -> Object:
     """What the page shows of a plan; nothing of its targets."""
-    metadata, status = plan["metadata"], plan.get("status", {})
-    artifacts = status.get("artifacts", {})
+    metadata, status = plan["metadata"], ScanPlanStatus.read(plan)
+    artifacts, shards = status.artifacts, status.shards or ShardCounts(total=0)
     return {
         "namespace": metadata["namespace"],
         "name": metadata["name"],
         "uid": metadata["uid"],
         "created": metadata["creationTimestamp"],
         "project": plan.get("spec", {}).get("projectId", ""),
-        "phase": status.get("phase", "Pending"),
-        "shards": {name: status.get("shards", {}).get(name, 0) for name in ("total", "succeeded", "failed")},
-        "findings": status.get("findings", {}),
-        "started": status.get("startTime"),
-        "completed": status.get("completionTime"),
-        "attempts": status.get("attempts", 0),
-        "files": [file["name"] for file in artifacts.get("files", ())],
-        "cluster": artifacts.get("cluster"),
+        "phase": status.phase or Phase.PENDING,
+        "shards": {"total": shards.total, "succeeded": shards.succeeded, "failed": shards.failed},
+        "findings": status.findings.model_dump() if status.findings else {},
+        "started": status.start_time,
+        "completed": status.completion_time,
+        "attempts": status.attempts or 0,
+        "files": [file.name for file in (artifacts.files if artifacts else None) or ()],
+        "cluster": artifacts.cluster if artifacts else None,
         "conditions": [
-            {name: str(each.get(name, ""))[:_MESSAGE] for name in ("type", "status", "reason", "message")}
-            for each in status.get("conditions", ())
+            {
+                "type": each.type,
+                "status": each.status,
+                "reason": each.reason[:_MESSAGE],
+                "message": each.message[:_MESSAGE],
+            }
+            for each in status.conditions
         ],
     }
 

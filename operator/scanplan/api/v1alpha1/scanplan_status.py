@@ -1,0 +1,163 @@
+"""The status of a ScanPlan: what a user reads.
+
+One frozen model for everybody: the core writes it, and the operator, the command line, the API and the library read it.
+`ScanPlanStatus.of` reads it from an object as the API server returns it; `document` is its form on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from scanplan.api.v1alpha1.scanplan import Model, Phase
+
+
+class Condition(Model):
+    """As metav1.Condition."""
+
+    type: Annotated[str, Field(max_length=316)]
+    status: Literal["True", "False", "Unknown"]
+    reason: Annotated[str, Field(min_length=1, max_length=1024)]
+    message: Annotated[str, Field(max_length=32_768)]
+    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    observed_generation: int | None = None
+
+
+class JobReference(Model):
+    """The Job that runs, or ran, the plan's task."""
+
+    name: str
+    uid: str
+
+
+class ShardCounts(Model):
+    """Shards by state."""
+
+    total: int
+    active: int = 0
+    succeeded: int = 0
+    failed: int = 0
+
+
+class Findings(Model):
+    """Findings of the published result, by severity."""
+
+    total: int = 0
+    critical: int = 0
+    high: int = 0
+    medium: int = 0
+    low: int = 0
+    info: int = 0
+    unknown: int = 0
+
+
+class PublishedFile(Model):
+    """One artifact with its size in bytes and SHA-256 in hex."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class PublishedArtifacts(Model):
+    """Where the result is; `path` starts at the claim's root."""
+
+    claim_name: str
+    path: str
+    complete: bool
+    files: tuple[PublishedFile, ...] | None = None
+    cluster: Annotated[
+        str | None, Field(description="The cluster that the claim is in, where that is another one, which has scanned.")
+    ] = None
+
+
+class ScannerStatus(Model):
+    """What scans; the image is pinned when the task is first seen, the rest is known when it has ended."""
+
+    image: str = ""
+    nuclei_version: str | None = None
+    templates_digest: str | None = None
+    templates_loaded: int | None = None
+
+
+class StatusError(Model):
+    """Why the scan failed."""
+
+    class_: Annotated[str, Field(alias="class")]
+    reason: str
+    message: str
+
+
+class ScanPlanStatus(Model):
+    """What became of it."""
+
+    observed_generation: int | None = None
+    phase: Phase | None = None
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    ] = ()
+    task_id: Annotated[
+        str | None, Field(description="The task's Job name: the id by which queues and APIs know it.")
+    ] = None
+    task_key: Annotated[
+        str | None, Field(description="The idempotent key, pinned when this content was first seen.")
+    ] = None
+    input_digest: Annotated[
+        str | None, Field(description="Digest of the spec's key fields as written, which the key is pinned to.")
+    ] = None
+    job_ref: JobReference | None = None
+    start_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
+    completion_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
+    duration_ms: int | None = None
+    duration: Annotated[str | None, Field(description="durationMs for people, such as 4m12s.")] = None
+    attempts: Annotated[int | None, Field(description="Pods that have run for this task, over all shards.")] = None
+    shards: ShardCounts | None = None
+    progress: Annotated[str | None, Field(description="Finished shards of all, such as 3/8.")] = None
+    endpoint_count: int | None = None
+    endpoints_scanned: int | None = None
+    endpoints_unreachable: int | None = None
+    findings: Findings | None = None
+    artifacts: PublishedArtifacts | None = None
+    scanner: ScannerStatus | None = None
+    error: StatusError | None = None
+
+    @classmethod
+    def of(cls, plan: Mapping[str, Any]) -> ScanPlanStatus:
+        """The status of a ScanPlan object as the API server returns it; an empty one where there is none.
+
+        Raises:
+            UnreadableStatus: a field has a type or value that this version does not know.
+        """
+        try:
+            return cls.model_validate(plan.get("status") or {})
+        except ValidationError as error:
+            fields = sorted({".".join(map(str, each["loc"])) for each in error.errors()})
+            raise UnreadableStatus(f"status.{', status.'.join(fields)}: not known to this version") from None
+
+    @classmethod
+    def read(cls, plan: Mapping[str, Any]) -> ScanPlanStatus:
+        """As `of`, for readers that show what they know: an empty status where it can't be read."""
+        try:
+            return cls.of(plan)
+        except UnreadableStatus:
+            return cls()
+
+    def document(self) -> dict[str, Any]:
+        """The status on the wire: camelCase names, without the fields that are not set."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def condition(self, kind: str) -> Condition | None:
+        """The condition of this type."""
+        return next((each for each in self.conditions if each.type == kind), None)
+
+    @property
+    def ended(self) -> bool:
+        """The task has come to an end for good. A plan that can't run as written has failed, and has not ended."""
+        return self.phase is not None and self.phase.is_terminal and self.completion_time is not None
+
+
+class UnreadableStatus(ValueError):
+    """A newer version of the operator wrote this status, or somebody else did."""
