@@ -256,6 +256,7 @@ async def test_a_redis_that_is_away_is_said_and_never_guessed(
     api = await start_api()
     assert (await get(api, "/readyz"))[0] == 200
     server.kill()
+    await asyncio.sleep(2.5)  # an answer is good for two seconds
     assert (await get(api, "/readyz"))[0] == 503
     assert (await get(api, "/healthz"))[0] == 200
     code, body = await get(api, "/api/v1/tasks/scan-00000000000000000000/status")

@@ -12,14 +12,14 @@ import jsonschema
 import pytest
 from yarl import URL
 
-from scanplan.web.api import openapi, sessions
+from scanplan.web.api import openapi, sessions, throttle
 from scanplan.web.ui import browser, live
 from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
 from tests.integration import audit
 from tests.kubectl import Manifest
 from tests.web.conftest import StartApi
-from tests.web.test_access import SCANPLANS, Reader, api, namespace
+from tests.web.test_access import SCANPLANS, Reader, api, code_of, namespace
 
 __all__ = ["api", "namespace"]
 
@@ -119,8 +119,20 @@ async def test_no_other_site_can_log_anybody_in(
 
 
 async def test_guessing_is_slowed_down(api: aiohttp.ClientSession) -> None:
-    codes = [(await login(api, f"guess-{number}")).status for number in range(sessions.FAILURES + 1)]
-    assert codes == [401] * sessions.FAILURES + [429]
+    codes = [(await login(api, f"guess-{number}")).status for number in range(throttle.FAILURES + 1)]
+    assert codes == [401] * throttle.FAILURES + [429]
+
+
+async def test_a_guesser_behind_the_same_proxy_locks_nobody_out(
+    api: aiohttp.ClientSession, plane: ControlPlane, namespace: str
+) -> None:
+    """Lost otherwise: ten wrong tokens a minute keep out everybody who comes from the same address."""
+    token = Reader(plane, namespace, "viewer", SCANPLANS).token()
+    guesses = [f"{token[:-20]}{number:020}" for number in range(2 * throttle.FAILURES)]
+    codes = [(await login(api, guess)).status for guess in guesses]
+    assert set(codes) == {401, 429}
+    assert (await login(api, token)).status == 204
+    assert await code_of(api, "/api/v1/queue/health", token) == 200
 
 
 async def test_the_stream_shows_what_is_there_and_what_changes(

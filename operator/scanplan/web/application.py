@@ -26,14 +26,19 @@ from scanplan.client.queues.base import TaskQueue
 from scanplan.client.queues.kubernetes import KubernetesTaskQueue
 from scanplan.client.settings import ClientSettings, QueueType
 from scanplan.client.submission import queue_for
+from scanplan.serving.server import MAX_BODY_BYTES
 from scanplan.web.api import openapi
-from scanplan.web.api.access import Access, Everybody, KubernetesAccess, Wanted
+from scanplan.web.api.access import Access, Caller, Everybody, KubernetesAccess, Wanted
 from scanplan.web.api.blocking import Calls
+from scanplan.web.api.cached import Cached
 from scanplan.web.api.metrics import Metrics, QueueCollector
+from scanplan.web.api.origin import Hosts
 from scanplan.web.api.problems import as_problems, problem
 from scanplan.web.api.sessions import Sessions
+from scanplan.web.api.throttle import Throttle
 from scanplan.web.artifacts import files, reports
 from scanplan.web.artifacts.remote import Copies
+from scanplan.web.artifacts.turns import TooMany, Turns
 from scanplan.web.settings import ApiSettings, Authentication
 from scanplan.web.ui.browser import Browser
 from scanplan.web.ui.live import Feeds
@@ -43,6 +48,8 @@ _FILE = re.compile(openapi.FILE)
 _MAX_QUEUES = 256
 _READERS = 4
 """Reader pods at once."""
+_READY_SECONDS = 2.0
+_SCRAPED_SECONDS = 1.0
 _COPY_SECONDS = 240.0
 """For a reader pod to start, and to send what is asked for."""
 _COPIES_BYTES = 1 << 30
@@ -68,9 +75,12 @@ class Api:
         self._namespace = namespace
         self._copies = copies
         self._copying = Calls(_READERS, _COPY_SECONDS)
+        self._turns = Turns()
         self._queues = {namespace: queue}
         self._lock = threading.Lock()
         self.metrics = Metrics(collectors)
+        self._checked = Cached(lambda: calls.run(queue.check), _READY_SECONDS)
+        self._scraped = Cached(lambda: calls.run(self.metrics.text), _SCRAPED_SECONDS)
         self._document = json.dumps(openapi.document(is_open=access.is_open), indent=2)
 
     def routes(self) -> list[web.RouteDef]:
@@ -90,13 +100,13 @@ class Api:
     async def status(self, request: web.Request) -> web.Response:
         """Where a task is, and its result once it has ended."""
         task_id = request.match_info["task_id"]
-        namespace = await self._admitted(request, task_id)
+        _, namespace = await self._admitted(request, task_id)
         return web.json_response(await self._calls.run(self._status, namespace, task_id))
 
     async def artifacts(self, request: web.Request) -> web.Response:
         """The published files of a task."""
         task_id = request.match_info["task_id"]
-        namespace = await self._admitted(request, task_id, artifacts=True)
+        _, namespace = await self._admitted(request, task_id, artifacts=True)
         result = await self._calls.run(self._result, namespace, task_id)
         listed = [dataclasses.asdict(file) for file in result.artifacts]
         return web.json_response(
@@ -106,13 +116,13 @@ class Api:
     async def artifact(self, request: web.Request) -> web.StreamResponse:
         """One published file."""
         task_id, name = request.match_info["task_id"], request.match_info["name"]
-        namespace = await self._admitted(request, task_id, artifacts=True)
+        caller, namespace = await self._admitted(request, task_id, artifacts=True)
         result = await self._calls.run(self._result, namespace, task_id)
         file = next((file for file in result.artifacts if file.name == name), None)
         if file is None or result.artifact_path is None or not _FILE.fullmatch(name):
             return problem(404, "No such artifact", f"task {task_id!r} has published no file {name!r}")
         try:
-            root, folder = await self._place(namespace, result, [name])
+            root, folder = await self._place(caller, namespace, result, [name])
             return await files.send(request, root, folder, file, self._calls)
         except FileNotFoundError:
             raise _elsewhere(f"{name!r} was published, and is not on the volume mounted here") from None
@@ -120,7 +130,7 @@ class Api:
     async def report(self, request: web.Request) -> web.StreamResponse:
         """The findings of a task in a form for people or other programs."""
         task_id, name = request.match_info["task_id"], request.match_info["name"]
-        namespace = await self._admitted(request, task_id, artifacts=True)
+        caller, namespace = await self._admitted(request, task_id, artifacts=True)
         if name not in reports.FORMATS:
             raise web.HTTPNotFound(text=f"there is no report {name!r}; there are {', '.join(sorted(reports.FORMATS))}")
         result = await self._calls.run(self._result, namespace, task_id)
@@ -129,16 +139,16 @@ class Api:
         left = next((file for file in result.artifacts if file.name == layout.REPORT and name == "html"), None)
         try:
             if left:
-                root, folder = await self._place(namespace, result, [left.name])
+                root, folder = await self._place(caller, namespace, result, [left.name])
                 return await files.send(request, root, folder, left, self._calls, f"{result.run_id}.html")
-            root, folder = await self._place(namespace, result, [layout.METADATA, layout.FINDINGS])
+            root, folder = await self._place(caller, namespace, result, [layout.METADATA, layout.FINDINGS])
             return await reports.send(request, root, replace(result, artifact_path=folder), name, self._calls)
         except FileNotFoundError:
             raise _elsewhere("its findings were published, and are not on the volume mounted here") from None
 
     async def health(self, request: web.Request) -> web.Response:
         """How the queue is doing."""
-        namespace = await self._admitted(request)
+        _, namespace = await self._admitted(request)
         health = await self._calls.run(lambda: self._queue(namespace).health())
         return web.json_response(models.dump(health))
 
@@ -148,7 +158,7 @@ class Api:
 
     async def scrape(self, _request: web.Request) -> web.Response:
         """Metrics for Prometheus; they hold numbers only, and need no token."""
-        text = await self._calls.run(self.metrics.text)
+        text = await self._scraped.get()
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def alive(self, _request: web.Request) -> web.Response:
@@ -156,11 +166,8 @@ class Api:
         return web.json_response({"status": "ok"})
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """The queue answers."""
-        queue = self._queues[self._namespace]
-        health = await self._calls.run(queue.health)
-        if self._settings.queue_type is QueueType.REDIS and not health.redis_connected:
-            return problem(503, "Queue unavailable", "Redis can't be reached", {"Retry-After": "5"})
+        """The queue answers, or has a moment ago."""
+        await self._checked.get()
         return web.json_response({"status": "ok"})
 
     # reading; on threads
@@ -189,7 +196,7 @@ class Api:
 
     # deciding
 
-    async def _place(self, namespace: str, result: ScanResult, names: list[str]) -> tuple[Path, str]:
+    async def _place(self, caller: Caller, namespace: str, result: ScanResult, names: list[str]) -> tuple[Path, str]:
         """The folder that a published path begins at, and the path of the task's folder below it."""
         root, folder = self._settings.data_directory, result.artifact_path or ""
         own = namespace == self._namespace  # the same path, on another namespace's volume, is somebody else's
@@ -199,10 +206,16 @@ class Api:
             return root, folder
         if own and await self._calls.run(lambda: all((root / folder / name).exists() for name in names)):
             return root, folder
-        return await self._copying.run(self._copies.folder, namespace, result, names), "."
+        try:
+            async with self._turns.of(caller.name):
+                return await self._copying.run(self._copies.folder, namespace, result, names), "."
+        except TooMany:
+            raise web.HTTPTooManyRequests(text="other artifacts are being fetched for you: wait for them") from None
 
-    async def _admitted(self, request: web.Request, task_id: str = "", *, artifacts: bool = False) -> str:
-        """The namespace that is asked about, once it is clear that the caller may read there."""
+    async def _admitted(
+        self, request: web.Request, task_id: str = "", *, artifacts: bool = False
+    ) -> tuple[Caller, str]:
+        """Who asks, and the namespace that is asked about, once it is clear that the caller may read there."""
         caller = await self._access.identify(request)
         namespace = request.query.get("namespace", self._namespace)
         if not _NAMESPACE.fullmatch(namespace):
@@ -210,7 +223,7 @@ class Api:
         await self._access.check(caller, Wanted(namespace, task_id, artifacts))
         if namespace != self._namespace and self._settings.queue_type is not QueueType.KUBERNETES:
             raise web.HTTPNotFound(text="only the kubernetes queue has tasks in several namespaces")
-        return namespace
+        return caller, namespace
 
     def close(self) -> None:
         for queue in self._queues.values():
@@ -234,20 +247,23 @@ def build(
     calls = Calls()
     cluster = KubernetesApi(settings.namespace)
     access: Access = Everybody()
-    sessions = Sessions()
+    sessions, throttle = Sessions(), Throttle()
     in_cluster = settings.queue_type is QueueType.KUBERNETES
     if api_settings.authentication is Authentication.KUBERNETES:
-        access, in_cluster = KubernetesAccess(cluster, api_settings.audience, calls, sessions), True
+        access, in_cluster = KubernetesAccess(cluster, api_settings.audience, calls, sessions, throttle), True
     namespace = cluster.namespace if in_cluster else "default"
     of_plans = settings.queue_type is QueueType.KUBERNETES
     queue = KubernetesTaskQueue(settings, feed=False) if of_plans else queue_for(settings)
     shown = [QueueCollector(queue)] if collectors is None else collectors
     copies = Copies(_COPIES_BYTES) if of_plans and api_settings.reader_pods else None
     api = Api(settings, access, calls, namespace, queue, shown, copies)
-    application = web.Application(middlewares=[api.metrics.counted, as_problems])
+    hosts = Hosts(api_settings.hosts)
+    middlewares = [api.metrics.counted, as_problems, hosts.checked]
+    application = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     application.add_routes(api.routes())
     feeds = Feeds(api_settings.namespaces) if of_plans else None
-    application.add_routes(Browser(access, sessions, api_settings.audience, namespace, feeds).routes())
+    page = Browser(access, sessions, throttle, api_settings.audience, namespace, feeds)
+    application.add_routes(page.routes())
 
     async def end_streams(_application: web.Application) -> None:
         if feeds:

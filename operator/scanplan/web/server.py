@@ -9,17 +9,15 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from aiohttp import web
 from prometheus_client.registry import Collector
 
 from scanplan.client.settings import ClientSettings
+from scanplan.serving.connections import Limits
+from scanplan.serving.server import serving
 from scanplan.web.application import build
 from scanplan.web.settings import ApiSettings, Authentication
 
 log = logging.getLogger("scanplan.api")
-
-SHUTDOWN_SECONDS = 20.0
-"""For answers that are on their way."""
 
 
 @asynccontextmanager
@@ -36,18 +34,12 @@ async def running(
         OSError: the address can't be listened on.
     """
     application = await asyncio.to_thread(build, settings, api_settings, collectors)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, api_settings.host, api_settings.port)
-        await site.start()
-        port: int = runner.addresses[0][1]
+    limits = Limits(connections=api_settings.connections, per_address=api_settings.connections_per_address)
+    async with serving(application, api_settings.host, api_settings.port, limits) as port:
         if api_settings.authentication is Authentication.NONE:
             log.warning("SCANPLAN_API_AUTHENTICATION=none: whoever reaches port %d reads everything", port)
         log.info("the API listens on %s, port %d, for the %s queue", api_settings.host, port, settings.queue_type.value)
         yield port
-    finally:
-        await runner.cleanup()
 
 
 async def serve(settings: ClientSettings, api_settings: ApiSettings) -> None:

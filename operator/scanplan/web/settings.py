@@ -33,6 +33,22 @@ class ApiSettings(BaseSettings):
         alias="SCANPLAN_API_AUTHENTICATION",
         description="kubernetes (TokenReview and SubjectAccessReview), or none: whoever reaches the port reads everything.",
     )
+    hosts: NameList = Field(
+        (),
+        alias="SCANPLAN_API_HOSTS",
+        description="Names by which the API is reached, beside localhost and addresses: of its Service, of an Ingress. A "
+        "request for another name is refused.",
+    )
+    connections: int = Field(
+        512, alias="SCANPLAN_API_CONNECTIONS", ge=8, le=65_536, description="Connections at the same time, in all."
+    )
+    connections_per_address: int = Field(
+        128,
+        alias="SCANPLAN_API_CONNECTIONS_PER_ADDRESS",
+        ge=4,
+        le=65_536,
+        description="Of these, from one address (IPv6: /64). A proxy in front of the API is one address.",
+    )
     reader_pods: bool = Field(
         False,
         alias="SCANPLAN_API_READER_PODS",

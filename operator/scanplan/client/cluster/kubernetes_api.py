@@ -69,6 +69,10 @@ class KubernetesApi:
             if not token:
                 return items
 
+    def check_plans(self) -> None:
+        """Return where plans can be listed; asks for one at most."""
+        self._call("GET", PLANS.path(self.namespace), query=[("limit", "1")])
+
     def ensure_config_map(self, manifest: Object) -> None:
         """Create it, unless it is there: it is immutable, and its name says what is in it."""
         try:

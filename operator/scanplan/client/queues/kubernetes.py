@@ -122,6 +122,9 @@ class KubernetesTaskQueue(TaskQueue):
             redis_connected=False,
         )
 
+    def check(self) -> None:
+        self._api.check_plans()
+
     def close(self) -> None:
         self._api.close()
 

@@ -176,6 +176,10 @@ class RQTaskQueue(TaskQueue):
             redis_connected=True,
         )
 
+    def check(self) -> None:
+        with reachable():
+            self.redis_conn.ping()
+
     def statistics(self) -> Statistics:
         with reachable():
             return statistics.read(self.redis_conn, self._store.statistics_key)

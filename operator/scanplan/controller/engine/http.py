@@ -7,6 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
+from scanplan.serving import server
+from scanplan.serving.connections import Limits
+
+_LIMITS = Limits(connections=64, per_address=32, request_bytes=8 << 10)
+
 
 class CannotListen(Exception):
     """A port is taken, or may not be listened on; the message names the setting."""
@@ -29,13 +34,9 @@ async def serving(routes: Sequence[web.RouteDef], port: int, setting: str) -> As
         return
     application = web.Application()
     application.add_routes(routes)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, "0.0.0.0", port).start()  # noqa: S104 - kubelet and Prometheus are outside of the pod
+    async with contextlib.AsyncExitStack() as stack:
+        try:  # kubelet and Prometheus are outside of the pod
+            await stack.enter_async_context(server.serving(application, "0.0.0.0", port, _LIMITS))  # noqa: S104
         except OSError as error:
             raise CannotListen(f"{setting}: port {port} can't be listened on: {error.strerror}") from error
         yield
-    finally:
-        await runner.cleanup()

@@ -21,6 +21,7 @@ from scanplan.client.cluster.kubernetes_api import KubernetesApi, Object
 from scanplan.kube.resources import ACCESS_REVIEWS, TOKEN_REVIEWS
 from scanplan.web.api.blocking import Calls
 from scanplan.web.api.sessions import COOKIE, Sessions
+from scanplan.web.api.throttle import Throttle
 
 KEEP_SECONDS = 10.0
 MAX_KEPT = 4_096
@@ -51,6 +52,13 @@ class Caller:
 
     token_digest: str = ""
     user: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    address: str = ""
+    """Where the request comes from, for a caller without a name."""
+
+    @property
+    def name(self) -> str:
+        """The user's; where everybody may read, the address."""
+        return str(self.user.get("username", "")) or self.address
 
 
 class Access(ABC):
@@ -68,8 +76,8 @@ class Access(ABC):
         """
 
     @abstractmethod
-    async def admit(self, token: str) -> Caller:
-        """Whose token it is. Raises as `identify`."""
+    async def admit(self, token: str, address: str) -> Caller:
+        """Whose token it is that comes from this address. Raises as `identify`."""
 
     @abstractmethod
     async def check(self, caller: Caller, wanted: Wanted) -> None:
@@ -85,11 +93,11 @@ class Everybody(Access):
 
     is_open = True
 
-    async def identify(self, request: web.Request) -> Caller:  # noqa: ARG002 - it asks nothing
-        return Caller()
+    async def identify(self, request: web.Request) -> Caller:
+        return Caller(address=request.remote or "")
 
-    async def admit(self, token: str) -> Caller:  # noqa: ARG002
-        return Caller()
+    async def admit(self, token: str, address: str) -> Caller:  # noqa: ARG002 - it asks for none
+        return Caller(address=address)
 
     async def check(self, caller: Caller, wanted: Wanted) -> None:  # noqa: ARG002
         return
@@ -98,8 +106,9 @@ class Everybody(Access):
 class KubernetesAccess(Access):
     """Asks Kubernetes. Its service account needs `create` on tokenreviews and subjectaccessreviews (system:auth-delegator)."""
 
-    def __init__(self, api: KubernetesApi, audience: str, calls: Calls, sessions: Sessions) -> None:
+    def __init__(self, api: KubernetesApi, audience: str, calls: Calls, sessions: Sessions, throttle: Throttle) -> None:
         self._api = api
+        self._throttle = throttle
         self._sessions = sessions
         self._audience = audience
         self._calls = calls
@@ -112,18 +121,20 @@ class KubernetesAccess(Access):
             token = token.strip() if scheme.lower() == "bearer" else ""
         else:
             token = self._sessions.token(request.cookies.get(COOKIE, ""))
-        return await self.admit(token)
+        return await self.admit(token, request.remote or "")
 
-    async def admit(self, token: str) -> Caller:
+    async def admit(self, token: str, address: str) -> Caller:
         if not token or len(token) > MAX_TOKEN_CHARACTERS:
             raise _unauthorized(f"a bearer token for audience {self._audience!r} is needed")
         # Here only the token's digest outlives the request; the token itself does only in its owner's session.
         mark = hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
         known, user = self._users.get(mark)
         if not known:
-            user = await self._calls.run(self._review, token)
+            async with self._throttle.turn(address):
+                user = await self._calls.run(self._review, token)
             self._users.put(mark, user)
         if user is None:
+            self._throttle.failed(address)
             raise _unauthorized(f"the token is not good for audience {self._audience!r}")
         return Caller(mark, user)
 

@@ -23,13 +23,17 @@ _PROBLEMS = {
     "401": "No bearer token, or one that is not good for this API's audience.",
     "403": "The token's user may not read this, or not the page itself has asked.",
     "404": "There is no such task or artifact.",
-    "429": "Too many logins of this address have failed: try again in a minute.",
+    "408": "The form did not come in time.",
+    "413": "The form is larger than any token.",
+    "415": "The body is no form.",
+    "421": "The request is for a host that is not one of this API's names.",
+    "429": "Too much of this is under way for you: the problem says what.",
     "500": "What is stored can't be read.",
     "502": "The claim can't be read: its problem says why.",
     "507": "The artifact is too large to be copied from its claim.",
     "503": "The queue, or Kubernetes, can't be reached: try again.",
 }
-_OF_READING = ("400", "401", "403", "404", "500", "502", "503", "507")
+_OF_READING = ("400", "401", "403", "404", "429", "500", "502", "503", "507")
 
 
 def document(*, is_open: bool = False) -> Schema:
@@ -115,7 +119,7 @@ def _login_operation() -> Schema:
     operation = _open(
         "Open a session for the page: a cookie that stands for a token. Only the page's own origin may ask",
         {"description": "The session is open.", "headers": {"Set-Cookie": {"schema": {"type": "string"}}}},
-        ("400", "401", "403", "429", "503"),
+        ("400", "401", "403", "408", "413", "415", "429", "503"),
         success="204",
     )
     token = {"type": "string", "minLength": 1, "maxLength": MAX_TOKEN_CHARACTERS}
@@ -184,7 +188,7 @@ def _namespace() -> Schema:
 
 
 def _problem_responses(codes: Any) -> Schema:
-    return {code: _problem_response(_PROBLEMS[code]) for code in codes}
+    return {code: _problem_response(_PROBLEMS[code]) for code in sorted({*codes, "421"})}
 
 
 def _problem_response(text: str) -> Schema:

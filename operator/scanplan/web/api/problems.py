@@ -52,5 +52,9 @@ async def as_problems(request: web.Request, handler: Handler) -> web.StreamRespo
         log.error("%s: %s", request.path, error)
         return problem(500, "Damaged record", "what is stored of this task can't be read: see the API's log")
     except Exception:
+        if (
+            request.transport is None
+        ):  # what fails when somebody goes away is no fault of ours, and nobody reads the answer
+            return web.Response(status=499)
         log.exception("%s", request.path)
         return problem(500, "Internal error", "see the API's log")

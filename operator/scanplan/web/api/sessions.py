@@ -9,55 +9,57 @@ import base64
 import json
 import secrets
 import time
-from collections import OrderedDict
+from collections import Counter
+from typing import NamedTuple
 
 COOKIE = "scanplan-session"
 MAX_SECONDS = 8 * 3600.0
 MAX_SESSIONS = 1_024
-FAILURES = 10
-"""Logins of one address that may fail within `FAILURE_SECONDS`."""
-FAILURE_SECONDS = 60.0
-_MAX_ADDRESSES = 4_096
+MAX_PER_USER = 16
+
+
+class _Session(NamedTuple):
+    until: float
+    token: str
+    user: str
 
 
 class Sessions:
-    """Tokens by session; when there are too many sessions, the oldest go."""
+    """Tokens by session. A user's oldest session makes room for a new one of the same user, never one of somebody else."""
 
     def __init__(self) -> None:
-        self._tokens: OrderedDict[str, tuple[float, str]] = OrderedDict()
-        self._failures: OrderedDict[str, list[float]] = OrderedDict()
+        self._sessions: dict[str, _Session] = {}
+        """Oldest first."""
 
-    def open(self, token: str) -> tuple[str, int]:
-        """A new session of a token that was found good: its name, and for how many seconds it lasts."""
+    def open(self, token: str, user: str) -> tuple[str, int]:
+        """A new session of a token that was found to be the user's: its name, and for how many seconds it lasts."""
+        self._drop_ended()
+        held = Counter(session.user for session in self._sessions.values())
+        if held[user] >= MAX_PER_USER:
+            self._drop_oldest(user)
+        elif len(self._sessions) >= MAX_SESSIONS:
+            self._drop_oldest(max(held, key=lambda each: held[each]))
         seconds = min(MAX_SECONDS, _left(token))
         name = secrets.token_urlsafe(32)
-        self._tokens[name] = (time.monotonic() + seconds, token)
-        while len(self._tokens) > MAX_SESSIONS:
-            self._tokens.popitem(last=False)
+        self._sessions[name] = _Session(time.monotonic() + seconds, token, user)
         return name, int(seconds)
 
     def token(self, name: str) -> str:
         """The session's token; empty where there is no such session (any more)."""
-        until, token = self._tokens.get(name, (0.0, ""))
-        if until > time.monotonic():
-            return token
-        self._tokens.pop(name, None)
-        return ""
+        session = self._sessions.get(name)
+        return session.token if session and session.until > time.monotonic() else ""
 
     def end(self, name: str) -> None:
         """Forget a session."""
-        self._tokens.pop(name, None)
+        self._sessions.pop(name, None)
 
-    def may_try(self, address: str) -> bool:
-        """Whether so few logins of the address have failed that it may try again."""
-        since = time.monotonic() - FAILURE_SECONDS
-        return sum(each > since for each in self._failures.get(address, ())) < FAILURES
+    def _drop_ended(self) -> None:
+        now = time.monotonic()
+        for name in [name for name, session in self._sessions.items() if session.until <= now]:
+            del self._sessions[name]
 
-    def failed(self, address: str) -> None:
-        """A login of the address has failed."""
-        self._failures[address] = [*self._failures.pop(address, ()), time.monotonic()][-FAILURES:]
-        while len(self._failures) > _MAX_ADDRESSES:
-            self._failures.popitem(last=False)
+    def _drop_oldest(self, user: str) -> None:
+        del self._sessions[next(name for name, session in self._sessions.items() if session.user == user)]
 
 
 def _left(token: str) -> float:

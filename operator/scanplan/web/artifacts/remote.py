@@ -1,14 +1,16 @@
 """Artifacts on claims that are not mounted here: copied through a short-lived reader pod of their namespace, served from the copy.
 
 A published file never changes and its SHA-256 is known, so a copy is checked once and good for all that ask later, in ranges or
-whole. Copies are bounded in bytes, the one not asked for the longest goes first. What a tenant's claim holds never leads out of
-the copy's own folder.
+whole. Copies are bounded in bytes, one file and all of them; the one not asked for the longest goes first. What a tenant's claim
+holds never leads out of the copy's own folder.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
+import os
 import shutil
 import tempfile
 import threading
@@ -32,15 +34,16 @@ class Unreadable(ClientError):
 
 
 class TooLarge(ClientError):
-    """The file is larger than all copies together may be."""
+    """The files are larger than what one request may have copied."""
 
 
 class Copies:
     """Copies of artifacts on other claims; safe to use from several threads."""
 
     def __init__(self, limit: int) -> None:
-        """`limit`: of all copies together, in bytes."""
+        """`limit`: of all copies together, in bytes; one request may have a quarter of it."""
         self._limit = limit
+        self._most = limit // 4
         self._root = Path(tempfile.mkdtemp(prefix="scanplan-artifacts-"))
         self._busy: weakref.WeakValueDictionary[Path, threading.Lock] = weakref.WeakValueDictionary()
         """By folder, for as long as somebody copies to it or waits for that."""
@@ -61,9 +64,9 @@ class Copies:
         files = [published[name] for name in names if name in published]
         if len(files) < len(names):
             raise FileNotFoundError(", ".join(names))
-        if sum(file.bytes for file in files) > self._limit:
+        if sum(file.bytes for file in files) > self._most:
             raise TooLarge(
-                f"it is larger than {self._limit >> 20} MiB: `kubectl scanplan artifacts get {result.task_id}` fetches it"
+                f"it is larger than {self._most >> 20} MiB: `kubectl scanplan artifacts get {result.task_id}` fetches it"
             )
         what = (namespace, str(result.artifact_path), *sorted(file.sha256 for file in result.artifacts))
         folder = self._root / hashlib.sha256("\0".join(what).encode()).hexdigest()
@@ -73,8 +76,9 @@ class Copies:
             missing = [file for file in files if not (folder / file.name).exists()]
             if missing:
                 self._copy(namespace, result, missing, folder)
-            for file in files:
-                (folder / file.name).touch()
+            with self._changing:
+                for file in files:
+                    os.utime(folder / file.name)
         return folder
 
     def close(self) -> None:
@@ -85,7 +89,6 @@ class Copies:
         needed = sum(file.bytes for file in files)
         self._make_room(needed, folder)
         try:
-            folder.mkdir(exist_ok=True)
             cluster = connect(namespace)
             plan = cluster.plan(str(result.task_id))
             status = ScanPlanStatus.of(plan)
@@ -111,9 +114,12 @@ class Copies:
                     return
                 used -= ages[copy].st_size
                 copy.unlink()
+                with contextlib.suppress(OSError):  # it has others
+                    copy.parent.rmdir()
 
 
 def _copy(opened: reader.Reader, path: str, file: ArtifactRef, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
     draft = folder / f".{file.name}"
     try:
         with draft.open("w+b") as content:

@@ -10,7 +10,7 @@ import contextlib
 import importlib.resources
 import itertools
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs
 
 from aiohttp import web
 
@@ -18,10 +18,14 @@ from scanplan.client.errors import QueueUnavailable
 from scanplan.web.api import openapi
 from scanplan.web.api.access import MAX_TOKEN_CHARACTERS, Access, Caller, Wanted
 from scanplan.web.api.sessions import COOKIE, Sessions
+from scanplan.web.api.throttle import Throttle
 from scanplan.web.ui.live import ALL, Feed, Feeds, Namespaces, Viewer, event
 
 HEARTBEAT_SECONDS = 15.0
 """Between signs of life, with which the right to watch is looked at again."""
+BODY_SECONDS = 10.0
+"""For the whole of a form to come."""
+_MAX_FIELDS = 8
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
@@ -41,10 +45,19 @@ _NAMESPACE = re.compile(openapi.NAMESPACE)
 class Browser:
     """The handlers of the page."""
 
-    def __init__(self, access: Access, sessions: Sessions, audience: str, namespace: str, feeds: Feeds | None) -> None:
+    def __init__(
+        self,
+        access: Access,
+        sessions: Sessions,
+        throttle: Throttle,
+        audience: str,
+        namespace: str,
+        feeds: Feeds | None,
+    ) -> None:
         """`namespace`: the one that is shown first; `feeds`: None where the queue has no plans."""
         self._access = access
         self._sessions = sessions
+        self._throttle = throttle
         self._audience = audience
         self._namespace = namespace
         self._feeds = feeds
@@ -87,17 +100,17 @@ class Browser:
         """Open a session for a token: the form's field `token`."""
         _from_the_page(request)
         address = request.remote or ""
-        if not self._sessions.may_try(address):
-            raise web.HTTPTooManyRequests(text="too many logins have failed: try again in a minute")
-        token = str((await request.post()).get("token", "")).strip()
-        if not token or len(token) > MAX_TOKEN_CHARACTERS:
-            raise web.HTTPBadRequest(text="a token is needed")
+        token = await _token_in(request)
+        guesses = self._throttle.guesses(address)
         try:
-            await self._access.admit(token)
+            caller = await self._access.admit(token, address)
         except web.HTTPUnauthorized:
-            self._sessions.failed(address)
+            if guesses:
+                raise web.HTTPTooManyRequests(
+                    text="many logins from your address have failed, and this one too"
+                ) from None
             raise
-        name, seconds = self._sessions.open(token)
+        name, seconds = self._sessions.open(token, caller.name)
         response = web.Response(status=204, headers={"Cache-Control": "no-store"})
         secure = request.secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
         response.set_cookie(COOKIE, name, max_age=seconds, path="/", httponly=True, samesite="Strict", secure=secure)
@@ -121,9 +134,9 @@ class Browser:
             await self._access.check(caller, Wanted(scope))
         if self._feeds is None:
             raise web.HTTPNotFound(text="only the kubernetes queue has plans to watch")
-        with self._feeds.watched(scope) as watched:
+        with self._feeds.watched(scope, caller.name) as watched:
             if watched is None:
-                raise web.HTTPServiceUnavailable(text="too many watch already: try again later")
+                raise web.HTTPServiceUnavailable(text="you, or all together, watch too much already: try again later")
             headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **headers})
             await response.prepare(request)
@@ -168,8 +181,28 @@ class Browser:
         return True
 
 
+async def _token_in(request: web.Request) -> str:
+    """The field `token` of the form in a request's body.
+
+    Raises:
+        web.HTTPException: it is no form, too large, too slow, or has no token in it.
+    """
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise web.HTTPUnsupportedMediaType(text="a form is needed: application/x-www-form-urlencoded")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            form = parse_qs((await request.read()).decode("ascii"), max_num_fields=_MAX_FIELDS)
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="the form did not come in time") from None
+    except ValueError:
+        raise web.HTTPBadRequest(text="the form can't be read") from None
+    token = form.get("token", [""])[0].strip()
+    if not token or len(token) > MAX_TOKEN_CHARACTERS:
+        raise web.HTTPBadRequest(text="a token is needed")
+    return token
+
+
 def _from_the_page(request: web.Request) -> None:
-    """Refuse what another site makes a browser send: it can't leave out or choose the Origin."""
-    origin = urlsplit(request.headers.get("Origin", ""))
-    if origin.scheme not in {"http", "https"} or origin.netloc != request.host:
+    """Refuse what doesn't come from the page; a browser always says where a request that changes something comes from."""
+    if "Origin" not in request.headers:  # one that is there is ours: `origin.Hosts`
         raise web.HTTPForbidden(text="only the page itself may ask for this")

@@ -27,6 +27,7 @@ log = logging.getLogger("scanplan.api")
 ALL = "*"
 """In a namespace's place: all that the viewer may list."""
 MAX_VIEWERS = 256
+MAX_PER_USER = 32
 GATHER_SECONDS = 0.2
 """For changes that come together to be told together."""
 FAREWELL_SECONDS = 0.25
@@ -43,7 +44,8 @@ Namespaces = frozenset[str] | None
 class Viewer:
     """One who watches: events in the stream's own form; None ends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, user: str = "") -> None:
+        self.user = user
         self.events: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
         self.namespaces: Namespaces = frozenset()
         self.begun = False
@@ -68,15 +70,16 @@ class Feeds:
         self._closed = False
 
     @contextlib.contextmanager
-    def watched(self, scope: str) -> Iterator[tuple[Feed, Viewer] | None]:
-        """Watch a namespace, or `ALL`; None where too many watch already, or the server ends."""
-        if self._closed or sum(len(feed.viewers) for feed in self._feeds.values()) >= MAX_VIEWERS:
+    def watched(self, scope: str, user: str) -> Iterator[tuple[Feed, Viewer] | None]:
+        """Watch a namespace, or `ALL`; None where the user or all together watch too much already, or the server ends."""
+        users = [viewer.user for feed in self._feeds.values() for viewer in feed.viewers]
+        if self._closed or len(users) >= MAX_VIEWERS or users.count(user) >= MAX_PER_USER:
             yield None
             return
         feed = self._feeds.get(scope)
         if feed is None:
             feed = self._feeds[scope] = Feed(self._server, self._everything if scope == ALL else (scope,))
-        viewer = Viewer()
+        viewer = Viewer(user)
         feed.viewers.add(viewer)
         try:
             yield feed, viewer
