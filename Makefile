@@ -10,6 +10,7 @@ PACKAGES := buildah busybox-static ca-certificates conntrack containernetworking
 CRD := crds/scanplans.scanplan.dev.yaml
 CLUSTER ?= dev
 PYTEST_ARGS ?=
+LANES ?=
 ONLY ?=
 SOAK_SECONDS ?=
 
@@ -22,8 +23,8 @@ demo-down: install ## Remove all that the demo made
 
 ##@ Test
 .PHONY: test test-faults test-faults-full soak test-unit test-integration test-e2e test-chart test-ecosystem lint
-test: install lint ## All tests: unit, conformance, integration (real API server), end to end (real node), the fault matrix
-	$(BIN)/python -m pytest -m "not ecosystem" $(PYTEST_ARGS)
+test: install lint ## All tests, in lanes side by side; LANES="local chart" runs some
+	$(BIN)/python -m tests.suite $(LANES) -- $(PYTEST_ARGS)
 test-faults: install ## The fault matrix, short form: a table, and build/faults.json
 	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 test-faults-full: install ## All of it: every write, longer quiet, the long soak

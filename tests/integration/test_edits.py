@@ -47,6 +47,7 @@ KEY = [
     Row("rerun", {"rerun": "again"}),
     Row("scanner.image", {"scanner": {"image": "registry.example/scanner:2"}}),
     Row("scanner.followRedirects", {"scanner": {"followRedirects": True}}),
+    Row("scanner.headers", {"scanner": {"headers": [{"name": "X-Team", "value": "red"}]}}),
     Row("scanner.headersFrom", {"scanner": {"headersFrom": {"secretRef": {"name": "headers"}}}}),
     Row("artifacts.claimName", {"artifacts": {"claimName": "another"}}),
 ]

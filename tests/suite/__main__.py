@@ -1,0 +1,153 @@
+"""Run the lanes side by side: `python -m tests.suite [LANE ...] [-- PYTEST ARGUMENT ...]`.
+
+Says what it will do and how long it took last, how far each lane is, and at the end what failed, the ten slowest tests and
+the counts. The output of each lane is kept in build/test. Exit codes: 0 all passed; 1 a lane failed; 2 no such lane; 5 no
+test was run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import doubles, images
+from tests.suite import history, results
+from tests.suite.lanes import LANES, TESTS
+from tests.suite.results import Results
+
+ROOT = TESTS.parent
+OUTPUT = ROOT / "build" / "test"
+PROGRESS_SECONDS = 30
+NO_TESTS = 5
+"""Exit code of pytest where nothing was selected."""
+
+
+@dataclass
+class Lane:
+    """A lane that runs."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    began: float
+    seconds: float | None = None
+    """None as long as it runs."""
+
+    @property
+    def log(self) -> Path:
+        return OUTPUT / f"{self.name}.log"
+
+    @property
+    def results(self) -> Results:
+        return results.read(OUTPUT / f"{self.name}.xml")
+
+    def percent(self) -> str:
+        """How far pytest says it is."""
+        found = re.findall(r"\[ *(\d+)%\]", self.log.read_text(errors="replace"))
+        return f"{found[-1]} %" if found else "starting"
+
+
+def main(arguments: list[str]) -> int:
+    """Run the named lanes, or all of them."""
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    names, options = arguments[:split] or list(LANES), arguments[split + 1 :]
+    if unknown := [name for name in names if name not in LANES]:
+        print(f"no such lane: {', '.join(unknown)}; there are {', '.join(LANES)}", file=sys.stderr)
+        return 2
+    announce(names)
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    prepare()
+    lanes = [start(name, options) for name in names]
+    try:
+        wait(lanes)
+    except BaseException:
+        for lane in lanes:
+            if lane.process.poll() is None:
+                os.killpg(lane.process.pid, signal.SIGTERM)
+        raise
+    return report(lanes)
+
+
+def announce(names: list[str]) -> None:
+    """What will be done, and how long it took last."""
+    last = history.read()
+    say(f"Running {len(names)} lanes of tests side by side; their output is in {OUTPUT.relative_to(ROOT)}/")
+    for name in names:
+        took = f"{minutes(last[name])} last time" if name in last else "not run on this machine yet"
+        say(f"  {name:<12} {' '.join(f'tests/{folder}' for folder in LANES[name])} ({took})")
+
+
+def prepare() -> None:
+    """Build what several lanes need, so that none of them waits for another's build."""
+    doubles.build()
+    images.build(["operator", "scanner", "webapp", "worker"])
+
+
+def start(name: str, options: list[str]) -> Lane:
+    """Start a lane in a process group of its own."""
+    command = [sys.executable, "-m", "pytest", "-m", "not ecosystem", "--color=no"]
+    command += [f"--junitxml={OUTPUT / name}.xml", "-o", f"cache_dir={OUTPUT / name}.cache", *options]
+    command += [f"tests/{folder}" for folder in LANES[name]]
+    with (OUTPUT / f"{name}.log").open("wb") as log:
+        log.write(f"$ {shlex.join(command)}\n".encode())
+        log.flush()
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    return Lane(name, process, time.monotonic())
+
+
+def wait(lanes: list[Lane]) -> None:
+    """Wait for all lanes, and say how far they are."""
+    began = said = time.monotonic()
+    while any(lane.seconds is None for lane in lanes):
+        time.sleep(1)
+        for lane in lanes:
+            if lane.seconds is None and lane.process.poll() is not None:
+                lane.seconds = time.monotonic() - lane.began
+                found = lane.results
+                counts = f"{found.passed} passed, {found.failed} failed, {found.skipped} skipped"
+                say(f"  {lane.name:<12} {counts} in {minutes(lane.seconds)}")
+        if time.monotonic() - said >= PROGRESS_SECONDS:
+            said = time.monotonic()
+            running = ", ".join(f"{lane.name} {lane.percent()}" for lane in lanes if lane.seconds is None)
+            say(f"  {minutes(said - began)}: {running}")
+
+
+def report(lanes: list[Lane]) -> int:
+    """Say what failed, what was slow, and the counts; returns the exit code."""
+    failed = [lane for lane in lanes if lane.process.returncode not in {0, NO_TESTS}]
+    for lane in failed:
+        say(f"\n===== {lane.name}: exit code {lane.process.returncode} =====")
+        say(lane.log.read_text(errors="replace"))
+    found = [lane.results for lane in lanes]
+    say("\nSlowest tests")
+    for name, seconds in results.slowest(found):
+        say(f"  {seconds:6.1f} s  {name}")
+    history.write({lane.name: lane.seconds or 0.0 for lane in lanes if lane not in failed})
+    passed, broken, skipped = (sum(getattr(each, kind) for each in found) for kind in ("passed", "failed", "skipped"))
+    say(f"\n{passed} passed, {broken} failed, {skipped} skipped")
+    if failed:
+        return 1
+    return 0 if passed + skipped else NO_TESTS
+
+
+def minutes(seconds: float) -> str:
+    """A time for people: 42 s, 3 min 05 s."""
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02} s"
+
+
+def say(text: str) -> None:
+    """Print a line at once, in a log too."""
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,50 @@
+"""`make test` itself. Lost otherwise: a folder of tests that no lane runs, or a failure that the summary hides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.suite import __main__ as suite
+from tests.suite import results
+from tests.suite.lanes import APART, LANES, folders
+
+JUNIT = """<testsuites><testsuite>
+<testcase classname="tests.unit.test_a" name="test_good" time="1.5"/>
+<testcase classname="tests.unit.test_a" name="test_bad" time="0.5"><failure/></testcase>
+<testcase classname="tests.unit.test_a" name="test_torn_down_badly" time="0.1"/>
+<testcase classname="tests.unit.test_a" name="test_torn_down_badly" time="0.2"><error/></testcase>
+<testcase classname="tests.unit.test_a" name="test_left_out" time="0"><skipped/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_every_folder_of_tests_is_in_one_lane() -> None:
+    planned = [folder for lane in LANES.values() for folder in lane]
+    assert sorted(planned) == sorted(folders() - set(APART))
+
+
+def test_results_count_each_test_once(tmp_path: Path) -> None:
+    file = tmp_path / "lane.xml"
+    file.write_text(JUNIT)
+    found = results.read(file)
+    assert (found.passed, found.failed, found.skipped) == (1, 2, 1)
+    assert results.slowest([found], 1) == [("tests/unit/test_a::test_good", 1.5)]
+
+
+@pytest.mark.parametrize("content", [None, "", "<testsuites>"])
+def test_a_lane_that_died_has_no_results(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "lane.xml"
+    if content is not None:
+        file.write_text(content)
+    assert results.read(file) == results.Results()
+
+
+def test_an_unknown_lane_is_an_error_that_names_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert suite.main(["nodes"]) == 2
+    assert "no such lane: nodes; there are local, integration" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(3.2, "3 s"), (185, "3 min 05 s")])
+def test_times_are_for_people(seconds: float, text: str) -> None:
+    assert suite.minutes(seconds) == text
