@@ -287,20 +287,17 @@ def test_with_kueue_the_operator_may_do_what_the_plain_manifest_lets_it_do(watch
 
 def test_the_operator_reads_the_secrets_that_are_named_and_no_others() -> None:
     objects = render({"rbac": {"secrets": {"red": ["targets"]}}})
-    about_secrets = {
-        name: rule
+    about_secrets = [
+        (name, rule)
         for name, manifest in objects.items()
         for rule in manifest.get("rules", ())
         if "secrets" in rule["resources"]
-    }
-    assert about_secrets == {
-        "Role red/scanplan-operator-secrets": {
-            "apiGroups": [""],
-            "resources": ["secrets"],
-            "resourceNames": ["targets"],
-            "verbs": ["get"],
-        }
-    }
+    ]
+    core = {"apiGroups": [""], "resources": ["secrets"]}
+    assert about_secrets == [
+        ("Role red/scanplan-operator-secrets", {**core, "resourceNames": ["targets"], "verbs": ["get"]}),
+        ("Role red/scanplan-operator-secrets", {**core, "verbs": ["create"]}),
+    ]
     assert "RoleBinding red/scanplan-operator-secrets" in objects
 
 

@@ -130,7 +130,7 @@ def running(
         f"/api/v1/namespaces/{namespace}/persistentvolumeclaims", {"metadata": {"name": "another"}, "spec": claim}
     )
     scene.kubectl("create", "secret", "generic", "headers", "--from-literal=Authorization=Bearer x")
-    scene.kubectl("label", "secret/headers", "scanplan.dev/use=scanner")
+    scene.kubectl("label", "secret/headers", "scanplan.dev/use=headers")
     scene.kubectl("create", "role", "headers", "--verb=get", "--resource=secrets", "--resource-name=headers")
     scene.kubectl("create", "rolebinding", "headers", "--role=headers", f"--serviceaccount={OPERATOR_ACCOUNT}")
     plans = {row.field: row.field.replace(".", "-").lower() for row in ROWS}

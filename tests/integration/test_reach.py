@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import functools
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,7 @@ from tests.kubectl import Kubectl
 pytestmark = pytest.mark.integration
 
 OTHERS = "reach-others"
+ACCOUNT = "scanplan-system:scanplan-operator"
 CONTENT = "the-others-own-words"
 DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/scanplans.scanplan.dev"
 TARGETS = [f"../../{OTHERS}/configmaps/app-config", f"../../{OTHERS}/secrets/app-secret", "../secrets/own-secret"]
@@ -74,8 +77,7 @@ def others(api: ApiServer, administrator: Kubectl, alone: Scene) -> str:
             api.create(f"/api/v1/namespaces/{namespace}/secrets", secret)
             kubectl = administrator.in_namespace(namespace)
             kubectl("create", "role", "reach", "--verb=get", "--resource=secrets")
-            account = "scanplan-system:scanplan-operator"
-            kubectl("create", "rolebinding", "reach", "--role=reach", f"--serviceaccount={account}")
+            kubectl("create", "rolebinding", "reach", "--role=reach", f"--serviceaccount={ACCOUNT}")
     return CONTENT
 
 
@@ -149,3 +151,48 @@ def test_a_request_of_the_operator_takes_no_path_for_a_name(
     assert "problem=''" not in found
     assert others not in found
     assert not [request for request in audit.requests(cluster.audit_log, OTHERS) if request.name]
+
+
+def test_a_viewer_sees_no_endpoint_of_a_secret(scene: Scene, administrator: Kubectl) -> None:
+    """Lost otherwise: a Secret's endpoints, to everybody who may look at Jobs, pods and ConfigMaps."""
+    del administrator
+    hidden = "hidden-host"
+    scene.kubectl("create", "secret", "generic", "targets", f"--from-literal=hosts=https://{hidden}.example")
+    scene.kubectl("label", "secret/targets", "scanplan.dev/use=endpoints")
+    scene.kubectl("create", "role", "reads", "--verb=get", "--resource=secrets", "--resource-name=targets")
+    scene.kubectl("create", "rolebinding", "reads", "--role=reads", f"--serviceaccount={ACCOUNT}")
+    scene.apply(endpoints=[], endpointsFrom=[{"secretKeyRef": {"name": "targets", "key": "hosts"}}])
+    refused = scene.phase("Pending", reason="JobRejected")
+    assert 'cannot create resource "secrets"' in condition(refused, "Ready")["message"]
+    scene.kubectl("create", "role", "creates", "--verb=create", "--resource=secrets")
+    scene.kubectl("create", "rolebinding", "creates", "--role=creates", f"--serviceaccount={ACCOUNT}")
+    job = scene.started()
+    seen = scene.kubectl("get", "scanplans,jobs,pods,configmaps,events", "-o", "json")
+    assert job in seen
+    assert hidden not in seen
+    made = scene.api.get(f"/api/v1/namespaces/{scene.namespace}/secrets/{job}-task-00")
+    assert made
+    assert made["immutable"]
+    assert [owner["name"] for owner in made["metadata"]["ownerReferences"]] == [job]
+    document = gzip.decompress(b"".join(base64.b64decode(part) for part in made["data"].values()))
+    assert json.loads(document)["endpoints"] == [f"https://{hidden}.example"]
+    scene.delete()
+    scene.gone(job)
+    scene.eventually(lambda: scene.api.get(f"/api/v1/namespaces/{scene.namespace}/secrets/{job}-task-00") is None)
+
+
+def test_a_secret_named_as_a_list_of_targets_is_not_told(scene: Scene) -> None:
+    """Lost otherwise: any granted Secret, by a plan whose error quotes it."""
+    words = "a-session-cookie"
+    scene.kubectl("create", "secret", "generic", "headers", f"--from-literal=Cookie=session={words}; path=/")
+    scene.kubectl("label", "secret/headers", "scanplan.dev/use=headers")
+    scene.kubectl("create", "role", "reads", "--verb=get", "--resource=secrets", "--resource-name=headers")
+    scene.kubectl("create", "rolebinding", "reads", "--role=reads", f"--serviceaccount={ACCOUNT}")
+    reference = {"secretKeyRef": {"name": "headers", "key": "Cookie"}}
+    scene.apply(endpoints=[], endpointsFrom=[reference])
+    status = scene.phase("Failed", reason="InputUnavailable")
+    assert words not in json.dumps(status)
+    scene.kubectl("label", "--overwrite", "secret/headers", "scanplan.dev/use=endpoints")
+    status = scene.phase("Failed", reason="InvalidEndpoint")
+    assert condition(status, "Stalled")["message"].startswith("Secret 'headers', key 'Cookie', line 1: ")
+    assert words not in scene.kubectl("get", "scanplans,events", "-o", "json")

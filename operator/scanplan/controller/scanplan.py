@@ -254,7 +254,7 @@ class Controller:
                     return await self._write(plan, decision)
             answers.steps += 1
             if answers.steps >= MAX_STEPS:
-                raise NoFixedPoint(f"no fixed point after {MAX_STEPS} decisions, the last one is {decision}")
+                raise NoFixedPoint(f"no fixed point after {MAX_STEPS} decisions, the last one is {_named(decision)}")
 
     async def _write(self, plan: Plan, decision: Write) -> None:
         """Write the status that was decided on, with its Event, and look again when the decision asks for it."""
@@ -351,11 +351,20 @@ class Controller:
             case SetAdmission(job, active):
                 await self.api.set_admission(job.namespace, job.uid, active)
                 self.store.admissions[job.uid] = active
-            case StoreDocument(job, config_maps):
-                for config_map in config_maps:
-                    with contextlib.suppress(ConflictException):
-                        await self.api.create_config_map(job.namespace, config_map)
-                self.store.documented.add(job.uid)
+            case StoreDocument(job, objects):
+                return await self._store_document(job, objects)
+        return None
+
+    async def _store_document(self, job: JobView, objects: tuple[jobs.Manifest, ...]) -> Rejection | None:
+        try:
+            for manifest in objects:
+                with contextlib.suppress(ConflictException):
+                    await self.api.create_part(job.namespace, manifest)
+        except ApiException as error:
+            if error.status != 403:
+                raise
+            return Rejection.no_document(message_of(error))
+        self.store.documented.add(job.uid)
         return None
 
     async def _create(self, plan: Plan, manifest: dict[str, Any], sure: bool) -> Rejection | None:
@@ -438,6 +447,12 @@ class Controller:
         for observer in self._observers:
             observer.status_written(plan, status)
         return True
+
+
+def _named(decision: Decision) -> str:
+    """A decision as logs name it: what is in it may come from a Secret."""
+    actions = decision.actions if isinstance(decision, Act) else ()
+    return " ".join(type(each).__name__ for each in (decision, *actions))
 
 
 def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

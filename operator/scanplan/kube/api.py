@@ -112,8 +112,10 @@ class Api:
         selector = resources.label_equals(labels.TASK, task)
         return await self._list(PODS.path(namespace), selector, "0" if cached else "")
 
-    async def create_config_map(self, namespace: str, manifest: Object) -> None:
-        await self._call("POST", CONFIG_MAPS.path(namespace), manifest)
+    async def create_part(self, namespace: str, manifest: Object) -> None:
+        """A ConfigMap or Secret with a part of a task document."""
+        resource = {each.kind: each for each in (CONFIG_MAPS, SECRETS)}[manifest["kind"]]
+        await self._call("POST", resource.path(namespace), manifest)
 
     async def set_admission(self, namespace: str, job_uid: str, active: bool) -> None:
         """Set `spec.active` of the Kueue Workload that stands for a Job, if there is one already."""

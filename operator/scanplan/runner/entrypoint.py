@@ -35,12 +35,14 @@ def main(arguments: Sequence[str], variables: Mapping[str, str], stop: Callable[
         print(_USAGE + "".join(f"  {name}\n" for name in _variables()))
         return ExitCode.OK
     log = Path(path) if (path := variables.get(environment.TERMINATION_LOG)) else None
+    confidential = True  # until the document says that it isn't
     try:
         if len(arguments) > 1 or mode not in {"scan", "collect"}:
             raise _Usage(f"Unknown arguments: {' '.join(arguments)}.")
         run = Path(_needed(variables, environment.RUN_DIRECTORY))
         folder = Path(_needed(variables, environment.TASK_DIRECTORY))
         document = task_source.read(folder, variables.get(environment.TASK_DIGEST, ""))
+        confidential = document.confidential
         if mode == "collect":
             result = collect.collect(document, run)
             _tell(_finished(result))
@@ -62,8 +64,9 @@ def main(arguments: Sequence[str], variables: Mapping[str, str], stop: Callable[
         result = _failed(error.error_class, error.reason, error.message)
         code = reports.exit_code(result)
     except Exception as error:
-        traceback.print_exc()
-        message = f"The runner failed: {type(error).__name__}: {error}. Its log has the trace."
+        traceback.print_tb(error.__traceback__)
+        why = type(error).__name__ if confidential else f"{type(error).__name__}: {error}"
+        message = f"The runner failed: {why}. Its log has the trace."
         result, code = _failed(ErrorClass.UNKNOWN, Reason.UNKNOWN_ERROR, message), ExitCode.UNKNOWN
     reports.write(result, log)
     return code

@@ -20,6 +20,7 @@ from scanplan.core.planning import shards
 from scanplan.runner import progress
 from scanplan.runner.artifacts import durable, merge, prune, publish, records, run_record
 from scanplan.runner.artifacts.records import ShardRecord
+from scanplan.runner.confidential import Redaction
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.scan import Scan
 
@@ -69,12 +70,16 @@ class _ShardRun:
         self._index = index
         self._run = run
         self._installation = installation
-        self._on_progress = on_progress
+        self._redaction = Redaction(document)
+        self._on_event = on_progress
         self._stop = stop
         self._pod = pod
         self._began = time.monotonic()
         self._started_at = records.timestamp(time.time())
         self._endpoints: Sequence[str] = ()
+
+    def _on_progress(self, event: progress.Event) -> None:
+        self._on_event(self._redaction.event(event))
 
     def report(self) -> ShardReport:
         record: ShardRecord | None = None
@@ -94,7 +99,7 @@ class _ShardRun:
                 error = self._last_of_unknown(shard, error)
         except ScanError as failed:
             error = _error(failed)
-        report = self._summed_up(record, error, merged, replayed=replayed)
+        report = self._redaction.report(self._summed_up(record, error, merged, replayed=replayed))
         self._on_progress(progress.finished(report, records.timestamp(time.time())))
         return report
 

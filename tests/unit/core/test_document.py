@@ -34,12 +34,12 @@ def test_a_short_one_is_an_annotation_and_costs_no_object() -> None:
     packed = document.pack(task(), "scan-x")
     assert packed.inline is not None
     assert decode_task(packed.inline.encode()) == task().document
-    assert document.config_maps(task(), job()) == ()
+    assert document.objects(task(), job()) == ()
 
 
 def test_a_long_one_is_in_config_maps_that_go_with_the_job() -> None:
     made = long_task(2_000)
-    (config_map,) = document.config_maps(made, job())
+    (config_map,) = document.objects(made, job())
     assert config_map["immutable"] is True, "a scan's input never changes under it"
     assert config_map["metadata"]["ownerReferences"] == [
         {"apiVersion": "batch/v1", "kind": "Job", "name": job().name, "uid": "job-1"}
@@ -50,9 +50,9 @@ def test_a_long_one_is_in_config_maps_that_go_with_the_job() -> None:
 def test_a_very_long_one_is_in_several_none_too_large_for_etcd() -> None:
     made = long_task(60_000)
     packed = document.pack(made, job().name)
-    config_maps = document.config_maps(made, job())
-    assert len(config_maps) == len(packed.config_maps) > 1
-    assert [each["metadata"]["name"] for each in config_maps] == list(packed.config_maps)
+    config_maps = document.objects(made, job())
+    assert len(config_maps) == len(packed.names) > 1
+    assert [each["metadata"]["name"] for each in config_maps] == list(packed.names)
     assert all(len(part) <= 900 << 10 for part in packed.parts)
     content = joined(config_maps)
     assert hashlib.sha256(content).hexdigest() == packed.digest
@@ -61,4 +61,4 @@ def test_a_very_long_one_is_in_several_none_too_large_for_etcd() -> None:
 
 def test_the_same_task_gives_the_same_bytes() -> None:
     """What a crash has left half stored is stored again, beside the parts that are there."""
-    assert document.config_maps(long_task(2_000), job()) == document.config_maps(long_task(2_000), job())
+    assert document.objects(long_task(2_000), job()) == document.objects(long_task(2_000), job())

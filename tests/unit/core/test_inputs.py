@@ -15,11 +15,11 @@ from tests.unit.core.objects import CLAIM, INPUTS, plan
 LIST, SECRET = Reference(Kind.CONFIG_MAP, "list"), Reference(Kind.SECRET, "hidden")
 FROM_LIST = {"endpointsFrom": [{"configMapKeyRef": {"name": "list", "key": "hosts"}}]}
 FROM_SECRET = {"endpointsFrom": [{"secretKeyRef": {"name": "hidden", "key": "hosts"}}]}
-USABLE = {"scanplan.dev/use": "scanner"}
+USABLE = {"scanplan.dev/use": "endpoints"}
 
 
 def endpoints(inputs: sources.Inputs, **spec: Any) -> list[str]:
-    return list(sources.endpoints(plan(**{"endpoints": [], **spec}).spec, inputs))
+    return [each.text for each in sources.endpoints(plan(**{"endpoints": [], **spec}).spec, inputs)]
 
 
 def test_everything_that_is_named_is_asked_for_once() -> None:
@@ -45,8 +45,18 @@ def test_a_secret_has_to_be_marked_for_it() -> None:
     """Otherwise whoever may create a plan could read any Secret by sending its lines to a host of their own."""
     files = {"hosts": b"a.example"}
     assert endpoints({SECRET: Input(files=files, labels=USABLE)}, **FROM_SECRET) == ["a.example"]
-    with pytest.raises(InputUnavailable, match=r"label it scanplan\.dev/use=scanner"):
-        endpoints({SECRET: Input(files=files)}, **FROM_SECRET)
+    for marks in ({}, {"scanplan.dev/use": "headers"}, {"scanplan.dev/use": "scanner"}, {"use": "endpoints"}):
+        with pytest.raises(InputUnavailable, match=r"label it scanplan\.dev/use=endpoints"):
+            endpoints({SECRET: Input(files=files, labels=marks)}, **FROM_SECRET)
+
+
+def test_a_secret_of_endpoints_is_none_of_headers() -> None:
+    """Otherwise a list of targets is sent to every target as headers, and headers are scanned as targets."""
+    spec = plan(scanner={"headersFrom": {"secretRef": {"name": "hidden"}}}).spec
+    sources.check_headers(spec, {SECRET: Input(labels={"scanplan.dev/use": "headers"})})
+    for marks in ({}, USABLE, {"scanplan.dev/use": "scanner"}):
+        with pytest.raises(InputUnavailable, match=r"label it scanplan\.dev/use=headers"):
+            sources.check_headers(spec, {SECRET: Input(labels=marks)})
 
 
 @pytest.mark.parametrize(
@@ -101,7 +111,7 @@ def test_a_missing_claim_is_told_before_a_pod_waits_for_it() -> None:
 @pytest.mark.parametrize("value", [b"one\r\nInjected: two", b" \n", b"a" * 20_000])
 def test_a_header_that_can_not_be_sent_stops_the_plan_and_is_not_quoted(value: bytes) -> None:
     """Otherwise the scan would run without its authentication, and find nothing."""
-    secret = Input(files={"X-Api-Key": value}, labels={"scanplan.dev/use": "scanner"})
+    secret = Input(files={"X-Api-Key": value}, labels={"scanplan.dev/use": "headers"})
     spec = plan(scanner={"headersFrom": {"secretRef": {"name": "session"}}}).spec
     with pytest.raises(InvalidPlan, match="'X-Api-Key'") as refused:
         sources.check_headers(spec, {Reference(Kind.SECRET, "session"): secret})

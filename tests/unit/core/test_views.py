@@ -293,7 +293,7 @@ def test_what_is_read_of_pods(change: dict[str, Any], expected: dict[str, Any]) 
     ("text", "indexes"), [("", set()), ("3", {3}), ("0-2", {0, 1, 2}), ("0-2,5,7-8", {0, 1, 2, 5, 7, 8})]
 )
 def test_indexes_of_a_job(text: str, indexes: set[int]) -> None:
-    assert views.indexes(text) == indexes
+    assert views.indexes(text, 1_000) == indexes
 
 
 def test_times_are_read_and_written_as_the_api_does() -> None:

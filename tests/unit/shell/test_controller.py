@@ -263,7 +263,7 @@ class WithTargets(model.ModelApi):
         text = "\n".join(f"https://host{number}.example.com" for number in range(20_000))
         return {"metadata": {"name": reference.name}, "data": {"targets.txt": text}}
 
-    async def create_config_map(self, namespace: str, manifest: model.Object) -> None:
+    async def create_part(self, namespace: str, manifest: model.Object) -> None:
         """The Job's document is kept nowhere: nothing here reads it."""
 
 

@@ -121,7 +121,7 @@ class HeaderSource(Model):
 
     secret_ref: Annotated[
         LocalObjectReference,
-        Field(description="Needs the label scanplan.dev/use: scanner, and a Role that lets the operator get it."),
+        Field(description="Needs the label scanplan.dev/use: headers, and a Role that lets the operator get it."),
     ]
 
 
@@ -221,7 +221,8 @@ class EndpointSource(Model):
     secret_key_ref: Annotated[
         KeyReference | None,
         Field(
-            description="The Secret needs the label scanplan.dev/use: scanner, and a Role that lets the operator get it."
+            description="The Secret needs the label scanplan.dev/use: endpoints, and a Role that lets the operator get it, and "
+            "create the Secret that brings the endpoints to the pods."
         ),
     ] = None
 

@@ -20,6 +20,8 @@ TERMINATION_MESSAGE_BYTES = 4096
 """Kubernetes keeps no more of a termination message."""
 
 DocumentVersion = Literal[1]
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 50)]
+"""A number in a report. Anybody may forge one who can start pods, and a status takes no more than 64 bits."""
 
 
 class Severity(StrEnum):
@@ -105,6 +107,8 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     plan: PlanReference
     endpoints: tuple[str, ...]
     """Canonical, sorted and unique; `scanplan.core.planning.shards` cuts them into `shards` parts."""
+    confidential: bool = False
+    """Some endpoints come from a Secret: logs and messages name none of them; files on the claim do."""
     shards: Annotated[int, msgspec.Meta(ge=1)] = 1
     templates: tuple[str, ...]
     template_folders: tuple[TemplateFolder, ...] = ()
@@ -126,12 +130,12 @@ class TaskDocument(Document, frozen=True, kw_only=True):
 class FindingCounts(Document, frozen=True, kw_only=True):
     """Findings by severity; `total` is their sum."""
 
-    critical: int = 0
-    high: int = 0
-    medium: int = 0
-    low: int = 0
-    info: int = 0
-    unknown: int = 0
+    critical: Count = 0
+    high: Count = 0
+    medium: Count = 0
+    low: Count = 0
+    info: Count = 0
+    unknown: Count = 0
 
     @property
     def total(self) -> int:
@@ -141,8 +145,8 @@ class FindingCounts(Document, frozen=True, kw_only=True):
 class ArtifactFile(Document, frozen=True, kw_only=True):
     """One published file: its name within the task's folder, size in bytes and SHA-256 in hex."""
 
-    name: str
-    bytes: int
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][-A-Za-z0-9_.]*\Z", max_length=253)]
+    bytes: Count
     sha256: str
 
 
@@ -152,7 +156,7 @@ class ScannerVersion(Document, frozen=True, kw_only=True):
     nuclei_version: str = ""
     templates_digest: str = ""
     """SHA-256 over the names and contents of the templates that this task selects."""
-    templates_loaded: int = 0
+    templates_loaded: Count = 0
 
 
 class TaskError(Document, frozen=True, kw_only=True):
@@ -169,10 +173,10 @@ class MergedResult(Document, frozen=True, kw_only=True):
     path: str
     """The task's folder relative to the claim's root."""
     complete: bool
-    shards: int
+    shards: Count
     """Shards merged."""
-    endpoints_scanned: int
-    endpoints_unreachable: int
+    endpoints_scanned: Count
+    endpoints_unreachable: Count
     findings: FindingCounts
     files: tuple[ArtifactFile, ...]
 
@@ -181,18 +185,18 @@ class ShardReport(Document, frozen=True, kw_only=True):
     """What one attempt says when it ends: the pod's termination message, at most 4096 bytes."""
 
     version: DocumentVersion = 1
-    shard: int
-    attempt: int
+    shard: Annotated[int, msgspec.Meta(ge=-1, le=1 << 31)]
+    attempt: Count
     outcome: Outcome
     error: TaskError | None = None
     replayed: bool = False
     """True where the shard was already on the claim and nothing was scanned."""
-    endpoints: int = 0
-    endpoints_scanned: int = 0
-    endpoints_unreachable: int = 0
+    endpoints: Count = 0
+    endpoints_scanned: Count = 0
+    endpoints_unreachable: Count = 0
     findings: FindingCounts = msgspec.field(default_factory=FindingCounts)
     scanner: ScannerVersion = msgspec.field(default_factory=ScannerVersion)
-    duration_ms: int = 0
+    duration_ms: Count = 0
     warnings: tuple[str, ...] = ()
     """Short remarks for people, such as templates that did not load."""
     merged: MergedResult | None = None

@@ -1,7 +1,8 @@
-"""How a task's document reaches its pods: in an annotation while it is small, else in immutable ConfigMaps.
+"""How a task's document reaches its pods: in an annotation while it is small, else in immutable ConfigMaps or Secrets.
 
-An annotation costs no API write and no extra object, but every pod carries it; so lists of thousands of endpoints are gzipped
-and cut into ConfigMaps instead (at most 1 MiB each), owned by the Job and made right after it: its pods wait for them.
+An annotation costs no API write and no extra object, but every pod carries it. So lists of thousands of endpoints are gzipped
+and cut into ConfigMaps instead (at most 1 MiB each). The Job owns them. They are made right after it, and its pods wait for them.
+A document with endpoints from a Secret is always in Secrets: the `view` role reads annotations and ConfigMaps.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from scanplan.api import labels
@@ -24,17 +25,19 @@ PART_BYTES = 900 << 10
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A task document as it is handed to the pods of one Job: `inline`, or in `parts` of one ConfigMap each."""
+    """A task document as it is handed to the pods of one Job: `inline`, or in `parts` of one object each."""
 
     job_name: str
-    inline: str | None
-    parts: tuple[bytes, ...]
+    inline: str | None = field(repr=False)
+    parts: tuple[bytes, ...] = field(repr=False)
     digest: str
     """SHA-256 of the plain document."""
+    confidential: bool
+    """The objects are Secrets; otherwise they are ConfigMaps."""
 
     @property
-    def config_maps(self) -> tuple[str, ...]:
-        """Names of the ConfigMaps, in the order of the parts."""
+    def names(self) -> tuple[str, ...]:
+        """Names of the objects, in the order of the parts."""
         return tuple(f"{self.job_name}-task-{number:02d}" for number in range(len(self.parts)))
 
 
@@ -42,21 +45,22 @@ def pack(task: Task, job_name: str) -> Packed:
     """The same task gives the same bytes, so that what a crash has left undone can be done again."""
     content = documents.encode(task.document)
     digest = hashlib.sha256(content).hexdigest()
-    if len(content) <= INLINE_BYTES:
-        return Packed(job_name, content.decode(), (), digest)
+    confidential = task.document.confidential
+    if len(content) <= INLINE_BYTES and not confidential:
+        return Packed(job_name, content.decode(), (), digest, confidential)
     compressed = gzip.compress(content, mtime=0)
     parts = tuple(compressed[start : start + PART_BYTES] for start in range(0, len(compressed), PART_BYTES))
-    return Packed(job_name, None, parts, digest)
+    return Packed(job_name, None, parts, digest, confidential)
 
 
-def config_maps(task: Task, job: JobView) -> tuple[dict[str, Any], ...]:
-    """The ConfigMaps of a task's document, owned by the Job whose pods read it."""
+def objects(task: Task, job: JobView) -> tuple[dict[str, Any], ...]:
+    """The ConfigMaps or Secrets of a task's document, owned by the Job whose pods read them."""
     packed = pack(task, job.name)
     owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job.name, "uid": job.uid}
     return tuple(
         {
             "apiVersion": "v1",
-            "kind": "ConfigMap",
+            "kind": "Secret" if packed.confidential else "ConfigMap",
             "metadata": {
                 "name": name,
                 "namespace": job.namespace,
@@ -64,7 +68,9 @@ def config_maps(task: Task, job: JobView) -> tuple[dict[str, Any], ...]:
                 "ownerReferences": [owner],
             },
             "immutable": True,
-            "binaryData": {f"task.json.gz.{number:02d}": base64.b64encode(part).decode()},
+            "data" if packed.confidential else "binaryData": {
+                f"task.json.gz.{number:02d}": base64.b64encode(part).decode()
+            },
         }
-        for number, (name, part) in enumerate(zip(packed.config_maps, packed.parts, strict=True))
+        for number, (name, part) in enumerate(zip(packed.names, packed.parts, strict=True))
     )

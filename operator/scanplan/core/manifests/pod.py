@@ -77,11 +77,12 @@ def labels_of(task: Task) -> dict[str, str]:
 
 
 def _document_volume(packed: Packed) -> tuple[Manifest, str]:
-    """The volume with the task document, and the digest that the runner has to hold it against (ConfigMaps only)."""
+    """The volume with the task document, and the digest that the runner has to hold it against (not where it is inline)."""
     if packed.inline is not None:
         field = {"fieldPath": f"metadata.annotations['{labels.TASK_DOCUMENT}']"}
         return {"name": "task", "downwardAPI": {"items": [{"path": "task.json", "fieldRef": field}]}}, ""
-    sources = [{"configMap": {"name": name}} for name in packed.config_maps]
+    kind = "secret" if packed.confidential else "configMap"
+    sources = [{kind: {"name": name}} for name in packed.names]
     return {"name": "task", "projected": {"sources": sources}}, packed.digest
 
 

@@ -15,6 +15,9 @@ from typing import Any
 from scanplan.api import labels
 from scanplan.api.v1alpha1 import task as documents
 
+_YEARS = range(2000, 3000)
+"""Of a believable annotation: near the ends of what a datetime holds, a window earlier or later raises an error."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobCondition:
@@ -52,7 +55,9 @@ class JobView:
     queue_name: str = ""
     """Kueue's LocalQueue; empty: the operator's own limit holds."""
     document_parts: int = 0
-    """ConfigMaps that hold its task document; 0 where it is inline."""
+    """Objects that hold its task document; 0 where it is inline."""
+    document_confidential: bool = False
+    """These are Secrets; otherwise they are ConfigMaps."""
     first_seen: datetime | None = None
     image: str = ""
     claim: str = ""
@@ -144,6 +149,7 @@ def job_view(job: dict[str, Any]) -> JobView:
         if condition.get("status") == "True"
     }
     pod = spec.get("template", {}).get("spec", {})
+    completions = spec.get("completions") or 1
     return JobView(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -169,6 +175,11 @@ def job_view(job: dict[str, Any]) -> JobView:
         next_digest=annotations.get(labels.SPEC_HASH, ""),
         queue_name=(metadata.get("labels") or {}).get(labels.KUEUE_QUEUE, ""),
         document_parts=_number(annotations.get(labels.DOCUMENT_PARTS)) or 0,
+        document_confidential=any(
+            "secret" in source
+            for volume in pod.get("volumes", ())
+            for source in volume.get("projected", {}).get("sources", ())
+        ),
         first_seen=_lenient_time(annotations.get(labels.FIRST_SEEN)),
         endpoint_count=_number(annotations.get(labels.ENDPOINT_COUNT)),
         image=next((container.get("image", "") for container in pod.get("containers", ())), ""),
@@ -180,7 +191,7 @@ def job_view(job: dict[str, Any]) -> JobView:
             ),
             "",
         ),
-        completions=spec.get("completions") or 1,
+        completions=completions,
         parallelism=spec.get("parallelism", 1),
         suspended=bool(spec.get("suspend")),
         deadline_seconds=spec.get("activeDeadlineSeconds"),
@@ -190,7 +201,7 @@ def job_view(job: dict[str, Any]) -> JobView:
         terminating=status.get("terminating", 0),
         succeeded=status.get("succeeded", 0),
         failed_pods=status.get("failed", 0),
-        failed_at=indexes(status.get("failedIndexes", "")),
+        failed_at=indexes(status.get("failedIndexes", ""), completions),
         start_time=parse_time(status.get("startTime")),
         completion_time=parse_time(status.get("completionTime")),
         complete=conditions.get("Complete"),
@@ -230,12 +241,18 @@ def pod_view(pod: dict[str, Any]) -> PodView:
     )
 
 
-def indexes(text: str) -> frozenset[int]:
-    """The indexes that a Job's ``completedIndexes`` or ``failedIndexes`` names: ``"0-2,5"`` is 0, 1, 2 and 5."""
+def indexes(text: str, completions: int) -> frozenset[int]:
+    """The indexes that a Job's ``completedIndexes`` or ``failedIndexes`` names: ``"0-2,5"`` is 0, 1, 2 and 5.
+
+    Args:
+        completions: no index is as high; what names a higher one, or none at all, counts for nothing.
+    """
     found: set[int] = set()
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
+        low, high = _number(first), _number(last or first)
+        if low is not None and high is not None:
+            found.update(range(low, min(high + 1, completions)))
     return frozenset(found)
 
 
@@ -260,9 +277,9 @@ def _number(text: str | None) -> int | None:
 
 
 def _lenient_time(text: str | None) -> datetime | None:
-    """A time in an annotation, which anybody may have written."""
+    """A time in an annotation, which anybody may have written; none where nobody could have seen it."""
     try:
         moment = parse_time(text)
     except ValueError:
         return None
-    return moment if moment and moment.tzinfo else None
+    return moment if moment and moment.tzinfo and moment.year in _YEARS else None

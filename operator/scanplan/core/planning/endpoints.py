@@ -23,41 +23,59 @@ _ASN = re.compile(r"as[0-9]+")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+", re.IGNORECASE)
 
 
-def canonical(endpoint: str) -> str:
+def canonical(endpoint: str, where: str = "") -> str:
     """The canonical form of one endpoint.
 
     Scheme and host are lower case, a trailing dot, a default port, an empty path and the fragment are gone, international names
     are in punycode, numeric addresses dotted (or compressed IPv6). A canonical form is its own canonical form.
 
+    Args:
+        where: what a message says instead of the endpoint, which may come from a Secret; empty: the endpoint itself.
+
     Raises:
         InvalidEndpoint: not a host, host:port or http(s) URL; the message says what to write instead.
     """
-    if not endpoint.isprintable() or _FORBIDDEN.search(endpoint):
-        raise InvalidEndpoint(
-            f"endpoint {endpoint!r}: whitespace, commas, quotes and backslashes are not allowed; one endpoint an entry"
+    try:
+        return _canonical(endpoint)
+    except _Unreadable as error:
+        why = (
+            f"{where}: the host, or the port (1 to 65535), can't be read"
+            if where
+            else f"{quoted(endpoint)}: {error.message}"
         )
+        raise InvalidEndpoint(why) from None
+    except InvalidEndpoint as error:
+        raise InvalidEndpoint(f"{where or quoted(endpoint)}: {error.message}") from None
+
+
+def quoted(endpoint: str) -> str:
+    """An endpoint of the plan itself, as messages name it."""
+    return f"endpoint {endpoint!r}"
+
+
+class _Unreadable(InvalidEndpoint):
+    """The message is Python's, and may quote the endpoint."""
+
+
+def _canonical(endpoint: str) -> str:
+    """The same; no message repeats any part of the endpoint, except that of `_Unreadable`."""
+    if not endpoint.isprintable() or _FORBIDDEN.search(endpoint):
+        raise InvalidEndpoint("whitespace, commas, quotes and backslashes are not allowed; one endpoint an entry")
     has_scheme = "://" in endpoint
     try:
         parts = urlsplit(endpoint if has_scheme else f"//{endpoint}")
         port = parts.port
     except ValueError as error:
-        raise InvalidEndpoint(f"endpoint {endpoint!r}: {error}") from None
+        raise _Unreadable(str(error)) from None
     if has_scheme and parts.scheme not in DEFAULT_PORTS:
-        raise InvalidEndpoint(f"endpoint {endpoint!r}: scheme must be http or https")
+        raise InvalidEndpoint("scheme must be http or https")
     if "@" in parts.netloc:
-        raise InvalidEndpoint(
-            f"endpoint {endpoint!r}: user information is not allowed; pass credentials as headers from a Secret"
-        )
+        raise InvalidEndpoint("user information is not allowed; pass credentials as headers from a Secret")
     if not has_scheme and (parts.path or parts.query or parts.fragment):
-        raise InvalidEndpoint(
-            f"endpoint {endpoint!r}: a path needs a scheme (https://…); CIDR ranges are not expanded, list the hosts"
-        )
+        raise InvalidEndpoint("a path needs a scheme (https://…); CIDR ranges are not expanded, list the hosts")
     if port == 0:
-        raise InvalidEndpoint(f"endpoint {endpoint!r}: a port is 1 to 65535")
-    try:
-        host = canonical_host(parts.hostname or "")
-    except InvalidEndpoint as error:
-        raise InvalidEndpoint(f"endpoint {endpoint!r}: {error.message}") from None
+        raise InvalidEndpoint("a port is 1 to 65535")
+    host = canonical_host(parts.hostname or "")
     netloc = f"[{host}]" if ":" in host else host
     if port is not None and port != DEFAULT_PORTS.get(parts.scheme):
         netloc += f":{port}"
@@ -81,13 +99,13 @@ def canonical_host(host: str) -> str:
     """The canonical form of a name or an address (IPv6 without its brackets).
 
     Raises:
-        InvalidEndpoint: neither; the message says what is wrong.
+        InvalidEndpoint: neither; the message says what is wrong, without the host.
     """
     try:
         # First of all: full-width digits and dots, or letters of "AS", must not get past the checks below.
         name = host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
-        raise InvalidEndpoint(f"{host!r} is not a host name") from None
+        raise InvalidEndpoint("this is not a host name") from None
     name = name.removesuffix(".").lower()
     if not name:
         raise InvalidEndpoint("there is no host")
@@ -95,12 +113,12 @@ def canonical_host(host: str) -> str:
     if ":" in name or _NUMBER.fullmatch(name.rpartition(".")[2]):
         address = parse_address(name)
         if address is None or "%" in name:
-            raise InvalidEndpoint(f"{host!r} is not an address")
+            raise InvalidEndpoint("this is not an address")
         return str(address)
     if _ASN.fullmatch(name):
         raise InvalidEndpoint("AS numbers are not expanded; list the hosts")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
-        raise InvalidEndpoint(f"{host!r} is not a host name")
+        raise InvalidEndpoint("this is not a host name")
     return name
 
 

@@ -8,7 +8,7 @@ stopped by the scanner itself at dial time, from the same list (the task documen
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from scanplan.api.errors import InvalidEndpoint, TargetDenied
 from scanplan.core.planning import endpoints, shards
@@ -61,14 +61,18 @@ class Guard:
             else:
                 self._names.append(host)
 
-    def check(self, canonical_endpoints: Iterable[str]) -> None:
-        """Raise TargetDenied for the first endpoint (in canonical form) that is on the list."""
+    def check(self, canonical_endpoints: Iterable[str], where: Callable[[str], str] = endpoints.quoted) -> None:
+        """Raise TargetDenied for the first endpoint (in canonical form) that is on the list.
+
+        Args:
+            where: what the message says instead of an endpoint, which may come from a Secret.
+        """
         for endpoint in canonical_endpoints:
             host = shards.host_of(endpoint)
             entry = self._match(host)
             if entry:
                 raise TargetDenied(
-                    f"endpoint {endpoint!r} is in {entry}, which may not be scanned from this cluster; "
+                    f"{where(endpoint)} is in {entry}, which may not be scanned from this cluster; "
                     "remove it, or ask the operator's owner to allow the range"
                 )
 

@@ -16,6 +16,7 @@ from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, KeyReference, ScanPlanSpec
 from scanplan.api.v1alpha1.task import content_digest
+from scanplan.core.planning import endpoints as spelling
 from scanplan.core.planning import headers
 
 
@@ -41,13 +42,28 @@ class Reference(NamedTuple):
 class Input:
     """What the shell has read; `problem` says why it could not."""
 
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """By key; it may be a Secret's content, so it is in no log."""
     labels: Mapping[str, str] = field(default_factory=dict)
     access_modes: tuple[str, ...] = ()
     problem: str = ""
 
 
 Inputs = Mapping[Reference, Input]
+
+
+class Written(NamedTuple):
+    """An endpoint as it is written."""
+
+    text: str
+    source: str = ""
+    """The object and the key that it comes from; empty: the plan itself."""
+    line: int = 0
+
+    @property
+    def where(self) -> str:
+        """What messages say of it. Who may read a plan may not read the objects that it names, so never their content."""
+        return f"{self.source}, line {self.line}" if self.source else spelling.quoted(self.text)
 
 
 def needed(spec: ScanPlanSpec, claim: str) -> tuple[Reference, ...]:
@@ -66,7 +82,12 @@ def needed(spec: ScanPlanSpec, claim: str) -> tuple[Reference, ...]:
     return tuple(dict.fromkeys(references))
 
 
-def endpoints(spec: ScanPlanSpec, inputs: Inputs) -> Iterator[str]:
+def are_confidential(spec: ScanPlanSpec) -> bool:
+    """Whether some of the endpoints come from a Secret: then none of them goes where its readers can't read Secrets."""
+    return any(source.secret_key_ref for source in spec.endpoints_from)
+
+
+def endpoints(spec: ScanPlanSpec, inputs: Inputs) -> Iterator[Written]:
     """All endpoints as they are written, inline and from their sources.
 
     Raises:
@@ -76,7 +97,7 @@ def endpoints(spec: ScanPlanSpec, inputs: Inputs) -> Iterator[str]:
     count = 0
     for endpoint in spec.endpoints:
         count += 1
-        yield endpoint
+        yield Written(endpoint)
     for source in spec.endpoints_from:
         for line in _lines(source.config_map_key_ref, Kind.CONFIG_MAP, inputs):
             count += 1
@@ -118,7 +139,7 @@ def check_headers(spec: ScanPlanSpec, inputs: Inputs) -> None:
     secret: Mapping[str, str] = {}
     if spec.scanner.headers_from:
         reference = Reference(Kind.SECRET, spec.scanner.headers_from.secret_ref.name)
-        secret = headers.parse(_get_secret(reference, inputs).files)
+        secret = headers.parse(_get_secret(reference, inputs, labels.USE_HEADERS).files)
     names = [header.name for header in spec.scanner.headers]
     if double := next((name for name in names if names.count(name) > 1), None):
         raise InvalidPlan(Reason.INVALID_SPEC, f"request header {double!r} is in headers twice: keep one of them")
@@ -135,32 +156,31 @@ def one_node_only(claim: str, inputs: Inputs) -> bool:
     return bool(modes) and not {"ReadWriteMany", "ReadWriteOncePod"} & set(modes)
 
 
-def _lines(reference: KeyReference | None, kind: Kind, inputs: Inputs) -> Iterator[str]:
+def _lines(reference: KeyReference | None, kind: Kind, inputs: Inputs) -> Iterator[Written]:
     if reference is None:
         return
     where = Reference(kind, reference.name)
-    source = _get_secret(where, inputs) if kind is Kind.SECRET else _get(where, inputs)
-    if reference.key not in source.files:
-        raise InputUnavailable(
-            f"{where} has no key {reference.key!r}; it has {', '.join(sorted(source.files)) or 'none'}"
-        )
+    secret = kind is Kind.SECRET
+    found = _get_secret(where, inputs, labels.USE_ENDPOINTS) if secret else _get(where, inputs)
+    if reference.key not in found.files:
+        others = "" if secret else f"; it has {', '.join(sorted(found.files)) or 'none'}"
+        raise InputUnavailable(f"{where} has no key {reference.key!r}{others}")
+    source = f"{where}, key {reference.key!r}"
     try:
-        text = source.files[reference.key].decode()
+        text = found.files[reference.key].decode()
     except UnicodeDecodeError:
-        raise InvalidEndpoint(f"{where}, key {reference.key!r} is not text (UTF-8), one endpoint a line") from None
-    for line in text.splitlines():
+        raise InvalidEndpoint(f"{source} is not text (UTF-8), one endpoint a line") from None
+    for number, line in enumerate(text.splitlines(), 1):
         endpoint = line.strip()
         if endpoint and not endpoint.startswith("#"):
-            yield endpoint
+            yield Written(endpoint, source, number)
 
 
-def _get_secret(reference: Reference, inputs: Inputs) -> Input:
-    """A Secret that its owner has labelled for plans."""
+def _get_secret(reference: Reference, inputs: Inputs, use: str) -> Input:
+    """A Secret that its owner has labelled for this use by plans. One of headers, read as endpoints, would be sent out."""
     secret = _get(reference, inputs)
-    if secret.labels.get(labels.USE) != labels.USE_SCANNER:
-        raise InputUnavailable(
-            f"{reference} may not be used by plans: label it {labels.USE}={labels.USE_SCANNER} to allow that"
-        )
+    if secret.labels.get(labels.USE) != use:
+        raise InputUnavailable(f"{reference} may not be used for {use}: label it {labels.USE}={use} to allow that")
     return secret
 
 

@@ -6,7 +6,7 @@ upgrade of the operator nor an edit of a default gives the plan another key; `Pi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -77,18 +77,19 @@ class Task:
     """Secret with request headers; empty: none."""
     one_node_only: bool
     """All pods have to be on one node, because of the claim's access mode."""
-    document: TaskDocument
+    document: TaskDocument = field(repr=False)
+    """It names all endpoints, so it is in no log."""
 
 
 def fields_with(effect: Effect, model: type[Model] = ScanPlanSpec) -> dict[str, Any]:
     """The spec fields of one effect by their names; nested models that have such fields map to a dict of the same form."""
     result: dict[str, Any] = {}
-    for name, field in model.model_fields.items():
-        extra = field.json_schema_extra
+    for name, described in model.model_fields.items():
+        extra = described.json_schema_extra
         if isinstance(extra, dict) and extra.get("effect") == effect.value:
             result[name] = None
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, Model):
-            nested = fields_with(effect, field.annotation)
+        elif isinstance(described.annotation, type) and issubclass(described.annotation, Model):
+            nested = fields_with(effect, described.annotation)
             if nested:
                 result[name] = nested
     return result
@@ -151,10 +152,13 @@ def resolve(
     spec = plan.spec
     image = pinned.image if pinned else spec.scanner.image or policy.scanner_image
     claim = claim_of(spec, policy, pinned)
-    targets = endpoints.canonical_all(sources.endpoints(spec, inputs))
+    written: dict[str, sources.Written] = {}
+    for each in sources.endpoints(spec, inputs):
+        written.setdefault(endpoints.canonical(each.text, each.where), each)
+    targets = tuple(sorted(written))
     if scans:
         _check_bounds(spec, image, claim, policy, pinned)
-        policy.guard.check(targets)
+        policy.guard.check(targets, lambda target: written[target].where)
         sources.check_headers(spec, inputs)
     templates = tuple(sorted(set(spec.templates)))
     project_id = spec.project_id or plan.namespace
@@ -186,6 +190,7 @@ def resolve(
         run_id=run_id,
         plan=PlanReference(namespace=plan.namespace, name=plan.name),
         endpoints=targets,
+        confidential=sources.are_confidential(spec),
         shards=shards.shard_count(targets, spec.sharding.max_endpoints_per_shard),
         templates=templates,
         template_folders=folders,

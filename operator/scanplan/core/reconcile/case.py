@@ -89,7 +89,7 @@ class Case:
         return DeleteJob(job)
 
     def lacks_document(self, job: JobView) -> bool:
-        """Its task document is in ConfigMaps that may not be there yet: a crash can come right after the Job's POST."""
+        """Its task document is in objects that may not be there yet: a crash can come right after the Job's POST."""
         started = self.plan.status.job_ref
         known = job.uid in self.observed.documented or (started is not None and job.uid == started.uid)
         # The Job's pods take no other document than its creator's, to the last byte: while that plan is there, it is its business.
@@ -98,6 +98,8 @@ class Case:
 
     def store_document(self, job: JobView) -> Decision:
         """Store what `lacks_document` misses; a Job whose document can't be made any more is deleted, and made again."""
+        if isinstance(self.observed.rejection, Rejection):
+            return self.rejected(self.observed.rejection)
         if self.observed.inputs is None:
             return self.read()
         try:
@@ -105,9 +107,9 @@ class Case:
             task = self.resolve(job.first_seen, pinned, scans=not job.collector)
         except InvalidPlan as error:
             return self.invalid(error)
-        if task.key != job.key:
+        if (task.key, task.document.confidential) != (job.key, job.document_confidential):
             return Act((DeleteJob(job),))
-        return Act((StoreDocument(job, document.config_maps(task, job)),))
+        return Act((StoreDocument(job, document.objects(task, job)),))
 
     def read(self) -> Decision:
         """Decide again with what the plan names."""

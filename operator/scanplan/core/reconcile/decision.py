@@ -30,7 +30,7 @@ CONFLICT_SECONDS = 300.0
 class CreateJob:
     """POST the manifest; the answers are: created, there already, refused, or that another cluster has the task."""
 
-    manifest: jobs.Manifest
+    manifest: jobs.Manifest = field(repr=False)
     task: Task | None = None
     """What it scans; None where it scans nothing."""
     sure: bool = False
@@ -54,10 +54,10 @@ class DeleteJob:
 
 @dataclass(frozen=True, slots=True)
 class StoreDocument:
-    """POST the ConfigMaps with a Job's task document; those that are there already are right, being immutable."""
+    """POST the ConfigMaps or Secrets with a Job's task document; those that are there already are right, being immutable."""
 
     job: JobView
-    config_maps: tuple[jobs.Manifest, ...]
+    objects: tuple[jobs.Manifest, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ Action = CreateJob | PatchJob | DeleteJob | StoreDocument | SetAdmission
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """The API server refused to create the Job."""
+    """The API server refused to create the Job, or what its pods need."""
 
     reason: Reason
     message: str
@@ -86,6 +86,13 @@ class Rejection:
         """403: a quota, or a right that was not granted; both may be lifted without touching the plan."""
         reason = Reason.QUOTA_EXCEEDED if "exceeded quota" in message else Reason.JOB_REJECTED
         return cls(reason, f"the Job can't be created: {message}", stalled=False, retry_after=RETRY_SECONDS)
+
+    @classmethod
+    def no_document(cls, message: str) -> Rejection:
+        """403 for an object with a part of the task document; the Job is there, and its pods wait for it."""
+        reason = Reason.QUOTA_EXCEEDED if "exceeded quota" in message else Reason.JOB_REJECTED
+        text = f"the list of endpoints can't be handed to the scan pods: {message}"
+        return cls(reason, text, stalled=False, retry_after=RETRY_SECONDS)
 
     @classmethod
     def invalid(cls, message: str) -> Rejection:
