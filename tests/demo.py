@@ -91,7 +91,7 @@ def scan(kubectl: Kubectl) -> Manifest:
 
 
 def show(findings: list[dict[str, Any]], plan: Manifest) -> None:
-    """The findings as a table, gravest first."""
+    """The findings as a table, most severe first."""
     out.print()
     out.print(findings_table(findings))
     artifacts = plan["status"]["artifacts"]

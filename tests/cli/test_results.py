@@ -30,7 +30,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_table_has_the_gravest_first_and_counts_on_standard_error(root: Path) -> None:
+def test_the_table_has_the_most_severe_first_and_counts_on_standard_error(root: Path) -> None:
     answer = scanplan("results", "nightly", "--directory", root)
     assert answer.exit_code == 0
     lines = answer.stdout.splitlines()

@@ -65,7 +65,7 @@ def test_an_incomplete_scan_says_what_it_did_not_scan() -> None:
     assert "Nothing was found." in rendered([])
 
 
-def test_a_report_of_any_scan_stays_small_and_keeps_the_gravest() -> None:
+def test_a_report_of_any_scan_stays_small_and_keeps_the_most_severe() -> None:
     mild = [
         events.event(**{"matched-at": f"https://m.example/{number}", "response": "<" * 9_000})
         for number in range(9_000)
@@ -78,7 +78,7 @@ def test_a_report_of_any_scan_stays_small_and_keeps_the_gravest() -> None:
     assert "the-grave-one" in content
     assert "the-exchange" in content
     assert "9,001 findings" in content
-    shown = re.search(r"The ([\d,]+) gravest are shown", content)
+    shown = re.search(r"The ([\d,]+) most severe are shown", content)
     assert shown
     assert content.count('class="finding"') == int(shown[1].replace(",", "")) < 9_001
 

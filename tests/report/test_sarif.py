@@ -94,7 +94,9 @@ def test_no_alert_shows_a_response_and_what_it_may_hold() -> None:
     assert "hunter2" not in json.dumps(run)
 
 
-def test_beyond_what_github_takes_the_gravest_are_kept_and_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beyond_what_github_takes_the_most_severe_are_kept_and_the_rest_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sarif, "MAX_RESULTS", 5)
     mild = [events.event(**{"matched-at": f"https://h/{number}"}) for number in range(10)]
     grave = [events.event(**{"matched-at": f"https://g/{number}", "info": {"severity": "high"}}) for number in range(3)]

@@ -48,7 +48,7 @@ class Attempt:
 
     @property
     def error(self) -> TaskError | None:
-        """The gravest error of the shards; None where all were scanned."""
+        """The most severe error of the shards; None where all were scanned."""
         errors = [report.error for report in self.reports if report.error]
         if not errors:
             return None

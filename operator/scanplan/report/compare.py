@@ -16,7 +16,7 @@ from scanplan.report.scan import Scan
 
 @dataclass(frozen=True)
 class Difference:
-    """Findings of two scans, compared; both lists gravest first."""
+    """Findings of two scans, compared; both lists most severe first."""
 
     new: tuple[Finding, ...]
     fixed: tuple[Finding, ...]
@@ -44,7 +44,7 @@ def difference(before: Iterable[Finding], after: Iterable[Finding]) -> Differenc
         later.add(finding.fingerprint)
     gone = earlier - later
     fixed = {finding.fingerprint: finding for finding in before if finding.fingerprint in gone}
-    return Difference(_gravest_first(new), _gravest_first(fixed.values()), len(earlier & later))
+    return Difference(_most_severe_first(new), _most_severe_first(fixed.values()), len(earlier & later))
 
 
 def unlike(before: Scan, after: Scan) -> list[str]:
@@ -65,7 +65,7 @@ def unlike(before: Scan, after: Scan) -> list[str]:
     return said
 
 
-def _gravest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def _most_severe_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(
         sorted(findings, key=lambda finding: (RANK[finding.severity], finding.template_id, finding.matched_at))
     )

@@ -19,7 +19,7 @@ Fingerprint = Callable[[bytes], bytes]
 """When two lines are the same finding: `scanplan.runner.artifacts.fingerprint.of`."""
 
 RANK = {severity: rank for rank, severity in enumerate(Severity)}
-"""0 is the gravest."""
+"""0 is the most severe."""
 
 _SEVERITIES = {severity.value: severity for severity in Severity}
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

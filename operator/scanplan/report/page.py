@@ -2,7 +2,7 @@
 
 The page makes no request, and its policy would let none through; it has one style and one script, both allowed by their hash, so
 nothing that a scanned host has put into a finding can run. It stays below `MAX_BYTES`: where a scan has found more, the
-gravest findings are on it, and it says where the rest is.
+most severe findings are on it, and it says where the rest is.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from scanplan.api import layout
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.report import charts, rows, text
 from scanplan.report.finding import RANK, Finding
-from scanplan.report.gravest import Gravest
 from scanplan.report.scan import Scan, Shard, remarks
+from scanplan.report.severity_budget import MostSevere
 
 MAX_BYTES = 10_000_000
 _ROWS_BYTES = 5_000_000
@@ -48,7 +48,7 @@ class Contents:
 
     def __init__(self) -> None:
         self.seen = _Seen()
-        self.heads, self.raws = Gravest(_ROWS_BYTES), Gravest(_RAW_BYTES)
+        self.heads, self.raws = MostSevere(_ROWS_BYTES), MostSevere(_RAW_BYTES)
 
     def add(self, finding: Finding, *, new: bool = False) -> None:
         """Take the next finding; `new` marks it as such."""
@@ -96,7 +96,7 @@ def compose(
     """The page of findings that were taken before; arguments as of `render`, and these.
 
     Args:
-        counts: of all findings, where only the gravest were taken.
+        counts: of all findings, where only the most severe were taken.
         compared: with what, at more length than `since`; or why with nothing.
     """
     seen, heads, exchanges = contents.seen, contents.heads, dict(contents.raws)
@@ -147,7 +147,7 @@ class _Seen:
     def total(self) -> int:
         return sum(self.counts)
 
-    def gravest_hosts(self) -> dict[str, list[int]]:
+    def worst_hosts(self) -> dict[str, list[int]]:
         """The hosts to look at first."""
         ranked = sorted(self.hosts.items(), key=lambda item: ([-count for count in item[1]], item[0]))
         return dict(ranked[:_CHART_HOSTS])
@@ -184,13 +184,13 @@ def _charts(seen: _Seen, counts: charts.Counts) -> str:
     if not seen.total:
         return ""
     total = sum(counts)
-    of = f", of the {seen.total:,} gravest findings" if seen.total < total else ""
-    shown = seen.gravest_hosts()
+    of = f", of the {seen.total:,} most severe findings" if seen.total < total else ""
+    shown = seen.worst_hosts()
     more = len(seen.hosts) - len(shown)
     others = f' <span class="quiet">and {more:,} more</span>' if more else ""
     return (
         f'<div class="charts"><figure><figcaption>By severity</figcaption>{charts.severities(counts)}</figure>'
-        f"<figure><figcaption>By host, gravest first{of}{others}</figcaption>{charts.hosts(shown)}</figure></div>"
+        f"<figure><figcaption>By host, most severe first{of}{others}</figcaption>{charts.hosts(shown)}</figure></div>"
     )
 
 
@@ -230,7 +230,7 @@ def _table_head(counts: charts.Counts, shown: int, rest: str, since: Since | Non
     start = f'<section id="findings" tabindex="-1"><h2>Findings{f" ({total:,})" if total else ""}</h2>'
     if not total:
         return f"{start}<p>Nothing was found{'' if whole else ' in what is reported here'}.</p>"
-    cut = f"<p>The {shown:,} gravest are shown. All are in {_where(rest)}.</p>" if shown < total else ""
+    cut = f"<p>The {shown:,} most severe are shown. All are in {_where(rest)}.</p>" if shown < total else ""
     boxes = "".join(
         f'<label><input type="checkbox" name="severity" value="{severity.value}" checked> {severity.value}</label>'
         for severity, count in zip(Severity, counts, strict=True)

@@ -54,7 +54,7 @@ def render(scan: Scan, findings: Iterable[Finding], version: str) -> Iterator[by
     """The SARIF file, result by result; memory grows with the number of templates only.
 
     Args:
-        findings: all of the scan's, or those that the reader asked for. Where there are more than `MAX_RESULTS`, the gravest
+        findings: all of the scan's, or those that the reader asked for. Where there are more than `MAX_RESULTS`, the most severe
             are kept, by the scan's own counts, and a notification says how many are missing.
         version: of this program.
     """
@@ -87,7 +87,7 @@ def render(scan: Scan, findings: Iterable[Finding], version: str) -> Iterator[by
 
 
 class _Room:
-    """Which findings have room, by the scan's own counts: the gravest."""
+    """Which findings have room, by the scan's own counts: the most severe."""
 
     def __init__(self, scan: Scan) -> None:
         self.refused = 0

@@ -23,7 +23,7 @@ from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.task import Plan, input_digest
 from scanplan.core.reconcile import reconcile as core
 from scanplan.core.reconcile import running
-from scanplan.core.reconcile.case import START_SECONDS
+from scanplan.core.reconcile.context import START_SECONDS
 from scanplan.core.reconcile.decision import (
     CONFLICT_SECONDS,
     RETRY_SECONDS,

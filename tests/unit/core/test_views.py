@@ -161,7 +161,7 @@ def test_a_job() -> None:
     assert view.failure_target.reason == "DeadlineExceeded"
     assert view.is_suspended is None, "a condition that is False is not there"
     assert not view.finished
-    assert view.live
+    assert view.in_progress
     assert view.holds_slot
 
 

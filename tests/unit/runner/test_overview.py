@@ -48,7 +48,7 @@ def test_it_says_what_was_found_and_where_all_of_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("attempts", [1, 2])
-def test_the_gravest_of_many_are_shown_wherever_they_are(
+def test_the_most_severe_of_many_are_shown_wherever_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attempts: int
 ) -> None:
     """Lost otherwise: the one finding that matters, behind thousands that don't."""
@@ -68,7 +68,7 @@ def test_the_gravest_of_many_are_shown_wherever_they_are(
     assert set(shown[2:]) == {"low"}
     assert len(shown) <= 4
     assert "spelled-out" not in content
-    assert f"The {len(shown)} gravest are shown." in content
+    assert f"The {len(shown)} most severe are shown." in content
     assert "Findings (9,002)" in content
 
 

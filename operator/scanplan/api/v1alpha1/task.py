@@ -25,7 +25,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 50)]
 
 
 class Severity(StrEnum):
-    """Nuclei's severities, gravest first; the order is the display order."""
+    """Nuclei's severities, most severe first; the order is the display order."""
 
     CRITICAL = "critical"
     HIGH = "high"

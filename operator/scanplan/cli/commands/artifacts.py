@@ -11,11 +11,11 @@ import typer
 
 from scanplan.api.v1alpha1.scanplan_status import PublishedFile
 from scanplan.cli import options, plans
-from scanplan.cli.library import check
 from scanplan.cli.output.failure import DATA, NO_INPUT, Failure, told
 from scanplan.cli.output.help import SETTINGS, Command
 from scanplan.cli.output.terminal import answers, say, waiting
 from scanplan.cli.plans import here
+from scanplan.cli.result_source import check
 from scanplan.report.scan import File
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from scanplan.cli import library, options
+from scanplan.cli import options, result_source
 from scanplan.cli.output import severities
 from scanplan.cli.output.failure import ANSWER_IS_NO, told
 from scanplan.cli.output.tables import report_table
@@ -51,7 +51,7 @@ def diff(
     Exit codes: 0; 1 there are new findings that --fail-on names; 66 no such run.
     """
     wanted = severities.parsed(severity)
-    with library.opened(directory, namespace, context, kubeconfig) as shelves:
+    with result_source.opened(directory, namespace, context, kubeconfig) as shelves:
         before, after = shelves.find(earlier), shelves.find(later)
         change = compare.difference(before.findings, after.findings)
     remarks = [

@@ -10,12 +10,12 @@ from typing import Annotated, BinaryIO
 import typer
 from rich.console import Console
 
-from scanplan.cli import library, options
-from scanplan.cli.library import Library, Result
+from scanplan.cli import options, result_source
 from scanplan.cli.output import severities
 from scanplan.cli.output.failure import ANSWER_IS_NO, UNAVAILABLE, USAGE, Failure, told
 from scanplan.cli.output.formats import Output, Selection, pieces, table
 from scanplan.cli.output.terminal import PIPED_WIDTH, answers, say, warn
+from scanplan.cli.result_source import Result, ResultSource
 from scanplan.report import compare, scan
 from scanplan.report.page import Since
 
@@ -42,7 +42,7 @@ def results(
     """Print what a scan has found.
 
     \b
-      scanplan results nightly                                  a table, gravest first
+      scanplan results nightly                                  a table, most severe first
       scanplan results nightly --severity critical,high
       scanplan results nightly --fail-on high                   exit code for a pipeline
       scanplan results nightly -o sarif -f nightly.sarif        for GitHub's code scanning
@@ -60,7 +60,7 @@ def results(
         raise Failure("--since marks what is new in a report", "-o html, or scanplan diff", USAGE)
     if output is Output.HTML and file is None and sys.stdout.isatty():
         raise Failure("a report is no text for a terminal", "--file report.html", USAGE)
-    with library.opened(directory, namespace, context, kubeconfig) as shelves:
+    with result_source.opened(directory, namespace, context, kubeconfig) as shelves:
         result = shelves.find(run)
         changes = _since(shelves, since, result) if since else None
         selection = Selection(result, wanted)
@@ -97,7 +97,7 @@ def _write(selection: Selection, output: Output, file: Path | None, since: Since
     say(f"{file}: {sum(selection.counts[each] for each in selection.wanted):,} findings")
 
 
-def _since(shelves: Library, earlier: str, result: Result) -> Since:
+def _since(shelves: ResultSource, earlier: str, result: Result) -> Since:
     before = shelves.find(earlier)
     change = compare.difference(before.findings, result.findings)
     return Since(earlier, change.new_marks, len(change.fixed), tuple(compare.unlike(before.scan, result.scan)))

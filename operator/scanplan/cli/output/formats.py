@@ -16,8 +16,8 @@ from rich.text import Text
 
 import scanplan
 from scanplan.api.v1alpha1.task import Severity
-from scanplan.cli.library import Result
 from scanplan.cli.output import tables
+from scanplan.cli.result_source import Result
 from scanplan.report import page, sarif, spreadsheet
 from scanplan.report.finding import Finding, parse
 from scanplan.report.page import Since
@@ -71,13 +71,13 @@ class Selection:
 
 
 def table(selection: Selection, console: Console) -> Text:
-    """Print the gravest findings; returns the words that sum all of them up."""
+    """Print the most severe findings; returns the words that sum all of them up."""
     rows, shown = tables.ranked(selection.findings(), MOST_ROWS)
     if rows:
         console.print(tables.report_table(rows))
     words = tables.counted_words(shown)
     if shown.total() > MOST_ROWS:
-        words += Text(f"; the {MOST_ROWS:,} gravest are shown, -o csv has all")
+        words += Text(f"; the {MOST_ROWS:,} most severe are shown, -o csv has all")
     return words
 
 

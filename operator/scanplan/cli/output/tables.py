@@ -1,4 +1,4 @@
-"""Findings as a table for people: gravest first, in the terminal's colours where there is a terminal."""
+"""Findings as a table for people: most severe first, in the terminal's colours where there is a terminal."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def findings_table(findings: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def ranked(findings: Iterable[Finding], most: int) -> tuple[list[Finding], Counter[Severity]]:
-    """The `most` gravest findings, gravest first, and how many there are of each severity; memory is that of the former."""
+    """The `most` most severe findings, most severe first, and how many there are of each severity; memory is that of the former."""
     counts: Counter[Severity] = Counter()
 
     def counted() -> Iterator[Finding]:

@@ -90,8 +90,8 @@ class JobView:
         return len(self.failed_at)
 
     @property
-    def live(self) -> bool:
-        """At work: neither finished nor on its way out."""
+    def in_progress(self) -> bool:
+        """Neither finished nor being deleted."""
         return not self.finished and not self.deleting
 
     @property

@@ -6,7 +6,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, ShardCounts
 from scanplan.core.observed.views import JobView, PodView
-from scanplan.core.reconcile.case import START_SECONDS, Case
+from scanplan.core.reconcile.context import START_SECONDS, Context
 from scanplan.core.reconcile.decision import Decision, NeedPods, Write
 from scanplan.core.status import failure
 from scanplan.core.status import status as statuses
@@ -17,113 +17,115 @@ PROGRESS_SECONDS = 10.0
 """Shortest time between two status writes that only report progress."""
 
 
-def running(case: Case, job: JobView) -> Decision:
+def running(context: Context, job: JobView) -> Decision:
     """Decide about a plan whose Job is as it should be."""
-    plan = case.plan
+    plan = context.plan
     if job.suspended:
         if not plan.spec.suspend:
-            return queued(case, job)
+            return queued(context, job)
         stopping = job.active + job.terminating
         message = f"stopping {stopping} pods" if stopping else "suspended; set suspend to false to go on"
         phase = Phase.RUNNING if stopping else Phase.SUSPENDED
-        status = statuses.of_running(plan, job, phase, Reason.SUSPENDED, message, case.now)
-        return _progress(case, status, job) if stopping else case.write(status)
-    blocked = _blocked(case, job) if job.active and not job.ready else None
+        status = statuses.of_running(plan, job, phase, Reason.SUSPENDED, message, context.now)
+        return _progress(context, status, job) if stopping else context.write(status)
+    blocked = _blocked(context, job) if job.active and not job.ready else None
     if blocked:
         return blocked
     if job.failed_pods:
-        if not _changed(case, job):
+        if not _changed(context, job):
             return Write(requeue_after=None if job.ready else BLOCKED_SECONDS)
-        if case.observed.pods is None:
+        if context.observed.pods is None:
             return NeedPods(job.name)
-        return _retrying(case, job, case.observed.pods)
+        return _retrying(context, job, context.observed.pods)
     if not job.active and not job.succeeded:
-        return _without_pods(case, job)
-    return _scanning(case, job)
+        return _without_pods(context, job)
+    return _scanning(context, job)
 
 
-def _scanning(case: Case, job: JobView) -> Decision:
+def _scanning(context: Context, job: JobView) -> Decision:
     failed = f", {job.failed_indexes} of them failed" if job.failed_indexes else ""
     done = job.succeeded + job.failed_indexes
     message = f"{done} of {job.completions} shards finished{failed}" if job.completions > 1 else "scanning"
-    return _progress(case, statuses.of_running(case.plan, job, Phase.RUNNING, Reason.RUNNING, message, case.now), job)
+    return _progress(
+        context, statuses.of_running(context.plan, job, Phase.RUNNING, Reason.RUNNING, message, context.now), job
+    )
 
 
-def _without_pods(case: Case, job: JobView) -> Decision:
+def _without_pods(context: Context, job: JobView) -> Decision:
     """A Job without pods: just made, or between a pod's end and its being counted. Only a lasting state is worth a write."""
-    if case.pinned and case.plan.status.phase in {Phase.RUNNING, Phase.RETRYING}:
-        edited = case.plan.status.observed_generation != case.plan.generation
-        return _scanning(case, job) if edited else Write()
-    age = (case.now - job.created).total_seconds()
+    if context.pinned and context.plan.status.phase in {Phase.RUNNING, Phase.RETRYING}:
+        edited = context.plan.status.observed_generation != context.plan.generation
+        return _scanning(context, job) if edited else Write()
+    age = (context.now - job.created).total_seconds()
     if age < START_SECONDS:
         return Write(requeue_after=START_SECONDS - age)
     message = "the Job has no pod yet: see its events"
-    return case.write(statuses.of_running(case.plan, job, Phase.PENDING, Reason.PENDING, message, case.now))
+    return context.write(statuses.of_running(context.plan, job, Phase.PENDING, Reason.PENDING, message, context.now))
 
 
-def _blocked(case: Case, job: JobView) -> Decision | None:
+def _blocked(context: Context, job: JobView) -> Decision | None:
     """Pods that are active but not ready for a while: say what keeps them."""
-    waited = (case.now - (job.start_time or job.created)).total_seconds()
+    waited = (context.now - (job.start_time or job.created)).total_seconds()
     if waited < BLOCKED_SECONDS:
         return None
-    if case.observed.pods is None:
+    if context.observed.pods is None:
         return NeedPods(job.name)
-    error = failure.blocked_by(case.observed.pods)
+    error = failure.blocked_by(context.observed.pods)
     if error is None:
         return None
-    status = statuses.of_running(case.plan, job, Phase.PENDING, error.reason, error.message, case.now)
-    return case.write(status, requeue_after=BLOCKED_SECONDS)
+    status = statuses.of_running(context.plan, job, Phase.PENDING, error.reason, error.message, context.now)
+    return context.write(status, requeue_after=BLOCKED_SECONDS)
 
 
-def _changed(case: Case, job: JobView) -> bool:
+def _changed(context: Context, job: JobView) -> bool:
     """Whether the plan was edited, or pods have started or ended, since the status was written."""
-    before = case.plan.status
+    before = context.plan.status
     then = (before.observed_generation, before.phase in {Phase.RUNNING, Phase.RETRYING}, before.attempts, before.shards)
     attempts = job.succeeded + job.failed_pods + job.active
     shards = ShardCounts(total=job.completions, active=job.active, succeeded=job.succeeded, failed=job.failed_indexes)
-    return then != (case.plan.generation, True, attempts, shards)
+    return then != (context.plan.generation, True, attempts, shards)
 
 
-def _retrying(case: Case, job: JobView, pods: tuple[PodView, ...]) -> Decision:
+def _retrying(context: Context, job: JobView, pods: tuple[PodView, ...]) -> Decision:
     own = [pod for pod in pods if pod.job_uid == job.uid]
     ended = {pod.index for pod in own if pod.phase == "Succeeded"} | job.failed_at
     failed = sorted((pod for pod in own if pod.index not in ended and failure.of_pod(pod)), key=lambda pod: pod.created)
     if not failed:
-        return _scanning(case, job)
+        return _scanning(context, job)
     error = failure.of_pod(failed[-1])
     assert error is not None  # noqa: S101 - `failed` has only pods with an error
     status = statuses.of_running(
-        case.plan,
+        context.plan,
         job,
         Phase.RETRYING,
         Reason.RETRYING,
         f"trying again: {error.message}",
-        case.now,
+        context.now,
         last_error=error,
     )
-    return case.write(status)
+    return context.write(status)
 
 
-def _progress(case: Case, status: ScanPlanStatus, job: JobView) -> Decision:
+def _progress(context: Context, status: ScanPlanStatus, job: JobView) -> Decision:
     """Write a state at once, but mere progress at most every `PROGRESS_SECONDS`."""
     requeue = BLOCKED_SECONDS if not job.ready else None
-    if status.phase == case.plan.status.phase and case.pinned and case.observed.last_write:
-        left = PROGRESS_SECONDS - (case.now - case.observed.last_write).total_seconds()
-        if left > 0 and status.observed_generation == case.plan.status.observed_generation:
-            return Write(requeue_after=left if status != case.plan.status else requeue)
-    return case.write(status, requeue_after=requeue)
+    if status.phase == context.plan.status.phase and context.pinned and context.observed.last_write:
+        left = PROGRESS_SECONDS - (context.now - context.observed.last_write).total_seconds()
+        if left > 0 and status.observed_generation == context.plan.status.observed_generation:
+            return Write(requeue_after=left if status != context.plan.status else requeue)
+    return context.write(status, requeue_after=requeue)
 
 
-def queued(case: Case, job: JobView | None = None) -> Decision:
+def queued(context: Context, job: JobView | None = None) -> Decision:
     """The plan waits for a slot, its Job (if there is one) for Kueue or a slot."""
     if job and job.queue_name:
         message = f"waiting for Kueue to admit it to LocalQueue {job.queue_name}"
-        status = statuses.of_running(case.plan, job, Phase.QUEUED, Reason.QUEUED, message, case.now)
-        return case.write(status)
-    limit = case.observed.policy.worker_concurrency
+        status = statuses.of_running(context.plan, job, Phase.QUEUED, Reason.QUEUED, message, context.now)
+        return context.write(status)
+    limit = context.observed.policy.worker_concurrency
     message = f"waiting for one of the namespace's {limit} slots (WORKER_CONCURRENCY)"
     if job:
-        status = statuses.of_running(case.plan, job, Phase.QUEUED, Reason.QUEUED, message, case.now)
+        status = statuses.of_running(context.plan, job, Phase.QUEUED, Reason.QUEUED, message, context.now)
     else:
-        status = statuses.of_waiting(case.plan, Phase.QUEUED, Reason.QUEUED, message, case.now)
-    return Write(status=case.unless_same(status), queued=True)
+        status = statuses.of_waiting(context.plan, Phase.QUEUED, Reason.QUEUED, message, context.now)
+    return Write(status=context.unless_same(status), queued=True)

@@ -1,7 +1,7 @@
 """Why a Job failed, or doesn't start, in words that say what to do.
 
 The runner's own report comes first, since it knows most; where a pod died before it could write one, its container's or its
-pod's state has to do. The gravest class decides: one fatal shard explains a failed Job better than ten interrupted ones; what
+pod's state has to do. The most severe class decides: one fatal shard explains a failed Job better than ten interrupted ones; what
 a shard got over in the end explains nothing.
 """
 

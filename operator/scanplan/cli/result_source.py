@@ -87,7 +87,7 @@ class Folder:
             ) from None
 
 
-class Library:
+class ResultSource:
     """Finds results; whatever it had to start for that ends with its block (`opened`)."""
 
     def __init__(
@@ -210,8 +210,8 @@ def check(file: Path, path: str, listed: File) -> None:
 @contextlib.contextmanager
 def opened(
     directory: Path | None, namespace: str | None, context: str | None, kubeconfig: Path | None
-) -> Iterator[Library]:
-    """A library of a folder, or else of a cluster."""
+) -> Iterator[ResultSource]:
+    """The results of a folder, or else of a cluster."""
     cluster = None
     if not directory:
         from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
@@ -219,4 +219,4 @@ def opened(
         cluster = connect(namespace, context, kubeconfig)
     with contextlib.ExitStack() as resources:
         scratch = resources.enter_context(tempfile.TemporaryDirectory(prefix="scanplan-"))
-        yield Library(Path(scratch), cluster, directory, resources)
+        yield ResultSource(Path(scratch), cluster, directory, resources)

@@ -10,7 +10,7 @@ from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.task import MergedResult, Outcome, ShardReport
 from scanplan.core.manifests import job as jobs
 from scanplan.core.observed.views import JobView, PodView
-from scanplan.core.reconcile.case import START_SECONDS, Case
+from scanplan.core.reconcile.context import START_SECONDS, Context
 from scanplan.core.reconcile.decision import Act, CreateJob, Decision, NeedPods, Rejection
 from scanplan.core.status import failure
 from scanplan.core.status import status as statuses
@@ -18,63 +18,63 @@ from scanplan.core.status import status as statuses
 NOT_COLLECTED = "what its pods had published could not be merged, and is in the shards' folders on the claim"
 
 
-def collect_cancelled(case: Case, name: str) -> Decision:
+def collect_cancelled(context: Context, name: str) -> Decision:
     """A cancelled plan keeps what its pods have published: a collector merges it, then the plan is done."""
-    key = case.plan.status.task_key or ""
-    collector = case.observed.jobs.get(jobs.collector_name(name))
+    key = context.plan.status.task_key or ""
+    collector = context.observed.jobs.get(jobs.collector_name(name))
     if collector is None or not collector.finished:
-        return _collect(case, None, collector) or cancelled(case, name, key, f"; {NOT_COLLECTED}")
-    return cancelled(case, name, key, "", _collected(case.observed.pods or ()))
+        return _collect(context, None, collector) or cancelled(context, name, key, f"; {NOT_COLLECTED}")
+    return cancelled(context, name, key, "", _collected(context.observed.pods or ()))
 
 
-def cancelled(case: Case, name: str, key: str, detail: str, merged: MergedResult | None = None) -> Decision:
+def cancelled(context: Context, name: str, key: str, detail: str, merged: MergedResult | None = None) -> Decision:
     """The plan is cancelled; `detail` goes on from that."""
-    return case.write(statuses.of_cancelled(case.plan, name, key, merged, detail, case.now))
+    return context.write(statuses.of_cancelled(context.plan, name, key, merged, detail, context.now))
 
 
-def finished(case: Case, job: JobView) -> Decision:
+def finished(context: Context, job: JobView) -> Decision:
     """Decide about a plan whose Job is over."""
-    if case.observed.pods is None:
+    if context.observed.pods is None:
         return NeedPods(job.name)
-    own = [pod for pod in case.observed.pods if pod.job_uid == job.uid]
+    own = [pod for pod in context.observed.pods if pod.job_uid == job.uid]
     reports = statuses.last_reports(own)
-    merged = _merged(reports) or _collected(case.observed.pods)
+    merged = _merged(reports) or _collected(context.observed.pods)
     error = None if job.complete else failure.of_job(job, own)
-    collector = case.observed.jobs.get(jobs.collector_name(job.name))
+    collector = context.observed.jobs.get(jobs.collector_name(job.name))
     if merged is None and (collector is None or not collector.finished) and _may_have_published(job, own):
-        decision = _collect(case, job, collector)
+        decision = _collect(context, job, collector)
         if decision:
             return decision
     if error is None and (merged is None or not merged.complete):
         error = failure.result_missing(job, collector)
-    return case.write(statuses.of_finished(case.plan, job, reports, merged, error, case.now))
+    return context.write(statuses.of_finished(context.plan, job, reports, merged, error, context.now))
 
 
-def _collect(case: Case, job: JobView | None, collector: JobView | None) -> Decision | None:
+def _collect(context: Context, job: JobView | None, collector: JobView | None) -> Decision | None:
     """The next step of a collector Job's life; None where none can be made."""
     if collector is None:
-        if isinstance(case.observed.rejection, Rejection):
-            return case.rejected(case.observed.rejection)
-        if case.observed.inputs is None:
-            return case.read()
+        if isinstance(context.observed.rejection, Rejection):
+            return context.rejected(context.observed.rejection)
+        if context.observed.inputs is None:
+            return context.read()
         try:
-            task = case.resolve(scans=False)
+            task = context.resolve(scans=False)
         except InvalidPlan:
             return None
-        return Act((CreateJob(jobs.build_collector(task, case.plan, case.observed.policy)),))
-    if case.lacks_document(collector):
-        return case.store_document(collector)
-    message = _merging(case, collector)
+        return Act((CreateJob(jobs.build_collector(task, context.plan, context.observed.policy)),))
+    if context.lacks_document(collector):
+        return context.store_document(collector)
+    message = _merging(context, collector)
     if job is None:
-        return case.wait(Phase.RUNNING, Reason.COLLECTING, message, START_SECONDS)
+        return context.wait(Phase.RUNNING, Reason.COLLECTING, message, START_SECONDS)
     # Another plan with the same task may own the collector, and hear of its end alone: look again.
-    status = statuses.of_running(case.plan, job, Phase.RUNNING, Reason.COLLECTING, message, case.now)
-    return case.write(status, requeue_after=START_SECONDS)
+    status = statuses.of_running(context.plan, job, Phase.RUNNING, Reason.COLLECTING, message, context.now)
+    return context.write(status, requeue_after=START_SECONDS)
 
 
-def _merging(case: Case, collector: JobView) -> str:
+def _merging(context: Context, collector: JobView) -> str:
     pods = collector.active + collector.terminating + collector.succeeded + collector.failed_pods
-    if pods or (case.now - collector.created).total_seconds() < START_SECONDS:
+    if pods or (context.now - collector.created).total_seconds() < START_SECONDS:
         return "merging what the pods have published"
     return (
         f"what the pods have published waits to be merged: Job {collector.name} has no pod yet, and its events say why; "

@@ -1,4 +1,4 @@
-"""One plan's case: what was observed, the time, and what every step of the reconcile asks of them or decides by them."""
+"""One plan's context: what was observed, the time, and what every step of the reconcile asks of them or decides by them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DEAD_NODE_SECONDS = 120.0
 
 
 @dataclass(slots=True)
-class Case:
+class Context:
     """One run of the reconcile over one plan."""
 
     observed: Observed
@@ -94,7 +94,7 @@ class Case:
         known = job.uid in self.observed.documented or (started is not None and job.uid == started.uid)
         # The Job's pods take no other document than its creator's, to the last byte: while that plan is there, it is its business.
         others = any(partner.uid == job.creator for partner in self.observed.partners)
-        return bool(job.document_parts) and job.live and not known and not others
+        return bool(job.document_parts) and job.in_progress and not known and not others
 
     def store_document(self, job: JobView) -> Decision:
         """Store what `lacks_document` misses; a Job whose document can't be made any more is deleted, and made again."""

@@ -13,7 +13,7 @@ from scanplan.api.v1alpha1.task import Severity
 _MILDEST_FIRST = tuple(reversed(Severity))
 
 
-class Gravest:
+class MostSevere:
     """Numbered pieces of bytes, by severity, within `budget` bytes."""
 
     def __init__(self, budget: int) -> None:
@@ -32,7 +32,7 @@ class Gravest:
             self.dropped += 1
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """What was kept: gravest first, then in the order of coming."""
+        """What was kept: most severe first, then in the order of coming."""
         for severity in Severity:
             yield from self._kept[severity]
 

@@ -7,13 +7,13 @@ from typing import Any
 from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
 from scanplan.core.manifests import job as jobs
 from scanplan.core.observed.views import JobView
-from scanplan.core.reconcile.case import Case
+from scanplan.core.reconcile.context import Context
 from scanplan.core.reconcile.decision import Action, PatchJob, SetAdmission
 
 
-def changes(case: Case, job: JobView) -> tuple[Action, ...]:
+def changes(context: Context, job: JobView) -> tuple[Action, ...]:
     """The changes; with several owners, by all their wishes."""
-    owners = (case.plan, *case.observed.partners)
+    owners = (context.plan, *context.observed.partners)
     wanted: dict[str, Any] = {}
     ttl = max(owner.spec.ttl_seconds_after_finished for owner in owners)
     if job.ttl_seconds != ttl:
@@ -24,24 +24,24 @@ def changes(case: Case, job: JobView) -> tuple[Action, ...]:
             wanted["activeDeadlineSeconds"] = deadline
     admission: tuple[Action, ...] = ()
     if not job.finished and job.queue_name:
-        admission = _admission(case, job, all(owner.spec.suspend for owner in owners))
+        admission = _admission(context, job, all(owner.spec.suspend for owner in owners))
     elif not job.finished:
         parallel = max(jobs.parallelism(owner.spec, job.completions) for owner in owners)
         if job.parallelism != parallel:
             wanted["parallelism"] = parallel
         suspend = all(owner.spec.suspend for owner in owners)
-        if job.suspended != suspend and (suspend or case.observed.free_slots > 0):
+        if job.suspended != suspend and (suspend or context.observed.free_slots > 0):
             wanted["suspend"] = suspend
     patch = (PatchJob(job, {"metadata": {"uid": job.uid}, "spec": wanted}),) if wanted else ()
     return (*patch, *admission)
 
 
-def _admission(case: Case, job: JobView, suspend: bool) -> tuple[Action, ...]:
+def _admission(context: Context, job: JobView, suspend: bool) -> tuple[Action, ...]:
     """Suspend and resume a Job of Kueue's; one that waits for its first admission is left alone."""
-    told = case.observed.admissions.get(job.uid)
+    told = context.observed.admissions.get(job.uid)
     if suspend and not job.suspended and told is not False:
         return (SetAdmission(job, active=False),)
-    stopped = case.plan.status.phase is Phase.SUSPENDED or told is False
+    stopped = context.plan.status.phase is Phase.SUSPENDED or told is False
     if not suspend and job.suspended and stopped and told is not True:
         return (SetAdmission(job, active=True),)
     return ()
