@@ -42,6 +42,25 @@ this page from the code. The settings of programs, of `scanplan worker` and of `
 
 Lists are separated by commas. Shell patterns know `*`, `?` and `[a-z]`; `*` also matches `/`.
 
+## What plans may say about their pods
+
+Plans name service accounts, priority classes, tolerations, labels and annotations in `podTemplate`. Each gives power over
+others: pods are preempted, nodes that were set apart are entered, controllers act on labels and annotations. So plans may
+name what is on the allow-lists alone, and only the service account `default` is on them at first. For nodes with the taint
+`dedicated=scans:NoSchedule`, and labels for a bill:
+
+```yaml
+policy:
+  allowedTolerations: ["dedicated=scans:NoSchedule"]
+  allowedPodMetadata: ["team", "billing.example.com/*"]
+```
+
+A toleration is compared as it would be written as a taint. One with the operator `Exists` has no value (`dedicated:NoSchedule`),
+one without a key tolerates every taint (`*:NoSchedule`), one without an effect every effect (`dedicated=scans:*`). Only a
+pattern that allows as much lets it through. A plan that asks for more is `Stalled` with the reason `InvalidSpec`, and its
+message names the field and the setting. Affinity to pods of other namespaces is always refused. Labels and annotations of
+`kubernetes.io`, `k8s.io` and `scanplan.dev` are refused by the definition, whatever the list says.
+
 A change restarts the operator. Scans go on meanwhile, and what has started keeps what it was started with: its image and
 the digests of its inputs.
 
@@ -55,7 +74,8 @@ Where one is named, the operator publishes keys and results there, and may share
 ## The API and the page
 
 Served by the operator's process where it is enabled ([what it answers, and to whom](migration.md#the-monitoring-api)). In
-the chart its address, port and authentication are fixed.
+the chart its address, port and authentication are fixed. Reader pods are bound by the operator's allow-lists of service
+accounts, priority classes and tolerations.
 
 {api}
 
@@ -102,7 +122,7 @@ def configuration() -> str:
     return _CONFIGURATION.format(
         operator="\n".join((_table(OperatorSettings), _LOG_FORMAT)),
         redis=_table(PublicationSettings),
-        api=_table(ApiSettings),
+        api=_table(ApiSettings, inherited=False),
         denied=denied,
     )
 
@@ -112,9 +132,12 @@ def chart_values() -> dict[str, str]:
     return dict(_VARIABLE.findall((CHART / "templates" / "_environment.tpl").read_text()))
 
 
-def _table(settings: type[BaseSettings]) -> str:
+def _table(settings: type[BaseSettings], inherited: bool = True) -> str:
+    """A row for each setting: its own, then those that it inherits."""
     values = chart_values()
-    fields = (field for field in settings.model_fields.values() if field.alias != "KUBERNETES_SERVICE_HOST")
+    own = {name: field for name, field in settings.model_fields.items() if name in settings.__annotations__}
+    every = {**own, **settings.model_fields} if inherited else own
+    fields = (field for field in every.values() if field.alias != "KUBERNETES_SERVICE_HOST")
     return "\n".join((_HEAD, *(_row(field, values) for field in fields)))
 
 

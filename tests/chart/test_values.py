@@ -512,9 +512,8 @@ def test_prometheus_finds_the_metrics(value: str, kind: str, api: bool) -> None:
 def test_policies_let_prometheus_scrape_and_nobody_else() -> None:
     prometheus = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
     name = f"NetworkPolicy {NAMESPACE}/scanplan-operator"
-    policy: Values = {"enabled": True, "apiServer": API_SERVER}
-    assert "ingress" not in render({"networkPolicy": policy})[name]["spec"]
-    ingress = render({"networkPolicy": {**policy, "metrics": prometheus}})[name]["spec"]["ingress"]
+    assert "ingress" not in render(policed())[name]["spec"]
+    ingress = render(policed(metrics=prometheus))[name]["spec"]["ingress"]
     assert ingress == [{"from": prometheus, "ports": [{"protocol": "TCP", "port": 9464}]}]
 
 

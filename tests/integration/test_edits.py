@@ -120,7 +120,13 @@ def running(
     make_namespace(api, namespace)
     log = tmp_path_factory.mktemp("edits") / "operator.log"
     operator = OperatorProcess(
-        identity, [namespace], log, WORKER_CONCURRENCY="100", SCANPLAN_ALLOWED_IMAGES="registry.example/*"
+        identity,
+        [namespace],
+        log,
+        WORKER_CONCURRENCY="100",
+        SCANPLAN_ALLOWED_IMAGES="registry.example/*",
+        SCANPLAN_ALLOWED_PRIORITY_CLASSES="gold",
+        SCANPLAN_ALLOWED_POD_METADATA="team",
     ).start()
     scene = Scene(api, administrator, namespace, cluster.audit_log)
     content = {"endpoints": "https://more.example.com\n", "a.yaml": "id: a"}

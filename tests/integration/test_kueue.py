@@ -88,7 +88,7 @@ def kueue(administrator: Kubectl, api: ApiServer, alone: Scene) -> Iterator[Admi
 def test_a_job_waits_for_kueue_and_runs_when_admitted(
     kueue: Admitter, alone: Scene, start_operator: Callable[..., Any]
 ) -> None:
-    start_operator(WORKER_CONCURRENCY="1")
+    start_operator(WORKER_CONCURRENCY="1", SCANPLAN_ALLOWED_PRIORITY_CLASSES="urgent")
     alone.apply("queued", queueName="security", queuePriorityClassName="urgent")
     status = alone.phase("Queued", "queued")
     job = alone.job_of("queued")

@@ -96,6 +96,26 @@ STALLED: dict[str, tuple[dict[str, Any], str, str]] = {
         "InvalidSpec",
         "SCANPLAN_ALLOWED_SERVICE_ACCOUNTS",
     ),
+    "a priority that is not allowed": (
+        {"podTemplate": {"priorityClassName": "system-node-critical"}},
+        "InvalidSpec",
+        "SCANPLAN_ALLOWED_PRIORITY_CLASSES",
+    ),
+    "a toleration that is not allowed": (
+        {"podTemplate": {"tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}]}},
+        "InvalidSpec",
+        "SCANPLAN_ALLOWED_TOLERATIONS",
+    ),
+    "an annotation that is not allowed": (
+        {"podTemplate": {"annotations": {"iam.amazonaws.com/role": "admin"}}},
+        "InvalidSpec",
+        "SCANPLAN_ALLOWED_POD_METADATA",
+    ),
+    "affinity to others' pods": (
+        {"podTemplate": {"affinity": {"podAntiAffinity": {"x": [{"namespaceSelector": {}}]}}}},
+        "InvalidSpec",
+        "other namespaces",
+    ),
     "affinity that is none": ({"podTemplate": {"affinity": {"nodeAffinity": 1}}}, "JobRejected", "Kubernetes refuses"),
     "a quantity that is none": (
         {"podTemplate": {"resources": {"limits": {"memory": "lots"}}}},
@@ -113,7 +133,7 @@ STALLED: dict[str, tuple[dict[str, Any], str, str]] = {
 
 def test_what_only_the_operator_can_see_is_stalled(alone: Scene, start_operator: StartOperator) -> None:
     """Lost otherwise: a reason on the plan, and an operator that goes on for everybody else whatever one plan says."""
-    operator = start_operator()
+    operator = start_operator(SCANPLAN_ALLOWED_TOLERATIONS="[*]:[*]", SCANPLAN_ALLOWED_POD_METADATA="a b")
     names = {case: f"bad-{number}" for number, case in enumerate(STALLED)}
     for case, (spec, _, _) in STALLED.items():
         alone.apply(names[case], **spec)

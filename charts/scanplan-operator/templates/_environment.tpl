@@ -13,6 +13,12 @@
   value: {{ join "," .Values.policy.allowedClaims | quote }}
 - name: SCANPLAN_ALLOWED_SERVICE_ACCOUNTS
   value: {{ join "," .Values.policy.allowedServiceAccounts | quote }}
+- name: SCANPLAN_ALLOWED_PRIORITY_CLASSES
+  value: {{ join "," .Values.policy.allowedPriorityClasses | quote }}
+- name: SCANPLAN_ALLOWED_TOLERATIONS
+  value: {{ join "," .Values.policy.allowedTolerations | quote }}
+- name: SCANPLAN_ALLOWED_POD_METADATA
+  value: {{ join "," .Values.policy.allowedPodMetadata | quote }}
 {{- if .Values.policy.deniedTargets }}
 - name: SCANPLAN_DENIED_TARGETS
   value: {{ join "," .Values.policy.deniedTargets | quote }}

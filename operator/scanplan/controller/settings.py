@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import fields
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from scanplan.core.planning.guard import DEFAULT_DENIED, Guard
+from scanplan.core.planning.pod_bounds import PodBounds
 from scanplan.core.planning.policy import Policy
 
 MAX_NAME = 253
@@ -34,10 +36,51 @@ DeniedTargets = Annotated[NameList, AfterValidator(_denied)]
 """Entries that a Guard takes: addresses, CIDRs, names."""
 
 
-class OperatorSettings(BaseSettings):
-    """What the operator's owner decides; the names of the environment variables are the aliases."""
+def _tolerations(value: tuple[str, ...]) -> tuple[str, ...]:
+    for pattern in value:
+        if ":" not in pattern and not pattern.endswith("*"):
+            raise ValueError(f"{pattern!r} has no effect: write key=value:effect, and key=value:* for all effects")
+    return value
+
+
+Tolerations = Annotated[NameList, AfterValidator(_tolerations)]
+"""Patterns for what `scanplan.core.planning.pod_bounds.spelled` writes."""
+
+
+class PodBoundsSettings(BaseSettings):
+    """The bounds on what plans say about their pods, for all who make pods of a plan: the operator and the API."""
 
     model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
+
+    allowed_service_accounts: NameList = Field(
+        ("default",),
+        alias="SCANPLAN_ALLOWED_SERVICE_ACCOUNTS",
+        description="Service accounts of scan pods, shell patterns.",
+    )
+    allowed_priority_classes: NameList = Field(
+        (),
+        alias="SCANPLAN_ALLOWED_PRIORITY_CLASSES",
+        description="PriorityClasses, and WorkloadPriorityClasses of Kueue, that plans may name, shell patterns.",
+    )
+    allowed_tolerations: Tolerations = Field(
+        (),
+        alias="SCANPLAN_ALLOWED_TOLERATIONS",
+        description="Tolerations of scan pods, shell patterns for `key=value:effect`; `key:effect` is one of all values, "
+        "and `*` stands for all keys and for all effects.",
+    )
+    allowed_pod_metadata: NameList = Field(
+        (),
+        alias="SCANPLAN_ALLOWED_POD_METADATA",
+        description="Keys of labels and annotations that plans may set on scan pods, shell patterns.",
+    )
+
+    def bounds(self) -> PodBounds:
+        """The bounds as the core sees them."""
+        return PodBounds(**{field.name: getattr(self, field.name) for field in fields(PodBounds)})
+
+
+class OperatorSettings(PodBoundsSettings):
+    """What the operator's owner decides; the names of the environment variables are the aliases."""
 
     scanner_image: str = Field(
         alias="SCANPLAN_SCANNER_IMAGE", min_length=1, description="Scanner image of plans that name none."
@@ -56,11 +99,6 @@ class OperatorSettings(BaseSettings):
     )
     allowed_claims: NameList = Field(
         ("*",), alias="SCANPLAN_ALLOWED_CLAIMS", description="Claims that plans may name, shell patterns."
-    )
-    allowed_service_accounts: NameList = Field(
-        ("default",),
-        alias="SCANPLAN_ALLOWED_SERVICE_ACCOUNTS",
-        description="Service accounts of scan pods, shell patterns.",
     )
     denied_targets: DeniedTargets = Field(
         DEFAULT_DENIED,
@@ -117,6 +155,9 @@ class OperatorSettings(BaseSettings):
             allowed_images=self.allowed_images,
             allowed_claims=self.allowed_claims,
             allowed_service_accounts=self.allowed_service_accounts,
+            allowed_priority_classes=self.allowed_priority_classes,
+            allowed_tolerations=self.allowed_tolerations,
+            allowed_pod_metadata=self.allowed_pod_metadata,
             guard=Guard((*self.denied_targets, *own)),
             worker_concurrency=self.worker_concurrency,
         )

@@ -255,7 +255,7 @@ def build(
     of_plans = settings.queue_type is QueueType.KUBERNETES
     queue = KubernetesTaskQueue(settings, feed=False) if of_plans else queue_for(settings)
     shown = [QueueCollector(queue)] if collectors is None else collectors
-    copies = Copies(_COPIES_BYTES) if of_plans and api_settings.reader_pods else None
+    copies = Copies(_COPIES_BYTES, api_settings.bounds()) if of_plans and api_settings.reader_pods else None
     api = Api(settings, access, calls, namespace, queue, shown, copies)
     hosts = Hosts(api_settings.hosts)
     middlewares = [api.metrics.counted, as_problems, hosts.checked]

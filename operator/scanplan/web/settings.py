@@ -5,10 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scanplan.client.errors import InvalidSettings
-from scanplan.controller.settings import NameList
+from scanplan.controller.settings import NameList, PodBoundsSettings
 
 
 class Authentication(StrEnum):
@@ -18,10 +17,8 @@ class Authentication(StrEnum):
     NONE = "none"
 
 
-class ApiSettings(BaseSettings):
-    """What the API's owner decides; the environment variables are the aliases."""
-
-    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
+class ApiSettings(PodBoundsSettings):
+    """What the API's owner decides; the environment variables are the aliases. Bounds on pods are for reader pods."""
 
     host: str = Field("127.0.0.1", alias="SCANPLAN_API_HOST", min_length=1, description="Address to listen on.")
     port: int = Field(8081, alias="SCANPLAN_API_PORT", ge=0, le=65_535, description="Port to listen on; 0: any.")

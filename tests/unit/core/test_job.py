@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,7 +26,8 @@ ACTIONS = {
 
 def build(**spec: Any) -> dict[str, Any]:
     of = plan(**spec)
-    return jobs.build(task(of), of, POLICY)
+    policy = replace(POLICY, allowed_priority_classes=("urgent",))
+    return jobs.build(task(of, policy), of, policy)
 
 
 def test_one_index_a_shard_each_with_its_own_retries() -> None:

@@ -27,11 +27,14 @@ RICH: dict[str, Any] = {
     "annotations": {"example.com/note": "x"},
 }
 
+GENEROUS = replace(POLICY, allowed_priority_classes=("*",), allowed_tolerations=("*",), allowed_pod_metadata=("*",))
+"""Of an owner who lets plans say all that they can."""
+
 
 def build(template: dict[str, Any] | None = None, inputs: sources.Inputs = INPUTS, **spec: Any) -> dict[str, Any]:
     of = plan(podTemplate=template or {}, **spec)
-    made = task(of, inputs=inputs)
-    return pod.build(made, of.spec.pod_template, POLICY, document.pack(made, made.job_name))
+    made = task(of, GENEROUS, inputs)
+    return pod.build(made, of.spec.pod_template, GENEROUS, document.pack(made, made.job_name))
 
 
 def check_restricted(template: dict[str, Any]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from scanplan.controller import settings
 from scanplan.core.planning.guard import DEFAULT_DENIED
+from scanplan.core.planning.pod_bounds import PodBounds
+from scanplan.web.settings import ApiSettings
 
 IMAGE = "SCANPLAN_SCANNER_IMAGE"
 
@@ -39,6 +43,26 @@ def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loaded.namespaces == ("a", "b")
 
 
+def test_whoever_makes_pods_of_a_plan_has_the_same_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator makes scan pods, and the API readers of artifacts, for the same plans."""
+    monkeypatch.setenv("SCANPLAN_ALLOWED_SERVICE_ACCOUNTS", "scans")
+    monkeypatch.setenv("SCANPLAN_ALLOWED_PRIORITY_CLASSES", "low")
+    monkeypatch.setenv("SCANPLAN_ALLOWED_TOLERATIONS", "dedicated=scans:NoSchedule,spot:*,*")
+    monkeypatch.setenv("SCANPLAN_ALLOWED_POD_METADATA", "team,example.com/*")
+    bounds = settings.load().bounds()
+    assert bounds == PodBounds(
+        allowed_service_accounts=("scans",),
+        allowed_priority_classes=("low",),
+        allowed_tolerations=("dedicated=scans:NoSchedule", "spot:*", "*"),
+        allowed_pod_metadata=("team", "example.com/*"),
+    )
+    assert ApiSettings().bounds() == bounds
+    policy = settings.load().policy()
+    assert [getattr(policy, field.name) for field in fields(PodBounds)] == [
+        getattr(bounds, field.name) for field in fields(PodBounds)
+    ]
+
+
 def test_the_api_server_is_never_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even where the owner has replaced the whole list."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
@@ -56,6 +80,7 @@ def test_the_api_server_is_never_a_target(monkeypatch: pytest.MonkeyPatch) -> No
         ("SCANPLAN_IMAGE_PULL_POLICY", "Sometimes"),
         ("SCANPLAN_DENIED_TARGETS", "*.internal"),
         ("SCANPLAN_DENIED_TARGETS", "10.0.0.0/33"),
+        ("SCANPLAN_ALLOWED_TOLERATIONS", "dedicated=scans"),
         ("SCANPLAN_SCANNER_IMAGE", ""),
         ("SCANPLAN_LEASE_NAME", ""),
         ("SCANPLAN_LEASE_NAME", "Mine"),

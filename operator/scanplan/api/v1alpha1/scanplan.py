@@ -284,16 +284,24 @@ class PodTemplate(Model):
 
     resources: Resources = Resources()
     node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] = {}
-    tolerations: Annotated[list[Toleration], Field(max_length=32)] = []
+    tolerations: Annotated[
+        list[Toleration], Field(max_length=32, description="Each must be on the operator's allow-list.")
+    ] = []
     affinity: Annotated[
         dict[str, Any] | None,
-        Field(json_schema_extra=PRESERVE, description="As in a pod; checked when the Job is created."),
+        Field(
+            json_schema_extra=PRESERVE,
+            description="As in a pod, but never to pods of other namespaces; checked when the Job is created.",
+        ),
     ] = None
     topology_spread_constraints: Annotated[
         list[Annotated[dict[str, Any], Field(json_schema_extra=PRESERVE)]],
         Field(max_length=8, description="As in a pod; checked when the Job is created."),
     ] = []
-    priority_class_name: Annotated[str | None, Field(max_length=253, pattern=DNS_SUBDOMAIN)] = None
+    priority_class_name: Annotated[
+        str | None,
+        Field(max_length=253, pattern=DNS_SUBDOMAIN, description="Must be on the operator's allow-list."),
+    ] = None
     service_account_name: Annotated[
         str | None,
         Field(
@@ -307,6 +315,7 @@ class PodTemplate(Model):
         dict[str, Annotated[str, Field(max_length=63)]],
         Field(
             max_length=32,
+            description="Their keys must be on the operator's allow-list.",
             json_schema_extra={
                 "x-kubernetes-validations": [
                     cel(
@@ -321,6 +330,7 @@ class PodTemplate(Model):
         dict[str, Annotated[str, Field(max_length=4096)]],
         Field(
             max_length=32,
+            description="Their keys must be on the operator's allow-list.",
             json_schema_extra={
                 "x-kubernetes-validations": [
                     cel(
@@ -486,7 +496,8 @@ class ScanPlanSpec(Model):
             max_length=253,
             pattern=DNS_SUBDOMAIN,
             json_schema_extra=effect(Effect.NEXT),
-            description="Kueue WorkloadPriorityClass; by default Kueue goes by podTemplate.priorityClassName.",
+            description="Kueue WorkloadPriorityClass, which must be on the operator's allow-list; "
+            "by default Kueue goes by podTemplate.priorityClassName.",
         ),
     ] = None
     scanner: Scanner = Scanner()

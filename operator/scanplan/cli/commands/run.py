@@ -26,7 +26,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from scanplan.api import environment, labels, layout
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.api.v1alpha1.scanplan import PodTemplate, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import MergedResult, Outcome, ShardReport, TaskDocument
 from scanplan.cli.commands.submit import problem_of
@@ -138,6 +138,7 @@ def _document(path: Path, allowed: list[str]) -> TaskDocument:
         raise ValueError(
             "endpointsFrom, templatesFrom and headersFrom name objects of a cluster: use endpoints, --templates and headers"
         )
+    of_a_cluster = {"pod_template": PodTemplate(), "queue_priority_class_name": None}
     now = datetime.now(UTC)
     local = Plan(
         namespace=metadata.get("namespace", "default"),
@@ -145,13 +146,12 @@ def _document(path: Path, allowed: list[str]) -> TaskDocument:
         uid="",
         generation=1,
         created=now,
-        spec=spec,
+        spec=spec.model_copy(update=of_a_cluster),
         status=ScanPlanStatus(),
     )
     policy = Policy(
         scanner_image=LOCAL,
         allowed_images=("*",),
-        allowed_service_accounts=("*",),
         guard=Guard(entry for entry in DEFAULT_DENIED if entry not in allowed),
     )
     claim = Reference(Kind.CLAIM, spec.artifacts.claim_name or policy.claim_name)

@@ -14,10 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from pydantic import ValidationError
+
 from scanplan.api import labels
+from scanplan.api.v1alpha1.scanplan import PodTemplate
 from scanplan.client.cluster.cluster import Cluster, Object
 from scanplan.client.cluster.failure import Failure, NotFound
 from scanplan.core.observed import views
+from scanplan.core.planning import pod_bounds
+from scanplan.core.planning.pod_bounds import PodBounds
 from scanplan.core.status import failure
 from scanplan.kube.resources import PODS
 
@@ -85,18 +90,19 @@ class Reader:
 
 
 @contextmanager
-def opened(cluster: Cluster, plan: Object, claim: str, image: str) -> Iterator[Reader]:
+def opened(cluster: Cluster, plan: Object, claim: str, image: str, bounds: PodBounds | None = None) -> Iterator[Reader]:
     """A reader of a claim in the plan's namespace.
 
     Args:
         plan: the pod's owner; it is scheduled as the plan's scan pods are.
         image: one with Python; the plan's scanner image.
+        bounds: on what the plan says about its pods, where the pod is made with more rights than the plan's author has.
 
     Raises:
         Failure: the pod doesn't start, with the reason.
     """
     namespace = plan["metadata"]["namespace"]
-    made = cluster.call("POST", cluster.path(PODS, namespace=namespace), manifest(plan, claim, image))
+    made = cluster.call("POST", cluster.path(PODS, namespace=namespace), manifest(plan, claim, image, bounds))
     name = made["metadata"]["name"]
     path = cluster.path(PODS, name, namespace=namespace)
     try:
@@ -106,9 +112,11 @@ def opened(cluster: Cluster, plan: Object, claim: str, image: str) -> Iterator[R
         _remove(cluster, path)
 
 
-def manifest(plan: Object, claim: str, image: str) -> Object:
-    """The reader's pod."""
+def manifest(plan: Object, claim: str, image: str, bounds: PodBounds | None = None) -> Object:
+    """The reader's pod; what the plan says beyond the bounds is left out of it."""
     metadata, template = plan["metadata"], plan["spec"].get("podTemplate", {})
+    if bounds is not None:
+        template = _within(template, bounds)
     claim_label = {labels.CLAIM: claim[:63].rstrip("-.")}
     with_the_claim = {"labelSelector": {"matchLabels": claim_label}, "topologyKey": "kubernetes.io/hostname"}
     inherited = ("nodeSelector", "tolerations", "imagePullSecrets", "priorityClassName", "serviceAccountName")
@@ -170,6 +178,15 @@ def manifest(plan: Object, claim: str, image: str) -> Object:
             "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": claim}}],
         },
     }
+
+
+def _within(template: Object, bounds: PodBounds) -> Object:
+    """The template within the bounds; nothing of one that can't be read (it was stored under another version's rules)."""
+    try:
+        read = PodTemplate.model_validate(template)
+    except ValidationError:
+        return {}
+    return pod_bounds.within(read, bounds).model_dump(by_alias=True, exclude_defaults=True)
 
 
 def _remove(cluster: Cluster, path: str) -> None:

@@ -15,7 +15,7 @@ from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.manifests import document, pod
 from scanplan.core.observed.views import format_time
-from scanplan.core.planning import quantities
+from scanplan.core.planning import pod_bounds, quantities
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, Task
 
@@ -68,7 +68,9 @@ def queue_labels(spec: ScanPlanSpec) -> dict[str, str]:
 def build_collector(task: Task, plan: Plan, policy: Policy) -> Manifest:
     """The small Job that merges what a task's pods left on the claim, where none of them could."""
     name = collector_name(task.job_name)
-    template = pod.build(task, plan.spec.pod_template, policy, document.pack(task, name))
+    # It comes whatever the plan says by now, so what was written since and is out of bounds is left out.
+    fields = pod_bounds.within(plan.spec.pod_template, policy)
+    template = pod.build(task, fields, policy, document.pack(task, name))
     container = template["spec"]["containers"][0]
     container["args"] = ["collect"]
     if (limits := container.get("resources", {}).get("limits", {})).get("memory") is not None:

@@ -5,17 +5,17 @@ Read from the environment by `scanplan.controller.settings`; every decision that
 
 from __future__ import annotations
 
-import fnmatch
 from dataclasses import dataclass, field
 
 from scanplan.core.planning.guard import DEFAULT_DENIED, Guard
+from scanplan.core.planning.pod_bounds import PodBounds, matches
 
 IDEMPOTENCY_WINDOW_SECONDS = 3_600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """Defaults for plans, and bounds on what a plan's author may ask."""
+class Policy(PodBounds):
+    """Defaults for plans, and bounds on what a plan's author may ask; those on pods are inherited."""
 
     scanner_image: str
     """Image of plans that name none; always allowed."""
@@ -26,8 +26,6 @@ class Policy:
     """Further scanner images, as shell patterns."""
     allowed_claims: tuple[str, ...] = ("*",)
     """Further claims, as shell patterns."""
-    allowed_service_accounts: tuple[str, ...] = ("default",)
-    """Service accounts of scan pods, as shell patterns."""
     guard: Guard = field(default_factory=lambda: Guard(DEFAULT_DENIED))
     worker_concurrency: int = 4
     """Jobs active at the same time in one namespace."""
@@ -35,14 +33,7 @@ class Policy:
     """How old a published shard may be to be taken over by a task that is made again."""
 
     def allows_image(self, image: str) -> bool:
-        return image == self.scanner_image or _matches(image, self.allowed_images)
+        return image == self.scanner_image or matches(image, self.allowed_images)
 
     def allows_claim(self, claim: str) -> bool:
-        return claim == self.claim_name or _matches(claim, self.allowed_claims)
-
-    def allows_service_account(self, name: str) -> bool:
-        return _matches(name, self.allowed_service_accounts)
-
-
-def _matches(value: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(value, pattern) for pattern in patterns)
+        return claim == self.claim_name or matches(claim, self.allowed_claims)

@@ -16,7 +16,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Effect, ImageSource, Model, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import PlanReference, RetryLimits, ScannerOptions, TaskDocument, TemplateFolder
-from scanplan.core.planning import endpoints, keys, shards
+from scanplan.core.planning import endpoints, keys, pod_bounds, shards
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
 
@@ -248,9 +248,11 @@ def _check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, pi
                 Reason.INVALID_SPEC,
                 f"templatesFrom image {source.image.reference!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_IMAGES)",
             )
-    account = spec.pod_template.service_account_name
-    if account and not policy.allows_service_account(account):
+    if not policy.allows_priority_class(spec.queue_priority_class_name):
         raise InvalidPlan(
             Reason.INVALID_SPEC,
-            f"podTemplate.serviceAccountName {account!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_SERVICE_ACCOUNTS)",
+            f"queuePriorityClassName {spec.queue_priority_class_name!r} is not on the operator's allow-list "
+            "(SCANPLAN_ALLOWED_PRIORITY_CLASSES)",
         )
+    for refusal in pod_bounds.refusals(spec.pod_template, policy):
+        raise InvalidPlan(Reason.INVALID_SPEC, refusal)

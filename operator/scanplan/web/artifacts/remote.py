@@ -25,6 +25,7 @@ from scanplan.client.cluster.cluster import connect
 from scanplan.client.cluster.failure import Failure
 from scanplan.client.errors import ClientError, InvalidPayload
 from scanplan.client.models import ArtifactRef, ScanResult
+from scanplan.core.planning.pod_bounds import PodBounds
 
 log = logging.getLogger("scanplan.api")
 
@@ -40,10 +41,16 @@ class TooLarge(ClientError):
 class Copies:
     """Copies of artifacts on other claims; safe to use from several threads."""
 
-    def __init__(self, limit: int) -> None:
-        """`limit`: of all copies together, in bytes; one request may have a quarter of it."""
+    def __init__(self, limit: int, bounds: PodBounds) -> None:
+        """What they are bounded by.
+
+        Args:
+            limit: of all copies together, in bytes; one request may have a quarter of it.
+            bounds: on what plans say about the reader pods, which are made with the operator's rights.
+        """
         self._limit = limit
         self._most = limit // 4
+        self._bounds = bounds
         self._root = Path(tempfile.mkdtemp(prefix="scanplan-artifacts-"))
         self._busy: weakref.WeakValueDictionary[Path, threading.Lock] = weakref.WeakValueDictionary()
         """By folder, for as long as somebody copies to it or waits for that."""
@@ -94,7 +101,8 @@ class Copies:
             status = ScanPlanStatus.of(plan)
             if not (status.artifacts and status.scanner):
                 raise Failure(f"plan {result.task_id} has no artifacts")
-            with reader.opened(cluster, plan, status.artifacts.claim_name, status.scanner.image) as opened:
+            claim, image = status.artifacts.claim_name, status.scanner.image
+            with reader.opened(cluster, plan, claim, image, self._bounds) as opened:
                 for file in files:
                     _copy(opened, f"{result.artifact_path}/{file.name}", file, folder)
         except Failure as error:
