@@ -34,7 +34,7 @@ TASK_DOCUMENT = f"{GROUP}/task"
 """Annotation on scan pods: the task document, projected into the pod as a file."""
 PIN_PREFIX = f"pin.{GROUP}/"
 """Annotation on Jobs, followed by an owner's UID: the input digest that this owner's key was resolved from."""
-SPEC_HASH = f"{GROUP}/pod-template"
+NEXT_RUN_DIGEST = f"{GROUP}/next-run-digest"
 """Annotation on Jobs: digest of what only the next run can change, so that a plan sees what it is not running with."""
 
 CREATOR = f"{GROUP}/creator"

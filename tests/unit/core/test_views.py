@@ -32,7 +32,7 @@ JOB: dict[str, Any] = {
             "scanplan.dev/task-key": "scan:acme:nightly:a:b:c",
             "scanplan.dev/creator": "plan-1",
             "scanplan.dev/endpoints": "12",
-            "scanplan.dev/pod-template": "0123456789abcdef",
+            "scanplan.dev/next-run-digest": "0123456789abcdef",
             "scanplan.dev/first-seen": "2026-11-24T05:58:59Z",
             "pin.scanplan.dev/plan-1": "1111111111111111",
             "pin.scanplan.dev/plan-2": "2222222222222222",

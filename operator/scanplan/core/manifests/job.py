@@ -103,7 +103,7 @@ def _job(
         labels.CREATOR: plan.uid,
         labels.FIRST_SEEN: format_time(task.first_seen),
         labels.ENDPOINT_COUNT: str(len(task.document.endpoints)),
-        labels.SPEC_HASH: plan.next_digest,
+        labels.NEXT_RUN_DIGEST: plan.next_run_digest,
         pin_annotation(plan.uid): plan.input_digest,
     }
     parts = len(document.pack(task, name).parts)

@@ -50,7 +50,7 @@ class JobView:
     creator: str = ""
     collector: bool = False
     """Merges what a task's pods have left, and scans nothing."""
-    next_digest: str = ""
+    next_run_digest: str = ""
     endpoint_count: int | None = None
     queue_name: str = ""
     """Kueue's LocalQueue; empty: the operator's own limit holds."""
@@ -172,7 +172,7 @@ def job_view(job: dict[str, Any]) -> JobView:
         ),
         creator=annotations.get(labels.CREATOR, ""),
         collector=(metadata.get("labels") or {}).get(labels.COMPONENT) == labels.COMPONENT_COLLECTOR,
-        next_digest=annotations.get(labels.SPEC_HASH, ""),
+        next_run_digest=annotations.get(labels.NEXT_RUN_DIGEST, ""),
         queue_name=(metadata.get("labels") or {}).get(labels.KUEUE_QUEUE, ""),
         document_parts=_number(annotations.get(labels.DOCUMENT_PARTS)) or 0,
         document_confidential=any(

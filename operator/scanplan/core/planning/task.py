@@ -48,7 +48,7 @@ class Plan:
         return input_digest(self.spec)
 
     @cached_property
-    def next_digest(self) -> str:
+    def next_run_digest(self) -> str:
         """Of the fields that a running Job doesn't take over."""
         return digest_of(self.spec, Effect.NEXT)
 

@@ -238,7 +238,7 @@ def _of_result(merged: MergedResult, endpoint_count: int) -> list[Condition]:
 
 
 def _next_run(plan: Plan, job: JobView) -> list[Condition]:
-    if job.next_digest in {"", plan.next_digest}:
+    if job.next_run_digest in {"", plan.next_run_digest}:
         return []
     message = "the spec was edited in fields that a running Job can't take up; set rerun to start again with them"
     if job.creator != plan.uid:
