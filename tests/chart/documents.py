@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings
 
 from scanplan.client.redis.publication import PublicationSettings
 from scanplan.controller.settings import OperatorSettings
-from scanplan.core.planning.guard import DEFAULT_DENIED
+from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.web.settings import ApiSettings
 from tests.chart import programs
 from tests.chart.chart import CHART, ROOT

@@ -17,7 +17,8 @@ from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.manifests import job as jobs
-from scanplan.core.planning.guard import DEFAULT_DENIED, Guard
+from scanplan.core.planning.denied import DEFAULT_DENIED
+from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.inputs import Input, Kind, Reference
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, resolve

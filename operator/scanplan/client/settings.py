@@ -17,7 +17,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from scanplan.api import environment
 from scanplan.client.errors import InvalidSettings
 from scanplan.controller.settings import DeniedTargets
-from scanplan.core.planning.guard import DEFAULT_DENIED, Guard
+from scanplan.core.planning.denied import DEFAULT_DENIED
+from scanplan.core.planning.guard import Guard
 from scanplan.runner.nuclei.installation import DEFAULT_TEMPLATES, Installation
 
 _DSN = TypeAdapter(RedisDsn)

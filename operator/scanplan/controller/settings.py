@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from scanplan.core.planning.guard import DEFAULT_DENIED, Guard
+from scanplan.core.planning.denied import DEFAULT_DENIED
+from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.pod_bounds import PodBounds
 from scanplan.core.planning.policy import Policy
 

@@ -10,7 +10,8 @@ import pytest
 from scanplan.api.errors import InvalidEndpoint, TargetDenied
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import endpoints
-from scanplan.core.planning.guard import DEFAULT_DENIED, Guard
+from scanplan.core.planning.denied import DEFAULT_DENIED
+from scanplan.core.planning.guard import Guard
 
 DENIED = [
     # loopback

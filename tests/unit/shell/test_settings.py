@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from scanplan.controller import settings
-from scanplan.core.planning.guard import DEFAULT_DENIED
+from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.pod_bounds import PodBounds
 from scanplan.web.settings import ApiSettings
 

@@ -32,7 +32,8 @@ from scanplan.api.v1alpha1.task import MergedResult, Outcome, ShardReport, TaskD
 from scanplan.cli.commands.submit import problem_of
 from scanplan.cli.output.failure import Failure, told
 from scanplan.cli.output.tables import findings_table
-from scanplan.core.planning.guard import DEFAULT_DENIED, Guard
+from scanplan.core.planning.denied import DEFAULT_DENIED
+from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.inputs import Input, Kind, Reference
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, resolve

@@ -1,8 +1,10 @@
 """The target guard: what may not be scanned, decided by the operator's owner and never by a plan's author.
 
 A scanner that runs inside a cluster sees what no outsider does: the node's loopback, cloud metadata, the API server.
-The planner refuses endpoints that are written as such an address in any form; names that only resolve to one are
-stopped by the scanner itself at dial time, from the same list (the task document's `denied_targets`).
+The planner refuses endpoints that are written as such an address in any form. Of names the scan pod asks DNS before it
+scans, and refuses those that have such an address among theirs. Nuclei refuses the same ranges when it dials, after
+redirects and where DNS answers differently then. The list is the task document's `denied_targets`; by default
+`scanplan.core.planning.denied`.
 """
 
 from __future__ import annotations
@@ -13,26 +15,10 @@ from collections.abc import Callable, Iterable
 from scanplan.api.errors import InvalidEndpoint, TargetDenied
 from scanplan.core.planning import endpoints, shards
 
-DEFAULT_DENIED = (
-    "0.0.0.0/8",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "::/128",
-    "::1/128",
-    "fe80::/10",
-    "fd00:ec2::254/128",
-    "100.100.100.200/32",
-    "localhost",
-    "ip6-localhost",
-    "ip6-loopback",
-    "metadata.google.internal",
-    "kubernetes.default",
+_EMBEDDING = tuple(
+    ipaddress.IPv6Network(prefix) for prefix in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "2002::/16")
 )
-"""Loopback (with the names that every pod's /etc/hosts has for it), link-local and cloud metadata services; the shell
-adds the API server's address."""
-
-_EMBEDDING = tuple(ipaddress.IPv6Network(prefix) for prefix in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96"))
-"""Prefixes whose last 32 bits are an IPv4 address: compatible (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052)."""
+"""Prefixes that an IPv4 address follows: compatible (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052), 6to4 (RFC 3056)."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -76,26 +62,46 @@ class Guard:
                     "remove it, or ask the operator's owner to allow the range"
                 )
 
+    def covering(self, address: Address) -> str | None:
+        """The range that denies an address, or the IPv4 address that it leads to; None where none does."""
+        for candidate in (address, *_embedded(address)):
+            for network in self._ranges:
+                if candidate in network:
+                    return str(network)
+        return None
+
+    def ranges(self) -> list[str]:
+        """All denied ranges in CIDR notation, with those that lead to a denied IPv4 address by a gateway or a tunnel.
+
+        For Nuclei, which knows neither of these, and takes an address without a prefix length, or a name, for a pattern
+        that is looked for anywhere in a host: ``10.96.0.1`` would deny 10.96.0.10 too.
+        """
+        found: dict[str, None] = {}
+        for network in self._ranges:
+            found[str(network)] = None
+            if isinstance(network, ipaddress.IPv4Network):
+                for prefix in _EMBEDDING:
+                    length = prefix.prefixlen + network.prefixlen
+                    first = int(prefix.network_address) | int(network.network_address) << (96 - prefix.prefixlen)
+                    found[str(ipaddress.IPv6Network((first, length)))] = None
+        return list(found)
+
     def _match(self, host: str) -> str | None:
         address = endpoints.parse_address(host)
         if address is not None:
-            for candidate in (address, *_embedded(address)):
-                for network in self._ranges:
-                    if candidate in network:
-                        return str(network)
-            return None
+            return self.covering(address)
         for name in self._names:
             if host == name or host.endswith(f".{name}") or host.startswith(f"{name}."):
                 return name
         return None
 
 
-def _embedded(address: Address) -> list[Address]:
+def _embedded(address: Address) -> list[ipaddress.IPv4Address]:
     """The IPv4 addresses that an IPv6 address leads to, where a gateway or a tunnel takes it."""
     if isinstance(address, ipaddress.IPv4Address):
         return []
-    last = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    found: list[Address | None] = [address.sixtofour, address.teredo[1] if address.teredo else None]
-    if int(address) > 0xFFFF and any(address in network for network in _EMBEDDING):
-        found.append(last)
-    return [each for each in found if each is not None]
+    if address.ipv4_mapped:
+        return [address.ipv4_mapped]
+    found: list[ipaddress.IPv4Address] = [address.teredo[1]] if address.teredo else []
+    prefixes = [prefix for prefix in _EMBEDDING if address in prefix and int(address) > 0xFFFF]
+    return found + [ipaddress.IPv4Address(int(address) >> 96 - prefix.prefixlen & 0xFFFFFFFF) for prefix in prefixes]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from scanplan.core.planning.guard import DEFAULT_DENIED, Guard
+from scanplan.core.planning.denied import DEFAULT_DENIED
+from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.pod_bounds import PodBounds, matches
 
 IDEMPOTENCY_WINDOW_SECONDS = 3_600
