@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings
 
 from scanplan.client.redis.publication import PublicationSettings
 from scanplan.controller.settings import OperatorSettings
-from scanplan.core.planning.denied import DEFAULT_DENIED
+from scanplan.core.planning.denied import DEFAULT_DENIED, TABLE
 from scanplan.web.settings import ApiSettings
 from tests.chart import programs
 from tests.chart.chart import CHART, ROOT
@@ -82,8 +82,8 @@ accounts, priority classes and tolerations.
 ## Targets that are denied by default
 
 `SCANPLAN_DENIED_TARGETS` replaces this list. The address of the API server stays denied whatever it says. A name also
-covers its subdomains. Endpoints are refused in whatever notation they are written; names that resolve to a denied
-address are stopped when the scanner connects.
+covers its subdomains. Endpoints are refused in whatever notation they are written; names that have a denied address
+among theirs are left out when the scan begins. The list with its sources is `core/planning/denied.py`.
 
 {denied}
 """
@@ -118,7 +118,7 @@ def readme() -> str:
 
 def configuration() -> str:
     """The page about the operator's settings."""
-    denied = "\n".join(f"- `{entry}`" for entry in DEFAULT_DENIED)
+    denied = "\n".join(f"- `{row.entry}`: {row.what}" for row in TABLE)
     return _CONFIGURATION.format(
         operator="\n".join((_table(OperatorSettings), _LOG_FORMAT)),
         redis=_table(PublicationSettings),

@@ -23,6 +23,8 @@
 - name: SCANPLAN_DENIED_TARGETS
   value: {{ join "," .Values.policy.deniedTargets | quote }}
 {{- end }}
+- name: SCANPLAN_UNGUARDED_PROTOCOLS
+  value: {{ join "," .Values.policy.unguardedProtocols | quote }}
 - name: SCANPLAN_NAMESPACES
   value: {{ join "," (.Values.watchNamespaces | uniq) | quote }}
 - name: WORKER_CONCURRENCY

@@ -47,5 +47,6 @@ def build(plan: ScanPlan, settings: ClientSettings, now: datetime) -> TaskDocume
         retry=RetryLimits(temporary=settings.retry_temporary, unknown=settings.retry_unknown),
         timeout_seconds=settings.task_timeout,
         denied_targets=settings.guard().entries,
+        unguarded_protocols=settings.unguarded_protocols,
         replay_not_before=not_before.strftime("%Y-%m-%dT%H:%M:%SZ"),
     )

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scanplan.api import environment
 from scanplan.client.errors import InvalidSettings
-from scanplan.controller.settings import DeniedTargets
+from scanplan.controller.settings import DeniedTargets, UnguardedProtocols
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
 from scanplan.runner.nuclei.installation import DEFAULT_TEMPLATES, Installation
@@ -129,6 +129,11 @@ class ClientSettings(BaseSettings):
         DEFAULT_DENIED,
         alias="SCANPLAN_DENIED_TARGETS",
         description="Ranges and names that may not be scanned, separated by commas; replaces the default list.",
+    )
+    unguarded_protocols: UnguardedProtocols = Field(
+        (),
+        alias="SCANPLAN_UNGUARDED_PROTOCOLS",
+        description="Protocols of templates that Nuclei can't keep from denied targets (`whois`) and that may run all the same.",
     )
     api_server_host: str | None = Field(
         None, alias="KUBERNETES_SERVICE_HOST", description="Set by Kubernetes in each pod; never a target."

@@ -14,6 +14,7 @@ from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.pod_bounds import PodBounds
 from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.protocols import UNGUARDED
 
 MAX_NAME = 253
 """Characters of an object's name."""
@@ -31,10 +32,20 @@ def _denied(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _unguarded(value: tuple[str, ...]) -> tuple[str, ...]:
+    if wrong := [protocol for protocol in value if protocol not in UNGUARDED]:
+        raise ValueError(f"{wrong[0]!r} is none of {', '.join(UNGUARDED)}")
+    return value
+
+
 NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Comma-separated in the environment."""
 DeniedTargets = Annotated[NameList, AfterValidator(_denied)]
 """Entries that a Guard takes: addresses, CIDRs, names."""
+
+
+UnguardedProtocols = Annotated[NameList, AfterValidator(_unguarded)]
+"""Protocols that are off unless they are named."""
 
 
 def _tolerations(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -106,6 +117,11 @@ class OperatorSettings(PodBoundsSettings):
         alias="SCANPLAN_DENIED_TARGETS",
         description="Ranges and names that may not be scanned; replaces the default list.",
     )
+    unguarded_protocols: UnguardedProtocols = Field(
+        (),
+        alias="SCANPLAN_UNGUARDED_PROTOCOLS",
+        description="Protocols of templates that Nuclei can't keep from denied targets (`whois`) and that may run all the same.",
+    )
     namespaces: NameList = Field((), alias="SCANPLAN_NAMESPACES", description="Namespaces to watch; empty: all.")
     worker_concurrency: int = Field(
         4, alias="WORKER_CONCURRENCY", ge=1, le=100_000, description="Jobs active at once in a namespace."
@@ -160,6 +176,7 @@ class OperatorSettings(PodBoundsSettings):
             allowed_tolerations=self.allowed_tolerations,
             allowed_pod_metadata=self.allowed_pod_metadata,
             guard=Guard((*self.denied_targets, *own)),
+            unguarded_protocols=self.unguarded_protocols,
             worker_concurrency=self.worker_concurrency,
         )
 

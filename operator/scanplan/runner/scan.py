@@ -13,14 +13,27 @@ from pathlib import Path
 
 import msgspec
 
-from scanplan.api.errors import ScanError, TemporaryError
+from scanplan.api.errors import NucleiBinaryError, ScanError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import Outcome, ScannerVersion, TaskDocument, TaskError
+from scanplan.core.planning.guard import Guard
 from scanplan.runner import progress
 from scanplan.runner.artifacts import durable, records
 from scanplan.runner.artifacts.publish import Attempt
 from scanplan.runner.artifacts.records import ShardRecord
-from scanplan.runner.nuclei import classify, command, headers, memory, reachability, resolvers, scanner, templates
+from scanplan.runner.nuclei import (
+    classify,
+    command,
+    headers,
+    memory,
+    reachability,
+    resolution,
+    resolvers,
+    scanner,
+    templates,
+    unguarded,
+    version,
+)
 from scanplan.runner.nuclei.classify import Ended, StopCause
 from scanplan.runner.nuclei.command import Workspace
 from scanplan.runner.nuclei.installation import Installation
@@ -98,6 +111,9 @@ class Scan:
             selection = templates.select(
                 self._document.templates, self._document.severity_levels, self._installation.templates
             )
+            selection, left_out = unguarded.without(selection, self._document.unguarded_protocols)
+            if left_out:
+                self._warn(left_out)
             error, silent = self._scan(selection)
         except ScanError as failed:
             error = TaskError(error_class=failed.error_class, reason=failed.reason, message=failed.message)
@@ -137,11 +153,22 @@ class Scan:
         return Outcome.PARTIAL if scanned or self._attempt.findings.total else Outcome.FAILED
 
     def _scan(self, selection: Selection) -> tuple[TaskError | None, Silent]:
+        guard = Guard(self._document.denied_targets)
+        refused = resolution.denied(self._endpoints, guard, stop=self._stop)
+        if len(refused) == len(self._endpoints):
+            raise NucleiBinaryError(
+                Reason.TARGET_DENIED,
+                f"All {len(refused)} endpoints resolve to addresses that the target guard denies: {resolution.shown(refused)}.",
+            )
         with self._installation.workspace() as workspace:
-            workspace.targets.write_text(command.list_file(self._endpoints))
+            version.check(
+                self._installation.program(), self._environment(workspace), workspace.root, self._stop, time.monotonic()
+            )
+            targets = [endpoint for endpoint in self._endpoints if endpoint not in refused]
+            workspace.targets.write_text(command.list_file(targets))
             workspace.templates.write_text(command.list_file([str(path) for path in selection.files]))
             header_files = self._headers.write(workspace)
-            workspace.denied.write_text(command.list_file(self._document.denied_targets))
+            workspace.denied.write_text(command.list_file(guard.ranges()))
             servers = resolvers.own()
             workspace.resolvers.write_text(command.list_file(servers))
             killed_before = self._memory.kills()
@@ -174,7 +201,9 @@ class Scan:
             )
             if error is not None and cause is not None:
                 return error, Silent()
-            silent = reachability.silent(self._endpoints, self._log, _lines(workspace.errors))
+            silent = reachability.silent(targets, self._log, _lines(workspace.errors)).refusing(
+                refused, self._endpoints
+            )
             invalid = self._invalid(error, selection, workspace)
         if error is None:
             error = classify.doubt(

@@ -21,7 +21,8 @@ type options struct {
 	validate, disableUnsigned                                bool
 	tags, excludeTags, includeTags, ids, excludeIDs, authors []string
 	excludeTemplates                                         []string
-	severities, excludeSeverities, protocols                 []string
+	severities, excludeSeverities                            []string
+	protocols, excludeProtocols                              []string
 	output, jsonlExport, errorLog                            string
 	silent, noColor, jsonl, omitRaw, omitTemplate            bool
 	matcherStatus, verbose, hangMonitor                      bool
@@ -208,6 +209,7 @@ func (o *options) declare(set *flag.FlagSet) {
 	values(choiceFlag{&o.severities, severityNames}, "severity", "s")
 	values(choiceFlag{&o.excludeSeverities, severityNames}, "exclude-severity", "es")
 	values(listFlag{&o.protocols, fileLower}, "type", "pt")
+	values(listFlag{&o.excludeProtocols, fileLower}, "exclude-type", "ept")
 
 	texts(&o.output, "", "output", "o")
 	switches(&o.silent, "silent")

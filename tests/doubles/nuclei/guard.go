@@ -31,9 +31,10 @@ func (e *hostError) Error() string { return e.cause }
 // guard dials, and refuses denied addresses when they are dialed, so that neither a name nor a redirect gets
 // around it. A denied name is not among them: only -eh's ranges and addresses hold here.
 type guard struct {
-	denied []netip.Prefix
-	dialer net.Dialer
-	folder string
+	denied    []netip.Prefix
+	dialer    net.Dialer
+	resolvers []string
+	folder    string
 }
 
 // newGuard also makes the temporary folder that Nuclei's dialer needs: a read-only TMPDIR is fatal.
@@ -46,6 +47,11 @@ func newGuard(opts *options) (*guard, error) {
 		return nil, err
 	}
 	g := &guard{folder: folder, dialer: net.Dialer{Timeout: time.Duration(opts.timeout) * time.Second}}
+	if opts.resolvers != "" {
+		if g.resolvers, err = readLines(opts.resolvers); err != nil {
+			return nil, err
+		}
+	}
 	entries := opts.excludeHosts
 	if opts.restrictLocal {
 		entries = append(append([]string{}, entries...), localRanges...)
@@ -101,12 +107,25 @@ func (g *guard) allows(address netip.Addr) bool {
 	return true
 }
 
+// lookup asks the servers of -r, and the system's resolver where they have no answer.
+func (g *guard) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	for _, server := range g.resolvers {
+		own := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return g.dialer.DialContext(ctx, network, server)
+		}}
+		if addresses, err := own.LookupNetIP(ctx, "ip", host); err == nil && len(addresses) > 0 {
+			return addresses, nil
+		}
+	}
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+}
+
 func (g *guard) dial(ctx context.Context, network, endpoint string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(endpoint)
 	if err != nil {
 		return nil, &hostError{cause: err.Error(), permanent: true}
 	}
-	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	addresses, err := g.lookup(ctx, host)
 	if err != nil || len(addresses) == 0 {
 		return nil, &hostError{cause: "no address found for host", chain: "got err while executing", permanent: true}
 	}

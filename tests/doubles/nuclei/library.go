@@ -88,7 +88,7 @@ func (o *options) selects(t *template, blocked []string) (bool, error) {
 	if len(o.severities) > 0 && !slices.Contains(o.severities, severity) || slices.Contains(o.excludeSeverities, severity) {
 		return false, nil
 	}
-	if len(o.protocols) > 0 && !slices.Contains(o.protocols, "http") {
+	if slices.Contains(o.excludeProtocols, "http") || len(o.protocols) > 0 && !slices.Contains(o.protocols, "http") {
 		return false, nil
 	}
 	id := strings.ToLower(t.ID)

@@ -26,7 +26,7 @@ import (
 )
 
 // version is what the double says it is: the release whose behaviour it follows.
-const version = "v3.10.0"
+const version = "v3.11.1"
 
 const banner = `
                      __     _

@@ -123,6 +123,8 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     """Limit of one attempt of one shard; then what was found is published as partial."""
     denied_targets: tuple[str, ...] = ()
     """CIDR ranges and host names that must not be dialled (the operator's target guard)."""
+    unguarded_protocols: tuple[str, ...] = ()
+    """Protocols that are switched on although they can't be kept from denied targets."""
     replay_not_before: str | None = None
     """RFC 3339 time: a shard published on the claim earlier than this is scanned again rather than replayed."""
 

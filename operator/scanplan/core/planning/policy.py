@@ -28,6 +28,8 @@ class Policy(PodBounds):
     allowed_claims: tuple[str, ...] = ("*",)
     """Further claims, as shell patterns."""
     guard: Guard = field(default_factory=lambda: Guard(DEFAULT_DENIED))
+    unguarded_protocols: tuple[str, ...] = ()
+    """Protocols that are switched on although the guard can't hold them."""
     worker_concurrency: int = 4
     """Jobs active at the same time in one namespace."""
     idempotency_window_seconds: int = IDEMPOTENCY_WINDOW_SECONDS

@@ -208,6 +208,7 @@ def resolve(
         retry=RetryLimits(temporary=spec.retry.temporary, unknown=spec.retry.unknown),
         timeout_seconds=spec.timeout_seconds,
         denied_targets=policy.guard.entries,
+        unguarded_protocols=policy.unguarded_protocols,
         replay_not_before=not_before.strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
     return Task(

@@ -15,6 +15,7 @@ import msgspec
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import TaskDocument
+from scanplan.core.planning.protocols import UNGUARDED
 
 STATISTICS_INTERVAL_SECONDS = 5
 MAX_HOST_ERRORS = 30
@@ -39,7 +40,7 @@ class Workspace(msgspec.Struct, frozen=True):
 
     @property
     def denied(self) -> Path:
-        """One range or host name that must not be dialled a line."""
+        """One range that must not be dialled a line."""
         return self.root / "denied.txt"
 
     @property
@@ -109,6 +110,8 @@ def arguments(
         argv += ["-eh", str(workspace.denied)]  # off the list, and again at dial time, on resolved addresses
     if own_resolvers:
         argv += ["-r", str(workspace.resolvers)]
+    if off := [protocol for protocol in UNGUARDED if protocol not in document.unguarded_protocols]:
+        argv += ["-ept", ",".join(off)]
     argv.append("-sr")
     argv += ["-rl", str(scanner.rate_limit), "-c", str(scanner.concurrency), "-bs", str(scanner.bulk_size)]
     argv += ["-timeout", str(scanner.request_timeout_seconds), "-retries", str(scanner.request_retries)]

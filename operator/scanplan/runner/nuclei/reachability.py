@@ -8,7 +8,7 @@ skipped, or when as many of its requests failed as each host was to get.
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
@@ -32,6 +32,15 @@ class Silent(msgspec.Struct, frozen=True):
     """Those of them that were not even asked, because their name resolves to a denied address."""
     failed_elsewhere: int = 0
     """Requests that failed at the other endpoints, which do answer."""
+
+    def refusing(self, refused: Collection[str], endpoints: Sequence[str]) -> Silent:
+        """With endpoints that were kept from Nuclei, in the order of all endpoints."""
+        unreachable, denied = {*self.unreachable, *refused}, {*self.denied, *refused}
+        return Silent(
+            unreachable=tuple(endpoint for endpoint in endpoints if endpoint in unreachable),
+            denied=tuple(endpoint for endpoint in endpoints if endpoint in denied),
+            failed_elsewhere=self.failed_elsewhere,
+        )
 
 
 class _FailedRequest(msgspec.Struct):
