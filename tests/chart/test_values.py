@@ -246,6 +246,37 @@ def test_with_some_namespaces_watched_nothing_reaches_beyond_them(watched: list[
         ]
 
 
+def reach(objects: Objects, resource: str, verb: str) -> set[str]:
+    """The roles by which the operator may do something to a kind of object."""
+    return {
+        name
+        for name, role in objects.items()
+        if name.startswith(("Role ", "ClusterRole "))
+        for rule in role["rules"]
+        if resource in rule["resources"] and verb in rule["verbs"]
+    }
+
+
+def test_where_scans_are_listed_nothing_else_is_read_in_other_namespaces() -> None:
+    """ConfigMaps hold what nobody meant for an operator, and an exec into a pod is as good as its account."""
+    whole = "ClusterRole scanplan-operator"
+    readers = {"api": {"enabled": True, "readerPods": True}}
+    wide = render(readers)
+    assert reach(wide, "configmaps", "get") == {whole}
+    assert reach(wide, "pods/exec", "create") == {f"{whole}-api-readers"}
+    listed = render({**readers, "scanNamespaces": ["red", "blue"]})
+    names = [f"Role {namespace}/scanplan-operator" for namespace in ("red", "blue")]
+    assert reach(listed, "configmaps", "get") == {f"{name}-inputs" for name in names}
+    assert reach(listed, "pods/exec", "create") == {f"{name}-api-readers" for name in names}
+    assert {f"RoleBinding {name.removeprefix('Role ')}-inputs" for name in names} <= listed.keys()
+    for objects in (wide, listed):  # the rest is as wide as the watch
+        assert reach(objects, "configmaps", "create") == {whole}
+        assert reach(objects, "jobs", "create") == {whole}
+    watched = render({**readers, "watchNamespaces": ["red"], "scanNamespaces": ["blue"]})
+    assert reach(watched, "configmaps", "get") == {"Role red/scanplan-operator"}
+    assert reach(watched, "pods/exec", "create") == {"Role red/scanplan-operator-api-readers"}
+
+
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_operators_work_with_the_lease_that_they_may_take(replicas: int) -> None:
     """Without the right to it none would ever work; without an identity of the pod, a restart would wait for its own lease."""
