@@ -1,5 +1,8 @@
 """Read what plans name: ConfigMaps and Secrets afresh each time, claims from a short-lived cache.
 
+Whatever can be known without content is asked first, by metadata alone: a plan that names fifteen ConfigMaps and a missing one
+reads none of them. Reading ends where a plan's content is more than it may be.
+
 A claim's access modes never change, and every plan of a namespace names the same one; so one read in minutes serves them all.
 """
 
@@ -7,16 +10,40 @@ from __future__ import annotations
 
 import base64
 import time
-from typing import Any
+from collections.abc import Sequence
 
+import msgspec
 from kubernetes.aio.client import ApiException
 
-from scanplan.core.planning.inputs import Input, Inputs, Kind, Reference
+from scanplan.core.planning.inputs import PLAN_BYTES, Input, Inputs, Kind, Reference, problem_of
 from scanplan.kube.api import Api, message_of
 from scanplan.kube.resources import InvalidName, WrongObject
 
 CLAIM_SECONDS = 300.0
 """How long a claim that was found is not looked up again; one that was not is looked up each time."""
+MAX_CLAIMS = 1_000
+"""Claims in the cache; the oldest goes first."""
+OBJECT_BYTES = 1 << 20
+"""Content of one ConfigMap or Secret: Kubernetes allows no more."""
+FILE_BYTES = 256
+"""What a file takes besides its name and content: a hundred thousand empty ones fit into one ConfigMap."""
+
+
+class _Metadata(msgspec.Struct):
+    labels: dict[str, str] | None = None
+
+
+class _ClaimSpec(msgspec.Struct, rename="camel", frozen=True):
+    access_modes: tuple[str, ...] = ()
+
+
+class _Object(msgspec.Struct, rename="camel"):
+    """An input as the API returns it: what nobody asks for is never decoded, texts one by one."""
+
+    metadata: _Metadata
+    data: dict[str, msgspec.Raw] | None = None
+    binary_data: dict[str, msgspec.Raw] | None = None
+    spec: _ClaimSpec = _ClaimSpec()
 
 
 class InputReader:
@@ -26,16 +53,44 @@ class InputReader:
         self._api = api
         self._claims: dict[tuple[str, str], tuple[float, Input]] = {}
 
-    async def read(self, namespace: str, references: tuple[Reference, ...]) -> Inputs:
-        """All of them; those that are missing or may not be read say so in their `problem`."""
-        return {reference: await self._read(namespace, reference) for reference in references}
+    @staticmethod
+    def most(references: Sequence[Reference]) -> int:
+        """Bytes that reading these may take."""
+        contents = [each for each in references if each.kind is not Kind.CLAIM]
+        return min(len(contents) * OBJECT_BYTES, PLAN_BYTES + OBJECT_BYTES)
 
-    async def _read(self, namespace: str, reference: Reference) -> Input:
-        cached = self._claims.get((namespace, reference.name)) if reference.kind is Kind.CLAIM else None
-        if cached and time.monotonic() - cached[0] < CLAIM_SECONDS:
-            return cached[1]
+    async def read(self, namespace: str, references: Sequence[Reference]) -> Inputs:
+        """All of them; or, where something is missing, may not be read or is too much, as far as it takes to see that."""
+        found: dict[Reference, Input] = {}
+        contents = [each for each in references if each.kind is not Kind.CLAIM]
+        for reference in references:
+            if reference.kind is Kind.CLAIM:
+                found[reference] = await self._claim(namespace, reference)
+            elif reference.kind is Kind.SECRET or len(contents) > 1:
+                found[reference] = await self._input(namespace, reference, content=False)
+        size = 0
+        for reference in contents:
+            if any(problem_of(each, known) for each, known in found.items()) or size > PLAN_BYTES:
+                break
+            found[reference] = await self._input(namespace, reference, content=True)
+            size += found[reference].size
+        return {reference: found[reference] for reference in references if reference in found}
+
+    async def _claim(self, namespace: str, reference: Reference) -> Input:
+        read_at, claim = self._claims.get((namespace, reference.name), (0.0, None))
+        if claim and time.monotonic() - read_at < CLAIM_SECONDS:
+            return claim
+        found = await self._input(namespace, reference, content=True)
+        self._claims.pop((namespace, reference.name), None)
+        if not found.problem:
+            self._claims[namespace, reference.name] = (time.monotonic(), found)
+            if len(self._claims) > MAX_CLAIMS:
+                del self._claims[next(iter(self._claims))]
+        return found
+
+    async def _input(self, namespace: str, reference: Reference, content: bool) -> Input:
         try:
-            found = _input(reference.kind, await self._api.get_input(namespace, reference))
+            body = await self._api.get_input(namespace, reference, content)
         except ApiException as error:
             if error.status == 404:
                 return Input(problem=f"there is none in namespace {namespace}")
@@ -44,17 +99,19 @@ class InputReader:
             raise
         except (InvalidName, WrongObject) as error:
             return Input(problem=str(error))
-        if reference.kind is Kind.CLAIM:
-            self._claims[namespace, reference.name] = (time.monotonic(), found)
-        return found
+        return _decode(reference.kind, body)
 
 
-def _input(kind: Kind, body: dict[str, Any]) -> Input:
-    files = {name: text.encode() for name, text in (body.get("data") or {}).items() if kind is Kind.CONFIG_MAP}
-    encoded = body.get("data") if kind is Kind.SECRET else body.get("binaryData")
-    files.update({name: base64.b64decode(text) for name, text in (encoded or {}).items()})
+def _decode(kind: Kind, body: bytes) -> Input:
+    found = msgspec.json.decode(body, type=_Object)
+    texts = found.data if kind is Kind.CONFIG_MAP else None
+    encoded = found.data if kind is Kind.SECRET else found.binary_data
+    files = {name: msgspec.json.decode(text, type=str).encode() for name, text in (texts or {}).items()}
+    files |= {name: base64.b64decode(msgspec.json.decode(text, type=str)) for name, text in (encoded or {}).items()}
+    size = sum(len(name) + len(content) + FILE_BYTES for name, content in files.items())
     return Input(
-        files=files,
-        labels=body["metadata"].get("labels") or {},
-        access_modes=tuple(body.get("spec", {}).get("accessModes", ())),
+        files=files if size <= PLAN_BYTES else {},
+        labels=found.metadata.labels or {},
+        access_modes=found.spec.access_modes,
+        size=size,
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import time
 from collections.abc import Callable, Container, Sequence
@@ -22,14 +21,16 @@ from kubernetes.aio.client.exceptions import ConflictException
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.store import Store, waiting_entry
+from scanplan.controller.engine.backoff import Backoff
+from scanplan.controller.engine.budget import Postponed
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
-from scanplan.controller.inputs import InputReader
 from scanplan.controller.observer import Observer
+from scanplan.controller.reading import Reading
 from scanplan.controller.recorder import record
 from scanplan.controller.sharing import Alone, Sharing
 from scanplan.core.manifests import job as jobs
 from scanplan.core.observed.sharing import Elsewhere
-from scanplan.core.observed.views import JobView, PodView, job_view, pod_view
+from scanplan.core.observed.views import JobView, PodView, job_view
 from scanplan.core.planning.inputs import Inputs
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan
@@ -49,7 +50,7 @@ from scanplan.core.reconcile.decision import (
     StoreDocument,
     Write,
 )
-from scanplan.kube.api import FAILURES, PAGE, UNREACHABLE, Api, message_of
+from scanplan.kube.api import FAILURES, UNREACHABLE, Api, message_of
 
 log = logging.getLogger("scanplan.controller")
 
@@ -121,12 +122,14 @@ class Controller:
         self.now = now or api.clock.now
         self.alone: Callable[[], bool] | None = None
         """Whether this process still has the lease, so that no other operator can be at work; None: there may be others."""
-        self._inputs = InputReader(api)
+        self.reading = Reading(api, store, queue)
+        self._backoff = Backoff()
         self._sharing = sharing or Alone()
         self._observers = observers
 
     async def run(self, workers: int) -> None:
-        """Work on the queue with so many workers; ends only when cancelled."""
+        """Work on the queue with so many workers, three quarters of them for one namespace; ends only when cancelled."""
+        self.queue.share = max(1, workers * 3 // 4)
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(self._work())
@@ -192,8 +195,8 @@ class Controller:
         if after is not None and after == before:
             return after  # nothing that a decision looks at: the Job controller's own notes, or what is known already
         for job in (before, after):
-            for plan in self.store.plans_of(job) if job else ():
-                if (name := PlanName(plan.namespace, plan.name)) != by:
+            for name in self.store.owners_of(job) if job else ():
+                if name != by:
                     self.queue.add(name)
         self._wake_waiting(metadata["namespace"])
         return after
@@ -229,28 +232,39 @@ class Controller:
             await asyncio.sleep(0)
 
     async def reconcile(self, name: PlanName) -> None:
-        """Bring one plan to where nothing is to be done now."""
+        """Bring one plan to where nothing is to be done now; or leave it for later, where too much is in memory."""
+        try:
+            await self._reconcile(name)
+        except Postponed:
+            log.debug("%s: waits for memory", name)
+        finally:
+            self.reading.let_go(name)
+
+    async def _reconcile(self, name: PlanName) -> None:
         answers = _Answers()
+        plan: Plan | None = None
         while True:
-            plan = self.store.plans.get(name)
+            plan = await self.reading.plan(name, plan)
             if plan is None:
+                self._backoff.forget(name)
                 return None
             if (answers.uid, answers.generation) != (plan.uid, plan.generation):
                 answers = _Answers(plan.uid, plan.generation)
             decision = await self._decide(self._observe(plan, answers))
             match decision:
                 case NeedInputs(references):
-                    answers.inputs = await self._inputs.read(plan.namespace, references)
+                    answers.inputs = await self.reading.inputs(plan, references)
                 case NeedPods(task):
                     answers.pods_of, answers.job_then = task, self._job_state(plan, task)
-                    answers.pods = await self._list_pods(plan.namespace, task)
+                    answers.pods = await self.reading.pods(plan.namespace, task)
                 case Act(actions):
                     self._set_waiting(name, plan, waiting=False)
                     for action in actions:
                         answers.rejection = await self._act(plan, action)
-                        answers.pods = None
+                    answers.pods = answers.inputs = None  # let go of: only a long document is resolved a second time
                 case Write():
                     self._set_waiting(name, plan, decision.queued)
+                    answers.inputs = None
                     return await self._write(plan, decision)
             answers.steps += 1
             if answers.steps >= MAX_STEPS:
@@ -262,25 +276,19 @@ class Controller:
             written = await self._write_status(plan, decision.status)
             if written and decision.event:
                 await record(self.api, plan, decision.event, self.now())
-        if decision.requeue_after is not None:
-            self.queue.add_after(PlanName(plan.namespace, plan.name), decision.requeue_after)
+        name, after = PlanName(plan.namespace, plan.name), decision.requeue_after
+        if after is None or decision.requeue_max is None:
+            self._backoff.forget(name)
+        else:
+            after = self._backoff.next(name, (plan.uid, plan.generation), after, decision.requeue_max)
+        if after is not None:
+            self.queue.add_after(name, after)
 
     async def _decide(self, observed: Observed) -> Decision:
         """In a thread where many targets are to be read: that takes seconds, for which neither lease nor other plans can wait."""
-        files = (each.files.values() for each in (observed.inputs or {}).values())
-        if sum(map(len, itertools.chain.from_iterable(files))) < LONG_BYTES:
+        if sum(each.size for each in (observed.inputs or {}).values()) < LONG_BYTES:
             return reconcile.reconcile(observed, self.now())
         return await asyncio.to_thread(reconcile.reconcile, observed, self.now())
-
-    async def _list_pods(self, namespace: str, task: str) -> tuple[PodView, ...]:
-        """A task's pods; where its Jobs have ended from the cache, if that has all that they count."""
-        known = self.store.jobs(namespace)
-        ended = [known[name] for name in (task, jobs.collector_name(task)) if name in known]
-        if ended and all(job.finished and job.completions <= PAGE for job in ended):
-            pods = tuple(map(pod_view, await self.api.list_pods(namespace, task, cached=True)))
-            if all(job.counts_only(pods) for job in ended):
-                return pods
-        return tuple(map(pod_view, await self.api.list_pods(namespace, task)))
 
     def _pods(self, plan: Plan, answers: _Answers) -> tuple[PodView, ...] | None:
         """The listed pods; not where their Job has come, gone or ended since they were asked for.
@@ -299,12 +307,7 @@ class Controller:
 
     def _observe(self, plan: Plan, answers: _Answers) -> Observed:
         owned = self.store.owned(plan)
-        partners = {
-            (partner.namespace, partner.name): partner
-            for job in owned
-            for partner in self.store.plans_of(job)
-            if partner.uid != plan.uid
-        }
+        partners = {name for job in owned for name in self.store.owners_of(job)} - {PlanName(plan.namespace, plan.name)}
         return Observed(
             plan=plan,
             policy=self.policy,
@@ -312,7 +315,7 @@ class Controller:
             owned=owned,
             doubted=self.store.doubted(plan.namespace) if self.alone else ALL_NAMES,
             plans=self.store.uids,
-            partners=tuple(partners.values()),
+            partners=tuple(map(self.store.plans.brief, sorted(partners))),
             inputs=answers.inputs,
             pods=self._pods(plan, answers),
             admissions=self.store.admissions,

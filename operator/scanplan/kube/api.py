@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -37,11 +37,66 @@ REQUEST_SECONDS = 15.0
 """Limit of one request; a hanging server is an error to try again."""
 PAGE = 100
 """Objects in a chunk of a LIST: what is decoded at once stays in the heap, and a page of 500 costs ten MiB for ever."""
+PAGE_BYTES = 2 << 20
+"""Of a chunk; one that is larger is given up, and fewer objects are asked for."""
+RESPONSE_BYTES = 16 << 20
+"""Of any answer. An object has at most 1.5 MiB in etcd, and up to six times that as JSON, where each character is escaped."""
+MESSAGE_BYTES = 1 << 20
+"""Of an answer that refuses a request."""
+JSON = "application/json"
+METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 UNREACHABLE = (aiohttp.ClientError, OSError)
 """No answer came; a TimeoutError is an OSError."""
 FAILURES = (ApiException, *UNREACHABLE)
 """A request was refused, or had no answer."""
 _LIVING = "status.phase!=Succeeded,status.phase!=Failed"
+
+
+class ResponseTooLarge(OSError):
+    """An answer has more bytes than are taken into memory."""
+
+
+class _Metadata(TypedDict, total=False):
+    """What is decoded of an object's metadata: managed fields would be most of it."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    resourceVersion: str
+    creationTimestamp: str
+    deletionTimestamp: str
+    labels: dict[str, str] | None
+    annotations: dict[str, str] | None
+    ownerReferences: list[dict[str, Any]] | None
+
+
+class _Object(TypedDict, total=False):
+    """What is decoded of an object."""
+
+    kind: str
+    metadata: _Metadata
+    spec: dict[str, Any]
+    status: dict[str, Any]
+
+
+class _Name(msgspec.Struct):
+    name: str
+    namespace: str
+
+
+class _Identity(msgspec.Struct):
+    """What an answer is about."""
+
+    kind: str
+    metadata: _Name
+
+
+class _Page(msgspec.Struct):
+    """A chunk of a list, whose objects are decoded one by one."""
+
+    items: list[msgspec.Raw]
+    metadata: dict[str, Any]
 
 
 class Api:
@@ -88,7 +143,7 @@ class Api:
             "propagationPolicy": "Foreground",
             "preconditions": {"uid": uid},
         }
-        await self._call("DELETE", JOBS.path(namespace, name), options)
+        await self._content("DELETE", JOBS.path(namespace, name), options)
 
     def each_job(self, namespace: str | None) -> AsyncIterator[Object]:
         """All Jobs that carry a task, page by page; `namespace` None: of the whole cluster."""
@@ -102,15 +157,15 @@ class Api:
         """All pods of tasks that have not ended, page by page; `namespace` None: of the whole cluster."""
         return self._each(PODS.path(namespace), labels.TASK, _LIVING)
 
-    async def list_pods(self, namespace: str, task: str, cached: bool = False) -> list[Object]:
-        """The pods of one task, its collector's included.
+    def each_pod(self, namespace: str, task: str, cached: bool = False) -> AsyncIterator[Object]:
+        """The pods of one task, its collector's included, page by page.
 
         Args:
             cached: as the API server's cache has them, which may be older than what a watch has shown. A consistent list waits
                 for news of etcd's, up to 100 ms (KEP-2340).
         """
         selector = resources.label_equals(labels.TASK, task)
-        return await self._list(PODS.path(namespace), selector, "0" if cached else "")
+        return self._each(PODS.path(namespace), selector, version="0" if cached else "")
 
     async def create_part(self, namespace: str, manifest: Object) -> None:
         """A ConfigMap or Secret with a part of a task document."""
@@ -119,7 +174,7 @@ class Api:
 
     async def set_admission(self, namespace: str, job_uid: str, active: bool) -> None:
         """Set `spec.active` of the Kueue Workload that stands for a Job, if there is one already."""
-        group = await self._call("GET", resources.group(resources.KUEUE))
+        group = msgspec.json.decode(await self._content("GET", resources.group(resources.KUEUE)))
         workloads = resources.workloads(group["preferredVersion"]["groupVersion"])
         selector = resources.label_equals(labels.KUEUE_JOB_UID, job_uid)
         for workload in await self._list(workloads.path(namespace), selector):
@@ -130,9 +185,14 @@ class Api:
     async def create_event(self, namespace: str, manifest: Object) -> None:
         await self._call("POST", EVENTS.path(namespace), manifest)
 
-    async def get_input(self, namespace: str, reference: inputs.Reference) -> Object:
-        """A ConfigMap, Secret or claim."""
-        return await self._get(_INPUTS[reference.kind], namespace, reference.name)
+    async def get_input(self, namespace: str, reference: inputs.Reference, content: bool) -> bytes:
+        """A ConfigMap, Secret or claim, as JSON; `content` False: no more than its metadata."""
+        resource = _INPUTS[reference.kind]
+        path = resource.path(namespace, reference.name)
+        body = await self._content("GET", path, accept=JSON if content else METADATA_ONLY)
+        expected = resource if content else resource._replace(kind="PartialObjectMetadata")
+        expected.checked(msgspec.to_builtins(msgspec.json.decode(body, type=_Identity)), namespace, reference.name)
+        return body
 
     async def get_plan(self, namespace: str, name: str) -> Object:
         return await self._get(PLANS, namespace, name)
@@ -148,14 +208,29 @@ class Api:
         return [item async for item in self._each(path, selector, version=version)]
 
     async def _each(self, path: str, selector: str, fields: str = "", version: str = "") -> AsyncIterator[Object]:
-        token = ""
+        token, limit = "", PAGE
         while True:
             query = [("labelSelector", selector), ("fieldSelector", fields), ("resourceVersion", version)]
-            query += [("limit", str(PAGE)), ("continue", token)]
-            page = await self._call("GET", path, query=[pair for pair in query if pair[1]])
-            for item in page["items"]:
-                yield item
-            token = page["metadata"].get("continue", "")
+            query += [("limit", str(limit)), ("continue", token)]
+            try:
+                content = await self._content(
+                    "GET",
+                    path,
+                    query=[pair for pair in query if pair[1]],
+                    most=PAGE_BYTES if limit > 1 else RESPONSE_BYTES,
+                )
+            except ResponseTooLarge:
+                if limit == 1:
+                    raise
+                # A list from the API server's cache has no pages (its version is "0"), a consistent one has.
+                version, limit = "", limit if version else max(1, limit // 4)
+                continue
+            page = msgspec.json.decode(content, type=_Page)
+            del content
+            for item in page.items:
+                yield _decode(item)
+            token = page.metadata.get("continue", "")
+            limit = min(PAGE, limit * 2)
             if not token:
                 return
 
@@ -167,14 +242,27 @@ class Api:
         query: list[tuple[str, str]] | None = None,
         patch_type: PatchType | None = None,
     ) -> Object:
+        """The object that an answer is about."""
+        return _decode(await self._content(method, path, body, query, patch_type))
+
+    async def _content(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: list[tuple[str, str]] | None = None,
+        patch_type: PatchType | None = None,
+        accept: str = JSON,
+        most: int = RESPONSE_BYTES,
+    ) -> bytes:
         asked, status = clock.local(), None
         try:
-            response = await send(self._client, method, path, body, query, patch_type)
+            response = await send(self._client, method, path, body, query, patch_type, accept=accept)
             self.clock.heard(response.headers.get("Date"), asked)
             await check(response)
-            result: Object = msgspec.json.decode(await response.read())
+            content = await _read(response, most)
             status = response.status
-            return result
+            return content
         except ApiException as error:
             status = error.status
             raise
@@ -191,13 +279,14 @@ async def send(
     query: list[tuple[str, str]] | None = None,
     patch_type: PatchType | None = None,
     seconds: float = REQUEST_SECONDS,
+    accept: str = JSON,
 ) -> RESTResponse:
     """The answer to a request, refused or not, whose content has not been read yet.
 
     Args:
         seconds: limit of request and content together.
     """
-    headers = {"Accept": "application/json"}
+    headers = {"Accept": accept}
     if body is not None:
         headers["Content-Type"] = f"application/{patch_type}-patch+json" if patch_type else "application/json"
     method, url, headers, _, _ = await client.param_serialize(
@@ -209,8 +298,27 @@ async def send(
 async def check(response: RESTResponse) -> None:
     """Raise ApiException where a request was refused."""
     if not 200 <= response.status < 300:
-        content: bytes = await response.read()
+        content = await _read(response, MESSAGE_BYTES)
         raise ApiException.from_response(http_resp=response, body=content.decode(errors="replace"), data=None)
+
+
+def _decode(content: bytes | msgspec.Raw) -> Object:
+    return cast("Object", msgspec.json.decode(content, type=_Object))
+
+
+async def _read(response: RESTResponse, most: int) -> bytes:
+    """The content, as long as there are not more than so many bytes of it."""
+    content = bytearray()
+    async for chunk in response.response.content.iter_any():
+        content += chunk
+        if len(content) > most:
+            # Not closed: the farewell of TLS waits for the server, which has more to say.
+            if (connection := response.response.connection) and connection.transport:
+                connection.transport.abort()
+            response.response.close()
+            raise ResponseTooLarge(f"an answer has more than {most:,} bytes")
+    response.response.release()
+    return bytes(content)
 
 
 async def connect(agent: str = "scanplan-operator", connections: int = 100) -> ApiClient:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 from collections.abc import AsyncIterator, Coroutine, Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -537,13 +538,14 @@ class ModelApi(Api):
             pod["metadata"]["namespace"] = NAMESPACE
             yield pod
 
-    async def list_pods(self, namespace: str, task: str, cached: bool = False) -> list[Object]:
+    async def each_pod(self, namespace: str, task: str, cached: bool = False) -> AsyncIterator[Object]:
         assert namespace == NAMESPACE
         await Turn()
         pods = self.cluster.list_pods(task, cached)
         self.alive_when_listed[self.work, task] = any(is_alive(pod) for pod in pods)
         await Turn()
-        return pods
+        for pod in pods:
+            yield pod
 
     async def get_plan(self, namespace: str, name: str) -> Object:
         assert namespace == NAMESPACE
@@ -569,11 +571,12 @@ class ModelApi(Api):
         assert manifest["regarding"]["kind"] == labels.KIND
         self.cluster.writes += 1
 
-    async def get_input(self, namespace: str, reference: Reference) -> Object:
+    async def get_input(self, namespace: str, reference: Reference, content: bool) -> bytes:
         assert namespace == NAMESPACE
         assert reference.kind is Kind.CLAIM
+        assert content
         metadata = {"name": reference.name, "uid": "claim", "resourceVersion": "1"}
-        return {"metadata": metadata, "spec": {"accessModes": ["ReadWriteMany"]}}
+        return json.dumps({"metadata": metadata, "spec": {"accessModes": ["ReadWriteMany"]}}).encode()
 
 
 def refusal(status: int) -> ApiException:

@@ -21,7 +21,7 @@ from scanplan.core.reconcile.decision import Act, DeleteJob, Rejection, StoreDoc
 from tests.unit.core.objects import CLAIM, INPUTS, NOW, POLICY, job, plan, task
 from tests.unit.core.test_reconcile import decide
 
-SECRET, LIST = Reference(Kind.SECRET, "hidden"), Reference(Kind.CONFIG_MAP, "list")
+SECRET, LIST = Reference(Kind.SECRET, "hidden", "endpoints"), Reference(Kind.CONFIG_MAP, "list")
 WORDS = "the-hidden-words"
 FROM: dict[Reference, dict[str, Any]] = {
     SECRET: {"endpointsFrom": [{"secretKeyRef": {"name": "hidden", "key": "hosts"}}]},

@@ -12,7 +12,8 @@ from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.inputs import Input, Kind, Reference
 from tests.unit.core.objects import CLAIM, INPUTS, plan
 
-LIST, SECRET = Reference(Kind.CONFIG_MAP, "list"), Reference(Kind.SECRET, "hidden")
+LIST, SECRET = Reference(Kind.CONFIG_MAP, "list"), Reference(Kind.SECRET, "hidden", "endpoints")
+HEADERS = Reference(Kind.SECRET, "hidden", "headers")
 FROM_LIST = {"endpointsFrom": [{"configMapKeyRef": {"name": "list", "key": "hosts"}}]}
 FROM_SECRET = {"endpointsFrom": [{"secretKeyRef": {"name": "hidden", "key": "hosts"}}]}
 USABLE = {"scanplan.dev/use": "endpoints"}
@@ -53,10 +54,10 @@ def test_a_secret_has_to_be_marked_for_it() -> None:
 def test_a_secret_of_endpoints_is_none_of_headers() -> None:
     """Otherwise a list of targets is sent to every target as headers, and headers are scanned as targets."""
     spec = plan(scanner={"headersFrom": {"secretRef": {"name": "hidden"}}}).spec
-    sources.check_headers(spec, {SECRET: Input(labels={"scanplan.dev/use": "headers"})})
+    sources.check_headers(spec, {HEADERS: Input(labels={"scanplan.dev/use": "headers"})})
     for marks in ({}, USABLE, {"scanplan.dev/use": "scanner"}):
         with pytest.raises(InputUnavailable, match=r"label it scanplan\.dev/use=headers"):
-            sources.check_headers(spec, {SECRET: Input(labels=marks)})
+            sources.check_headers(spec, {HEADERS: Input(labels=marks)})
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,7 @@ def test_what_is_not_there_may_still_come(found: Input, words: str) -> None:
         (b"# nothing yet\n", "names no endpoint"),
         (b"\xff\xfe\x00", "is not text"),
         (b"\n".join(b"h%d" % number for number in range(100_001)), "more than 100,000 endpoints"),
+        (b"https://a.example/" + b"x" * 2_048, "longer than 2,048 characters"),
     ],
 )
 def test_what_is_there_and_makes_no_list_is_invalid(content: bytes, words: str) -> None:
@@ -114,5 +116,35 @@ def test_a_header_that_can_not_be_sent_stops_the_plan_and_is_not_quoted(value: b
     secret = Input(files={"X-Api-Key": value}, labels={"scanplan.dev/use": "headers"})
     spec = plan(scanner={"headersFrom": {"secretRef": {"name": "session"}}}).spec
     with pytest.raises(InvalidPlan, match="'X-Api-Key'") as refused:
-        sources.check_headers(spec, {Reference(Kind.SECRET, "session"): secret})
+        sources.check_headers(spec, {Reference(Kind.SECRET, "session", "headers"): secret})
     assert "Injected" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "separator", ["\n", "\r\n", "\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+)
+def test_lines_end_where_python_ends_them(separator: str) -> None:
+    """The same list must have the same key as before."""
+    text = separator.join(["a.example", "", "# comment", " b.example ", ""])
+    of: dict[str, Any] = {"endpoints": [], **FROM_LIST}
+    spec = plan(**of).spec
+    found = [(each.text, each.line) for each in sources.endpoints(spec, {LIST: Input(files={"hosts": text.encode()})})]
+    lines = [(line.strip(), number) for number, line in enumerate(text.splitlines(), 1)]
+    assert found == [(line, number) for line, number in lines if line and not line.startswith("#")]
+
+
+def test_a_collector_needs_no_headers() -> None:
+    """Lost otherwise: findings of a scan whose Secret has been deleted since."""
+    of = plan(scanner={"headersFrom": {"secretRef": {"name": "hidden"}}})
+    headers = HEADERS
+    assert headers in sources.needed(of.spec, "claim")
+    assert headers not in sources.needed(of.spec, "claim", scans=False)
+
+
+def test_too_much_is_said_after_what_is_missing() -> None:
+    too_much = {LIST: Input(size=sources.PLAN_BYTES + 1)}
+    with pytest.raises(InvalidPlan) as error:
+        sources.check(too_much)
+    assert error.value.reason is Reason.INPUTS_TOO_LARGE
+    with pytest.raises(InputUnavailable):
+        sources.check({**too_much, SECRET: Input(problem="there is none in namespace team")})

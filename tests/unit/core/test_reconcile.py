@@ -7,7 +7,7 @@ plans that share a task.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,14 +18,17 @@ from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskError
 from scanplan.core.manifests import job as jobs
 from scanplan.core.observed.sharing import Elsewhere
-from scanplan.core.observed.views import JobCondition, JobView, PodView
+from scanplan.core.observed.views import MAX_OWNERS, JobCondition, JobView, PodView
 from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.inputs import PLAN_BYTES, Input, Kind, Reference
 from scanplan.core.planning.task import Plan, input_digest
 from scanplan.core.reconcile import reconcile as core
 from scanplan.core.reconcile import running
 from scanplan.core.reconcile.context import START_SECONDS
 from scanplan.core.reconcile.decision import (
     CONFLICT_SECONDS,
+    INPUT_MAX_SECONDS,
+    QUOTA_MAX_SECONDS,
     RETRY_SECONDS,
     Act,
     Action,
@@ -201,7 +204,7 @@ class TestRefusals:
         decision = decide(plan(), rejection=rejection)
         assert condition(written(decision), "Reconciling") == ("True", "QuotaExceeded")
         assert "exceeded quota: scans" in written(decision)["conditions"][0]["message"]
-        assert rest(decision).requeue_after == RETRY_SECONDS
+        assert (rest(decision).requeue_after, rest(decision).requeue_max) == (RETRY_SECONDS, QUOTA_MAX_SECONDS)
 
     def test_other_rights_may_be_granted_later(self) -> None:
         decision = decide(plan(), rejection=Rejection.forbidden("violates PodSecurity"))
@@ -283,9 +286,40 @@ class TestTheNameIsTaken:
         assert task().job_name in status["error"]["message"]
         assert rest(decision).requeue_after == CONFLICT_SECONDS
 
+    def test_one_that_too_many_plans_share_is_left_alone(self) -> None:
+        """Lost otherwise: an endless try to own a Job whose references nobody reads any more."""
+        owners = frozenset(f"plan-{number}" for number in range(100, 100 + MAX_OWNERS))
+        decision = decide(plan(uid="plan-2"), job(owners=owners), plans=owners)
+        assert condition(written(decision), "Stalled") == ("True", "JobRejected")
+        assert f"{MAX_OWNERS} plans share Job" in written(decision)["error"]["message"]
+        assert rest(decision).requeue_after == CONFLICT_SECONDS
+
     def test_not_ours_without_any_of_our_labels_shows_at_the_post(self) -> None:
         decision = decide(plan(), rejection=Rejection.name_conflict(task().job_name))
         assert condition(written(decision), "Stalled") == ("True", "NameConflict")
+
+
+class TestInputs:
+    LIST = Reference(Kind.CONFIG_MAP, "list")
+    SPEC: ClassVar[dict[str, Any]] = {
+        "endpoints": [],
+        "endpointsFrom": [{"configMapKeyRef": {"name": "list", "key": "k"}}],
+    }
+
+    def test_what_is_missing_is_looked_for_at_growing_intervals_and_written_once(self) -> None:
+        """Lost otherwise: the API server and the operator, to plans that ask for what never comes."""
+        inputs = {**INPUTS, self.LIST: Input(problem="there is none in namespace team")}
+        decision = decide(plan(**self.SPEC), inputs=inputs)
+        assert condition(written(decision), "Stalled") == ("True", "InputUnavailable")
+        assert (rest(decision).requeue_after, rest(decision).requeue_max) == (RETRY_SECONDS, INPUT_MAX_SECONDS)
+        again = decide(plan(written(decision), **self.SPEC), inputs=inputs)
+        assert rest(again).status is None
+        assert rest(again).requeue_max == INPUT_MAX_SECONDS
+
+    def test_too_much_waits_for_an_edit(self) -> None:
+        decision = decide(plan(**self.SPEC), inputs={**INPUTS, self.LIST: Input(size=PLAN_BYTES + 1)})
+        assert condition(written(decision), "Stalled") == ("True", "InputsTooLarge")
+        assert rest(decision).requeue_after is None
 
 
 class TestAtWork:

@@ -299,3 +299,60 @@ def test_indexes_of_a_job(text: str, indexes: set[int]) -> None:
 def test_times_are_read_and_written_as_the_api_does() -> None:
     assert views.format_time(views.required_time("2026-11-24T05:59:00Z")) == "2026-11-24T05:59:00Z"
     assert views.parse_time(None) is None
+
+
+class TestBounds:
+    """Anybody may make a Job or pod with our labels: a view of it is small, whatever is in it."""
+
+    @pytest.mark.parametrize(
+        "metadata",
+        [
+            {"annotations": {labels.TASK_KEY: "k" * 200_000}},
+            {"annotations": {labels.CREATOR: "c" * 200_000, labels.NEXT_RUN_DIGEST: "h" * 200_000}},
+            {"annotations": {f"{labels.PIN_PREFIX}{number}": "p" for number in range(3_000)}},
+            {
+                "ownerReferences": [
+                    {"kind": labels.KIND, "apiVersion": labels.API_VERSION, "name": "x", "uid": f"uid-{number}"}
+                    for number in range(10_000)
+                ]
+            },
+            {
+                "ownerReferences": [
+                    {"kind": labels.KIND, "apiVersion": labels.API_VERSION, "name": "x", "uid": "u" * 100_000}
+                ]
+            },
+        ],
+        ids=["key", "texts", "pins", "owners", "uid"],
+    )
+    def test_a_job_with_a_megabyte_of_metadata(self, metadata: dict[str, Any]) -> None:
+        """Lost otherwise: the operator of all teams, to some hundred Jobs of one."""
+        job = views.job_view(
+            {
+                "metadata": {
+                    "namespace": "team",
+                    "name": "scan-1",
+                    "uid": "job-1",
+                    "resourceVersion": "1",
+                    "creationTimestamp": "2026-11-24T06:00:00Z",
+                    **metadata,
+                }
+            }
+        )
+        assert len(repr(job)) < 20_000
+        assert len(job.owners) <= views.MAX_OWNERS
+
+    def test_a_pod_with_long_messages(self) -> None:
+        pod = views.pod_view(
+            {
+                "metadata": {"name": "x", "creationTimestamp": "2026-11-24T06:00:00Z"},
+                "status": {
+                    "phase": "Failed",
+                    "message": "m" * 500_000,
+                    "conditions": [{"type": "PodScheduled", "status": "False", "message": "u" * 500_000}],
+                    "containerStatuses": [
+                        {"name": labels.CONTAINER, "state": {"waiting": {"reason": "x", "message": "w" * 500_000}}}
+                    ],
+                },
+            }
+        )
+        assert len(repr(pod)) < 20_000

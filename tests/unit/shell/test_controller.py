@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -60,7 +62,7 @@ async def test_a_request_that_fails_brings_the_plan_back_later(error: Exception)
     """And only that plan: the workers go on."""
 
     class Down(model.ModelApi):
-        async def list_pods(self, namespace: str, task: str, cached: bool = False) -> list[model.Object]:
+        def each_pod(self, namespace: str, task: str, cached: bool = False) -> AsyncIterator[model.Object]:
             raise error if (namespace, bool(task), cached) == (model.NAMESPACE, True, False) else AssertionError
 
     cluster = model.Cluster()
@@ -227,9 +229,9 @@ class Counting(model.ModelApi):
         super().__init__(cluster)
         self.asked: list[bool] = []
 
-    async def list_pods(self, namespace: str, task: str, cached: bool = False) -> list[model.Object]:
+    def each_pod(self, namespace: str, task: str, cached: bool = False) -> AsyncIterator[model.Object]:
         self.asked.append(cached)
-        return await super().list_pods(namespace, task, cached)
+        return super().each_pod(namespace, task, cached)
 
 
 @pytest.mark.parametrize(("lags", "asked"), [(False, [True]), (True, [True, False])])
@@ -257,11 +259,11 @@ async def test_the_last_reports_come_from_the_cache_if_it_has_them_all(lags: boo
 class WithTargets(model.ModelApi):
     """Has a ConfigMap with very many targets."""
 
-    async def get_input(self, namespace: str, reference: Reference) -> model.Object:
+    async def get_input(self, namespace: str, reference: Reference, content: bool) -> bytes:
         if reference.kind is Kind.CLAIM:
-            return await super().get_input(namespace, reference)
+            return await super().get_input(namespace, reference, content)
         text = "\n".join(f"https://host{number}.example.com" for number in range(20_000))
-        return {"metadata": {"name": reference.name}, "data": {"targets.txt": text}}
+        return json.dumps({"metadata": {"name": reference.name}, "data": {"targets.txt": text}}).encode()
 
     async def create_part(self, namespace: str, manifest: model.Object) -> None:
         """The Job's document is kept nowhere: nothing here reads it."""

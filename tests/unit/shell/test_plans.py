@@ -1,11 +1,14 @@
-"""Plans that have ended are folded away, and nobody who asks for one can tell."""
+"""Plans are folded away, and nobody who asks for one can tell; those that are too long are not kept."""
 
 from __future__ import annotations
 
+import random
+import sys
 from typing import Any
 
 import pytest
 
+from scanplan.controller.cache import plans as cache
 from scanplan.controller.cache.plans import Plans
 from scanplan.controller.engine.workqueue import PlanName
 
@@ -89,3 +92,75 @@ def test_a_status_of_a_newer_version_stops_one_plan_and_is_said() -> None:
     plan = plans.put(body({**RUNNING, "phase": "Dreaming"}))
     assert plan.problem == "status.phase: not known to this version"
     assert plan.status.phase is None
+
+
+CHANCE = random.Random(7)  # noqa: S311 - no secret depends on it
+NOISE = ["".join(CHANCE.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=1_200)) for _ in range(1_000)]
+"""Endpoints that no compression makes shorter than three quarters."""
+WISHES = {
+    "priority": 9,
+    "suspend": True,
+    "ttlSecondsAfterFinished": 300,
+    "deadlineSeconds": 7_200,
+    "sharding": {"parallelism": 7},
+    "retry": {"temporary": 5},
+    "timeoutSeconds": 60,
+    "queueName": "team",
+}
+
+
+def named(name: str, spec: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
+    made = body(status, spec=spec)
+    made["metadata"] |= {"name": name, "uid": f"uid-{name}"}
+    return made
+
+
+def kept_bytes(plans: Plans) -> int:
+    """What the folded plans take."""
+    return sum(sys.getsizeof(part) for folded in plans._plans.values() for part in folded)
+
+
+@pytest.mark.parametrize("status", [{}, {"phase": "Suspended"}, {"phase": "Queued"}, {"phase": "Failed"}, COMPLETED])
+@pytest.mark.parametrize(
+    ("spec", "much"),
+    [
+        ({"endpoints": NOISE, "templates": ["t"]}, {}),
+        ({"endpoints": ["a.example"], "templates": ["t"], "podTemplate": {"affinity": {"a": [{}] * 300_000}}}, {}),
+        ({"endpoints": ["a.example"], "templates": ["t"]}, {"scanner": {"image": "x" * 1_000_000}}),
+        ({"endpoints": ["a.example"], "templates": ["t"]}, {"phase": "x" * 1_000_000}),
+    ],
+    ids=["endpoints", "affinity", "status", "phase"],
+)
+def test_a_plan_that_is_very_long_takes_next_to_nothing(
+    status: dict[str, Any], spec: dict[str, Any], much: dict[str, Any]
+) -> None:
+    """Lost otherwise: two hundred such plans, and the operator of all teams with them."""
+    plans = Plans()
+    for number in range(20):
+        plans.put(named(f"plan-{number}", {**spec, **WISHES}, {**status, **much}))
+    assert kept_bytes(plans) / len(plans) < 4_096
+    assert not plans._recent
+    assert plans.left_out(PlanName("team", "plan-0")) > 900_000
+
+
+def test_others_see_the_wishes_of_a_plan_that_is_not_kept() -> None:
+    """Lost otherwise: a shared Job that is resumed or cut short against the wish of its other owner."""
+    plans = Plans()
+    short = plans.put(named("short", {"endpoints": ["a.example"], "templates": ["t"], **WISHES}, RUNNING))
+    plans.put(named("long", {"endpoints": NOISE, "templates": ["t"], **WISHES}, RUNNING))
+    brief = plans.brief(PlanName("team", "long"))
+    assert not brief.problem
+    fields = ("priority", "suspend", "ttl_seconds_after_finished", "deadline_seconds", "sharding", "retry")
+    for field in (*fields, "timeout_seconds", "queue_name", "cancel"):
+        assert getattr(brief.spec, field) == getattr(short.spec, field), field
+    assert brief.status.phase == "Running"
+
+
+def test_only_some_plans_are_kept_as_objects_however_many_there_are() -> None:
+    """Lost otherwise: a third of the memory limit to ten thousand plans that wait."""
+    plans = Plans()
+    for number in range(cache.RECENT + 50):
+        plans.put(named(f"plan-{number}", {"endpoints": ["a.example"], "templates": ["t"]}, RUNNING))
+    assert len(plans._recent) == cache.RECENT
+    assert plans[PlanName("team", "plan-0")].status.phase == "Running"
+    assert len(plans.unfinished()) == cache.RECENT + 50

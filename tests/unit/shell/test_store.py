@@ -106,7 +106,7 @@ class TestOwners:
         assert alpha is not None
         assert beta is not None
         assert store.owned(alpha) == store.owned(beta) == (job,)
-        assert store.plans_of(job) == [alpha, beta]
+        assert store.owners_of(job) == [PlanName("team", "alpha"), PlanName("team", "beta")]
         store.put_job(job_body(owners=("plan-2",), version=11))
         assert store.owned(alpha) == ()
 
@@ -117,7 +117,7 @@ class TestOwners:
         assert alpha is not None
         foreign = store.put_job(job_body(namespace="elsewhere"))
         assert store.owned(alpha) == ()
-        assert store.plans_of(foreign) == []
+        assert store.owners_of(foreign) == []
 
     def test_a_job_that_we_did_not_make_is_owned_by_none_of_our_plans(self) -> None:
         store = Store()

@@ -147,3 +147,52 @@ class TestFailures:
     async def test_a_thousand_of_them_do_not_overflow(self) -> None:
         queue = WorkQueue()
         assert {queue.add_failed(A) for _ in range(2_000)} >= {workqueue.MAX_DELAY}
+
+
+class TestFairness:
+    """One namespace must not hold up the others, whether it has many plans or slow ones."""
+
+    async def test_namespaces_take_turns(self) -> None:
+        queue = WorkQueue()
+        many = [PlanName("crowd", f"plan-{number}") for number in range(100)]
+        for name in (*many, A, B, PlanName("other", "gamma")):
+            queue.add(name)
+        first = [await take(queue) for _ in range(6)]
+        assert first == [many[0], A, PlanName("other", "gamma"), many[1], B, many[2]]
+
+    async def test_slow_plans_of_one_namespace_leave_a_worker_to_the_others(self) -> None:
+        queue = WorkQueue()
+        queue.share = 3
+        many = [PlanName("slow", f"plan-{number}") for number in range(5)]
+        for name in many:
+            queue.add(name)
+        assert [await take(queue) for _ in range(3)] == many[:3]
+        assert await idle(queue)
+        assert len(queue) == 2
+        queue.add(A)
+        assert await take(queue) == A
+        queue.done(many[1])
+        assert await take(queue) == many[3]
+
+    async def test_a_worker_that_waits_hears_when_a_share_is_free_again(self) -> None:
+        queue = WorkQueue()
+        queue.share = 1
+        queue.add(A)
+        queue.add(B)
+        assert await take(queue) == A
+        waiting = [asyncio.create_task(queue.get()) for _ in range(3)]
+        await asyncio.sleep(0)
+        queue.done(A)
+        await asyncio.sleep(0.01)
+        (got,) = [task.result() for task in waiting if task.done()]
+        assert got == B
+        for task in waiting:
+            task.cancel()
+
+    async def test_a_worker_that_is_cancelled_when_woken_leaves_the_name_to_another(self) -> None:
+        queue = WorkQueue()
+        first, second = asyncio.create_task(queue.get()), asyncio.create_task(queue.get())
+        await asyncio.sleep(0)
+        queue.add(A)
+        first.cancel()
+        assert await asyncio.wait_for(second, 5) == A

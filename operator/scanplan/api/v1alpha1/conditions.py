@@ -52,6 +52,7 @@ class Reason(StrEnum):
     TARGET_DENIED = "TargetDenied"
     INPUT_UNAVAILABLE = "InputUnavailable"
     INPUTS_CHANGED = "InputsChanged"
+    INPUTS_TOO_LARGE = "InputsTooLarge"
     INVALID_SPEC = "InvalidSpec"
     NAME_CONFLICT = "NameConflict"
     JOB_REJECTED = "JobRejected"

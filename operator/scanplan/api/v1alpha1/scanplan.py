@@ -25,6 +25,7 @@ TEMPLATE = r"^[A-Za-z0-9_][-A-Za-z0-9_./]*$"
 
 MAX_INLINE_ENDPOINTS = 1_000
 MAX_ENDPOINTS = 100_000
+MAX_ENDPOINT_LENGTH = 2_048
 
 
 class Effect(StrEnum):
@@ -385,7 +386,7 @@ class ScanPlanSpec(Model):
         ),
     ] = None
     endpoints: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=2048, pattern=ENDPOINT)]],
+        list[Annotated[str, Field(min_length=1, max_length=MAX_ENDPOINT_LENGTH, pattern=ENDPOINT)]],
         Field(
             max_length=MAX_INLINE_ENDPOINTS,
             json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),

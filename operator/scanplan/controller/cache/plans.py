@@ -1,13 +1,17 @@
-"""The known plans by name, with those that have ended folded away.
+"""The known plans by name, nearly all of them folded away.
 
-A plan as the core reads it takes some ten KiB of small objects, and most plans of most clusters have ended and are never looked at
-again. These are kept as the compressed JSON that they came as, a tenth of that, and read anew when somebody asks for them.
+A plan as the core reads it takes some ten KiB of small objects, and most plans of most clusters have ended or wait, and are not
+looked at. All are kept as the compressed JSON that they came as, a tenth of that, and read anew when somebody asks for them;
+the `RECENT` ones that were asked for last, which are likely to be asked for again, are kept as objects too.
+
+What a tenant writes must not fill the operator's memory. So a plan that is longer than `LONG_BYTES` is not kept: the reconcile
+reads it from the API server, and others have its brief form, which is all that they ask for.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -20,40 +24,90 @@ from scanplan.controller.engine.workqueue import PlanName
 from scanplan.core.observed.views import required_time
 from scanplan.core.planning.task import Plan
 
+RECENT = 256
+"""Plans that are kept as objects."""
+SMALL_BYTES = 4 << 10
+"""Of a plan as JSON: only such plans are kept as objects, since small nested ones take twenty times as much as their JSON."""
+LONG_BYTES = 32 << 10
+"""Of a plan as JSON; a thousand endpoints of thirty characters fit."""
+_MAX_TEXT = 512
+"""Characters of a value that is kept in brief; names are shorter."""
 _FAST = 1
 """Compression level: the higher ones take three times as long for a few per cent."""
 _METADATA = ("namespace", "name", "uid", "generation", "creationTimestamp", "resourceVersion", "deletionTimestamp")
+_BRIEF_SPEC = (
+    "priority",
+    "sharding",
+    "timeoutSeconds",
+    "deadlineSeconds",
+    "retry",
+    "suspend",
+    "cancel",
+    "ttlSecondsAfterFinished",
+    "queueName",
+)
+_BRIEF_STATUS = ("phase", "observedGeneration", "taskId", "startTime", "completionTime")
 
 
 class _Folded(NamedTuple):
-    """A plan that has ended."""
+    """A plan as it is kept."""
 
     uid: str
     resource_version: str
     phase: str
+    ended: bool
+    length: int
+    """Bytes of its JSON."""
     content: bytes
+    """Empty: it is too long to be kept."""
+    brief: bytes
+    """Empty: it is so short that its content is as good."""
 
     @classmethod
     def of(cls, plan: Plan, body: dict[str, Any]) -> _Folded:
-        metadata = {field: value for field, value in body["metadata"].items() if field in _METADATA}
-        kept = {"metadata": metadata, "spec": body["spec"], "status": body["status"]}
-        content = zlib.compress(msgspec.json.encode(kept), _FAST)
-        return cls(plan.uid, plan.resource_version, _phase(plan), content)
+        metadata = _picked(body["metadata"], _METADATA)
+        spec, status = body.get("spec") or {}, body.get("status") or {}
+        content = msgspec.json.encode({"metadata": metadata, "spec": spec, "status": status})
+        brief = b""
+        if len(content) > SMALL_BYTES:
+            # Without templates it would be no valid spec.
+            spec = {"templates": ["_"], **_picked(spec, _BRIEF_SPEC)}
+            status = _picked(status, _BRIEF_STATUS)
+            brief = msgspec.json.encode({"metadata": metadata, "spec": spec, "status": status})
+        return cls(
+            plan.uid,
+            plan.resource_version,
+            _phase(plan),
+            plan.status.ended,
+            len(content),
+            zlib.compress(content, _FAST) if len(content) <= LONG_BYTES else b"",
+            zlib.compress(brief, _FAST) if brief else b"",
+        )
 
     def unfolded(self) -> Plan:
-        return _plan_of(msgspec.json.decode(zlib.decompress(self.content)))
+        return plan_of(msgspec.json.decode(zlib.decompress(self.content or self.brief)))
+
+    def in_brief(self) -> Plan:
+        return plan_of(msgspec.json.decode(zlib.decompress(self.brief or self.content)))
 
 
 class Plans(Mapping[PlanName, Plan]):
     """To be changed by `put` and `drop` alone."""
 
     def __init__(self) -> None:
-        self._plans: dict[PlanName, Plan | _Folded] = {}
+        self._plans: dict[PlanName, _Folded] = {}
+        self._recent: OrderedDict[PlanName, Plan] = OrderedDict()
         self._phases: Counter[str] = Counter()
 
     def __getitem__(self, name: PlanName) -> Plan:
-        known = self._plans[name]
-        return known.unfolded() if isinstance(known, _Folded) else known
+        """A plan; of one that is `left_out` the brief form."""
+        if plan := self._recent.get(name):
+            self._recent.move_to_end(name)
+            return plan
+        folded = self._plans[name]
+        plan = folded.unfolded()
+        self._remember(name, folded, plan)
+        return plan
 
     def __iter__(self) -> Iterator[PlanName]:
         return iter(self._plans)
@@ -68,32 +122,54 @@ class Plans(Mapping[PlanName, Plan]):
 
     def unfinished(self) -> list[PlanName]:
         """The plans that have not ended."""
-        return [name for name, known in self._plans.items() if isinstance(known, Plan)]
+        return [name for name, known in self._plans.items() if not known.ended]
 
     def version(self, name: PlanName) -> tuple[str, str] | None:
         """UID and resource version of a plan, which take no unfolding."""
         known = self._plans.get(name)
         return (known.uid, known.resource_version) if known else None
 
+    def left_out(self, name: PlanName) -> int:
+        """Bytes of a plan that is too long to be kept; 0: it is kept as a whole."""
+        known = self._plans.get(name)
+        return known.length if known and not known.content else 0
+
+    def brief(self, name: PlanName) -> Plan:
+        """A plan with those fields of its spec and status that others than its own reconcile ask for."""
+        return self._recent.get(name) or self._plans[name].in_brief()
+
     def put(self, body: dict[str, Any]) -> Plan:
         """Take in a ScanPlan object as the API returns it, in place of the one that had its name."""
         metadata = body["metadata"]
         name = PlanName(metadata["namespace"], metadata["name"])
-        before = self._plans.get(name)
-        plan = _plan_of(body, before if isinstance(before, Plan) else None)
+        plan = plan_of(body, self._recent.get(name))
         self.drop(name)
-        self._phases[_phase(plan)] += 1
-        self._plans[name] = _Folded.of(plan, body) if plan.status.ended else plan
+        folded = _Folded.of(plan, body)
+        self._phases[folded.phase] += 1
+        self._plans[name] = folded
+        self._remember(name, folded, plan)
         return plan
 
     def drop(self, name: PlanName) -> None:
         """Forget a plan, if it is known."""
+        self._recent.pop(name, None)
         known = self._plans.pop(name, None)
         if known:
-            self._phases[known.phase if isinstance(known, _Folded) else _phase(known)] -= 1
+            self._phases[known.phase] -= 1
+
+    def _remember(self, name: PlanName, folded: _Folded, plan: Plan) -> None:
+        if folded.ended or folded.length > SMALL_BYTES:
+            return
+        self._recent[name] = plan
+        if len(self._recent) > RECENT:
+            self._recent.popitem(last=False)
 
 
-def _plan_of(body: dict[str, Any], before: Plan | None = None) -> Plan:
+def _picked(fields: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: fields[name] for name in names if name in fields and len(str(fields[name])) <= _MAX_TEXT}
+
+
+def plan_of(body: dict[str, Any], before: Plan | None = None) -> Plan:
     """A ScanPlan object as the core reads it; its spec is `before`'s, where that is the same generation of it."""
     metadata = body["metadata"]
     if before and (before.uid, before.generation) == (metadata["uid"], metadata["generation"]):

@@ -77,10 +77,10 @@ class Store:
         """The names of the known plans by UID: a live view."""
         return self._names
 
-    def plans_of(self, job: JobView) -> list[Plan]:
+    def owners_of(self, job: JobView) -> list[PlanName]:
         """The known plans that own a Job."""
         names = [self._names[uid] for uid in sorted(job.owners) if uid in self._names]
-        return [self.plans[name] for name in names if name.namespace == job.namespace]
+        return [name for name in names if name.namespace == job.namespace]
 
     # Jobs
 

@@ -3,13 +3,16 @@
 A name is in the queue once, however often it is added; it is never worked on twice at the same time (added while in work, it
 comes back after `done`); it can be added for later, where the earliest time wins; failures come back with exponential delay. Where
 the server has said how long to stay away, nothing brings a name back sooner, as client-go waits out a Retry-After.
+
+Namespaces take turns: thousands of plans of one, or plans of one that take long, don't hold up those of another. While a
+namespace has as many names in work as its share, its others wait, so that a worker is free for everybody else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, OrderedDict, deque
 from typing import NamedTuple
 
 BASE_DELAY = 0.1
@@ -32,7 +35,10 @@ class WorkQueue:
     """To be used from one event loop."""
 
     def __init__(self) -> None:
-        self._ready: deque[PlanName] = deque()
+        self.share: int | None = None
+        """Names of one namespace that may be in work at the same time; None: any number."""
+        self._ready: OrderedDict[str, deque[PlanName]] = OrderedDict()
+        """By namespace, in the order of their turns."""
         self._waiting: set[PlanName] = set()
         self._working: dict[PlanName, float] = {}
         """Names in work, and since when."""
@@ -40,14 +46,17 @@ class WorkQueue:
         self._failures: dict[PlanName, int] = {}
         self._not_before: dict[PlanName, float] = {}
         """Monotonic times until which names are to be left alone."""
-        self._available = asyncio.Semaphore(0)
+        self._at_work: Counter[str] = Counter()
+        """How many names of each namespace are in work."""
+        self._idle: deque[asyncio.Future[None]] = deque()
+        """Workers that wait for a name."""
 
     def longest_work(self) -> float:
         """Seconds that the longest work under way has taken; 0 where there is none."""
         return time.monotonic() - min(self._working.values()) if self._working else 0.0
 
     def __len__(self) -> int:
-        return len(self._ready)
+        return sum(map(len, self._ready.values()))
 
     def add(self, name: PlanName) -> None:
         """Have `name` worked on as soon as possible."""
@@ -61,8 +70,8 @@ class WorkQueue:
             return
         self._waiting.add(name)
         if name not in self._working:
-            self._ready.append(name)
-            self._available.release()
+            self._ready.setdefault(name.namespace, deque()).append(name)
+            self._wake_worker()
 
     def add_after(self, name: PlanName, seconds: float) -> None:
         """Have `name` worked on after a while, unless it is sooner for another reason."""
@@ -91,18 +100,50 @@ class WorkQueue:
 
     async def get(self) -> PlanName:
         """The next name; call `done` after the work."""
-        await self._available.acquire()
-        name = self._ready.popleft()
+        while (name := self._next()) is None:
+            idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(idle)
+            try:
+                await idle
+            except asyncio.CancelledError:
+                if idle.done() and not idle.cancelled():
+                    self._wake_worker()  # another one has to take what this one was woken for
+                raise
         self._waiting.discard(name)
         self._working[name] = time.monotonic()
+        self._at_work[name.namespace] += 1
         return name
+
+    def _next(self) -> PlanName | None:
+        """Take a name out of the namespace whose turn it is, of those that have not all their share in work."""
+        for namespace, names in self._ready.items():
+            if self.share is None or self._at_work[namespace] < self.share:
+                name = names.popleft()
+                if names:
+                    self._ready.move_to_end(namespace)
+                else:
+                    del self._ready[namespace]
+                return name
+        return None
+
+    def _wake_worker(self) -> None:
+        while self._idle:
+            idle = self._idle.popleft()
+            if not idle.done():
+                idle.set_result(None)
+                return
 
     def done(self, name: PlanName) -> None:
         """The work on `name` has ended, well or not."""
-        self._working.pop(name, None)
+        if self._working.pop(name, None) is not None:
+            self._at_work[name.namespace] -= 1
+            if not self._at_work[name.namespace]:
+                del self._at_work[name.namespace]
         if name in self._waiting:
             self._waiting.discard(name)
             self.add(name)
+        if self._ready:
+            self._wake_worker()  # for what its namespace's share has held back
 
     def _due(self, name: PlanName) -> None:
         self._timers.pop(name, None)

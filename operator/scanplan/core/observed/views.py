@@ -7,7 +7,8 @@ anybody may label objects of their own as ours, so nothing in a label or an anno
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,14 @@ from scanplan.api.v1alpha1 import task as documents
 
 _YEARS = range(2000, 3000)
 """Of a believable annotation: near the ends of what a datetime holds, a window earlier or later raises an error."""
+MAX_OWNERS = 256
+"""Plans that can share a Job. Anybody may write thousands of references into a Job of their own, each of which is kept."""
+_MAX_TEXT = 1_024
+"""Characters that are kept of a text in a label, an annotation or a reference; what we write ourselves is shorter."""
+_MAX_REPORT = 16_384
+"""Characters of a termination message; the kubelet takes 4,096 bytes of each container."""
+_MAX_MESSAGE = 4_096
+"""Characters that are kept of a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +152,16 @@ def job_view(job: dict[str, Any]) -> JobView:
     annotations = metadata.get("annotations") or {}
     conditions = {
         condition["type"]: JobCondition(
-            condition.get("reason", ""), condition.get("message", ""), parse_time(condition.get("lastTransitionTime"))
+            condition.get("reason", ""),
+            condition.get("message", "")[:_MAX_MESSAGE],
+            parse_time(condition.get("lastTransitionTime")),
         )
         for condition in status.get("conditions") or ()
         if condition.get("status") == "True"
     }
     pod = spec.get("template", {}).get("spec", {})
     completions = spec.get("completions") or 1
+    owners = frozenset(itertools.islice(_owners(metadata), MAX_OWNERS))
     return JobView(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -159,20 +171,18 @@ def job_view(job: dict[str, Any]) -> JobView:
         deleting="deletionTimestamp" in metadata,
         deleting_since=parse_time(metadata.get("deletionTimestamp")),
         managed=(metadata.get("labels") or {}).get(labels.MANAGED_BY) == labels.MANAGED_BY_VALUE,
-        key=annotations.get(labels.TASK_KEY),
-        owners=frozenset(
-            reference["uid"]
-            for reference in metadata.get("ownerReferences") or ()
-            if reference.get("kind") == labels.KIND and reference.get("apiVersion", "").startswith(f"{labels.GROUP}/")
-        ),
+        key=_short(annotations.get(labels.TASK_KEY)),
+        owners=owners,
         pins=tuple(
-            (name.removeprefix(labels.PIN_PREFIX), value)
+            (owner, digest)
             for name, value in annotations.items()
             if name.startswith(labels.PIN_PREFIX)
+            and (owner := name.removeprefix(labels.PIN_PREFIX)) in owners
+            and (digest := _short(value)) is not None
         ),
-        creator=annotations.get(labels.CREATOR, ""),
+        creator=_short(annotations.get(labels.CREATOR)) or "",
         collector=(metadata.get("labels") or {}).get(labels.COMPONENT) == labels.COMPONENT_COLLECTOR,
-        next_run_digest=annotations.get(labels.NEXT_RUN_DIGEST, ""),
+        next_run_digest=_short(annotations.get(labels.NEXT_RUN_DIGEST)) or "",
         queue_name=(metadata.get("labels") or {}).get(labels.KUEUE_QUEUE, ""),
         document_parts=_number(annotations.get(labels.DOCUMENT_PARTS)) or 0,
         document_confidential=any(
@@ -182,7 +192,7 @@ def job_view(job: dict[str, Any]) -> JobView:
         ),
         first_seen=_lenient_time(annotations.get(labels.FIRST_SEEN)),
         endpoint_count=_number(annotations.get(labels.ENDPOINT_COUNT)),
-        image=next((container.get("image", "") for container in pod.get("containers", ())), ""),
+        image=next((_short(container.get("image")) or "" for container in pod.get("containers", ())), ""),
         claim=next(
             (
                 volume["persistentVolumeClaim"]["claimName"]
@@ -232,12 +242,12 @@ def pod_view(pod: dict[str, Any]) -> PodView:
         deleting="deletionTimestamp" in metadata,
         exit_code=terminated.get("exitCode"),
         reason=status.get("reason") or terminated.get("reason", ""),
-        message=status.get("message") or message,
+        message=(status.get("message") or message)[:_MAX_MESSAGE],
         disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",
         waiting_reason=waiting.get("reason", ""),
-        waiting_message=waiting.get("message", ""),
-        unschedulable=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
-        report=documents.decode_report(message) if message else None,
+        waiting_message=waiting.get("message", "")[:_MAX_MESSAGE],
+        unschedulable=scheduled.get("message", "")[:_MAX_MESSAGE] if scheduled.get("status") == "False" else "",
+        report=documents.decode_report(message) if message and len(message) <= _MAX_REPORT else None,
     )
 
 
@@ -269,6 +279,19 @@ def required_time(text: str) -> datetime:
 def format_time(moment: datetime) -> str:
     """As the API writes it: seconds, Z."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _owners(metadata: dict[str, Any]) -> Iterator[str]:
+    """UIDs of the plans that a Job says it belongs to."""
+    for reference in metadata.get("ownerReferences") or ():
+        ours = reference.get("kind") == labels.KIND and reference.get("apiVersion", "").startswith(f"{labels.GROUP}/")
+        if ours and (uid := _short(reference["uid"])):
+            yield uid
+
+
+def _short(text: str | None) -> str | None:
+    """A text that anybody may have written; None where it is longer than any of ours."""
+    return text if text is not None and len(text) <= _MAX_TEXT else None
 
 
 def _number(text: str | None) -> int | None:

@@ -1,11 +1,14 @@
 """What a plan names besides itself: ConfigMaps and Secrets with endpoints or templates, and its claim.
 
-The core only says what it needs (`needed`); the shell reads it and asks again. What can't be read stops the plan with the
-words that help (`Stalled`, InputUnavailable), and is looked for again, since in GitOps it may simply come later.
+The core only says what it needs (`needed`); the controller reads it and asks again. What can't be read stops the plan with the
+words that help (`Stalled`, InputUnavailable), and is looked for again, since in GitOps it may simply come later. What is larger
+than `PLAN_BYTES` in all stops the plan too (`Stalled`, InputsTooLarge), and is looked at again when the plan is edited.
 """
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,10 +17,15 @@ from typing import NamedTuple
 from scanplan.api import labels
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, KeyReference, ScanPlanSpec
+from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINT_LENGTH, MAX_ENDPOINTS, KeyReference, ScanPlanSpec
 from scanplan.api.v1alpha1.task import content_digest
 from scanplan.core.planning import endpoints as spelling
 from scanplan.core.planning import headers
+
+PLAN_BYTES = 8 << 20
+"""Content that all ConfigMaps and Secrets of one plan may have together: 100,000 endpoints of 80 characters."""
+_LINE = re.compile(r"([^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*)(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|$)")
+"""A line as `str.splitlines` cuts it, which would make half a million objects of one ConfigMap."""
 
 
 class Kind(StrEnum):
@@ -33,6 +41,8 @@ class Reference(NamedTuple):
 
     kind: Kind
     name: str
+    use: str = ""
+    """What a Secret has to be labelled for; others need no label."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name!r}"
@@ -40,13 +50,15 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """What the shell has read; `problem` says why it could not."""
+    """What the controller has read; `problem` says why it could not."""
 
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """By key; it may be a Secret's content, so it is in no log."""
     labels: Mapping[str, str] = field(default_factory=dict)
     access_modes: tuple[str, ...] = ()
     problem: str = ""
+    size: int = 0
+    """Bytes that its files take in memory; above `PLAN_BYTES` there are none."""
 
 
 Inputs = Mapping[Reference, Input]
@@ -66,25 +78,55 @@ class Written(NamedTuple):
         return f"{self.source}, line {self.line}" if self.source else spelling.quoted(self.text)
 
 
-def needed(spec: ScanPlanSpec, claim: str) -> tuple[Reference, ...]:
-    """All objects that resolving the plan takes."""
+def needed(spec: ScanPlanSpec, claim: str, scans: bool = True) -> tuple[Reference, ...]:
+    """All objects that resolving the plan takes; `scans` as in `scanplan.core.planning.task.resolve`."""
     references = [Reference(Kind.CLAIM, claim)]
     for source in spec.endpoints_from:
         if source.config_map_key_ref:
             references.append(Reference(Kind.CONFIG_MAP, source.config_map_key_ref.name))
         if source.secret_key_ref:
-            references.append(Reference(Kind.SECRET, source.secret_key_ref.name))
+            references.append(Reference(Kind.SECRET, source.secret_key_ref.name, labels.USE_ENDPOINTS))
     references += [
         Reference(Kind.CONFIG_MAP, folder.config_map.name) for folder in spec.templates_from if folder.config_map
     ]
-    if spec.scanner.headers_from:
-        references.append(Reference(Kind.SECRET, spec.scanner.headers_from.secret_ref.name))
+    if spec.scanner.headers_from and scans:
+        references.append(Reference(Kind.SECRET, spec.scanner.headers_from.secret_ref.name, labels.USE_HEADERS))
     return tuple(dict.fromkeys(references))
 
 
 def are_confidential(spec: ScanPlanSpec) -> bool:
     """Whether some of the endpoints come from a Secret: then none of them goes where its readers can't read Secrets."""
     return any(source.secret_key_ref for source in spec.endpoints_from)
+
+
+def problem_of(reference: Reference, found: Input) -> str:
+    """Why an object can't be used, whatever is in it; empty: it can."""
+    if found.problem:
+        return f"{reference} can't be used: {found.problem}"
+    if reference.use and found.labels.get(labels.USE) != reference.use:
+        use = reference.use
+        return f"{reference} may not be used for {use}: label it {labels.USE}={use} to allow that"
+    return ""
+
+
+def check(inputs: Inputs) -> None:
+    """Raise the first problem of the inputs that is not about what is in them.
+
+    Where there is one, the others have not been read.
+
+    Raises:
+        InputUnavailable: something is not there, or may not be read.
+        InvalidPlan: there is too much of it.
+    """
+    for reference, found in inputs.items():
+        if problem := problem_of(reference, found):
+            raise InputUnavailable(problem)
+    if sum(found.size for found in inputs.values()) > PLAN_BYTES:
+        raise InvalidPlan(
+            Reason.INPUTS_TOO_LARGE,
+            f"the ConfigMaps and Secrets that this plan names hold more than {PLAN_BYTES >> 20} MiB together; make several "
+            "plans of it, or take templates from an image",
+        )
 
 
 def endpoints(spec: ScanPlanSpec, inputs: Inputs) -> Iterator[Written]:
@@ -99,14 +141,14 @@ def endpoints(spec: ScanPlanSpec, inputs: Inputs) -> Iterator[Written]:
         count += 1
         yield Written(endpoint)
     for source in spec.endpoints_from:
-        for line in _lines(source.config_map_key_ref, Kind.CONFIG_MAP, inputs):
+        for line in itertools.chain(
+            _lines(source.config_map_key_ref, Kind.CONFIG_MAP, inputs),
+            _lines(source.secret_key_ref, Kind.SECRET, inputs),
+        ):
             count += 1
+            if count > MAX_ENDPOINTS:
+                raise InvalidEndpoint(f"there are more than {MAX_ENDPOINTS:,} endpoints; make several plans of them")
             yield line
-        for line in _lines(source.secret_key_ref, Kind.SECRET, inputs):
-            count += 1
-            yield line
-        if count > MAX_ENDPOINTS:
-            raise InvalidEndpoint(f"there are more than {MAX_ENDPOINTS:,} endpoints; make several plans of them")
     if not count:
         raise InvalidEndpoint("endpointsFrom names no endpoint: every line is empty or a comment")
 
@@ -138,8 +180,8 @@ def check_headers(spec: ScanPlanSpec, inputs: Inputs) -> None:
     """
     secret: Mapping[str, str] = {}
     if spec.scanner.headers_from:
-        reference = Reference(Kind.SECRET, spec.scanner.headers_from.secret_ref.name)
-        secret = headers.parse(_get_secret(reference, inputs, labels.USE_HEADERS).files)
+        reference = Reference(Kind.SECRET, spec.scanner.headers_from.secret_ref.name, labels.USE_HEADERS)
+        secret = headers.parse(_get(reference, inputs).files)
     names = [header.name for header in spec.scanner.headers]
     if double := next((name for name in names if names.count(name) > 1), None):
         raise InvalidPlan(Reason.INVALID_SPEC, f"request header {double!r} is in headers twice: keep one of them")
@@ -159,9 +201,10 @@ def one_node_only(claim: str, inputs: Inputs) -> bool:
 def _lines(reference: KeyReference | None, kind: Kind, inputs: Inputs) -> Iterator[Written]:
     if reference is None:
         return
-    where = Reference(kind, reference.name)
     secret = kind is Kind.SECRET
-    found = _get_secret(where, inputs, labels.USE_ENDPOINTS) if secret else _get(where, inputs)
+    # One of headers, read as endpoints, would be sent out.
+    where = Reference(kind, reference.name, labels.USE_ENDPOINTS if secret else "")
+    found = _get(where, inputs)
     if reference.key not in found.files:
         others = "" if secret else f"; it has {', '.join(sorted(found.files)) or 'none'}"
         raise InputUnavailable(f"{where} has no key {reference.key!r}{others}")
@@ -170,22 +213,16 @@ def _lines(reference: KeyReference | None, kind: Kind, inputs: Inputs) -> Iterat
         text = found.files[reference.key].decode()
     except UnicodeDecodeError:
         raise InvalidEndpoint(f"{source} is not text (UTF-8), one endpoint a line") from None
-    for number, line in enumerate(text.splitlines(), 1):
-        endpoint = line.strip()
+    for number, line in enumerate(_LINE.finditer(text), 1):
+        endpoint = line[1].strip()
         if endpoint and not endpoint.startswith("#"):
+            if len(endpoint) > MAX_ENDPOINT_LENGTH:
+                raise InvalidEndpoint(f"{source}, line {number} is longer than {MAX_ENDPOINT_LENGTH:,} characters")
             yield Written(endpoint, source, number)
-
-
-def _get_secret(reference: Reference, inputs: Inputs, use: str) -> Input:
-    """A Secret that its owner has labelled for this use by plans. One of headers, read as endpoints, would be sent out."""
-    secret = _get(reference, inputs)
-    if secret.labels.get(labels.USE) != use:
-        raise InputUnavailable(f"{reference} may not be used for {use}: label it {labels.USE}={use} to allow that")
-    return secret
 
 
 def _get(reference: Reference, inputs: Inputs) -> Input:
     found = inputs[reference]
-    if found.problem:
-        raise InputUnavailable(f"{reference} can't be used: {found.problem}")
+    if problem := problem_of(reference, found):
+        raise InputUnavailable(problem)
     return found

@@ -152,6 +152,7 @@ def resolve(
     spec = plan.spec
     image = pinned.image if pinned else spec.scanner.image or policy.scanner_image
     claim = claim_of(spec, policy, pinned)
+    sources.check(inputs)
     written: dict[str, sources.Written] = {}
     for each in sources.endpoints(spec, inputs):
         written.setdefault(endpoints.canonical(each.text, each.where), each)

@@ -16,6 +16,8 @@ from scanplan.core.observed.views import JobView
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.task import Pinned, Plan, Task, claim_of, resolve
 from scanplan.core.reconcile.decision import (
+    INPUT_MAX_SECONDS,
+    QUOTA_MAX_SECONDS,
     RETRY_SECONDS,
     Act,
     Action,
@@ -101,7 +103,7 @@ class Context:
         if isinstance(self.observed.rejection, Rejection):
             return self.rejected(self.observed.rejection)
         if self.observed.inputs is None:
-            return self.read()
+            return self.read(scans=not job.collector)
         try:
             pinned = Pinned(key=job.key or "", image=job.image, claim=job.claim)
             task = self.resolve(job.first_seen, pinned, scans=not job.collector)
@@ -111,24 +113,36 @@ class Context:
             return Act((DeleteJob(job),))
         return Act((StoreDocument(job, document.objects(task, job)),))
 
-    def read(self) -> Decision:
+    def read(self, scans: bool = True) -> Decision:
         """Decide again with what the plan names."""
         claim = claim_of(self.plan.spec, self.observed.policy, self.pins())
-        return NeedInputs(sources.needed(self.plan.spec, claim))
+        return NeedInputs(sources.needed(self.plan.spec, claim, scans))
 
-    def wait(self, phase: Phase, reason: Reason, message: str, requeue_after: float | None = None) -> Decision:
+    def wait(
+        self,
+        phase: Phase,
+        reason: Reason,
+        message: str,
+        requeue_after: float | None = None,
+        requeue_max: float | None = None,
+    ) -> Decision:
         """The status of a plan that has no Job of its own to show."""
-        return self.write(statuses.of_waiting(self.plan, phase, reason, message, self.now), requeue_after=requeue_after)
+        status = statuses.of_waiting(self.plan, phase, reason, message, self.now)
+        return self.write(status, requeue_after=requeue_after, requeue_max=requeue_max)
 
     def write(
-        self, status: ScanPlanStatus, actions: tuple[Action, ...] = (), requeue_after: float | None = None
+        self,
+        status: ScanPlanStatus,
+        actions: tuple[Action, ...] = (),
+        requeue_after: float | None = None,
+        requeue_max: float | None = None,
     ) -> Decision:
         """Write a status where it differs, with its event; not before the actions that it tells of."""
         if actions:
             return Act(actions)
         changed = self.unless_same(status)
         event = events.of_change(self.plan.status, changed) if changed else None
-        return Write(status=changed, requeue_after=requeue_after, event=event)
+        return Write(status=changed, requeue_after=requeue_after, requeue_max=requeue_max, event=event)
 
     def unless_same(self, status: ScanPlanStatus) -> ScanPlanStatus | None:
         """A status that is worth a write."""
@@ -137,15 +151,17 @@ class Context:
     def invalid(self, error: InvalidPlan, actions: tuple[Action, ...] = ()) -> Decision:
         """The plan can't run; looked at again where what it names may come to be."""
         status = statuses.of_invalid(self.plan, error.reason, error.message, self.now)
-        waits = RETRY_SECONDS if isinstance(error, InputUnavailable) else None
-        return self.write(status, actions, requeue_after=waits)
+        if not isinstance(error, InputUnavailable):
+            return self.write(status, actions)
+        return self.write(status, actions, requeue_after=RETRY_SECONDS, requeue_max=INPUT_MAX_SECONDS)
 
     def rejected(self, rejection: Rejection) -> Decision:
         """The API server refused its Job."""
         if rejection.stalled:
             status = statuses.of_invalid(self.plan, rejection.reason, rejection.message, self.now)
             return self.write(status, requeue_after=rejection.retry_after)
-        return self.wait(Phase.PENDING, rejection.reason, rejection.message, rejection.retry_after)
+        most = QUOTA_MAX_SECONDS if rejection.retry_after else None
+        return self.wait(Phase.PENDING, rejection.reason, rejection.message, rejection.retry_after, most)
 
     def suspended(self) -> Decision:
         """A suspended plan without a Job of its own does nothing, whether or not there is one that it could take over."""

@@ -14,14 +14,18 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.manifests import job as jobs
 from scanplan.core.observed.sharing import Elsewhere
-from scanplan.core.observed.views import JobView, PodView
+from scanplan.core.observed.views import MAX_OWNERS, JobView, PodView
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, Task
 from scanplan.core.status import events
 
 RETRY_SECONDS = 10.0
-"""When to try a refused Job again (quota)."""
+"""When to try again what others have to lift: a quota, a missing input."""
+QUOTA_MAX_SECONDS = 60.0
+"""The delay for a refused Job grows up to here."""
+INPUT_MAX_SECONDS = 300.0
+"""The delay for a missing input grows up to here."""
 CONFLICT_SECONDS = 300.0
 """When to look again whether a foreign Job still has our name."""
 
@@ -100,6 +104,14 @@ class Rejection:
         return cls(Reason.JOB_REJECTED, f"Kubernetes refuses the Job: {message}", stalled=True, retry_after=None)
 
     @classmethod
+    def shared_by_too_many(cls, job_name: str) -> Rejection:
+        """The Job has as many owners as it may have."""
+        message = (
+            f"{MAX_OWNERS} plans share Job {job_name} already, which is the most: delete some of them, or set runId"
+        )
+        return cls(Reason.JOB_REJECTED, message, stalled=True, retry_after=CONFLICT_SECONDS)
+
+    @classmethod
     def name_conflict(cls, job_name: str) -> Rejection:
         """The name belongs to somebody else's Job."""
         message = (
@@ -170,6 +182,8 @@ class Write:
     """The whole status to write; None: leave it."""
     requeue_after: float | None = None
     """Seconds after which to decide again without any event."""
+    requeue_max: float | None = None
+    """The delay doubles from one such decision about the same spec to the next, up to this; None: it stays the same."""
     queued: bool = False
     """The plan waits for a slot."""
     event: events.Event | None = None

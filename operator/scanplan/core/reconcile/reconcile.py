@@ -15,7 +15,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.core.manifests import job as jobs
 from scanplan.core.observed.sharing import Elsewhere
-from scanplan.core.observed.views import JobView
+from scanplan.core.observed.views import MAX_OWNERS, JobView
 from scanplan.core.planning.task import Task
 from scanplan.core.reconcile import mutable_fields, running, termination
 from scanplan.core.reconcile.context import START_SECONDS, Context
@@ -156,6 +156,8 @@ def _with_job(context: Context, job: JobView, task: Task | None) -> Decision:
         message = "cancelling" if plan.spec.cancel else "waiting for the pods of the deleted Job to end"
         # A plan that doesn't own the Job hears nothing of its end, and a dead node says nothing at all: look again.
         return context.wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
+    if not owned and len(job.owners) >= MAX_OWNERS:
+        return context.rejected(Rejection.shared_by_too_many(job.name))
     if not owned or job.pin_of(plan.uid) != plan.input_digest:
         return Act((PatchJob(job, jobs.adoption_patch(plan, job.uid, str(job.resource_version))),))
     target = job.failure_target

@@ -56,7 +56,7 @@ def _collect(context: Context, job: JobView | None, collector: JobView | None) -
         if isinstance(context.observed.rejection, Rejection):
             return context.rejected(context.observed.rejection)
         if context.observed.inputs is None:
-            return context.read()
+            return context.read(scans=False)
         try:
             task = context.resolve(scans=False)
         except InvalidPlan:

@@ -1,0 +1,86 @@
+"""Bytes that reconciles may hold at the same time, shared fairly between namespaces.
+
+A plan takes what it is about to read before it reads. Where too little is left, it holds nothing, leaves its worker to others,
+and is woken when its bytes are set aside for it. So memory is bounded, whatever plans name, and no worker waits for memory.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from scanplan.controller.engine.workqueue import PlanName
+
+
+class Postponed(Exception):
+    """Too much is in memory: the plan is woken when there is room for what it needs."""
+
+
+class Budget:
+    """To be used from one event loop."""
+
+    def __init__(self, size: int, wake: Callable[[PlanName], None]) -> None:
+        """Start with nothing taken.
+
+        Args:
+            size: bytes in all; who asks for more gets all of them, alone.
+            wake: is called with a plan whose bytes have been set aside.
+        """
+        self._size = size
+        self._wake = wake
+        self._held: dict[PlanName, int] = {}
+        self._waiting: OrderedDict[str, dict[PlanName, int]] = OrderedDict()
+        """By namespace, in the order of their turns; within one, in the order of asking."""
+        self.used = 0
+        self.peak = 0
+        """The most that was ever taken at the same time."""
+
+    def take(self, name: PlanName, amount: int) -> None:
+        """Take so many bytes for a plan in all; what it holds already counts.
+
+        Raises:
+            Postponed: there is no room. The plan holds nothing now, and is woken.
+        """
+        amount, held = min(amount, self._size), self._held.get(name, 0)
+        if amount <= held:
+            return
+        if not self._waiting and self.used - held + amount <= self._size:
+            self._hold(name, amount)
+            return
+        self.give_back(name)
+        if not self._waiting and self.used + amount <= self._size:
+            self._hold(name, amount)
+            return
+        self._waiting.setdefault(name.namespace, {})[name] = amount
+        raise Postponed
+
+    def shrink(self, name: PlanName, amount: int) -> None:
+        """A plan needs no more than this of what it holds."""
+        if name in self._held and amount < self._held[name]:
+            self._hold(name, amount)
+            self._grant()
+
+    def give_back(self, name: PlanName) -> None:
+        """A plan holds nothing any more."""
+        self.used -= self._held.pop(name, 0)
+        self._grant()
+
+    def _hold(self, name: PlanName, amount: int) -> None:
+        self.used += amount - self._held.get(name, 0)
+        self._held[name] = amount
+        self.peak = max(self.peak, self.used)
+
+    def _grant(self) -> None:
+        """Set bytes aside for those that wait, one namespace after the other; nobody overtakes one that needs much."""
+        while self._waiting:
+            namespace, plans = next(iter(self._waiting.items()))
+            name, amount = next(iter(plans.items()))
+            if self.used + amount > self._size:
+                return
+            del plans[name]
+            if plans:
+                self._waiting.move_to_end(namespace)
+            else:
+                del self._waiting[namespace]
+            self._hold(name, amount)
+            self._wake(name)
