@@ -197,7 +197,8 @@ def _charts(seen: _Seen, counts: charts.Counts) -> str:
 def _not_scanned(scan: Scan) -> str:
     shards = "".join(map(_shard, scan.unfinished[:_MAX_LISTED]))
     unreachable = [endpoint for shard in scan.shards for endpoint in shard.endpoints_unreachable]
-    if not shards and not unreachable:
+    skipped = [endpoint for shard in scan.shards for endpoint in shard.endpoints_skipped]
+    if not shards and not unreachable and not skipped and not scan.templates_not_run:
         return ""
     parts = ["<section><h2>What was not scanned</h2>"]
     if shards:
@@ -206,12 +207,25 @@ def _not_scanned(scan: Scan) -> str:
             '<th scope="col">Endpoints</th><th scope="col">Why</th></tr></thead>'
             f"<tbody>{shards}</tbody></table></div>{_and_more(len(scan.unfinished))}"
         )
-    if unreachable:
-        listed = "".join(f"<li><code>{_line(endpoint, 300)}</code></li>" for endpoint in unreachable[:_MAX_LISTED])
-        more = _and_more(len(unreachable))
-        summary = f"<summary>Endpoints that did not answer ({len(unreachable):,})</summary>"
-        parts.append(f"<details open>{summary}<ul>{listed}</ul>{more}</details>")
+    for title, endpoints in (
+        ("Endpoints that did not answer", unreachable),
+        ("Endpoints that stopped to answer, or got no request", skipped),
+    ):
+        items = [f"<li><code>{_line(endpoint, 300)}</code></li>" for endpoint in endpoints[:_MAX_LISTED]]
+        parts.append(_details(title, items, len(endpoints)))
+    items = [
+        f"<li><code>{_line(item.template, 300)}</code>: {_line(item.reason, 300)}</li>"
+        for item in scan.templates_not_run[:_MAX_LISTED]
+    ]
+    parts.append(_details("Templates that were not run", items, len(scan.templates_not_run)))
     return "".join([*parts, "</section>"])
+
+
+def _details(title: str, items: Sequence[str], total: int) -> str:
+    if not total:
+        return ""
+    summary = f"<summary>{title} ({total:,})</summary>"
+    return f"<details open>{summary}<ul>{''.join(items)}</ul>{_and_more(total)}</details>"
 
 
 def _shard(shard: Shard) -> str:
@@ -255,6 +269,8 @@ def _how(scan: Scan, compared: str) -> str:
         "Nuclei": _line(scan.scanner.nuclei_version),
         "Templates loaded": f"{scan.scanner.templates_loaded:,}" if scan.scanner.templates_loaded else "",
         "Templates digest": _code(scan.scanner.templates_digest) if scan.scanner.templates_digest else "",
+        "Requests sent": f"{scan.requests:,}" if scan.requests else "",
+        "Coverage": f"{scan.coverage / 10:.1f} % of the pairs of template and endpoint" if scan.coverage else "",
         "Scanning time": f"{scan.duration_ms / 1000:,.0f} s, added up over all shards" if scan.duration_ms else "",
         "Task key": _code(scan.key) if scan.key else "",
         "Compared with": _line(compared),

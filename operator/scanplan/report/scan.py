@@ -57,12 +57,20 @@ class Shard(_View, frozen=True, kw_only=True):
     endpoints: int = 0
     endpoints_scanned: int = 0
     endpoints_unreachable: tuple[str, ...] = ()
+    endpoints_skipped: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
 
     @property
     def error(self) -> Error | None:
         """What the last attempt says; None where it says nothing."""
         return self.attempts[-1].error if self.attempts else None
+
+
+class NotRun(_View, frozen=True, kw_only=True):
+    """A template that was asked for and not sent."""
+
+    template: str = ""
+    reason: str = ""
 
 
 class File(_View, frozen=True, kw_only=True):
@@ -93,6 +101,12 @@ class Scan(_View, frozen=True, kw_only=True):
     endpoints: int = 0
     endpoints_scanned: int = 0
     endpoints_unreachable: int = 0
+    endpoints_skipped: int = 0
+    templates_run: int = 0
+    templates_not_run: tuple[NotRun, ...] = ()
+    requests: int = 0
+    coverage: int = 0
+    """In thousandths."""
     findings: Counts = Counts()
     shards: tuple[Shard, ...] = ()
     files: tuple[File, ...] = ()
@@ -129,6 +143,14 @@ def remarks(scan: Scan) -> list[str]:
         said.append(
             f"{scan.endpoints_unreachable:,} of {scan.endpoints:,} endpoints did not answer: they were not, or not fully, scanned."
         )
+    if scan.endpoints_skipped:
+        said.append(
+            f"{scan.endpoints_skipped:,} of {scan.endpoints:,} endpoints stopped to answer, or got no request: they were not, "
+            "or not fully, scanned."
+        )
+    if scan.templates_not_run:
+        total = len(scan.templates_not_run) + scan.templates_run
+        said.append(f"{len(scan.templates_not_run):,} of {total:,} templates were not run.")
     if len(scan.template_digests) > 1:
         said.append("Templates changed while the scan ran: its shards may have looked for different things.")
     return said

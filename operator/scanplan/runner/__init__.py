@@ -2,8 +2,8 @@
 
 Nuclei exits 0 on a full disk, on unreachable targets and on half-broken template sets. The runner reads its output,
 writes the findings itself with every write checked, and says at the end, in one report, what really happened. Pure
-modules decide (`command`, `statistics`, `reachability`, `classify`, `fingerprint`, `report`), thin ones touch disk and
-processes (`durable`, `publish`, `merge`, `scanner`), and `shard` puts them together for pod, queue worker and laptop
-alike. Nothing here imports more than the standard library and msgspec, so that a pod is scanning a tenth of a second
-after it started.
+modules decide (`command`, `statistics`, `evidence`, `reachability`, `coverage`, `classify`, `fingerprint`, `report`),
+thin ones touch disk and processes (`durable`, `publish`, `merge`, `scanner`), and `shard` puts them together for pod,
+queue worker and laptop alike. At its start nothing here imports more than the standard library and msgspec, so that a pod
+is scanning a tenth of a second after it started.
 """

@@ -52,6 +52,7 @@ def collect(document: TaskDocument, run_directory: Path) -> ShardReport:
         endpoints=len(document.endpoints),
         endpoints_scanned=merged.endpoints_scanned,
         endpoints_unreachable=merged.endpoints_unreachable,
+        endpoints_skipped=merged.endpoints_skipped,
         findings=merged.findings,
         scanner=metadata.scanner,
         duration_ms=round((time.monotonic() - began) * 1000),

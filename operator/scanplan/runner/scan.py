@@ -1,14 +1,16 @@
 """The scan of one attempt: Nuclei run and watched, and its end understood.
 
 Between the attempt's folder, which exists, and its record, which is written afterwards, this is where Nuclei's outputs
-meet the modules that read them. The result is the attempt's record, complete but for its files: counts, versions,
-unreachable endpoints, warnings, and the error where the scan was none.
+meet the modules that read them. Templates of several sources take a run of Nuclei each, since it looks for helper files
+below one folder only. The result is the attempt's record, complete but for its files: counts, versions, what became of
+endpoints and templates, warnings, and the error where the scan was none.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,7 +26,9 @@ from scanplan.runner.artifacts.records import ShardRecord
 from scanplan.runner.nuclei import (
     classify,
     command,
+    coverage,
     headers,
+    knock,
     memory,
     reachability,
     resolution,
@@ -35,21 +39,18 @@ from scanplan.runner.nuclei import (
     version,
 )
 from scanplan.runner.nuclei.classify import Ended, StopCause
-from scanplan.runner.nuclei.command import Workspace
+from scanplan.runner.nuclei.coverage import Coverage
+from scanplan.runner.nuclei.evidence import Evidence
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.nuclei.lines import Lines
-from scanplan.runner.nuclei.reachability import Silent
+from scanplan.runner.nuclei.reachability import Verdict
 from scanplan.runner.nuclei.statistics import ScannerLog
-from scanplan.runner.nuclei.templates import Selection
+from scanplan.runner.nuclei.templates import Selection, Template
 
 HANG_SECONDS = 300.0
 """At least so long may Nuclei send no request; template sets of ten thousand take a minute to load."""
 _HEARTBEAT_SECONDS = 20.0
-_VALIDATION_SECONDS = 120.0
 _LOG_BYTES = 1 << 20
-_NAMED_IN_WARNING = 5
-_FAILED_SHARE = 0.05
-"""Share of failed requests from which on a scan says so: single time-outs are common, and Nuclei tries again itself."""
 
 
 def hang_seconds(document: TaskDocument) -> float:
@@ -59,7 +60,7 @@ def hang_seconds(document: TaskDocument) -> float:
 
 
 class Scan:
-    """One run of Nuclei over the endpoints of a shard."""
+    """The endpoints of a shard, scanned by one or several runs of Nuclei."""
 
     def __init__(
         self,
@@ -82,6 +83,12 @@ class Scan:
         self._deadline = now + document.timeout_seconds
         self._hang_seconds = hang_seconds(document)
         self._log = ScannerLog(now)
+        self._logs: list[ScannerLog] = []
+        self._evidence = Evidence(endpoints)
+        self._guard = Guard(document.denied_targets)
+        self._refused: dict[str, str] = {}
+        """Endpoints that are kept from Nuclei, since their names have denied addresses, with the range."""
+        self._traced = Lines()
         self._log_lines = Lines()
         self._pace = progress.Pace(progress.INTERVAL_SECONDS)
         self._heartbeat = progress.Pace(_HEARTBEAT_SECONDS)
@@ -101,12 +108,11 @@ class Scan:
         if not self._endpoints:
             return msgspec.structs.replace(record, outcome=Outcome.COMPLETE)
         error: TaskError | None
-        silent = Silent()
+        verdict, covered = Verdict(), Coverage()
         selection: Selection | None = None
         try:
             self._headers = headers.read(self._document.scanner.headers, self._document.headers_folder)
             self._redactor = self._attempt.findings.redactor = self._headers.redactor()
-            self._log.redact = self._redactor.text
             templates.verify(self._document.template_folders)
             selection = templates.select(
                 self._document.templates, self._document.severity_levels, self._installation.templates
@@ -114,7 +120,10 @@ class Scan:
             selection, left_out = unguarded.without(selection, self._document.unguarded_protocols)
             if left_out:
                 self._warn(left_out)
-            error, silent = self._scan(selection)
+            error = self._scan(selection)
+            covered = self._cover(selection)
+            verdict = self._judge()
+            error = self._doubt(error, covered, verdict)
         except ScanError as failed:
             error = TaskError(error_class=failed.error_class, reason=failed.reason, message=failed.message)
         except OSError as failed:
@@ -132,144 +141,148 @@ class Scan:
             )
         return msgspec.structs.replace(
             record,
-            outcome=self._outcome(error, silent),
+            outcome=self._outcome(error, verdict),
             error=error,
-            endpoints_scanned=len(self._endpoints) - len(silent.unreachable) if error is None else 0,
-            endpoints_unreachable=silent.unreachable,
+            endpoints_scanned=len(verdict.scanned) if error is None else 0,
+            endpoints_unreachable=verdict.unreachable,
+            endpoints_skipped=verdict.skipped,
+            templates_run=covered.run,
+            templates_not_run=covered.not_run,
+            requests=self._evidence.requests,
+            pairs=covered.pairs,
             findings=attempt.counts,
             malformed_lines=attempt.malformed_lines,
             scanner=ScannerVersion(
                 nuclei_version=self._log.version,
                 templates_digest=selection.digest if selection else "",
-                templates_loaded=self._log.templates_loaded or 0,
+                templates_loaded=covered.loaded,
             ),
             warnings=tuple(self._warnings),
         )
 
-    def _outcome(self, error: TaskError | None, silent: Silent) -> Outcome:
+    def _outcome(self, error: TaskError | None, verdict: Verdict) -> Outcome:
         if error is None:
             return Outcome.COMPLETE
-        scanned = self._log.requests > 0 and len(silent.unreachable) < len(self._endpoints)
-        return Outcome.PARTIAL if scanned or self._attempt.findings.total else Outcome.FAILED
+        return Outcome.PARTIAL if verdict.scanned or self._attempt.findings.total else Outcome.FAILED
 
-    def _scan(self, selection: Selection) -> tuple[TaskError | None, Silent]:
-        guard = Guard(self._document.denied_targets)
-        refused = resolution.denied(self._endpoints, guard, stop=self._stop)
-        if len(refused) == len(self._endpoints):
+    def _scan(self, selection: Selection) -> TaskError | None:
+        """Run Nuclei for the templates of each source in turn; what ended the last run, None where all went well."""
+        self._refused = resolution.denied(self._endpoints, self._guard, stop=self._stop)
+        if len(self._refused) == len(self._endpoints):
             raise NucleiBinaryError(
                 Reason.TARGET_DENIED,
-                f"All {len(refused)} endpoints resolve to addresses that the target guard denies: {resolution.shown(refused)}.",
+                f"All {len(self._refused)} endpoints resolve to addresses that the target guard denies: "
+                f"{resolution.shown(self._refused)}.",
             )
+        self._check_version(selection.templates[0].root)
+        error = None
+        for _, batch in itertools.groupby(selection.templates, lambda template: template.root):
+            error = self._run(tuple(batch)) or error
+            if error is not None and error.reason is not Reason.NO_TEMPLATES_LOADED:
+                return error
+        return error if not any(log.templates_loaded for log in self._logs) else None
+
+    def _check_version(self, root: Path) -> None:
         with self._installation.workspace() as workspace:
-            version.check(
-                self._installation.program(), self._environment(workspace), workspace.root, self._stop, time.monotonic()
-            )
-            targets = [endpoint for endpoint in self._endpoints if endpoint not in refused]
+            surroundings = command.environment(self._installation.inherited, workspace, root)
+            version.check(self._installation.program(), surroundings, workspace.root, self._stop, time.monotonic())
+
+    def _run(self, batch: Sequence[Template]) -> TaskError | None:
+        """Run Nuclei once; what ended it, None where it claims success."""
+        self._log = ScannerLog(time.monotonic())
+        self._log.redact = self._redactor.text
+        self._logs.append(self._log)
+        self._attempt.findings.remark = self._log.listed
+        with self._installation.workspace() as workspace:
+            targets = [endpoint for endpoint in self._endpoints if endpoint not in self._refused]
             workspace.targets.write_text(command.list_file(targets))
-            workspace.templates.write_text(command.list_file([str(path) for path in selection.files]))
+            workspace.templates.write_text(command.list_file([str(template.path) for template in batch]))
             header_files = self._headers.write(workspace)
-            workspace.denied.write_text(command.list_file(guard.ranges()))
+            workspace.denied.write_text(command.list_file(self._guard.ranges()))
             servers = resolvers.own()
             workspace.resolvers.write_text(command.list_file(servers))
             killed_before = self._memory.kills()
             return_code, cause = scanner.run(
-                command.arguments(
+                lambda trace: command.arguments(
                     self._document,
                     self._installation.program(),
                     workspace,
+                    trace,
                     own_resolvers=bool(servers),
                     headers=header_files,
                 ),
-                self._environment(workspace),
+                command.environment(self._installation.inherited, workspace, batch[0].root),
                 workspace.root,
                 on_output=self._take_output,
                 on_log=self._take_log,
+                on_trace=self._take_trace,
                 on_tick=self._tick,
                 stop_grace_seconds=scanner.STOP_GRACE_SECONDS,
             )
-            with durable.on_claim():
-                self._attempt.findings.finish()
-            self._take_log(b"\n")
-            error = classify.failure(
-                Ended(
-                    return_code=return_code,
-                    stop=cause,
-                    out_of_memory=self._memory.kills() > killed_before,
-                    output=self._attempt.findings.output,
-                    log=self._log.text,
-                )
+        with durable.on_claim():
+            self._attempt.findings.finish()
+        self._take_log(b"\n")
+        return classify.failure(
+            Ended(
+                return_code=return_code,
+                stop=cause,
+                out_of_memory=self._memory.kills() > killed_before,
+                output=self._attempt.findings.output,
+                log=self._log.text,
             )
-            if error is not None and cause is not None:
-                return error, Silent()
-            silent = reachability.silent(targets, self._log, _lines(workspace.errors)).refusing(
-                refused, self._endpoints
-            )
-            invalid = self._invalid(error, selection, workspace)
-        if error is None:
-            error = classify.doubt(
-                templates_loaded=self._log.templates_loaded,
-                named_not_loaded=sorted(invalid & selection.named),
-                endpoints=len(self._endpoints),
-                excluded=self._log.excluded,
-                silent=silent,
-            )
-        if silent.unreachable and error is None:
-            shown = ", ".join(silent.unreachable[:_NAMED_IN_WARNING])
-            self._warn(f"{len(silent.unreachable)} of {len(self._endpoints)} endpoints never answered: {shown}")
-        if silent.failed_elsewhere > self._log.requests * _FAILED_SHARE and error is None:
-            self._warn(
-                f"{silent.failed_elsewhere} of {self._log.requests} requests failed at endpoints that do answer: they may be "
-                "overloaded, and findings may be missing. Lower rateLimit or concurrency."
-            )
-        if silent.denied and error is None:
-            shown = ", ".join(silent.denied[:_NAMED_IN_WARNING])
-            self._warn(f"{len(silent.denied)} endpoints resolve to addresses that the target guard denies: {shown}")
-        return error, silent
-
-    def _invalid(self, error: TaskError | None, selection: Selection, workspace: Workspace) -> set[Path]:
-        """The selected templates that Nuclei left out, which it does without a word; asked only where some are missing."""
-        loaded = self._log.templates_loaded
-        if error is not None and error.reason is Reason.NO_TEMPLATES_LOADED:
-            loaded = 0
-        elif error is not None or loaded is None:
-            return set()
-        if loaded >= selection.identifiers:
-            return set()
-        answer = ScannerLog(0.0)
-        lines = Lines()
-        deadline = time.monotonic() + _VALIDATION_SECONDS
-
-        def take(block: bytes) -> None:
-            for line in lines.feed(block)[0]:
-                answer.feed(line, 0.0)
-
-        scanner.run(
-            command.validation(self._installation.program(), workspace),
-            self._environment(workspace),
-            workspace.root,
-            on_output=lambda _block: None,
-            on_log=take,
-            on_tick=lambda now: StopCause.TIMEOUT if now > deadline or self._stop() else None,
-            stop_grace_seconds=scanner.STOP_GRACE_SECONDS,
         )
-        invalid = {Path(name) for name in answer.not_loaded} & set(selection.files)
-        names = ", ".join(sorted(path.name for path in invalid)[:_NAMED_IN_WARNING])
-        why = f"invalid are {names}" if names else "excluded by the ignore list, or of a kind that is off by default"
-        self._warn(f"{selection.identifiers - loaded} of {selection.identifiers} templates were not loaded: {why}")
-        return invalid
 
-    def _environment(self, workspace: Workspace) -> dict[str, str]:
-        return command.environment(self._installation.inherited, workspace, self._installation.templates[0])
+    def _cover(self, selection: Selection) -> Coverage:
+        return coverage.of(
+            selection, self._logs, self._evidence, self._attempt.findings.matched, self._document.severity_levels
+        )
+
+    def _judge(self) -> Verdict:
+        given_up = {name for log in self._logs for name in log.skipped}
+        timeout = float(self._document.scanner.request_timeout_seconds)
+        return reachability.judge(
+            self._evidence,
+            given_up,
+            self._refused,
+            lambda endpoint: knock.listens(endpoint, self._guard, timeout),
+        )
+
+    def _doubt(self, error: TaskError | None, covered: Coverage, verdict: Verdict) -> TaskError | None:
+        """The error that counts, with what the scan has to say besides."""
+        if error is not None and error.reason is not Reason.NO_TEMPLATES_LOADED:
+            return error
+        loaded = [log.templates_loaded for log in self._logs if log.templates_loaded is not None]
+        if error is None or covered.not_run:
+            error = classify.doubt(
+                templates_loaded=0 if error else sum(loaded) if loaded else None,
+                covered=covered,
+                endpoints=len(self._endpoints),
+                excluded=max((log.excluded for log in self._logs), default=0),
+                verdict=verdict,
+                shortages=self._evidence.shortages,
+            )
+        if covered.not_run:
+            count = len(covered.not_run)
+            total = count + covered.run
+            self._warn(f"{count} of {total} templates were not run: {coverage.listed(covered.not_run)}")
+        if error is None:
+            for warning in verdict.warnings:
+                self._warn(warning)
+        return error
 
     def _take_output(self, block: bytes) -> None:
         with durable.on_claim():
             self._attempt.findings.feed(block)
 
+    def _take_trace(self, block: bytes) -> None:
+        for line in self._traced.feed(block)[0]:
+            self._evidence.feed(line)
+
     def _take_log(self, block: bytes) -> None:
         now = time.monotonic()
         lines, overlong = self._log_lines.feed(block)
         for line in (*overlong, *lines):
-            if not self._log.feed(line, now) and line and self._attempt.log.size < _LOG_BYTES:
+            if self._log.feed(line, now) and self._attempt.log.size < _LOG_BYTES:
                 with durable.on_claim():
                     clean = self._redactor.raw(line[: _LOG_BYTES + self._redactor.longest])
                     self._attempt.log.write(clean[:_LOG_BYTES].rstrip(b"\n") + b"\n")
@@ -324,12 +337,3 @@ class Scan:
                 message=message,
             )
         )
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file that may not be there."""
-    try:
-        with path.open("rb") as file:
-            yield from file
-    except FileNotFoundError:
-        return

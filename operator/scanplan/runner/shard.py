@@ -185,6 +185,7 @@ class _ShardRun:
             endpoints=record.endpoints,
             endpoints_scanned=record.endpoints_scanned,
             endpoints_unreachable=len(record.endpoints_unreachable),
+            endpoints_skipped=len(record.endpoints_skipped),
             findings=record.findings,
             scanner=record.scanner,
             duration_ms=record.duration_ms,

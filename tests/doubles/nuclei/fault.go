@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -130,6 +131,9 @@ func (s *scan) flood(t *template, target string, count, size int) {
 		s.report(found)
 	}
 	s.stats.requests.Add(int64(t.requestCount()))
+	if request, err := http.NewRequest(http.MethodGet, target, http.NoBody); err == nil {
+		s.logRequest(t, request, nil)
+	}
 }
 
 var hoard [][]byte

@@ -23,9 +23,9 @@ type options struct {
 	excludeTemplates                                         []string
 	severities, excludeSeverities                            []string
 	protocols, excludeProtocols                              []string
-	output, jsonlExport, errorLog                            string
+	output, jsonlExport, errorLog, traceLog                  string
 	silent, noColor, jsonl, omitRaw, omitTemplate            bool
-	matcherStatus, verbose, hangMonitor                      bool
+	matcherStatus, verbose, listLoaded, hangMonitor          bool
 	config, templatesDir, resolvers                          string
 	followRedirects, followHostRedirects, disableRedirects   bool
 	maxRedirects, responseRead, responseSave                 int
@@ -250,8 +250,10 @@ func (o *options) declare(set *flag.FlagSet) {
 	switches(&o.noStdin, "no-stdin")
 
 	texts(&o.errorLog, "", "error-log", "elog")
+	texts(&o.traceLog, "", "trace-log", "tlog")
 	switches(&o.hangMonitor, "hang-monitor", "hm")
 	switches(&o.verbose, "verbose", "v")
+	switches(&o.listLoaded, "vv")
 	texts(&o.templatesDir, "", "update-template-dir", "ud")
 	switches(&o.disableUpdateCheck, "disable-update-check", "duc")
 

@@ -49,9 +49,12 @@ func loadTemplates(opts *options, dirs configDirs, logs *logger) *library {
 		switch {
 		case errors.Is(err, errExcluded):
 			found.weak++
+			if os.Getenv("NUCLEI_LOG_ALL") == "true" {
+				logs.warnf("%s excluded from default run using .nuclei-ignore", path)
+			}
 			continue
 		case err != nil:
-			logs.warnf("Could not load template %s: %s", path, err)
+			logs.warnf("cause=%q", fmt.Sprintf("Could not load template %s: %s", path, err))
 			continue
 		}
 		if loaded.Info.Severity == "" {
@@ -65,6 +68,8 @@ func loadTemplates(opts *options, dirs configDirs, logs *logger) *library {
 		if !seen[loaded.ID] {
 			seen[loaded.ID] = true
 			found.templates = append(found.templates, loaded)
+		} else {
+			logs.debugf("Skipping duplicate template ID '%s' from path '%s'", loaded.ID, path)
 		}
 	}
 	sort.SliceStable(found.templates, func(i, j int) bool { return found.templates[i].path < found.templates[j].path })
@@ -142,7 +147,7 @@ func findTemplates(asked []string, templatesDir string, missing func(string, err
 		default:
 			count := len(paths)
 			_ = filepath.WalkDir(target, func(path string, entry fs.DirEntry, err error) error {
-				if err == nil && !entry.IsDir() && (strings.HasSuffix(path, ".yaml") || strings.HasSuffix(path, ".yml")) {
+				if err == nil && !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
 					add(path)
 				}
 				return nil

@@ -15,6 +15,7 @@ const (
 	levelError
 	levelInfo
 	levelWarning
+	levelDebug
 	levelVerbose
 )
 
@@ -58,6 +59,10 @@ func (l *logger) infof(format string, args ...any) {
 
 func (l *logger) warnf(format string, args ...any) {
 	l.write(levelWarning, "WRN", "33", fmt.Sprintf(format, args...))
+}
+
+func (l *logger) debugf(format string, args ...any) {
+	l.write(levelDebug, "DBG", "35", fmt.Sprintf(format, args...))
 }
 
 func (l *logger) errorf(format string, args ...any) {

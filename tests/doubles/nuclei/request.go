@@ -117,6 +117,20 @@ func (r *httpRequest) build(target *url.URL, raw string, headers []string) []*ht
 	return requests
 }
 
+// unsendable says why a request of the entry could not be made.
+func (r *httpRequest) unsendable(index int, target *url.URL, address string) string {
+	text := append(append([]string{}, r.Path...), r.Raw...)[index]
+	if strings.Contains(text, "{{interactsh-url}}") {
+		return fmt.Sprintf(`Could not execute request for %s: cause="interactsh client not initialized" chain="could not evaluate helper expressions"`, address)
+	}
+	filled, _ := fill(text, target, address)
+	var names []string
+	for _, name := range unresolved.FindAllString(filled, -1) {
+		names = append(names, strings.Trim(name, "{}"))
+	}
+	return fmt.Sprintf("Could not make http request for %s: unresolved variables found: %s", address, strings.Join(names, ","))
+}
+
 // parseRaw reads a request as it would go over the wire: request line, headers, empty line, body.
 func parseRaw(text string, target *url.URL) (*http.Request, error) {
 	head, body, _ := strings.Cut(strings.ReplaceAll(text, "\r\n", "\n"), "\n\n")

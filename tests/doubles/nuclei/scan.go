@@ -23,6 +23,8 @@ type scan struct {
 	targets  []string
 	out      *output
 	errorLog *os.File
+	traceLog *os.File
+	logLock  sync.Mutex
 	stats    statistics
 	progress *progress
 	limiter  *limiter
@@ -64,6 +66,11 @@ func newScan(opts *options, dirs configDirs, dialing *guard, logs *logger) (*sca
 	if opts.errorLog != "" {
 		if s.errorLog, err = os.Create(opts.errorLog); err != nil {
 			return nil, fmt.Errorf("could not create output file: could not create error file: %w", err)
+		}
+	}
+	if opts.traceLog != "" {
+		if s.traceLog, err = os.Create(opts.traceLog); err != nil {
+			return nil, fmt.Errorf("could not create output file: %w", err)
 		}
 	}
 	opts.stats = opts.stats || opts.statsJSON
@@ -118,6 +125,11 @@ func (s *scan) execute() error {
 		total += t.requestCount() * len(s.targets)
 	}
 	s.stats.start(len(found.templates), len(s.targets), total)
+	if s.opts.listLoaded {
+		for _, t := range found.templates {
+			fmt.Printf("[%s] %s (@%s) [%s]\n", t.ID, t.Info.Name, strings.Join(t.Info.Authors, ",@"), t.Info.Severity)
+		}
+	}
 
 	matched := s.runAll(found.templates)
 	s.stats.stop()
@@ -248,6 +260,9 @@ func (s *scan) visitRequest(t *template, r *httpRequest, target *url.URL, addres
 		}
 	}
 	for i, request := range requests {
+		if request == nil {
+			s.logs.warnf("[%s] %s", t.ID, r.unsendable(i, target, address))
+		}
 		if request == nil || s.skipped(address) {
 			s.stats.requests.Add(int64(len(requests) - i))
 			return matched, failure
@@ -259,10 +274,13 @@ func (s *scan) visitRequest(t *template, r *httpRequest, target *url.URL, addres
 		if err != nil {
 			// Nuclei counts a failed request twice.
 			s.stats.errors.Add(2)
-			s.logError(t, request, err)
+			s.logRequest(t, request, err)
+			s.logs.warnf("[%s] Could not execute request for %s: %s", t.ID, address, err)
 			failure = err.Error()
 			continue
 		}
+		s.logRequest(t, request, nil)
+		s.logs.verbosef("[%s] Sent HTTP request to %s", t.ID, request.URL)
 		hit := false
 		for _, done := range exchanges {
 			for _, v := range r.judge(done.answer) {
@@ -306,12 +324,12 @@ func (s *scan) failSkipped(t *template, target string) {
 	}
 }
 
-// logError appends a JSON line to the -elog file.
-func (s *scan) logError(t *template, request *http.Request, err error) {
-	if s.errorLog == nil {
-		return
+// logRequest appends a JSON line to the -tlog file, and to the -elog file where the request failed.
+func (s *scan) logRequest(t *template, request *http.Request, err error) {
+	problem, kind := "none", ""
+	if err != nil {
+		problem, kind = err.Error(), "network-temporary-error"
 	}
-	kind := "network-temporary-error"
 	var host *hostError
 	if errors.As(err, &host) && host.permanent {
 		kind = "network-permanent-error"
@@ -322,9 +340,16 @@ func (s *scan) logError(t *template, request *http.Request, err error) {
 		Input    string `json:"input"`
 		Address  string `json:"address"`
 		Error    string `json:"error"`
-		Kind     string `json:"kind"`
-	}{t.path, "http", request.URL.String(), withPort(request.URL), err.Error(), kind})
-	_, _ = s.errorLog.Write(append(line, '\n'))
+		Kind     string `json:"kind,omitempty"`
+	}{t.path, "http", request.URL.String(), withPort(request.URL), problem, kind})
+	s.logLock.Lock()
+	defer s.logLock.Unlock()
+	if s.traceLog != nil {
+		_, _ = s.traceLog.Write(append(line, '\n'))
+	}
+	if err != nil && s.errorLog != nil {
+		_, _ = s.errorLog.Write(append(line, '\n'))
+	}
 }
 
 func withPort(u *url.URL) string {

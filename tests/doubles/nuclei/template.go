@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -115,6 +116,9 @@ func parseTemplate(path string) (*template, error) {
 	source, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
+	}
+	if ext := filepath.Ext(path); ext != ".yaml" && ext != ".json" {
+		return nil, fmt.Errorf("failed to identify template format expected JSON or YAML but got %s", path)
 	}
 	parsed := &template{path: path, source: source}
 	decoder := yaml.NewDecoder(bytes.NewReader(source))

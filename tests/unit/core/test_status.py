@@ -92,6 +92,31 @@ class TestReachability:
         assert condition(status, "EndpointsReachable") == expected
         assert status["endpointsUnreachable"] == unreachable
 
+    def test_endpoints_that_stopped_to_answer_are_no_clean_bill_either(self) -> None:
+        status = finished(endpoints_scanned=1, endpoints_skipped=1, templates_run=1)
+        assert condition(status, "EndpointsReachable") == ("Unknown", "SomeSkipped")
+        assert status["endpointsSkipped"] == 1
+
+
+class TestTemplates:
+    """A check that was not made has found nothing: the reader must not take that for a pass."""
+
+    @pytest.mark.parametrize(("not_run", "expected"), [(0, ("True", "AllRun")), (2, ("False", "SomeNotRun"))])
+    def test_templates(self, not_run: int, expected: tuple[str, str]) -> None:
+        status = finished(
+            templates_run=8, templates_not_run=not_run, templates_remark="a.yaml (why)", requests=21, coverage=987
+        )
+        assert condition(status, "TemplatesRun") == expected
+        assert (status["templatesRun"], status["templatesNotRun"]) == (8, not_run)
+        assert (status["requestsSent"], status["coverage"]) == (21, "98.7%")
+        told = next(entry for entry in status["conditions"] if entry["type"] == "TemplatesRun")["message"]
+        assert ("a.yaml (why)" in told) == bool(not_run)
+
+    def test_a_runner_that_does_not_count_claims_nothing(self) -> None:
+        status = finished()
+        assert "TemplatesRun" not in {entry["type"] for entry in status["conditions"]}
+        assert "coverage" not in status
+
 
 @pytest.mark.parametrize(
     ("counts", "expected"),

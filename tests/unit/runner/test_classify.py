@@ -6,14 +6,14 @@ The wordings are the real program's (3.10), recorded.
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 
 import pytest
 
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass
+from scanplan.api.v1alpha1.task import ErrorClass, TemplateNotRun
 from scanplan.runner.nuclei.classify import Ended, StopCause, doubt, failure
-from scanplan.runner.nuclei.reachability import Silent
+from scanplan.runner.nuclei.coverage import Coverage
+from scanplan.runner.nuclei.reachability import Verdict
 
 FATAL, TEMPORARY, UNKNOWN = ErrorClass.FATAL, ErrorClass.TEMPORARY, ErrorClass.UNKNOWN
 COULD_NOT_RUN = "[FTL] Could not run nuclei: "
@@ -97,6 +97,14 @@ ENDS = [
         Reason.SCANNER_PANIC,
     ),
     (2, "", "fatal error: concurrent map writes\n\ngoroutine 1 [running]:", UNKNOWN, Reason.SCANNER_PANIC),
+    (
+        2,
+        "",
+        "runtime: out of memory: cannot allocate 4194304-byte block\nfatal error: out of memory",
+        UNKNOWN,
+        Reason.SCANNER_PANIC,
+    ),
+    (2, "", "goroutine 7 gp=0xc000185340 m=nil [select]:\nruntime.gopark(0x1)", UNKNOWN, Reason.SCANNER_PANIC),
     (1, "", "[INF] Templates loaded for current scan: 1", UNKNOWN, Reason.UNKNOWN_ERROR),
     (1, "", "", UNKNOWN, Reason.UNKNOWN_ERROR),
     (77, "", "[INF] bye", UNKNOWN, Reason.UNKNOWN_ERROR),
@@ -158,25 +166,45 @@ def test_the_message_quotes_the_line_that_says_most() -> None:
     assert "the disk is on fire" in error.message
 
 
-GOOD = {"templates_loaded": 3, "named_not_loaded": (), "endpoints": 2, "excluded": 0, "silent": Silent()}
+BROKEN = (TemplateNotRun(template="broken.yaml", reason="no YAML"),)
+BOTH = ("http://a", "http://b")
+GOOD = {
+    "templates_loaded": 3,
+    "covered": Coverage(loaded=3, run=3),
+    "endpoints": 2,
+    "excluded": 0,
+    "verdict": Verdict(scanned=BOTH),
+    "shortages": {},
+}
 
 
 @pytest.mark.parametrize(
-    ("change", "error_class", "reason"),
+    ("change", "error_class", "reason", "word"),
     [
-        ({"templates_loaded": None}, FATAL, Reason.NUCLEI_BINARY_ERROR),
-        ({"templates_loaded": 0}, FATAL, Reason.NO_TEMPLATES_LOADED),
-        ({"named_not_loaded": (Path("/t/broken.yaml"),)}, FATAL, Reason.TEMPLATES_NOT_FOUND),
-        ({"silent": Silent(("http://a", "http://b"))}, TEMPORARY, Reason.ENDPOINTS_UNREACHABLE),
-        ({"silent": Silent(("http://a", "http://b"), ("http://a", "http://b"))}, FATAL, Reason.TARGET_DENIED),
-        ({"excluded": 1}, FATAL, Reason.TARGET_DENIED),
+        ({"templates_loaded": None}, FATAL, Reason.NUCLEI_BINARY_ERROR, "not Nuclei"),
+        ({"templates_loaded": 0}, FATAL, Reason.NO_TEMPLATES_LOADED, "no template"),
+        ({"templates_loaded": 0, "covered": Coverage(not_run=BROKEN)}, FATAL, Reason.NO_TEMPLATES_LOADED, "no YAML"),
+        ({"covered": Coverage(run=2, refused=BROKEN)}, FATAL, Reason.TEMPLATES_NOT_FOUND, "broken.yaml"),
+        ({"covered": Coverage(loaded=1, not_run=BROKEN)}, FATAL, Reason.NOTHING_SENT, "broken.yaml"),
+        ({"verdict": Verdict(unreachable=BOTH)}, TEMPORARY, Reason.ENDPOINTS_UNREACHABLE, "None of the 2"),
+        ({"verdict": Verdict(unreachable=BOTH, denied=BOTH)}, FATAL, Reason.TARGET_DENIED, "2 of 2"),
+        (
+            {"verdict": Verdict(skipped=BOTH, stopped=BOTH, warnings=("2 stopped",))},
+            TEMPORARY,
+            Reason.ENDPOINTS_UNREACHABLE,
+            "stopped",
+        ),
+        ({"excluded": 1}, FATAL, Reason.TARGET_DENIED, "1 of 2"),
+        ({"shortages": {"too many open files": 7}}, TEMPORARY, Reason.SCANNER_ENVIRONMENT, "open files"),
     ],
 )
-def test_an_exit_0_is_doubted(change: dict[str, object], error_class: ErrorClass, reason: Reason) -> None:
+def test_an_exit_0_is_doubted(change: dict[str, object], error_class: ErrorClass, reason: Reason, word: str) -> None:
     error = doubt(**(GOOD | change))  # type: ignore[arg-type]
     assert error is not None
     assert (error.error_class, error.reason) == (error_class, reason)
+    assert word in error.message
 
 
 def test_a_success_with_some_silent_endpoints_is_one() -> None:
-    assert doubt(**(GOOD | {"silent": Silent(("http://a",))})) is None  # type: ignore[arg-type]
+    silent = Verdict(scanned=("http://b",), unreachable=("http://a",))
+    assert doubt(**(GOOD | {"verdict": silent})) is None  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from scanplan.runner.nuclei import command
 from .documents import document
 
 WORKSPACE = command.Workspace(Path("/w"))
+TRACE = "/dev/fd/9"
 
 
 def flag(argv: list[str], name: str) -> str:
@@ -21,7 +22,7 @@ def flag(argv: list[str], name: str) -> str:
 
 
 def test_targets_and_templates_go_by_file_only() -> None:
-    argv = command.arguments(document(endpoints=("http://a.example/?a=1,2", "-u")), "/bin/nuclei", WORKSPACE)
+    argv = command.arguments(document(endpoints=("http://a.example/?a=1,2", "-u")), "/bin/nuclei", WORKSPACE, TRACE)
     assert argv[0] == "/bin/nuclei"
     assert flag(argv, "-l") == "/w/targets.txt"
     assert flag(argv, "-t") == "/w/templates.txt"
@@ -30,9 +31,16 @@ def test_targets_and_templates_go_by_file_only() -> None:
 
 
 def test_nuclei_talks_to_nobody_but_its_targets_and_reads_no_stdin() -> None:
-    argv = command.arguments(document(), "nuclei", WORKSPACE)
+    argv = command.arguments(document(), "nuclei", WORKSPACE, TRACE)
     assert {"-duc", "-ni", "-no-stdin", "-jsonl", "-nc", "-stats", "-sj", "-ot"} <= set(argv)
     assert flag(argv, "-si") == "5"  # 0 makes it panic
+
+
+def test_nuclei_is_asked_for_evidence_and_writes_it_to_no_disk() -> None:
+    argv = command.arguments(document(), "nuclei", WORKSPACE, TRACE)
+    assert flag(argv, "-tlog") == TRACE
+    assert {"-v", "-vv"} <= set(argv)
+    assert "-elog" not in argv
 
 
 def test_typed_options_become_their_flags() -> None:
@@ -45,7 +53,7 @@ def test_typed_options_become_their_flags() -> None:
         follow_redirects=True,
     )
     argv = command.arguments(
-        document(scanner=options, severity_levels=(Severity.CRITICAL, Severity.HIGH)), "nuclei", WORKSPACE
+        document(scanner=options, severity_levels=(Severity.CRITICAL, Severity.HIGH)), "nuclei", WORKSPACE, TRACE
     )
     wanted = {"-rl": "10", "-c": "2", "-bs": "3", "-timeout": "4", "-retries": "0", "-severity": "critical,high"}
     assert {name: flag(argv, name) for name in wanted} == wanted
@@ -53,20 +61,20 @@ def test_typed_options_become_their_flags() -> None:
 
 
 def test_without_options_templates_decide_about_redirects_and_nothing_is_denied() -> None:
-    argv = command.arguments(document(), "nuclei", WORKSPACE)
+    argv = command.arguments(document(), "nuclei", WORKSPACE, TRACE)
     assert not {"-fr", "-dr", "-severity", "-eh"} & set(argv)
 
 
 def test_denied_targets_are_denied_at_dial_time_too() -> None:
-    argv = command.arguments(document(denied_targets=("169.254.0.0/16",)), "nuclei", WORKSPACE)
+    argv = command.arguments(document(denied_targets=("169.254.0.0/16",)), "nuclei", WORKSPACE, TRACE)
     assert flag(argv, "-eh") == "/w/denied.txt"
 
 
 def test_names_are_asked_of_the_machines_own_servers_never_of_public_ones() -> None:
-    argv = command.arguments(document(), "nuclei", WORKSPACE)
+    argv = command.arguments(document(), "nuclei", WORKSPACE, TRACE)
     assert flag(argv, "-r") == "/w/resolvers.txt"
     assert "-sr" in argv
-    argv = command.arguments(document(), "nuclei", WORKSPACE, own_resolvers=False)
+    argv = command.arguments(document(), "nuclei", WORKSPACE, TRACE, own_resolvers=False)
     assert "-r" not in argv
     assert "-sr" in argv
 
@@ -89,6 +97,8 @@ def test_the_environment_is_private_and_has_no_secrets() -> None:
         "XDG_CACHE_HOME": "/w/home/.cache",
         "TMPDIR": "/w/temporary",
         "NUCLEI_CONFIG_DIR": "/w/configuration",
+        "NUCLEI_LOG_ALL": "true",
+        "HIDE_TEMPLATE_SIG_WARNING": "true",
         "NUCLEI_TEMPLATES_DIR": "/opt/nuclei-templates",
     }
 

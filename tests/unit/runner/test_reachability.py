@@ -6,22 +6,28 @@ import json
 
 import pytest
 
-from scanplan.runner.nuclei.reachability import Silent, address, silent
-from scanplan.runner.nuclei.statistics import ScannerLog
+from scanplan.runner.nuclei.evidence import Addresses, Evidence, address
+from scanplan.runner.nuclei.reachability import Verdict, judge
+
+REFUSED, TIMEOUT, RESET = "port closed or filtered", "i/o timeout", "connection reset by peer"
+DENIED = 'cause="denied address found for host"'
+UNCLEAR = 'cause="could not connect to host"'
 
 
-def log(*, total: int = 2, hosts: int = 1, skipped: tuple[str, ...] = ()) -> ScannerLog:
-    log = ScannerLog(0.0)
-    log.total, log.hosts, log.skipped = total, hosts, set(skipped)
-    return log
-
-
-def failed(
-    url: str, kind: str = "network-permanent-error", error: str = "port closed or filtered", where: str = ""
-) -> bytes:
+def line(where: str, error: str = "none", kind: str = "http", template: str = "/t/a.yaml", **more: str) -> bytes:
+    cause = {} if error == "none" else {"kind": more.get("cause", "network-permanent-error")}
     return json.dumps(
-        {"template": "t", "type": "http", "input": url, "address": where, "error": error, "kind": kind}
+        {"template": template, "type": kind, "input": where, "address": "", "error": error, **cause}
     ).encode()
+
+
+def verdict(
+    endpoints: list[str], lines: list[bytes], *, skipped: tuple[str, ...] = (), listens: bool = False
+) -> Verdict:
+    evidence = Evidence(endpoints)
+    for each in lines:
+        evidence.feed(each)
+    return judge(evidence, skipped, (), lambda _endpoint: listens)
 
 
 @pytest.mark.parametrize(
@@ -31,48 +37,94 @@ def failed(
         ("https://a.example/x", "a.example:443"),
         ("https://a.example:8443", "a.example:8443"),
         ("a.example:22", "a.example:22"),
-        ("a.example", "a.example"),
+        ("A.example", "a.example"),
         ("http://[2001:db8::1]:8080", "[2001:db8::1]:8080"),
+        ("2001:db8::1:8080", "[2001:db8::1]:8080"),
+        ("http://a.example:x", "http://a.example:x"),
     ],
 )
 def test_addresses(endpoint: str, expected: str) -> None:
     assert address(endpoint) == expected
 
 
-def test_a_skipped_host_is_unreachable() -> None:
-    endpoints = ["http://a.example", "http://a.example/2", "http://b.example", "http://[2001:db8::1]:8080"]
-    found = silent(endpoints, log(total=400, hosts=4, skipped=("a.example:80", "2001:db8::1:8080")), [])
-    assert found.unreachable == ("http://a.example", "http://a.example/2", "http://[2001:db8::1]:8080")
+def test_an_address_belongs_to_the_endpoint_that_names_it_and_else_to_all_of_its_host() -> None:
+    addresses = Addresses(["http://a:1", "a", "http://b:1"])
+    assert [addresses.find(name) for name in ("a:1", "a:2", "b:1", "c:1")] == [0b001, 0b011, 0b100, 0]
 
 
-def test_all_requests_failed_is_unreachable_although_nuclei_doesnt_say_so() -> None:
-    endpoints = ["http://a.example", "http://b.example"]
-    lines = [failed("http://a.example/1"), failed("http://a.example/2"), failed("http://b.example/1")]
-    assert silent(endpoints, log(total=4, hosts=2), lines).unreachable == ("http://a.example",)
+ALIVE, DEAD = "http://a:1", "http://b:1"
+CASES = {
+    # endpoints, lines → scanned, unreachable, skipped
+    "answers": ([ALIVE], [line(ALIVE)], [ALIVE], [], []),
+    "own port refused": ([DEAD], [line(DEAD, REFUSED)], [], [DEAD], []),
+    "own port refused, name asked about": ([DEAD], [line(DEAD, REFUSED), line("b", kind="dns")], [], [DEAD], []),
+    "own port refused, another open": ([DEAD], [line(DEAD, REFUSED), line("b:22", kind="tcp")], [], [DEAD], []),
+    "only other ports, refused": ([ALIVE], [line("a:110", REFUSED, "tcp")], [ALIVE], [], []),
+    "only other ports, silent": ([ALIVE], [line("a:110", TIMEOUT, "tcp")], [], [ALIVE], []),
+    "a broken answer": ([ALIVE], [line(ALIVE, 'cause="malformed HTTP response \\"x\\""')], [ALIVE], [], []),
+    "a certificate": ([ALIVE], [line(ALIVE, "x509: certificate signed by unknown authority")], [ALIVE], [], []),
+    "a template's own fault": ([ALIVE], [line(ALIVE, "x", cause="template-logic-error")], [], [], [ALIVE]),
+    "only its name asked about": (["a"], [line("a", kind="dns")], ["a"], [], []),
+    "nothing sent": ([ALIVE], [], [], [], [ALIVE]),
+    "no scheme, both guesses refused": (["a"], [line("https://a/", REFUSED), line("http://a/", REFUSED)], [], ["a"], []),
+    "no scheme, guessed": (["a"], [line("https://a/x", REFUSED), line("http://a/x")], ["a"], [], []),
+    "no scheme, a template's port refused": (["a"], [line("a:110", REFUSED, "tcp")], ["a"], [], []),
+    "a name that lives and its dead port": (
+        ["a", "http://a:9"],
+        [line("http://a/x"), line("http://a:9/x", REFUSED), line("http://a:9/y", REFUSED)],
+        ["a"], ["http://a:9"], [],
+    ),
+    "two paths of one address": (
+        ["http://a:1/x", "http://a:1/y"], [line("http://a:1/x/1")], ["http://a:1/x", "http://a:1/y"], [], []
+    ),
+    "IPv6, with and without brackets": (["http://[::1]:8"], [line("::1:8", "none", "tcp")], ["http://[::1]:8"], [], []),
+    "query right behind the port": ([ALIVE], [line(f"{ALIVE}?q=http://b:1")], [ALIVE], [], []),
+}  # fmt: skip
 
 
-def test_an_endpoint_without_scheme_is_found_under_the_one_that_nuclei_guessed() -> None:
-    lines = [
-        failed("https://a.example:18098/1", where="a.example:18098"),
-        failed("https://b.example/1", where="b.example:443"),
-    ]
-    assert silent(["a.example:18098", "b.example"], log(total=2, hosts=2), lines).unreachable == (
-        "a.example:18098",
-        "b.example",
-    )
+@pytest.mark.parametrize("case", CASES)
+def test_each_endpoint_is_judged_by_what_came_of_its_own_requests(case: str) -> None:
+    endpoints, lines, scanned, unreachable, skipped = CASES[case]
+    found = verdict(endpoints, lines)
+    assert (list(found.scanned), list(found.unreachable), list(found.skipped)) == (scanned, unreachable, skipped)
 
 
-def test_failures_at_endpoints_that_do_answer_are_counted() -> None:
-    lines = [failed("http://a.example/1"), failed("http://a.example/2"), failed("http://b.example/1")]
-    found = silent(["http://a.example", "http://b.example"], log(total=4, hosts=2), lines)
-    assert found == Silent(("http://a.example",), failed_elsewhere=1)
-
-
-def test_errors_of_templates_and_broken_lines_say_nothing_about_a_host() -> None:
-    lines = [failed("http://a.example/1", kind="template-logic-error"), b"{", b"\xff", b"[]", b""]
-    assert silent(["http://a.example"], log(total=1), lines) == Silent()
+@pytest.mark.parametrize("listens", [True, False])
+def test_where_only_handshakes_failed_a_connection_decides(listens: bool) -> None:
+    """Nuclei says the same of a closed port and of one that speaks no TLS."""
+    found = verdict([ALIVE], [line("a:1", UNCLEAR, "ssl", cause="unknown-error")], listens=listens)
+    assert (found.scanned == (ALIVE,), found.unreachable == (ALIVE,)) == (listens, not listens)
 
 
 def test_a_name_that_resolves_to_a_denied_address_is_told_apart() -> None:
-    lines = [failed("http://a.example/1", error='cause="denied address found for host"')]
-    assert silent(["http://a.example"], log(total=1), lines) == Silent(("http://a.example",), ("http://a.example",))
+    found = verdict([ALIVE], [line(f"{ALIVE}/1", DENIED)])
+    assert (found.unreachable, found.denied) == ((ALIVE,), (ALIVE,))
+
+
+@pytest.mark.parametrize("ending", [[line(ALIVE, RESET)] * 10, [line(ALIVE, REFUSED)]])
+def test_an_endpoint_that_dies_midway_is_told_with_counts(ending: list[bytes]) -> None:
+    found = verdict([ALIVE, DEAD], [line(ALIVE)] * 20 + ending + [line(DEAD)], skipped=("a:1",))
+    assert (found.scanned, found.skipped, found.stopped) == ((DEAD,), (ALIVE,), (ALIVE,))
+    assert f"answered 20, then failed {len(ending)}" in found.warnings[0]
+
+
+def test_failures_of_one_among_many_are_seen_and_single_ones_are_not_worth_a_word() -> None:
+    endpoints = [f"http://h{number}:1" for number in range(20)]
+    lines = [line(endpoint) for endpoint in endpoints for _ in range(100)]
+    lines += [line(endpoints[3], RESET)] * 9 + [line(endpoints[3])] + [line(endpoints[5], RESET), line(endpoints[5])]
+    found = verdict(endpoints, lines)
+    assert len(found.scanned) == 20
+    assert len(found.warnings) == 1
+    assert f"{endpoints[3]} (9 of 110)" in found.warnings[0]
+    assert endpoints[5] not in found.warnings[0]
+
+
+def test_broken_lines_say_nothing() -> None:
+    assert verdict([ALIVE], [b"{", b"\xff", b"[]", b"", line(ALIVE)]).scanned == (ALIVE,)
+
+
+def test_our_own_shortage_is_no_silence_of_the_target() -> None:
+    evidence = Evidence([ALIVE])
+    evidence.feed(line(ALIVE, 'cause="too many open files" address=a:1'))
+    assert evidence.shortages == {"too many open files": 1}
+    assert evidence.contacts["a:1"].failed == 0

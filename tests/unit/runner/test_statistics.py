@@ -32,11 +32,91 @@ def statistics(requests: int, total: int, percent: str = "0") -> bytes:
 def test_the_real_log_is_understood() -> None:
     log = ScannerLog(0.0)
     for line in REAL.splitlines():
-        assert not log.feed(line, 1.0)
+        assert log.feed(line, 1.0)
     assert log.version == "v3.10.0"
     assert (log.templates_loaded, log.targets_loaded, log.excluded) == (44, 6, 1)
     assert log.skipped == {"127.0.0.1:47525", "127.0.0.1:18098"}
-    assert log.not_loaded == {"/t/nix.yaml", "/t/broken.yaml"}
+    assert log.not_loaded.keys() == {"/t/nix.yaml", "/t/broken.yaml"}
+
+
+NOT_LOADED = [
+    (
+        b'[WRN] cause="Could not load template /t/a b.yaml: yaml: line 3: field paths not found"',
+        "/t/a b.yaml",
+        "line 3: field paths",
+    ),
+    (b'[WRN] -headless flag is required for headless template "/t/h.yaml".', "/t/h.yaml", "-headless flag is required"),
+    (
+        b"[WRN] Could not parse template /t/f.yaml: could not compile flow: SyntaxError: Line 1:11",
+        "/t/f.yaml",
+        "could not compile flow",
+    ),
+    (b'[WRN] Unverified code template at "/t/c.yaml"', "/t/c.yaml", "Unverified code template"),
+    (b"[WRN] /t/dos.yaml excluded from default run using .nuclei-ignore", "/t/dos.yaml", "excluded from default run"),
+    (
+        b"[DBG] Skipping duplicate template ID 'dup' from path '/t/dup2.yaml'",
+        "/t/dup2.yaml",
+        "duplicate template ID 'dup'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "path", "why"), NOT_LOADED)
+def test_why_a_template_was_not_loaded_is_read_from_the_log(line: bytes, path: str, why: str) -> None:
+    log = ScannerLog(0.0)
+    log.feed(line, 1.0)
+    assert list(log.not_loaded) == [path]
+    assert why in log.not_loaded[path]
+
+
+NOT_SENT = [
+    (
+        b"[WRN] [v] Could not make http request for http://h:1: unresolved variables found: token",
+        "unresolved variables found: token",
+    ),
+    (
+        b'[WRN] [v] Could not execute request for localhost: cause="interactsh client not initialized"',
+        "interactsh client",
+    ),
+    (b"[WRN] [v] Could not make network request for (h:9) : could not connect to server", "could not connect"),
+    (
+        b"[WRN] [v] Could not execute step on http://h: cause=\"[v] invalid request id '9' provided\"",
+        "invalid request id",
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "why"), NOT_SENT)
+def test_why_a_request_was_not_sent_is_read_from_the_log(line: bytes, why: str) -> None:
+    log = ScannerLog(0.0)
+    log.feed(line, 1.0)
+    assert why in log.not_sent["v"]
+
+
+def test_remarks_about_single_requests_dont_crowd_out_the_log() -> None:
+    log = ScannerLog(0.0)
+    log.feed(b"[INF] kept", 1.0)
+    kept = [log.feed(b"[WRN] [v] Could not execute request for h: x", 1.0) for _ in range(500)]
+    assert 0 < kept.count(True) <= 100
+    assert not log.feed(b"[VER] [v] Sent HTTP request to http://h", 1.0)
+    assert log.text == "[INF] kept"
+
+
+def test_what_nuclei_lists_on_stdout_is_no_finding() -> None:
+    log = ScannerLog(0.0)
+    assert log.listed(b"[dup] A name [x] (@t) [info]")
+    assert log.listed(b"\taes_cbc(arg1, arg2, arg3 interface{}) interface{}")
+    assert not log.listed(b"[1,2]")
+    assert not log.listed(b"this is no JSON")
+    assert log.loaded == {"dup"}
+
+
+def test_the_beginning_of_a_crash_is_remembered_behind_a_long_trace() -> None:
+    log = ScannerLog(0.0)
+    log.feed(b"fatal error: runtime: out of memory", 1.0)
+    for number in range(500):
+        log.feed(b"goroutine %d gp=0xc000 m=nil [select]:" % number, 1.0)
+    assert log.text.startswith("fatal error: runtime: out of memory")
 
 
 def test_colours_dont_matter() -> None:
@@ -52,7 +132,7 @@ def test_colours_dont_matter() -> None:
 )
 def test_percent_is_computed_and_bounded(requests: int, total: int, printed: str, percent: int) -> None:
     log = ScannerLog(0.0)
-    assert log.feed(statistics(requests, total, printed), 1.0)
+    assert not log.feed(statistics(requests, total, printed), 1.0)
     assert log.percent == percent
 
 
@@ -69,7 +149,7 @@ def test_a_scan_moves_only_when_requests_change() -> None:
 @pytest.mark.parametrize("line", [b"{", b"{}x", b'{"requests":"many"}', b'{"requests":5}', b"\xff\xfe", b""])
 def test_a_strange_line_is_a_log_line(line: bytes) -> None:
     log = ScannerLog(0.0)
-    assert not log.feed(line, 1.0)
+    assert log.feed(line, 1.0) == bool(line)
     assert log.requests == 0
 
 

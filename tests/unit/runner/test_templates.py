@@ -37,7 +37,6 @@ def test_folders_files_and_ids_can_be_mixed(root: Path) -> None:
     selection = templates.select(["http/cves/", "robots"], (), [root])
     assert names(selection) == ["CVE-2026-1.yaml", "CVE-2026-2.yaml", "robots.yml"]
     assert [path.name for path in selection.named] == ["robots.yml"]
-    assert selection.identifiers == 3
 
 
 def test_nothing_named_means_everything(root: Path) -> None:

@@ -30,7 +30,7 @@ def test_they_are_left_out_of_a_folder_and_told(tmp_path: Path, body: str) -> No
     selection = templates.select((), (), [library(tmp_path, body)])
     left, warning = unguarded.without(selection, ())
     assert [path.name for path in left.files] == ["plain.yaml"]
-    assert left.identifiers == 1
+    assert [template.path.name for template, _ in left.left_out] == ["asks.yaml"]
     assert "asks.yaml" in warning
     assert "SCANPLAN_UNGUARDED_PROTOCOLS" in warning
 

@@ -27,6 +27,8 @@ class ConditionType(StrEnum):
     """True where the spec was edited in fields that only the next run can take up."""
     ENDPOINTS_REACHABLE = "EndpointsReachable"
     """False where no endpoint, Unknown (with the count) where only some answered."""
+    TEMPLATES_RUN = "TemplatesRun"
+    """True where each template that was asked for was sent, False (with count and causes) where some were not."""
 
 
 class Reason(StrEnum):
@@ -46,6 +48,9 @@ class Reason(StrEnum):
     FINDINGS = "Findings"
     ALL_REACHABLE = "AllReachable"
     SOME_UNREACHABLE = "SomeUnreachable"
+    SOME_SKIPPED = "SomeSkipped"
+    ALL_RUN = "AllRun"
+    SOME_NOT_RUN = "SomeNotRun"
     SPEC_EDITED = "SpecEdited"
     # what is wrong with a plan
     INVALID_ENDPOINT = "InvalidEndpoint"
@@ -64,6 +69,7 @@ class Reason(StrEnum):
     NUCLEI_BINARY_ERROR = "NucleiBinaryError"
     TEMPLATES_NOT_FOUND = "TemplatesNotFound"
     NO_TEMPLATES_LOADED = "NoTemplatesLoaded"
+    NOTHING_SENT = "NothingSent"
     INVALID_OPTIONS = "InvalidOptions"
     TASK_DOCUMENT_INVALID = "TaskDocumentInvalid"
     CLAIM_NOT_WRITABLE = "ClaimNotWritable"

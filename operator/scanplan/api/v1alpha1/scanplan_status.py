@@ -118,7 +118,23 @@ class ScanPlanStatus(Model):
     progress: Annotated[str | None, Field(description="Finished shards of all, such as 3/8.")] = None
     endpoint_count: int | None = None
     endpoints_scanned: int | None = None
-    endpoints_unreachable: int | None = None
+    endpoints_unreachable: Annotated[int | None, Field(description="Endpoints that never answered.")] = None
+    endpoints_skipped: Annotated[
+        int | None,
+        Field(description="Endpoints that stopped to answer during the scan, or that no template could be sent to."),
+    ] = None
+    templates_run: Annotated[
+        int | None, Field(description="Templates of which a request was sent to at least one endpoint.")
+    ] = None
+    templates_not_run: Annotated[
+        int | None,
+        Field(description="Templates that were asked for and not sent; the causes are in `scan_metadata.json`."),
+    ] = None
+    requests_sent: Annotated[int | None, Field(description="Requests that were sent, over all attempts.")] = None
+    coverage: Annotated[
+        str | None,
+        Field(description="Share of the pairs of loaded template and endpoint that were sent, such as 98.4%."),
+    ] = None
     findings: Findings | None = None
     artifacts: PublishedArtifacts | None = None
     scanner: ScannerStatus | None = None

@@ -169,6 +169,14 @@ class TaskError(Document, frozen=True, kw_only=True):
     message: str
 
 
+class TemplateNotRun(Document, frozen=True, kw_only=True):
+    """A template that was asked for, and of which no request was sent."""
+
+    template: str
+    """Its path below its source."""
+    reason: str
+
+
 class MergedResult(Document, frozen=True, kw_only=True):
     """The merged artifacts of all shards, published by the last shard or the collector."""
 
@@ -179,6 +187,16 @@ class MergedResult(Document, frozen=True, kw_only=True):
     """Shards merged."""
     endpoints_scanned: Count
     endpoints_unreachable: Count
+    endpoints_skipped: Count = 0
+    """Endpoints that stopped to answer, or that no template had anything to send to."""
+    templates_run: Count = 0
+    templates_not_run: Count = 0
+    templates_remark: str = ""
+    """The first templates that were not run, each with the cause; for people."""
+    requests: Count = 0
+    """Requests that were sent."""
+    coverage: Count = 0
+    """Pairs of template and endpoint that were sent, in thousandths of all pairs of the templates that were loaded."""
     findings: FindingCounts
     files: tuple[ArtifactFile, ...]
 
@@ -196,6 +214,7 @@ class ShardReport(Document, frozen=True, kw_only=True):
     endpoints: Count = 0
     endpoints_scanned: Count = 0
     endpoints_unreachable: Count = 0
+    endpoints_skipped: Count = 0
     findings: FindingCounts = msgspec.field(default_factory=FindingCounts)
     scanner: ScannerVersion = msgspec.field(default_factory=ScannerVersion)
     duration_ms: Count = 0

@@ -29,6 +29,7 @@ ADVICE: dict[Reason, tuple[str, ...]] = {
     Reason.NUCLEI_BINARY_ERROR: (f"read what Nuclei said: {_LOGS}", f"then correct it, and {_AGAIN}"),
     Reason.TEMPLATES_NOT_FOUND: (f"correct templates, or add their source to templatesFrom: {_SPEC}",),
     Reason.NO_TEMPLATES_LOADED: (f"correct templates or severityLevels: {_SPEC}",),
+    Reason.NOTHING_SENT: (f"remove the templates that can't be sent, or what keeps them from it: {_SPEC}",),
     Reason.INVALID_OPTIONS: (f"correct scanner: {_SPEC}",),
     Reason.TASK_DOCUMENT_INVALID: ("operator and scanner image are of different versions: install the same of both",),
     Reason.CLAIM_NOT_WRITABLE: ("make the claim's root writable for group 65532, then " + _AGAIN,),

@@ -217,10 +217,14 @@ def _of_result(merged: MergedResult, endpoint_count: int) -> list[Condition]:
         Reason.FINDINGS if total else Reason.NO_FINDINGS,
         f"{total} findings, {merged.findings.critical} critical, {merged.findings.high} high",
     )
+    templates = _of_templates(merged)
     unreachable = merged.endpoints_unreachable
-    if not unreachable and not merged.complete:
-        return [findings]  # whether the endpoints that no attempt came to would answer, nobody knows
-    if not unreachable:
+    if not unreachable and not merged.endpoints_skipped and not merged.complete:
+        return [findings, *templates]  # whether the endpoints that no attempt came to would answer, nobody knows
+    if not unreachable and merged.endpoints_skipped:
+        message = f"{merged.endpoints_skipped} of {endpoint_count} endpoints stopped to answer, or got no request"
+        reachable = Condition(ConditionType.ENDPOINTS_REACHABLE, "Unknown", Reason.SOME_SKIPPED, message)
+    elif not unreachable:
         reachable = Condition(
             ConditionType.ENDPOINTS_REACHABLE, "True", Reason.ALL_REACHABLE, "every endpoint answered"
         )
@@ -234,7 +238,18 @@ def _of_result(merged: MergedResult, endpoint_count: int) -> list[Condition]:
             Reason.ENDPOINTS_UNREACHABLE,
             "no endpoint answered: nothing was scanned",
         )
-    return [findings, reachable]
+    return [findings, reachable, *templates]
+
+
+def _of_templates(merged: MergedResult) -> list[Condition]:
+    if not merged.templates_run and not merged.templates_not_run:
+        return []  # an older runner, which doesn't know
+    if not merged.templates_not_run:
+        message = f"each of {merged.templates_run} templates was sent"
+        return [Condition(ConditionType.TEMPLATES_RUN, "True", Reason.ALL_RUN, message)]
+    total = merged.templates_run + merged.templates_not_run
+    message = f"{merged.templates_not_run} of {total} templates were not run: {merged.templates_remark}"
+    return [Condition(ConditionType.TEMPLATES_RUN, "False", Reason.SOME_NOT_RUN, message)]
 
 
 def _next_run(plan: Plan, job: JobView) -> list[Condition]:
@@ -289,6 +304,7 @@ def _published(fields: ScanPlanStatus, merged: MergedResult, claim: str, cluster
         fields,
         endpoints_scanned=merged.endpoints_scanned,
         endpoints_unreachable=merged.endpoints_unreachable,
+        **_evidence(merged),
         findings=Findings(
             total=findings.total,
             critical=findings.critical,
@@ -306,6 +322,19 @@ def _published(fields: ScanPlanStatus, merged: MergedResult, claim: str, cluster
             cluster=cluster,
         ),
     )
+
+
+def _evidence(merged: MergedResult) -> dict[str, object]:
+    """What was really sent; nothing where the runner was too old to count."""
+    if not merged.templates_run and not merged.templates_not_run:
+        return {}
+    return {
+        "endpoints_skipped": merged.endpoints_skipped,
+        "templates_run": merged.templates_run,
+        "templates_not_run": merged.templates_not_run,
+        "requests_sent": merged.requests,
+        "coverage": f"{merged.coverage // 10}.{merged.coverage % 10}%",
+    }
 
 
 def _error(error: TaskError) -> StatusError:

@@ -8,6 +8,7 @@ is no JSON object is kept aside in a file of its own, however long it is, and ne
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -53,6 +54,10 @@ class Findings:
         """Takes secrets out of what is written."""
         self._pieces: Pieces | None = None
         """The overlong line that is being kept aside."""
+        self.remark: Callable[[bytes], bool] | None = None
+        """Takes a line that is no event; whether it is none of ours: what Nuclei writes there for people."""
+        self.matched: set[str] = set()
+        """Ids of the templates that found something."""
         self._counts: collections.Counter[str] = collections.Counter()
         self._file = file
         self._lines = Lines(max_line_bytes)
@@ -104,12 +109,13 @@ class Findings:
             try:
                 event = _decode(line)
             except wire.UNREADABLE:
-                if line and not line.isspace():
+                if line and not line.isspace() and not (self.remark and self.remark(line)):
                     self._keep_aside(self.redactor.raw(line) + b"\n")
                 continue
             if event.matcher_status:
                 accepted.append(self.redactor.finding(line))
                 severities.append(event.info.severity)
+                self.matched.add(event.template_id)
             else:
                 self.unmatched += 1
         if not accepted:

@@ -12,14 +12,21 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from scanplan.api import layout
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import FindingCounts, MergedResult, Outcome, ScannerVersion, TaskDocument
+from scanplan.api.v1alpha1.task import (
+    FindingCounts,
+    MergedResult,
+    Outcome,
+    ScannerVersion,
+    TaskDocument,
+    TemplateNotRun,
+)
 from scanplan.core.planning import keys, shards
 from scanplan.runner.artifacts import durable, findings, fingerprint, publish, records, run_record
 from scanplan.runner.artifacts.records import AttemptSummary, RunRecord, ScanMetadata, ShardRecord, ShardSummary
@@ -28,6 +35,8 @@ if TYPE_CHECKING:
     from scanplan.runner.artifacts.overview import Overview
 
 _BLOCK_BYTES = 1 << 20
+_REMARKED = 3
+_REMARK_CHARACTERS = 400
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -132,6 +141,8 @@ def _write(
         endpoints=len(document.endpoints),
         endpoints_scanned=sum(summary.endpoints_scanned for summary in summaries),
         endpoints_unreachable=sum(len(summary.endpoints_unreachable) for summary in summaries),
+        endpoints_skipped=sum(len(summary.endpoints_skipped) for summary in summaries),
+        **_templates(parts),
         findings=FindingCounts(**counts),
         shards=summaries,
         files=(merged.artifact(layout.FINDINGS),),
@@ -142,6 +153,22 @@ def _write(
         metadata = msgspec.structs.replace(metadata, files=(*metadata.files, report))
     durable.replace(task / layout.METADATA, records.readable(metadata))
     return metadata
+
+
+def _templates(parts: Sequence[_Part]) -> dict[str, Any]:
+    """What became of the templates, over all shards: not run is what no shard has run."""
+    last = [part.attempts[-1] for part in parts if part.attempts and part.endpoints]
+    told = [
+        {item.template: item for item in record.templates_not_run} for record in last if record.scanner.templates_loaded
+    ]
+    common = set.intersection(*(set(names) for names in told)) if told else set()
+    pairs = sum(record.scanner.templates_loaded * record.endpoints for record in last)
+    return {
+        "templates_run": max((record.templates_run for record in last), default=0),
+        "templates_not_run": tuple(told[0][name] for name in sorted(common)),
+        "requests": sum(attempt.requests for part in parts for attempt in part.attempts),
+        "coverage": sum(record.pairs for record in last) * 1000 // pairs if pairs else 0,
+    }
 
 
 def _append(merged: durable.CheckedFile, part: _Part, counts: collections.Counter[str], overview: Overview) -> None:
@@ -212,6 +239,7 @@ def _summary(part: _Part) -> ShardSummary:
         endpoints=len(part.endpoints),
         endpoints_scanned=last.endpoints_scanned if last else 0,
         endpoints_unreachable=last.endpoints_unreachable if last else (),
+        endpoints_skipped=last.endpoints_skipped if last else (),
         attempts=tuple(
             AttemptSummary(
                 attempt=attempt.attempt,
@@ -234,6 +262,18 @@ def _result(task: Path, document: TaskDocument, metadata: ScanMetadata) -> Merge
         shards=sum(1 for shard in metadata.shards if shard.attempts),
         endpoints_scanned=metadata.endpoints_scanned,
         endpoints_unreachable=metadata.endpoints_unreachable,
+        endpoints_skipped=metadata.endpoints_skipped,
+        templates_run=metadata.templates_run,
+        templates_not_run=len(metadata.templates_not_run),
+        templates_remark=_remark(metadata.templates_not_run),
+        requests=metadata.requests,
+        coverage=metadata.coverage,
         findings=metadata.findings,
         files=(*metadata.files, publish.artifact(task / layout.METADATA)),
     )
+
+
+def _remark(not_run: Sequence[TemplateNotRun]) -> str:
+    """The first templates that were not run, short enough for a termination message."""
+    told = "; ".join(f"{item.template} ({item.reason})" for item in not_run[:_REMARKED])
+    return told if len(told) <= _REMARK_CHARACTERS else f"{told[: _REMARK_CHARACTERS - 1]}…"

@@ -21,6 +21,7 @@ from scanplan.api.v1alpha1.task import (
     ScannerVersion,
     Severity,
     TaskError,
+    TemplateNotRun,
 )
 
 
@@ -41,6 +42,12 @@ class ShardRecord(Record, frozen=True, kw_only=True):
     endpoints: int
     endpoints_scanned: int = 0
     endpoints_unreachable: tuple[str, ...] = ()
+    endpoints_skipped: tuple[str, ...] = ()
+    templates_run: int = 0
+    templates_not_run: tuple[TemplateNotRun, ...] = ()
+    requests: int = 0
+    pairs: int = 0
+    """Pairs of template and endpoint that were sent."""
     findings: FindingCounts = msgspec.field(default_factory=FindingCounts)
     malformed_lines: int = 0
     scanner: ScannerVersion = msgspec.field(default_factory=ScannerVersion)
@@ -101,6 +108,7 @@ class ShardSummary(Record, frozen=True, kw_only=True):
     endpoints: int
     endpoints_scanned: int
     endpoints_unreachable: tuple[str, ...]
+    endpoints_skipped: tuple[str, ...] = ()
     attempts: tuple[AttemptSummary, ...]
 
 
@@ -125,6 +133,13 @@ class ScanMetadata(Record, frozen=True, kw_only=True):
     endpoints: int
     endpoints_scanned: int
     endpoints_unreachable: int
+    endpoints_skipped: int = 0
+    templates_run: int = 0
+    templates_not_run: tuple[TemplateNotRun, ...] = ()
+    """Templates that no shard has run, with the cause."""
+    requests: int = 0
+    coverage: int = 0
+    """Pairs of template and endpoint that were sent, in thousandths of all pairs of the templates that were loaded."""
     findings: FindingCounts
     shards: tuple[ShardSummary, ...]
     files: tuple[ArtifactFile, ...]

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 
 import msgspec
 
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import ErrorClass, TaskError
-from scanplan.runner.nuclei.reachability import Silent
+from scanplan.runner.nuclei import coverage
+from scanplan.runner.nuclei.coverage import Coverage
+from scanplan.runner.nuclei.evidence import SHORTAGES
+from scanplan.runner.nuclei.reachability import Verdict
 
 _QUOTED_CHARACTERS = 400
-_TELLING = ("panic:", "fatal error:", "flag ", "invalid ")
+_TELLING = ("panic:", "fatal error:", "runtime: ", "flag ", "invalid ")
 
 
 class StopCause(StrEnum):
@@ -60,7 +62,14 @@ FATAL, TEMPORARY, UNKNOWN = ErrorClass.FATAL, ErrorClass.TEMPORARY, ErrorClass.U
 TABLE = (
     Rule(
         (2,),
-        r"^panic: |^fatal error: |^goroutine \d+ \[",
+        r"^runtime: (?:out of memory|cannot allocate)|^fatal error: (?:runtime: )?(?:out of memory|cannot allocate)",
+        UNKNOWN,
+        Reason.SCANNER_PANIC,
+        "Nuclei's own memory ran out: raise the pod's memory limit, or lower concurrency or bulk size.",
+    ),
+    Rule(
+        (2,),
+        r"^panic: |^fatal error: |^SIG[A-Z]+: |^goroutine \d+ ",
         UNKNOWN,
         Reason.SCANNER_PANIC,
         "Nuclei crashed; its log has the stack.",
@@ -145,19 +154,21 @@ def failure(ended: Ended) -> TaskError | None:
 def doubt(
     *,
     templates_loaded: int | None,
-    named_not_loaded: Sequence[Path],
+    covered: Coverage,
     endpoints: int,
     excluded: int,
-    silent: Silent,
+    verdict: Verdict,
+    shortages: Mapping[str, int],
 ) -> TaskError | None:
     """What speaks against an exit 0; None where it is a success.
 
     Args:
         templates_loaded: as the log says it; None: it never did.
-        named_not_loaded: templates that the plan names one by one, and that Nuclei left out as invalid.
+        covered: what became of the templates.
         endpoints: of the shard.
         excluded: endpoints that Nuclei struck off its list because they are denied.
-        silent: endpoints that never answered.
+        verdict: what became of the endpoints.
+        shortages: requests that failed for want of something on this machine, by the error's wording.
     """
     if templates_loaded is None:
         return TaskError(
@@ -165,29 +176,55 @@ def doubt(
             reason=Reason.NUCLEI_BINARY_ERROR,
             message="The program ended well without saying that it loaded templates: it is not Nuclei, or not version 3.",
         )
-    if templates_loaded == 0:
-        return TaskError(error_class=FATAL, reason=Reason.NO_TEMPLATES_LOADED, message="Nuclei loaded no template.")
-    if named_not_loaded:
-        names = ", ".join(path.name for path in named_not_loaded[:8])
+    if covered.refused:
         return TaskError(
             error_class=FATAL,
             reason=Reason.TEMPLATES_NOT_FOUND,
-            message=f"Templates that the plan names are invalid: {names}. Check them with nuclei -validate.",
+            message=f"Templates that the plan names can't be run: {coverage.listed(covered.refused)}.",
         )
-    if excluded or (endpoints and len(silent.denied) >= endpoints):
+    if templates_loaded == 0:
+        return TaskError(
+            error_class=FATAL,
+            reason=Reason.NO_TEMPLATES_LOADED,
+            message=f"Nuclei loaded no template{_because(covered)}.",
+        )
+    if excluded or (endpoints and len(verdict.denied) >= endpoints):
         return TaskError(
             error_class=FATAL,
             reason=Reason.TARGET_DENIED,
-            message=f"{excluded or len(silent.denied)} of {endpoints} endpoints are denied by the target guard, and were "
+            message=f"{excluded or len(verdict.denied)} of {endpoints} endpoints are denied by the target guard, and were "
             "not scanned. Remove them, or ask the operator's owner.",
         )
-    if endpoints and len(silent.unreachable) >= endpoints:
+    if shortages:
+        word = max(shortages, key=lambda name: shortages[name])
+        return TaskError(
+            error_class=TEMPORARY,
+            reason=Reason.SCANNER_ENVIRONMENT,
+            message=f"{sum(shortages.values())} requests failed on this machine, not at the targets: {SHORTAGES[word]}.",
+        )
+    if endpoints and len(verdict.unreachable) >= endpoints:
         return TaskError(
             error_class=TEMPORARY,
             reason=Reason.ENDPOINTS_UNREACHABLE,
             message=f"None of the {endpoints} endpoints answered. Check names, ports and network policies.",
         )
+    if endpoints and not covered.run:
+        return TaskError(
+            error_class=FATAL,
+            reason=Reason.NOTHING_SENT,
+            message=f"No template could be sent to any endpoint{_because(covered)}.",
+        )
+    if endpoints and verdict.stopped and not verdict.scanned:
+        return TaskError(
+            error_class=TEMPORARY,
+            reason=Reason.ENDPOINTS_UNREACHABLE,
+            message=f"{'; '.join(verdict.warnings)}. What was found before is kept.",
+        )
     return None
+
+
+def _because(covered: Coverage) -> str:
+    return f": {coverage.listed(covered.not_run)}" if covered.not_run else ""
 
 
 def _stopped(cause: StopCause) -> TaskError:

@@ -59,11 +59,6 @@ class Workspace(msgspec.Struct, frozen=True):
         return self.root / "resolvers.txt"
 
     @property
-    def errors(self) -> Path:
-        """Nuclei's log of failed requests, JSON lines."""
-        return self.root / "errors.jsonl"
-
-    @property
     def home(self) -> Path:
         return self.root / "home"
 
@@ -92,6 +87,7 @@ def arguments(
     document: TaskDocument,
     nuclei: str,
     workspace: Workspace,
+    trace: str,
     *,
     own_resolvers: bool = True,
     headers: Sequence[str] = (),
@@ -99,6 +95,7 @@ def arguments(
     """The argv list of a scan of the shard whose lists are in `workspace`.
 
     Args:
+        trace: where Nuclei writes its trace log, a line for each request.
         headers: the arguments that say where the request headers are (`runner.nuclei.headers`).
         own_resolvers: whether the list of DNS servers there has any (see `runner.resolvers`).
     """
@@ -119,15 +116,11 @@ def arguments(
     argv += headers
     if scanner.follow_redirects:
         argv.append("-fr")
-    argv += ["-jsonl", "-ot", "-nc", "-elog", str(workspace.errors)]
+    argv += ["-jsonl", "-ot", "-nc", "-tlog", trace]
+    argv += ["-v", "-vv"]  # which templates are loaded, and why others are not, or can't be sent
     argv += ["-stats", "-sj", "-si", str(STATISTICS_INTERVAL_SECONDS)]
     argv += ["-no-stdin", "-duc", "-ni"]
     return argv
-
-
-def validation(nuclei: str, workspace: Workspace) -> list[str]:
-    """The argv list that makes Nuclei say which templates it can't load, and why."""
-    return [nuclei, "-validate", "-t", str(workspace.templates), "-nc", "-no-stdin", "-duc", "-ni"]
 
 
 def environment(inherited: Mapping[str, str], workspace: Workspace, templates: Path) -> dict[str, str]:
@@ -147,4 +140,6 @@ def environment(inherited: Mapping[str, str], workspace: Workspace, templates: P
         "TMPDIR": str(workspace.temporary),
         "NUCLEI_CONFIG_DIR": str(workspace.configuration),
         "NUCLEI_TEMPLATES_DIR": str(templates),
+        "NUCLEI_LOG_ALL": "true",
+        "HIDE_TEMPLATE_SIG_WARNING": "true",
     }

@@ -1,116 +1,155 @@
-"""Which endpoints never answered.
+"""Which endpoints were scanned, which never answered, and which stopped to answer.
 
-Nuclei exits 0 when nothing answers. It tells of an unresponsive host only where it has more requests for it (`Skipped …`
-in the log), but writes every failed request to its error log. An endpoint counts as unreachable when its host was
-skipped, or when as many of its requests failed as each host was to get.
+Each endpoint is judged by what came of the requests to its own address. A closed port is an answer where the template chose
+the port, and silence where it is the endpoint's own. Failures elsewhere on the same host say nothing about it.
 """
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Collection, Iterable, Sequence
-from urllib.parse import urlsplit
+from collections.abc import Callable, Collection, Iterable, Sequence
+from enum import StrEnum
 
 import msgspec
 
-from scanplan.runner import wire
-from scanplan.runner.nuclei.statistics import ScannerLog
+from scanplan.runner.nuclei.evidence import Contact, Evidence, address, host_of
 
-_PORTS = {"http": 80, "https": 443}
-_NETWORK_KINDS = ("network-permanent-error", "network-temporary-error", "deadline-error", "unknown-error")
-"""Kinds of Nuclei's errors that say something about the host, rather than about the template."""
+_NAMED = 5
+_GUESSED_PORTS = (80, 443)
+"""Where Nuclei looks for an endpoint that names no port."""
+_FAILED_SHARE = 0.05
+"""Share of failed requests to an endpoint from which on a scan says so: Nuclei tries single time-outs again itself."""
+_FAILED_LEAST = 5
+_DIED = 10
+"""Failures in a row, up to the end of the scan, that make an endpoint one that stopped to answer."""
 
 
-_DENIED = "denied address found for host"
+class Standing(StrEnum):
+    """What became of one endpoint."""
+
+    SCANNED = "scanned"
+    UNREACHABLE = "unreachable"
+    DENIED = "denied"
+    """Not dialled, since the target guard denies the address that its name resolves to."""
+    STOPPED = "stopped"
+    """It answered at first, then no more."""
+    SILENT = "silent"
+    """No template had anything to send to it."""
 
 
-class Silent(msgspec.Struct, frozen=True):
-    """The endpoints that never answered."""
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The endpoints of a shard: each is in one of the first three tuples, in their order."""
 
+    scanned: tuple[str, ...] = ()
     unreachable: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    """Not, or not wholly, scanned, though they may answer."""
     denied: tuple[str, ...] = ()
-    """Those of them that were not even asked, because their name resolves to a denied address."""
-    failed_elsewhere: int = 0
-    """Requests that failed at the other endpoints, which do answer."""
-
-    def refusing(self, refused: Collection[str], endpoints: Sequence[str]) -> Silent:
-        """With endpoints that were kept from Nuclei, in the order of all endpoints."""
-        unreachable, denied = {*self.unreachable, *refused}, {*self.denied, *refused}
-        return Silent(
-            unreachable=tuple(endpoint for endpoint in endpoints if endpoint in unreachable),
-            denied=tuple(endpoint for endpoint in endpoints if endpoint in denied),
-            failed_elsewhere=self.failed_elsewhere,
-        )
+    """Those of `unreachable` that were not even asked."""
+    stopped: tuple[str, ...] = ()
+    """Those of `skipped` that answered at first."""
+    warnings: tuple[str, ...] = ()
 
 
-class _FailedRequest(msgspec.Struct):
-    input: str = ""
-    address: str = ""
-    error: str = ""
-    kind: str = ""
-
-
-_decode = msgspec.json.Decoder(_FailedRequest).decode
-
-
-def address(endpoint: str) -> str:
-    """``host:port`` of an endpoint, as Nuclei names it in its logs; just the host where neither port nor scheme is known."""
-    parts = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
-    try:
-        port = parts.port or _PORTS.get(parts.scheme)
-    except ValueError:
-        port = None
-    host = parts.hostname or endpoint
-    host = f"[{host}]" if ":" in host else host
-    return f"{host}:{port}" if port else host
-
-
-def silent(endpoints: Sequence[str], log: ScannerLog, error_lines: Iterable[bytes]) -> Silent:
-    """The endpoints that never answered, in their order.
+def judge(
+    evidence: Evidence, given_up: Iterable[str], refused: Collection[str], connects: Callable[[str], bool]
+) -> Verdict:
+    """What became of each endpoint.
 
     Args:
-        endpoints: of the shard.
-        log: the scan's log, to its end.
-        error_lines: of the file that Nuclei wrote by `-elog`.
+        evidence: what was sent and answered.
+        given_up: ``host:port`` of the hosts that Nuclei skipped in the end.
+        refused: endpoints that were kept from Nuclei, since their names have denied addresses.
+        connects: whether somebody listens at an endpoint; asked only where nothing but TLS handshakes were tried.
     """
-    failures: collections.Counter[str] = collections.Counter()
-    denials: set[str] = set()
-    failed_at: collections.Counter[str] = collections.Counter()
-    for line in error_lines:
-        try:
-            request = _decode(line)
-        except wire.UNREADABLE:
-            continue
-        if request.kind in _NETWORK_KINDS:
-            name = address(request.input) if "://" in request.input else request.address or request.input
-            failed_at[name] += 1
-            # An endpoint without a port is asked at one that Nuclei guesses.
-            for key in {name, _host(name)}:
-                failures[key] += 1
-                if _DENIED in request.error:
-                    denials.add(key)
-    sharing = collections.Counter(address(endpoint) for endpoint in endpoints)
-    skipped = {key for name in log.skipped for key in (_bracketed(name), _host(_bracketed(name)))}
-    each = max(1, log.total // log.hosts) if log.hosts else 0
-    gone = tuple(
-        endpoint
-        for endpoint in endpoints
-        if (name := address(endpoint)) in skipped or (each and failures[name] >= each * sharing[name])
+    by_host: dict[str, list[str]] = collections.defaultdict(list)
+    for name in evidence.contacts:
+        by_host[host_of(name)].append(name)
+    skipped = {address(name) for name in given_up}
+    endpoints = evidence.addresses.endpoints
+    standings: dict[str, Standing] = {}
+    notes: dict[str, str] = {}
+    weak: list[str] = []
+    for index, endpoint in enumerate(endpoints):
+        own = _own(evidence, index)
+        near = by_host[host_of(evidence.addresses.own[index])]
+        elsewhere = [name for name in near if name not in own and evidence.addresses.find(name) >> index & 1]
+        at_own, at_others = _sum(evidence, own), _sum(evidence, elsewhere)
+        standing = _standing(at_own, at_others, asked=bool(evidence.questions >> index & 1))
+        if endpoint in refused:
+            standing = Standing.DENIED
+        elif standing is Standing.SILENT and (at_own.unclear or at_others.unclear):
+            standing = Standing.SCANNED if connects(endpoint) else Standing.UNREACHABLE
+        if at_own.answered and at_own.since_answer and (at_own.since_answer >= _DIED or skipped & own):
+            standing = Standing.STOPPED
+            notes[endpoint] = f"answered {at_own.answered}, then failed {at_own.since_answer}"
+        elif at_own.answered and at_own.failed >= max(_FAILED_LEAST, _FAILED_SHARE * (at_own.failed + at_own.answered)):
+            weak.append(f"{endpoint} ({at_own.failed} of {at_own.failed + at_own.answered})")
+        standings[endpoint] = standing
+    return _verdict(endpoints, standings, notes, weak)
+
+
+def _own(evidence: Evidence, index: int) -> set[str]:
+    """The addresses at which an endpoint is expected to answer."""
+    name = evidence.addresses.own[index]
+    if name != host_of(name):
+        return {name}
+    guessed = {f"{name}:{port}" for port in _GUESSED_PORTS}
+    return {guess for guess in guessed if not evidence.addresses.is_own(guess)}
+
+
+def _sum(evidence: Evidence, names: Iterable[str]) -> Contact:
+    total = Contact()
+    for name in names:
+        if name in evidence.contacts:
+            total.add(evidence.contacts[name])
+    return total
+
+
+def _standing(own: Contact, elsewhere: Contact, *, asked: bool) -> Standing:
+    if own.answered:
+        return Standing.SCANNED
+    if not own.failed and (elsewhere.answered or elsewhere.refused):
+        return Standing.SCANNED
+    failed = own if own.failed else elsewhere
+    if failed.failed:
+        return Standing.DENIED if failed.denied == failed.failed else Standing.UNREACHABLE
+    return Standing.SCANNED if asked and not (own.unclear or elsewhere.unclear) else Standing.SILENT
+
+
+def _verdict(
+    endpoints: Sequence[str], standings: dict[str, Standing], notes: dict[str, str], weak: Sequence[str]
+) -> Verdict:
+    def of(*wanted: Standing) -> tuple[str, ...]:
+        return tuple(endpoint for endpoint in endpoints if standings[endpoint] in wanted)
+
+    unreachable, denied = of(Standing.UNREACHABLE, Standing.DENIED), of(Standing.DENIED)
+    stopped, silent, total = of(Standing.STOPPED), of(Standing.SILENT), len(endpoints)
+    warnings = []
+    if unreachable:
+        warnings.append(f"{len(unreachable)} of {total} endpoints never answered: {_listed(unreachable)}")
+    if denied:
+        warnings.append(f"{len(denied)} endpoints resolve to addresses that the target guard denies: {_listed(denied)}")
+    if stopped:
+        told = [f"{endpoint} ({notes[endpoint]})" for endpoint in stopped]
+        warnings.append(f"{len(stopped)} of {total} endpoints stopped to answer during the scan: {_listed(told)}")
+    if silent:
+        warnings.append(f"Nothing was sent to {len(silent)} of {total} endpoints: {_listed(silent)}")
+    if weak:
+        warnings.append(
+            f"Requests failed at {len(weak)} endpoints that do answer, so findings may be missing: {_listed(weak)}. Lower "
+            "rateLimit or concurrency if they are overloaded"
+        )
+    return Verdict(
+        scanned=of(Standing.SCANNED),
+        unreachable=unreachable,
+        skipped=of(Standing.STOPPED, Standing.SILENT),
+        denied=denied,
+        stopped=stopped,
+        warnings=tuple(warnings),
     )
-    names = {address(endpoint) for endpoint in gone}
-    return Silent(
-        unreachable=gone,
-        denied=tuple(endpoint for endpoint in gone if address(endpoint) in denials),
-        failed_elsewhere=sum(count for name, count in failed_at.items() if not {name, _host(name)} & names),
-    )
 
 
-def _bracketed(name: str) -> str:
-    """``host:port`` as `address` spells it: Nuclei leaves the brackets of IPv6 addresses out now and then."""
-    host, _, port = name.lower().rpartition(":")
-    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else name.lower()
-
-
-def _host(name: str) -> str:
-    host, _, port = name.rpartition(":")
-    return host if host and port.isdigit() else name
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,6 +1,6 @@
 """A Nuclei process, from start to end.
 
-One loop reads both of its outputs, looks every moment whether it has to stop, and stops it the way it can bear: SIGINT,
+One loop reads its outputs and its trace log, looks every moment whether it has to stop, and stops it the way it can bear: SIGINT,
 which it handles, then SIGKILL after a while. Nothing survives the call: the process has a group of its own, which is
 killed whatever happens, and stdin is the null device, since Nuclei waits for minutes on an open one.
 """
@@ -28,25 +28,30 @@ _DRAIN_SECONDS = 2.0
 _BLOCK_BYTES = 1 << 20
 _PIPE_BYTES = 1 << 20
 
+Take = Callable[[bytes], None]
+
 
 def run(
-    argv: Sequence[str],
+    command_line: Callable[[str], Sequence[str]],
     environment: Mapping[str, str],
     directory: Path,
     *,
-    on_output: Callable[[bytes], None],
-    on_log: Callable[[bytes], None],
+    on_output: Take,
+    on_log: Take,
+    on_trace: Take,
     on_tick: Callable[[float], StopCause | None],
     stop_grace_seconds: float,
 ) -> tuple[int, StopCause | None]:
     """Run a process to its end.
 
     Args:
-        argv: the program and its arguments.
+        command_line: makes the program and its arguments, given the path at which Nuclei writes its trace log: a pipe to
+            us, which can't fill a disk or lose a line.
         environment: the whole of it.
         directory: the working directory, where crashes may leave files.
         on_output: takes blocks of stdout.
         on_log: takes blocks of stderr.
+        on_trace: takes blocks of the trace log.
         on_tick: called several times a second with the monotonic clock; a cause makes the process stop.
         stop_grace_seconds: between SIGINT and SIGKILL.
 
@@ -57,8 +62,34 @@ def run(
         NucleiBinaryError: the program can't be started.
         Exception: what a callback raised, after the process was killed.
     """
+    trace, writer = os.pipe()
     try:
-        process = subprocess.Popen(
+        process = _start(command_line(f"/dev/fd/{writer}"), environment, directory, writer)
+    except BaseException:
+        os.close(trace)
+        raise
+    finally:
+        os.close(writer)
+    streams = {trace: on_trace}
+    for stream, take in ((process.stdout, on_output), (process.stderr, on_log)):
+        if stream is not None:
+            streams[stream.fileno()] = take
+    try:
+        return _watch(process, streams, on_tick, stop_grace_seconds)
+    finally:
+        _signal(process, signal.SIGKILL)
+        process.wait()
+        os.close(trace)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def _start(
+    argv: Sequence[str], environment: Mapping[str, str], directory: Path, inherited: int
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
             argv,
             env=environment,
             cwd=directory,
@@ -67,36 +98,27 @@ def run(
             stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,
+            pass_fds=(inherited,),
         )
     except OSError as error:
         raise NucleiBinaryError(
             Reason.NUCLEI_BINARY_ERROR,
             f"{argv[0]} can't be started: {error.strerror}. Check the scanner image, or NUCLEI_BIN.",
         ) from error
-    try:
-        return _watch(process, on_output, on_log, on_tick, stop_grace_seconds)
-    finally:
-        _signal(process, signal.SIGKILL)
-        process.wait()
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
 
 
 def _watch(
     process: subprocess.Popen[bytes],
-    on_output: Callable[[bytes], None],
-    on_log: Callable[[bytes], None],
+    streams: Mapping[int, Take],
     on_tick: Callable[[float], StopCause | None],
     stop_grace_seconds: float,
 ) -> tuple[int, StopCause | None]:
     stopping = _Stopping(process, on_tick, stop_grace_seconds)
     drained_at = float("inf")
     with selectors.DefaultSelector() as selector:
-        for stream, take in ((process.stdout, on_output), (process.stderr, on_log)):
-            if stream is not None:
-                _widen(stream.fileno())
-                selector.register(stream.fileno(), selectors.EVENT_READ, take)
+        for descriptor, take in streams.items():
+            _widen(descriptor)
+            selector.register(descriptor, selectors.EVENT_READ, take)
         while selector.get_map():
             for key, _ in selector.select(_TICK_SECONDS):
                 if block := os.read(key.fd, _BLOCK_BYTES):

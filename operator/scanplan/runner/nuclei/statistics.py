@@ -1,8 +1,9 @@
-"""What Nuclei says on stderr: its statistics and its log.
+"""What Nuclei says: its statistics, its log, and which templates it loaded.
 
-With `-stats -sj` a JSON line of strings comes every few seconds, between log lines for people. From both we learn how far
-the scan is, whether it still moves, which version it is, how many templates it loaded, and which hosts it gave up. The
-`percent` of the statistics is 2^63 while `total` is 0, so ours is computed from `requests` and `total`.
+With `-stats -sj` a JSON line of strings comes every few seconds on stderr, between log lines for people. With `-v`, `-vv` and
+`NUCLEI_LOG_ALL` the log names each template that was not loaded, with the cause, and each that could not be sent; the loaded
+ones are listed on stdout. The `percent` of the statistics is 2^63 while `total` is 0, so ours is computed from `requests` and
+`total`; it is for people only, since `total` counts steps that may never come.
 """
 
 from __future__ import annotations
@@ -17,14 +18,29 @@ from scanplan.runner import wire
 
 _TAIL_LINES = 60
 _TAIL_COLUMNS = 600
+_REASON_COLUMNS = 240
+_REQUEST_WARNINGS = 100
+"""So many warnings about single requests go to the log that is kept."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _VERSION = re.compile(r"Current nuclei version: (\S+)")
 _LOADED = re.compile(r"(?:Templates|Workflows) loaded for current scan: (\d+)")
 _TARGETS = re.compile(r"Targets loaded for current scan: (\d+)")
 _EXCLUDED = re.compile(r"Number of hosts excluded from input: (\d+)")
 _SKIPPED = re.compile(r"Skipped (\S+) from target list as found unresponsive")
-_NOT_FOUND = re.compile(r"Could not find template '([^']+)'")
-_NOT_LOADED = re.compile(r"(?:Error occurred (?:loading|parsing)|Could not (?:load|parse)) template (\S+): ")
+_LISTED = re.compile(rb"\[([A-Za-z0-9_-]+)\] .*\[(?:info|low|medium|high|critical|unknown|undefined)?\]\s*")
+_FUNCTIONS = re.compile(rb"\t\w+\(.*\).*")
+"""The list of DSL functions that `-v` prints after a template which names another."""
+_CRASH = re.compile(r"(?:panic: |fatal error: |runtime: (?:out of memory|cannot allocate)|SIG[A-Z]+: )")
+_NOT_LOADED = (
+    re.compile(r"Could not find template '(?P<path>[^']+)': (?P<why>.*)"),
+    re.compile(r"(?:Error occurred (?:loading|parsing)|Could not (?:load|parse)) template (?P<path>.+?): (?P<why>.*)"),
+    re.compile(r"(?P<why>-\S+ flag is required for .* template) \"(?P<path>.+)\"\.?$"),
+    re.compile(r"(?P<why>Unverified \w+ template) at \"(?P<path>.+)\"$"),
+    re.compile(r"\] (?P<path>/.+?) (?P<why>excluded from default run using \.nuclei-ignore)"),
+    re.compile(r"(?P<why>Skipping duplicate template ID '.*') from path '(?P<path>.+)'"),
+)
+_NOT_SENT = re.compile(r"\[WRN\] \[([^\]]+)\] Could not (?:make|execute) .*? (?:for|on) \(?(\S+?)\)? ?: (.*)")
+_NOISE = ("[VER]", "[DBG]")
 
 
 class _Statistics(msgspec.Struct):
@@ -49,16 +65,21 @@ class ScannerLog:
         """Targets that were struck off the list because they are denied."""
         self.requests = 0
         self.total = 0
-        self.errors = 0
-        self.hosts = 0
         self.skipped: set[str] = set()
         """``host:port`` of the hosts that Nuclei gave up."""
-        self.not_loaded: set[str] = set()
-        """Templates that Nuclei could not find or read, by the path that it names."""
+        self.loaded: set[str] = set()
+        """Ids of the templates that Nuclei loaded."""
+        self.not_loaded: dict[str, str] = {}
+        """Why a template was not loaded, by its path."""
+        self.not_sent: dict[str, str] = {}
+        """Why a request of a template was not sent, or failed, by its id: the first cause that was told."""
+        self.crash = ""
+        """The line with which a crash of Nuclei begins."""
         self.moved_at = now
         """When `requests` last changed, or the scan began; on the clock of `feed`."""
         self.redact: Callable[[str], str] = str
-        """Takes secrets out of a line before it is kept; by default there are none."""
+        """Takes secrets out of a line before anything of it is kept; by default there are none."""
+        self._request_warnings = 0
         self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
 
     @property
@@ -68,21 +89,30 @@ class ScannerLog:
 
     @property
     def text(self) -> str:
-        """The last log lines."""
-        return "\n".join(self._tail)
+        """The last log lines, with the beginning of a crash."""
+        return "\n".join([self.crash, *self._tail] if self.crash else self._tail)
 
     def feed(self, line: bytes, now: float) -> bool:
         """Take one line of stderr.
 
         Returns:
-            True where it was a line of statistics, False where it belongs to the log.
+            True where it is for the log that is kept, False for statistics and remarks about single requests.
         """
         if line.startswith(b"{") and self._statistics(line, now):
-            return True
-        text = _COLOUR.sub("", line.decode(errors="replace")).rstrip()
+            return False
+        text = self.redact(_COLOUR.sub("", line.decode(errors="replace")).rstrip())
         if not text:
             return False
-        self._tail.append(self.redact(text)[:_TAIL_COLUMNS])
+        if text.startswith(_NOISE):
+            self._template(text)
+            return False
+        if match := _NOT_SENT.match(text):
+            self.not_sent.setdefault(match[1], match[3][:_REASON_COLUMNS])
+            self._request_warnings += 1
+            return self._request_warnings <= _REQUEST_WARNINGS
+        if not self.crash and _CRASH.match(text):
+            self.crash = text[:_TAIL_COLUMNS]
+        self._tail.append(text[:_TAIL_COLUMNS])
         if match := _LOADED.search(text):
             self.templates_loaded = (self.templates_loaded or 0) + int(match[1])
             self.moved_at = now
@@ -94,15 +124,32 @@ class ScannerLog:
             self.version = match[1]
         elif match := _SKIPPED.search(text):
             self.skipped.add(match[1])
-        elif match := (_NOT_FOUND.search(text) or _NOT_LOADED.search(text)):
-            self.not_loaded.add(match[1])
-        return False
+        else:
+            self._template(text)
+        return True
+
+    def listed(self, line: bytes) -> bool:
+        """Take a line of stdout that is no finding.
+
+        Returns:
+            Whether it is one that Nuclei writes there for people: a template that it loaded, or a DSL function.
+        """
+        if match := _LISTED.fullmatch(line):
+            self.loaded.add(match[1].decode())
+            return True
+        return _FUNCTIONS.fullmatch(line) is not None
+
+    def _template(self, text: str) -> None:
+        for pattern in _NOT_LOADED:
+            if match := pattern.search(text):
+                why = match["why"].replace('\\"', '"').removesuffix('"')
+                self.not_loaded.setdefault(match["path"], why[:_REASON_COLUMNS])
+                return
 
     def _statistics(self, line: bytes, now: float) -> bool:
         try:
             statistics = _decode(line)
             requests, total = int(statistics.requests), int(statistics.total)
-            self.errors, self.hosts = int(statistics.errors), int(statistics.hosts)
         except (*wire.UNREADABLE, ValueError):
             return False
         if requests != self.requests:

@@ -2,7 +2,8 @@
 
 Nuclei goes on without the templates that it can't find and exits 0, walks a mounted ConfigMap twice (its hidden `..data`
 folders are real), and takes ids only as a filter over everything else. So we resolve paths, folders and ids to a list of
-files ourselves, name what is missing, digest what is selected, and hand Nuclei nothing but that list.
+files ourselves, name what is missing, digest what is selected, and hand Nuclei nothing but that list. What a template's
+severity is Nuclei decides, wherever a look at the file leaves a doubt.
 """
 
 from __future__ import annotations
@@ -18,26 +19,48 @@ import msgspec
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import Severity, TemplateFolder, content_digest
+from scanplan.runner.nuclei import definition
 
-SUFFIXES = (".yaml", ".yml")
-_ID = re.compile(rb"^id:[ \t]*[\"']?([A-Za-z0-9_.-]+)", re.MULTILINE)
-_SEVERITY = re.compile(rb"^[ \t]+severity:[ \t]*[\"']?([A-Za-z]+)", re.MULTILINE)
+SUFFIXES = (".yaml", ".yml", ".json")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class Template(msgspec.Struct, frozen=True):
+    """A template file that a task means."""
+
+    path: Path
+    """Absolute."""
+    root: Path
+    """The source that it comes from: its helper files are below that."""
+    id: str
+    """Empty where the file is too broken to tell."""
+    named: bool
+    """The plan names it, by path or id, rather than by a folder."""
 
 
 class Selection(msgspec.Struct, frozen=True):
     """The templates of a task."""
 
-    files: tuple[Path, ...]
-    """Absolute and sorted; those that the severity levels leave over."""
-    named: frozenset[Path]
-    """Those of `files` that the plan names one by one, by path or id, rather than by folder."""
-    identifiers: int
-    """How many different ids they have: Nuclei loads a second template of the same id no more."""
+    templates: tuple[Template, ...]
+    """In order of their sources and paths; those that the severity levels may leave over."""
+    doubles: tuple[tuple[Template, Template], ...]
+    """Templates that are left out, each with the one before it that has its id: Nuclei runs only one of them."""
     filtered: int
     """Templates that were selected, but have another severity."""
     digest: str
-    """SHA-256 over the names and contents of `files`."""
+    """SHA-256 over the names and contents of `templates`."""
+    left_out: tuple[tuple[Template, str], ...] = ()
+    """Templates that are kept from Nuclei for another reason, with it."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The paths of the templates."""
+        return tuple(template.path for template in self.templates)
+
+    @property
+    def named(self) -> frozenset[Path]:
+        """The paths of those that the plan names."""
+        return frozenset(template.path for template in self.templates if template.named)
 
 
 def select(requested: Sequence[str], severities: Iterable[Severity], roots: Sequence[Path]) -> Selection:
@@ -68,7 +91,7 @@ def select(requested: Sequence[str], severities: Iterable[Severity], roots: Sequ
         else:
             selected[found] = True
     if ids:
-        by_id = _index(roots)
+        by_id = _index(roots, ids)
         missing.extend(sorted(ids - by_id.keys()))
         selected.update(dict.fromkeys((by_id[name] for name in ids & by_id.keys()), True))
     if missing:
@@ -137,49 +160,53 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield Path(parent, name)
 
 
-def _index(roots: Sequence[Path]) -> dict[str, Path]:
-    """All template ids and where they are; the first root and the first path win."""
+def _index(roots: Sequence[Path], wanted: Iterable[str]) -> dict[str, Path]:
+    """Where the templates of some ids are; the first root and the first path win."""
+    missing = {name: name.encode() for name in wanted}
     by_id: dict[str, Path] = {}
     for root in roots:
         for path in _walk(root):
-            if match := _ID.search(path.read_bytes()):
-                by_id.setdefault(match[1].decode(), path)
+            content = path.read_bytes()
+            if any(text in content for text in missing.values()):
+                found = definition.identifier(content)
+                if found in missing:
+                    by_id[found] = path
+                    del missing[found]
     return by_id
 
 
 def _filtered(selected: dict[Path, bool], severities: frozenset[Severity], roots: Sequence[Path]) -> Selection:
     digest = hashlib.sha256()
-    files: list[Path] = []
-    identifiers: set[bytes] = set()
+    chosen: list[Template] = []
+    by_id: dict[str, Template] = {}
+    doubles: list[tuple[Template, Template]] = []
     filtered = 0
-    for path in sorted(selected):
+    placed = (
+        (next(number for number, root in enumerate(roots) if path.is_relative_to(root)), path) for path in selected
+    )
+    for number, path in sorted(placed):
         content = path.read_bytes()
-        identifier = _ID.search(content)
-        if not identifier and not selected[path]:
-            continue  # a folder's other YAML: configuration, profiles
-        match = _SEVERITY.search(content)
-        severity = match[1].decode().lower() if match else Severity.UNKNOWN.value
-        if severities and severity not in severities:
+        identifier = definition.identifier(content)
+        if identifier is None and not selected[path]:
+            continue  # a folder's other files: configuration, profiles
+        severity = definition.severity(content)
+        if severities and severity and severity not in severities:
             filtered += 1
             continue
-        files.append(path)
-        identifiers.add(identifier[1] if identifier else bytes(path))
-        name = next(path.relative_to(root) for root in roots if path.is_relative_to(root))
-        digest.update(f"{name}\0".encode() + hashlib.sha256(content).digest())
-    if not files:
+        template = Template(path, roots[number], identifier or "", selected[path])
+        if identifier and (first := by_id.setdefault(identifier, template)) is not template:
+            doubles.append((template, first))
+            continue
+        chosen.append(template)
+        digest.update(f"{path.relative_to(roots[number])}\0".encode() + hashlib.sha256(content).digest())
+    if not chosen:
         why = (
             f"none of {filtered} has severity {' or '.join(sorted(severities))}"
             if filtered
             else "the sources hold none"
         )
         raise NucleiBinaryError(Reason.NO_TEMPLATES_LOADED, f"No template is left to scan with: {why}.")
-    return Selection(
-        files=tuple(files),
-        named=frozenset(path for path in files if selected[path]),
-        identifiers=len(identifiers),
-        filtered=filtered,
-        digest=digest.hexdigest(),
-    )
+    return Selection(templates=tuple(chosen), doubles=tuple(doubles), filtered=filtered, digest=digest.hexdigest())
 
 
 def _listed(names: Sequence[str], limit: int = 8) -> str:

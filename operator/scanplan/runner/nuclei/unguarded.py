@@ -18,6 +18,7 @@ from scanplan.core.planning.protocols import UNGUARDED
 from scanplan.runner.nuclei.templates import Selection
 
 _SHOWN = 5
+_WHY = "its protocol can't be kept from denied addresses"
 
 
 def without(selection: Selection, allowed: Sequence[str]) -> tuple[Selection, str]:
@@ -47,8 +48,8 @@ def without(selection: Selection, allowed: Sequence[str]) -> tuple[Selection, st
         raise NucleiBinaryError(Reason.INVALID_OPTIONS, f"{len(named or found)} templates {why}.")
     left = msgspec.structs.replace(
         selection,
-        files=tuple(path for path in selection.files if path not in set(found)),
-        identifiers=max(selection.identifiers - len(found), 1),
+        templates=tuple(template for template in selection.templates if template.path not in set(found)),
+        left_out=tuple((template, _WHY) for template in selection.templates if template.path in set(found)),
     )
     return left, f"{len(found)} templates were left out, since they {why}."
 

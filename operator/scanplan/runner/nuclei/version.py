@@ -35,11 +35,12 @@ def check(program: str, environment: Mapping[str, str], directory: Path, stop: C
     """
     said = bytearray()
     return_code, cause = scanner.run(
-        [program, "-version", "-duc", "-nc"],
+        lambda _trace: [program, "-version", "-duc", "-nc"],
         environment,
         directory,
         on_output=said.extend,
         on_log=said.extend,
+        on_trace=lambda _block: None,
         on_tick=lambda at: (
             StopCause.INTERRUPTED if stop() else StopCause.TIMEOUT if at > now + _LIMIT_SECONDS else None
         ),

@@ -1,0 +1,173 @@
+"""Which templates were run, and why the others were not.
+
+A template was run where a request of it went to at least one endpoint. Templates with the same single request are sent once for
+all (Nuclei's clusters), and the trace log names one of them: the others are found by that request.
+"""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+
+from scanplan.api.v1alpha1.task import Severity, TemplateNotRun
+from scanplan.runner.nuclei import definition
+from scanplan.runner.nuclei.evidence import Evidence
+from scanplan.runner.nuclei.statistics import ScannerLog
+from scanplan.runner.nuclei.templates import Selection, Template
+
+_REASON_CHARACTERS = 240
+_TOLD = (
+    ("unresolved variables found: ", "it needs variables that nobody sets: "),
+    ("interactsh client not initialized", "it needs an out-of-band server (interactsh), and scans are made without"),
+    ("cannot use IP address as DNS input", "DNS templates need names, and the endpoints are IP addresses"),
+)
+_UNTRACED = ("whois",)
+"""Protocols of which the trace log has nothing: run, unless the log names an error."""
+
+
+class Coverage(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the templates."""
+
+    loaded: int = 0
+    run: int = 0
+    not_run: tuple[TemplateNotRun, ...] = ()
+    refused: tuple[TemplateNotRun, ...] = ()
+    """Those of `not_run` that the plan names and Nuclei did not load."""
+    pairs: int = 0
+    """Pairs of template and endpoint that were sent."""
+
+
+def of(
+    selection: Selection,
+    logs: Sequence[ScannerLog],
+    evidence: Evidence,
+    matched: Collection[str],
+    severities: Iterable[Severity],
+) -> Coverage:
+    """What became of the templates of a scan, from what Nuclei said and sent in one or several runs.
+
+    Args:
+        matched: ids of templates that found something, which says that they were sent, too.
+    """
+    loaded_ids = {identifier for log in logs for identifier in log.loaded}
+    why_not_loaded = {path: why for log in reversed(logs) for path, why in log.not_loaded.items()}
+    loaded: list[Template] = []
+    not_run: list[TemplateNotRun] = []
+    refused: list[TemplateNotRun] = []
+    for template in selection.templates:
+        if template.id in loaded_ids:
+            loaded.append(template)
+        elif (why := _why_not_loaded(template, why_not_loaded, frozenset(severities))) is not None:
+            not_run.append(_not_run(template, why))
+            if template.named:
+                refused.append(not_run[-1])
+    for double, first in selection.doubles:
+        not_run.append(
+            _not_run(double, f"{first.path.relative_to(first.root)} has the same id, {double.id}, and comes first")
+        )
+        if double.named and first.named:
+            refused.append(not_run[-1])
+    not_run.extend(_not_run(template, why) for template, why in selection.left_out)
+    sent, silent = _sent(loaded, logs, evidence, matched)
+    not_run.extend(_not_run(template, why) for template, why in silent)
+    return Coverage(
+        loaded=len(loaded) or max((log.templates_loaded or 0 for log in logs), default=0),
+        run=len(sent),
+        not_run=tuple(sorted(not_run, key=lambda item: item.template)),
+        refused=tuple(refused),
+        pairs=sum(mask.bit_count() for mask in sent),
+    )
+
+
+def _why_not_loaded(template: Template, told: dict[str, str], severities: frozenset[Severity]) -> str | None:
+    """The cause as Nuclei or the file tells it; None where just the severity is another one."""
+    if (why := told.get(str(template.path))) is not None:
+        return why
+    document = definition.parse(template.path.read_bytes())
+    if document is None:
+        return "it can't be read as YAML"
+    if definition.kind(document) == "workflow":
+        return "it is a workflow: name the templates that it runs instead"
+    if severities and definition.stated_severity(document) not in severities:
+        return None
+    return "Nuclei left it out without saying why"
+
+
+def _sent(
+    loaded: Sequence[Template], logs: Sequence[ScannerLog], evidence: Evidence, matched: Collection[str]
+) -> tuple[list[int], list[tuple[Template, str]]]:
+    """The endpoints (as bits) of each template that was sent, and those that were not, with the cause."""
+    masks: dict[str, int] = {}
+    quiet: list[Template] = []
+    for template in loaded:
+        mask = evidence.sent.get(str(template.path), 0) | evidence.sent.get(template.id, 0)
+        if mask:
+            masks[template.id] = mask
+        else:
+            quiet.append(template)
+    told = {name: why for log in reversed(logs) for name, why in log.not_sent.items()}
+    silent: list[tuple[Template, str]] = []
+    clusters = _clusters(quiet, [template for template in loaded if template.id in masks])
+    for template in quiet:
+        cluster = clusters.get(template.id)
+        mask = masks.get(cluster.first, 0) if cluster else 0
+        if mask:
+            masks[template.id] = mask
+            continue
+        why = told.get(template.id) or (told.get(cluster.id) if cluster else None)
+        document = definition.parse(template.path.read_bytes()) if why is None else None
+        if template.id in matched or (document and definition.kind(document) in _UNTRACED):
+            masks[template.id] = (1 << len(evidence.addresses.endpoints)) - 1
+            continue
+        silent.append(
+            (template, _plainly(why) if why else "no request of it was sent: it had nothing for these endpoints")
+        )
+    return list(masks.values()), silent
+
+
+class _Cluster(msgspec.Struct, frozen=True):
+    first: str
+    """The id of the template that was sent; empty where none was."""
+    id: str
+    """The name that Nuclei gives to the cluster in its log."""
+
+
+def _clusters(quiet: Sequence[Template], sent: Sequence[Template]) -> dict[str, _Cluster]:
+    """The clusters of the templates that have no request of their own in the trace, by their ids."""
+    members: dict[str, list[str]] = collections.defaultdict(list)
+    for template in quiet:
+        document = definition.parse(template.path.read_bytes())
+        if document and (key := definition.request_key(document)):
+            members[key].append(template.id)
+    if not members:
+        return {}
+    first: dict[str, str] = {}
+    for template in sent:
+        document = definition.parse(template.path.read_bytes())
+        if document and (key := definition.request_key(document)) in members:
+            first.setdefault(str(key), template.id)
+    found: dict[str, _Cluster] = {}
+    for key, ids in members.items():
+        name = "cluster-" + hashlib.sha256(",".join(sorted(ids)).encode()).hexdigest()
+        found.update(dict.fromkeys(ids, _Cluster(first.get(key, ""), name)))
+    return found
+
+
+def _plainly(why: str) -> str:
+    for word, plain in _TOLD:
+        if word in why:
+            return plain + why.partition(word)[2] if word.endswith(": ") else plain
+    return why
+
+
+def _not_run(template: Template, why: str) -> TemplateNotRun:
+    return TemplateNotRun(template=str(template.path.relative_to(template.root)), reason=why[:_REASON_CHARACTERS])
+
+
+def listed(items: Sequence[TemplateNotRun], limit: int = 5) -> str:
+    """The first of them, each with its cause."""
+    more = f"; and {len(items) - limit} more" if len(items) > limit else ""
+    return "; ".join(f"{item.template} ({item.reason})" for item in items[:limit]) + more

@@ -1,0 +1,126 @@
+"""What a template file says about itself, read as YAML where a plain look is not certain.
+
+Nuclei takes every spelling that YAML and JSON allow. A line ``id: name`` at the left margin of a block mapping can be nothing
+else than the id, which spares the parser for nearly all of ten thousand files; all other spellings are parsed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+MAX_PARSED_BYTES = 4 << 20
+"""Larger files are no templates: word lists and collections that lie beside them."""
+_MAX_DEPTH = 100
+"""The C parser builds values recursively: without a limit a hostile file crashes the process."""
+_ID = re.compile(rb"^id:[ \t]+([A-Za-z0-9][A-Za-z0-9_-]*)[ \t]*(?:#[^\r\n]*)?\r?$", re.MULTILINE)
+_SEVERITY = re.compile(rb"^[ \t]+severity:[ \t]+(info|low|medium|high|critical|unknown)[ \t]*\r?$", re.MULTILINE)
+_FLOW = re.compile(rb"^[{\[\"']", re.MULTILINE)
+_OPERATORS = {
+    "matchers", "extractors", "matchers-condition", "stop-at-first-match", "id",
+}  # fmt: skip
+"""Keys of a request that change nothing of what is sent."""
+_CLUSTERED = ("http", "requests", "dns", "ssl")
+
+
+def identifier(content: bytes) -> str | None:
+    """A template's id, empty where it is too broken to tell; None where the file is no template."""
+    found = _ID.findall(content)
+    if len(found) == 1 and not _FLOW.search(content):
+        return str(found[0], "ascii")
+    if b"id" not in content or len(content) > MAX_PARSED_BYTES:
+        return None
+    document = parse(content)
+    if document is None:
+        return (
+            str(found[0], "ascii")
+            if found
+            else ""
+            if _FLOW.search(content[:1]) is None and b"info" in content
+            else None
+        )
+    value = document.get("id")
+    return str(value) if isinstance(value, str | int | float) and str(value) else None
+
+
+def severity(content: bytes) -> str | None:
+    """A template's severity where there is no doubt about it; None where Nuclei has to decide."""
+    found = _SEVERITY.findall(content)
+    return str(found[0], "ascii") if len(found) == 1 and content.count(b"severity") == 1 else None
+
+
+def parse(content: bytes) -> dict[str, Any] | None:
+    """The file as a mapping; None where it is none, or broken."""
+    if len(content) > MAX_PARSED_BYTES:
+        return None
+    try:
+        if content.lstrip()[:1] == b"{":
+            return _mapping(msgspec.json.decode(content))
+    except (msgspec.DecodeError, RecursionError):
+        pass  # a flow mapping of YAML begins like this, too
+    import yaml  # noqa: PLC0415 - most scans need no parser, and start without it
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        depth = 0
+        for event in yaml.parse(content, Loader=loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MAX_DEPTH:
+                return None
+        return _mapping(next(iter(yaml.load_all(content, Loader=loader)), None))
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+
+
+def stated_severity(document: dict[str, Any]) -> str:
+    """The severity of a parsed template; ``unknown`` where it states none."""
+    info = document.get("info")
+    value = info.get("severity") if isinstance(info, dict) else None
+    return str(value).strip().lower() if value else "unknown"
+
+
+def kind(document: dict[str, Any]) -> str:
+    """The protocol of a template, for messages; ``workflow`` where it runs others."""
+    if "workflows" in document:
+        return "workflow"
+    protocols = [name for name in _PROTOCOLS if document.get(name)]
+    return protocols[0] if protocols else ""
+
+
+_PROTOCOLS = (
+    "http",
+    "requests",
+    "dns",
+    "tcp",
+    "network",
+    "ssl",
+    "websocket",
+    "javascript",
+    "headless",
+    "code",
+    "file",
+    "whois",
+)
+
+
+def request_key(document: dict[str, Any]) -> str | None:
+    """Equal for templates that send the same single request, which Nuclei then sends once for all of them (a cluster).
+
+    None where a template is never clustered: a flow, several requests, another protocol.
+    """
+    if document.get("flow") or document.get("self-contained"):
+        return None
+    requests = [(name, request) for name in _PROTOCOLS for request in document.get(name) or ()]
+    if len(requests) != 1 or requests[0][0] not in _CLUSTERED or not isinstance(requests[0][1], dict):
+        return None
+    protocol = "http" if requests[0][0] == "requests" else requests[0][0]
+    sent = {name: value for name, value in requests[0][1].items() if name not in _OPERATORS}
+    sent["method"] = str(sent.get("method") or "GET").upper()
+    return protocol + json.dumps(sent, sort_keys=True, default=str)
+
+
+def _mapping(value: object) -> dict[str, Any] | None:
+    return {str(key): item for key, item in value.items()} if isinstance(value, dict) else None
