@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from scanplan.controller.inputs import InputReader
-from scanplan.core.planning.inputs import Kind, Reference
+from scanplan.core.planning.inputs import Input, Kind, Reference
 from scanplan.kube.api import Api, connect
 from tests.cluster import LocalCluster
 from tests.integration import audit
@@ -138,18 +138,18 @@ def test_a_request_of_the_operator_takes_no_path_for_a_name(
     """Lost otherwise: the last hold, beneath every check of a plan."""
     monkeypatch.setenv("KUBECONFIG", str(identity))
 
-    async def read() -> str:
+    async def read() -> Input:
         client = await connect()
         try:
             reference = Reference(kind, target)
-            return repr((await InputReader(Api(client)).read(alone.namespace, (reference,)))[reference])
+            return (await InputReader(Api(client)).read(alone.namespace, (reference,)))[reference]
         finally:
             await client.close()
 
     found = asyncio.run(read())
-    assert "files={}" in found
-    assert "problem=''" not in found
-    assert others not in found
+    assert (found.files, found.labels) == ({}, {})
+    assert found.problem
+    assert others not in found.problem
     assert not [request for request in audit.requests(cluster.audit_log, OTHERS) if request.name]
 
 

@@ -29,6 +29,7 @@ from scanplan.cli.commands.submit import submit
 from scanplan.cli.commands.watch import watch
 from scanplan.cli.commands.worker import worker
 from scanplan.cli.output.help import SETTINGS, Command, Commands
+from scanplan.cli.output.terminal import say
 from scanplan.client.errors import ClientError
 
 app = typer.Typer(
@@ -92,7 +93,7 @@ def operator(
     try:
         configuration = process.load()
     except (InvalidSettings, ClientError) as error:
-        typer.echo(f"scanplan operator: wrong settings\n{error}", err=True)
+        say(f"scanplan operator: wrong settings\n{error}")
         raise typer.Exit(os.EX_CONFIG) from None
     kopf.configure(
         log_format=kopf.LogFormat.JSON if log_format is LogFormat.JSON else kopf.LogFormat.FULL, verbose=verbose
@@ -102,10 +103,10 @@ def operator(
     try:
         asyncio.run(process.run(configuration))
     except LeadershipLost as error:
-        typer.echo(f"scanplan operator: {error}", err=True)
+        say(f"scanplan operator: {error}")
         raise typer.Exit(os.EX_TEMPFAIL) from None
     except CannotListen as error:
-        typer.echo(f"scanplan operator: {error}", err=True)
+        say(f"scanplan operator: {error}")
         raise typer.Exit(os.EX_UNAVAILABLE) from None
 
 

@@ -32,6 +32,11 @@ def block(value: object, limit: int) -> str:
     return _HIDDEN.sub(_REPLACEMENT, cut(str(value), limit).replace("\r\n", "\n"))
 
 
+def visible(text: str) -> str:
+    """All of `text`, with what can't be seen replaced; line breaks and tabs stay."""
+    return _HIDDEN.sub(_REPLACEMENT, text)
+
+
 def cut(text: str, limit: int) -> str:
     """At most `limit` characters; where some are missing, the last says so."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

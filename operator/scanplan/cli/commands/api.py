@@ -8,6 +8,7 @@ import os
 
 import typer
 
+from scanplan.cli.output.terminal import say
 from scanplan.client import errors
 from scanplan.client import settings as queues
 
@@ -21,16 +22,16 @@ def api() -> None:
     try:
         from scanplan.web import server, settings  # noqa: PLC0415 - needs an extra
     except ModuleNotFoundError as error:
-        typer.echo(f"scanplan api: {error.name} is not installed: pip install 'scanplan[operator]'", err=True)
+        say(f"scanplan api: {error.name} is not installed: pip install 'scanplan[operator]'")
         raise typer.Exit(os.EX_UNAVAILABLE) from None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
         queue_settings, api_settings = queues.load(), settings.load()
     except errors.InvalidSettings as error:
-        typer.echo(f"scanplan api: wrong settings\n{error}", err=True)
+        say(f"scanplan api: wrong settings\n{error}")
         raise typer.Exit(os.EX_CONFIG) from None
     try:
         asyncio.run(server.serve(queue_settings, api_settings))
     except (errors.ClientError, OSError) as error:
-        typer.echo(f"scanplan api: {error}", err=True)
+        say(f"scanplan api: {error}")
         raise typer.Exit(os.EX_UNAVAILABLE) from None

@@ -8,12 +8,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from scanplan.api.v1alpha1.scanplan_status import PublishedFile
 from scanplan.cli import options, plans
 from scanplan.cli.output.failure import DATA, NO_INPUT, Failure, told
 from scanplan.cli.output.help import SETTINGS, Command
-from scanplan.cli.output.terminal import answers, say, waiting
+from scanplan.cli.output.terminal import answers, line, say, waiting
 from scanplan.cli.plans import here
 from scanplan.cli.result_source import check
 from scanplan.report.scan import File
@@ -52,7 +53,7 @@ def show(
         if not files:
             raise Failure(f"{name} has published nothing yet", f"scanplan explain {name}", NO_INPUT)
     for path, size in files:
-        answers().print(f"{size:>14,}  {path}", markup=False)
+        answers().print(Text(f"{size:>14,}  ") + line(path))
 
 
 @app.command("get", cls=Command)

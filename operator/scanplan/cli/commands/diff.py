@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from scanplan.cli import options, result_source
 from scanplan.cli.output import severities
 from scanplan.cli.output.failure import ANSWER_IS_NO, told
 from scanplan.cli.output.tables import report_table
-from scanplan.cli.output.terminal import answers, say, warn
+from scanplan.cli.output.terminal import answers, say, warn, write_json
 from scanplan.report import compare, scan
 from scanplan.report.finding import Finding
 
@@ -62,17 +61,15 @@ def diff(
     new = [finding for finding in change.new if finding.severity in wanted]
     fixed = [finding for finding in change.fixed if finding.severity in wanted]
     if output is Output.JSON:
-        answers().print_json(
-            json.dumps(
-                {
-                    "earlier": before.name,
-                    "later": after.name,
-                    "remarks": remarks,
-                    "unchanged": change.unchanged,
-                    "new": [_summary(finding) for finding in new],
-                    "fixed": [_summary(finding) for finding in fixed],
-                }
-            )
+        write_json(
+            {
+                "earlier": before.name,
+                "later": after.name,
+                "remarks": remarks,
+                "unchanged": change.unchanged,
+                "new": [_summary(finding) for finding in new],
+                "fixed": [_summary(finding) for finding in fixed],
+            }
         )
     else:
         rows: list[Finding] = [*new, *fixed]

@@ -199,7 +199,8 @@ class _Page:
         now = plans.now()
         for event in [each for each in found if each.get("type") != "Normal"][-MOST_EVENTS:]:
             moment = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"]
-            about = f"{event['involvedObject']['kind']} {event['involvedObject']['name']}"
+            what = event.get("involvedObject", {})
+            about = f"{what.get('kind', '')} {what.get('name', '')}"
             age = plans.span(plans.seconds_since(str(moment), now))
             table.add_row(*map(_plain, (age, about, event.get("reason", ""), event.get("message", ""))))
         self._show("Warnings of Kubernetes", table)

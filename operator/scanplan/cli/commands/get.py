@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from rich.text import Text
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli import options, plans
 from scanplan.cli.output.failure import USAGE, Failure, told
-from scanplan.cli.output.terminal import answers, say
+from scanplan.cli.output.terminal import answers, line, say, write_json
 
 
 class Output(StrEnum):
@@ -55,10 +54,10 @@ def get(
         else list(cluster.plans(everywhere=everywhere, selector=selector))
     )
     if output is Output.JSON:
-        answers().print_json(json.dumps(found[0] if names and len(names) == 1 else {"items": found}))
+        write_json(found[0] if names and len(names) == 1 else {"items": found})
     elif output is Output.NAME:
         for plan in found:
-            answers().print(f"scanplan.scanplan.dev/{plan['metadata']['name']}", markup=False)
+            answers().print(line(f"scanplan.scanplan.dev/{plan['metadata']['name']}"))
     elif found:
         answers().print(_table(found, everywhere=everywhere, wide=output is Output.WIDE))
     else:
@@ -77,16 +76,16 @@ def _table(found: list[dict[str, Any]], *, everywhere: bool, wide: bool) -> Tabl
     for plan in sorted(found, key=lambda each: (each["metadata"]["namespace"], each["metadata"]["name"])):
         status = plans.status(plan)
         table.add_row(
-            *([Text(plan["metadata"]["namespace"])] if everywhere else []),
-            Text(plans.name(plan)),
+            *([line(plan["metadata"]["namespace"])] if everywhere else []),
+            line(plans.name(plan)),
             plans.phase_text(plan),
-            Text(plans.shards(plan)),
+            line(plans.shards(plan)),
             Text("-" if status.endpoint_count is None else f"{status.endpoint_count:,}"),
             Text(f"{plans.findings(plan)['total']:,}" if plans.findings(plan) else "-"),
             plans.count_text(plan, Severity.CRITICAL),
             plans.count_text(plan, Severity.HIGH),
-            Text(plans.duration(plan, now)),
+            line(plans.duration(plan, now)),
             Text(plans.age(plan, now)),
-            *([Text(plans.message(plan))] if wide else []),
+            *([line(plans.message(plan))] if wide else []),
         )
     return table

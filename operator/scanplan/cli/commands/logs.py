@@ -93,7 +93,7 @@ def _together(cluster: Cluster, pods: list[Object], tail: int | None, raw: bool)
 
 def _print(pod: Object, line: bytes, raw: bool) -> None:
     if raw:
-        answers().print(line.decode(errors="replace"), markup=False)
+        answers().print(Text(line.decode(errors="replace")))
         return
     event = progress.event_of(line)
     style = {"warning": "yellow", "finished": "bold"}.get(event.event, "") if event else ""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from scanplan.cli.output.failure import USAGE, Failure, told
+from scanplan.cli.output.terminal import answers, line, say
 from scanplan.runner.artifacts import prune as retention
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -50,12 +51,14 @@ def prune(
         run = removal.run
         if as_json:
             entry = {"runId": run.run_id, "projectId": run.project_id, "bytes": run.bytes, "because": removal.because}
-            typer.echo(json.dumps({**entry, "dryRun": dry_run}))
+            answers().print(json.dumps({**entry, "dryRun": dry_run}))
         else:
             verb = "would remove" if dry_run else "removed"
-            typer.echo(f"{verb} {run.run_id} of {run.project_id} ({run.bytes:,} bytes; by {removal.because})")
+            answers().print(
+                line(f"{verb} {run.run_id} of {run.project_id} ({run.bytes:,} bytes; by {removal.because})")
+            )
     if not as_json:
-        typer.echo(f"{len(removals)} runs, {sum(removal.run.bytes for removal in removals):,} bytes", err=True)
+        say(f"{len(removals)} runs, {sum(removal.run.bytes for removal in removals):,} bytes")
 
 
 def _parsed(option: str, text: str | None, units: dict[str, int], form: str) -> float | None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from scanplan.cli import options, result_source
 from scanplan.cli.output import severities
 from scanplan.cli.output.failure import ANSWER_IS_NO, UNAVAILABLE, USAGE, Failure, told
 from scanplan.cli.output.formats import Output, Selection, pieces, table
-from scanplan.cli.output.terminal import PIPED_WIDTH, answers, say, warn
+from scanplan.cli.output.terminal import answers, pour, say, warn, written_to
 from scanplan.cli.result_source import Result, ResultSource
 from scanplan.report import compare, scan
 from scanplan.report.page import Since
@@ -83,15 +81,15 @@ def _write(selection: Selection, output: Output, file: Path | None, since: Since
             say("")
             say(words.plain)
         else:
-            _pour(pieces(selection, output, since), sys.stdout.buffer)
+            pour(pieces(selection, output, since), sys.stdout.buffer)
         return
     try:
         if output is Output.TABLE:
             with file.open("w", encoding="utf-8") as target:
-                table(selection, Console(file=target, width=PIPED_WIDTH, soft_wrap=True))
+                table(selection, written_to(target))
         else:
             with file.open("wb") as target_of_bytes:
-                _pour(pieces(selection, output, since), target_of_bytes)
+                pour(pieces(selection, output, since), target_of_bytes)
     except OSError as error:
         raise Failure(f"{file}: {error.strerror}") from None
     say(f"{file}: {sum(selection.counts[each] for each in selection.wanted):,} findings")
@@ -101,9 +99,3 @@ def _since(shelves: ResultSource, earlier: str, result: Result) -> Since:
     before = shelves.find(earlier)
     change = compare.difference(before.findings, result.findings)
     return Since(earlier, change.new_marks, len(change.fixed), tuple(compare.unlike(before.scan, result.scan)))
-
-
-def _pour(parts: Iterable[bytes], target: BinaryIO) -> None:
-    for part in parts:
-        target.write(part)
-    target.flush()

@@ -32,6 +32,7 @@ from scanplan.api.v1alpha1.task import MergedResult, Outcome, ShardReport, TaskD
 from scanplan.cli.commands.submit import problem_of
 from scanplan.cli.output.failure import Failure, told
 from scanplan.cli.output.tables import findings_table
+from scanplan.cli.output.terminal import answers, pour, remarks, say, write_json
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.inputs import Input, Kind, Reference
@@ -88,7 +89,7 @@ def run(
     Exit codes: 0 complete; 65 the plan, its templates or options are wrong; 69, 70 or 75 the scan failed (what was found is kept);
     143 interrupted: run it again, and it goes on where it stopped.
     """
-    messages = Console(stderr=True, highlight=False)
+    messages = remarks()
     try:
         document = _document(plan, allow_target or [])
     except (InvalidPlan, ValueError) as error:
@@ -107,9 +108,7 @@ def run(
     _print(directory, merged, output)
     for report in reports:
         if report.error:
-            messages.print(
-                f"shard {report.shard}: {report.error.reason}: {report.error.message}", style="red", markup=False
-            )
+            say(f"shard {report.shard}: {report.error.reason}: {report.error.message}", "red")
     raise typer.Exit(max((exit_code(report) for report in reports), default=ExitCode.OK))
 
 
@@ -179,28 +178,22 @@ def _shards(
 
 def _print(directory: Path, merged: MergedResult | None, output: Output) -> None:
     """The result on standard output; where it is, on standard error."""
-    out = Console(highlight=False)
     if merged is None:
         if output is Output.JSON:
-            out.print_json(data={"complete": False, "findings": []})
+            write_json({"complete": False, "findings": []})
         return
     file = directory / merged.path / layout.FINDINGS
     lines = file.read_bytes().splitlines() if file.exists() else []
     match output:
         case Output.NDJSON:
-            sys.stdout.buffer.writelines(line + b"\n" for line in lines)
+            pour((line + b"\n" for line in lines), sys.stdout.buffer)
         case Output.JSON:
-            out.print_json(
-                data={
-                    "complete": merged.complete,
-                    "path": merged.path,
-                    "findings": [json.loads(line) for line in lines],
-                }
-            )
+            findings = [json.loads(line) for line in lines]
+            write_json({"complete": merged.complete, "path": merged.path, "findings": findings})
         case Output.TABLE:
-            out.print(findings_table(json.loads(line) for line in lines))
+            answers().print(findings_table(json.loads(line) for line in lines))
     partial = "" if merged.complete else " (partial: the scan did not complete)"
-    Console(stderr=True, highlight=False).print(f"{file}{partial}", markup=False, soft_wrap=True)
+    say(f"{file}{partial}")
 
 
 @contextmanager
@@ -236,7 +229,7 @@ def _progress(document: TaskDocument, console: Console) -> Iterator[Callable[[Ev
 
         def update(event: Event) -> None:
             if event.event == "warning":
-                progress.console.print(f"shard {event.shard}: {event.message}", markup=False)
+                progress.console.print(f"shard {event.shard}: {event.message}")
             if event.findings >= 0:
                 found[event.shard] = event.findings
             percent = 100 if event.event == "finished" else max(event.percent, 0)
@@ -248,10 +241,10 @@ def _progress(document: TaskDocument, console: Console) -> Iterator[Callable[[Ev
 def _log(event: Event, document: TaskDocument, console: Console) -> None:
     where = f"shard {event.shard + 1}/{document.shards}"
     if event.event == "started":
-        console.print(f"{where}: scanning {event.endpoints} endpoints", markup=False)
+        console.print(f"{where}: scanning {event.endpoints} endpoints")
     elif event.event == "progress":
-        console.print(f"{where}: {event.percent} %, {event.findings} findings", markup=False)
+        console.print(f"{where}: {event.percent} %, {event.findings} findings")
     elif event.event == "warning":
-        console.print(f"{where}: {event.message}", markup=False)
+        console.print(f"{where}: {event.message}")
     elif event.outcome != Outcome.COMPLETE:
-        console.print(f"{where}: {event.outcome}", markup=False)
+        console.print(f"{where}: {event.outcome}")

@@ -22,7 +22,7 @@ from scanplan.cli import options, plans
 from scanplan.cli.output import progress
 from scanplan.cli.output.failure import ANSWER_IS_NO, Failure, NotFound, told
 from scanplan.cli.output.tables import STYLES
-from scanplan.cli.output.terminal import answers, say
+from scanplan.cli.output.terminal import answers, line, say
 
 if TYPE_CHECKING:
     from scanplan.cli.output.progress import Progress
@@ -119,10 +119,10 @@ class _Lines:
     def show(self, current: Mapping[str, Plan], _: Mapping[str, Progress]) -> None:
         for name, plan in current.items():
             parts = [plans.phase(plan).value, plans.shards(plan), plans.message(plan)]
-            line = " ".join(filter(None, (name, *parts)))
-            if self._said.get(name) != line:
-                self._said[name] = line
-                answers().print(line, markup=False)
+            words = " ".join(filter(None, (name, *parts)))
+            if self._said.get(name) != words:
+                self._said[name] = words
+                answers().print(line(words))
 
 
 class _Live:
@@ -177,7 +177,7 @@ class _Live:
                 count = plans.findings(plan).get(severity.value, look.found[severity] if look else 0)
                 counts.append(Text(f"{count:,}", STYLES[severity] if count else "dim"))
             table.add_row(
-                Text(name),
+                line(name),
                 plans.phase_text(plan),
                 _bar(percent),
                 Text(plans.shards(plan)),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from scanplan.cli.output.terminal import say
 from scanplan.client import errors, settings
 
 
@@ -23,19 +24,19 @@ def worker(
     try:
         configuration = settings.load()
     except errors.InvalidSettings as error:
-        typer.echo(f"scanplan worker: wrong settings\n{error}", err=True)
+        say(f"scanplan worker: wrong settings\n{error}")
         raise typer.Exit(os.EX_CONFIG) from None
     try:
         from scanplan.client.queues import workers  # noqa: PLC0415 - needs an extra
     except ModuleNotFoundError:
-        typer.echo(f"scanplan worker: {errors.MissingDependency('redis', 'redis')}", err=True)
+        say(f"scanplan worker: {errors.MissingDependency('redis', 'redis')}")
         raise typer.Exit(os.EX_UNAVAILABLE) from None
     try:
         if not check:
             workers.run(configuration, burst=burst)
         elif (count := workers.of_this_host(configuration)) < configuration.worker_concurrency:
-            typer.echo(f"scanplan worker: {count} of {configuration.worker_concurrency} workers are at work", err=True)
+            say(f"scanplan worker: {count} of {configuration.worker_concurrency} workers are at work")
             raise typer.Exit(os.EX_UNAVAILABLE)
     except errors.QueueUnavailable as error:
-        typer.echo(f"scanplan worker: {error}", err=True)
+        say(f"scanplan worker: {error}")
         raise typer.Exit(os.EX_UNAVAILABLE) from None

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 import typer
 
+from scanplan.cli.output.terminal import say
 from scanplan.client.cluster.failure import NO_INPUT, UNAVAILABLE, Conflict, Failure, Forbidden, NotFound
 
 ANSWER_IS_NO = 1
@@ -63,7 +64,7 @@ def told(command: F) -> F:
 
 
 def _tell(failure: Failure) -> NoReturn:
-    typer.echo(f"error: {failure.message}", err=True)
+    say(f"error: {failure.message}")
     if failure.hint:
-        typer.echo(f"  try: {failure.hint}", err=True)
+        say(f"  try: {failure.hint}")
     raise typer.Exit(failure.code)

@@ -64,7 +64,7 @@ def event_of(line: bytes) -> Event | None:
     """A line of a scan pod's log; None where it is something else."""
     try:
         return _decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):  # a pod may write there what it likes
         return None
 
 
@@ -100,7 +100,7 @@ def _shard(cluster: Cluster, pod: Object) -> ShardProgress:
         event = event_of(line)
         if event and event.event in {"progress", "finished"}:
             percent = 100 if event.event == "finished" else max(event.percent, 0)
-            at = datetime.fromisoformat(event.time) if event.time else None
+            at = views.lenient_time(event.time)
             latest = ShardProgress(
                 view.index, min(percent, 100), max(event.requests, latest.requests), max(event.findings, 0), at
             )

@@ -42,9 +42,9 @@ _READ = (
     "w(z.flush())"
 )
 _LIST = (
-    "import os, sys\n"
-    "for d, _, fs in os.walk(sys.argv[1]):\n"
-    "    for f in fs: p = os.path.join(d, f); print(os.path.getsize(p), os.path.relpath(p, sys.argv[1]), sep='\\t')"
+    "import os, sys; w = sys.stdout.buffer.write; r = sys.argv[1]\n"
+    "for d, _, fs in os.walk(r):\n"
+    "    for f in fs: p = os.path.join(d, f); w(b'%d\\t%s\\0' % (os.lstat(p).st_size, os.fsencode(os.path.relpath(p, r))))"
 )
 
 
@@ -77,8 +77,8 @@ class Reader:
 
     def files(self, path: str) -> list[tuple[str, int]]:
         """All files below a folder, by path relative to it, with their size in bytes."""
-        lines = b"".join(self._run(_LIST, path)).decode(errors="replace").splitlines()
-        return sorted((name, int(size)) for size, _, name in (line.partition("\t") for line in lines))
+        entries = b"".join(self._run(_LIST, path)).decode(errors="surrogateescape").split("\0")
+        return sorted((name, int(size)) for size, _, name in (entry.partition("\t") for entry in entries if entry))
 
     def _run(self, program: str, path: str) -> Iterator[bytes]:
         try:

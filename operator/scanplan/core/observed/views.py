@@ -190,7 +190,7 @@ def job_view(job: dict[str, Any]) -> JobView:
             for volume in pod.get("volumes", ())
             for source in volume.get("projected", {}).get("sources", ())
         ),
-        first_seen=_lenient_time(annotations.get(labels.FIRST_SEEN)),
+        first_seen=lenient_time(annotations.get(labels.FIRST_SEEN)),
         endpoint_count=_number(annotations.get(labels.ENDPOINT_COUNT)),
         image=next((_short(container.get("image")) or "" for container in pod.get("containers", ())), ""),
         claim=next(
@@ -299,8 +299,8 @@ def _number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
-def _lenient_time(text: str | None) -> datetime | None:
-    """A time in an annotation, which anybody may have written; none where nobody could have seen it."""
+def lenient_time(text: str | None) -> datetime | None:
+    """A time in an annotation or a log, which anybody may have written; none where nobody could have seen it."""
     try:
         moment = parse_time(text)
     except ValueError:

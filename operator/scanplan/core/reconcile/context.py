@@ -102,8 +102,10 @@ class Context:
         """Store what `lacks_document` misses; a Job whose document can't be made any more is deleted, and made again."""
         if isinstance(self.observed.rejection, Rejection):
             return self.rejected(self.observed.rejection)
-        if self.observed.inputs is None:
-            return self.read(scans=not job.collector)
+        inputs = self.observed.inputs
+        # By now the plan may default to another claim than the Job has.
+        if inputs is None or sources.Reference(sources.Kind.CLAIM, job.claim) not in inputs:
+            return NeedInputs(sources.needed(self.plan.spec, job.claim, scans=not job.collector))
         try:
             pinned = Pinned(key=job.key or "", image=job.image, claim=job.claim)
             task = self.resolve(job.first_seen, pinned, scans=not job.collector)
