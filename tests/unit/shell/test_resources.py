@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -12,6 +14,9 @@ from hypothesis import strategies as st
 from yarl import URL
 
 import scanplan
+from scanplan.client.cluster.cluster import Cluster
+from scanplan.client.cluster.failure import Failure
+from scanplan.client.cluster.kubernetes_api import KubernetesApi, NotFound
 from scanplan.kube import resources
 from scanplan.kube.resources import CONFIG_MAPS, JOBS, PLANS, PODS, InvalidName, Resource, WrongObject
 
@@ -115,3 +120,44 @@ def test_paths_of_the_api_server_are_made_in_one_place() -> None:
         if str(file.relative_to(SOURCE)) not in {*routes, "kube/resources.py"}
     }
     assert {name: places for name, places in found.items() if places} == {}
+
+
+class Unasked:
+    """A client that fails the test when it is used."""
+
+    configuration = None
+
+    def param_serialize(self, *_: object, **__: object) -> None:
+        pytest.fail("a request was made")
+
+
+UNASKED: Any = Unasked()
+
+
+@pytest.mark.parametrize("name", HOSTILE[:12])
+def test_the_command_line_asks_for_no_such_name(name: str) -> None:
+    """Lost otherwise: a script that is given a name from elsewhere, with the rights of whoever runs it."""
+    cluster = Cluster(UNASKED, "team")
+    pod = {"metadata": {"name": name, "namespace": "team"}}
+    asks: tuple[Callable[[], object], ...] = (
+        lambda: cluster.plan(name),
+        lambda: cluster.patch_plan(name, {}),
+        lambda: cluster.apply_plan({"metadata": {"name": name}}),
+        lambda: list(cluster.log(pod)),
+        lambda: list(cluster.execute("team", name, ["true"])),
+        lambda: Cluster(UNASKED, name).plan("plan"),
+    )
+    for ask in asks:
+        with pytest.raises(Failure, match="can't be the name"):
+            ask()
+
+
+@pytest.mark.parametrize("name", HOSTILE[:12])
+def test_the_api_and_programs_ask_for_no_such_name(name: str) -> None:
+    """Lost otherwise: plans of other namespaces, by the id of a task."""
+    api = KubernetesApi("team")
+    api._client, api._namespace = UNASKED, "team"
+    with pytest.raises(NotFound, match="can't be the name"):
+        api.get_plan(name)
+    with pytest.raises(NotFound, match="can't be the name"):
+        api.patch_plan(name, {})
