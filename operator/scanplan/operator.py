@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scanplan.client import errors
-from scanplan.client import settings as queues
-from scanplan.client.settings import QueueType
 from scanplan.controller import app
 from scanplan.controller import settings as operator_settings
 from scanplan.controller.cache.store import Store
@@ -34,7 +32,6 @@ from scanplan.metrics.operator import OperatorMetrics
 if TYPE_CHECKING:
     from scanplan.client.redis.publication import Publication, PublicationSettings
     from scanplan.client.redis.sharing import SharedTasks
-    from scanplan.web.settings import ApiSettings
 
 log = logging.getLogger("scanplan.operator")
 
@@ -45,7 +42,6 @@ class Configuration:
 
     operator: OperatorSettings
     redis: PublicationSettings | None = None
-    api: ApiSettings | None = None
 
 
 def load() -> Configuration:
@@ -55,10 +51,7 @@ def load() -> Configuration:
         controller.settings.InvalidSettings, client.errors.InvalidSettings: with a line for each wrong variable.
         MissingDependency: the package for Redis is not installed.
     """
-    from scanplan.web import settings as web_settings  # noqa: PLC0415
-
-    api = web_settings.load()
-    return Configuration(operator_settings.load(), _redis(), api if api.in_operator else None)
+    return Configuration(operator_settings.load(), _redis())
 
 
 def _redis() -> PublicationSettings | None:
@@ -101,8 +94,6 @@ async def run(configuration: Configuration) -> None:
                 await services.enter_async_context(shared.kept(lambda: store.all_jobs(None)))
             if publication:
                 await services.enter_async_context(publication.publishing())
-            if configuration.api:
-                await _serve_api(services, configuration.api)
 
             async def work() -> None:
                 await app.work(controller, settings, health, stop)
@@ -126,12 +117,3 @@ def _in_redis(settings: PublicationSettings) -> tuple[Publication, SharedTasks |
         return publication.Publication(url, cluster), None
     shared = sharing.SharedTasks(url, cluster, IDEMPOTENCY_WINDOW_SECONDS)
     return publication.Publication(url, cluster, shared.settle), shared
-
-
-async def _serve_api(services: AsyncExitStack, settings: ApiSettings) -> None:
-    """The HTTP API of plans, whatever queue the environment names; its /metrics has its own requests alone."""
-    from scanplan.web import server  # noqa: PLC0415
-
-    of_plans = {"task_queue_type": QueueType.KUBERNETES, "enable_async_tasks": True}
-    queue = queues.load().model_copy(update=of_plans)
-    await services.enter_async_context(server.running(queue, settings, collectors=[]))

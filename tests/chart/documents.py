@@ -73,9 +73,9 @@ Where one is named, the operator publishes keys and results there, and may share
 
 ## The API and the page
 
-Served by the operator's process where it is enabled ([what it answers, and to whom](migration.md#the-monitoring-api)). In
-the chart its address, port and authentication are fixed. Reader pods are bound by the operator's allow-lists of service
-accounts, priority classes and tolerations.
+`scanplan api` is a process of its own ([what it answers, and to whom](migration.md#the-monitoring-api)), in the chart a
+Deployment of its own where `api.enabled` is set. There its address, port and authentication are fixed. Reader pods are
+bound by the same allow-lists of service accounts, priority classes and tolerations as scan pods.
 
 {api}
 
@@ -179,6 +179,7 @@ DOCUMENTS: dict[Path, Callable[[], str]] = {
     CHART / "files" / "rules.yaml": lambda: rules("install/rbac.yaml"),
     CHART / "files" / "kueue-rules.yaml": lambda: rules("install/kueue.yaml"),
     CHART / "files" / "lease-rules.yaml": lambda: rules("install/leader-election.yaml"),
+    CHART / "files" / "api-rules.yaml": lambda: rules("python/api-rbac.yaml"),
     CHART / "files" / "api-readers-rules.yaml": lambda: rules("python/api-readers-rbac.yaml"),
     CHART / "README.md": readme,
     ROOT / "docs" / "configuration.md": configuration,

@@ -36,7 +36,10 @@ class Installer:
         """`helm install` or `helm upgrade` to the end."""
         command = [verb, RELEASE, str(chart), "--namespace", NAMESPACE, "--values=-"]
         self.helm(*command, *arguments, text=json.dumps(merged(self.images, values or {})))
-        self.kubectl.in_namespace(NAMESPACE)("rollout", "status", "deployment/scanplan-operator", "--timeout=180s")
+        kubectl = self.kubectl.in_namespace(NAMESPACE)
+        for deployment in ("scanplan-operator", "scanplan-operator-api"):
+            if kubectl.find("deployment", deployment):
+                kubectl("rollout", "status", f"deployment/{deployment}", "--timeout=180s")
 
     def uninstall(self) -> None:
         if RELEASE in self.helm("list", "--all", "--short", "--namespace", NAMESPACE).split():

@@ -58,13 +58,13 @@ def judgement(values: Values) -> Any:
 
 
 def test_a_well_known_checker_finds_nothing_that_is_not_explained() -> None:
-    apart = {
-        "topologyKey": "kubernetes.io/hostname",
-        "labelSelector": {"matchLabels": {"app.kubernetes.io/component": "operator"}},
-    }
+    def apart(component: str) -> Values:
+        selector = {"matchLabels": {"app.kubernetes.io/component": component}}
+        return {"topologyKey": "kubernetes.io/hostname", "labelSelector": selector}
+
     hardened: Values = {
         "replicas": 2,
-        "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [apart]}},
+        "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [apart("operator")]}},
         "podDisruptionBudget": {"enabled": True},
         "scanNamespaces": ["scanplan-system"],
         "networkPolicy": {
@@ -73,7 +73,12 @@ def test_a_well_known_checker_finds_nothing_that_is_not_explained() -> None:
             "api": [{"namespaceSelector": {}}],
             "redis": [{"ipBlock": {"cidr": "203.0.113.9/32"}}],
         },
-        "api": {"enabled": True, "readerPods": True},
+        "api": {
+            "enabled": True,
+            "replicas": 2,
+            "readerPods": True,
+            "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [apart("api")]}},
+        },
         "redis": {"existingSecret": {"name": "results"}, "sharedTasks": True},
         "retention": {"enabled": True, "maxAge": "30d"},
         "worker": {"enabled": True},

@@ -243,9 +243,10 @@ def test_the_api_answers_those_who_may_read_until_it_is_turned_off(
     clean("upgrade", values=CLAIM)
     eventually(lambda: ask(status, tokens["viewer"])[0] == 0, within=PATIENCE)
     assert not kubectl.find("service", "scanplan-operator-api")
-    operator = f"--as=system:serviceaccount:{NAMESPACE}:scanplan-operator"
-    for what in (("pods", "--subresource=exec"), ("subjectaccessreviews.authorization.k8s.io",)):
-        assert not allowed(kubectl, operator, "create", *what)
+    for account in ("scanplan-operator", "scanplan-operator-api"):
+        identity = f"--as=system:serviceaccount:{NAMESPACE}:{account}"
+        for what in (("pods", "--subresource=exec"), ("subjectaccessreviews.authorization.k8s.io",)):
+            assert not allowed(kubectl, identity, "create", *what)
 
     clean.uninstall()
     eventually(lambda: not remains(kubectl), within=PATIENCE)

@@ -37,7 +37,12 @@ from tests.unit.core.objects import POLICY, plan, task
 API_SERVER = ["10.96.0.1/32", "192.0.2.7/32", "2001:db8::7/128"]
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
 _OF_PODS = ("resources", "podSecurityContext", "securityContext")
-HANDED_ON = {*_OF_PODS, *(f"worker.{name}" for name in _OF_PODS), "retention.resources", "metrics.dashboard.labels"}
+HANDED_ON = {
+    *_OF_PODS,
+    *(f"{part}.{name}" for part in ("api", "worker") for name in _OF_PODS),
+    "retention.resources",
+    "metrics.dashboard.labels",
+}
 SET_BY_KUBERNETES = {"KUBERNETES_SERVICE_HOST", "SCANPLAN_POD_UID"}
 FIXED_BY_THE_CHART = {"SCANPLAN_PROBE_PORT", "SCANPLAN_LEASE_NAMESPACE"}
 """Nobody else may take a port in a pod of its own; and the lease is where the operator is."""
@@ -434,20 +439,76 @@ def test_policies_let_the_operator_reach_its_redis() -> None:
 # the API
 
 
-def test_the_operator_serves_the_api_where_it_is_asked_to_and_asks_kubernetes_who_may_read(plain: Objects) -> None:
-    """In the pod nobody is left who could decide otherwise, so there is no value for it."""
+API_DEPLOYMENT = f"Deployment {NAMESPACE}/scanplan-operator-api"
+
+
+def api_pod(objects: Objects) -> dict[str, Any]:
+    pod: dict[str, Any] = objects[API_DEPLOYMENT]["spec"]["template"]["spec"]
+    return pod
+
+
+def api_settings(objects: Objects) -> ApiSettings:
+    (container,) = api_pod(objects)["containers"]
+    return ApiSettings(**{each["name"]: each["value"] for each in container["env"]})
+
+
+def test_the_api_is_a_process_of_its_own_and_asks_kubernetes_who_may_read(plain: Objects) -> None:
+    """Lost otherwise: what kills the API kills the operator. In the pod nobody is left who could decide who may read."""
     objects = render({"api": {"enabled": True, "audience": "scans", "service": {"port": 80}}})
-    settings = ApiSettings(**environment(objects))  # type: ignore[arg-type]
-    assert settings.in_operator
+    (container,) = api_pod(objects)["containers"]
+    assert container["args"] == ["api"]
+    settings = api_settings(objects)
     assert settings.authentication is Authentication.KUBERNETES
     assert settings.audience == "scans"
     assert ipaddress.ip_address(settings.host).is_unspecified, "only the pod itself would reach it"
-    ports = {port["name"]: port["containerPort"] for port in operator_container(objects)["ports"]}
-    assert ports["api"] == settings.port
-    (port,) = objects[f"Service {NAMESPACE}/scanplan-operator-api"]["spec"]["ports"]
-    assert (port["port"], port["targetPort"]) == (80, "api")
-    assert not ApiSettings(**environment(plain)).in_operator  # type: ignore[arg-type]
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == {"api": settings.port}
+    service = objects[f"Service {NAMESPACE}/scanplan-operator-api"]["spec"]
+    assert [(port["port"], port["targetPort"]) for port in service["ports"]] == [(80, "api")]
+    labels = objects[API_DEPLOYMENT]["spec"]["template"]["metadata"]["labels"]
+    assert service["selector"].items() <= labels.items()
+    operator = objects[f"Deployment {NAMESPACE}/scanplan-operator"]
+    assert operator == plain[f"Deployment {NAMESPACE}/scanplan-operator"], "the operator must not know of it"
+    assert not service["selector"].items() <= operator["spec"]["template"]["metadata"]["labels"].items()
     assert not [name for name in plain if "api" in name.split()[1]]
+
+
+def test_every_setting_of_the_api_is_a_value() -> None:
+    values: Values = {"hosts": ["scans.example"], "connections": 900, "connectionsPerAddress": 300, "readerPods": True}
+    objects = render({"watchNamespaces": ["red"], "api": {"enabled": True, **values}})
+    (container,) = api_pod(objects)["containers"]
+    known = {str(field.alias) for field in ApiSettings.model_fields.values()}
+    assert known <= {each["name"] for each in container["env"]}
+    settings = api_settings(objects)
+    assert (settings.connections, settings.connections_per_address, settings.reader_pods) == (900, 300, True)
+    assert settings.namespaces == ("red",)
+    service = "scanplan-operator-api"
+    suffixes = ("", f".{NAMESPACE}", f".{NAMESPACE}.svc", f".{NAMESPACE}.svc.cluster.local")
+    assert settings.hosts == (*(f"{service}{suffix}" for suffix in suffixes), "scans.example")
+
+
+@pytest.mark.parametrize(
+    ("watched", "namespace"), [([], NAMESPACE), (["red", "blue"], "red"), (["red", NAMESPACE], NAMESPACE)]
+)
+def test_the_api_begins_with_a_namespace_that_it_may_read(watched: list[str], namespace: str) -> None:
+    """Lost otherwise: an API that is never ready, since it asks for plans where it has no rights."""
+    (container,) = api_pod(render({"watchNamespaces": watched, "api": {"enabled": True}}))["containers"]
+    assert {"name": "SCANPLAN_NAMESPACE", "value": namespace} in container["env"]
+
+
+def test_the_chart_serves_the_api_that_the_plain_manifests_serve() -> None:
+    """Two ways of installing that differ would be two products."""
+    manifests = {each["kind"]: each for each in yaml.safe_load_all((ROOT / "examples/install/api.yaml").read_text())}
+    ours, theirs = api_pod(render({"api": {"enabled": True}})), manifests["Deployment"]["spec"]["template"]["spec"]
+    assert ours["securityContext"] == theirs["securityContext"]
+    assert theirs["serviceAccountName"] == "scanplan-api"
+    for name in ("args", "ports", "livenessProbe", "readinessProbe", "resources", "securityContext", "volumeMounts"):
+        assert ours["containers"][0][name] == theirs["containers"][0][name], name
+    settings = ApiSettings(**{each["name"]: each["value"] for each in theirs["containers"][0]["env"]})
+    service = manifests["Service"]
+    assert f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc" in settings.hosts
+    assert (
+        service["spec"]["selector"].items() <= manifests["Deployment"]["spec"]["template"]["metadata"]["labels"].items()
+    )
 
 
 @pytest.mark.parametrize("watched", [[], ["red"]])
@@ -458,38 +519,56 @@ def test_the_api_may_do_what_the_plain_manifests_let_it_do(watched: list[str]) -
         for name in ("api-rbac.yaml", "api-readers-rbac.yaml")
         for manifest in yaml.safe_load_all((ROOT / "examples/python" / name).read_text())
     }
+    kind, binding = ("Role red/", "RoleBinding red/") if watched else ("ClusterRole ", "ClusterRoleBinding ")
     states = render({"watchNamespaces": watched, "api": {"enabled": True}})
     reviews = states["ClusterRoleBinding scanplan-operator-api-reviews"]
     assert reviews["roleRef"] == manifests["ClusterRoleBinding", "scanplan-api-reviews"]["roleRef"]
-    assert [subject["name"] for subject in reviews["subjects"]] == ["scanplan-operator"]
+    assert states[f"{kind}scanplan-operator-api"]["rules"] == manifests["ClusterRole", "scanplan-api"]["rules"]
     assert not [name for name in states if "readers" in name]
     artifacts = render({"watchNamespaces": watched, "api": {"enabled": True, "readerPods": True}})
-    kind = "Role red/" if watched else "ClusterRole "
     role = artifacts[f"{kind}scanplan-operator-api-readers"]
     assert role["rules"] == manifests["ClusterRole", "scanplan-api-readers"]["rules"]
-    assert ApiSettings(**environment(artifacts)).reader_pods  # type: ignore[arg-type]
+    account = api_pod(artifacts)["serviceAccountName"]
+    for name in ("scanplan-operator-api", "scanplan-operator-api-readers"):
+        assert [each["name"] for each in artifacts[f"{binding}{name}"]["subjects"]] == [account]
+    assert [subject["name"] for subject in reviews["subjects"]] == [account]
+    bound = [each for each in artifacts.values() if each["kind"].endswith("Binding")]
+    of_operator = {each["metadata"]["name"] for each in bound if each["subjects"][0]["name"] == "scanplan-operator"}
+    assert of_operator == {"scanplan-operator", "scanplan-operator-lease"}, "the API gives the operator no rights"
 
 
 def test_copies_of_artifacts_have_room() -> None:
-    """A pod that writes beyond its bound is evicted, and this one is the operator."""
+    """A pod that writes beyond its bound is evicted."""
 
     def room(api: Values) -> str:
-        pod = render({"api": api})[f"Deployment {NAMESPACE}/scanplan-operator"]["spec"]["template"]["spec"]
-        (tmp,) = (volume for volume in pod["volumes"] if volume["name"] == "tmp")
+        (tmp,) = (volume for volume in api_pod(render({"api": api}))["volumes"] if volume["name"] == "tmp")
         limit: str = tmp["emptyDir"]["sizeLimit"]
         return limit
 
     assert room({"enabled": True}) == "64Mi"
-    assert room({"enabled": True, "readerPods": True}) == "5Gi"
+    assert room({"enabled": True, "readerPods": True}) == "3Gi"
+
+
+def test_several_apis_are_not_drained_at_once() -> None:
+    name = f"PodDisruptionBudget {NAMESPACE}/scanplan-operator-api"
+    assert name not in render({"api": {"enabled": True}}), "one pod with a budget would hold up every drain"
+    budget = render({"api": {"enabled": True, "replicas": 2}})[name]["spec"]
+    assert budget["maxUnavailable"] == 1
 
 
 def test_policies_let_those_reach_the_api_who_are_named_and_nobody_else() -> None:
-    values: Values = {"api": {"enabled": True}}
+    policy: Values = {"enabled": True, "apiServer": API_SERVER}
+    values: Values = {"scanNamespaces": ["red"], "api": {"enabled": True}, "networkPolicy": policy}
     with pytest.raises(programs.ProgramError, match=r"networkPolicy\.api is empty"):
-        render({**values, **policed()})
-    callers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
-    policy = render({**values, **policed(api=callers)})[f"NetworkPolicy {NAMESPACE}/scanplan-operator"]
-    assert policy["spec"]["ingress"] == [{"from": callers, "ports": [{"protocol": "TCP", "port": 8081}]}]
+        render(values)
+    policy["api"] = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    objects = render(values)
+    spec = objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator-api"]["spec"]
+    assert spec["ingress"] == [{"from": policy["api"], "ports": [{"protocol": "TCP", "port": 8081}]}]
+    assert spec["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "api"
+    reached = [peer["ipBlock"]["cidr"] for rule in spec["egress"] for peer in rule["to"] if "ipBlock" in peer]
+    assert reached == API_SERVER
+    assert "ingress" not in objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator"]["spec"]
 
 
 # metrics

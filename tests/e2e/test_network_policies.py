@@ -171,13 +171,14 @@ def test_a_scan_reaches_its_target_and_neither_the_api_server_nor_metadata(
 def test_the_operator_reaches_the_api_server_and_nothing_else(stage: Stage, everything: tuple[str, ...]) -> None:
     server = {address: True for address in everything if address.endswith("443")}
     named = {"kubernetes.default.svc:443": True}  # so it reaches the DNS
-    reaches(stage, operator(stage), {**nothing(everything), **server, **named}, NAMESPACE)
+    reaches(stage, pod_of(stage, "operator"), {**nothing(everything), **server, **named}, NAMESPACE)
 
 
 def test_the_api_is_reached_from_where_it_may_be_called_and_from_nowhere_else(stage: Stage) -> None:
-    address = stage.kubectl.in_namespace(NAMESPACE).get("pod", operator(stage))["status"]["podIP"]
-    reaches(stage, "caller", {f"{address}:8081": True, f"{address}:8080": False}, CALLERS)
-    reaches(stage, "shelf", {f"{address}:8081": False, f"{address}:8080": False})
+    kubectl = stage.kubectl.in_namespace(NAMESPACE)
+    api, probes = (kubectl.get("pod", pod_of(stage, name))["status"]["podIP"] for name in ("api", "operator"))
+    reaches(stage, "caller", {f"{api}:8081": True, f"{probes}:8080": False}, CALLERS)
+    reaches(stage, "shelf", {f"{api}:8081": False, f"{probes}:8080": False})
 
 
 def test_a_collector_reaches_nothing(stage: Stage, everything: tuple[str, ...]) -> None:
@@ -202,7 +203,8 @@ def test_retention_reaches_nothing(stage: Stage, everything: tuple[str, ...]) ->
     reaches(stage, idle(stage, "retention", job["spec"]["template"]), nothing(everything))
 
 
-def operator(stage: Stage) -> str:
-    """The name of the operator's pod."""
-    (found,) = stage.kubectl.in_namespace(NAMESPACE).get("pods", "-l", "app.kubernetes.io/component=operator")["items"]
+def pod_of(stage: Stage, component: str) -> str:
+    """The name of the operator's or the API's pod."""
+    selector = f"app.kubernetes.io/component={component}"
+    (found,) = stage.kubectl.in_namespace(NAMESPACE).get("pods", "-l", selector)["items"]
     return str(found["metadata"]["name"])

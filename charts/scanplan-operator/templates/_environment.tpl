@@ -11,14 +11,7 @@
   value: {{ join "," .Values.policy.allowedImages | quote }}
 - name: SCANPLAN_ALLOWED_CLAIMS
   value: {{ join "," .Values.policy.allowedClaims | quote }}
-- name: SCANPLAN_ALLOWED_SERVICE_ACCOUNTS
-  value: {{ join "," .Values.policy.allowedServiceAccounts | quote }}
-- name: SCANPLAN_ALLOWED_PRIORITY_CLASSES
-  value: {{ join "," .Values.policy.allowedPriorityClasses | quote }}
-- name: SCANPLAN_ALLOWED_TOLERATIONS
-  value: {{ join "," .Values.policy.allowedTolerations | quote }}
-- name: SCANPLAN_ALLOWED_POD_METADATA
-  value: {{ join "," .Values.policy.allowedPodMetadata | quote }}
+{{ include "scanplan.podBounds" . }}
 {{- if .Values.policy.deniedTargets }}
 - name: SCANPLAN_DENIED_TARGETS
   value: {{ join "," .Values.policy.deniedTargets | quote }}
@@ -43,20 +36,6 @@
   value: {{ ternary .Values.metrics.port 0 .Values.metrics.enabled | quote }}
 - name: SCANPLAN_LOG_FORMAT
   value: {{ .Values.log.format | quote }}
-{{- if .Values.api.enabled }}
-- name: SCANPLAN_API_ENABLED
-  value: {{ .Values.api.enabled | quote }}
-- name: SCANPLAN_API_HOST
-  value: "0.0.0.0"
-- name: SCANPLAN_API_PORT
-  value: "8081"
-- name: SCANPLAN_API_AUTHENTICATION
-  value: kubernetes
-- name: SCANPLAN_API_AUDIENCE
-  value: {{ .Values.api.audience | quote }}
-- name: SCANPLAN_API_READER_PODS
-  value: {{ .Values.api.readerPods | quote }}
-{{- end }}
 {{- with include "scanplan.redis" . }}
 {{ . }}
 - name: SCANPLAN_CLUSTER_NAME
@@ -68,6 +47,51 @@
 {{- fail "redis.sharedTasks needs a Redis that the clusters share: set redis.url or redis.existingSecret.name" }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* What pods that are made for a plan may be: scan pods by the operator, reader pods by the API. */}}
+{{- define "scanplan.podBounds" -}}
+- name: SCANPLAN_ALLOWED_SERVICE_ACCOUNTS
+  value: {{ join "," .Values.policy.allowedServiceAccounts | quote }}
+- name: SCANPLAN_ALLOWED_PRIORITY_CLASSES
+  value: {{ join "," .Values.policy.allowedPriorityClasses | quote }}
+- name: SCANPLAN_ALLOWED_TOLERATIONS
+  value: {{ join "," .Values.policy.allowedTolerations | quote }}
+- name: SCANPLAN_ALLOWED_POD_METADATA
+  value: {{ join "," .Values.policy.allowedPodMetadata | quote }}
+{{- end }}
+
+{{/* The API's settings. Its own namespace is the one that it begins with, which has to be one that it may read. */}}
+{{- define "scanplan.apiEnvironment" -}}
+{{- $service := include "scanplan.apiService" . }}
+{{- $inside := printf "%s.%s" $service .Release.Namespace }}
+{{- $names := list $service $inside (print $inside ".svc") (print $inside ".svc.cluster.local") }}
+{{- $own := has .Release.Namespace .Values.watchNamespaces }}
+- name: TASK_QUEUE_TYPE
+  value: kubernetes
+- name: ENABLE_ASYNC_TASKS
+  value: "true"
+- name: SCANPLAN_NAMESPACE
+  value: {{ ternary .Release.Namespace (first .Values.watchNamespaces) (or $own (empty .Values.watchNamespaces)) | quote }}
+- name: SCANPLAN_NAMESPACES
+  value: {{ join "," (.Values.watchNamespaces | uniq) | quote }}
+- name: SCANPLAN_API_HOST
+  value: "0.0.0.0"
+- name: SCANPLAN_API_PORT
+  value: "8081"
+- name: SCANPLAN_API_AUTHENTICATION
+  value: kubernetes
+- name: SCANPLAN_API_AUDIENCE
+  value: {{ .Values.api.audience | quote }}
+- name: SCANPLAN_API_HOSTS
+  value: {{ concat $names .Values.api.hosts | join "," | quote }}
+- name: SCANPLAN_API_CONNECTIONS
+  value: {{ .Values.api.connections | quote }}
+- name: SCANPLAN_API_CONNECTIONS_PER_ADDRESS
+  value: {{ .Values.api.connectionsPerAddress | quote }}
+- name: SCANPLAN_API_READER_PODS
+  value: {{ .Values.api.readerPods | quote }}
+{{ include "scanplan.podBounds" . }}
 {{- end }}
 
 {{/* Where Redis is, as an environment variable; nothing where none is named. */}}

@@ -28,6 +28,12 @@
 {{- printf "%s-metrics" (include "scanplan.fullname" . | trunc 55 | trimSuffix "-") }}
 {{- end }}
 
+{{- define "scanplan.apiServiceAccount" -}}
+{{- with .Values.api.serviceAccount }}
+{{- .name | default (ternary (include "scanplan.apiService" $) "default" .create) }}
+{{- end }}
+{{- end }}
+
 {{- define "scanplan.selector" -}}
 app.kubernetes.io/name: {{ include "scanplan.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -233,13 +233,8 @@ class Api:
             self._copies.close()
 
 
-def build(
-    settings: ClientSettings, api_settings: ApiSettings, collectors: Sequence[Collector] | None = None
-) -> web.Application:
+def build(settings: ClientSettings, api_settings: ApiSettings) -> web.Application:
     """The application, with its queue.
-
-    Args:
-        collectors: what /metrics shows beside the requests; by default the queue.
 
     Raises:
         ClientError: the queue can't be made, or there is no cluster to decide about access.
@@ -254,7 +249,8 @@ def build(
     namespace = cluster.namespace if in_cluster else "default"
     of_plans = settings.queue_type is QueueType.KUBERNETES
     queue = KubernetesTaskQueue(settings, feed=False) if of_plans else queue_for(settings)
-    shown = [QueueCollector(queue)] if collectors is None else collectors
+    # The operator counts plans as they change; to count them here would be to list them all at each scrape.
+    shown = [] if of_plans else [QueueCollector(queue)]
     copies = Copies(_COPIES_BYTES, api_settings.bounds()) if of_plans and api_settings.reader_pods else None
     api = Api(settings, access, calls, namespace, queue, shown, copies)
     hosts = Hosts(api_settings.hosts)

@@ -1,4 +1,4 @@
-"""The API as a process, or beside the operator in its process."""
+"""The API as a process of its own: what takes memory or time from it takes none from the operator."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-
-from prometheus_client.registry import Collector
 
 from scanplan.client.settings import ClientSettings
 from scanplan.serving.connections import Limits
@@ -21,19 +19,14 @@ log = logging.getLogger("scanplan.api")
 
 
 @asynccontextmanager
-async def running(
-    settings: ClientSettings, api_settings: ApiSettings, collectors: Sequence[Collector] | None = None
-) -> AsyncIterator[int]:
+async def running(settings: ClientSettings, api_settings: ApiSettings) -> AsyncIterator[int]:
     """The API, for as long as the context lasts; gives the port.
-
-    Args:
-        collectors: as in `application.build`.
 
     Raises:
         ClientError: the queue can't be made, or there is no cluster to decide about access.
         OSError: the address can't be listened on.
     """
-    application = await asyncio.to_thread(build, settings, api_settings, collectors)
+    application = await asyncio.to_thread(build, settings, api_settings)
     limits = Limits(connections=api_settings.connections, per_address=api_settings.connections_per_address)
     async with serving(application, api_settings.host, api_settings.port, limits) as port:
         if api_settings.authentication is Authentication.NONE:

@@ -22,9 +22,6 @@ class ApiSettings(PodBoundsSettings):
 
     host: str = Field("127.0.0.1", alias="SCANPLAN_API_HOST", min_length=1, description="Address to listen on.")
     port: int = Field(8081, alias="SCANPLAN_API_PORT", ge=0, le=65_535, description="Port to listen on; 0: any.")
-    in_operator: bool = Field(
-        False, alias="SCANPLAN_API_ENABLED", description="Serve the API in the operator's process too."
-    )
     authentication: Authentication = Field(
         Authentication.KUBERNETES,
         alias="SCANPLAN_API_AUTHENTICATION",
