@@ -18,6 +18,7 @@ from tests.bench import (
     burst,
     endpoints,
     everyone,
+    hostile,
     limits,
     lives,
     page,
@@ -60,6 +61,7 @@ GROUPS: dict[Callable[[], list[Figure]], tuple[str, ...]] = {
     unrelated.measure: ("unrelated-jobs",),
     endpoints.measure: ("endpoints",),
     limits.measure: ("limits",),
+    hostile.measure: ("hostile",),
     parallel.measure: ("shards",),
     against_job.measure: ("against-job",),
 }

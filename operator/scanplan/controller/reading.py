@@ -12,16 +12,16 @@ from scanplan.controller.cache.plans import plan_of
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.budget import Budget
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
-from scanplan.controller.inputs import InputReader
+from scanplan.controller.inputs import OBJECT_BYTES, InputReader
 from scanplan.core.manifests import job as jobs
 from scanplan.core.observed.views import PodView, pod_view
-from scanplan.core.planning.inputs import Inputs, Reference
+from scanplan.core.planning.inputs import PLAN_BYTES, Inputs, Reference
 from scanplan.core.planning.task import Plan
 from scanplan.kube.api import PAGE, Api
 
-BUDGET_BYTES = 12 << 20
+BUDGET_BYTES = PLAN_BYTES + OBJECT_BYTES
 """Of inputs and long specs that are in memory at the same time; resolving them takes up to ten times as much."""
-DECODED = 4
+DECODED = 8
 """A long spec counts so many times: small nested objects take much more memory than their JSON."""
 
 

@@ -124,6 +124,8 @@ class Controller:
         """Whether this process still has the lease, so that no other operator can be at work; None: there may be others."""
         self.reading = Reading(api, store, queue)
         self._backoff = Backoff()
+        self._long = asyncio.Lock()
+        """One long list of targets is read at a time: several threads would be no faster, and take as many times the memory."""
         self._sharing = sharing or Alone()
         self._observers = observers
 
@@ -288,7 +290,8 @@ class Controller:
         """In a thread where many targets are to be read: that takes seconds, for which neither lease nor other plans can wait."""
         if sum(each.size for each in (observed.inputs or {}).values()) < LONG_BYTES:
             return reconcile.reconcile(observed, self.now())
-        return await asyncio.to_thread(reconcile.reconcile, observed, self.now())
+        async with self._long:
+            return await asyncio.to_thread(reconcile.reconcile, observed, self.now())
 
     def _pods(self, plan: Plan, answers: _Answers) -> tuple[PodView, ...] | None:
         """The listed pods; not where their Job has come, gone or ended since they were asked for.
