@@ -13,6 +13,7 @@ PYTEST_ARGS ?=
 LANES ?=
 ONLY ?=
 SOAK_SECONDS ?=
+AUDIT_ARGS ?=
 
 ##@ See it work
 .PHONY: demo demo-down
@@ -22,7 +23,7 @@ demo-down: install ## Remove all that the demo made
 	$(BIN)/python -m tests.demo down
 
 ##@ Test
-.PHONY: test test-faults test-faults-full soak test-unit test-integration test-e2e test-chart test-ecosystem lint
+.PHONY: test test-faults test-faults-full soak test-unit test-integration test-e2e test-chart test-ecosystem lint audit
 test: install lint ## All tests, in lanes side by side; LANES="local chart" runs some
 	$(BIN)/python -m tests.suite $(LANES) -- $(PYTEST_ARGS)
 test-faults: install ## The fault matrix, short form: a table, and build/faults.json
@@ -48,6 +49,8 @@ lint: install ## Format, lint, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+audit: install ## Known vulnerabilities in locked packages; skipped aloud without a network; AUDIT_ARGS="image.tar --database FOLDER"
+	$(BIN)/python -m tests.audit $(AUDIT_ARGS)
 
 ##@ Measure
 .PHONY: bench bench-soak

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,30 @@ def test_actions_of_others_are_named_by_commit(workflow: Path) -> None:
     used = re.findall(r"uses: (\S+)", workflow.read_text())
     assert used
     assert [each for each in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", each)] == []
+
+
+TAGGED = re.compile(r"[a-z0-9.-]+(?:/[a-z0-9._-]+)+:\w[\w.-]*")
+"""An image by its tag alone, as a word of its own."""
+BUILT_HERE = re.compile(r"scanplan/[a-z]+:ci")
+
+
+def words(part: Any) -> Iterator[str]:
+    """All words of all texts of a parsed workflow."""
+    if isinstance(part, str):
+        yield from part.split()
+    elif isinstance(part, dict | list):
+        for each in part.values() if isinstance(part, dict) else part:
+            yield from words(each)
+
+
+def test_images_of_others_are_named_by_digest(workflow: Path) -> None:
+    """A tag of theirs can be moved too, and tests run in what it then leads to."""
+    parsed: dict[str, Any] = yaml.safe_load(workflow.read_text())
+    places = [job.get("container", {}) for job in parsed["jobs"].values()]
+    places += [service for job in parsed["jobs"].values() for service in job.get("services", {}).values()]
+    images = [place if isinstance(place, str) else place["image"] for place in places if place]
+    assert [image for image in images if not re.search(r"@sha256:[0-9a-f]{64}$", image)] == []
+    assert [word for word in words(parsed) if TAGGED.fullmatch(word) and not BUILT_HERE.fullmatch(word)] == []
 
 
 def test_a_job_may_write_only_where_it_says_so(workflow: Path) -> None:
