@@ -72,6 +72,20 @@ def test_the_same_finding_of_the_next_run_is_the_same_alert() -> None:
     assert other["partialFingerprints"] != first["partialFingerprints"]
 
 
+def test_row_11_each_plan_has_a_category_of_its_own() -> None:
+    """GitHub closes the alerts of a category that a new upload has not: two plans must not share one."""
+
+    def category(**members: Any) -> str:
+        return str(run_of([], **members)["automationDetails"]["id"])
+
+    plans = [{"namespace": ns, "name": name} for ns in ("team-a", "team-b") for name in ("nightly", "weekly/x")]
+    ids = [category(plan=plan) for plan in plans]
+    assert len({name.rpartition("/")[0] for name in ids}) == len(plans)
+    assert all(name.endswith("/") for name in ids)
+    assert category(runId="tomorrow") == ids[0]
+    assert category(projectId="other") != ids[0]
+
+
 @pytest.mark.parametrize(
     ("address", "path"),
     [

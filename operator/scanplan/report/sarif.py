@@ -78,7 +78,7 @@ def render(scan: Scan, findings: Iterable[Finding], version: str) -> Iterator[by
     }
     rest = {
         "tool": {"driver": driver},
-        "automationDetails": {"id": f"scanplan/{quote(scan.project_id, safe='')}/{quote(scan.run_id, safe='')}"},
+        "automationDetails": {"id": _category(scan)},
         "invocations": [_invocation(scan, room.refused)],
         "columnKind": "unicodeCodePoints",
         "properties": {"taskKey": scan.key, "templatesDigest": scan.scanner.templates_digest},
@@ -192,6 +192,15 @@ def _score(finding: Finding) -> str:
 
 def _paragraph(value: str) -> str:
     return text.block(value, MAX_TEXT).strip()
+
+
+def _category(scan: Scan) -> str:
+    """What GitHub groups alerts by: all of the id up to its last slash, so each plan needs one of its own.
+
+    The run is not in it: a later run of the same plan closes the alerts that it finds no more.
+    """
+    parts = [scan.project_id, *([scan.plan.namespace, scan.plan.name] if scan.plan.name else [scan.run_id])]
+    return f"scanplan/{'/'.join(quote(part, safe='') for part in parts)}/"
 
 
 def _invocation(scan: Scan, refused: int) -> Json:

@@ -199,6 +199,10 @@ class Scan:
             workspace.templates.write_text(command.list_file([str(template.path) for template in batch]))
             header_files = self._headers.write(workspace)
             workspace.denied.write_text(command.list_file(self._guard.ranges()))
+            proxy = command.proxy_of(self._installation.inherited, targets)
+            if proxy:
+                workspace.proxy.touch(mode=0o600)
+                workspace.proxy.write_text(command.list_file([proxy]))
             servers = resolvers.own()
             workspace.resolvers.write_text(command.list_file(servers))
             killed_before = self._memory.kills()
@@ -210,6 +214,7 @@ class Scan:
                     trace,
                     own_resolvers=bool(servers),
                     headers=header_files,
+                    proxy=bool(proxy),
                 ),
                 command.environment(self._installation.inherited, workspace, batch[0].root),
                 workspace.root,

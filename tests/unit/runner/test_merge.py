@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import multiprocessing
+import os
 from pathlib import Path
 
 import msgspec
@@ -208,6 +210,27 @@ def test_a_run_knows_its_tasks_in_order_and_links_the_newest(tmp_path: Path) -> 
     assert link.resolve() == run_record.task_folder(tmp_path, newer).resolve()
     assert record.tasks[1].nuclei_output is not None
     assert (tmp_path / record.tasks[1].nuclei_output).read_bytes() == finding() + b"\n"
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP, errno.EIO])
+@pytest.mark.parametrize("call", ["symlink", "replace"])
+def test_row_13_a_volume_without_links_only_lacks_the_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, call: str
+) -> None:
+    replace = os.replace
+
+    def refuse(source: str, target: str, *_more: object, **_options: object) -> None:
+        if call == "symlink" or str(target).endswith(f"/{layout.LATEST}"):
+            raise OSError(number, os.strerror(number))
+        replace(source, target)
+
+    task = document()
+    run_record.enter(tmp_path, task, 1000.0)
+    published(tmp_path, task, 0, finding())
+    monkeypatch.setattr(os, call, refuse)
+    assert merged(tmp_path, task).complete
+    assert not (tmp_path / layout.LATEST).exists()
+    assert not list(tmp_path.glob(f".{layout.LATEST}*"))
 
 
 def test_a_task_whose_first_attempt_was_killed_while_it_entered_gets_into_the_record(tmp_path: Path) -> None:

@@ -24,11 +24,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scanplan.api import environment, labels, layout
-from scanplan.api.errors import InvalidPlan
+from scanplan.api.errors import InvalidPlan, ScanError
 from scanplan.api.exit_codes import ExitCode
+from scanplan.api.schema import strictness
 from scanplan.api.v1alpha1.scanplan import PodTemplate, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.api.v1alpha1.task import MergedResult, Outcome, ShardReport, TaskDocument
+from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskDocument
 from scanplan.cli.commands.submit import problem_of
 from scanplan.cli.output.failure import Failure, told
 from scanplan.cli.output.tables import findings_table
@@ -38,6 +39,7 @@ from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.inputs import Input, Kind, Reference
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, resolve
+from scanplan.runner.artifacts import durable
 from scanplan.runner.collect import collect
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.progress import Event
@@ -100,11 +102,16 @@ def run(
         inherited=dict(os.environ),
     )
     run_directory = directory / layout.run_directory(document.run_id)
-    run_directory.mkdir(parents=True, exist_ok=True)
-    with _interruptible() as stop, _progress(document, messages) as on_progress:
-        reports = _shards(document, run_directory, installation, on_progress, stop)
-    merged = next((report.merged for report in reversed(reports) if report.merged), None)
-    merged = merged or collect(document, run_directory).merged
+    try:
+        with durable.on_claim(starting=True):
+            run_directory.mkdir(parents=True, exist_ok=True)
+        with _interruptible() as stop, _progress(document, messages) as on_progress:
+            reports = _shards(document, run_directory, installation, on_progress, stop)
+        merged = next((report.merged for report in reversed(reports) if report.merged), None)
+        merged = merged or collect(document, run_directory).merged
+    except ScanError as error:
+        code = ExitCode.FATAL if error.error_class is ErrorClass.FATAL else ExitCode.TEMPORARY
+        raise Failure(f"{error.reason}: {error.message}", code=code) from None
     _print(directory, merged, output)
     for report in reports:
         if report.error:
@@ -126,7 +133,11 @@ def _document(path: Path, allowed: list[str]) -> TaskDocument:
         kind, metadata = manifest["kind"], manifest["metadata"]
         if kind != labels.KIND or manifest["apiVersion"] != labels.API_VERSION:
             raise ValueError(f"{path} holds a {kind}, not a {labels.KIND} of {labels.API_VERSION}")
-        spec = ScanPlanSpec.model_validate(manifest["spec"])
+        if unknown := strictness.unknown_fields(manifest):
+            raise ValueError(f"{path} has fields that a {labels.KIND} does not have: {', '.join(unknown)}")
+        spec = ScanPlanSpec.model_validate_json(json.dumps(manifest["spec"], default=str), strict=True)
+        if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+            raise ValueError(f"{path} is not a {labels.KIND} manifest: metadata has no name")
     except ValidationError as error:
         lines = (f"spec.{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
         raise ValueError(f"{path} is not a valid {labels.KIND}:\n  " + "\n  ".join(lines)) from None

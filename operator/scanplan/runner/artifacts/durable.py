@@ -20,8 +20,16 @@ from scanplan.api.v1alpha1.task import ArtifactFile
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
-"""What a file system without hard or symbolic links (SMB, some FUSE) says when asked for one."""
+NO_LINKS = {
+    errno.EPERM,
+    errno.EACCES,
+    errno.EINVAL,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.EMLINK,
+    errno.ENOSYS,
+}
+"""What a file system without hard links (SMB, S3 mounts, some FUSE) says when asked for one."""
 
 
 def storage_error(error: OSError, *, starting: bool) -> ScanError:

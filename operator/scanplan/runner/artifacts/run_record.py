@@ -7,6 +7,7 @@ it has written, the last of several at a time has always seen all tasks, without
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -138,21 +139,21 @@ def _tasks(run: Path) -> tuple[TaskArtifacts, ...]:
 def _link(run: Path, record: RunRecord) -> None:
     """Point `artifacts` to the newest merged task.
 
-    Without it where the file system has no links, or where the first, in-process version has left a folder of that name.
+    It is for people only: where the file system refuses links or renames (SMB, S3 mounts), or where the first, in-process
+    version has left a folder of that name, it is not made, and nothing fails.
     """
     newest = next((task for task in reversed(record.tasks) if task.nuclei_output), None)
     link = run / layout.LATEST
-    if (
-        newest is None
-        or (link.is_symlink() and str(link.readlink()) == newest.path)
-        or (link.exists() and not link.is_symlink())
-    ):
-        return
     temporary = run / f".{layout.LATEST}.{durable.unique()}"
     try:
+        if (
+            newest is None
+            or (link.is_symlink() and str(link.readlink()) == newest.path)
+            or (link.exists() and not link.is_symlink())
+        ):
+            return
         temporary.symlink_to(newest.path)
-    except OSError as error:
-        if error.errno not in durable.NO_LINKS:
-            raise
-        return
-    temporary.replace(link)
+        temporary.replace(link)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

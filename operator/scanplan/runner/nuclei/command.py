@@ -7,7 +7,7 @@ since a `config.yaml` found anywhere changes its flags silently, and none of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,7 @@ from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import TaskDocument
 from scanplan.core.planning.protocols import UNGUARDED
+from scanplan.runner.nuclei.evidence import address
 
 STATISTICS_INTERVAL_SECONDS = 5
 MAX_HOST_ERRORS = 30
@@ -59,6 +60,11 @@ class Workspace(msgspec.Struct, frozen=True):
         return self.root / "resolvers.txt"
 
     @property
+    def proxy(self) -> Path:
+        """The proxy's URL; may hold a password."""
+        return self.root / "proxy.txt"
+
+    @property
     def home(self) -> Path:
         return self.root / "home"
 
@@ -91,12 +97,14 @@ def arguments(
     *,
     own_resolvers: bool = True,
     headers: Sequence[str] = (),
+    proxy: bool = False,
 ) -> list[str]:
     """The argv list of a scan of the shard whose lists are in `workspace`.
 
     Args:
         trace: where Nuclei writes its trace log, a line for each request.
         headers: the arguments that say where the request headers are (`runner.nuclei.headers`).
+        proxy: whether `workspace` names a proxy.
         own_resolvers: whether the list of DNS servers there has any (see `runner.resolvers`).
     """
     scanner = document.scanner
@@ -114,6 +122,8 @@ def arguments(
     argv += ["-timeout", str(scanner.request_timeout_seconds), "-retries", str(scanner.request_retries)]
     argv += ["-mhe", str(MAX_HOST_ERRORS)]
     argv += headers
+    if proxy:
+        argv += ["-proxy", str(workspace.proxy)]
     if scanner.follow_redirects:
         argv.append("-fr")
     argv += ["-jsonl", "-ot", "-nc", "-tlog", trace]
@@ -123,16 +133,30 @@ def arguments(
     return argv
 
 
+def proxy_of(inherited: Mapping[str, str], endpoints: Iterable[str]) -> str:
+    """The proxy that the machine's environment names, since Nuclei reads none of these variables.
+
+    Returns:
+        Its URL; empty where there is none, or where `NO_PROXY` names the host of every endpoint: Nuclei has one for all.
+    """
+    by_name = {name.lower(): value for name, value in inherited.items()}
+    proxy = by_name.get("https_proxy") or by_name.get("http_proxy") or by_name.get("all_proxy") or ""
+    if not proxy:
+        return ""
+    import urllib.request  # noqa: PLC0415 - it takes as long as the rest of the runner, and few need it
+
+    direct = {"no": by_name.get("no_proxy", "")}
+    hosts = [address(endpoint) for endpoint in endpoints]
+    bypass = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
+    return "" if all(bypass(host, direct) for host in hosts) else proxy
+
+
 def environment(inherited: Mapping[str, str], workspace: Workspace, templates: Path) -> dict[str, str]:
     """Nuclei's environment: a few harmless variables of ours, and its folders.
 
-    Proxies are passed on, since some clusters have no other way out; `PDCP_*`, `NUCLEI_*` and `ENABLE_CLOUD_UPLOAD` never.
+    `PDCP_*`, `NUCLEI_*` and `ENABLE_CLOUD_UPLOAD` are never passed on; of proxies see `proxy_of`.
     """
-    kept = {
-        name: value
-        for name, value in inherited.items()
-        if name in _PASSED_ON or name.lower() in {"http_proxy", "https_proxy", "no_proxy"}
-    }
+    kept = {name: value for name, value in inherited.items() if name in _PASSED_ON}
     return kept | {
         "HOME": str(workspace.home),
         "XDG_CONFIG_HOME": str(workspace.home / ".config"),

@@ -1,0 +1,70 @@
+"""`scanplan run` is as strict as the API server, and ends with the codes that its help names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from scanplan.cli.main import app
+
+PLAN = """\
+apiVersion: scanplan.dev/v1alpha1
+kind: ScanPlan
+metadata: {name: nightly}
+spec:
+  projectId: acme
+  endpoints: ["http://127.0.0.1:1"]
+  templates: [t.yaml]
+"""
+WRONG = {
+    "a misspelt field": ("templates:", "template:", "spec.template"),
+    "a misspelt nested field": ("spec:", "spec:\n  scanner: {rateLimits: 1}", "spec.scanner.rateLimits"),
+    "a snake_case field": ("projectId: acme", "project_id: acme", "spec.project_id"),
+    "a field beside spec": ("spec:", "specs: {}\nspec:", "specs"),
+    "a field of metadata": ("{name: nightly}", "{name: nightly, nmae: x}", "metadata.nmae"),
+    "a number in quotes": ("spec:", "spec:\n  timeoutSeconds: '60'", "timeoutSeconds"),
+    "no name": ("{name: nightly}", "{}", "metadata has no name"),
+    "headersFrom": ("spec:", "spec:\n  scanner: {headersFrom: {name: s}}", "headersFrom"),
+    "no metadata": ("metadata: {name: nightly}\n", "", "metadata"),
+}
+
+
+def scan(folder: Path, manifest: str, *options: str) -> tuple[int, str]:
+    (folder / "plan.yaml").write_text(manifest)
+    (folder / "templates").mkdir(exist_ok=True)
+    (folder / "templates/t.yaml").write_text("id: t\ninfo: {name: t, author: t, severity: info}\n")
+    arguments = [
+        "run",
+        str(folder / "plan.yaml"),
+        "--templates",
+        str(folder / "templates"),
+        "--allow-target",
+        "127.0.0.0/8",
+    ]
+    done = CliRunner().invoke(app, [*arguments, *options])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_row_12_a_manifest_that_the_api_server_would_refuse_is_not_scanned(tmp_path: Path, case: str) -> None:
+    before, after, word = WRONG[case]
+    code, output = scan(tmp_path, PLAN.replace(before, after), "--directory", str(tmp_path))
+    assert (code, word in output) == (65, True), output
+    assert not (tmp_path / "ui_projects").exists()
+
+
+@pytest.mark.parametrize("program", ["/nonexistent/nuclei"])
+def test_row_12_the_documented_exit_codes(tmp_path: Path, program: str) -> None:
+    code, output = scan(tmp_path, PLAN, "--directory", str(tmp_path), "--nuclei", program)
+    assert (code, "NucleiBinaryError" in output) == (65, True)
+
+
+def test_row_12_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "ui_projects").write_text("a file where the folder should be")
+    code, output = scan(tmp_path, PLAN, "--directory", str(tmp_path))
+    assert code in {65, 75}
+    assert "ui_projects" in output
+    assert "Traceback" not in output
