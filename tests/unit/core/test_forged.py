@@ -17,7 +17,7 @@ from scanplan.api.v1alpha1 import task as documents
 from scanplan.core.observed import views
 from scanplan.core.planning.inputs import Kind, Reference
 from scanplan.core.reconcile.decision import Act, NeedInputs, Write
-from tests.unit.core.objects import INPUTS, job, merged, plan, report, running_status, task
+from tests.unit.core.objects import INPUTS, complete, job, merged, plan, report, running_status, succeeded, task
 from tests.unit.core.test_reconcile import decide
 from tests.unit.core.test_views import JOB, POD
 
@@ -147,6 +147,17 @@ def test_no_report_names_a_file_elsewhere(name: str) -> None:
     text = documents.encode(good).decode()
     assert documents.decode_report(text)
     assert documents.decode_report(text.replace('"name":"f"', f'"name":{json.dumps(name)}')) is None
+
+
+@pytest.mark.parametrize("collector", [False, True])
+def test_no_report_leads_to_the_artifacts_of_another_run(collector: bool) -> None:
+    """Lost otherwise: who may make pods points his plan, and its readers, at another team's results on the claim."""
+    forged = merged(path="ui_projects/other/tasks/0123456789abcdef0123")
+    pods = tuple(succeeded(index, forged, collector=collector) for index in (0, 1))
+    decision = decide(plan(running_status()), complete(), pods=pods)
+    written = decision.status.document() if isinstance(decision, Write) and decision.status else {}
+    assert "findings" not in written
+    assert "other" not in json.dumps(written)
 
 
 def writable(decision: Act | Write) -> None:

@@ -24,7 +24,9 @@ def collect_cancelled(context: Context, name: str) -> Decision:
     collector = context.observed.jobs.get(jobs.collector_name(name))
     if collector is None or not collector.finished:
         return _collect(context, None, collector) or cancelled(context, name, key, f"; {NOT_COLLECTED}")
-    return cancelled(context, name, key, "", _collected(context.observed.pods or ()))
+    return cancelled(
+        context, name, key, "", _collected(context.observed.pods or (), statuses.artifacts_path(context.plan, key))
+    )
 
 
 def cancelled(context: Context, name: str, key: str, detail: str, merged: MergedResult | None = None) -> Decision:
@@ -38,7 +40,8 @@ def finished(context: Context, job: JobView) -> Decision:
         return NeedPods(job.name)
     own = [pod for pod in context.observed.pods if pod.job_uid == job.uid]
     reports = statuses.last_reports(own)
-    merged = _merged(reports) or _collected(context.observed.pods)
+    path = statuses.artifacts_path(context.plan, job.key or "")
+    merged = _merged(reports, path) or _collected(context.observed.pods, path)
     error = None if job.complete else failure.of_job(job, own)
     collector = context.observed.jobs.get(jobs.collector_name(job.name))
     if merged is None and (collector is None or not collector.finished) and _may_have_published(job, own):
@@ -82,16 +85,16 @@ def _merging(context: Context, collector: JobView) -> str:
     )
 
 
-def _merged(reports: list[ShardReport]) -> MergedResult | None:
+def _merged(reports: list[ShardReport], path: str) -> MergedResult | None:
     """The merge of the shard that found itself last; two may have, with the same result."""
-    results = [report.merged for report in reports if report.merged]
+    results = [report.merged for report in reports if report.merged and report.merged.path == path]
     return max(results, key=lambda result: (result.complete, result.shards), default=None)
 
 
-def _collected(pods: tuple[PodView, ...]) -> MergedResult | None:
-    """The collector's merge."""
+def _collected(pods: tuple[PodView, ...], path: str) -> MergedResult | None:
+    """The collector's merge; one that names another folder than `path` is forged."""
     results = [pod.report.merged for pod in pods if pod.collector and pod.report and pod.report.merged]
-    return results[-1] if results else None
+    return next((result for result in reversed(results) if result.path == path), None)
 
 
 def _may_have_published(job: JobView, pods: list[PodView]) -> bool:

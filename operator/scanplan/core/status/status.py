@@ -269,9 +269,7 @@ def _pinned(plan: Plan) -> ScanPlanStatus:
 
 
 def _of_job(plan: Plan, job: JobView) -> ScanPlanStatus:
-    run_id = plan.spec.run_id or plan.name
     done = job.succeeded + job.failed_indexes
-    path = layout.run_directory(run_id) / layout.task_directory(keys.key_digest(job.key or ""))
     return ScanPlanStatus(
         task_id=job.name,
         task_key=job.key,
@@ -283,7 +281,7 @@ def _of_job(plan: Plan, job: JobView) -> ScanPlanStatus:
         ),
         progress=f"{done}/{job.completions}",
         scanner=ScannerStatus(image=job.image),
-        artifacts=PublishedArtifacts(claim_name=job.claim, path=str(path), complete=False),
+        artifacts=PublishedArtifacts(claim_name=job.claim, path=artifacts_path(plan, job.key or ""), complete=False),
         endpoint_count=job.endpoint_count,
         start_time=format_time(job.start_time) if job.start_time else None,
     )
@@ -351,6 +349,12 @@ def _assemble(
 ) -> ScanPlanStatus:
     written: tuple[WrittenCondition, ...] = render(conditions, plan.status.conditions, plan.generation, now)
     return _with(fields, observed_generation=plan.generation, phase=phase, conditions=written)
+
+
+def artifacts_path(plan: Plan, key: str) -> str:
+    """The folder of a task's artifacts, from the root of its claim; a report that names another one is forged."""
+    run_id = plan.spec.run_id or plan.name
+    return str(layout.run_directory(run_id) / layout.task_directory(keys.key_digest(key)))
 
 
 def last_reports(pods: Iterable[PodView]) -> list[ShardReport]:
