@@ -6,11 +6,15 @@ import asyncio
 
 import pytest
 
+from scanplan.client.cluster.failure import Failure
+from scanplan.client.models import ArtifactRef, ScanResult
+from scanplan.controller.settings import OperatorSettings
 from scanplan.web.api import sessions, throttle
 from scanplan.web.api.cached import Cached
 from scanplan.web.api.sessions import Sessions
 from scanplan.web.api.throttle import Throttle
-from scanplan.web.artifacts import turns
+from scanplan.web.artifacts import remote, turns
+from scanplan.web.artifacts.remote import Copies
 from scanplan.web.artifacts.turns import TooMany, Turns
 from scanplan.web.ui import live
 from scanplan.web.ui.live import Feeds
@@ -127,3 +131,35 @@ async def test_an_answer_is_asked_for_once_for_all(fails: bool) -> None:
     for _ in range(3):
         await asyncio.gather(cached.get(), return_exceptions=True)
     assert asked == 4
+
+
+def test_copies_keep_nothing_of_results_that_were_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: memory and folders for each result that anybody has ever asked for."""
+
+    def unreadable(_: str) -> None:
+        raise Failure("there is no such claim")
+
+    monkeypatch.setattr(remote, "connect", unreadable)
+    copies = Copies(1_000, OperatorSettings(scanner_image="scanner").bounds())
+
+    def result(number: int, size: int) -> ScanResult:
+        file = ArtifactRef(name="findings", bytes=size, sha256=f"{number:064x}")
+        return ScanResult(
+            run_id="r",
+            success=True,
+            endpoint_count=1,
+            finding_count=0,
+            duration_ms=0,
+            task_id=f"scan-{number}",
+            artifact_path=f"p/{number}",
+            artifacts=[file],
+        )
+
+    for number in range(500):
+        with pytest.raises(remote.Unreadable):
+            copies.folder("n", result(number, 100), ["findings"])
+    assert not copies._busy
+    assert not list(copies._root.iterdir())
+    with pytest.raises(remote.TooLarge, match="kubectl scanplan artifacts"):
+        copies.folder("n", result(1, 251), ["findings"])
+    copies.close()

@@ -51,7 +51,7 @@ class PublicationSettings(BaseSettings):
         False,
         alias="SCANPLAN_SHARED_TASKS",
         description="In the operator: scan a task in one of the clusters that publish to this Redis only; the others take its "
-        "result over.",
+        "result over. Whoever can write to that Redis is trusted: results there are not signed.",
     )
 
 
