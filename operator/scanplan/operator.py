@@ -70,6 +70,7 @@ async def run(configuration: Configuration) -> None:
 
     Raises:
         LeadershipLost: another operator has taken over; this process should end, and come back as a standby.
+        WatchEnded: the watch of the plans was broken with an error; this process should end, and begin anew.
         CannotListen: a port is taken.
     """
     started = time.monotonic()

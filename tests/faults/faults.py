@@ -245,12 +245,15 @@ class BrokenStreams(Fault):
     """Watches that are open are ended, each once when `broken` is set, in a way that `how` names."""
 
     how: Literal["gone", "error", "torn", "cut", "silent"]
+    opened: int = 0
+    """Streams that have begun so far."""
     broken: bool = False
     met: int = 0
     after: float = 0.0
 
     async def stream(self, call: Call, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         del call
+        self.opened += 1
         hit = self.broken  # a stream that begins later is whole
         coming = asyncio.ensure_future(_next(events))
         try:

@@ -13,6 +13,8 @@ from tests.faults.oracle import Verdict
 from tests.integration.scene import shards
 
 LAG_SECONDS = 10.0
+WATCHES = 2
+"""Of Jobs and of plans."""
 
 
 @row("3", "stale reads: the watches lag by 10 s", 20)
@@ -65,6 +67,7 @@ def deleted_unseen(case: Case, what: str) -> Verdict:
     job = case.running("first")["jobRef"]
     case.apply("second")
     case.phase("Queued", "second")
+    case.until(lambda: streams.opened >= WATCHES, "the watches to begin")
     case.proxy.faults = (Unreachable(), streams)
     streams.broken = True
     time.sleep(1)
@@ -109,12 +112,13 @@ def broken_streams(case: Case, how: How) -> Outcome:
         case.apply(name, **shards(2))
     for name in ("ending", "edited"):
         case.running(name, pods=2)
+    case.until(lambda: streams.opened >= WATCHES, "the watches to begin")
     streams.broken = True
     case.node.hold_if = lambda _, __: False
     case.edit("edited", suspend=True)
     case.node.hold = False
     case.apply("new")
-    case.until(lambda: streams.met >= (1 if how == "error" else 2), "the streams to break")
+    case.until(lambda: streams.met >= (1 if how == "error" else WATCHES), "the streams to break")
     case.fault_ends()
     verdict = case.judge(_WITHIN[how])
     return Outcome([verdict], f"{streams.met} streams, {case.deployment.starts - 1} restarts")

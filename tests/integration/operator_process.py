@@ -59,6 +59,12 @@ class OperatorProcess:
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def returncode(self) -> int | None:
+        """With what it has ended; None: it is alive."""
+        assert self._process
+        return self._process.poll()
+
     def kill(self) -> None:
         """SIGKILL: it has no time for anything."""
         assert self._process

@@ -86,6 +86,7 @@ def operator(
     import kopf  # noqa: PLC0415
 
     from scanplan import operator as process  # noqa: PLC0415
+    from scanplan.controller.app import WatchEnded  # noqa: PLC0415
     from scanplan.controller.engine.http import CannotListen  # noqa: PLC0415
     from scanplan.controller.engine.leadership import LeadershipLost  # noqa: PLC0415
     from scanplan.controller.settings import InvalidSettings  # noqa: PLC0415
@@ -102,7 +103,7 @@ def operator(
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         asyncio.run(process.run(configuration))
-    except LeadershipLost as error:
+    except (LeadershipLost, WatchEnded) as error:
         say(f"scanplan operator: {error}")
         raise typer.Exit(os.EX_TEMPFAIL) from None
     except CannotListen as error:

@@ -1,7 +1,8 @@
-"""What the operator does while it leads: kopf's watches, the controller's workers, and the resync.
+"""The kopf operator: what kopf is asked for, and what is run beside it while this process leads.
 
-Kopf has the credentials, the watches and the process's end. Nothing of its own persistence is used: no annotations, no finalizers,
-no writes.
+Kopf watches the ScanPlans, and hands each event to the controller's queue. Handlers of changes are not used: they keep their
+state in annotations and finalizers of the plan. Everything here is documented in kopf's manual (handlers: "Event-watching
+handlers", settings: "Configuration", the process: "Embedding").
 """
 
 from __future__ import annotations
@@ -9,53 +10,134 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from collections.abc import Collection
 from typing import Any
 
 import kopf
 
+from scanplan.api import labels
 from scanplan.controller import resync
+from scanplan.controller.engine.parts import until_one_ends
 from scanplan.controller.engine.probes import Health
 from scanplan.controller.scanplan import Controller
 from scanplan.controller.settings import OperatorSettings
 from scanplan.controller.watches import Watches
+from scanplan.kube import api as apis
 
 log = logging.getLogger("scanplan.operator")
 
+CHUNK_BYTES = 8 << 20
+"""Of a page of kopf's list: it decodes pages as a whole, and a plan may have 1.5 MB."""
+CHUNK = 100
+"""Objects in a page of kopf's list, at most."""
+BACKOFFS = (1.0, 2.0, *[4.0] * 10_000)
+"""Seconds before each further try of a request of kopf's: for half a day, so that an outage doesn't end the process."""
+IDLE_SECONDS = 0.1
+"""For which kopf keeps the last event of an object."""
+
+
+class WatchEnded(Exception):
+    """Kopf can't watch ScanPlans any more; the process has to begin anew."""
+
 
 async def work(controller: Controller, settings: OperatorSettings, health: Health, stop: asyncio.Event) -> None:
-    """Watch and reconcile until `stop` is set."""
+    """List everything, then watch and reconcile until `stop` is set, or kopf is told to end by a signal.
+
+    Raises:
+        WatchEnded: the server has broken the watch of the plans with an error.
+    """
+    namespaces = settings.namespaces or (None,)
+    watches = Watches(controller, namespaces)
     log.info("watching %s", ", ".join(settings.namespaces) or "all namespaces")
+
+    async def reconcile() -> None:
+        _keep_what_is_there()
+        await watches.everything_listed()
+        controller.begin()
+        _keep_what_is_there()
+        health.working = True
+        await until_one_ends(
+            controller.run(settings.workers),
+            resync.run(controller, namespaces, watches.relisted),
+            watch_plans(controller, settings.namespaces, watches),
+        )
+
+    await until_one_ends(watches.jobs(), reconcile(), stop.wait())
+
+
+async def watch_plans(controller: Controller, namespaces: Collection[str], watches: Watches) -> None:
+    """Run kopf, which hands each event of a ScanPlan to the controller."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
         return await controller.api.connection()
 
-    namespaces = settings.namespaces or (None,)
-    watches = Watches(controller, namespaces)
+    @kopf.on.event(labels.GROUP, labels.VERSION, labels.PLURAL, registry=registry)
+    async def plan_event(event: kopf.RawEvent, **_: Any) -> None:
+        if event["type"] is None:
+            watches.relisted.set()
+        controller.plan_event(event["type"], dict(event["object"]))
 
-    async def all_parts() -> None:
-        # Any part ending ends all: watches without workers, or workers without watches, would look alive.
-        async with asyncio.TaskGroup() as group:
-            _keep_what_is_there()
-            await watches.begin(group)
-            controller.begin()
-            _keep_what_is_there()
-            group.create_task(controller.run(settings.workers))
-            group.create_task(resync.run(controller, namespaces, watches.relisted))
-            health.working = True
+    try:
+        await kopf.operator(
+            registry=registry,
+            settings=kopf_settings(watches.largest_plan),
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+        )
+    except Exception as error:
+        raise WatchEnded(f"kopf has ended: {error!r}") from error
 
-    await kopf.operator(
-        registry=registry,
-        settings=watches.settings,
-        clusterwide=not settings.namespaces,
-        namespaces=settings.namespaces,
-        stop_flag=stop,
-        _command=all_parts(),
-    )
+
+def kopf_settings(largest: int) -> kopf.OperatorSettings:
+    """Kopf's settings: it watches, and writes nothing. `largest`: bytes of the largest plan."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.networking.request_timeout = apis.REQUEST_SECONDS
+    settings.networking.error_backoffs = BACKOFFS
+    settings.watching.chunk_size = max(1, min(CHUNK, CHUNK_BYTES // max(1, largest)))
+    settings.queueing.idle_timeout = IDLE_SECONDS
+    settings.persistence.diffbase_storage = NoDiffBase()
+    settings.persistence.progress_storage = NoProgress()
+    return settings
+
+
+class NoDiffBase(kopf.DiffBaseStorage):
+    """Keeps no last state of a plan: nobody asks for differences, and kopf would copy each plan three times for them."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
+
+
+class NoProgress(kopf.ProgressStorage):
+    """Keeps no progress of handlers: each event is handled once."""
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
+
+    def purge(self, **_: Any) -> None:
+        pass
+
+    def touch(self, **_: Any) -> None:
+        pass
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
 
 
 def _keep_what_is_there() -> None:
-    """Modules and plans stay: each full collection of garbage would go through them all, which takes 50 ms and more."""
+    """Freezes what there is, so that a full garbage collection skips it (saves about 50 ms each)."""
     gc.collect()
     gc.freeze()

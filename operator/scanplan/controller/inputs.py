@@ -16,7 +16,8 @@ import msgspec
 from kubernetes.aio.client import ApiException
 
 from scanplan.core.planning.inputs import PLAN_BYTES, Input, Inputs, Kind, Reference, problem_of
-from scanplan.kube.api import Api, message_of
+from scanplan.kube.api import Api
+from scanplan.kube.failures import message_of
 from scanplan.kube.resources import InvalidName, WrongObject
 
 CLAIM_SECONDS = 300.0

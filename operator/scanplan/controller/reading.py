@@ -17,10 +17,12 @@ from scanplan.core.manifests import job as jobs
 from scanplan.core.observed.views import PodView, pod_view
 from scanplan.core.planning.inputs import PLAN_BYTES, Inputs, Reference
 from scanplan.core.planning.task import Plan
-from scanplan.kube.api import PAGE, Api
+from scanplan.kube.api import Api
 
 BUDGET_BYTES = PLAN_BYTES + OBJECT_BYTES
 """Of inputs and long specs that are in memory at the same time; resolving them takes up to ten times as much."""
+FEW_PODS = 100
+"""More are listed in pages, which the API server's cache doesn't do."""
 DECODED = 8
 """A long spec counts so many times: small nested objects take much more memory than their JSON."""
 
@@ -71,7 +73,7 @@ class Reading:
         """A task's pods; where its Jobs have ended from the cache, if that has all that they count."""
         known = self._store.jobs(namespace)
         ended = [known[name] for name in (task, jobs.collector_name(task)) if name in known]
-        if ended and all(job.finished and job.completions <= PAGE for job in ended):
+        if ended and all(job.finished and job.completions <= FEW_PODS for job in ended):
             pods = await self._pods(namespace, task, cached=True)
             if all(job.counts_only(pods) for job in ended):
                 return pods

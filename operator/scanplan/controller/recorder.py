@@ -15,7 +15,8 @@ from kubernetes.aio.client import ApiException
 from scanplan.api import labels
 from scanplan.core.planning.task import Plan
 from scanplan.core.status.events import Event
-from scanplan.kube.api import UNREACHABLE, Api, message_of
+from scanplan.kube.api import Api
+from scanplan.kube.failures import UNREACHABLE, message_of
 
 log = logging.getLogger("scanplan.events")
 

@@ -16,7 +16,7 @@ from typing import Any
 from scanplan.api import labels
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.controller.scanplan import Controller
-from scanplan.kube.api import FAILURES
+from scanplan.kube.failures import FAILURES
 
 log = logging.getLogger("scanplan.resync")
 

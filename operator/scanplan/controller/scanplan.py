@@ -50,7 +50,8 @@ from scanplan.core.reconcile.decision import (
     StoreDocument,
     Write,
 )
-from scanplan.kube.api import FAILURES, UNREACHABLE, Api, message_of
+from scanplan.kube.api import Api
+from scanplan.kube.failures import FAILURES, UNREACHABLE, message_of, reason_of, retry_after
 
 log = logging.getLogger("scanplan.controller")
 
@@ -219,9 +220,8 @@ class Controller:
                 self.queue.forget(name)
             except FAILURES as error:
                 failure = error
-                delay = self.queue.add_failed(name, _retry_after(error))
-                detail = message_of(error) if isinstance(error, ApiException) else repr(error)
-                log.warning("%s: %s; trying again in %.1f s", name, detail, delay)
+                delay = self.queue.add_failed(name, retry_after(error))
+                log.warning("%s: %s; trying again in %.1f s", name, reason_of(error), delay)
             except Exception as error:
                 # A bug of ours that one plan brings to light is no reason to leave all others alone.
                 failure = error
@@ -473,11 +473,3 @@ def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         elif value != before:
             patch[name] = value
     return patch
-
-
-def _retry_after(error: Exception) -> float:
-    """Seconds that the server asked us to wait (429 and 503 may)."""
-    headers = getattr(error, "headers", None) or {}
-    with contextlib.suppress(ValueError):
-        return float(headers.get("Retry-After", 0))
-    return 0.0

@@ -1,124 +1,101 @@
-"""What the cluster tells: kopf lists and watches plans and Jobs, and brings relists, bookmarks and reconnects.
-
-This is kopf's layer below its handlers. These take a task, a queue and two causes for each event, a third of the operator's CPU
-when they were in between, and don't say when a list is over; here each object goes straight to the controller.
-"""
+"""Takes in what there is before any work begins, and the changes of Jobs from then on; those of plans come by kopf (`app`)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from http import HTTPStatus
 
-import kopf
-from kopf._cogs.clients.errors import APIError
-from kopf._cogs.clients.watching import Bookmark, WatchingError, infinite_watch
-from kopf._cogs.structs.references import Namespace, NamespaceName, Resource
-
-from scanplan.api import labels
 from scanplan.controller import resync
+from scanplan.controller.engine.parts import until_one_ends
 from scanplan.controller.scanplan import Controller
-from scanplan.kube import api as apis
+from scanplan.kube.failures import FAILURES, reason_of
+from scanplan.kube.watching import Changed, Failed, Listed
 
 log = logging.getLogger("scanplan.watches")
 
-PLANS = Resource(labels.GROUP, labels.VERSION, labels.PLURAL, namespaced=True)
-JOBS = Resource("batch", "v1", "jobs", namespaced=True)
-BACKOFF_SECONDS = 2.0
-"""Before a watch that has ended with an error begins again."""
-RETRY_SECONDS = (1.0, 2.0, 4.0)
-"""Before each further try of a request that has failed; kopf's own go up to 21 s, in which a server that is back has no watch."""
-
-Take = Callable[[str | None, dict[str, Any]], object]
-"""Kind of the event (None: of a list) and the object."""
-
-
-def _settings() -> kopf.OperatorSettings:
-    """Kopf's settings for a process in which it watches and does nothing else: no peers, no Events, no look for other kinds."""
-    chosen = kopf.OperatorSettings()
-    chosen.posting.enabled = False
-    chosen.peering.standalone = True
-    chosen.scanning.disabled = True
-    chosen.networking.request_timeout = apis.REQUEST_SECONDS
-    chosen.networking.error_backoffs = RETRY_SECONDS
-    chosen.watching.chunk_size = apis.PAGE
-    chosen.watching.label_selectors["batch", "v1", "jobs"] = labels.TASK
-    return chosen
+PAUSE_SECONDS = 2.0
+"""Before a list that has failed is asked for again."""
 
 
 class Watches:
-    """The watches of one operator: for a process of kopf's, which has the credentials."""
+    """What one operator takes in, of the namespaces that it watches ([None]: of the whole cluster)."""
 
     def __init__(self, controller: Controller, namespaces: Sequence[str | None]) -> None:
-        """`namespaces`: those to be watched; [None]: the whole cluster."""
-        self.settings = _settings()
-        """What kopf's process has to be run with."""
         self.relisted = asyncio.Event()
-        """Set whenever a list is over that was not a watch's first."""
+        """Set when a watch had to list again: something may have gone unseen."""
+        self.largest_plan = 0
+        """Bytes of the largest plan that was listed."""
         self._controller = controller
         self._namespaces = namespaces
+        self._jobs_listed = {namespace: asyncio.Event() for namespace in namespaces}
 
-    async def begin(self, group: asyncio.TaskGroup) -> None:
-        """Watch in the group from now on; returns when everything has been listed.
+    async def jobs(self) -> None:
+        """Watch the Jobs without end."""
+        await until_one_ends(*(self._jobs(namespace) for namespace in self._namespaces))
 
-        First the Jobs, so that no plan with a running one seems to have none; at last the pods that outlive theirs.
+    async def everything_listed(self) -> None:
+        """Wait for the Jobs' lists, list the plans, and then the pods that outlive their Jobs.
+
+        The Jobs come first, so that no plan with a running one seems to have none. Nothing is done about the plans yet.
         """
         doubts = self._controller.store.doubts
-        await self._listed(group, JOBS, self._controller.job_event, self._controller.job_event)
-        await self._listed(group, PLANS, self._know_plan, self._controller.plan_event)
-        for namespace in self._namespaces:
-            await self._look_for_leftovers(namespace, doubts)
-
-    async def _listed(self, group: asyncio.TaskGroup, resource: Resource, first: Take, take: Take) -> None:
-        """Watch all namespaces from now on; returns when each has been listed, by then `first` has had all that was there."""
-        lists = []
-        for namespace in self._namespaces:
-            listed = asyncio.Event()
-            lists.append(listed)
-            of = NamespaceName(namespace) if namespace else None
-            group.create_task(self._watch(resource, of, first, take, listed))
-        for listed in lists:
+        for listed in self._jobs_listed.values():
             await listed.wait()
+        for namespace in self._namespaces:
+            await self._listed_plans(namespace)
+        for namespace in self._namespaces:
+            await self._listed_leftovers(namespace, doubts)
 
-    async def _watch(
-        self, resource: Resource, namespace: Namespace, first: Take, take: Take, listed: asyncio.Event
-    ) -> None:
-        """Without end: a watch that can't go on begins again."""
+    async def _jobs(self, namespace: str | None) -> None:
+        async for event in self._controller.api.watch_jobs(namespace).events():
+            match event:
+                case Changed(kind, body):
+                    self._take_job(kind, body)
+                case Listed(first):
+                    (self._jobs_listed[namespace] if first else self.relisted).set()
+                case Failed(error, pause):
+                    log.warning("Jobs can't be watched, trying again in %.0f s: %s", pause, reason_of(error))
+
+    def _take_job(self, kind: str | None, body: dict[str, object]) -> None:
+        try:
+            self._controller.job_event(kind, body)
+        except Exception:
+            # A bug of ours that one object brings to light is no reason to hear nothing of all others.
+            log.exception("an event of a Job could not be taken in")
+
+    async def _listed_plans(self, namespace: str | None) -> None:
         while True:
+            plans = self._controller.api.plans(namespace)
             try:
-                async for event in infinite_watch(settings=self.settings, resource=resource, namespace=namespace):
-                    if event is Bookmark.LISTED:
-                        (self.relisted if listed.is_set() else listed).set()
-                    elif not isinstance(event, Bookmark) and event["type"] != "BOOKMARK":
-                        _take(take if listed.is_set() else first, event["type"], dict(event["object"]))
-            except (APIError, WatchingError) as error:
-                log.warning("%s; trying again in %.0f s", _complaint(resource, error), BACKOFF_SECONDS)
-                await asyncio.sleep(BACKOFF_SECONDS)
+                async for body in plans.objects():
+                    self._take_plan(body)
+                self.largest_plan = max(self.largest_plan, plans.largest)
+                return
+            except FAILURES as error:
+                await self._pause("ScanPlans", error)
 
-    def _know_plan(self, _: str | None, body: dict[str, Any]) -> None:
-        self._controller.know_plan(body)
+    def _take_plan(self, body: dict[str, object]) -> None:
+        try:
+            self._controller.know_plan(body)
+        except Exception:
+            log.exception("a plan could not be taken in")
 
-    async def _look_for_leftovers(self, namespace: str | None, doubts: int) -> None:
+    async def _listed_leftovers(self, namespace: str | None, doubts: int) -> None:
         while True:
             try:
                 await resync.look_for_leftovers(self._controller, namespace, doubts)
                 return
-            except apis.FAILURES as error:
-                log.warning("pods can't be listed, trying again in %.0f s: %r", BACKOFF_SECONDS, error)
-                await asyncio.sleep(BACKOFF_SECONDS)
+            except FAILURES as error:
+                await self._pause("pods", error)
 
-
-def _take(take: Take, kind: str | None, body: dict[str, Any]) -> None:
-    try:
-        take(kind, body)
-    except Exception:
-        # A bug of ours that one object brings to light is no reason to hear nothing of all others.
-        log.exception("an event of %s could not be taken in", body.get("metadata", {}).get("name"))
-
-
-def _complaint(resource: Resource, error: APIError | WatchingError) -> str:
-    if isinstance(error, APIError) and error.status == 404:
-        return f"there are no {resource.plural}: is the CRD installed?"
-    reason = error.message if isinstance(error, APIError) else error
-    return f"{resource.plural} can't be watched: {reason}"
+    async def _pause(self, what: str, error: Exception) -> None:
+        missing = what == "ScanPlans" and getattr(error, "status", None) == HTTPStatus.NOT_FOUND
+        told = (
+            "there are no ScanPlans: is the CRD installed?"
+            if missing
+            else f"{what} can't be listed: {reason_of(error)}"
+        )
+        log.warning("%s; trying again in %.0f s", told, PAUSE_SECONDS)
+        await asyncio.sleep(PAUSE_SECONDS)

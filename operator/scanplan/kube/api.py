@@ -6,14 +6,13 @@ thousands of Jobs into them would cost most of the operator's memory and CPU for
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Literal, TypedDict, cast
+from contextlib import asynccontextmanager
+from typing import Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
 import kopf
 import msgspec
 from kubernetes.aio import config
@@ -25,9 +24,12 @@ from scanplan.api import labels
 from scanplan.core.planning import inputs
 from scanplan.kube import clock, resources
 from scanplan.kube.clock import ServerClock
+from scanplan.kube.failures import ResponseTooLarge
+from scanplan.kube.objects import Object, decode
+from scanplan.kube.paging import RESPONSE_BYTES, Listing, Query
 from scanplan.kube.resources import CLAIMS, CONFIG_MAPS, EVENTS, JOBS, PLANS, PODS, SECRETS, Resource
+from scanplan.kube.watching import Watch
 
-Object = dict[str, Any]
 PatchType = Literal["merge", "strategic-merge"]
 OnRequest = Callable[[str, str, int | None], None]
 """Is told of each request: method, path, and the HTTP status of the answer (None: there was no answer)."""
@@ -35,49 +37,11 @@ OnRequest = Callable[[str, str, int | None], None]
 _INPUTS = {inputs.Kind.CONFIG_MAP: CONFIG_MAPS, inputs.Kind.SECRET: SECRETS, inputs.Kind.CLAIM: CLAIMS}
 REQUEST_SECONDS = 15.0
 """Limit of one request; a hanging server is an error to try again."""
-PAGE = 100
-"""Objects in a chunk of a LIST: what is decoded at once stays in the heap, and a page of 500 costs ten MiB for ever."""
-PAGE_BYTES = 2 << 20
-"""Of a chunk; one that is larger is given up, and fewer objects are asked for."""
-RESPONSE_BYTES = 16 << 20
-"""Of any answer. An object has at most 1.5 MiB in etcd, and up to six times that as JSON, where each character is escaped."""
 MESSAGE_BYTES = 1 << 20
 """Of an answer that refuses a request."""
 JSON = "application/json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-UNREACHABLE = (aiohttp.ClientError, OSError)
-"""No answer came; a TimeoutError is an OSError."""
-FAILURES = (ApiException, *UNREACHABLE)
-"""A request was refused, or had no answer."""
 _LIVING = "status.phase!=Succeeded,status.phase!=Failed"
-
-
-class ResponseTooLarge(OSError):
-    """An answer has more bytes than are taken into memory."""
-
-
-class _Metadata(TypedDict, total=False):
-    """What is decoded of an object's metadata: managed fields would be most of it."""
-
-    name: str
-    namespace: str
-    uid: str
-    generation: int
-    resourceVersion: str
-    creationTimestamp: str
-    deletionTimestamp: str
-    labels: dict[str, str] | None
-    annotations: dict[str, str] | None
-    ownerReferences: list[dict[str, Any]] | None
-
-
-class _Object(TypedDict, total=False):
-    """What is decoded of an object."""
-
-    kind: str
-    metadata: _Metadata
-    spec: dict[str, Any]
-    status: dict[str, Any]
 
 
 class _Name(msgspec.Struct):
@@ -90,13 +54,6 @@ class _Identity(msgspec.Struct):
 
     kind: str
     metadata: _Name
-
-
-class _Page(msgspec.Struct):
-    """A chunk of a list, whose objects are decoded one by one."""
-
-    items: list[msgspec.Raw]
-    metadata: dict[str, Any]
 
 
 class Api:
@@ -147,15 +104,27 @@ class Api:
 
     def each_job(self, namespace: str | None) -> AsyncIterator[Object]:
         """All Jobs that carry a task, page by page; `namespace` None: of the whole cluster."""
-        return self._each(JOBS.path(namespace), labels.TASK)
+        return self._listing(JOBS.path(namespace), labels.TASK).objects()
 
     def each_plan(self, namespace: str | None) -> AsyncIterator[Object]:
         """All plans, page by page; `namespace` None: of the whole cluster."""
-        return self._each(PLANS.path(namespace), "")
+        return self.plans(namespace).objects()
+
+    def plans(self, namespace: str | None) -> Listing:
+        """The same, for who asks how large they are."""
+        return self._listing(PLANS.path(namespace))
 
     def each_living_pod(self, namespace: str | None) -> AsyncIterator[Object]:
         """All pods of tasks that have not ended, page by page; `namespace` None: of the whole cluster."""
-        return self._each(PODS.path(namespace), labels.TASK, _LIVING)
+        return self._listing(PODS.path(namespace), labels.TASK, _LIVING).objects()
+
+    def watch_jobs(self, namespace: str | None) -> Watch:
+        """All Jobs that carry a task, and their changes."""
+        return Watch(self, JOBS.path(namespace), labels.TASK)
+
+    def watch_plans(self, namespace: str | None) -> Watch:
+        """All plans, and their changes."""
+        return Watch(self, PLANS.path(namespace))
 
     def each_pod(self, namespace: str, task: str, cached: bool = False) -> AsyncIterator[Object]:
         """The pods of one task, its collector's included, page by page.
@@ -165,7 +134,7 @@ class Api:
                 for news of etcd's, up to 100 ms (KEP-2340).
         """
         selector = resources.label_equals(labels.TASK, task)
-        return self._each(PODS.path(namespace), selector, version="0" if cached else "")
+        return self._listing(PODS.path(namespace), selector, version="0" if cached else "").objects()
 
     async def create_part(self, namespace: str, manifest: Object) -> None:
         """A ConfigMap or Secret with a part of a task document."""
@@ -204,53 +173,52 @@ class Api:
     async def _get(self, resource: Resource, namespace: str, name: str) -> Object:
         return resource.checked(await self._call("GET", resource.path(namespace, name)), namespace, name)
 
-    async def _list(self, path: str, selector: str, version: str = "") -> list[Object]:
-        return [item async for item in self._each(path, selector, version=version)]
+    async def _list(self, path: str, selector: str) -> list[Object]:
+        return [item async for item in self._listing(path, selector).objects()]
 
-    async def _each(self, path: str, selector: str, fields: str = "", version: str = "") -> AsyncIterator[Object]:
-        token, limit = "", PAGE
-        while True:
-            query = [("labelSelector", selector), ("fieldSelector", fields), ("resourceVersion", version)]
-            query += [("limit", str(limit)), ("continue", token)]
-            try:
-                content = await self._content(
-                    "GET",
-                    path,
-                    query=[pair for pair in query if pair[1]],
-                    most=PAGE_BYTES if limit > 1 else RESPONSE_BYTES,
-                )
-            except ResponseTooLarge:
-                if limit == 1:
-                    raise
-                # A list from the API server's cache has no pages (its version is "0"), a consistent one has.
-                version, limit = "", limit if version else max(1, limit // 4)
-                continue
-            page = msgspec.json.decode(content, type=_Page)
-            del content
-            for item in page.items:
-                yield _decode(item)
-            token = page.metadata.get("continue", "")
-            limit = min(PAGE, limit * 2)
-            if not token:
-                return
+    def _listing(self, path: str, selector: str = "", fields: str = "", version: str = "") -> Listing:
+        query = [("labelSelector", selector), ("fieldSelector", fields), ("resourceVersion", version)]
+        return Listing(lambda page, most: self.fetch(path, page, most), [pair for pair in query if pair[1]])
+
+    async def fetch(self, path: str, query: Query, most: int) -> bytes:
+        """The body of the answer to a GET.
+
+        Raises:
+            ResponseTooLarge: it has more than `most` bytes.
+        """
+        return await self._content("GET", path, query=query, most=most)
+
+    @asynccontextmanager
+    async def lines(self, path: str, query: Query, seconds: float) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The lines of the answer to a GET, as they come; after so many seconds TimeoutError."""
+        status = None
+        try:
+            response = await send(self._client, "GET", path, query=query, seconds=seconds)
+            status = response.status
+            await check(response)
+        finally:
+            self._tell("GET", path, status)
+        try:
+            yield _lines(response)
+        finally:
+            drop(response)
 
     async def _call(
         self,
         method: str,
         path: str,
         body: Object | None = None,
-        query: list[tuple[str, str]] | None = None,
         patch_type: PatchType | None = None,
     ) -> Object:
         """The object that an answer is about."""
-        return _decode(await self._content(method, path, body, query, patch_type))
+        return decode(await self._content(method, path, body, patch_type=patch_type))
 
     async def _content(
         self,
         method: str,
         path: str,
         body: Object | None = None,
-        query: list[tuple[str, str]] | None = None,
+        query: Query = (),
         patch_type: PatchType | None = None,
         accept: str = JSON,
         most: int = RESPONSE_BYTES,
@@ -266,9 +234,15 @@ class Api:
         except ApiException as error:
             status = error.status
             raise
+        except ResponseTooLarge:
+            status = response.status
+            raise
         finally:
-            if self._on_request:
-                self._on_request(method, path, status)
+            self._tell(method, path, status)
+
+    def _tell(self, method: str, path: str, status: int | None) -> None:
+        if self._on_request:
+            self._on_request(method, path, status)
 
 
 async def send(
@@ -276,7 +250,7 @@ async def send(
     method: str,
     path: str,
     body: Object | None = None,
-    query: list[tuple[str, str]] | None = None,
+    query: Query = (),
     patch_type: PatchType | None = None,
     seconds: float = REQUEST_SECONDS,
     accept: str = JSON,
@@ -290,7 +264,7 @@ async def send(
     if body is not None:
         headers["Content-Type"] = f"application/{patch_type}-patch+json" if patch_type else "application/json"
     method, url, headers, _, _ = await client.param_serialize(
-        method, path, query_params=query, header_params=headers, auth_settings=["BearerToken"]
+        method, path, query_params=list(query), header_params=headers, auth_settings=["BearerToken"]
     )
     return await client.call_api(method, url, headers, body, _request_timeout=seconds)
 
@@ -302,8 +276,11 @@ async def check(response: RESTResponse) -> None:
         raise ApiException.from_response(http_resp=response, body=content.decode(errors="replace"), data=None)
 
 
-def _decode(content: bytes | msgspec.Raw) -> Object:
-    return cast("Object", msgspec.json.decode(content, type=_Object))
+def drop(response: RESTResponse) -> None:
+    """Give up on an answer. Its connection is not closed: the farewell of TLS waits for the server, which has more to say."""
+    if (connection := response.response.connection) and connection.transport:
+        connection.transport.abort()
+    response.response.close()
 
 
 async def _read(response: RESTResponse, most: int) -> bytes:
@@ -312,13 +289,25 @@ async def _read(response: RESTResponse, most: int) -> bytes:
     async for chunk in response.response.content.iter_any():
         content += chunk
         if len(content) > most:
-            # Not closed: the farewell of TLS waits for the server, which has more to say.
-            if (connection := response.response.connection) and connection.transport:
-                connection.transport.abort()
-            response.response.close()
+            drop(response)
             raise ResponseTooLarge(f"an answer has more than {most:,} bytes")
     response.response.release()
     return bytes(content)
+
+
+async def _lines(response: RESTResponse) -> AsyncIterator[bytes]:
+    """Whole lines. The package's own reader refuses those of more than 128 KiB, and a plan may have 1.5 MB."""
+    parts: list[bytes] = []
+    length = 0
+    async for chunk in response.response.content.iter_any():
+        head, *more = chunk.split(b"\n")
+        parts.append(head)
+        length += len(head)
+        if length > RESPONSE_BYTES:
+            raise ResponseTooLarge(f"a line has more than {RESPONSE_BYTES:,} bytes")
+        for part in more:
+            yield b"".join(parts)
+            parts, length = [part], len(part)
 
 
 async def connect(agent: str = "scanplan-operator", connections: int = 100) -> ApiClient:
@@ -348,11 +337,3 @@ def _proxy(host: str) -> str | None:
     """The proxy for a server by the usual variables (HTTPS_PROXY, NO_PROXY)."""
     url = urlsplit(host)
     return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)
-
-
-def message_of(error: ApiException) -> str:
-    """The message of the API server's Status, which says what is wrong with a request."""
-    try:
-        return str(json.loads(error.body or "")["message"])
-    except (TypeError, ValueError, KeyError):
-        return f"{error.status} {error.reason}"

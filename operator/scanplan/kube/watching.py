@@ -1,74 +1,178 @@
-"""Plans as the API server tells of them: a list, then its watch, which goes on where the last one has ended.
+"""Lists and watches objects of one kind: a list, then its watch, without end.
 
-A watch is asked to end after a minute, so a connection that has died without a word hides changes for no longer than that.
+The only watch that is ours. It goes on where a connection was cut, lists again where the server can't go on (410, ERROR), and
+then tells which objects have gone meanwhile. Each watch is asked to end after a minute, so that a connection that has died
+without a word hides changes for no longer than that.
+
+https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
-from typing import Any
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Protocol
 
-from kubernetes.aio.client import ApiClient
-from kubernetes.aio.client.rest import RESTResponse
+import msgspec
+from kubernetes.aio.client import ApiException
 
-from scanplan.kube import api as apis
-from scanplan.kube.resources import PLANS
-
-Object = dict[str, Any]
+from scanplan.kube.failures import FAILURES, retry_after
+from scanplan.kube.objects import Object, decode
+from scanplan.kube.paging import Listing, Query
 
 WATCH_SECONDS = 60
+INACTIVE_SECONDS = WATCH_SECONDS + 15.0
+"""Without an end of the watch for so long, its connection is dead."""
+RECONNECT_SECONDS = 0.1
+"""Between two watches, so that a server that ends each of them at once is not asked without a pause."""
+MAX_PAUSE_SECONDS = 4.0
+"""Before the next try after failures; it begins with 1 s."""
+MAX_DOUBLINGS = 16
+_LOST = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+"""After these a watch can't go on where it was."""
 
 
-class PlanWatch:
-    """The plans of a namespace, or of all. Errors are `ApiException` (with its `status`) and aiohttp's."""
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An object is there, or is no longer."""
 
-    def __init__(self, client: ApiClient, namespace: str) -> None:
-        """`namespace` empty: of all."""
-        self._client = client
-        self._path = PLANS.path(namespace or None)
+    kind: str | None
+    """ADDED, MODIFIED or DELETED; None: it was in a list."""
+    object: Object
+    """As it is now. One that has gone unseen has just its metadata: namespace, name and uid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A list is over: all objects that there are have been told of."""
+
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request was refused or had no answer; the next one comes after the pause, in seconds."""
+
+    error: Exception
+    pause: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """After failures the watch goes on where it was."""
+
+
+Event = Changed | Listed | Failed | Resumed
+
+
+class Server(Protocol):
+    """The API server, as a watch needs it. Errors are those of `failures.FAILURES`."""
+
+    async def fetch(self, path: str, query: Query, most: int) -> bytes:
+        """The body of the answer to a GET, of at most so many bytes. Raises ResponseTooLarge."""
+
+    def lines(self, path: str, query: Query, seconds: float) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The lines of an answer as they come, for at most so many seconds; then TimeoutError."""
+
+
+class _Change(msgspec.Struct):
+    type: str
+    object: msgspec.Raw
+
+
+_DECODER = msgspec.json.Decoder(_Change)
+
+
+class Watch:
+    """The objects below one path, of those that the selector chooses; for one reader."""
+
+    def __init__(self, server: Server, path: str, selector: str = "") -> None:
+        self._server = server
+        self._path = path
+        self._query = [("labelSelector", selector)] if selector else []
         self._version = ""
+        """Where the watch goes on; empty: with a list."""
+        self._known: dict[str, tuple[str, str]] = {}
+        """Namespace and name by UID, to find what is missing from a later list."""
+        self._listed = False
+        self._failures = 0
+        """In a row."""
 
-    async def listed(self) -> AsyncIterator[Object]:
-        """All plans; what changes from then on is in `changes`."""
-        token = ""
+    async def events(self) -> AsyncGenerator[Event]:
+        """All that happens, without end; failures are events, after which it goes on by itself."""
         while True:
-            response = await self._get(
-                apis.REQUEST_SECONDS, limit=str(apis.PAGE), **({"continue": token} if token else {})
-            )
-            page = json.loads(await response.read())
-            for plan in page["items"]:
-                yield plan
-            token = page["metadata"].get("continue", "")
-            if not token:
-                self._version = page["metadata"]["resourceVersion"]
-                return
-
-    async def changes(self) -> AsyncIterator[tuple[str, Object]]:
-        """ADDED, MODIFIED or DELETED, and the plan; ends where the server can't go on and must be asked for a list again."""
-        while True:
-            response = await self._get(
-                WATCH_SECONDS + apis.REQUEST_SECONDS,
-                watch="true",
-                allowWatchBookmarks="true",
-                resourceVersion=self._version,
-                timeoutSeconds=str(WATCH_SECONDS),
-            )
             try:
-                while line := await response.response.content.readline():
-                    change = json.loads(line)
-                    if change["type"] == "ERROR":
-                        return
-                    self._version = change["object"]["metadata"]["resourceVersion"]
-                    if change["type"] != "BOOKMARK":
-                        yield change["type"], change["object"]
-            finally:
-                # Not closed: the farewell of TLS waits for the server, for longer than the loop may live.
-                if (connection := response.response.connection) and connection.transport:
-                    connection.transport.abort()
-                response.response.close()
+                if not self._version:
+                    async with aclosing(self._list()) as listed:
+                        async for event in listed:
+                            yield event
+                async with aclosing(self._changes()) as changes:
+                    async for change in changes:
+                        yield change
+                await asyncio.sleep(RECONNECT_SECONDS)
+            except (*FAILURES, ValueError) as error:  # ValueError: what came is no JSON
+                if not isinstance(error, FAILURES) or getattr(error, "status", None) in _LOST:
+                    self._version = ""
+                pause = max(retry_after(error), min(2.0**self._failures, MAX_PAUSE_SECONDS))
+                self._failures = min(self._failures + 1, MAX_DOUBLINGS)
+                yield Failed(error, pause)
+                await asyncio.sleep(pause)
 
-    async def _get(self, seconds: float, **query: str) -> RESTResponse:
-        response = await apis.send(self._client, "GET", self._path, query=list(query.items()), seconds=seconds)
-        await apis.check(response)
-        return response
+    async def _list(self) -> AsyncGenerator[Event]:
+        listing = Listing(lambda query, most: self._server.fetch(self._path, query, most), self._query)
+        found = {}
+        async for body in listing.objects():
+            metadata = body["metadata"]
+            found[metadata["uid"]] = (metadata["namespace"], metadata["name"])
+            yield Changed(None, body)
+        for uid in self._known.keys() - found.keys():
+            namespace, name = self._known[uid]
+            yield Changed("DELETED", {"metadata": {"namespace": namespace, "name": name, "uid": uid}})
+        first, self._listed = not self._listed, True
+        self._known, self._version = found, listing.version
+        self._failures = 0
+        yield Listed(first)
+
+    async def _changes(self) -> AsyncGenerator[Event]:
+        query = [
+            *self._query,
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("resourceVersion", self._version),
+            ("timeoutSeconds", str(WATCH_SECONDS)),
+        ]
+        async with self._server.lines(self._path, query, INACTIVE_SECONDS) as lines:
+            if self._failures:
+                self._failures = 0
+                yield Resumed()
+            try:
+                async for line in lines:
+                    change = _DECODER.decode(line)
+                    if (kind := change.type) == "ERROR":
+                        self._version = ""
+                        status = msgspec.json.decode(change.object)
+                        if status.get("code") != HTTPStatus.GONE:
+                            raise _refused(status)
+                        return
+                    body = decode(change.object)
+                    metadata = body["metadata"]
+                    self._version = metadata["resourceVersion"]
+                    if kind == "BOOKMARK":
+                        continue
+                    if kind == "DELETED":
+                        self._known.pop(metadata["uid"], None)
+                    else:
+                        self._known[metadata["uid"]] = (metadata["namespace"], metadata["name"])
+                    yield Changed(kind, body)
+            except TimeoutError:
+                return  # silent for too long: another connection
+
+
+def _refused(status: dict[str, Any]) -> ApiException:
+    """The error that a watch was told in the place of a change (Status, meta/v1)."""
+    error = ApiException(status=status.get("code", 0), reason=str(status.get("reason", "")))
+    error.body = msgspec.json.encode(status).decode()
+    return error

@@ -16,8 +16,9 @@ from kubernetes.aio.client import ApiException
 
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
-from scanplan.controller.scanplan import Controller, _retry_after, merge_patch
+from scanplan.controller.scanplan import Controller, merge_patch
 from scanplan.core.planning.inputs import Kind, Reference
+from scanplan.kube.failures import retry_after
 from tests.unit.core import model
 from tests.unit.core.objects import POLICY
 from tests.unit.core.process import Operator
@@ -51,7 +52,7 @@ def test_nothing_to_change_is_an_empty_patch(status: dict[str, Any]) -> None:
 def test_the_server_may_ask_for_patience(headers: dict[str, str] | None, seconds: float) -> None:
     error = ApiException(status=429, reason="Too Many Requests")
     error.headers = headers
-    assert _retry_after(error) == seconds
+    assert retry_after(error) == seconds
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
-from scanplan.kube import api as apis
+from scanplan.kube import failures
 
 log = logging.getLogger("scanplan.leadership")
 
@@ -54,7 +54,7 @@ class _Lock(LeaseLock):
     async def get(self, name: str, namespace: str) -> Any:
         try:
             found, answer = await super().get(name, namespace)
-        except apis.UNREACHABLE as error:
+        except failures.UNREACHABLE as error:
             return False, ApiException(status=0, reason=repr(error))
         self.known |= found
         if isinstance(answer, ApiException) and answer.status == _FORBIDDEN:
@@ -77,7 +77,7 @@ class _Lock(LeaseLock):
             self.lease_reference.spec = V1LeaseSpec(holder_identity="")
             try:
                 await self.api_instance.replace_namespaced_lease(self.name, self.namespace, self.lease_reference)
-            except apis.FAILURES as error:
+            except failures.FAILURES as error:
                 log.warning("lease %s could not be given back: %r", self.title, error)
 
     async def _tried(self, call: Awaitable[Any]) -> bool:
@@ -87,7 +87,7 @@ class _Lock(LeaseLock):
         except ApiException as error:
             self._complain(error)
             return False
-        except apis.UNREACHABLE as error:
+        except failures.UNREACHABLE as error:
             log.warning("lease %s could not be written: %r", self.title, error)
             return False
         if written:
@@ -97,7 +97,9 @@ class _Lock(LeaseLock):
 
     def _complain(self, error: ApiException) -> None:
         advice = "; examples/install/leader-election.yaml grants it, SCANPLAN_LEADER_ELECTION=false does without"
-        log.error("lease %s: %s%s", self.title, apis.message_of(error), advice if error.status == _FORBIDDEN else "")
+        log.error(
+            "lease %s: %s%s", self.title, failures.message_of(error), advice if error.status == _FORBIDDEN else ""
+        )
 
 
 class Lease:

@@ -13,14 +13,15 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import aiohttp
 from kubernetes.aio.client import ApiClient, ApiException
 from kubernetes.aio.config import ConfigException
 
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, ShardCounts
 from scanplan.kube import api as apis
-from scanplan.kube.watching import Object, PlanWatch
+from scanplan.kube.failures import FAILURES, reason_of
+from scanplan.kube.objects import Object
+from scanplan.kube.watching import Changed, Event, Failed, Listed, Resumed
 
 log = logging.getLogger("scanplan.api")
 
@@ -150,43 +151,46 @@ class Feed:
         where = f"in namespace {namespace}" if namespace else "of all namespaces"
         while True:
             try:
-                watch = PlanWatch(await self._server.client(), namespace)
-                await self._list(watch, namespace)
-                async for kind, plan in watch.changes():
-                    if kind == "DELETED":
-                        self._drop(plan["metadata"]["uid"])
-                    else:
-                        self._put(row(plan))
-            except ApiException as error:
-                log.warning("plans %s can't be watched: %s", where, apis.message_of(error))
-                refused = error.status in {401, 403}
-                self._trouble(
-                    f"this API may not watch plans {where}" if refused else "the plans can't be read at the moment"
-                )
-            except (aiohttp.ClientError, ConfigException, TimeoutError, OSError, ValueError) as error:
-                # ValueError: the connection broke within a line of JSON.
-                log.warning("plans %s can't be watched: %r", where, error)
-                self._trouble("the plans can't be read at the moment")
+                api = apis.Api(await self._server.client())
+                async for event in api.watch_plans(namespace or None).events():
+                    self._take(event, namespace, where)
+            except (ConfigException, *FAILURES) as error:
+                self._failed(error, where)
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _list(self, watch: PlanWatch, namespace: str) -> None:
-        found = set()
-        async for plan in watch.listed():
-            found.add(plan["metadata"]["uid"])
-            self._put(row(plan))
-        for uid in [uid for uid, row in self._rows.items() if namespace in {"", row["namespace"]} and uid not in found]:
-            self._drop(uid)
+    def _take(self, event: Event, namespace: str, where: str) -> None:
+        match event:
+            case Changed("DELETED", plan):
+                self._drop(plan["metadata"]["uid"])
+            case Changed(_, plan):
+                self._put(row(plan))
+            case Listed():
+                self._listed(namespace)
+            case Failed(error):
+                self._failed(error, where)
+            case Resumed():
+                self._goes_on()
+
+    def _failed(self, error: Exception, where: str) -> None:
+        log.warning("plans %s can't be watched: %s", where, reason_of(error))
+        refused = isinstance(error, ApiException) and error.status in {401, 403}
+        self._trouble(f"this API may not watch plans {where}" if refused else "the plans can't be read at the moment")
+
+    def _listed(self, namespace: str) -> None:
         self._missing.discard(namespace)
         if not self._missing and not self._whole:
-            self._whole = True
+            self._whole, self._troubled = True, False
             self._begun.set()
             self._changed.clear()
             self._gone.clear()
             for viewer in self.viewers:
                 if viewer.begun:
                     viewer.offer(_snapshot(_seen(self._rows.values(), viewer.namespaces)))
-        elif self._troubled:
-            self._offer(event("change", {"plans": [], "gone": []}))  # it goes on, also without news
+        self._goes_on()
+
+    def _goes_on(self) -> None:
+        if self._troubled and self._whole:
+            self._offer(event("change", {"plans": [], "gone": []}))  # also without news
         self._troubled = False
 
     def _put(self, row: Object) -> None:

@@ -1,0 +1,37 @@
+"""Objects as they are decoded of the API server's answers: without their managed fields, which would be most of them."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict, cast
+
+import msgspec
+
+Object = dict[str, Any]
+
+
+class _Metadata(TypedDict, total=False):
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    resourceVersion: str
+    creationTimestamp: str
+    deletionTimestamp: str
+    labels: dict[str, str] | None
+    annotations: dict[str, str] | None
+    ownerReferences: list[dict[str, Any]] | None
+
+
+class _Object(TypedDict, total=False):
+    kind: str
+    metadata: _Metadata
+    spec: dict[str, Any]
+    status: dict[str, Any]
+
+
+_DECODER = msgspec.json.Decoder(_Object)
+
+
+def decode(content: bytes | msgspec.Raw) -> Object:
+    """An object of its JSON."""
+    return cast("Object", _DECODER.decode(content))

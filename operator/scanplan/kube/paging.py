@@ -1,0 +1,88 @@
+"""Lists objects page by page, with a bound on the bytes of a page as well as on its objects.
+
+One ScanPlan may have 1.5 MB (etcd's limit), so that a page of a hundred could have more memory than the operator. A page that
+turns out to be too large is dropped, and asked for again with fewer objects. Objects are decoded one at a time.
+
+https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+import msgspec
+
+from scanplan.kube.failures import ResponseTooLarge
+from scanplan.kube.objects import Object, decode
+
+Query = Sequence[tuple[str, str]]
+Fetch = Callable[[Query, int], Awaitable[bytes]]
+"""The body of the answer to a LIST, of at most so many bytes. Raises ResponseTooLarge."""
+
+PAGE_BYTES = 2 << 20
+"""Of a page; one that is larger is given up, and fewer objects are asked for."""
+RESPONSE_BYTES = 16 << 20
+"""Of any answer. An object has at most 1.5 MiB in etcd, and up to six times that as JSON, where each character is escaped."""
+FIRST_LIMIT = 50
+MOST = 250
+"""Objects in a page: the caller takes them in without a break, and 250 plans take some 50 ms."""
+_SHRINK = 4
+
+
+class _Metadata(msgspec.Struct, rename={"version": "resourceVersion", "token": "continue"}):
+    version: str = ""
+    token: str = ""
+
+
+class _Page(msgspec.Struct):
+    metadata: _Metadata
+    items: list[msgspec.Raw] | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Page)
+
+
+class Listing:
+    """One list of all objects."""
+
+    def __init__(self, fetch: Fetch, query: Query = ()) -> None:
+        """`query`: selectors and the like; never limit and continue."""
+        self._fetch = fetch
+        self._query = list(query)
+        self.version = ""
+        """The resource version of the list, from which a watch can go on; empty until all objects are there."""
+        self.largest = 0
+        """Bytes of the largest object so far."""
+
+    async def objects(self) -> AsyncIterator[Object]:
+        """All objects, in the server's order.
+
+        Raises:
+            What `fetch` raises; ResponseTooLarge where one object alone is too large.
+        """
+        token, limit, options = "", FIRST_LIMIT, self._query
+        while True:
+            query = [*options, ("limit", str(limit)), *([("continue", token)] if token else [])]
+            try:
+                content = await self._fetch(query, PAGE_BYTES if limit > 1 else RESPONSE_BYTES)
+            except ResponseTooLarge:
+                if limit == 1:
+                    raise
+                # A list from the API server's cache has no pages (its version is "0"), a consistent one has.
+                consistent = [pair for pair in options if pair[0] != "resourceVersion"]
+                if len(consistent) == len(options):
+                    limit = max(1, limit // _SHRINK)
+                options = consistent
+                continue
+            page, size = _DECODER.decode(content), len(content)
+            for raw in page.items or ():
+                self.largest = max(self.largest, len(memoryview(raw)))
+                yield decode(raw)
+            token = page.metadata.token
+            if not token:
+                self.version = page.metadata.version
+                return
+            options = [pair for pair in options if pair[0] != "resourceVersion"]  # the token has a version of its own
+            if size <= PAGE_BYTES // 2:
+                limit = min(MOST, 2 * limit)
+            del content, page  # at most one page is there at a time
