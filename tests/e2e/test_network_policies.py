@@ -168,10 +168,13 @@ def test_a_scan_reaches_its_target_and_neither_the_api_server_nor_metadata(
     assert status["findings"]["total"]
 
 
-def test_the_operator_reaches_the_api_server_and_nothing_else(stage: Stage, everything: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("component", ["operator", "api"])
+def test_the_operator_and_the_api_reach_the_api_server_and_nothing_else(
+    stage: Stage, everything: tuple[str, ...], component: str
+) -> None:
     server = {address: True for address in everything if address.endswith("443")}
     named = {"kubernetes.default.svc:443": True}  # so it reaches the DNS
-    reaches(stage, pod_of(stage, "operator"), {**nothing(everything), **server, **named}, NAMESPACE)
+    reaches(stage, pod_of(stage, component), {**nothing(everything), **server, **named}, NAMESPACE)
 
 
 def test_the_api_is_reached_from_where_it_may_be_called_and_from_nowhere_else(stage: Stage) -> None:
