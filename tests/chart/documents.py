@@ -32,22 +32,22 @@ _CHOICE = re.compile(r"\^\(([\w|]+)\)\$")
 _CONFIGURATION = """\
 # Configuration of the operator
 
-Settings are environment variables of the operator's container, and values of the chart where one is named here; the
-chart's own [README](../charts/scanplan-operator/README.md) lists the rest, which is about pods and rights. A wrong
-setting ends the start of the operator with exit code 78 and a line for each variable that is wrong. `make chart` writes
-this page from the code. The settings of programs, of `scanplan worker` and of `scanplan api` on its own are in the
-[migration guide](migration.md#settings).
+Settings are environment variables of the operator's container. Where the table names one, a value of the chart sets it.
+The chart's [README](../charts/scanplan-operator/README.md) lists the other values, which are about pods and rights. A
+wrong setting ends the operator's start with exit code 78, and a line for each wrong variable. The [migration
+guide](migration.md#settings) has the settings of programs, `scanplan worker` and `scanplan api`. `make chart` writes this
+page from the code.
 
 {operator}
 
-Lists are separated by commas. Shell patterns know `*`, `?` and `[a-z]`; `*` also matches `/`.
+Commas separate the entries of a list. Shell patterns have `*`, `?` and `[a-z]`; `*` also matches `/`.
 
 ## What plans may say about their pods
 
 Plans name service accounts, priority classes, tolerations, labels and annotations in `podTemplate`. Each gives power over
-others: pods are preempted, nodes that were set apart are entered, controllers act on labels and annotations. So plans may
-name what is on the allow-lists alone, and only the service account `default` is on them at first. For nodes with the taint
-`dedicated=scans:NoSchedule`, and labels for a bill:
+others: a pod can preempt others, enter dedicated nodes, or make controllers act on its labels and annotations. So plans
+may name only what is on the allow-lists. By default only the service account `default` is. An example, for nodes with the
+taint `dedicated=scans:NoSchedule`, and for labels that a bill needs:
 
 ```yaml
 policy:
@@ -55,35 +55,34 @@ policy:
   allowedPodMetadata: ["team", "billing.example.com/*"]
 ```
 
-A toleration is compared as it would be written as a taint. One with the operator `Exists` has no value (`dedicated:NoSchedule`),
-one without a key tolerates every taint (`*:NoSchedule`), one without an effect every effect (`dedicated=scans:*`). Only a
-pattern that allows as much lets it through. A plan that asks for more is `Stalled` with the reason `InvalidSpec`, and its
-message names the field and the setting. Affinity to pods of other namespaces is always refused. Labels and annotations of
+A toleration is compared in the form of a taint. With the operator `Exists` it has no value (`dedicated:NoSchedule`).
+Without a key it tolerates every taint (`*:NoSchedule`), without an effect every effect (`dedicated=scans:*`). A pattern
+must allow as much. A plan that asks for more is `Stalled` with the reason `InvalidSpec`; its message names the field and
+the setting. Affinity to pods of other namespaces is always refused. Labels and annotations of
 `kubernetes.io`, `k8s.io` and `scanplan.dev` are refused by the definition, whatever the list says.
 
-A change restarts the operator. Scans go on meanwhile, and what has started keeps what it was started with: its image and
-the digests of its inputs.
+A change restarts the operator. Scans go on meanwhile. A started scan keeps its image and the digests of its inputs.
 
 ## Redis
 
-Where one is named, the operator publishes keys and results there, and may share tasks with operators of other clusters
+With a Redis, the operator publishes keys and results there, and can share tasks with operators of other clusters
 ([several clusters](operations.md#several-clusters-one-scan)).
 
 {redis}
 
 ## The API and the page
 
-`scanplan api` is a process of its own ([what it answers, and to whom](migration.md#the-monitoring-api)), in the chart a
-Deployment of its own where `api.enabled` is set. There its address, port and authentication are fixed. Reader pods are
-bound by the same allow-lists of service accounts, priority classes and tolerations as scan pods.
+`scanplan api` is a process of its own ([what it answers, and to whom](migration.md#the-monitoring-api)). In the chart,
+`api.enabled` makes it a Deployment, where address, port and authentication are fixed. Reader pods have the same
+allow-lists of service accounts, priority classes and tolerations as scan pods.
 
 {api}
 
 ## Targets that are denied by default
 
-`SCANPLAN_DENIED_TARGETS` replaces this list. The address of the API server stays denied whatever it says. A name also
-covers its subdomains. Endpoints are refused in whatever notation they are written; names that have a denied address
-among theirs are left out when the scan begins. The list with its sources is `core/planning/denied.py`.
+`SCANPLAN_DENIED_TARGETS` replaces this list. The address of the API server always stays denied. A name also covers its
+subdomains. Endpoints are refused in every notation. Names that have a denied address among theirs are left out when the
+scan begins. `core/planning/denied.py` has the list with its sources.
 
 {denied}
 """

@@ -51,13 +51,17 @@ class ClientSettings(BaseSettings):
 
     # where tasks run
     task_queue_type: QueueType = Field(
-        QueueType.SYNC, alias="TASK_QUEUE_TYPE", description="sync (in this process), redis or kubernetes."
+        QueueType.SYNC,
+        alias="TASK_QUEUE_TYPE",
+        description="Where tasks run: sync (in this process), redis or kubernetes.",
     )
     enable_async_tasks: bool = Field(
-        False, alias="ENABLE_ASYNC_TASKS", description="Off: every scan runs in this process, whatever the queue type."
+        False,
+        alias="ENABLE_ASYNC_TASKS",
+        description="If false, every scan runs in this process, whatever the queue type.",
     )
     async_scan_priority: int = Field(
-        5, alias="ASYNC_SCAN_PRIORITY", ge=0, le=10, description="Of tasks submitted without one."
+        5, alias="ASYNC_SCAN_PRIORITY", ge=0, le=10, description="Priority of tasks that are submitted without one."
     )
     task_timeout: int = Field(
         3_600, alias="TASK_TIMEOUT", ge=10, le=604_800, description="Seconds that one attempt of a task may take."
@@ -70,32 +74,34 @@ class ClientSettings(BaseSettings):
         alias="SCANPLAN_WORKER_HEARTBEAT",
         ge=1,
         le=120,
-        description="Seconds between a worker's signs of life; after three without one its task is another's.",
+        description="Seconds between a worker's heartbeats. After three missed ones, another worker takes its task.",
     )
     # attempts
     retry_temporary: int = Field(
         3, alias="SCANPLAN_RETRY_TEMPORARY", ge=0, le=20, description="Further attempts after a temporary error."
     )
     retry_unknown: int = Field(
-        1, alias="SCANPLAN_RETRY_UNKNOWN", ge=0, le=20, description="Further attempts after an error in no known class."
+        1, alias="SCANPLAN_RETRY_UNKNOWN", ge=0, le=20, description="Further attempts after an error of unknown class."
     )
     retry_temporary_seconds: Seconds = Field(
-        60, alias="SCANPLAN_RETRY_TEMPORARY_SECONDS", description="Before the first of them; then doubled each time."
+        60,
+        alias="SCANPLAN_RETRY_TEMPORARY_SECONDS",
+        description="Seconds before the first of these; doubled each time.",
     )
     retry_unknown_seconds: Seconds = Field(
-        300, alias="SCANPLAN_RETRY_UNKNOWN_SECONDS", description="Before each of them."
+        300, alias="SCANPLAN_RETRY_UNKNOWN_SECONDS", description="Seconds before each of these."
     )
     # results
     idempotency_window: Seconds = Field(
         3_600,
         alias="SCANPLAN_IDEMPOTENCY_WINDOW",
-        description="Seconds for which a finished task answers for its plan.",
+        description="Seconds for which the result of a finished task is returned for the same plan.",
     )
     result_ttl: Seconds = Field(86_400, alias="SCANPLAN_RESULT_TTL", description="Seconds that Redis keeps a result.")
     data_directory: Path = Field(
         Path(),
         alias="SCANPLAN_DATA_DIRECTORY",
-        description="Folder of ui_projects/ and projects/: the claim, where mounted.",
+        description="Folder that holds ui_projects/ and projects/; the mounted claim, if there is one.",
     )
     # redis
     redis_url: str = Field(
@@ -105,14 +111,14 @@ class ClientSettings(BaseSettings):
         "scanplan",
         alias="SCANPLAN_KEY_PREFIX",
         pattern=r"^[A-Za-z0-9_-]{1,63}$",
-        description="Of all our Redis keys and queues; one for each tenant.",
+        description="First part of all Redis keys and queues. Each tenant needs its own.",
     )
     # kubernetes
     namespace: str | None = Field(
         None,
         alias="SCANPLAN_NAMESPACE",
         pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
-        description="Of the ScanPlans; by default the pod's own, or the kubeconfig's.",
+        description="Namespace of the ScanPlans; by default the pod's own, or the kubeconfig's.",
     )
     # scans in this process, or in a worker
     nuclei: str = Field("nuclei", alias=environment.NUCLEI_BIN, min_length=1, description="The Nuclei program.")
@@ -123,23 +129,29 @@ class ClientSettings(BaseSettings):
         description="Template folders, separated by colons.",
     )
     nuclei_configuration: Path | None = Field(
-        None, alias=environment.NUCLEI_CONFIGURATION, description="Folder with .nuclei-ignore."
+        None, alias=environment.NUCLEI_CONFIGURATION, description="Folder with Nuclei's .nuclei-ignore."
     )
     denied_targets: DeniedTargets = Field(
         DEFAULT_DENIED,
         alias="SCANPLAN_DENIED_TARGETS",
-        description="Ranges and names that may not be scanned, separated by commas; replaces the default list.",
+        description="Ranges and names that may not be scanned, separated by commas. It replaces the default list.",
     )
     unguarded_protocols: UnguardedProtocols = Field(
         (),
         alias="SCANPLAN_UNGUARDED_PROTOCOLS",
-        description="Protocols of templates that Nuclei can't keep from denied targets (`whois`) and that may run all the same.",
+        description="Template protocols to allow although Nuclei can't keep them from denied targets (`whois`).",
     )
     api_server_host: str | None = Field(
-        None, alias="KUBERNETES_SERVICE_HOST", description="Set by Kubernetes in each pod; never a target."
+        None,
+        alias="KUBERNETES_SERVICE_HOST",
+        description="Address of the API server, set by Kubernetes in each pod. It is never a target.",
     )
     max_endpoints_per_shard: int = Field(
-        250, alias="SCANPLAN_MAX_ENDPOINTS_PER_SHARD", ge=1, le=10_000, description="Endpoints of one run of Nuclei."
+        250,
+        alias="SCANPLAN_MAX_ENDPOINTS_PER_SHARD",
+        ge=1,
+        le=10_000,
+        description="Most endpoints in one run of Nuclei.",
     )
 
     @field_validator("redis_url")

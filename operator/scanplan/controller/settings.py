@@ -67,23 +67,23 @@ class PodBoundsSettings(BaseSettings):
     allowed_service_accounts: NameList = Field(
         ("default",),
         alias="SCANPLAN_ALLOWED_SERVICE_ACCOUNTS",
-        description="Service accounts of scan pods, shell patterns.",
+        description="Service accounts that scan pods and reader pods may run as; shell patterns.",
     )
     allowed_priority_classes: NameList = Field(
         (),
         alias="SCANPLAN_ALLOWED_PRIORITY_CLASSES",
-        description="PriorityClasses, and WorkloadPriorityClasses of Kueue, that plans may name, shell patterns.",
+        description="PriorityClasses, and WorkloadPriorityClasses of Kueue, that plans may name; shell patterns.",
     )
     allowed_tolerations: Tolerations = Field(
         (),
         alias="SCANPLAN_ALLOWED_TOLERATIONS",
-        description="Tolerations of scan pods, shell patterns for `key=value:effect`; `key:effect` is one of all values, "
-        "and `*` stands for all keys and for all effects.",
+        description="Tolerations that plans may set; shell patterns for `key=value:effect`. `key:effect` covers all values, "
+        "`*` all keys and all effects.",
     )
     allowed_pod_metadata: NameList = Field(
         (),
         alias="SCANPLAN_ALLOWED_POD_METADATA",
-        description="Keys of labels and annotations that plans may set on scan pods, shell patterns.",
+        description="Keys of labels and annotations that plans may set on scan pods; shell patterns.",
     )
 
     def bounds(self) -> PodBounds:
@@ -95,38 +95,40 @@ class OperatorSettings(PodBoundsSettings):
     """What the operator's owner decides; the names of the environment variables are the aliases."""
 
     scanner_image: str = Field(
-        alias="SCANPLAN_SCANNER_IMAGE", min_length=1, description="Scanner image of plans that name none."
+        alias="SCANPLAN_SCANNER_IMAGE", min_length=1, description="Scanner image for plans that name none."
     )
     image_pull_policy: str = Field(
         "IfNotPresent",
         alias="SCANPLAN_IMAGE_PULL_POLICY",
         pattern="^(Always|IfNotPresent|Never)$",
-        description="Of scan pods.",
+        description="Pull policy of scan pods.",
     )
     claim_name: str = Field(
-        "scanplan-artifacts", alias="SCANPLAN_CLAIM_NAME", description="Claim of plans that name none."
+        "scanplan-artifacts", alias="SCANPLAN_CLAIM_NAME", description="Claim for plans that name none."
     )
     allowed_images: NameList = Field(
-        (), alias="SCANPLAN_ALLOWED_IMAGES", description="Further scanner images, shell patterns."
+        (), alias="SCANPLAN_ALLOWED_IMAGES", description="Further scanner images that plans may name; shell patterns."
     )
     allowed_claims: NameList = Field(
-        ("*",), alias="SCANPLAN_ALLOWED_CLAIMS", description="Claims that plans may name, shell patterns."
+        ("*",), alias="SCANPLAN_ALLOWED_CLAIMS", description="Claims that plans may name; shell patterns."
     )
     denied_targets: DeniedTargets = Field(
         DEFAULT_DENIED,
         alias="SCANPLAN_DENIED_TARGETS",
-        description="Ranges and names that may not be scanned; replaces the default list.",
+        description="Ranges and names that plans may not scan. It replaces the default list.",
     )
     unguarded_protocols: UnguardedProtocols = Field(
         (),
         alias="SCANPLAN_UNGUARDED_PROTOCOLS",
-        description="Protocols of templates that Nuclei can't keep from denied targets (`whois`) and that may run all the same.",
+        description="Template protocols to allow although Nuclei can't keep them from denied targets (`whois`).",
     )
     namespaces: NameList = Field((), alias="SCANPLAN_NAMESPACES", description="Namespaces to watch; empty: all.")
     worker_concurrency: int = Field(
-        4, alias="WORKER_CONCURRENCY", ge=1, le=100_000, description="Jobs active at once in a namespace."
+        4, alias="WORKER_CONCURRENCY", ge=1, le=100_000, description="Jobs that may be active at once in a namespace."
     )
-    workers: int = Field(8, alias="SCANPLAN_WORKERS", ge=1, le=256, description="Plans reconciled at the same time.")
+    workers: int = Field(
+        8, alias="SCANPLAN_WORKERS", ge=1, le=256, description="Plans that are reconciled at the same time."
+    )
     probe_port: int = Field(
         8080, alias="SCANPLAN_PROBE_PORT", ge=0, le=65535, description="Port of /healthz and /readyz; 0: none."
     )
@@ -136,23 +138,25 @@ class OperatorSettings(PodBoundsSettings):
     leader_election: bool = Field(
         False,
         alias="SCANPLAN_LEADER_ELECTION",
-        description="Work only with the lease, which all operators of the same plans share; in chart and plain manifests `true`.",
+        description="Work only while holding the lease. All operators of the same plans share it. `true` in chart and manifests.",
     )
     lease_namespace: str = Field(
-        "", alias="SCANPLAN_LEASE_NAMESPACE", description="Of the lease; empty: the operator's own."
+        "", alias="SCANPLAN_LEASE_NAMESPACE", description="Namespace of the lease; empty: the operator's own."
     )
     lease_name: str = Field(
         "scanplan-operator",
         alias="SCANPLAN_LEASE_NAME",
-        description="Of the lease; operators that share a namespace, and not their work, need one each.",
+        description="Name of the lease. Operators that share a namespace but not their work need one each.",
     )
     pod_uid: str = Field(
         "",
         alias="SCANPLAN_POD_UID",
-        description="UID of the operator's pod, by the downward API: a container that is restarted has its lease back at once.",
+        description="UID of the operator's pod, from the downward API. With it, a restarted container has its lease back at once.",
     )
     api_server_host: str | None = Field(
-        None, alias="KUBERNETES_SERVICE_HOST", description="Set by Kubernetes; never a target."
+        None,
+        alias="KUBERNETES_SERVICE_HOST",
+        description="Address of the API server, set by Kubernetes. It is never a target.",
     )
 
     @field_validator("lease_name")

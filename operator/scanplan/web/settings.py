@@ -25,28 +25,28 @@ class ApiSettings(PodBoundsSettings):
     authentication: Authentication = Field(
         Authentication.KUBERNETES,
         alias="SCANPLAN_API_AUTHENTICATION",
-        description="kubernetes (TokenReview and SubjectAccessReview), or none: whoever reaches the port reads everything.",
+        description="kubernetes (TokenReview and SubjectAccessReview) or none: whoever reaches the port reads everything.",
     )
     hosts: NameList = Field(
         (),
         alias="SCANPLAN_API_HOSTS",
-        description="Names by which the API is reached, beside localhost and addresses: of its Service, of an Ingress. A "
-        "request for another name is refused.",
+        description="Names that the API answers to, such as that of an Ingress. localhost and addresses always work; "
+        "requests for other names are refused.",
     )
     connections: int = Field(
-        512, alias="SCANPLAN_API_CONNECTIONS", ge=8, le=65_536, description="Connections at the same time, in all."
+        512, alias="SCANPLAN_API_CONNECTIONS", ge=8, le=65_536, description="Most connections at the same time."
     )
     connections_per_address: int = Field(
         128,
         alias="SCANPLAN_API_CONNECTIONS_PER_ADDRESS",
         ge=4,
         le=65_536,
-        description="Of these, from one address (IPv6: /64). A proxy in front of the API is one address.",
+        description="Most connections from one address (IPv6: /64). A proxy in front of the API is one address.",
     )
     reader_pods: bool = Field(
         False,
         alias="SCANPLAN_API_READER_PODS",
-        description="Read artifacts on claims that are not mounted here through short-lived pods of their namespace.",
+        description="Read artifacts by short-lived pods in the plan's namespace, where their claim is not mounted here.",
     )
     namespaces: NameList = Field((), alias="SCANPLAN_NAMESPACES", description="Namespaces to watch; empty: all.")
     audience: str = Field(
@@ -54,7 +54,7 @@ class ApiSettings(PodBoundsSettings):
         alias="SCANPLAN_API_AUDIENCE",
         min_length=1,
         max_length=253,
-        description="Audience that tokens must be made for: one that is stolen elsewhere is worth nothing here, and the reverse.",
+        description="Audience that tokens must be made for. A token for another audience is refused.",
     )
 
 

@@ -73,7 +73,7 @@ def cel(rule: str, message: str) -> dict[str, JsonValue]:
 
 
 class Sharding(Model):
-    """How a scan is cut into shards, one pod each; a host is never in two shards."""
+    """How a scan is divided into shards, one pod each. A host is never in two shards."""
 
     max_endpoints_per_shard: Annotated[
         int,
@@ -81,7 +81,7 @@ class Sharding(Model):
             ge=1,
             le=10_000,
             json_schema_extra=effect(Effect.NEXT),
-            description="Endpoints in a shard, on average at most.",
+            description="Average number of endpoints in a shard, at most.",
         ),
     ] = 250
     parallelism: Annotated[
@@ -99,11 +99,17 @@ class Retry(Model):
             ge=0,
             le=20,
             json_schema_extra=effect(Effect.NEXT),
-            description="After network, disk or memory trouble; with exponential backoff.",
+            description="Further attempts after errors of network, disk or memory, with exponential backoff.",
         ),
     ] = 3
     unknown: Annotated[
-        int, Field(ge=0, le=20, json_schema_extra=effect(Effect.NEXT), description="After an error in no known class.")
+        int,
+        Field(
+            ge=0,
+            le=20,
+            json_schema_extra=effect(Effect.NEXT),
+            description="Further attempts after an error of unknown class.",
+        ),
     ] = 1
 
 
@@ -118,16 +124,18 @@ class LocalObjectReference(Model):
 
 
 class HeaderSource(Model):
-    """Request headers kept in a Secret: each key is a header's name."""
+    """Request headers in a Secret. Each key is a header's name."""
 
     secret_ref: Annotated[
         LocalObjectReference,
-        Field(description="Needs the label scanplan.dev/use: headers, and a Role that lets the operator get it."),
+        Field(
+            description="The Secret. It needs the label scanplan.dev/use: headers, and a Role that lets the operator get it."
+        ),
     ]
 
 
 class Header(Model):
-    """A request header that is no secret."""
+    """A request header that is not secret."""
 
     name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9!$%&'*+.^_`|~-]+$")]
     value: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -142,27 +150,33 @@ class Scanner(Model):
             max_length=512,
             pattern=r"^[^\s]+$",
             json_schema_extra=effect(Effect.KEY),
-            description="Scanner image; by default the operator's own. Must be on the operator's allow-list.",
+            description="Scanner image; by default the operator's own. It must be on the operator's allow-list.",
         ),
     ] = None
     rate_limit: Annotated[
         int,
-        Field(ge=1, le=10_000, json_schema_extra=effect(Effect.NEXT), description="Requests a second, of one shard."),
+        Field(
+            ge=1, le=10_000, json_schema_extra=effect(Effect.NEXT), description="Requests per second, for each shard."
+        ),
     ] = 150
     concurrency: Annotated[
-        int, Field(ge=1, le=1_000, json_schema_extra=effect(Effect.NEXT), description="Templates in parallel.")
+        int, Field(ge=1, le=1_000, json_schema_extra=effect(Effect.NEXT), description="Templates that run in parallel.")
     ] = 25
     bulk_size: Annotated[
         int,
         Field(
-            ge=1, le=1_000, json_schema_extra=effect(Effect.NEXT), description="Hosts in parallel for each template."
+            ge=1,
+            le=1_000,
+            json_schema_extra=effect(Effect.NEXT),
+            description="Hosts that each template scans in parallel.",
         ),
     ] = 25
     request_timeout_seconds: Annotated[
-        int, Field(ge=1, le=300, json_schema_extra=effect(Effect.NEXT), description="Time that one request may take.")
+        int,
+        Field(ge=1, le=300, json_schema_extra=effect(Effect.NEXT), description="Seconds that one request may take."),
     ] = 10
     request_retries: Annotated[
-        int, Field(ge=0, le=10, json_schema_extra=effect(Effect.NEXT), description="Repeats of a request that failed.")
+        int, Field(ge=0, le=10, json_schema_extra=effect(Effect.NEXT), description="Repeats of a failed request.")
     ] = 1
     headers: Annotated[
         list[Header],
@@ -171,14 +185,14 @@ class Scanner(Model):
             json_schema_extra=effect(
                 Effect.KEY, **{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
             ),
-            description="Headers of every request that are no secrets, such as User-Agent; they are seen in results.",
+            description="Headers for every request that are not secret, such as User-Agent. Results show them.",
         ),
     ] = []
     headers_from: Annotated[
         HeaderSource | None,
         Field(
             json_schema_extra=effect(Effect.KEY),
-            description="Secret headers of every request; their values are kept out of logs and artifacts.",
+            description="Secret headers for every request. Their values are kept out of logs and artifacts.",
         ),
     ] = None
     follow_redirects: Annotated[
@@ -214,7 +228,7 @@ def one_of(*names: str) -> dict[str, Any]:
 
 
 class EndpointSource(Model):
-    """Endpoints kept elsewhere: one a line; empty lines and lines that begin with # are passed over."""
+    """Endpoints in a ConfigMap or Secret, one a line. Empty lines and lines that begin with # are skipped."""
 
     model_config = ConfigDict(json_schema_extra=one_of("configMapKeyRef", "secretKeyRef"))
 
@@ -222,8 +236,8 @@ class EndpointSource(Model):
     secret_key_ref: Annotated[
         KeyReference | None,
         Field(
-            description="The Secret needs the label scanplan.dev/use: endpoints, and a Role that lets the operator get it, and "
-            "create the Secret that brings the endpoints to the pods."
+            description="The Secret needs the label scanplan.dev/use: endpoints. A Role must let the operator get it, and create "
+            "the Secret that brings the endpoints to the pods."
         ),
     ] = None
 
@@ -237,7 +251,7 @@ class ImageSource(Model):
             min_length=1,
             max_length=512,
             pattern=r"^[^\s]+$",
-            description="Best by digest; must be on the operator's allow-list.",
+            description="Image reference, best by digest. It must be on the operator's allow-list.",
         ),
     ]
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
@@ -281,7 +295,7 @@ RESERVED_METADATA = (
 
 
 class PodTemplate(Model):
-    """What users may set on scan pods; it is merged, and never replaces what keeps the pod restricted."""
+    """What users may set on scan pods. It is merged, and never replaces what keeps the pod restricted."""
 
     resources: Resources = Resources()
     node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] = {}
@@ -292,23 +306,23 @@ class PodTemplate(Model):
         dict[str, Any] | None,
         Field(
             json_schema_extra=PRESERVE,
-            description="As in a pod, but never to pods of other namespaces; checked when the Job is created.",
+            description="As in a pod, but never to pods of other namespaces. It is checked when the Job is created.",
         ),
     ] = None
     topology_spread_constraints: Annotated[
         list[Annotated[dict[str, Any], Field(json_schema_extra=PRESERVE)]],
-        Field(max_length=8, description="As in a pod; checked when the Job is created."),
+        Field(max_length=8, description="As in a pod. They are checked when the Job is created."),
     ] = []
     priority_class_name: Annotated[
         str | None,
-        Field(max_length=253, pattern=DNS_SUBDOMAIN, description="Must be on the operator's allow-list."),
+        Field(max_length=253, pattern=DNS_SUBDOMAIN, description="It must be on the operator's allow-list."),
     ] = None
     service_account_name: Annotated[
         str | None,
         Field(
             max_length=253,
             pattern=DNS_SUBDOMAIN,
-            description="Must be on the operator's allow-list; its token is never mounted.",
+            description="It must be on the operator's allow-list. Its token is never mounted.",
         ),
     ] = None
     image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=8)] = []
@@ -373,7 +387,7 @@ class ScanPlanSpec(Model):
             max_length=63,
             pattern=RUN_NAME,
             json_schema_extra=effect(Effect.KEY),
-            description="Project that the run belongs to; by default the namespace.",
+            description="Project of the run; by default the namespace.",
         ),
     ] = None
     run_id: Annotated[
@@ -382,7 +396,7 @@ class ScanPlanSpec(Model):
             max_length=253,
             pattern=RUN_NAME,
             json_schema_extra=effect(Effect.KEY),
-            description="Run that the findings belong to, and their folder on the claim; by default the plan's name.",
+            description="Run that the findings belong to, and their folder on the claim. By default the plan's name.",
         ),
     ] = None
     endpoints: Annotated[
@@ -398,7 +412,7 @@ class ScanPlanSpec(Model):
         Field(
             max_length=16,
             json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
-            description="Further endpoints, for long lists; 100,000 in all.",
+            description="Further endpoints, for long lists. At most 100,000 in all.",
         ),
     ] = []
     templates: Annotated[
@@ -407,7 +421,7 @@ class ScanPlanSpec(Model):
             min_length=1,
             max_length=1_000,
             json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
-            description="Nuclei templates: paths (files or folders) or ids within the template sources.",
+            description="Nuclei templates: paths of files or folders, or ids, within the template sources.",
         ),
     ]
     templates_from: Annotated[
@@ -415,7 +429,7 @@ class ScanPlanSpec(Model):
         Field(
             max_length=8,
             json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
-            description="Template sources besides the scanner image; templates are looked up in their order.",
+            description="Template sources besides the scanner image. Templates are looked up in this order.",
         ),
     ] = []
     severity_levels: Annotated[
@@ -423,7 +437,7 @@ class ScanPlanSpec(Model):
         Field(
             max_length=6,
             json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "set"}),
-            description="Only templates of these severities; empty means all.",
+            description="Run only templates of these severities; empty: all.",
         ),
     ] = []
     priority: Annotated[
@@ -432,7 +446,7 @@ class ScanPlanSpec(Model):
             ge=0,
             le=10,
             json_schema_extra=effect(Effect.LIVE),
-            description="Order among waiting plans of the namespace, higher first.",
+            description="Order among the namespace's waiting plans, higher first.",
         ),
     ] = 5
     sharding: Sharding = Sharding()
@@ -442,7 +456,7 @@ class ScanPlanSpec(Model):
             ge=10,
             le=604_800,
             json_schema_extra=effect(Effect.NEXT),
-            description="Time that one attempt of one shard may take; what it found until then is kept.",
+            description="Seconds that one attempt of one shard may take. What it found until then is kept.",
         ),
     ] = 3_600
     deadline_seconds: Annotated[
@@ -451,7 +465,7 @@ class ScanPlanSpec(Model):
             ge=10,
             le=31_536_000,
             json_schema_extra=effect(Effect.LIVE),
-            description="Time that the whole scan may take; by default derived from timeout, shards, parallelism and retries.",
+            description="Seconds that the whole scan may take; by default from timeout, shards, parallelism and retries.",
         ),
     ] = None
     retry: Retry = Retry()
@@ -459,18 +473,18 @@ class ScanPlanSpec(Model):
         bool,
         Field(
             json_schema_extra=effect(Effect.LIVE),
-            description="Stop the running pods; false goes on where they stopped.",
+            description="Stop the running pods. With false, they go on where they stopped.",
         ),
     ] = False
     cancel: Annotated[
-        bool, Field(json_schema_extra=effect(Effect.LIVE), description="End the scan for good; what was found is kept.")
+        bool, Field(json_schema_extra=effect(Effect.LIVE), description="End the scan for good. What was found is kept.")
     ] = False
     rerun: Annotated[
         str,
         Field(
             max_length=63,
             json_schema_extra=effect(Effect.KEY),
-            description="Any new value asks for a new run of the same content.",
+            description="A new value asks for another scan of the same content.",
         ),
     ] = ""
     ttl_seconds_after_finished: Annotated[
@@ -479,7 +493,7 @@ class ScanPlanSpec(Model):
             ge=300,
             le=31_536_000,
             json_schema_extra=effect(Effect.LIVE),
-            description="How long the finished Job and its pods stay; the result stays on the plan and the claim.",
+            description="Seconds that the finished Job and its pods stay. The result stays on the plan and the claim.",
         ),
     ] = 86_400
     queue_name: Annotated[
@@ -488,7 +502,7 @@ class ScanPlanSpec(Model):
             max_length=253,
             pattern=DNS_SUBDOMAIN,
             json_schema_extra=effect(Effect.NEXT),
-            description="Kueue LocalQueue that admits the Job; the operator's own limit of active Jobs then doesn't apply.",
+            description="Kueue LocalQueue that admits the Job. The operator's own limit of active Jobs then does not apply.",
         ),
     ] = None
     queue_priority_class_name: Annotated[
@@ -497,8 +511,8 @@ class ScanPlanSpec(Model):
             max_length=253,
             pattern=DNS_SUBDOMAIN,
             json_schema_extra=effect(Effect.NEXT),
-            description="Kueue WorkloadPriorityClass, which must be on the operator's allow-list; "
-            "by default Kueue goes by podTemplate.priorityClassName.",
+            description="Kueue WorkloadPriorityClass. It must be on the operator's allow-list. By default Kueue uses "
+            "podTemplate.priorityClassName.",
         ),
     ] = None
     scanner: Scanner = Scanner()

@@ -69,12 +69,12 @@ class PublishedArtifacts(Model):
     complete: bool
     files: tuple[PublishedFile, ...] | None = None
     cluster: Annotated[
-        str | None, Field(description="The cluster that the claim is in, where that is another one, which has scanned.")
+        str | None, Field(description="The cluster that has scanned and has the claim, where it is another one.")
     ] = None
 
 
 class ScannerStatus(Model):
-    """What scans; the image is pinned when the task is first seen, the rest is known when it has ended."""
+    """The scanner. Its image is pinned when the task is first seen; the other fields come with the end."""
 
     image: str = ""
     nuclei_version: str | None = None
@@ -91,7 +91,7 @@ class StatusError(Model):
 
 
 class ScanPlanStatus(Model):
-    """What became of it."""
+    """The state and the result of the plan."""
 
     observed_generation: int | None = None
     phase: Phase | None = None
@@ -100,31 +100,31 @@ class ScanPlanStatus(Model):
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
     ] = ()
     task_id: Annotated[
-        str | None, Field(description="The task's Job name: the id by which queues and APIs know it.")
+        str | None, Field(description="Name of the task's Job, and the task's id in queues and APIs.")
     ] = None
     task_key: Annotated[
-        str | None, Field(description="The idempotent key, pinned when this content was first seen.")
+        str | None, Field(description="The task's idempotency key, pinned when this content was first seen.")
     ] = None
     input_digest: Annotated[
-        str | None, Field(description="Digest of the spec's key fields as written, which the key is pinned to.")
+        str | None, Field(description="Digest of the spec's key fields as written. The key is pinned to it.")
     ] = None
     job_ref: JobReference | None = None
     start_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
     completion_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
     duration_ms: int | None = None
-    duration: Annotated[str | None, Field(description="durationMs for people, such as 4m12s.")] = None
-    attempts: Annotated[int | None, Field(description="Pods that have run for this task, over all shards.")] = None
+    duration: Annotated[str | None, Field(description="durationMs in a form for people, such as 4m12s.")] = None
+    attempts: Annotated[int | None, Field(description="Pods that ran for this task, over all shards.")] = None
     shards: ShardCounts | None = None
-    progress: Annotated[str | None, Field(description="Finished shards of all, such as 3/8.")] = None
+    progress: Annotated[str | None, Field(description="Finished shards and all shards, such as 3/8.")] = None
     endpoint_count: int | None = None
     endpoints_scanned: int | None = None
     endpoints_unreachable: Annotated[int | None, Field(description="Endpoints that never answered.")] = None
     endpoints_skipped: Annotated[
         int | None,
-        Field(description="Endpoints that stopped to answer during the scan, or that no template could be sent to."),
+        Field(description="Endpoints that stopped answering during the scan, or that no template could be sent to."),
     ] = None
     templates_run: Annotated[
-        int | None, Field(description="Templates of which a request was sent to at least one endpoint.")
+        int | None, Field(description="Templates that sent a request to at least one endpoint.")
     ] = None
     templates_not_run: Annotated[
         int | None,

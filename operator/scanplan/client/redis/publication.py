@@ -39,19 +39,19 @@ class PublicationSettings(BaseSettings):
     model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
 
     redis_url: str | None = Field(
-        None, alias="REDIS_URL", description="In the operator: publish keys and results of tasks here."
+        None, alias="REDIS_URL", description="The operator publishes keys and results of tasks to this Redis."
     )
     cluster_name: str = Field(
         "default",
         alias="SCANPLAN_CLUSTER_NAME",
         pattern=r"^[A-Za-z0-9_-]{1,63}$",
-        description="In the operator: first part of the keys that it publishes to Redis.",
+        description="First part of the keys that the operator publishes to Redis.",
     )
     shared_tasks: bool = Field(
         False,
         alias="SCANPLAN_SHARED_TASKS",
-        description="In the operator: scan a task in one of the clusters that publish to this Redis only; the others take its "
-        "result over. Whoever can write to that Redis is trusted: results there are not signed.",
+        description="The clusters that publish to this Redis share tasks: one scans, the others take its result. Results "
+        "are not signed, so trust everybody who can write to that Redis.",
     )
 
 
