@@ -26,13 +26,13 @@ from scanplan.kube import api as apis
 
 log = logging.getLogger("scanplan.operator")
 
-CHUNK_BYTES = 8 << 20
-"""Of a page of kopf's list: it decodes pages as a whole, and a plan may have 1.5 MB."""
+CHUNK_BYTES = 2 << 20
+"""Of a page of kopf's list: it decodes pages as a whole, and small nested objects take 20 times as much as their JSON."""
 CHUNK = 100
 """Objects in a page of kopf's list, at most."""
 BACKOFFS = (1.0, 2.0, *[4.0] * 10_000)
 """Seconds before each further try of a request of kopf's: for half a day, so that an outage doesn't end the process."""
-IDLE_SECONDS = 0.1
+IDLE_SECONDS = 0.02
 """For which kopf keeps the last event of an object."""
 
 
