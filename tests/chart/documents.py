@@ -80,7 +80,7 @@ allow-lists of service accounts, priority classes and tolerations as scan pods.
 
 ## Targets that are denied by default
 
-`SCANPLAN_DENIED_TARGETS` replaces this list. The address of the API server always stays denied. A name also covers its
+`SCANPLAN_DENIED_TARGETS` replaces this list. The addresses of the API server always stay denied. A name also covers its
 subdomains. Endpoints are refused in every notation. Names that have a denied address among theirs are left out when the
 scan begins. `core/planning/denied.py` has the list with its sources.
 
@@ -179,6 +179,7 @@ DOCUMENTS: dict[Path, Callable[[], str]] = {
     CHART / "files" / "kueue-rules.yaml": lambda: rules("install/kueue.yaml"),
     CHART / "files" / "lease-rules.yaml": lambda: rules("install/leader-election.yaml"),
     CHART / "files" / "api-rules.yaml": lambda: rules("python/api-rbac.yaml"),
+    CHART / "files" / "api-server-rules.yaml": lambda: rules("install/api-server-addresses.yaml"),
     CHART / "files" / "api-readers-rules.yaml": lambda: rules("python/api-readers-rbac.yaml"),
     CHART / "README.md": readme,
     ROOT / "docs" / "configuration.md": configuration,

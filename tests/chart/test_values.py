@@ -80,14 +80,15 @@ def test_the_chart_installs_what_the_plain_manifests_install(plain: Objects) -> 
     """Two ways of installing that differ would be two products."""
     manifests = {
         key(manifest): manifest
-        for name in ("rbac.yaml", "leader-election.yaml", "deployment.yaml")
+        for name in ("rbac.yaml", "leader-election.yaml", "api-server-addresses.yaml", "deployment.yaml")
         for manifest in yaml.safe_load_all((ROOT / "examples/install" / name).read_text())
     }
     role, binding = (f"{kind} scanplan-operator" for kind in ("ClusterRole", "ClusterRoleBinding"))
     lease, lease_binding = (f"{kind} {NAMESPACE}/scanplan-operator-lease" for kind in ("Role", "RoleBinding"))
-    for granted in (role, lease):
+    addresses, addresses_binding = (f"{kind} default/scanplan-operator-api-server" for kind in ("Role", "RoleBinding"))
+    for granted in (role, lease, addresses):
         assert plain[granted]["rules"] == manifests[granted]["rules"]
-    for bound in (binding, lease_binding):
+    for bound in (binding, lease_binding, addresses_binding):
         assert plain[bound]["subjects"] == manifests[bound]["subjects"]
         assert plain[bound]["roleRef"] == manifests[bound]["roleRef"]
     deployment = f"Deployment {NAMESPACE}/scanplan-operator"
@@ -534,7 +535,8 @@ def test_the_api_may_do_what_the_plain_manifests_let_it_do(watched: list[str]) -
     assert [subject["name"] for subject in reviews["subjects"]] == [account]
     bound = [each for each in artifacts.values() if each["kind"].endswith("Binding")]
     of_operator = {each["metadata"]["name"] for each in bound if each["subjects"][0]["name"] == "scanplan-operator"}
-    assert of_operator == {"scanplan-operator", "scanplan-operator-lease"}, "the API gives the operator no rights"
+    own = {"scanplan-operator", "scanplan-operator-lease", "scanplan-operator-api-server"}
+    assert of_operator == own, "the API gives the operator no rights"
 
 
 def test_copies_of_artifacts_have_room() -> None:

@@ -92,7 +92,7 @@ def control_plane(folder: Path) -> Iterator[ControlPlane]:
         kubectl = Kubectl(made.kubeconfig)
         kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
         kubectl.wait_until_served("scanplans.scanplan.dev")
-        for manifest in ("namespace.yaml", "rbac.yaml"):
+        for manifest in ("namespace.yaml", "rbac.yaml", "api-server-addresses.yaml"):
             kubectl("apply", "--server-side", "-f", str(ROOT / "examples/install" / manifest))
         plane = ControlPlane(ApiServer(made), kubectl, made.kubeconfig, folder, made.audit_log)
         identity = plane.kubeconfig_of(SYSTEM_NAMESPACE, "scanplan-operator")

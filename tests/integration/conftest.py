@@ -96,7 +96,7 @@ def identity(cluster: LocalCluster, administrator: Kubectl, tmp_path_factory: py
 
 def identity_of(cluster: LocalCluster, administrator: Kubectl, folder: Path) -> Path:
     """A kubeconfig of the operator's service account, bound as examples/install binds it."""
-    for manifest in ("namespace.yaml", "rbac.yaml"):
+    for manifest in ("namespace.yaml", "rbac.yaml", "api-server-addresses.yaml"):
         administrator("apply", "--server-side", "-f", str(ROOT / "examples/install" / manifest))
     kubectl = administrator.in_namespace(SYSTEM_NAMESPACE)
     token = kubectl("create", "token", "scanplan-operator", "--duration=24h").strip()

@@ -14,7 +14,7 @@ from tests.integration import audit, reports
 from tests.integration.apiserver import ApiServer
 from tests.integration.conftest import ROOT, StartOperator
 from tests.integration.kubelet import index_of
-from tests.integration.scene import Scene, hosts, shards
+from tests.integration.scene import Scene, condition, hosts, shards
 from tests.integration.test_leadership import FOREIGN, elect
 from tests.integration.test_life_cycle import collect
 from tests.kubectl import Kubectl
@@ -90,6 +90,22 @@ def test_the_role_of_the_lease_grants_what_the_operator_uses(
     requests = [request for request in audit.requests(cluster.audit_log) if request.resource == "leases"]
     assert {request.right for request in requests if request.code < 400} == granted("leader-election.yaml", "Role")
     assert {request.name for request in requests if request.verb != "create"} <= {"scanplan-operator", FOREIGN}
+
+
+def test_the_api_servers_own_addresses_are_no_targets(
+    cluster: LocalCluster, api: ApiServer, alone: Scene, start_operator: StartOperator
+) -> None:
+    """Lost otherwise: the API server, which a pod reaches at its own address as well as by its Service."""
+    start_operator()
+    slice_ = api.get("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes")
+    assert slice_ is not None
+    (address, *_) = slice_["endpoints"][0]["addresses"]
+    alone.apply("inside", endpoints=[f"https://{address}:6443"])
+    status = alone.phase("Failed", "inside", "TargetDenied")
+    assert address in condition(status, "Stalled")["message"]
+    requests = [request for request in audit.requests(cluster.audit_log) if request.resource == "endpointslices"]
+    assert {request.right for request in requests} == granted("api-server-addresses.yaml", "Role")
+    assert {request.name for request in requests} == {"kubernetes"}
 
 
 def test_nothing_that_any_test_did_was_forbidden(cluster: LocalCluster, identity: Path) -> None:

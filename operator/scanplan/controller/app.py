@@ -17,6 +17,7 @@ import kopf
 
 from scanplan.api import labels
 from scanplan.controller import resync
+from scanplan.controller.api_server import ApiServerAddresses
 from scanplan.controller.engine.parts import until_one_ends
 from scanplan.controller.engine.probes import Health
 from scanplan.controller.scanplan import Controller
@@ -48,17 +49,20 @@ async def work(controller: Controller, settings: OperatorSettings, health: Healt
     """
     namespaces = settings.namespaces or (None,)
     watches = Watches(controller, namespaces)
+    addresses = ApiServerAddresses(controller)
     log.info("watching %s", ", ".join(settings.namespaces) or "all namespaces")
 
     async def reconcile() -> None:
         _keep_what_is_there()
         await watches.everything_listed()
+        next_look = await addresses.look()
         controller.begin()
         _keep_what_is_there()
         health.working = True
         await until_one_ends(
             controller.run(settings.workers),
             resync.run(controller, namespaces, watches.relisted),
+            addresses.run(next_look),
             watch_plans(controller, settings.namespaces, watches),
         )
 

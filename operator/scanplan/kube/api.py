@@ -27,7 +27,7 @@ from scanplan.kube.clock import ServerClock
 from scanplan.kube.failures import ResponseTooLarge
 from scanplan.kube.objects import Object, decode
 from scanplan.kube.paging import RESPONSE_BYTES, Listing, Query
-from scanplan.kube.resources import CLAIMS, CONFIG_MAPS, EVENTS, JOBS, PLANS, PODS, SECRETS, Resource
+from scanplan.kube.resources import CLAIMS, CONFIG_MAPS, ENDPOINT_SLICES, EVENTS, JOBS, PLANS, PODS, SECRETS, Resource
 from scanplan.kube.watching import Watch
 
 PatchType = Literal["merge", "strategic-merge"]
@@ -162,6 +162,10 @@ class Api:
         expected = resource if content else resource._replace(kind="PartialObjectMetadata")
         expected.checked(msgspec.to_builtins(msgspec.json.decode(body, type=_Identity)), namespace, reference.name)
         return body
+
+    async def get_api_server_endpoints(self) -> Object:
+        """The EndpointSlice in which the API servers announce their own addresses."""
+        return await self._get(ENDPOINT_SLICES, "default", "kubernetes")
 
     async def get_plan(self, namespace: str, name: str) -> Object:
         return await self._get(PLANS, namespace, name)
