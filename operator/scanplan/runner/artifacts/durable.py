@@ -11,14 +11,21 @@ import contextlib
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
+from scanplan.api import layout
 from scanplan.api.errors import ClaimError, ScanError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import ArtifactFile
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_OTHER_KIND = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR}
+_TASKS = layout.task_directory("").name
+_DEPTHS = (6, 3)
+"""Where a run's ``tasks`` is in the path of an attempt's file and of a task's file, from the end."""
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 NO_LINKS = {
     errno.EPERM,
@@ -116,6 +123,42 @@ class CheckedFile:
     def artifact(self, name: str) -> ArtifactFile:
         """The file as the documents list it, under the `name` that it gets."""
         return ArtifactFile(name=name, bytes=self.size, sha256=self._hash.hexdigest())
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file on the claim for reading, without following a link out of its run's folder, or waiting for a pipe.
+
+    Whoever may write to a claim can put links and pipes there. Of a path below a run's ``tasks`` no part may be a link; of
+    any other path the last part.
+
+    Raises:
+        FileNotFoundError: there is no regular file at this place.
+    """
+    parts = path.parts
+    below = next((count for count in _DEPTHS if len(parts) > count and parts[-count] == _TASKS), 1)
+    place = os.open(Path(*parts[:-below]), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in parts[-below:-1]:
+            inside = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
+            os.close(place)
+            place = inside
+        descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)
+    except OSError as error:
+        if error.errno not in _OTHER_KIND:
+            raise
+        raise FileNotFoundError(errno.ENOENT, "a link or no regular file", str(path)) from error
+    finally:
+        os.close(place)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "no regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file on the claim; raises as `open_regular`."""
+    with open_regular(path) as file:
+        return file.read()
 
 
 def unique() -> str:

@@ -15,6 +15,7 @@ import msgspec
 
 from scanplan.api.v1alpha1.task import FindingCounts, Severity
 from scanplan.runner import wire
+from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.durable import CheckedFile
 from scanplan.runner.artifacts.redaction import Pieces, Redactor
 from scanplan.runner.nuclei.lines import MAX_LINE_BYTES, Lines
@@ -155,7 +156,7 @@ def severity_of(line: bytes) -> str | None:
 
 def count(path: Path) -> FindingCounts:
     """Count the findings of a file, by severity; lines that are none don't count."""
-    with path.open("rb") as file:
+    with durable.open_regular(path) as file:
         counts = collections.Counter(severity for line in file if (severity := severity_of(line)) is not None)
     return FindingCounts(**counts)
 

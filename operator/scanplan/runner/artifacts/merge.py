@@ -174,7 +174,7 @@ def _templates(parts: Sequence[_Part]) -> dict[str, Any]:
 def _append(merged: durable.CheckedFile, part: _Part, counts: collections.Counter[str], overview: Overview) -> None:
     if len(part.attempts) == 1:
         (attempt,) = part.attempts
-        with _published(part, attempt).open("rb") as file:
+        with durable.open_regular(_published(part, attempt)) as file:
             look = overview.watch(attempt.findings)
             while block := file.read(_BLOCK_BYTES):
                 if not block.endswith(b"\n"):
@@ -197,7 +197,7 @@ def _union(part: _Part) -> Iterator[bytes]:
     taken: collections.Counter[bytes] = collections.Counter()
     for attempt in part.attempts:
         here: collections.Counter[bytes] = collections.Counter()
-        with _published(part, attempt).open("rb") as file:
+        with durable.open_regular(_published(part, attempt)) as file:
             for line in file:
                 mark = fingerprint.of(line)
                 here[mark] += 1

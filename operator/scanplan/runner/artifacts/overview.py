@@ -116,7 +116,7 @@ class Overview:
             return
         earlier = self._task.parent / PurePosixPath(record.compared_with).name
         try:
-            before = scan.read((earlier / layout.METADATA).read_bytes())
+            before = scan.read(durable.read_bytes(earlier / layout.METADATA))
             here = [file.bytes for attempt in attempts for file in attempt.files if file.name == layout.FINDINGS]
             size = max(sum(here), (earlier / layout.FINDINGS).stat().st_size)
             count = max(sum(attempt.findings.total for attempt in attempts), before.findings.total)
@@ -126,7 +126,7 @@ class Overview:
             self._compared = (
                 f"the scan of this run that began {page.moment(before.started_at)}, the last complete one then"
             )
-            with (earlier / layout.FINDINGS).open("rb") as lines:
+            with durable.open_regular(earlier / layout.FINDINGS) as lines:
                 self._baseline = _Baseline(before, frozenset(map(fingerprint.of, lines)))
         except (OSError, ValueError):
             self._compared = "nothing: the complete scan before this one is not on the volume any more"

@@ -146,9 +146,9 @@ def look(run: Path) -> RunOnDisk | None:
 def _remove(run: Path, policy: Policy, now: float) -> bool:
     mark = run / MARK
     token = durable.unique().encode()
-    mark.write_bytes(token)
+    durable.replace(mark, token)  # by rename, since whoever writes to the run may have put a link there
     again = look(run)
-    if again is None or not removable(again, policy, now) or mark.read_bytes() != token:
+    if again is None or not removable(again, policy, now) or durable.read_bytes(mark) != token:
         mark.unlink(missing_ok=True)
         return False
     gone = run.with_name(f"{_REMOVED_PREFIX}{durable.unique()}")
@@ -169,7 +169,7 @@ def refuse_if_marked(run: Path, now: float) -> None:
     """
     mark = run / MARK
     try:
-        if now - mark.stat().st_mtime < _STALE_MARK_SECONDS:
+        if now - mark.lstat().st_mtime < _STALE_MARK_SECONDS:
             raise TemporaryError(
                 Reason.STORAGE_ERROR, "This run was just being pruned; the next attempt begins it anew."
             )

@@ -49,7 +49,7 @@ def folder(shard: Path, attempt: int) -> Path:
 def read(shard: Path, attempt: int) -> ShardRecord | None:
     """The record of an attempt; None where it was not published (or by a version that we don't understand)."""
     try:
-        return msgspec.json.decode((folder(shard, attempt) / layout.SHARD_RECORD).read_bytes(), type=ShardRecord)
+        return msgspec.json.decode(durable.read_bytes(folder(shard, attempt) / layout.SHARD_RECORD), type=ShardRecord)
     except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError):
         return None
 
@@ -222,7 +222,7 @@ def _whole_lines(growing: Path, place: Path) -> Path:
     try:
         lines = Lines()
         if growing.exists():
-            with growing.open("rb") as file:
+            with durable.open_regular(growing) as file:
                 while block := file.read(_BLOCK_BYTES):
                     whole, _ = lines.feed(block)
                     if whole:
@@ -237,7 +237,7 @@ def _whole_lines(growing: Path, place: Path) -> Path:
 def artifact(path: Path) -> ArtifactFile:
     """Name, size and SHA-256 of a file as it is now."""
     digest, size = hashlib.sha256(), 0
-    with path.open("rb") as file:
+    with durable.open_regular(path) as file:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
             size += len(block)

@@ -77,17 +77,17 @@ def update(run: Path, first: RunRecord) -> None:
         record = msgspec.structs.replace(first, tasks=_tasks(run))
         content = records.readable(record)
         path = run / layout.RUN_RECORD
-        if not path.exists() or path.read_bytes() != content:
+        if not path.exists() or durable.read_bytes(path) != content:
             durable.replace(path, content)
         _link(run, record)
-        if _tasks(run) == record.tasks and path.read_bytes() == content:
+        if _tasks(run) == record.tasks and durable.read_bytes(path) == content:
             return
 
 
 def read(run: Path) -> RunRecord | None:
     """The run's record; None where there is none, or none that we understand."""
     try:
-        return msgspec.json.decode((run / layout.RUN_RECORD).read_bytes(), type=RunRecord)
+        return msgspec.json.decode(durable.read_bytes(run / layout.RUN_RECORD), type=RunRecord)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
 
@@ -95,7 +95,7 @@ def read(run: Path) -> RunRecord | None:
 def metadata(task: Path) -> ScanMetadata | None:
     """The metadata of a task's merged artifacts; None where it isn't merged."""
     try:
-        return msgspec.json.decode((task / layout.METADATA).read_bytes(), type=ScanMetadata)
+        return msgspec.json.decode(durable.read_bytes(task / layout.METADATA), type=ScanMetadata)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
 
@@ -103,7 +103,7 @@ def metadata(task: Path) -> ScanMetadata | None:
 def task_record(task: Path) -> TaskRecord | None:
     """The record in a task's folder; None where there is none, or none that we understand."""
     try:
-        return msgspec.json.decode((task / layout.TASK_RECORD).read_bytes(), type=TaskRecord)
+        return msgspec.json.decode(durable.read_bytes(task / layout.TASK_RECORD), type=TaskRecord)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
 

@@ -1,0 +1,100 @@
+"""Links and pipes on a claim: whoever may write to one run must not read another's findings by them, nor hold up a merge."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scanplan.api import layout
+from scanplan.runner.artifacts import durable, prune, publish, run_record
+
+FOREIGN = b'{"template-id":"theirs","info":{"severity":"critical"}}\n'
+
+
+def link(path: Path, foreign: Path) -> None:
+    path.symlink_to(foreign)
+
+
+def relative_link(path: Path, foreign: Path) -> None:
+    path.symlink_to(os.path.relpath(foreign, path.parent))
+
+
+def pipe(path: Path, _: Path) -> None:
+    os.mkfifo(path)
+
+
+def folder(path: Path, _: Path) -> None:
+    path.mkdir()
+
+
+KINDS = [link, relative_link, pipe, folder]
+PLACES = [
+    "run.json",
+    "tasks/0123/nuclei_output.ndjson",
+    "tasks/0123/scan_metadata.json",
+    "tasks/0123/shards/4567/attempt-1/nuclei_output.ndjson",
+]
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    path = tmp_path / "ui_projects/theirs/tasks/89/nuclei_output.ndjson"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(FOREIGN)
+    return path
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_of_the_run_is_not_read(
+    tmp_path: Path, foreign: Path, place: str, kind: Callable[[Path, Path], None]
+) -> None:
+    path = tmp_path / "ui_projects/ours" / place
+    path.parent.mkdir(parents=True)
+    kind(path, foreign)
+    with pytest.raises(FileNotFoundError):
+        durable.open_regular(path)
+
+
+@pytest.mark.parametrize("part", ["tasks", "tasks/0123", "tasks/0123/shards", "tasks/0123/shards/4567/attempt-1"])
+def test_no_folder_below_a_run_may_be_a_link(tmp_path: Path, part: str) -> None:
+    theirs = tmp_path / "ui_projects/theirs"
+    path = "tasks/0123/shards/4567/attempt-1/nuclei_output.ndjson"
+    (theirs / path).parent.mkdir(parents=True)
+    (theirs / path).write_bytes(FOREIGN)
+    ours = tmp_path / "ui_projects/ours" / part
+    ours.parent.mkdir(parents=True)
+    ours.symlink_to(theirs / part)
+    assert (tmp_path / "ui_projects/ours" / path).read_bytes() == FOREIGN
+    with pytest.raises(FileNotFoundError):
+        durable.open_regular(tmp_path / "ui_projects/ours" / path)
+
+
+def test_files_are_read_and_so_are_claims_that_are_reached_by_a_link(tmp_path: Path, foreign: Path) -> None:
+    (tmp_path / "claim").symlink_to(tmp_path / "ui_projects")
+    assert (
+        durable.read_bytes(tmp_path / "claim/theirs" / foreign.relative_to(tmp_path / "ui_projects/theirs")) == FOREIGN
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_records_that_are_no_files_are_none(tmp_path: Path, foreign: Path, kind: Callable[[Path, Path], None]) -> None:
+    run = tmp_path / "ui_projects/ours"
+    attempt = run / "tasks/0123/shards/4567/attempt-1"
+    attempt.mkdir(parents=True)
+    kind(run / layout.RUN_RECORD, foreign)
+    kind(attempt / layout.SHARD_RECORD, foreign)
+    assert run_record.read(run) is None
+    assert publish.read(attempt.parent, 1) is None
+
+
+def test_the_pruners_mark_is_written_over_a_link_and_not_through_it(tmp_path: Path, foreign: Path) -> None:
+    """Otherwise whoever writes to one run has the pruner destroy another's findings."""
+    run = tmp_path / "ui_projects/ours"
+    run.mkdir()
+    (run / prune.MARK).symlink_to(foreign)
+    prune._remove(run, prune.Policy(), 0.0)
+    assert foreign.read_bytes() == FOREIGN
