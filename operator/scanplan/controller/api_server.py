@@ -37,16 +37,8 @@ class ApiServerAddresses:
         """Read them once; where that fails, what was known stays denied. Returns the seconds until the next look."""
         try:
             slice_ = await self._controller.api.get_api_server_endpoints()
-        except (*FAILURES, WrongObject) as error:
-            if not self._told:
-                log.warning(
-                    "the API server's own addresses can't be read, so only its Service is denied as a target "
-                    "(examples/install/api-server-addresses.yaml grants it): %s",
-                    reason_of(error),
-                )
-            self._told = True
-            return RETRY_SECONDS
-        self._told = False
+        except (*FAILURES, WrongObject, ValueError) as error:
+            return self._unknown(reason_of(error))
         found = tuple(
             sorted(
                 address
@@ -55,12 +47,25 @@ class ApiServerAddresses:
                 if endpoints.parse_address(address) is not None
             )
         )
-        if found and found != self._known:
+        if not found:
+            return self._unknown("the EndpointSlice names none")
+        self._told = False
+        if found != self._known:
             self._known = found
             guard = Guard((*self._denied, *found))
             self._controller.policy = dataclasses.replace(self._controller.policy, guard=guard)
             log.info("the API server is at %s, which is no target", ", ".join(found))
         return LOOK_SECONDS
+
+    def _unknown(self, why: str) -> float:
+        if not self._told:
+            log.warning(
+                "the API server's own addresses are not known, so only its Service is denied as a target "
+                "(examples/install/api-server-addresses.yaml lets the operator read them): %s",
+                why,
+            )
+        self._told = True
+        return RETRY_SECONDS
 
     async def run(self, wait: float) -> None:
         """Look again after `wait` seconds, and now and then, until cancelled."""

@@ -165,7 +165,9 @@ class Api:
 
     async def get_api_server_endpoints(self) -> Object:
         """The EndpointSlice in which the API servers announce their own addresses."""
-        return await self._get(ENDPOINT_SLICES, "default", "kubernetes")
+        body = await self._content("GET", ENDPOINT_SLICES.path("default", "kubernetes"))
+        found: Object = msgspec.json.decode(body)
+        return ENDPOINT_SLICES.checked(found, "default", "kubernetes")
 
     async def get_plan(self, namespace: str, name: str) -> Object:
         return await self._get(PLANS, namespace, name)

@@ -67,7 +67,8 @@ async def test_what_was_known_stays_denied_where_they_can_not_be_read(
 
 
 @pytest.mark.parametrize("odd", [{}, {"endpoints": None}, {"endpoints": [{}]}, slice_of("api.example")])
-async def test_an_odd_slice_changes_nothing(odd: dict[str, Any]) -> None:
+async def test_an_odd_slice_changes_nothing_and_is_told(odd: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     of = controller(odd)
-    await ApiServerAddresses(of).look()
+    assert await ApiServerAddresses(of).look() == RETRY_SECONDS
     assert of.policy is POLICY
+    assert "names none" in caplog.text
