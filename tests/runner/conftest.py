@@ -147,8 +147,8 @@ class Bench:
             text=True,
         )
 
-    def end(self, process: subprocess.Popen[str], shard: int = 0) -> Attempt:
-        stdout, stderr = process.communicate(timeout=120)
+    def end(self, process: subprocess.Popen[str], shard: int = 0, *, patience: float = 120) -> Attempt:
+        stdout, stderr = process.communicate(timeout=patience)
         log = self.folder / "tmp" / f"termination-{shard}"
         content = log.read_bytes() if log.exists() else b""
         assert len(content) <= task.TERMINATION_MESSAGE_BYTES

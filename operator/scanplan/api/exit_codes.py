@@ -26,4 +26,5 @@ class ExitCode(IntEnum):
     TEMPORARY = 75
     """EX_TEMPFAIL: another attempt may succeed. Counted against backoffLimitPerIndex."""
     INTERRUPTED = 143
-    """128 + SIGTERM: suspended, preempted, evicted. Not counted: Ignore."""
+    """128 + SIGTERM: suspended, preempted, evicted; or failed after it had saved steps of the scan, so that the next attempt
+    has less to do. Not counted: Ignore."""

@@ -23,6 +23,8 @@ TASK_RECORD = "task.json"
 """In a task's folder: what it is and since when; the run record is made of these."""
 SCANNER_LOG = "scanner.log"
 """In an attempt's folder: the first megabyte of what Nuclei logged."""
+STEPS = "steps.jsonl"
+"""In an attempt's folder: a line for each step of the scan whose findings are on the volume; the next attempt goes on after it."""
 MALFORMED = "malformed_output.txt"
 """In an attempt's folder, where there was any: lines of Nuclei's output that are no findings."""
 

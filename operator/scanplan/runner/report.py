@@ -75,6 +75,8 @@ def exit_code(report: ShardReport) -> ExitCode:
     error = report.error
     if error is None:
         return ExitCode.OK
+    if report.steps and error.error_class is not ErrorClass.FATAL:
+        return ExitCode.INTERRUPTED  # what it saved is not done again: it costs no retry
     match error.reason:
         case Reason.INTERRUPTED:
             return ExitCode.INTERRUPTED

@@ -1,14 +1,14 @@
 """The scan of one attempt: Nuclei run and watched, and its end understood.
 
 Between the attempt's folder, which exists, and its record, which is written afterwards, this is where Nuclei's outputs
-meet the modules that read them. Templates of several sources take a run of Nuclei each, since it looks for helper files
-below one folder only. The result is the attempt's record, complete but for its files: counts, versions, what became of
-endpoints and templates, warnings, and the error where the scan was none.
+meet the modules that read them. A shard is scanned in steps (`work`), each a run of Nuclei that is saved when it has ended
+(`artifacts.steps`); an attempt goes on where the ones before it stopped. The result is the attempt's record, complete but for
+its files: counts, versions, what became of endpoints and templates, warnings, and the error where the scan was none.
 """
 
 from __future__ import annotations
 
-import itertools
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,37 +20,35 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import Outcome, ScannerVersion, TaskDocument, TaskError
 from scanplan.core.planning.guard import Guard
 from scanplan.runner import progress
-from scanplan.runner.artifacts import durable, records
+from scanplan.runner.artifacts import durable, merge, publish, records, steps
 from scanplan.runner.artifacts.publish import Attempt
 from scanplan.runner.artifacts.records import ShardRecord
+from scanplan.runner.artifacts.steps import Journal
 from scanplan.runner.nuclei import (
     classify,
-    command,
     coverage,
     headers,
     knock,
     memory,
     reachability,
     resolution,
-    resolvers,
-    scanner,
     templates,
     unguarded,
-    version,
 )
-from scanplan.runner.nuclei.classify import Ended, StopCause
+from scanplan.runner.nuclei.classify import StopCause
 from scanplan.runner.nuclei.coverage import Coverage
 from scanplan.runner.nuclei.evidence import Evidence
 from scanplan.runner.nuclei.installation import Installation
-from scanplan.runner.nuclei.lines import Lines
 from scanplan.runner.nuclei.reachability import Verdict
 from scanplan.runner.nuclei.statistics import ScannerLog
-from scanplan.runner.nuclei.templates import Selection, Template
+from scanplan.runner.nuclei.templates import Selection
+from scanplan.runner.nuclei_run import NucleiRun, Result
+from scanplan.runner.work import Span, Work
 
 HANG_SECONDS = 300.0
 """At least so long may Nuclei send no request; template sets of ten thousand take a minute to load."""
 _HEARTBEAT_SECONDS = 20.0
-_LOG_BYTES = 1 << 20
+_MOST_HALVINGS = 4
 
 
 def hang_seconds(document: TaskDocument) -> float:
@@ -60,13 +58,14 @@ def hang_seconds(document: TaskDocument) -> float:
 
 
 class Scan:
-    """The endpoints of a shard, scanned by one or several runs of Nuclei."""
+    """The endpoints of a shard, scanned in steps."""
 
     def __init__(
         self,
         document: TaskDocument,
         index: int,
         endpoints: Sequence[str],
+        shard: Path,
         attempt: Attempt,
         installation: Installation,
         on_progress: progress.OnProgress,
@@ -75,26 +74,26 @@ class Scan:
         self._document = document
         self._index = index
         self._endpoints = endpoints
+        self._shard = shard
         self._attempt = attempt
         self._installation = installation
         self._on_progress = on_progress
         self._stop = stop
-        now = time.monotonic()
-        self._deadline = now + document.timeout_seconds
+        self._deadline = time.monotonic() + document.timeout_seconds
         self._hang_seconds = hang_seconds(document)
-        self._log = ScannerLog(now)
-        self._logs: list[ScannerLog] = []
-        self._evidence = Evidence(endpoints)
         self._guard = Guard(document.denied_targets)
         self._refused: dict[str, str] = {}
         """Endpoints that are kept from Nuclei, since their names have denied addresses, with the range."""
-        self._traced = Lines()
-        self._log_lines = Lines()
+        self._evidence = Evidence(endpoints)
+        self._earlier_requests = 0
+        self._logs: list[ScannerLog] = []
+        self._matched: set[str] = set()
+        self._saved = 0
+        self._nuclei: NucleiRun | None = None
+        self._done_percent, self._step_share = 0.0, 1.0
         self._pace = progress.Pace(progress.INTERVAL_SECONDS)
         self._heartbeat = progress.Pace(_HEARTBEAT_SECONDS)
         self._memory = memory.Memory.of_this_process()
-        self._headers = headers.Headers()
-        self._redactor = self._headers.redactor()
         self._warnings: list[str] = []
         self._near_limit = False
 
@@ -111,8 +110,8 @@ class Scan:
         verdict, covered = Verdict(), Coverage()
         selection: Selection | None = None
         try:
-            self._headers = headers.read(self._document.scanner.headers, self._document.headers_folder)
-            self._redactor = self._attempt.findings.redactor = self._headers.redactor()
+            own_headers = headers.read(self._document.scanner.headers, self._document.headers_folder)
+            self._attempt.findings.redactor = own_headers.redactor()
             templates.verify(self._document.template_folders)
             selection = templates.select(
                 self._document.templates, self._document.severity_levels, self._installation.templates
@@ -120,9 +119,9 @@ class Scan:
             selection, left_out = unguarded.without(selection, self._document.unguarded_protocols)
             if left_out:
                 self._warn(left_out)
-            error = self._scan(selection)
-            covered = self._cover(selection)
-            verdict = self._judge()
+            error = self._scan(selection, own_headers)
+            covered = coverage.of(selection, self._logs, self._evidence, self._matched, self._document.severity_levels)
+            verdict = self._judge(self._evidence, self._logs)
             error = self._doubt(error, covered, verdict)
         except ScanError as failed:
             error = TaskError(error_class=failed.error_class, reason=failed.reason, message=failed.message)
@@ -134,10 +133,10 @@ class Scan:
                 message=f"The scanner's own files failed: {failed.strerror} ({failed.filename}). /tmp must be writable and "
                 "have space.",
             )
-        attempt = self._attempt.findings
-        if attempt.malformed_lines:
+        findings = self._attempt.findings
+        if findings.malformed_lines:
             self._warn(
-                f"{attempt.malformed_lines} lines of Nuclei's output are no findings; they are kept beside these."
+                f"{findings.malformed_lines} lines of Nuclei's output are no findings; they are kept beside these."
             )
         return msgspec.structs.replace(
             record,
@@ -148,12 +147,13 @@ class Scan:
             endpoints_skipped=verdict.skipped,
             templates_run=covered.run,
             templates_not_run=covered.not_run,
-            requests=self._evidence.requests,
+            steps=self._saved,
+            requests=self._evidence.requests - self._earlier_requests,
             pairs=covered.pairs,
-            findings=attempt.counts,
-            malformed_lines=attempt.malformed_lines,
+            findings=findings.counts,
+            malformed_lines=findings.malformed_lines,
             scanner=ScannerVersion(
-                nuclei_version=self._log.version,
+                nuclei_version=next((log.version for log in reversed(self._logs) if log.version), ""),
                 templates_digest=selection.digest if selection else "",
                 templates_loaded=covered.loaded,
             ),
@@ -165,8 +165,8 @@ class Scan:
             return Outcome.COMPLETE
         return Outcome.PARTIAL if verdict.scanned or self._attempt.findings.total else Outcome.FAILED
 
-    def _scan(self, selection: Selection) -> TaskError | None:
-        """Run Nuclei for the templates of each source in turn; what ended the last run, None where all went well."""
+    def _scan(self, selection: Selection, own_headers: headers.Headers) -> TaskError | None:
+        """Make the steps that are left; what ended the last one, None where all are done."""
         self._refused = resolution.denied(self._endpoints, self._guard, stop=self._stop)
         if len(self._refused) == len(self._endpoints):
             raise NucleiBinaryError(
@@ -174,82 +174,98 @@ class Scan:
                 f"All {len(self._refused)} endpoints resolve to addresses that the target guard denies: "
                 f"{resolution.shown(self._refused)}.",
             )
-        self._check_version(selection.templates[0].root)
+        names = [str(template.path.relative_to(template.root)) for template in selection.templates]
+        plan = hashlib.sha256("\0".join([selection.digest, *names]).encode()).hexdigest()
+        not_before = merge.not_before(self._document)
+        with durable.on_claim():
+            journal = Journal(self._shard, self._attempt.number, plan, not_before=not_before)
+            document = self._halved(publish.published(self._shard, not_before=not_before))
+        self._resume(journal)
+        done = [step.span for step in journal.earlier]
+        work = Work(selection.templates, len(self._endpoints), float(document.scanner.rate_limit), done)
+        self._foretell(work)
+        nuclei = self._nuclei = NucleiRun(
+            document, self._attempt, self._installation, own_headers, self._refused, self._memory
+        )
+        nuclei.check_version(selection.templates[0], self._stop)
         error = None
-        for _, batch in itertools.groupby(selection.templates, lambda template: template.root):
-            error = self._run(tuple(batch)) or error
-            if error is not None and error.reason is not Reason.NO_TEMPLATES_LOADED:
+        while (span := work.next()) is not None:
+            if (cause := self._over(time.monotonic())) is not None:
+                return classify.stopped(cause)
+            self._done_percent, self._step_share = 100.0 * work.done / max(1, work.requests), work.share(span)
+            began = time.monotonic()
+            batch = selection.templates[span.first : span.end]
+            targets = self._endpoints[span.first_endpoint : span.end_endpoint]
+            result = nuclei.run(batch, targets, self._endpoints, self._tick)
+            self._take(result)
+            if result.error is not None and result.error.reason is not Reason.NO_TEMPLATES_LOADED:
+                return result.error
+            error = result.error or error
+            if not self._trustworthy(result):
                 return error
+            work.finish(span)
+            work.measured(span, time.monotonic() - began)
+            if work.next() is not None:
+                self._save(journal, span, result)
         return error if not any(log.templates_loaded for log in self._logs) else None
 
-    def _check_version(self, root: Path) -> None:
-        with self._installation.workspace() as workspace:
-            surroundings = command.environment(self._installation.inherited, workspace, root)
-            version.check(self._installation.program(), surroundings, workspace.root, self._stop, time.monotonic())
+    def _halved(self, attempts: Sequence[ShardRecord]) -> TaskDocument:
+        """The document, with less concurrency after attempts that were killed for memory."""
+        killed = sum(
+            1 for record in attempts if record.error is not None and record.error.reason is Reason.OUT_OF_MEMORY
+        )
+        if not killed:
+            return self._document
+        options, divisor = self._document.scanner, 1 << min(killed, _MOST_HALVINGS)
+        concurrency, bulk = max(1, options.concurrency // divisor), max(1, options.bulk_size // divisor)
+        self._warn(
+            f"{killed} earlier attempts were killed for memory: this one takes concurrency {concurrency} and bulk size "
+            f"{bulk}. Raise the pod's memory limit to keep {options.concurrency} and {options.bulk_size}."
+        )
+        fewer = msgspec.structs.replace(options, concurrency=concurrency, bulk_size=bulk)
+        return msgspec.structs.replace(self._document, scanner=fewer)
 
-    def _run(self, batch: Sequence[Template]) -> TaskError | None:
-        """Run Nuclei once; what ended it, None where it claims success."""
-        self._log = ScannerLog(time.monotonic())
-        self._log.redact = self._redactor.text
-        self._logs.append(self._log)
-        self._attempt.findings.remark = self._log.listed
-        with self._installation.workspace() as workspace:
-            targets = [endpoint for endpoint in self._endpoints if endpoint not in self._refused]
-            workspace.targets.write_text(command.list_file(targets))
-            workspace.templates.write_text(command.list_file([str(template.path) for template in batch]))
-            header_files = self._headers.write(workspace)
-            workspace.denied.write_text(command.list_file(self._guard.ranges()))
-            proxy = command.proxy_of(self._installation.inherited, targets)
-            if proxy:
-                workspace.proxy.touch(mode=0o600)
-                workspace.proxy.write_text(command.list_file([proxy]))
-            servers = resolvers.own()
-            workspace.resolvers.write_text(command.list_file(servers))
-            killed_before = self._memory.kills()
-            return_code, cause = scanner.run(
-                lambda trace: command.arguments(
-                    self._document,
-                    self._installation.program(),
-                    workspace,
-                    trace,
-                    own_resolvers=bool(servers),
-                    headers=header_files,
-                    proxy=bool(proxy),
-                ),
-                command.environment(self._installation.inherited, workspace, batch[0].root),
-                workspace.root,
-                on_output=self._take_output,
-                on_log=self._take_log,
-                on_trace=self._take_trace,
-                on_tick=self._tick,
-                stop_grace_seconds=scanner.STOP_GRACE_SECONDS,
+    def _resume(self, journal: Journal) -> None:
+        """Take over what earlier attempts know of the steps that they have saved."""
+        for step in journal.earlier:
+            self._logs.append(steps.log_of(step))
+            self._matched.update(step.matched)
+            self._evidence.add(step.contacts, steps.masks_of(step), int(step.questions, 16), step.requests)
+        self._earlier_requests = self._evidence.requests
+
+    def _foretell(self, work: Work) -> None:
+        """Say how long it will take, where that is more than an attempt may."""
+        seconds = (work.requests - work.done) / max(1, self._document.scanner.rate_limit)
+        if seconds > self._document.timeout_seconds:
+            self._warn(
+                f"About {work.requests - work.done:,} requests at {self._document.scanner.rate_limit} a second take at least "
+                f"{seconds / 3600:.1f} hours, more than timeoutSeconds ({self._document.timeout_seconds}). What is done is saved, "
+                "and the next attempt goes on; more shards or a higher rateLimit make it faster."
             )
+
+    def _take(self, result: Result) -> None:
+        evidence = result.evidence
+        self._logs.append(result.log)
+        self._matched.update(self._attempt.findings.matched)
+        self._evidence.shortages.update(evidence.shortages)
+        self._evidence.add(evidence.contacts, evidence.sent, evidence.questions, evidence.requests)
+
+    def _trustworthy(self, result: Result) -> bool:
+        """Whether a step counts as done: not where this machine failed, or where no endpoint answered any more."""
+        verdict = self._judge(result.evidence, [result.log])
+        return not result.evidence.shortages and bool(verdict.scanned or not (verdict.unreachable or verdict.stopped))
+
+    def _save(self, journal: Journal, span: Span, result: Result) -> None:
         with durable.on_claim():
-            self._attempt.findings.finish()
-        self._take_log(b"\n")
-        return classify.failure(
-            Ended(
-                return_code=return_code,
-                stop=cause,
-                out_of_memory=self._memory.kills() > killed_before,
-                output=self._attempt.findings.output,
-                log=self._log.text,
-            )
-        )
+            size = self._attempt.sync()
+            journal.add(steps.step(journal.plan, span, size, result.log, result.evidence, self._matched))
+        self._saved = journal.added
 
-    def _cover(self, selection: Selection) -> Coverage:
-        return coverage.of(
-            selection, self._logs, self._evidence, self._attempt.findings.matched, self._document.severity_levels
-        )
-
-    def _judge(self) -> Verdict:
-        given_up = {name for log in self._logs for name in log.skipped}
+    def _judge(self, evidence: Evidence, logs: Sequence[ScannerLog]) -> Verdict:
+        given_up = {name for log in logs for name in log.skipped}
         timeout = float(self._document.scanner.request_timeout_seconds)
         return reachability.judge(
-            self._evidence,
-            given_up,
-            self._refused,
-            lambda endpoint: knock.listens(endpoint, self._guard, timeout),
+            evidence, given_up, self._refused, lambda endpoint: knock.listens(endpoint, self._guard, timeout)
         )
 
     def _doubt(self, error: TaskError | None, covered: Coverage, verdict: Verdict) -> TaskError | None:
@@ -275,45 +291,33 @@ class Scan:
                 self._warn(warning)
         return error
 
-    def _take_output(self, block: bytes) -> None:
-        with durable.on_claim():
-            self._attempt.findings.feed(block)
-
-    def _take_trace(self, block: bytes) -> None:
-        for line in self._traced.feed(block)[0]:
-            self._evidence.feed(line)
-
-    def _take_log(self, block: bytes) -> None:
-        now = time.monotonic()
-        lines, overlong = self._log_lines.feed(block)
-        for line in (*overlong, *lines):
-            if self._log.feed(line, now) and self._attempt.log.size < _LOG_BYTES:
-                with durable.on_claim():
-                    clean = self._redactor.raw(line[: _LOG_BYTES + self._redactor.longest])
-                    self._attempt.log.write(clean[:_LOG_BYTES].rstrip(b"\n") + b"\n")
-
     def _tick(self, now: float) -> StopCause | None:
-        if self._stop():
-            return StopCause.INTERRUPTED
-        if now >= self._deadline:
-            return StopCause.TIMEOUT
-        if now - self._log.moved_at > self._hang_seconds:
+        if (cause := self._over(now)) is not None:
+            return cause
+        log = self._nuclei.log if self._nuclei else ScannerLog(now)
+        if now - log.moved_at > self._hang_seconds:
             return StopCause.HUNG
         if self._heartbeat.due(now):
             self._attempt.heartbeat()
         if self._pace.due(now):
             self._tell(
                 "progress",
-                percent=self._log.percent,
-                requests=self._log.requests,
+                percent=min(100, int(self._done_percent + self._step_share * log.percent)),
+                requests=self._evidence.requests + log.requests,
                 findings=self._attempt.findings.total,
             )
             if not self._near_limit and (share := self._memory.share()) > memory.NEAR:
                 self._near_limit = True
+                self._attempt.note_memory()
                 self._warn(
                     f"Memory was at {share:.0%} of the pod's limit: raise it, or lower concurrency or bulk size."
                 )
         return None
+
+    def _over(self, now: float) -> StopCause | None:
+        if self._stop():
+            return StopCause.INTERRUPTED
+        return StopCause.TIMEOUT if now >= self._deadline else None
 
     def _warn(self, message: str) -> None:
         self._warnings.append(message)

@@ -132,7 +132,14 @@ class _ShardRun:
             with durable.on_claim():
                 prune.refuse_if_marked(self._run, time.time())
             scan = Scan(
-                self._document, self._index, self._endpoints, attempt, self._installation, self._on_progress, self._stop
+                self._document,
+                self._index,
+                self._endpoints,
+                shard,
+                attempt,
+                self._installation,
+                self._on_progress,
+                self._stop,
             )
             record = scan.run(self._begun(attempt.number))
             record = msgspec.structs.replace(
@@ -155,7 +162,11 @@ class _ShardRun:
         """`error`, or that there is no use in trying again: Kubernetes counts failures, but not by class."""
         with durable.on_claim():
             attempts = publish.published(shard, not_before=merge.not_before(self._document))
-        unknown = sum(1 for record in attempts if record.error and record.error.error_class is ErrorClass.UNKNOWN)
+        unknown = sum(
+            1
+            for record in attempts
+            if record.error and record.error.error_class is ErrorClass.UNKNOWN and not record.steps
+        )
         if unknown <= self._document.retry.unknown:
             return error
         return TaskError(
@@ -186,6 +197,7 @@ class _ShardRun:
             endpoints_scanned=record.endpoints_scanned,
             endpoints_unreachable=len(record.endpoints_unreachable),
             endpoints_skipped=len(record.endpoints_skipped),
+            steps=record.steps,
             findings=record.findings,
             scanner=record.scanner,
             duration_ms=record.duration_ms,

@@ -106,6 +106,7 @@ def test_what_nuclei_lists_on_stdout_is_no_finding() -> None:
     log = ScannerLog(0.0)
     assert log.listed(b"[dup] A name [x] (@t) [info]")
     assert log.listed(b"\taes_cbc(arg1, arg2, arg3 interface{}) interface{}")
+    assert log.listed(b"[\x1b[33mWRN\x1b[0m] Template dup is not signed or tampered")
     assert not log.listed(b"[1,2]")
     assert not log.listed(b"this is no JSON")
     assert log.loaded == {"dup"}

@@ -215,6 +215,8 @@ class ShardReport(Document, frozen=True, kw_only=True):
     endpoints_scanned: Count = 0
     endpoints_unreachable: Count = 0
     endpoints_skipped: Count = 0
+    steps: Count = 0
+    """Steps that this attempt has saved: the next one goes on after them."""
     findings: FindingCounts = msgspec.field(default_factory=FindingCounts)
     scanner: ScannerVersion = msgspec.field(default_factory=ScannerVersion)
     duration_ms: Count = 0

@@ -105,6 +105,11 @@ class CheckedFile:
         self._hash.update(rest)
         self.size += written
 
+    def sync(self) -> int:
+        """Bring all bytes to the disk; their number."""
+        os.fsync(self._descriptor)
+        return self.size
+
     def close(self) -> None:
         """Bring all bytes to the disk and close. Network file systems report a full disk only here."""
         descriptor, self._descriptor = self._descriptor, -1

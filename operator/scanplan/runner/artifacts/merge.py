@@ -28,7 +28,7 @@ from scanplan.api.v1alpha1.task import (
     TemplateNotRun,
 )
 from scanplan.core.planning import keys, shards
-from scanplan.runner.artifacts import durable, findings, fingerprint, publish, records, run_record
+from scanplan.runner.artifacts import durable, findings, fingerprint, publish, records, run_record, steps
 from scanplan.runner.artifacts.records import AttemptSummary, RunRecord, ScanMetadata, ShardRecord, ShardSummary
 
 if TYPE_CHECKING:
@@ -166,7 +166,11 @@ def _templates(parts: Sequence[_Part]) -> dict[str, Any]:
     return {
         "templates_run": max((record.templates_run for record in last), default=0),
         "templates_not_run": tuple(told[0][name] for name in sorted(common)),
-        "requests": sum(attempt.requests for part in parts for attempt in part.attempts),
+        "requests": sum(
+            attempt.requests or steps.requests(publish.folder(part.folder, attempt.attempt))
+            for part in parts
+            for attempt in part.attempts
+        ),
         "coverage": sum(record.pairs for record in last) * 1000 // pairs if pairs else 0,
     }
 

@@ -26,6 +26,7 @@ from scanplan.runner.nuclei.lines import Lines
 GROWING = f".{layout.FINDINGS}.partial"
 """The findings of an attempt that is running, or was killed: whole up to its last newline."""
 _RESERVE = ".reserve"
+_NEAR_LIMIT = ".memory-near-limit"
 _RESERVE_BYTES = 256 << 10
 """Space that an attempt gives back before it publishes, so that a full disk can still say that it is full."""
 _ATTEMPT = re.compile(r"attempt-([1-9][0-9]{0,8})")
@@ -112,6 +113,19 @@ class Attempt:
         """Show that this attempt is alive, to who would prune or seal it."""
         self._file.touch()
 
+    def note_memory(self) -> None:
+        """Leave a sign that memory is nearly used up: a kernel that kills the whole pod leaves no other."""
+        with contextlib.suppress(OSError):
+            (self.folder / _NEAR_LIMIT).touch()
+
+    def sync(self) -> int:
+        """Bring the findings so far to the disk; their size.
+
+        Raises:
+            OSError: the volume didn't take them.
+        """
+        return self._file.sync()
+
     def publish(self, record: ShardRecord) -> ShardRecord:
         """Make the findings visible, then the record, which gets the list of files.
 
@@ -196,10 +210,12 @@ def seal(shard: Path, attempt: int, left: ShardRecord) -> None:
     (place / _RESERVE).unlink(missing_ok=True)
     counts = findings.count(final)
     moment = records.timestamp(final.stat().st_mtime)
+    memory = (place / _NEAR_LIMIT).exists()
     lost = TaskError(
         error_class=ErrorClass.TEMPORARY,
-        reason=Reason.SCANNER_KILLED,
-        message="The attempt was killed before it could report; what it had written is kept.",
+        reason=Reason.OUT_OF_MEMORY if memory else Reason.SCANNER_KILLED,
+        message=f"The attempt was killed before it could report{', with its memory nearly used up' if memory else ''}; what it "
+        "had written is kept.",
     )
     record = msgspec.structs.replace(
         left,

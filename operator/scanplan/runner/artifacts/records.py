@@ -45,7 +45,10 @@ class ShardRecord(Record, frozen=True, kw_only=True):
     endpoints_skipped: tuple[str, ...] = ()
     templates_run: int = 0
     templates_not_run: tuple[TemplateNotRun, ...] = ()
+    steps: int = 0
+    """Steps that the attempt has saved."""
     requests: int = 0
+    """Requests that the attempt has sent, as far as it could tell."""
     pairs: int = 0
     """Pairs of template and endpoint that were sent."""
     findings: FindingCounts = msgspec.field(default_factory=FindingCounts)

@@ -128,7 +128,7 @@ TABLE = (
 def failure(ended: Ended) -> TaskError | None:
     """What an end means; None where Nuclei claims success and nobody made it stop."""
     if ended.stop is not None:
-        return _stopped(ended.stop)
+        return stopped(ended.stop)
     if ended.out_of_memory and ended.return_code != 0:
         return TaskError(
             error_class=TEMPORARY,
@@ -227,7 +227,8 @@ def _because(covered: Coverage) -> str:
     return f": {coverage.listed(covered.not_run)}" if covered.not_run else ""
 
 
-def _stopped(cause: StopCause) -> TaskError:
+def stopped(cause: StopCause) -> TaskError:
+    """What it means that we made Nuclei stop."""
     match cause:
         case StopCause.INTERRUPTED:
             reason, message = Reason.INTERRUPTED, "The scan was told to stop; what it had found is kept."

@@ -7,7 +7,9 @@ else than the id, which spares the parser for nearly all of ten thousand files; 
 from __future__ import annotations
 
 import json
+import math
 import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,6 +25,7 @@ _OPERATORS = {
     "matchers", "extractors", "matchers-condition", "stop-at-first-match", "id",
 }  # fmt: skip
 """Keys of a request that change nothing of what is sent."""
+_TARGETS = (b"{{BaseURL}}", b"{{RootURL}}", b"{{Hostname}}", b"{{Host}}:", b"{{FQDN}}")
 _CLUSTERED = ("http", "requests", "dns", "ssl")
 
 
@@ -104,6 +107,40 @@ _PROTOCOLS = (
     "file",
     "whois",
 )
+
+
+def requests(content: bytes, path: Path, root: Path) -> int:
+    """How many requests a template makes to an endpoint, about: its paths, times its payloads. For estimates only."""
+    plain = max(1, sum(content.count(word) for word in _TARGETS))
+    if b"payloads" not in content:
+        return plain
+    document = parse(content) or {}
+    factors = [
+        _combinations(request, path, root)
+        for name in _PROTOCOLS
+        for request in document.get(name) or ()
+        if isinstance(request, dict)
+    ]
+    return plain * max(factors, default=1)
+
+
+def _combinations(request: dict[str, Any], path: Path, root: Path) -> int:
+    payloads = request.get("payloads")
+    if not isinstance(payloads, dict) or not payloads:
+        return 1
+    sizes = [_size(payload, path, root) for payload in payloads.values()]
+    return math.prod(sizes) if request.get("attack") == "clusterbomb" else max(sizes)
+
+
+def _size(payload: object, path: Path, root: Path) -> int:
+    if isinstance(payload, list):
+        return max(1, len(payload))
+    for folder in (path.parent, root):
+        try:
+            return max(1, (folder / str(payload)).read_bytes().count(b"\n"))
+        except (OSError, ValueError):
+            continue
+    return max(1, str(payload).count("\n"))
 
 
 def request_key(document: dict[str, Any]) -> str | None:

@@ -8,7 +8,7 @@ endpoints that it was sent to. Nothing else of Nuclei says so: its statistics co
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
@@ -170,20 +170,13 @@ class Evidence:
         return name
 
     def add(self, contacts: Mapping[str, Contact], sent: Mapping[str, int], questions: int, requests: int) -> None:
-        """Count what another run of Nuclei, before this one, has sent to the same endpoints."""
+        """Count what a later run of Nuclei has sent to the same endpoints."""
         for name, contact in contacts.items():
-            later = self.contacts.get(name, Contact())
-            before = msgspec.structs.replace(contact)
-            before.add(later)
-            self.contacts[name] = before
+            self.contacts.setdefault(name, Contact()).add(contact)
         for template, mask in sent.items():
             self.sent[template] = self.sent.get(template, 0) | mask
         self.questions |= questions
         self.requests += requests
-
-    def covered(self, templates: Iterable[int]) -> int:
-        """How many pairs of template and endpoint were sent, of templates given by their bits."""
-        return sum(mask.bit_count() for mask in templates)
 
 
 def address(endpoint: str) -> str:

@@ -30,6 +30,7 @@ _SKIPPED = re.compile(r"Skipped (\S+) from target list as found unresponsive")
 _LISTED = re.compile(rb"\[([A-Za-z0-9_-]+)\] .*\[(?:info|low|medium|high|critical|unknown|undefined)?\]\s*")
 _FUNCTIONS = re.compile(rb"\t\w+\(.*\).*")
 """The list of DSL functions that `-v` prints after a template which names another."""
+_UNSIGNED = re.compile(rb"\[\x1b\[\d+mWRN\x1b\[0m\] Template \S+ is not signed or tampered\s*")
 _CRASH = re.compile(r"(?:panic: |fatal error: |runtime: (?:out of memory|cannot allocate)|SIG[A-Z]+: )")
 _NOT_LOADED = (
     re.compile(r"Could not find template '(?P<path>[^']+)': (?P<why>.*)"),
@@ -137,7 +138,7 @@ class ScannerLog:
         if match := _LISTED.fullmatch(line):
             self.loaded.add(match[1].decode())
             return True
-        return _FUNCTIONS.fullmatch(line) is not None
+        return (_FUNCTIONS.fullmatch(line) or _UNSIGNED.fullmatch(line)) is not None
 
     def _template(self, text: str) -> None:
         for pattern in _NOT_LOADED:

@@ -36,6 +36,8 @@ class Template(msgspec.Struct, frozen=True):
     """Empty where the file is too broken to tell."""
     named: bool
     """The plan names it, by path or id, rather than by a folder."""
+    requests: int = 1
+    """How many requests it makes to an endpoint, as far as the file tells."""
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -193,7 +195,8 @@ def _filtered(selected: dict[Path, bool], severities: frozenset[Severity], roots
         if severities and severity and severity not in severities:
             filtered += 1
             continue
-        template = Template(path, roots[number], identifier or "", selected[path])
+        requests = definition.requests(content, path, roots[number])
+        template = Template(path, roots[number], identifier or "", selected[path], requests)
         if identifier and (first := by_id.setdefault(identifier, template)) is not template:
             doubles.append((template, first))
             continue

@@ -1,0 +1,149 @@
+"""Steps of a shard that are done, kept beside the findings of the attempt that did them.
+
+A line is added, and synced, once the findings of the step are on the volume: with it the step is never made again, whatever
+becomes of the attempt. The next attempt reads the lines of all earlier ones, and goes on after them. What a step knows of
+endpoints and templates is in its line, so that the shard's record can be made from the steps of several attempts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from scanplan.api import layout
+from scanplan.runner import wire
+from scanplan.runner.artifacts import durable, publish
+from scanplan.runner.nuclei.evidence import Contact, Evidence
+from scanplan.runner.nuclei.statistics import ScannerLog
+from scanplan.runner.work import Span
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One step that is done."""
+
+    plan: str
+    """Digest of what the positions in `span` are of."""
+    span: Span
+    findings_bytes: int
+    """Size of the attempt's findings file by then."""
+    requests: int
+    contacts: dict[str, Contact]
+    sent: dict[str, str]
+    """By template: the endpoints as bits of a hexadecimal number."""
+    questions: str
+    skipped: tuple[str, ...]
+    version: str
+    templates_loaded: int
+    loaded: tuple[str, ...]
+    not_loaded: dict[str, str]
+    not_sent: dict[str, str]
+    matched: tuple[str, ...]
+
+
+def step(
+    plan: str, span: Span, findings_bytes: int, log: ScannerLog, evidence: Evidence, matched: Iterable[str]
+) -> Step:
+    """A step that has ended, with what it knows."""
+    return Step(
+        plan=plan,
+        span=span,
+        findings_bytes=findings_bytes,
+        requests=evidence.requests,
+        contacts=evidence.contacts,
+        sent={template: f"{mask:x}" for template, mask in evidence.sent.items()},
+        questions=f"{evidence.questions:x}",
+        skipped=tuple(sorted(log.skipped)),
+        version=log.version,
+        templates_loaded=log.templates_loaded or 0,
+        loaded=tuple(sorted(log.loaded)),
+        not_loaded=log.not_loaded,
+        not_sent=log.not_sent,
+        matched=tuple(sorted(log.loaded.intersection(matched))),
+    )
+
+
+def log_of(step: Step) -> ScannerLog:
+    """What Nuclei said during a step."""
+    log = ScannerLog(0.0)
+    log.version, log.templates_loaded = step.version, step.templates_loaded
+    log.loaded, log.skipped = set(step.loaded), set(step.skipped)
+    log.not_loaded, log.not_sent = step.not_loaded, step.not_sent
+    return log
+
+
+def masks_of(step: Step) -> dict[str, int]:
+    """The endpoints that each template was sent to, as bits."""
+    return {template: int(mask, 16) for template, mask in step.sent.items()}
+
+
+_decode = msgspec.json.Decoder(Step).decode
+
+
+class Journal:
+    """The steps of a shard: those of earlier attempts, and the file of this one's."""
+
+    def __init__(self, shard: Path, attempt: int, plan: str, *, not_before: float | None) -> None:
+        """Read what earlier attempts have done.
+
+        Args:
+            shard: its folder.
+            attempt: the attempt that goes on.
+            plan: digest of the selection of templates and of what else decides about a step.
+            not_before: seconds since the epoch; attempts that were published earlier belong to an older run of the same key.
+
+        Raises:
+            OSError: the claim refused.
+        """
+        self._path = publish.folder(shard, attempt) / layout.STEPS
+        self.plan = plan
+        self.earlier = tuple(
+            step
+            for record in publish.published(shard, not_before=not_before)
+            if record.attempt < attempt
+            for step in _kept(publish.folder(shard, record.attempt))
+            if step.plan == plan
+        )
+        self.added = 0
+
+    def add(self, step: Step) -> None:
+        """Note a step as done. Its findings must be on the volume.
+
+        Raises:
+            OSError: the claim didn't take it; the step counts as not done.
+        """
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        try:
+            content = msgspec.json.encode(step) + b"\n"
+            if os.write(descriptor, content) < len(content):
+                raise OSError(28, os.strerror(28), str(self._path))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if not self.added:
+            durable.sync_directory(self._path.parent)
+        self.added += 1
+
+
+def requests(attempt: Path) -> int:
+    """Requests of the steps that an attempt has saved."""
+    return sum(step.requests for step in _kept(attempt))
+
+
+def _kept(attempt: Path) -> Iterator[Step]:
+    """The steps of an attempt whose findings are all there."""
+    try:
+        size = (attempt / layout.FINDINGS).stat().st_size
+        lines = (attempt / layout.STEPS).read_bytes().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        try:
+            step = _decode(line)
+        except (*wire.UNREADABLE, msgspec.ValidationError):
+            return  # the attempt was killed while it wrote
+        if step.findings_bytes > size:
+            return
+        yield step

@@ -1,0 +1,159 @@
+"""One run of Nuclei: some templates, some endpoints, its outputs read as they come.
+
+Findings go to the attempt's file, the log to the attempt's log, and the trace log becomes evidence. What the run's end means
+by itself is in the result; what its evidence means is decided for all runs of a scan together (`scan`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from scanplan.api.v1alpha1.task import TaskDocument, TaskError
+from scanplan.core.planning.guard import Guard
+from scanplan.runner.artifacts import durable
+from scanplan.runner.artifacts.publish import Attempt
+from scanplan.runner.nuclei import classify, command, memory, resolvers, scanner, version
+from scanplan.runner.nuclei.classify import Ended, StopCause
+from scanplan.runner.nuclei.evidence import Evidence
+from scanplan.runner.nuclei.headers import Headers
+from scanplan.runner.nuclei.installation import Installation
+from scanplan.runner.nuclei.lines import Lines
+from scanplan.runner.nuclei.statistics import ScannerLog
+from scanplan.runner.nuclei.templates import Template
+
+_LOG_BYTES = 1 << 20
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What came of one run."""
+
+    error: TaskError | None
+    """None where Nuclei claims success."""
+    log: ScannerLog
+    evidence: Evidence
+
+
+class NucleiRun:
+    """Runs Nuclei for one attempt, once or several times."""
+
+    def __init__(
+        self,
+        document: TaskDocument,
+        attempt: Attempt,
+        installation: Installation,
+        headers: Headers,
+        refused: Mapping[str, str],
+        usage: memory.Memory,
+    ) -> None:
+        self._document = document
+        self._attempt = attempt
+        self._installation = installation
+        self._headers = headers
+        self._redactor = headers.redactor()
+        self._guard = Guard(document.denied_targets)
+        self._refused = refused
+        self._memory = usage
+        self.log = ScannerLog(time.monotonic())
+        """Of the run that goes on, or was the last."""
+        self._evidence = Evidence(())
+        self._traced = Lines()
+        self._lines = Lines()
+
+    def check_version(self, template: Template, stop: Callable[[], bool]) -> None:
+        """Refuse a Nuclei that is too old.
+
+        Raises:
+            NucleiBinaryError: it is.
+        """
+        with self._installation.workspace() as workspace:
+            surroundings = command.environment(self._installation.inherited, workspace, template.root)
+            version.check(self._installation.program(), surroundings, workspace.root, stop, time.monotonic())
+
+    def run(
+        self,
+        batch: Sequence[Template],
+        endpoints: Sequence[str],
+        shard: Sequence[str],
+        on_tick: Callable[[float], StopCause | None],
+    ) -> Result:
+        """Run Nuclei to its end.
+
+        Args:
+            batch: templates of one source.
+            endpoints: those to scan.
+            shard: all endpoints of the shard, which the evidence is about.
+            on_tick: called several times a second with the monotonic clock; a cause makes Nuclei stop.
+
+        Raises:
+            ScanError: Nuclei can't be started, or the claim failed.
+            OSError: the pod's own disk failed.
+        """
+        self.log = ScannerLog(time.monotonic())
+        self.log.redact = self._redactor.text
+        self._evidence, self._traced, self._lines = Evidence(shard), Lines(), Lines()
+        findings = self._attempt.findings
+        findings.remark = self.log.listed
+        with self._installation.workspace() as workspace:
+            targets = [endpoint for endpoint in endpoints if endpoint not in self._refused]
+            workspace.targets.write_text(command.list_file(targets))
+            workspace.templates.write_text(command.list_file([str(template.path) for template in batch]))
+            header_files = self._headers.write(workspace)
+            workspace.denied.write_text(command.list_file(self._guard.ranges()))
+            proxy = command.proxy_of(self._installation.inherited, targets)
+            if proxy:
+                workspace.proxy.touch(mode=0o600)
+                workspace.proxy.write_text(command.list_file([proxy]))
+            servers = resolvers.own()
+            workspace.resolvers.write_text(command.list_file(servers))
+            killed_before = self._memory.kills()
+            return_code, cause = scanner.run(
+                lambda trace: command.arguments(
+                    self._document,
+                    self._installation.program(),
+                    workspace,
+                    trace,
+                    own_resolvers=bool(servers),
+                    headers=header_files,
+                    proxy=bool(proxy),
+                ),
+                command.environment(self._installation.inherited, workspace, batch[0].root),
+                workspace.root,
+                on_output=self._take_output,
+                on_log=self._take_log,
+                on_trace=self._take_trace,
+                on_tick=on_tick,
+                stop_grace_seconds=scanner.STOP_GRACE_SECONDS,
+            )
+        with durable.on_claim():
+            findings.finish()
+        self._take_log(b"\n")
+        error = classify.failure(
+            Ended(
+                return_code=return_code,
+                stop=cause,
+                out_of_memory=self._memory.kills() > killed_before,
+                output=findings.output,
+                log=self.log.text,
+            )
+        )
+        return Result(error, self.log, self._evidence)
+
+    def _take_output(self, block: bytes) -> None:
+        with durable.on_claim():
+            self._attempt.findings.feed(block)
+
+    def _take_trace(self, block: bytes) -> None:
+        for line in self._traced.feed(block)[0]:
+            self._evidence.feed(line)
+
+    def _take_log(self, block: bytes) -> None:
+        now = time.monotonic()
+        lines, overlong = self._lines.feed(block)
+        for line in (*overlong, *lines):
+            if self.log.feed(line, now) and self._attempt.log.size < _LOG_BYTES:
+                with durable.on_claim():
+                    clean = self._redactor.raw(line[: _LOG_BYTES + self._redactor.longest])
+                    self._attempt.log.write(clean[:_LOG_BYTES].rstrip(b"\n") + b"\n")

@@ -1,0 +1,107 @@
+"""A shard's work in steps: which templates go to which endpoints next.
+
+Nuclei has to be killed only once in an hour, and what it did in that hour is lost. So a shard is scanned in steps of a few
+minutes: each is a run of Nuclei with some of the templates, in their order, and all endpoints, or some of them where one template
+alone is too much. What is done is a set of such rectangles; the next attempt goes on after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from scanplan.runner.nuclei.templates import Template
+
+STEP_SECONDS = 420.0
+"""How long a step is meant to take: at most so much work is done again after a kill."""
+FIRST_SECONDS = 120.0
+"""How long the first step is meant to take, while nobody knows how fast the endpoints are."""
+
+
+class Span(msgspec.Struct, frozen=True, array_like=True):
+    """A step: templates and endpoints by their positions, the ends excluded."""
+
+    first: int
+    end: int
+    first_endpoint: int
+    end_endpoint: int
+
+
+class Work:
+    """What of a shard is done, and what comes next."""
+
+    def __init__(self, templates: Sequence[Template], endpoints: int, rate: float, done: Iterable[Span] = ()) -> None:
+        self._requests = [template.requests for template in templates]
+        self._roots: Sequence[Path] = [template.root for template in templates]
+        self._endpoints = endpoints
+        self._limit = rate
+        self._rate = rate
+        """Requests a second that are expected of the next step."""
+        self._seconds = FIRST_SECONDS
+        self._done: dict[int, tuple[int, int]] = {}
+        """By the first template of a step: its end, and the endpoints that are done, from 0."""
+        for span in sorted(done, key=lambda span: (span.first, span.first_endpoint)):
+            self.finish(span)
+
+    @property
+    def requests(self) -> int:
+        """Requests of all the work, as far as the templates tell."""
+        return sum(self._requests) * self._endpoints
+
+    @property
+    def done(self) -> int:
+        """Requests of what is done."""
+        return sum(sum(self._requests[first:end]) * endpoints for first, (end, endpoints) in self._done.items())
+
+    def next(self) -> Span | None:
+        """The next step; None where nothing is left."""
+        first = 0
+        while first < len(self._requests):
+            end, endpoints = self._done.get(first, (0, 0))
+            if not end:
+                return self._cut(first)
+            if endpoints < self._endpoints:
+                return self._part(first, end, endpoints)
+            first = end
+        return None
+
+    def finish(self, span: Span) -> None:
+        """Note a step as done. One that does not fit what is done by now is passed over: it will be done again."""
+        end, endpoints = self._done.get(span.first, (span.end, 0))
+        if (
+            end == span.end <= len(self._requests)
+            and endpoints == span.first_endpoint < span.end_endpoint <= self._endpoints
+        ):
+            self._done[span.first] = (end, span.end_endpoint)
+
+    def measured(self, span: Span, seconds: float) -> None:
+        """Learn from how long a step took."""
+        expected = sum(self._requests[span.first : span.end]) * (span.end_endpoint - span.first_endpoint)
+        self._rate = max(0.1, min(self._limit, expected / max(seconds, 1.0)))
+        self._seconds = STEP_SECONDS
+
+    def share(self, span: Span) -> float:
+        """A step as a share of all the work."""
+        part = sum(self._requests[span.first : span.end]) * (span.end_endpoint - span.first_endpoint)
+        return part / self.requests if self.requests else 1.0
+
+    def _cut(self, first: int) -> Span:
+        """The templates from `first` on that fit into a step, of one source."""
+        budget = self._rate * self._seconds
+        end, load = first, 0
+        while end < len(self._requests) and self._roots[end] == self._roots[first]:
+            load += self._requests[end] * self._endpoints
+            if end > first and load > budget:
+                break
+            end += 1
+        return self._part(first, end, 0)
+
+    def _part(self, first: int, end: int, from_endpoint: int) -> Span:
+        """As many endpoints as fit into a step."""
+        load = max(1, sum(self._requests[first:end]))
+        fitting = self._endpoints - from_endpoint
+        if load * fitting > 2 * self._rate * self._seconds:
+            fitting = max(1, int(self._rate * self._seconds / load))
+        return Span(first, end, from_endpoint, min(from_endpoint + fitting, self._endpoints))

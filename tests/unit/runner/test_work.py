@@ -1,0 +1,92 @@
+"""Steps of a shard: all of the work is done, none of it twice, wherever an attempt stops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanplan.runner.nuclei.templates import Template
+from scanplan.runner.work import FIRST_SECONDS, STEP_SECONDS, Span, Work
+
+
+def library(requests: list[int], roots: int = 1) -> list[Template]:
+    """Templates of several sources, in order of these."""
+    size = max(1, -(-len(requests) // roots))
+    return [
+        Template(
+            Path(f"/{number // size}/{number}.yaml"),
+            Path(f"/{number // size}"),
+            str(number),
+            named=False,
+            requests=load,
+        )
+        for number, load in enumerate(requests)
+    ]
+
+
+def pairs(span: Span) -> set[tuple[int, int]]:
+    return {(t, e) for t in range(span.first, span.end) for e in range(span.first_endpoint, span.end_endpoint)}
+
+
+@given(
+    st.lists(st.integers(1, 5_000), min_size=1, max_size=40),
+    st.integers(1, 60),
+    st.integers(1, 3),
+    st.floats(1, 500),
+    st.lists(st.floats(0.0, 5_000.0), max_size=400),
+    st.integers(0, 30),
+)
+def test_all_is_done_once_and_a_later_attempt_goes_on(
+    requests: list[int], endpoints: int, roots: int, rate: float, times: list[float], stop_after: int
+) -> None:
+    templates = library(requests, roots)
+    saved: list[Span] = []
+    done: set[tuple[int, int]] = set()
+    work = Work(templates, endpoints, rate)
+    while (span := work.next()) is not None:
+        assert pairs(span)
+        assert not pairs(span) & done
+        assert len({template.root for template in templates[span.first : span.end]}) == 1
+        done |= pairs(span)
+        saved.append(span)
+        work.finish(span)
+        work.measured(span, times[len(saved) % len(times)] if times else 1.0)
+        if len(saved) == stop_after:  # killed: another attempt, that knows only what was saved
+            work = Work(templates, endpoints, rate, saved)
+    assert done == {(t, e) for t in range(len(requests)) for e in range(endpoints)}
+    assert work.done == work.requests
+    assert Work(templates, endpoints, rate, saved).next() is None
+
+
+def test_a_small_scan_is_one_step() -> None:
+    work = Work(library([1] * 50), 10, 150.0)
+    assert work.next() == Span(0, 50, 0, 10)
+
+
+def test_steps_are_sized_by_the_rate_and_then_by_what_was_measured() -> None:
+    work = Work(library([1] * 10_000), 100, 150.0)
+    first = work.next()
+    assert first is not None
+    assert 100 * first.end == pytest.approx(150.0 * FIRST_SECONDS, rel=0.02)
+    work.finish(first)
+    work.measured(first, 4 * FIRST_SECONDS)  # slow endpoints: a quarter of the rate
+    second = work.next()
+    assert second is not None
+    assert 100 * (second.end - second.first) == pytest.approx(150.0 / 4 * STEP_SECONDS, rel=0.02)
+
+
+def test_a_template_that_is_too_much_alone_is_cut_by_endpoints() -> None:
+    work = Work(library([10_000]), 250, 150.0)
+    span = work.next()
+    assert span == Span(0, 1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [Span(3, 5, 0, 10), Span(0, 9, 0, 10), Span(0, 2, 5, 10), Span(0, 2, 0, 11), Span(0, 2, 4, 4), Span(2, 1, 0, 10)],
+)
+def test_a_saved_step_that_does_not_fit_is_done_again(strange: Span) -> None:
+    assert Work(library([1] * 5), 10, 150.0, [strange]).next() == Span(0, 5, 0, 10)
