@@ -1,6 +1,6 @@
-"""The product's words: resource models, wire documents, names, conditions, exit codes and errors.
+"""Shared vocabulary of all parts: resource models, wire documents, names, conditions, exit codes and errors.
 
-Everything else imports from here, and this package imports nothing of ours. Models of the Kubernetes resource are
-pydantic (the CRD is generated from them); documents on the scan path are msgspec structs, because they are read in
-every scan pod, where start-up time and memory count.
+Every other package imports from here; this package imports no other package of ours. Models of the Kubernetes resource are
+pydantic models, and the CRD is generated from them. Documents on the scan path are msgspec structs, because every scan pod reads
+them, and start-up time and memory count there.
 """

@@ -1,4 +1,4 @@
-"""The environment variables of the scan pod, set by the Job's builder and read by the runner."""
+"""Names of the scan pod's environment variables. The Job's builder sets them, the runner reads them."""
 
 from __future__ import annotations
 

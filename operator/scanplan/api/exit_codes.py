@@ -1,8 +1,7 @@
 """The runner's exit codes: its contract with the Job's podFailurePolicy.
 
-A Job sees only the number with which a pod's container ended, so the number has to say what Kubernetes should do
-next. The values follow sysexits(3); *interrupted* is what a shell reports for SIGTERM, so that a runner which dies of
-the signal itself reads the same.
+A Job sees only the exit code of a pod's container. So the code says what Kubernetes should do next. The values follow
+sysexits(3). *interrupted* equals a shell's code for SIGTERM, so a runner that the signal kills gives the same code.
 """
 
 from __future__ import annotations

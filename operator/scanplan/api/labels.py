@@ -1,7 +1,7 @@
-"""Labels, annotations and other names that our objects carry in a cluster.
+"""Labels, annotations and other names on our objects in a cluster.
 
-The recommended labels are Kubernetes' own (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/);
-everything else lives under our group, which plan authors can't use in their pod templates.
+The recommended labels are Kubernetes' own (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/).
+All others are under our group, which plan authors can't use in their pod templates.
 """
 
 from __future__ import annotations

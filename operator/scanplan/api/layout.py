@@ -1,8 +1,7 @@
-"""Where things are on the claim: one function or constant per path of the artifact layout.
+"""Paths on the claim: one function or constant for each path of the artifact layout.
 
-Everything of a run lives below ``ui_projects/{runId}``; pods mount just that folder, so the paths here are relative to
-it. Attempts never share a folder and merged artifacts are immutable once complete, so no path is ever written twice
-with different content.
+Everything of a run is below ``ui_projects/{runId}``. Pods mount only that folder, so the paths here are relative to it. Attempts
+never share a folder, and merged artifacts are immutable once complete. So no path is written twice with different content.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Rules for the names of Kubernetes objects and their keys, as patterns for the CRD and as checks for programs.
+"""Rules for names of Kubernetes objects and their keys: patterns for the CRD, and checks for programs.
 
-A name becomes a segment of a request's path. A name that is none could lead to another object, in another namespace.
+A name becomes a segment of a request's path. An invalid name could lead to another object, in another namespace.
 Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 """
 

@@ -1,1 +1,1 @@
-"""The command line: one program for the operator's process and for people."""
+"""The command line: one program that starts the operator, the API and workers, and has the commands for people."""

@@ -1,7 +1,7 @@
-"""Plans as they change: a list, then the API server's watch, in a thread of its own.
+"""Lists and watches plans in a thread, for commands that follow them.
 
-Whatever goes wrong (a watch ends after a while by design, connections break) leads to a new list, so what is here is right soon
-after, and never wrong for long. Being refused is told to whoever asks, since trying again won't help.
+After any failure (a watch that ended, a broken connection) it lists again, so what it holds is correct soon after. A refusal by the
+API server is an error for the caller, since another try would not help.
 """
 
 from __future__ import annotations

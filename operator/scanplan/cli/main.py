@@ -1,6 +1,6 @@
 """``scanplan``: the command line.
 
-Commands are thin: they read options, call one function of another package and say how it went. Exit codes follow sysexits(3).
+Commands are thin: they read options, call one function of another package and print the outcome. Exit codes follow sysexits(3).
 """
 
 from __future__ import annotations

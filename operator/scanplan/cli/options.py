@@ -1,4 +1,4 @@
-"""Options that many commands have, spelled as kubectl spells them."""
+"""Options that many commands share, spelled as in kubectl."""
 
 from __future__ import annotations
 

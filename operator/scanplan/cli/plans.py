@@ -1,4 +1,4 @@
-"""A ScanPlan object as the commands show it: one place that knows its field names and the colours of its states."""
+"""Reads a ScanPlan object for the commands: its fields, and the colours of its states."""
 
 from __future__ import annotations
 

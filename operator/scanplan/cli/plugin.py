@@ -1,7 +1,7 @@
 """``kubectl scanplan``: the same program under the name that kubectl looks for.
 
-kubectl runs what is called ``kubectl-scanplan`` on PATH (https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/).
-Help and errors then speak of the command that was typed.
+kubectl runs a program called ``kubectl-scanplan`` on PATH (https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/). Help
+and errors then name the command that was typed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Which NetworkPolicies bound what scan pods reach, as far as the policies of a namespace tell.
+"""Says which NetworkPolicies of a namespace bound what scan pods reach.
 
-Policies add up: one that allows everything undoes the others. Whether the cluster's network enforces any is not to be seen here.
+Policies add up: one that allows everything undoes the others. Whether the cluster's network enforces policies can't be seen here.
 """
 
 from __future__ import annotations

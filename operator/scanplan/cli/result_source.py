@@ -1,8 +1,7 @@
-"""Results of runs, wherever they are: on the claims of a cluster, or in a folder of this machine.
+"""Finds and reads results of runs: on the claims of a cluster, or in a folder of this machine.
 
-A run is named as people know it: by its plan, or by its runId; `~1` behind it is the result before the last, `~2` the one before
-that. What is read is held against the sizes and SHA-256 sums that the scan's own record lists: a result that was tampered
-with, or came incomplete, is an error and no result.
+A run is named by its plan or by its runId. `~1` behind the name is the result before the last, `~2` the one before that. Each file
+is checked against the size and SHA-256 in the scan's own record: a changed or incomplete file is an error, not a result.
 """
 
 from __future__ import annotations

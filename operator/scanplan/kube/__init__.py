@@ -1,1 +1,1 @@
-"""The Kubernetes API as all parts use it: requests with deadlines, pages of lists, watches, the clock of the server."""
+"""Access to the Kubernetes API for all parts: requests with deadlines, pages of lists, watches, the server's clock."""

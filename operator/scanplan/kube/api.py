@@ -1,7 +1,7 @@
-"""The few API calls that the operator makes, on plain dicts, over the `kubernetes` package's asyncio client.
+"""The API calls that the operator makes, on plain dicts, over the `kubernetes` package's asyncio client.
 
-Its connection, TLS, credentials and their renewal are the package's; only the typed models are passed by, since decoding
-thousands of Jobs into them would cost most of the operator's memory and CPU for nothing.
+Connection, TLS, credentials and their renewal are the package's. Its typed models are not used: to decode thousands of Jobs into
+them would take most of the operator's memory and CPU.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The time as the API server has it: what is compared with its timestamps must not depend on this machine's clock.
+"""The API server's time. Comparisons with its timestamps must not depend on this machine's clock.
 
-Every answer says, to the second, when it was made (RFC 9110, Date). While the local clock fits these, it is used as it is; one that
-is an hour off is corrected by no more than the answers prove. Deadlines of pods, the window of reuse, and durations hang on it.
+Every answer has the time when it was made, to the second (RFC 9110, Date). A local clock that fits these times is used as it is.
+A wrong clock is corrected by no more than the answers prove. Deadlines of pods, the window of reuse, and durations depend on it.
 """
 
 from __future__ import annotations

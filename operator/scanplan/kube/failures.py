@@ -1,4 +1,4 @@
-"""What goes wrong with requests to the API server, and what the server says about it."""
+"""Failures of requests to the API server, and the server's own messages about them."""
 
 from __future__ import annotations
 

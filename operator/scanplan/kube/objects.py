@@ -1,4 +1,4 @@
-"""Objects as they are decoded of the API server's answers: without their managed fields, which would be most of them."""
+"""Decodes objects from the API server's answers without their managed fields, which are most of their bytes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Lists objects page by page, with a bound on the bytes of a page as well as on its objects.
+"""Lists objects page by page, and bounds both the objects and the bytes of a page.
 
-One ScanPlan may have 1.5 MB (etcd's limit), so that a page of a hundred could have more memory than the operator. A page that
-turns out to be too large is dropped, and asked for again with fewer objects. Objects are decoded one at a time.
+One ScanPlan may have 1.5 MB (etcd's limit), so a page of a hundred could exceed the operator's memory. A page that is too large is
+dropped and requested again with fewer objects. Objects are decoded one at a time.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
 """

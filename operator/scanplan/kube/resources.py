@@ -1,8 +1,8 @@
-"""Paths of requests to the API server: the only place where a name becomes part of one.
+"""Builds the paths of requests to the API server. Only here does a name become part of a path.
 
-The API server and the HTTP clients resolve ``..`` and decode escapes. A name with a slash could therefore lead to an object of
-another namespace. `segment` refuses what can't be a name, `Resource.path` puts segments together, and `Resource.checked` holds
-the answer against what was asked for.
+The API server and the HTTP clients resolve ``..`` and decode escapes. So a name with a slash could lead to an object of another
+namespace. `segment` refuses what can't be a name, `Resource.path` joins segments, and `Resource.checked` compares the answer with
+the request.
 """
 
 from __future__ import annotations

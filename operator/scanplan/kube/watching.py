@@ -1,8 +1,8 @@
 """Lists and watches objects of one kind: a list, then its watch, without end.
 
-The only watch that is ours. It goes on where a connection was cut, lists again where the server can't go on (410, ERROR), and
-then tells which objects have gone meanwhile. Each watch is asked to end after a minute, so that a connection that has died
-without a word hides changes for no longer than that.
+It is our only watch. After a cut connection it goes on. Where the server can't continue (410, ERROR), it lists again and reports
+which objects have gone meanwhile. Each watch asks the server to end it after a minute, so a silently dead connection hides
+changes for no longer than that.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """

@@ -1,7 +1,7 @@
-"""What the operator holds, how long it takes, what it asks of the API server, and how scans end.
+"""Metrics of the operator: plans and queue, durations of reconciles, requests to the API server, ends of scans.
 
-The controller and the API client tell it what happens (`scanplan.controller.observer`). Gauges are read from the operator's own
-memory when they are asked for; nothing is asked of the API server for them.
+The controller and the API client report events to it (`scanplan.controller.observer`). Gauges are read from the operator's memory
+at each scrape, without a request to the API server.
 """
 
 from __future__ import annotations

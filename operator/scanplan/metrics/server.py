@@ -1,4 +1,4 @@
-"""Serves the operator's metrics on a port of their own; they hold numbers only, and need no token."""
+"""Serves the operator's metrics on their own port. They hold numbers only, and need no token."""
 
 from __future__ import annotations
 

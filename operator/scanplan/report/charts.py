@@ -1,7 +1,7 @@
-"""The report's charts: bars as inline SVG, with their numbers in words beside them.
+"""The report's charts: bars as inline SVG, with their numbers as text beside them.
 
-Colours are classes, since the page's policy allows no inline style; a chart's numbers are its texts, so it reads without colour,
-without sight, and on paper.
+Colours are classes, since the page's policy allows no inline style. The numbers are text, so a chart reads without colour, with a
+screen reader, and on paper.
 """
 
 from __future__ import annotations

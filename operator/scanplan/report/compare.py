@@ -1,8 +1,8 @@
-"""What has changed between two scans: new, fixed and unchanged findings, by fingerprint.
+"""Compares two scans: new, fixed and unchanged findings, by fingerprint.
 
-Only fingerprints are held in memory besides the differences themselves, so two large scans that are much
-alike cost little. A finding that is gone is called fixed, which it may not be where the later scan did not look: whoever shows a
-difference shows `scan.remarks` of both with it, and `unlike`.
+Only fingerprints and the differences are held in memory, so two similar large scans take little. A finding that is gone is called
+fixed. That may be wrong where the later scan did not look. So whoever shows a difference also shows `scan.remarks` of both scans,
+and `unlike`.
 """
 
 from __future__ import annotations

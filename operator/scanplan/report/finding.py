@@ -1,7 +1,7 @@
-"""A finding as the reports see it: one line of the merged file, with every member of the type that it should have.
+"""A finding as the reports use it: one line of the merged file, with every member of the expected type.
 
-Nuclei's events come from templates and scanned hosts, so any member may be missing, or be something else than expected. Reading
-never fails: a line that can't be understood is a finding of unknown severity that says so, since no report may lose one.
+Nuclei's events come from templates and scanned hosts, so any member may be missing or of another type. Reading never fails: a line
+that can't be understood becomes a finding of unknown severity that says so. No report loses a finding.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A scan as one HTML page that needs nothing else: for people, by mail, on paper, years later.
+"""A scan as one HTML page that loads nothing: for people, by mail, on paper, years later.
 
-The page makes no request, and its policy would let none through; it has one style and one script, both allowed by their hash, so
-nothing that a scanned host has put into a finding can run. It stays below `MAX_BYTES`: where a scan has found more, the
-most severe findings are on it, and it says where the rest is.
+The page makes no request, and its policy allows none. It has one style and one script, both allowed by their hash, so text from a
+scanned host can't run. It stays below `MAX_BYTES`: a larger scan has its most severe findings on the page, which says where the
+others are.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One finding as rows of the report's table: what everybody reads, and what opens below it.
+"""One finding as rows of the report's table: a summary that is always visible, and details that open below it.
 
-A row and its raw exchange are separate pieces, so that a report which runs out of room gives up raw exchanges before it gives
-up findings. Everything is escaped here, and nowhere else.
+A row and its raw exchange are separate pieces. So a report that runs out of room drops raw exchanges before it drops findings.
+All escaping happens here, and nowhere else.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Findings as SARIF 2.1.0, as GitHub's code scanning takes it.
+"""Findings as SARIF 2.1.0, in the form that GitHub's code scanning accepts.
 
-SARIF is made for files and lines; a finding here has a place on the network. GitHub refuses a whole file for one address with
-a scheme, so a place becomes a relative path of host, port and path, and the exact address stays beside it. Raw requests and
-responses are left out: whoever may read a repository may read its alerts, and responses hold secrets.
+SARIF is made for files and lines; a finding here is at a network address. GitHub refuses a whole file for one address with a
+scheme. So an address becomes a relative path of host, port and path, with the exact address beside it. Raw requests and responses
+are left out: whoever may read a repository may read its alerts, and responses may hold secrets.
 
-The rules for what GitHub takes: https://docs.github.com/en/code-security/reference/code-scanning/sarif-files/sarif-support
+GitHub's rules: https://docs.github.com/en/code-security/reference/code-scanning/sarif-files/sarif-support
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The record of a scan as the reports see it: `scan_metadata.json`, read leniently.
+"""The record of a scan as the reports use it: `scan_metadata.json`, read leniently.
 
-A report may be made by an older or newer version than the scan was, so unknown members are passed over and missing ones have
-defaults. What a report says of completeness it has from here.
+A report may be older or newer than the scan. So unknown members are ignored, and missing ones have defaults. All that a report
+says about completeness comes from here.
 """
 
 from __future__ import annotations

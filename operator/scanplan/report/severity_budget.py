@@ -1,7 +1,7 @@
-"""Keep what matters most within a budget.
+"""Keeps the most severe findings within a budget of bytes.
 
-A report has to be small enough to open, and a scan may have any number of findings. This holds pieces of a report up to a number
-of bytes and gives up the mildest, latest ones first, in one pass and without knowing beforehand how many will come.
+A report must be small enough to open, and a scan may have any number of findings. In one pass, without knowing their number, this
+holds pieces of a report up to a number of bytes. It drops the least severe and latest ones first.
 """
 
 from __future__ import annotations

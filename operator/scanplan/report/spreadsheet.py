@@ -1,7 +1,7 @@
 """Findings as CSV, for spreadsheets.
 
-One line a finding (RFC 4180), summaries without raw requests and responses. A cell that a spreadsheet would take for a
-formula is made a text (https://owasp.org/www-community/attacks/CSV_Injection): its content comes from scanned hosts.
+One line a finding (RFC 4180), without raw requests and responses. Content comes from scanned hosts, so a cell that a spreadsheet
+would take for a formula is made a text (https://owasp.org/www-community/attacks/CSV_Injection).
 """
 
 from __future__ import annotations

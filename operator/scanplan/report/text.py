@@ -1,7 +1,7 @@
-"""Texts from scanned hosts, made harmless for whoever shows them.
+"""Removes dangerous characters from texts of scanned hosts.
 
-A response can hold terminal escapes, right-to-left overrides, formulas or a `javascript:` address. Here is the one place that
-takes such things out; what a format must escape besides is that format's own business.
+A response can hold terminal escapes, right-to-left overrides, formulas or a `javascript:` address. They are removed only here. Each
+format does its own escaping besides.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What is generated from the models: the CustomResourceDefinition and the reference page."""
+"""Generators from the models: the CustomResourceDefinition, the reference page, and the check for unknown fields."""

@@ -1,8 +1,8 @@
-"""The CRD, generated from the models: pydantic's JSON schema made structural.
+"""Generates the CRD from the models: makes pydantic's JSON schema structural.
 
 Kubernetes' structural schemas (https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema)
-know no ``$ref``, no ``const`` and no null type; everything else in pydantic's output is kept, descriptions included, so
-that ``kubectl explain scanplan`` is worth reading. ``crds/`` is the output of this module, and a test holds it to that.
+have no ``$ref``, no ``const`` and no null type. Everything else of pydantic's output is kept, with the descriptions that
+``kubectl explain scanplan`` shows. ``crds/`` is the output of this module, and a test compares it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The reference of ScanPlan's fields as Markdown, generated from the same models as the CRD.
+"""Generates the reference of ScanPlan's fields as Markdown, from the same models as the CRD.
 
-One row a field: its type and bounds, its default, what a change of it does to a plan that has started, and what it is for.
-`docs/reference.md` is the output of this module, and a test holds it to that.
+Each field has one row: type and bounds, default, description, and the effect of a change on a plan that has started.
+`docs/reference.md` is the output of this module, and a test compares it.
 """
 
 from __future__ import annotations

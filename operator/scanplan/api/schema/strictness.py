@@ -1,7 +1,7 @@
-"""Fields that a manifest has and the kind does not, as the API server finds them.
+"""Finds fields of a manifest that the kind does not have, as the API server does.
 
-A misspelt field that is passed over makes another scan than its author meant. `kubectl apply` refuses it (strict field
-validation), and so does everything that reads a manifest without a cluster.
+A misspelt field that is ignored makes another scan than its author meant. `kubectl apply` refuses it (strict field validation).
+So does everything that reads a manifest without a cluster.
 """
 
 from __future__ import annotations

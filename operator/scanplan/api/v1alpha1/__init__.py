@@ -1,1 +1,1 @@
-"""The objects and documents of version v1alpha1, one module each: the ScanPlan, its conditions, the task document."""
+"""Objects and documents of version v1alpha1, one module each: ScanPlan spec, its status, conditions, the task document."""

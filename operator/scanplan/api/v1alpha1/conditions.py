@@ -1,8 +1,8 @@
-"""Condition types and reasons: the one home of every CamelCase word that a status may carry.
+"""Condition types and reasons: every CamelCase word that a status may have.
 
 `Ready`, `Reconciling` and `Stalled` follow kstatus
-(https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md), so GitOps tools and `kubectl wait` need no
-knowledge of ours. Reasons are an API: programs compare them, so none is ever renamed.
+(https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md), so GitOps tools and `kubectl wait` understand
+them. Reasons are part of the API: programs compare them, so reasons are never renamed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The spec of a ScanPlan: what a user writes; `scanplan_status` has what a user reads.
+"""The spec of a ScanPlan: what a user writes. `scanplan_status` has what a user reads.
 
 The models are the source of the CRD: `scanplan.api.schema.crd` turns their JSON schema, bounds and CEL rules into `crds/`.
-Field names are those of the first, in-process version in Kubernetes' spelling. What a field's change does to a running scan
-stands beside the field, as its `Effect`.
+Field names are those of the first, in-process version, in Kubernetes' spelling. Beside each field is its `Effect`: what a change
+of it does to a running scan.
 """
 
 from __future__ import annotations

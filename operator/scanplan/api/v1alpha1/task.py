@@ -1,8 +1,8 @@
-"""The documents that pass between the operator and the runner.
+"""The documents between operator and runner.
 
-A `TaskDocument` goes into the pod as a file and says everything about the scan; a `ShardReport` comes back as the
-pod's termination message and says everything about the attempt. Both are JSON with camelCase names, decoded strictly:
-an operator and a runner of different versions disagree loudly.
+A `TaskDocument` goes into the pod as a file and describes the whole scan. A `ShardReport` comes back as the pod's termination
+message and describes the attempt. Both are JSON with camelCase names and are decoded strictly, so that an operator and a runner
+of different versions fail with an error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``scanplan api``: the monitoring API as a process of its own."""
+"""``scanplan api``: runs the monitoring API as a process of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``scanplan artifacts``: the files that a scan has left on its claim."""
+"""``scanplan artifacts``: lists and fetches the files that a scan has left on its claim."""
 
 from __future__ import annotations
 

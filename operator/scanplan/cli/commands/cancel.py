@@ -1,4 +1,4 @@
-"""``scanplan cancel``: end scans for good."""
+"""``scanplan cancel``: ends scans for good."""
 
 from __future__ import annotations
 

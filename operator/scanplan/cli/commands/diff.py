@@ -1,4 +1,4 @@
-"""``scanplan diff``: what has changed between two scans."""
+"""``scanplan diff``: compares the findings of two scans."""
 
 from __future__ import annotations
 

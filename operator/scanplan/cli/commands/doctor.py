@@ -1,7 +1,7 @@
-"""``scanplan doctor``: is this cluster ready for scans, and am I allowed to ask for them.
+"""``scanplan doctor``: checks whether this cluster is ready for scans, and whether the user may ask for them.
 
-Each check is a function that answers with what it saw and, where that isn't well, with what to do. Checks never change
-anything; what may not be looked at is unknown, which is no failure.
+Each check is a function that returns what it saw and, if that is bad, what to do. Checks change nothing. What the user may not
+read is unknown, which is no failure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""``scanplan explain``: why a plan is in the state that it is in, and what to do.
+"""``scanplan explain``: why a plan is in its state, and what to do.
 
-All that Kubernetes knows about a plan is spread over the plan, its Job, their pods, events, quotas and, while it waits, other
-plans. Here it is on one page, the answer first. What the user may not read is said so, and the rest is still told.
+Kubernetes' knowledge about a plan is spread over the plan, its Job, pods, events, quotas and other waiting plans. This command
+shows it on one page, the answer first. It names what the user may not read, and shows the rest.
 """
 
 from __future__ import annotations

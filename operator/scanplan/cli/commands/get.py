@@ -1,4 +1,4 @@
-"""``scanplan get``: plans and their states, as a table."""
+"""``scanplan get``: lists plans and their states as a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``scanplan logs``: what the runners say, of all shards together."""
+"""``scanplan logs``: the logs of the runners of all shards together."""
 
 from __future__ import annotations
 

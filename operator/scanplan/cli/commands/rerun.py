@@ -1,4 +1,4 @@
-"""``scanplan rerun``: the same scan again."""
+"""``scanplan rerun``: asks for the same scan again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``scanplan results``: what a scan has found, for eyes, spreadsheets, code scanning and pipelines."""
+"""``scanplan results``: a scan's findings as a table, as a file for other tools, or as a gate of a pipeline."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""``scanplan run``: a plan on this machine, without a cluster.
+"""``scanplan run``: scans a plan on this machine, without a cluster.
 
-The plan goes through the same planner and the same runner as in a cluster, one shard after the other, and leaves the same
-artifacts under ``ui_projects/``. What only a cluster has (podTemplate, suspend, priorities, endpointsFrom) has no meaning here.
+The plan goes through the same planner and runner as in a cluster, one shard after the other. It leaves the same artifacts under
+``ui_projects/``. Fields that only a cluster has (podTemplate, suspend, priorities, endpointsFrom) have no effect here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``scanplan submit``: make or change plans, from a file or from options."""
+"""``scanplan submit``: creates or changes plans, from a file or from options."""
 
 from __future__ import annotations
 

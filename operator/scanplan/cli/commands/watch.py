@@ -1,6 +1,7 @@
-"""``scanplan watch``: plans while they run.
+"""``scanplan watch``: shows plans while they run.
 
-On a terminal a live table with a bar for each plan and, for a single plan, for each of its shards; piped, a line for each change.
+On a terminal it shows a live table with a bar for each plan or, for a single plan, for each shard. In a pipe it prints a line for
+each change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``scanplan worker``: workers of the Redis queue, for programs with TASK_QUEUE_TYPE=redis."""
+"""``scanplan worker``: runs workers of the Redis queue, for programs with TASK_QUEUE_TYPE=redis."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What to do about each reason that a plan may stop for: the commands to type, beside the words that the operator has said.
+"""Advice for each reason that a plan may stop for: commands to type, shown beside the operator's message.
 
-`NAME` in a command is the plan's. A test holds that every reason of a failure has its advice.
+`NAME` in a command stands for the plan's name. A test checks that every reason of a failure has its advice.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How commands fail: one sentence that says what is wrong, one that says what to do, and an exit code that a script can use.
+"""Failures of commands: one sentence says what is wrong, one says what to do, and an exit code serves scripts.
 
-Exit codes are those of sysexits(3), so far as it has one for the case. 1 is kept for a clear answer that isn't the hoped-for one:
-the scan failed, or has findings that `--fail-on` names.
+Exit codes are those of sysexits(3), where it has one for the case. 1 means a clear but negative answer: the scan failed, or has
+findings that `--fail-on` names.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Results in their formats: the findings that were asked for, in pieces, so that a result of any size can be written.
+"""Writes results in their formats, in pieces, so that a result of any size can be written.
 
-A `Selection` counts all findings that pass by, also those that nobody wants to see: a pipeline stops on what is there, whatever
-it shows.
+A `Selection` counts all findings that pass, also those that are not shown: `--fail-on` decides on all of them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Help as kubectl and gh write it: commands under headings, NAME for what is needed and [NAME] for what is not.
+"""Prints help as kubectl and gh do: commands under headings, NAME for required arguments and [NAME] for optional ones.
 
-Typer's own has braces around what is needed, Python's types beside it, and one long list of commands.
+Typer's own help has braces around required arguments, Python's types beside them, and one long list of commands.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How far running scans are, between the states that the operator writes: read from their pods on demand.
+"""Progress of running scans, read from their pods on demand, between the statuses that the operator writes.
 
-A running pod's log says percent, requests and findings of its shard every few seconds; a pod that has ended left its report.
-Nothing of it is kept anywhere: it is worth a look, and no write.
+Every few seconds a running pod logs percent, requests and findings of its shard. A pod that has ended left its report. The operator
+does not store this progress, to save writes.
 """
 
 from __future__ import annotations

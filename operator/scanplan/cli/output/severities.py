@@ -1,4 +1,4 @@
-"""Severities as options: which to show, and from which on a pipeline shall stop."""
+"""Severity options: which findings to show, and from which severity on a pipeline fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings as a table for people: most severe first, in the terminal's colours where there is a terminal."""
+"""Prints findings as a table: most severe first, with colours on a terminal."""
 
 from __future__ import annotations
 

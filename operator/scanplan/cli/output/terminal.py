@@ -1,9 +1,9 @@
-"""Where commands write: answers to standard output, everything else to standard error.
+"""The consoles of all commands: answers go to standard output, everything else to standard error.
 
-On a terminal both have colours and what moves; piped, they are plain lines of any length, for grep and for logs.
+On a terminal, both have colours and live updates. In a pipe, they are plain lines of any length, for grep and for logs.
 
-Everything that commands print goes through here. Names, messages and log lines come from clusters and from scanned hosts, which
-may be hostile: control characters and bidirectional overrides are shown as replacement characters, and never obeyed.
+Names, messages and log lines come from clusters and scanned hosts, which may be hostile. So everything is printed through here:
+control characters and bidirectional overrides are shown as replacement characters, and have no effect.
 """
 
 from __future__ import annotations
