@@ -165,7 +165,7 @@ containerStatuses:
 
 
 def report() -> str:
-    """What a runner of a plan with one shard says at its end, as a template; the result's folder is called as its Job is."""
+    """What a runner of a plan with one shard says at its end, as a template; the operator takes no other folder than the task's."""
     result = documents.MergedResult(
         path=FOLDER,
         complete=True,
@@ -176,7 +176,9 @@ def report() -> str:
         files=(documents.ArtifactFile(name=layout.FINDINGS, bytes=7, sha256="0" * 64),),
     )
     message = documents.encode(reports.complete(0, result)).decode()
-    return json.dumps(message).replace(FOLDER, f'{{{{ index .metadata.labels "{labels.TASK}" }}}}')
+    mounts = "{{ range (index .spec.containers 0).volumeMounts }}{{ if .subPath }}{{ .subPath }}{{ end }}{{ end }}"
+    task = f'{{{{ slice (index .metadata.labels "{labels.TASK}") {len("scan-")} }}}}'
+    return json.dumps(message).replace(FOLDER, f"{mounts}/tasks/{task}")
 
 
 def deleting() -> Object:
