@@ -55,8 +55,9 @@ from scanplan.kube.failures import FAILURES, UNREACHABLE, message_of, reason_of,
 
 log = logging.getLogger("scanplan.controller")
 
-MAX_STEPS = 12
-"""Decisions for one generation of a plan in a row; more would mean that acting doesn't lead to a fixed point."""
+MAX_STEPS = 24
+"""Decisions for one generation of a plan in a row. Two operators that race for a Job have been seen to take 13, since inputs are
+read anew after each action; about twice that would mean that acting leads to no fixed point."""
 LONG_BYTES = 1 << 17
 """Of inputs; reading so much of endpoints takes some 50 ms."""
 
