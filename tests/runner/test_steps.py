@@ -32,7 +32,7 @@ ENDPOINTS = int(os.environ.get("SCANPLAN_STEP_ENDPOINTS", "6"))
 KILLS = 10
 """The full size (by hand): 5,000 templates and 100 endpoints."""
 RATE = 60 if TEMPLATES <= 120 else 1000
-FIRST = 2.0 if TEMPLATES <= 120 else 20.0
+FIRST = 2.0 if TEMPLATES <= 120 else 10.0
 PROGRAM = (
     "from scanplan.runner import work\n"
     f"work.FIRST_SECONDS = work.STEP_SECONDS = {FIRST}\n"

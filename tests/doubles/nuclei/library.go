@@ -196,8 +196,7 @@ func readIgnoreFile(dirs configDirs, logs *logger) []string {
 	return ignored.Tags
 }
 
-// validateTemplates is -validate: every problem of reading is an error line, and one is enough to fail. What does
-// not compile is valid here.
+// validateTemplates is -validate: every problem of reading or compiling is an error line, and one is enough to fail.
 func validateTemplates(opts *options, dirs configDirs, logs *logger) error {
 	valid := true
 	missing := func(path string, err error) { logs.errorf("Could not find template '%s': %s", path, err) }
@@ -209,6 +208,9 @@ func validateTemplates(opts *options, dirs configDirs, logs *logger) error {
 		if err != nil {
 			cause := fmt.Sprintf("Could not load template %s: %s", path, err)
 			logs.errorf("Error occurred loading template %s: cause=%q", path, cause)
+			valid = false
+		} else if err := loaded.compile(); err != nil {
+			logs.errorf("Error occurred parsing template %s: %s", path, err)
 			valid = false
 		}
 	}

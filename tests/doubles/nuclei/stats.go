@@ -25,8 +25,7 @@ func (s *statistics) start(templates, hosts, total int) {
 	if !s.opts.stats {
 		return
 	}
-	// As in Nuclei, an interval of zero is not refused: it panics.
-	s.ticker = time.NewTicker(time.Duration(s.opts.statsInterval) * time.Second)
+	s.ticker = time.NewTicker(max(time.Duration(s.opts.statsInterval)*time.Second, time.Millisecond))
 	s.running.Store(true)
 	go func() {
 		for range s.ticker.C {
