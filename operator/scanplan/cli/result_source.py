@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ from scanplan.cli.plans import here
 from scanplan.report import finding, scan
 from scanplan.report.finding import Finding
 from scanplan.report.scan import File, Scan
-from scanplan.runner.artifacts import fingerprint
+from scanplan.runner.artifacts import durable, fingerprint
 from scanplan.runner.artifacts.records import RunRecord
 
 if TYPE_CHECKING:
@@ -70,14 +71,14 @@ class Shelf(Protocol):
 
 
 class Folder:
-    """A shelf that is a folder here."""
+    """A shelf that is a folder here; what is on it may come from a claim, so no link in it is followed."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def copy(self, path: str, into: BinaryIO) -> None:
         try:
-            with (self._root / path).open("rb") as file:
+            with os.fdopen(durable.open_below(self._root, PurePosixPath(path)), "rb") as file:
                 while block := file.read(1 << 20):
                     into.write(block)
         except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -85,8 +86,10 @@ def record(run: Path, paths: Mapping[str, str]) -> dict[str, str]:
 
 def recorded(run: Path) -> dict[str, str]:
     """The paths in a run's ``run_artifacts.json``."""
-    path = run / RECORD
-    return dict(json.loads(path.read_bytes())) if path.exists() else {}
+    try:
+        return dict(json.loads(durable.read_bytes(run / RECORD)))
+    except FileNotFoundError:
+        return {}
 
 
 def newest_task(root: Path, run_id: str) -> str | None:
@@ -136,9 +139,12 @@ def _result(task_id: str, folder: Path, metadata: ScanMetadata, path: str) -> Sc
 def locked(path: Path) -> Iterator[None]:
     """Hold a file's lock: one holder at a time, over threads and processes of this machine; it ends with the process."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _checked(run_id: str) -> str:

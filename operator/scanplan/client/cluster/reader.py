@@ -36,15 +36,31 @@ _POLL_SECONDS = 0.4
 _USER = 65532
 """As scan pods: what they write is for their user and group alone."""
 _SLEEP = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit()); signal.pause()"
-_READ = (
-    "import sys, zlib; z = zlib.compressobj(1); w = sys.stdout.buffer.write; f = open(sys.argv[1], 'rb')\n"
-    "while b := f.read(1 << 20): w(z.compress(b))\n"
+_OPEN = (
+    "import errno, os, stat, sys, zlib\n"
+    "w, place = sys.stdout.buffer.write, os.open(sys.argv[1], os.O_DIRECTORY)\n"
+    "def opened(name, kind):\n"
+    "    try:\n"
+    "        if name == '..': raise OSError(errno.ELOOP, 'leads out')\n"
+    "        return os.open(name, os.O_NOFOLLOW | os.O_NONBLOCK | kind, dir_fd=place)\n"
+    "    except OSError as e:\n"
+    "        if e.errno not in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO): raise\n"
+    "        raise FileNotFoundError(name)\n"
+    "*folders, last = sys.argv[2].split('/')\n"
+    "for each in folders: place = opened(each, os.O_DIRECTORY)\n"
+)
+"""Goes down part by part: whoever may write to the claim can put links and pipes there."""
+_READ = _OPEN + (
+    "f, z = opened(last, 0), zlib.compressobj(1)\n"
+    "if not stat.S_ISREG(os.fstat(f).st_mode): raise FileNotFoundError(last)\n"
+    "while b := os.read(f, 1 << 20): w(z.compress(b))\n"
     "w(z.flush())"
 )
-_LIST = (
-    "import os, sys; w = sys.stdout.buffer.write; r = sys.argv[1]\n"
-    "for d, _, fs in os.walk(r):\n"
-    "    for f in fs: p = os.path.join(d, f); w(b'%d\\t%s\\0' % (os.lstat(p).st_size, os.fsencode(os.path.relpath(p, r))))"
+_LIST = _OPEN + (
+    "for d, _, fs, at in os.fwalk('.', dir_fd=opened(last, os.O_DIRECTORY)):\n"
+    "    for f in fs:\n"
+    "        s = os.lstat(f, dir_fd=at)\n"
+    "        if stat.S_ISREG(s.st_mode): w(b'%d\\t%s\\0' % (s.st_size, os.fsencode(os.path.normpath(os.path.join(d, f)))))"
 )
 
 
@@ -76,13 +92,17 @@ class Reader:
             raise Failure(f"{path} came incomplete", "the same command again")
 
     def files(self, path: str) -> list[tuple[str, int]]:
-        """All files below a folder, by path relative to it, with their size in bytes."""
-        entries = b"".join(self._run(_LIST, path)).decode(errors="surrogateescape").split("\0")
+        """All regular files below a folder, by path relative to it, with their size in bytes; none where it isn't there."""
+        try:
+            listing = b"".join(self._run(_LIST, path))
+        except NotFound:
+            return []
+        entries = listing.decode(errors="surrogateescape").split("\0")
         return sorted((name, int(size)) for size, _, name in (entry.partition("\t") for entry in entries if entry))
 
     def _run(self, program: str, path: str) -> Iterator[bytes]:
         try:
-            yield from self._cluster.execute(self._namespace, self._pod, ("python3", "-c", program, f"{MOUNT}/{path}"))
+            yield from self._cluster.execute(self._namespace, self._pod, ("python3", "-c", program, MOUNT, path))
         except Failure as error:
             if "FileNotFoundError" in error.message:
                 raise NotFound(f"{path} is not on the claim (any more)", "kubectl get scanplan PLAN -o yaml") from None

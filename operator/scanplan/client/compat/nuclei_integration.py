@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from scanplan.api.v1alpha1.task import Severity
-from scanplan.runner.artifacts import fingerprint
+from scanplan.runner.artifacts import durable, fingerprint
 
 FINDING_VERSION: Literal[1] = 1
 _SEVERITIES = {severity.value: severity for severity in Severity}
@@ -62,7 +62,7 @@ def to_internal_findings(
 def iterate(events: Path | Iterable[bytes | Mapping[str, Any]]) -> Iterator[InternalFinding]:
     """Like `to_internal_findings`, one at a time: an artifact may be larger than memory. What is no finding is passed over."""
     if isinstance(events, Path):
-        with events.open("rb") as lines:
+        with durable.open_regular(events) as lines:
             yield from iterate(lines)
         return
     for event in events:

@@ -7,6 +7,7 @@ lines that begin with # are passed over. A scan reads it and leaves it as it is.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from scanplan.client import findings
 from scanplan.client import settings as environment
@@ -25,9 +26,7 @@ def build_endpoints_from_queue(project_id: str) -> list[str]:
         InvalidEndpoint: a line that is no endpoint.
     """
     path = findings.project_folder(environment.load().data_directory, project_id) / QUEUE
-    if not path.exists():
-        return []
-    lines = (line.strip() for line in path.read_text().splitlines())
+    lines = (line.strip() for line in _read(path).splitlines())
     return list(spelling.canonical_all(line for line in lines if line and not line.startswith("#")))
 
 
@@ -45,7 +44,14 @@ def queue_endpoints(project_id: str, endpoints: Iterable[str]) -> int:
         new = [endpoint for endpoint in wanted if endpoint not in known]
         if new:
             path, lines = folder / QUEUE, "\n".join(new)
-            before = path.read_text() if path.exists() else ""
+            before = _read(path)
             separator = "" if not before or before.endswith("\n") else "\n"
             durable.replace(path, f"{before}{separator}{lines}\n".encode())
     return len(new)
+
+
+def _read(path: Path) -> str:
+    try:
+        return durable.read_bytes(path).decode()
+    except FileNotFoundError:
+        return ""

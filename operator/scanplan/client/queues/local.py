@@ -122,7 +122,7 @@ class SyncTaskQueue(TaskQueue):
 
     def _stored(self, task_id: str) -> ScanResult | None:
         try:
-            return models.load(ScanResult, self._result(task_id).read_bytes(), f"the stored result of {task_id}")
+            return models.load(ScanResult, durable.read_bytes(self._result(task_id)), f"the stored result of {task_id}")
         except FileNotFoundError:
             return None
 
@@ -131,7 +131,7 @@ class SyncTaskQueue(TaskQueue):
         if not _ID.fullmatch(task_id):
             return False
         try:
-            with self._lock(task_id).open() as file:
+            with durable.open_regular(self._lock(task_id)) as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False

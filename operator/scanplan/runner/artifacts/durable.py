@@ -13,7 +13,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from scanplan.api import layout
@@ -141,9 +141,20 @@ def open_regular(path: Path) -> BinaryIO:
     """
     parts = path.parts
     below = next((count for count in _DEPTHS if len(parts) > count and parts[-count] == _TASKS), 1)
-    place = os.open(Path(*parts[:-below]), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return os.fdopen(open_below(Path(*parts[:-below]), PurePath(*parts[-below:])), "rb")
+
+
+def open_below(root: Path, path: PurePath) -> int:
+    """A descriptor of the regular file at `path` below `root`, for reading; no part of `path` may be a link or ``..``.
+
+    Raises:
+        FileNotFoundError: there is no regular file at this place.
+    """
+    if path.is_absolute() or ".." in path.parts:
+        raise FileNotFoundError(errno.ENOENT, "it leads out of the folder", str(path))
+    place = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for part in parts[-below:-1]:
+        for part in path.parts[:-1]:
             inside = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
             os.close(place)
             place = inside
@@ -157,7 +168,7 @@ def open_regular(path: Path) -> BinaryIO:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise FileNotFoundError(errno.ENOENT, "no regular file", str(path))
-    return os.fdopen(descriptor, "rb")
+    return descriptor
 
 
 def read_bytes(path: Path) -> bytes:

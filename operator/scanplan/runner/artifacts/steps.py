@@ -114,7 +114,7 @@ class Journal:
         Raises:
             OSError: the claim didn't take it; the step counts as not done.
         """
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
         try:
             content = msgspec.json.encode(step) + b"\n"
             if os.write(descriptor, content) < len(content):
@@ -136,7 +136,7 @@ def _kept(attempt: Path) -> Iterator[Step]:
     """The steps of an attempt whose findings are all there."""
     try:
         size = (attempt / layout.FINDINGS).stat().st_size
-        lines = (attempt / layout.STEPS).read_bytes().splitlines()
+        lines = durable.read_bytes(attempt / layout.STEPS).splitlines()
     except OSError:
         return
     for line in lines:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -19,6 +18,7 @@ from aiohttp import web
 
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ArtifactRef
+from scanplan.runner.artifacts import durable
 from scanplan.web.api.blocking import Calls
 
 BLOCK_BYTES = 256 << 10
@@ -39,23 +39,10 @@ def open_below(root: Path, path: PurePosixPath) -> int:
     Raises:
         FileNotFoundError: there is none.
     """
-    if path.is_absolute() or ".." in path.parts:
-        raise FileNotFoundError(str(path))
-    place = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        for part in path.parts[:-1]:
-            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
-            os.close(place)
-            place = below
-        file = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
+        return durable.open_below(root, path)
     except OSError as error:
         raise FileNotFoundError(f"{path}: {error.strerror}") from error
-    finally:
-        os.close(place)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise FileNotFoundError(f"{path}: not a file")
-    return file
 
 
 def span_of(header: str | None, size: int) -> Span | None:
