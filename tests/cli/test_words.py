@@ -31,6 +31,9 @@ WELL = {
     Reason.NO_FINDINGS,
     Reason.FINDINGS,
     Reason.ALL_REACHABLE,
+    Reason.ALL_RUN,
+    Reason.SOME_NOT_RUN,
+    Reason.SOME_SKIPPED,
     Reason.SOME_UNREACHABLE,
     Reason.SPEC_EDITED,
 }
