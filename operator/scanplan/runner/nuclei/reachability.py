@@ -19,7 +19,6 @@ _GUESSED_PORTS = (80, 443)
 """Where Nuclei looks for an endpoint that names no port."""
 _FAILED_SHARE = 0.05
 """Share of failed requests to an endpoint from which on a scan says so: Nuclei tries single time-outs again itself."""
-_FAILED_LEAST = 5
 _DIED = 10
 """Failures in a row, up to the end of the scan, that make an endpoint one that stopped to answer."""
 
@@ -83,7 +82,7 @@ def judge(
         if at_own.answered and at_own.since_answer and (at_own.since_answer >= _DIED or skipped & own):
             standing = Standing.STOPPED
             notes[endpoint] = f"answered {at_own.answered}, then failed {at_own.since_answer}"
-        elif at_own.answered and at_own.failed >= max(_FAILED_LEAST, _FAILED_SHARE * (at_own.failed + at_own.answered)):
+        elif at_own.answered and at_own.failed and at_own.failed >= _FAILED_SHARE * (at_own.failed + at_own.answered):
             weak.append(f"{endpoint} ({at_own.failed} of {at_own.failed + at_own.answered})")
         standings[endpoint] = standing
     return _verdict(endpoints, standings, notes, weak)
@@ -137,7 +136,7 @@ def _verdict(
         warnings.append(f"Nothing was sent to {len(silent)} of {total} endpoints: {_listed(silent)}")
     if weak:
         warnings.append(
-            f"Requests failed at {len(weak)} endpoints that do answer, so findings may be missing: {_listed(weak)}. Lower "
+            f"Requests failed at {len(weak)} of {total} endpoints that do answer, so findings may be missing: {_listed(weak)}. Lower "
             "rateLimit or concurrency if they are overloaded"
         )
     return Verdict(
