@@ -136,8 +136,8 @@ def _verdict(
         warnings.append(f"Nothing was sent to {len(silent)} of {total} endpoints: {_listed(silent)}")
     if weak:
         warnings.append(
-            f"Requests failed at {len(weak)} of {total} endpoints that do answer, so findings may be missing: {_listed(weak)}. Lower "
-            "rateLimit or concurrency if they are overloaded"
+            f"Requests failed at {len(weak)} of {total} endpoints that do answer, so findings may be missing: "
+            f"{_listed(weak)}. Lower rateLimit or concurrency if they are overloaded"
         )
     return Verdict(
         scanned=of(Standing.SCANNED),
