@@ -36,6 +36,10 @@ def node(name: str, session: pytest.Session) -> Iterator[Cluster]:
         made.down()
 
 
+SMALL = {"SCANPLAN_DEFAULT_REQUESTS": "cpu=10m,memory=32Mi"}
+"""Test clusters run more scan pods than their node has room for by the defaults."""
+
+
 def install(
     cluster: Cluster, archives: dict[str, images.Archive], environment: dict[str, str] | None = None
 ) -> Kubectl:
@@ -59,7 +63,7 @@ def operator_manifests(
     kubectl: Kubectl, archives: dict[str, images.Archive], environment: dict[str, str]
 ) -> Iterable[Manifest]:
     """What `kubectl kustomize examples/install` gives, with the images and settings put in."""
-    settings = {"SCANPLAN_SCANNER_IMAGE": archives["scanner"].reference, **environment}
+    settings = {"SCANPLAN_SCANNER_IMAGE": archives["scanner"].reference, **SMALL, **environment}
     for manifest in yaml.safe_load_all(kubectl("kustomize", str(ROOT / "examples/install"))):
         if manifest["kind"] == "Deployment":
             container = manifest["spec"]["template"]["spec"]["containers"][0]

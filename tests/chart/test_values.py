@@ -41,6 +41,7 @@ HANDED_ON = {
     *_OF_PODS,
     *(f"{part}.{name}" for part in ("api", "worker") for name in _OF_PODS),
     "retention.resources",
+    "scanner.resources",
     "metrics.dashboard.labels",
 }
 SET_BY_KUBERNETES = {"KUBERNETES_SERVICE_HOST", "SCANPLAN_POD_UID"}

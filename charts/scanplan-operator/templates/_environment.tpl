@@ -18,6 +18,12 @@
 {{- end }}
 - name: SCANPLAN_UNGUARDED_PROTOCOLS
   value: {{ join "," .Values.policy.unguardedProtocols | quote }}
+- name: SCANPLAN_DEFAULT_REQUESTS
+  value: {{ include "scanplan.amounts" .Values.scanner.resources.requests | quote }}
+- name: SCANPLAN_DEFAULT_LIMITS
+  value: {{ include "scanplan.amounts" .Values.scanner.resources.limits | quote }}
+- name: SCANPLAN_TMP_SIZE_LIMIT
+  value: {{ .Values.scanner.tmpSizeLimit | quote }}
 - name: SCANPLAN_NAMESPACES
   value: {{ join "," (.Values.watchNamespaces | uniq) | quote }}
 - name: WORKER_CONCURRENCY
@@ -111,4 +117,13 @@
       key: {{ .existingSecret.key }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* A map of quantities as one setting: cpu=100m,memory=256Mi. */}}
+{{- define "scanplan.amounts" -}}
+{{- $pairs := list -}}
+{{- range $resource, $quantity := . -}}
+{{- $pairs = append $pairs (printf "%s=%v" $resource $quantity) -}}
+{{- end -}}
+{{- join "," $pairs -}}
 {{- end }}

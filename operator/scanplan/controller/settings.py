@@ -10,6 +10,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from scanplan.api import environment
+from scanplan.core.planning import quantities
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.pod_bounds import PodBounds
@@ -57,6 +59,29 @@ def _tolerations(value: tuple[str, ...]) -> tuple[str, ...]:
 
 Tolerations = Annotated[NameList, AfterValidator(_tolerations)]
 """Patterns for what `scanplan.core.planning.pod_bounds.spelled` writes."""
+
+
+def _by_resource(amounts: tuple[str, ...]) -> dict[str, str]:
+    return dict(amount.split("=", 1) for amount in amounts)
+
+
+def _size(value: str) -> str:
+    if value and not quantities.quantity(value) > 0:
+        raise ValueError(f"{value!r} is no quantity above zero")
+    return value
+
+
+def _amounts(value: tuple[str, ...]) -> tuple[str, ...]:
+    for amount in value:
+        name, _, size = amount.partition("=")
+        if not name or not size:
+            raise ValueError(f"{amount!r} is not resource=quantity")
+        _size(size)
+    return value
+
+
+Amounts = Annotated[NameList, AfterValidator(_amounts)]
+"""Pairs such as ``memory=256Mi``."""
 
 
 class PodBoundsSettings(BaseSettings):
@@ -122,6 +147,21 @@ class OperatorSettings(PodBoundsSettings):
         alias="SCANPLAN_UNGUARDED_PROTOCOLS",
         description="Template protocols to allow although Nuclei can't keep them from denied targets (`whois`).",
     )
+    default_requests: Amounts = Field(
+        ("cpu=100m", "memory=256Mi"),
+        alias="SCANPLAN_DEFAULT_REQUESTS",
+        description="Requests of scan pods for resources that a plan says nothing about; `resource=quantity`.",
+    )
+    default_limits: Amounts = Field(
+        ("memory=1Gi",),
+        alias="SCANPLAN_DEFAULT_LIMITS",
+        description="Limits of scan pods for resources that a plan says nothing about; `resource=quantity`.",
+    )
+    tmp_size_limit: Annotated[str, AfterValidator(_size)] = Field(
+        "1Gi",
+        alias=environment.TMP_SIZE_LIMIT,
+        description="What `/tmp` of a scan pod may hold; a scan that comes near ends with DiskFull. Empty: no limit.",
+    )
     namespaces: NameList = Field((), alias="SCANPLAN_NAMESPACES", description="Namespaces to watch; empty: all.")
     worker_concurrency: int = Field(
         4, alias="WORKER_CONCURRENCY", ge=1, le=100_000, description="Jobs that may be active at once in a namespace."
@@ -181,6 +221,9 @@ class OperatorSettings(PodBoundsSettings):
             allowed_pod_metadata=self.allowed_pod_metadata,
             guard=Guard((*self.denied_targets, *own)),
             unguarded_protocols=self.unguarded_protocols,
+            default_requests=_by_resource(self.default_requests),
+            default_limits=_by_resource(self.default_limits),
+            tmp_size_limit=self.tmp_size_limit,
             worker_concurrency=self.worker_concurrency,
         )
 

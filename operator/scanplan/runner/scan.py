@@ -32,6 +32,7 @@ from scanplan.runner.nuclei import (
     memory,
     reachability,
     resolution,
+    scratch,
     templates,
     unguarded,
 )
@@ -94,6 +95,8 @@ class Scan:
         self._pace = progress.Pace(progress.INTERVAL_SECONDS)
         self._heartbeat = progress.Pace(_HEARTBEAT_SECONDS)
         self._memory = memory.Memory.of_this_process()
+        self._scratch = scratch.Scratch.of(self._installation.inherited, self._installation.temporary)
+        self._scratch_check = progress.Pace(scratch.CHECK_SECONDS)
         self._warnings: list[str] = []
         self._near_limit = False
 
@@ -297,6 +300,8 @@ class Scan:
         log = self._nuclei.log if self._nuclei else ScannerLog(now)
         if now - log.moved_at > self._hang_seconds:
             return StopCause.HUNG
+        if self._scratch_check.due(now) and self._scratch.nearly_full():
+            return StopCause.SCRATCH_FULL
         if self._heartbeat.due(now):
             self._attempt.heartbeat()
         if self._pace.due(now):

@@ -144,6 +144,7 @@ def test_exit_0_is_no_failure_by_itself() -> None:
         (StopCause.INTERRUPTED, Reason.INTERRUPTED),
         (StopCause.TIMEOUT, Reason.ATTEMPT_TIMEOUT),
         (StopCause.HUNG, Reason.SCANNER_HUNG),
+        (StopCause.SCRATCH_FULL, Reason.DISK_FULL),
     ],
 )
 @pytest.mark.parametrize("code", [0, 1, 2, -2, -9])

@@ -10,6 +10,7 @@ from typing import Any
 
 from scanplan.api import environment, labels, layout
 from scanplan.api.v1alpha1.scanplan import ImageSource, PodTemplate
+from scanplan.core.manifests import resources
 from scanplan.core.manifests.document import Packed
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import HEADERS_DIRECTORY, Task
@@ -48,7 +49,7 @@ def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed) -> 
         "containers": [_container(task, template, policy, digest, folders)],
         "volumes": [
             {"name": "claim", "persistentVolumeClaim": {"claimName": task.claim}},
-            {"name": "scratch", "emptyDir": {}},
+            {"name": "scratch", "emptyDir": {"sizeLimit": policy.tmp_size_limit} if policy.tmp_size_limit else {}},
             document,
             *folders,
             *headers,
@@ -132,6 +133,8 @@ def _container(task: Task, template: PodTemplate, policy: Policy, digest: str, f
     }
     if digest:
         variables[environment.TASK_DIGEST] = digest
+    if policy.tmp_size_limit:
+        variables[environment.TMP_SIZE_LIMIT] = policy.tmp_size_limit
     paths = [folder.path for folder in task.document.template_folders]
     if paths:
         variables[environment.TEMPLATES_DIRECTORY] = ":".join((*paths, IMAGE_TEMPLATES_DIRECTORY))
@@ -161,7 +164,6 @@ def _container(task: Task, template: PodTemplate, policy: Policy, digest: str, f
         },
         "volumeMounts": mounts,
     }
-    resources = template.resources.model_dump(by_alias=True, exclude_defaults=True)
-    if resources:
-        container["resources"] = resources
+    if limited := resources.of_container(template.resources, policy.default_requests, policy.default_limits):
+        container["resources"] = limited
     return container

@@ -5,6 +5,7 @@ Read from the environment by `scanplan.controller.settings`; every decision that
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scanplan.core.planning.denied import DEFAULT_DENIED
@@ -30,6 +31,11 @@ class Policy(PodBounds):
     guard: Guard = field(default_factory=lambda: Guard(DEFAULT_DENIED))
     unguarded_protocols: tuple[str, ...] = ()
     """Protocols that are switched on although the guard can't hold them."""
+    default_requests: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Requests of scan pods, by resource, where a plan sets none."""
+    default_limits: Mapping[str, str] = field(default_factory=dict, hash=False)
+    tmp_size_limit: str = ""
+    """Quantity that a scan pod's /tmp may hold; empty: no limit."""
     worker_concurrency: int = 4
     """Jobs active at the same time in one namespace."""
     idempotency_window_seconds: int = IDEMPOTENCY_WINDOW_SECONDS

@@ -31,6 +31,7 @@ class StopCause(StrEnum):
     INTERRUPTED = "interrupted"
     TIMEOUT = "timeout"
     HUNG = "hung"
+    SCRATCH_FULL = "scratch-full"
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,6 +242,11 @@ def stopped(cause: StopCause) -> TaskError:
             reason, message = (
                 Reason.SCANNER_HUNG,
                 "Nuclei sent no request any more and was stopped; what it had found is kept.",
+            )
+        case StopCause.SCRATCH_FULL:
+            reason, message = (
+                Reason.DISK_FULL,
+                "Nuclei nearly filled the pod's /tmp and was stopped; its findings are kept. Make shards smaller, or /tmp larger.",
             )
     return TaskError(error_class=TEMPORARY, reason=reason, message=message)
 
