@@ -195,6 +195,13 @@ class TestBeforeTheJob:
         ended = replace(plan(completed_status()), problem="spec.priority: …")
         assert decide(ended) == Write(), "its result stays what it was"
 
+    def test_while_a_collector_merges_no_scan_is_made_again(self) -> None:
+        """Lost otherwise: a Job deleted by hand is made again, and writes into the folder that its collector merges."""
+        collector = job(name=jobs.collector_name(task().job_name), uid="job-2", collector=True)
+        decision = decide(plan(running_status()), collector, pods=())
+        assert rest(decision).requeue_after == START_SECONDS
+        assert condition(written(decision), "Ready") == ("False", "WaitingForPods")
+
 
 class TestRefusals:
     """What the API server may answer to the POST."""

@@ -120,7 +120,9 @@ def _without_job(context: Context, name: str, task: Task | None) -> Decision:
     sure = not (started or spec.cancel or name in context.observed.doubted)
     if context.observed.pods is None and not sure:
         return NeedPods(name)
-    if any(pod.alive and not (pod.collector and spec.cancel) for pod in context.observed.pods or ()):
+    collector = context.observed.jobs.get(jobs.collector_name(name))
+    collecting = collector is not None and not collector.finished and not spec.cancel
+    if collecting or any(pod.alive and not (pod.collector and spec.cancel) for pod in context.observed.pods or ()):
         message = "waiting for pods of the deleted Job to end"
         return context.wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
     if spec.cancel:
