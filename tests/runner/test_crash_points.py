@@ -33,12 +33,23 @@ def crash_before_step(step: int, claim: Path) -> None:
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal left
-        if event.startswith(("open", "os.")) and any(str(claim) in str(argument) for argument in arguments[:2]):
+        if event.startswith(("open", "os.")) and (
+            any(str(claim) in str(argument) for argument in arguments[:2]) or in_an_open_folder(event, arguments)
+        ):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
+
+
+def in_an_open_folder(event: str, arguments: tuple[object, ...]) -> bool:
+    """Whether this changes something by a bare name, in a folder that is held open."""
+    if not isinstance(name := arguments[0], str) or "/" in name or not name:
+        return False
+    if event == "open":
+        return isinstance(flags := arguments[2], int) and bool(flags & os.O_CREAT)
+    return event in ("os.mkdir", "os.link", "os.rename")
 
 
 def attempt_in_a_fork(bench: Bench, step: int, how: str) -> bool:

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from scanplan.api import layout
-from scanplan.runner.artifacts import durable, prune, publish, run_record
+from scanplan.api.errors import TemporaryError
+from scanplan.core.planning import shards
+from scanplan.runner.artifacts import durable, merge, prune, publish, records, run_record
+from scanplan.runner.collect import collect
+
+from .documents import document
 
 FOREIGN = b'{"template-id":"theirs","info":{"severity":"critical"}}\n'
 
@@ -98,3 +103,67 @@ def test_the_pruners_mark_is_written_over_a_link_and_not_through_it(tmp_path: Pa
     (run / prune.MARK).symlink_to(foreign)
     prune._remove(run, prune.Policy(), 0.0)
     assert foreign.read_bytes() == FOREIGN
+
+
+def enter(run: Path) -> None:
+    run_record.enter(run, document(), 0.0)
+
+
+def collected(run: Path) -> None:
+    collect(document(), run)
+
+
+def merged(run: Path) -> None:
+    merge.merge(run, document(), partial=True)
+
+
+def begun(run: Path) -> None:
+    task = document()
+    endpoints = shards.cut(task.endpoints, task.shards)[0]
+    left = records.begun(task.key, 0, len(endpoints), "2026-11-24T06:00:00Z")
+    publish.begin(merge.shard_folder(run, task, endpoints), left).abandon()
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("write", [enter, collected, merged, begun])
+@pytest.mark.parametrize("parts", [1, 2, 3, 4])
+def test_nothing_is_written_through_a_link_in_the_way(
+    tmp_path: Path, write: Callable[[Path], None], parts: int
+) -> None:
+    """Otherwise whoever writes to one run has a merge empty another run's findings."""
+    task = document()
+    ours, theirs = tmp_path / "ui_projects/ours", tmp_path / "ui_projects/theirs"
+    shard = merge.shard_folder(theirs, task, shards.cut(task.endpoints, task.shards)[0])
+    attempt = publish.folder(shard, 1)
+    attempt.mkdir(parents=True)
+    for folder in (run_record.task_folder(theirs, task), attempt):
+        (folder / layout.FINDINGS).write_bytes(FOREIGN)
+        (folder / publish.GROWING).write_bytes(FOREIGN)
+    way = Path(*shard.relative_to(theirs).parts[:parts])
+    (ours / way).parent.mkdir(parents=True)
+    (ours / way).symlink_to(theirs / way)
+    before = contents(theirs)
+    reached = parts <= 2 if write in (enter, merged) else True
+    if reached:
+        with pytest.raises(TemporaryError, match=way.name), durable.on_claim():
+            write(ours)
+    else:
+        with durable.on_claim():
+            write(ours)
+    assert contents(theirs) == before
+
+
+def test_an_attempt_that_is_a_link_is_none(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs/attempt-1"
+    theirs.mkdir(parents=True)
+    (theirs / publish.GROWING).write_bytes(FOREIGN)
+    shard = tmp_path / "shard"
+    shard.mkdir()
+    (shard / "attempt-1").symlink_to(theirs)
+    attempt = publish.begin(shard, records.begun("k", 0, 1, "2026-11-24T06:00:00Z"))
+    attempt.abandon()
+    assert attempt.number == 2
+    assert contents(theirs) == {publish.GROWING: FOREIGN}

@@ -24,6 +24,8 @@ from scanplan.api.v1alpha1.task import ArtifactFile
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _OTHER_KIND = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR}
 _TASKS = layout.task_directory("").name
+_DEEPEST = 5
+"""Parts of an attempt's folder from its run's ``tasks`` on."""
 _DEPTHS = (6, 3)
 """Where a run's ``tasks`` is in the path of an attempt's file and of a task's file, from the end."""
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -80,7 +82,9 @@ class CheckedFile:
         self.path = path
         self.size = 0
         self._hash = hashlib.sha256()
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        with own_folder(path.parent) as folder:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._descriptor = os.open(path.name, flags, 0o640, dir_fd=folder)
 
     def write(self, lines: bytes | memoryview) -> None:
         """Append whole lines.
@@ -128,6 +132,57 @@ class CheckedFile:
     def artifact(self, name: str) -> ArtifactFile:
         """The file as the documents list it, under the `name` that it gets."""
         return ArtifactFile(name=name, bytes=self.size, sha256=self._hash.hexdigest())
+
+
+@contextlib.contextmanager
+def own_folder(path: Path, *, make: bool = False) -> Iterator[int]:
+    """A descriptor of a folder of a run, to write in it (``dir_fd``); from the run's ``tasks`` on, no part may be a link.
+
+    Whoever may write to one run could otherwise have others write over another run.
+
+    Args:
+        path: the folder.
+        make: create the parts that are not there.
+
+    Raises:
+        NotADirectoryError: a link, or something else that is no folder, is in the way; the error names it.
+        OSError: the claim refused.
+    """
+    parts = path.parts
+    below = next((count for count in range(1, min(_DEEPEST, len(parts)) + 1) if parts[-count] == _TASKS), 0)
+    reached = Path(*parts[: len(parts) - below])
+    if make:
+        reached.mkdir(parents=True, exist_ok=True)
+    place = os.open(reached, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in parts[len(parts) - below :]:
+            reached /= part
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=place)
+            try:
+                inside = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
+            except OSError as error:
+                if error.errno not in _OTHER_KIND:
+                    raise
+                raise NotADirectoryError(errno.ENOTDIR, "a link or no folder", str(reached)) from error
+            os.close(place)
+            place = inside
+        yield place
+    finally:
+        os.close(place)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder of a run where it isn't there; raises as `own_folder`."""
+    with own_folder(path, make=True):
+        pass
+
+
+def rename(old: Path, new: Path) -> None:
+    """Give a file or folder another name in the same folder of a run; raises as `own_folder`."""
+    with own_folder(new.parent) as folder:
+        os.rename(old.name, new.name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -201,10 +256,11 @@ def publish_once(temporary: Path, final: Path) -> bool:
         True where `final` is ours, False where it was there already (and stays as it is). `temporary` is gone either way.
     """
     try:
-        os.link(temporary, final)
+        with own_folder(final.parent) as folder:
+            os.link(temporary.name, final.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
     except FileExistsError:
         # NFS may carry out a call, lose the answer, and fail the repetition: then the name is ours after all.
-        ours = temporary.exists() and temporary.samefile(final)
+        ours = temporary.exists() and os.path.samestat(temporary.lstat(), final.lstat())
         temporary.unlink(missing_ok=True)
         return ours
     except OSError as error:
@@ -213,7 +269,7 @@ def publish_once(temporary: Path, final: Path) -> bool:
         if final.exists():
             temporary.unlink(missing_ok=True)
             return False
-        temporary.replace(final)  # a small window is the best there is here
+        rename(temporary, final)  # a small window is the best there is here
     else:
         temporary.unlink(missing_ok=True)
     sync_directory(final.parent)
@@ -240,5 +296,5 @@ def create(path: Path, content: bytes) -> bool:
 
 def replace(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all, in place of what was there."""
-    write_temporary(path, content).replace(path)
+    rename(write_temporary(path, content), path)
     sync_directory(path.parent)

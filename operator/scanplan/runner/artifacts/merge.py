@@ -99,7 +99,7 @@ def merge(run: Path, document: TaskDocument, *, partial: bool = False) -> Merged
     parts.reverse()
     complete = all(part.complete for part in parts)
     task = run_record.task_folder(run, document)
-    task.mkdir(parents=True, exist_ok=True)
+    durable.make_folder(task)
     summaries = tuple(map(_summary, parts))
     metadata = run_record.metadata(task)
     if metadata is None or metadata.shards != summaries or not _stands(task, metadata):
@@ -148,7 +148,7 @@ def _write(
         files=(merged.artifact(layout.FINDINGS),),
     )
     # The findings first: metadata that is there always means findings that are there.
-    temporary.replace(task / layout.FINDINGS)
+    durable.rename(temporary, task / layout.FINDINGS)
     if (report := overview.publish(metadata)) is not None:
         metadata = msgspec.structs.replace(metadata, files=(*metadata.files, report))
     durable.replace(task / layout.METADATA, records.readable(metadata))
@@ -217,7 +217,7 @@ def _published(part: _Part, attempt: ShardRecord) -> Path:
 def _stands(task: Path, metadata: ScanMetadata) -> bool:
     """Whether the merged files are those that the metadata lists (by size: a killed merger may have left others)."""
     try:
-        return all((task / file.name).stat().st_size == file.bytes for file in metadata.files)
+        return all((task / file.name).lstat().st_size == file.bytes for file in metadata.files)
     except FileNotFoundError:
         return False
 

@@ -156,7 +156,7 @@ class Overview:
             for piece in self._page(metadata):
                 file.write(piece)
             file.close()
-            temporary.replace(final)
+            durable.rename(temporary, final)
         except BaseException:
             with contextlib.suppress(OSError):
                 file.close()

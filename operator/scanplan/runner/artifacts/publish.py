@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -36,7 +37,8 @@ _BLOCK_BYTES = 1 << 20
 def numbers(shard: Path) -> list[int]:
     """The attempts in a shard's folder, ascending; none where it isn't there."""
     try:
-        names = [path.name for path in shard.iterdir()]
+        with os.scandir(shard) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
     return sorted(int(match[1]) for name in names if (match := _ATTEMPT.fullmatch(name)))
@@ -95,7 +97,7 @@ def intact(shard: Path, record: ShardRecord) -> bool:
 def set_aside(shard: Path, attempt: int) -> None:
     """Take a damaged attempt out of the count, under another name, so that the shard is scanned again."""
     with contextlib.suppress(FileNotFoundError):
-        folder(shard, attempt).rename(shard / f"damaged-{attempt}-{durable.unique()}")
+        durable.rename(folder(shard, attempt), shard / f"damaged-{attempt}-{durable.unique()}")
 
 
 class Attempt:
@@ -116,7 +118,7 @@ class Attempt:
     def note_memory(self) -> None:
         """Leave a sign that memory is nearly used up: a kernel that kills the whole pod leaves no other."""
         with contextlib.suppress(OSError):
-            (self.folder / _NEAR_LIMIT).touch()
+            durable.CheckedFile(self.folder / _NEAR_LIMIT).close()
 
     def sync(self) -> int:
         """Bring the findings so far to the disk; their size.
@@ -171,14 +173,14 @@ def begin(shard: Path, left: ShardRecord) -> Attempt:
     Raises:
         OSError: the claim refused.
     """
-    shard.mkdir(parents=True, exist_ok=True)
-    number = max(numbers(shard), default=0) + 1
-    while True:
-        try:
-            folder(shard, number).mkdir()
-            break
-        except FileExistsError:
-            number += 1
+    with durable.own_folder(shard, make=True) as place:
+        number = max(numbers(shard), default=0) + 1
+        while True:
+            try:
+                os.mkdir(folder(shard, number).name, dir_fd=place)
+                break
+            except FileExistsError:
+                number += 1
     durable.sync_directory(shard)
     attempt = Attempt(shard, number)
     for earlier in numbers(shard):
@@ -202,8 +204,9 @@ def seal(shard: Path, attempt: int, left: ShardRecord) -> None:
         OSError: the claim refused.
     """
     place = folder(shard, attempt)
-    if (place / layout.SHARD_RECORD).exists():
-        return
+    with durable.own_folder(place):  # before anything is removed there
+        if (place / layout.SHARD_RECORD).exists():
+            return
     final = place / layout.FINDINGS
     if not final.exists():
         durable.publish_once(_whole_lines(place / GROWING, place), final)

@@ -49,7 +49,7 @@ def enter(run: Path, document: TaskDocument, now: float) -> None:
             f"Run {document.run_id!r} on this volume belongs to project {owner.project_id!r}. Use another runId.",
         )
     folder = task_folder(run, document)
-    folder.mkdir(parents=True, exist_ok=True)
+    durable.make_folder(folder)
     task = TaskRecord(
         key=document.key,
         project_id=document.project_id,
@@ -77,11 +77,18 @@ def update(run: Path, first: RunRecord) -> None:
         record = msgspec.structs.replace(first, tasks=_tasks(run))
         content = records.readable(record)
         path = run / layout.RUN_RECORD
-        if not path.exists() or durable.read_bytes(path) != content:
+        if not _holds(path, content):
             durable.replace(path, content)
         _link(run, record)
-        if _tasks(run) == record.tasks and durable.read_bytes(path) == content:
+        if _tasks(run) == record.tasks and _holds(path, content):
             return
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return durable.read_bytes(path) == content
+    except FileNotFoundError:  # or a link or a pipe, which is replaced
+        return False
 
 
 def read(run: Path) -> RunRecord | None:

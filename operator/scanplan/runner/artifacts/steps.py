@@ -114,7 +114,9 @@ class Journal:
         Raises:
             OSError: the claim didn't take it; the step counts as not done.
         """
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with durable.own_folder(self._path.parent) as folder:
+            descriptor = os.open(self._path.name, flags, 0o640, dir_fd=folder)
         try:
             content = msgspec.json.encode(step) + b"\n"
             if os.write(descriptor, content) < len(content):
@@ -135,7 +137,7 @@ def requests(attempt: Path) -> int:
 def _kept(attempt: Path) -> Iterator[Step]:
     """The steps of an attempt whose findings are all there."""
     try:
-        size = (attempt / layout.FINDINGS).stat().st_size
+        size = (attempt / layout.FINDINGS).lstat().st_size
         lines = durable.read_bytes(attempt / layout.STEPS).splitlines()
     except OSError:
         return
