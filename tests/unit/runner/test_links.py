@@ -167,3 +167,15 @@ def test_an_attempt_that_is_a_link_is_none(tmp_path: Path) -> None:
     attempt.abandon()
     assert attempt.number == 2
     assert contents(theirs) == {publish.GROWING: FOREIGN}
+
+
+@pytest.mark.parametrize("content", [b'{"x":' + b"[" * 100_000, b'{"runId":"\xff"}', b"null", b""])
+def test_records_that_cannot_be_read_are_none(tmp_path: Path, content: bytes) -> None:
+    """Otherwise one run's folder ends the pruning of the whole claim, and its own merges."""
+    (tmp_path / "attempt-1").mkdir()
+    for name in (layout.RUN_RECORD, layout.METADATA, layout.TASK_RECORD, f"attempt-1/{layout.SHARD_RECORD}"):
+        (tmp_path / name).write_bytes(content)
+    assert run_record.read(tmp_path) is None
+    assert run_record.metadata(tmp_path) is None
+    assert run_record.task_record(tmp_path) is None
+    assert publish.read(tmp_path, 1) is None

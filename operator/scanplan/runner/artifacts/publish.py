@@ -53,7 +53,7 @@ def read(shard: Path, attempt: int) -> ShardRecord | None:
     """The record of an attempt; None where it was not published (or by a version that we don't understand)."""
     try:
         return msgspec.json.decode(durable.read_bytes(folder(shard, attempt) / layout.SHARD_RECORD), type=ShardRecord)
-    except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError):
+    except (FileNotFoundError, NotADirectoryError, RecursionError, UnicodeDecodeError, msgspec.MsgspecError):
         return None
 
 

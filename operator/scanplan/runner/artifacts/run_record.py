@@ -95,7 +95,7 @@ def read(run: Path) -> RunRecord | None:
     """The run's record; None where there is none, or none that we understand."""
     try:
         return msgspec.json.decode(durable.read_bytes(run / layout.RUN_RECORD), type=RunRecord)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, PermissionError, RecursionError, UnicodeDecodeError, msgspec.MsgspecError):
         return None
 
 
@@ -103,7 +103,7 @@ def metadata(task: Path) -> ScanMetadata | None:
     """The metadata of a task's merged artifacts; None where it isn't merged."""
     try:
         return msgspec.json.decode(durable.read_bytes(task / layout.METADATA), type=ScanMetadata)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, PermissionError, RecursionError, UnicodeDecodeError, msgspec.MsgspecError):
         return None
 
 
@@ -111,7 +111,7 @@ def task_record(task: Path) -> TaskRecord | None:
     """The record in a task's folder; None where there is none, or none that we understand."""
     try:
         return msgspec.json.decode(durable.read_bytes(task / layout.TASK_RECORD), type=TaskRecord)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, PermissionError, RecursionError, UnicodeDecodeError, msgspec.MsgspecError):
         return None
 
 
