@@ -1,24 +1,31 @@
 """Templates of protocols that Nuclei can't keep from denied addresses.
 
 `whois` asks servers by a client of its own, which follows redirects wherever they lead (as of 3.11.1). Templates that use such a
-protocol are left out, unless the operator's owner has switched it on. Everything else dials through Nuclei's exclusion;
-`dns` asks the pod's own name servers, whatever resolvers a template names.
+protocol are left out, unless the operator's owner has switched it on. So are templates whose keys can't be read. Everything else
+dials through Nuclei's exclusion; `dns` asks the pod's own name servers, whatever resolvers a template names.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning.protocols import UNGUARDED
+from scanplan.runner.nuclei import definition
 from scanplan.runner.nuclei.templates import Selection
 
 _SHOWN = 5
-_WHY = "its protocol can't be kept from denied addresses"
+_WHY = "its protocol can't be kept from denied addresses, or can't be read"
+_BINARY = "tag:yaml.org,2002:binary"
+_DOUBT = re.compile(rb"!!|!<|!include:|%TAG|\\[xuU\r\n\x80-\xff]|\x00|\A(?:\xff\xfe|\xfe\xff)|\xc5\xbf|\xe2\x84\xaa")
+"""What can write a key in other bytes than its own: escapes, tags, other encodings, letters that fold to ASCII."""
 
 
 def without(selection: Selection, allowed: Sequence[str]) -> tuple[Selection, str]:
@@ -34,14 +41,15 @@ def without(selection: Selection, allowed: Sequence[str]) -> tuple[Selection, st
         NucleiBinaryError: (InvalidOptions) a plan names such a template by itself, or nothing else is left.
         OSError: a template can't be read.
     """
-    patterns = [_pattern(protocol) for protocol in UNGUARDED if protocol not in allowed]
-    found = [path for path in selection.files if _uses(path.read_bytes(), patterns)]
+    off = frozenset(UNGUARDED).difference(allowed)
+    found = [path for path in selection.files if off and _is_refused(path.read_bytes(), off)]
     if not found:
         return selection, ""
     named = [path for path in found if path in selection.named]
     names = ", ".join(path.name for path in (named or found)[:_SHOWN])
     why = (
-        f"use a protocol that can't be kept from denied addresses ({', '.join(UNGUARDED)}): {names}. "
+        f"use a protocol that can't be kept from denied addresses ({', '.join(UNGUARDED)}), "
+        f"or can't be read to tell: {names}. "
         "The operator's owner can allow it by SCANPLAN_UNGUARDED_PROTOCOLS"
     )
     if named or len(found) == len(selection.files):
@@ -54,10 +62,54 @@ def without(selection: Selection, allowed: Sequence[str]) -> tuple[Selection, st
     return left, f"{len(found)} templates were left out, since they {why}."
 
 
-def _pattern(protocol: str) -> re.Pattern[bytes]:
-    """The protocol as a key, in any notation of YAML or JSON; a text that looks like it counts too."""
-    return re.compile(rf"(?<![\w-])[\"']?{protocol}[\"']?[ \t]*:|\?[ \t]+[\"']?{protocol}\b".encode())
+def _is_refused(content: bytes, off: frozenset[str]) -> bool:
+    """Whether a template uses one of the protocols, or may use it, since it can't be read."""
+    if not (_DOUBT.search(content) or any(protocol.encode() in content.lower() for protocol in off)):
+        return False
+    keys = _keys(content)
+    return keys is None or not off.isdisjoint(map(str.casefold, keys))
 
 
-def _uses(content: bytes, patterns: Sequence[re.Pattern[bytes]]) -> bool:
-    return any(pattern.search(content) for pattern in patterns)
+def _keys(content: bytes) -> set[str] | None:
+    """Every key of every mapping, as Nuclei reads it; None where the file can't be read."""
+    if len(content) > definition.MAX_PARSED_BYTES or b"!include:" in content:
+        return None
+    try:
+        return _json_keys(content)
+    except (ValueError, RecursionError):
+        pass
+    import yaml  # noqa: PLC0415 - most scans need no parser, and start without it
+
+    try:
+        return set(_yaml_keys(yaml, content))
+    except (yaml.YAMLError, ValueError):
+        return None
+
+
+def _json_keys(content: bytes) -> set[str]:
+    keys: set[str] = set()
+    json.loads(content, object_pairs_hook=lambda pairs: keys.update(key for key, _ in pairs))
+    return keys
+
+
+def _yaml_keys(yaml: Any, content: bytes) -> Iterator[str]:
+    """From events, which need no recursion, and show duplicate and merged keys as they stand."""
+    anchors: dict[str, str] = {}
+    seen: list[int | None] = []  # for each open collection: its nodes until now; None: it is a sequence
+    for event in yaml.parse(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.CollectionEndEvent):
+            seen.pop()
+        if not isinstance(event, yaml.NodeEvent):
+            continue
+        count = seen[-1] if seen else None
+        if count is not None:
+            seen[-1] = count + 1
+        text = anchors.get(event.anchor, "") if isinstance(event, yaml.AliasEvent) else ""
+        if isinstance(event, yaml.ScalarEvent):
+            text = base64.b64decode(event.value).decode() if event.tag == _BINARY else event.value
+            if event.anchor:
+                anchors[event.anchor] = text
+        if count is not None and count % 2 == 0:
+            yield text
+        if isinstance(event, yaml.CollectionStartEvent):
+            seen.append(0 if isinstance(event, yaml.MappingStartEvent) else None)

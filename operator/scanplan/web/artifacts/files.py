@@ -22,7 +22,7 @@ from scanplan.runner.artifacts import durable
 from scanplan.web.api.blocking import Calls
 
 BLOCK_BYTES = 256 << 10
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 _MEDIA_TYPES = {".ndjson": "application/x-ndjson", ".json": "application/json", ".html": "text/html; charset=utf-8"}
 
 
