@@ -126,7 +126,7 @@ def test_basic_is_blotted_out_as_pair_and_as_password() -> None:
 def test_every_text_of_a_finding_is_searched_however_deep(member: str) -> None:
     value = {"text": "s3cr3t-t0k3n", "list": ["x s3cr3t-t0k3n", 1, None, {"s3cr3t-t0k3n": "s3cr3t-t0k3n"}]}
     line = Redactor({"X-Key": "s3cr3t-t0k3n"}).finding(finding(**{member: value}))
-    assert json.loads(line)[member] == {"text": BLOT, "list": [f"x {BLOT}", 1, None, {"s3cr3t-t0k3n": BLOT}]}
+    assert json.loads(line)[member] == {"text": BLOT, "list": [f"x {BLOT}", 1, None, {BLOT: BLOT}]}
 
 
 COMMON = "template security headers critical example matcher-status timestamp info severity application"
@@ -159,8 +159,99 @@ def test_words_of_a_user_agent_are_no_secrets_and_its_whole_is() -> None:
     ],
 )
 def test_a_place_keeps_its_host_and_loses_an_echoed_secret(place: str, redacted: str) -> None:
-    line = Redactor({"X-Key": "s3cr3t-t0k3n"}).finding(finding(**{"matched-at": place, "url": place}))
+    members = {
+        "matched-at": place,
+        "url": place,
+        "host": "s3cr3t-t0k3n.example.com" if "s3cr3t-t0k3n.e" in place else "app.example.com",
+    }
+    line = Redactor({"X-Key": "s3cr3t-t0k3n"}).finding(finding(**members))
     assert json.loads(line)["matched-at"] == json.loads(line)["url"] == redacted
+
+
+@pytest.mark.parametrize(
+    ("member", "place", "redacted"),
+    [
+        ("matched-at", "https://s3cr3t-t0k3n.evil.example/x", f"https://{BLOT}.evil.example/x"),
+        ("url", "http://a@s3cr3t-t0k3n/", f"http://a@{BLOT}/"),
+        ("matched-at", "s3cr3t-t0k3n", BLOT),
+        ("path", "s3cr3t-t0k3n", BLOT),
+        ("path", "/s/s3cr3t-t0k3n", f"/s/{BLOT}"),
+    ],
+)
+def test_a_place_elsewhere_keeps_no_secret_for_its_host(member: str, place: str, redacted: str) -> None:
+    """Lost otherwise: a secret that a host puts into a redirect's address."""
+    line = Redactor({"X-Key": "s3cr3t-t0k3n"}).finding(finding(**{member: place}))
+    assert json.loads(line)[member] == redacted
+
+
+UUID = "550e8400-e29b-41d4-a716-4466554400ab"
+LONG = "eyJhbGciOiJIUzI1NiJ9." + "Ab3" * 40 + ".sig-Xy"
+KEY = "abc=d~f?ghi>12345"
+PAIR_64 = base64.b64encode(b"id7:SECRETkey99").decode()
+REWRITTEN = {
+    "UUID in upper case": (UUID, UUID.upper()),
+    "UUID without dashes": (UUID, UUID.replace("-", "")),
+    "UUID without dashes, sent": (UUID.replace("-", ""), UUID.upper()),
+    "base64, wrapped": (LONG, base64.encodebytes(LONG.encode()).decode().strip()),
+    "base64, wrapped by a mail": (LONG, base64.encodebytes(LONG.encode()).decode().strip().replace("\n", "\r\n ")),
+    "base64, for URLs": (KEY, base64.urlsafe_b64encode(KEY.encode()).decode()),
+    "hex with colons": (KEY, KEY.encode().hex(":")),
+    "hex with blanks": (KEY, KEY.encode().hex(" ").upper()),
+    "quoted-printable": (KEY, KEY.replace("=", "=3D")),
+    "quoted-printable, soft break": (KEY, KEY[:9] + "=\r\n" + KEY[9:]),
+    "escape()": (KEY, "".join(f"%u{ord(character):04x}" for character in KEY)),
+    "Python": (KEY, "".join(f"\\U{ord(character):08x}" for character in KEY)),
+    "UTF-16": (KEY, "".join(f"{character}\0" for character in KEY)),
+    "zero-width blanks": (KEY, "\u200b".join(KEY)),
+    "HTML, decimal, padded": (KEY, "".join(f"&#{ord(character):012};" for character in KEY)),
+    "HTML, hexadecimal, padded": (KEY, "".join(f"&#x{ord(character):012x};" for character in KEY)),
+    "HTML, a long name": ("abc|def|ghi1", "abc&VerticalLine;def&verbar;ghi1"),
+}
+
+
+@pytest.mark.parametrize(("value", "echo"), REWRITTEN.values(), ids=REWRITTEN)
+def test_an_echo_is_found_however_it_is_separated_wrapped_or_capitalized(value: str, echo: str) -> None:
+    """Lost otherwise: the secret, in a form that whoever reads the artifact undoes at once."""
+    response = json.loads(Redactor({"X-Api-Key": value}).finding(finding(response=f"you sent {echo}, thanks")))[
+        "response"
+    ]
+    rest = response.removeprefix(f"you sent {BLOT}")
+    assert rest.endswith(", thanks")
+    assert len(rest) - len(", thanks") <= 4, "padding at most"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Authorization", "ApiKey user:SECRETkey99"),
+        ("X-Auth-Token", "user:SECRETkey99"),
+        ("Authorization", f"ApiKey {PAIR_64}"),
+        ("X-Api-Key", PAIR_64),
+        ("Authorization", f"Basic {PAIR_64.rstrip('=')}"),
+        ("Proxy-Authorization", f"basic  {PAIR_64}"),
+        ("Cookie", 'session={"id":"SECRETkey99"}'),
+        ("Cookie", "session=%7B%22id%22%3A%22SECRETkey99%22%7D; a=b"),
+    ],
+)
+def test_a_part_that_is_a_secret_by_itself_is_found(name: str, value: str) -> None:
+    """Lost otherwise: a key, by a host that takes the header apart before it echoes it."""
+    assert Redactor({name: value}).text("key SECRETkey99.") == f"key {BLOT}."
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "HTTP_X_PIN={}",
+        "[X-Pin] => {}",
+        "<td>X-Pin</td><td>{}</td>",
+        "('X-Pin', '{}')",
+        '"X-Pin": ["{}"]',
+        "map[X-Pin:[{}]]",
+    ],
+)
+def test_a_short_value_is_found_in_every_listing_of_headers(echo: str) -> None:
+    """Lost otherwise: a PIN, on any page that lists what was sent."""
+    assert Redactor({"X-Pin": "4711"}).text(f"4711 {echo.format('4711')}") == f"4711 {echo.format(BLOT)}"
 
 
 def test_a_rotated_secret_leaves_the_finding_the_same() -> None:

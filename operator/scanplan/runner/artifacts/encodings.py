@@ -15,14 +15,18 @@ from urllib.parse import unquote
 
 _ROUNDS = 5
 """Encodings on top of each other that are undone."""
-_INTRODUCERS = "%&\\'"
+_INTRODUCERS = "%&\\'="
 _UNIT = re.compile(
     r"(?:%[89A-Fa-f][0-9A-Fa-f])+|%[0-7][0-9A-Fa-f]"
-    r"|&(?:#[0-9]{1,8};?|#[xX][0-9A-Fa-f]{1,8};?|(?:amp|lt|gt|quot|apos)\b;?|[A-Za-z]{2,8};)"
-    r"|\\u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\u\{[0-9A-Fa-f]{1,8}\}"
+    r"|%u[0-9A-Fa-f]{4}|=3[Dd]"
+    r"|&(?:#[0-9]{1,20};?|#[xX][0-9A-Fa-f]{1,20};?|(?:amp|lt|gt|quot|apos)\b;?|[A-Za-z]{2,31};)"
+    r"|\\u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\u\{[0-9A-Fa-f]{1,8}\}|\\U[0-9A-Fa-f]{8}"
     r"|(?:\\x[89A-Fa-f][0-9A-Fa-f])+|\\x[0-7][0-9A-Fa-f]|\\[01][0-7]{2}|\\[^A-Za-z0-9]"
     r"|'\\''|'\"'\"'"
 )
+_LETTERS = re.compile(r"[A-Za-z0-9]")
+_LOWER = bytes(range(128)).lower() + bytes(range(128, 256))
+_SEPARATORS = bytes(octet for octet in range(256) if not (octet < 128 and chr(octet).isalnum()))
 _Unit = tuple[int, int, int, int]
 """Where a decoded unit begins and ends in the decoded text, and where in the text that it came from."""
 
@@ -67,6 +71,25 @@ def dense(value: str) -> set[str]:
     return found
 
 
+def squeezed(text: str) -> str:
+    """Its ASCII letters and digits alone, in lower case: equal however a value is wrapped, separated, or capitalized."""
+    return text.encode("ascii", "ignore").translate(_LOWER, _SEPARATORS).decode()
+
+
+class Squeezed:
+    """A text's letters and digits, and the way back to where they stand."""
+
+    def __init__(self, text: str) -> None:
+        self.text = squeezed(text)
+        self._given = text
+        self._places: list[int] = []
+
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """Where a part of `text`, which is not empty, stands in the text as it was given."""
+        self._places = self._places or [match.start() for match in _LETTERS.finditer(self._given)]
+        return self._places[start], self._places[end - 1] + 1
+
+
 def _replacement(unit: re.Match[str]) -> str:
     return _character(unit[0])
 
@@ -97,12 +120,18 @@ def _character(unit: str) -> str:
     """What one encoded unit stands for; itself where it is none after all."""
     try:
         match unit[0]:
+            case "%" if unit[1] == "u":
+                return chr(int(unit[2:], 16))
+            case "=":
+                return "="
             case "%":
                 return unquote(unit, errors="surrogateescape")
             case "&":
                 return html.unescape(unit)
             case "'":
                 return "'"
+            case _ if unit[1] == "U":
+                return chr(int(unit[2:], 16))
             case _ if unit[1] == "u":
                 return _utf16(unit)
             case _ if unit[1] == "x":

@@ -5,7 +5,8 @@ finding before it is written: of its texts in decoded form, in every usual encod
 identifies the finding. What is no finding (a log line, a message) is redacted as one text.
 
 A value is looked for whole, and by the parts that are secrets by themselves: what follows an authentication scheme, the
-decoded pair and the password of Basic, each value of a cookie or of parameters. Values under six characters are blotted out only
+pair and the key of `name:key`, also in base64, each value of a cookie or of parameters, and of JSON in them. From twelve letters
+and digits on, capitals and separators are no matter. Values under six characters are blotted out only
 beside their header's name: anywhere else they would garble what was found. In the recorded request and its curl command, a
 secret header is blotted out by its name: Nuclei 3.11 has masked some values already, and leaves the ends of others.
 """
@@ -34,9 +35,9 @@ KEPT = frozenset(
     }
 )  # fmt: skip
 """Members of a finding that are never changed: they come from templates and targets, and identify it."""
-_PLACES = frozenset({"url", "path", "matched-at"})
-"""Members that identify a finding, and may hold an echoed secret: redacted behind the host."""
-_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#@]*@(?P<at>))?[^/?#]*")
+_PLACES = frozenset({"url", "matched-at"})
+"""Members that identify a finding, and may hold an echoed secret: redacted but for the finding's own host."""
+_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#@]*@(?P<at>))?(?P<host>\[[^\]/?#]*\]|[^/?#:]*)[^/?#]*")
 _DESCRIPTIVE = re.compile(
     r"user-agent|accept.*|content-type|referer|origin|cache-control|pragma|host|from|via", re.IGNORECASE
 )
@@ -47,6 +48,13 @@ _WORD = re.compile(r"[^\s;,]+")
 _PLAIN_WORD = re.compile(r"[A-Za-z][a-z]*")
 _MOST_CHARACTERS = 40
 """An encoded character takes no more."""
+_DIGIT = re.compile(r"[0-9]")
+_MIN_LOOSE = 12
+"""Letters and digits of a value that is looked for without regard to what separates them. Shorter ones would garble."""
+_NAME_SEPARATOR = "[-_]"
+_BESIDE = r"(?:</?\w{1,10}>|[^\w]){1,16}"
+"""What may stand between a header's name and its value: punctuation and tags."""
+_JSON_TEXT = re.compile(r":\s*\"([^\"]+)\"")
 _TEXTS = (b'"', b"[", b"{")
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode = msgspec.json.Decoder().decode
@@ -60,17 +68,20 @@ class Redactor:
         """Args: headers: name and value of each secret header."""
         secrets = {secret for name, value in headers.items() for secret in secrets_of(name, value)}
         forms = secrets | {encodings.plain(secret) for secret in secrets}
-        forms = forms.union(*map(encodings.dense, forms))
+        dense = set[str]().union(*map(encodings.dense, forms))
         self.idle = not headers
         """Whether there is nothing to blot out."""
         self._values = sorted(secrets)
-        self._forms = sorted({plain for form in forms if len(plain := encodings.plain(form)) >= MIN_LENGTH})
+        self._forms = sorted({plain for form in forms | dense if len(plain := encodings.plain(form)) >= MIN_LENGTH})
+        loose = map(encodings.squeezed, dense.union(form for form in forms if _DIGIT.search(form)))
+        self._loose = sorted({form for form in loose if len(form) >= _MIN_LOOSE})
         self._beside = [
             re.compile(
-                rf"{re.escape(name)}[\"']?[ \t]{{0,4}}[:=][ \t]{{0,4}}[\"']?({re.escape(value)})(?!\w)", re.IGNORECASE
+                rf"{_NAME_SEPARATOR.join(map(re.escape, name.split('-')))}{_BESIDE}({re.escape(value)})(?!\w)",
+                re.IGNORECASE,
             )
             for name, value in headers.items()
-            if len(value) < MIN_LENGTH
+            if 0 < len(value) < MIN_LENGTH
         ]
         names = "|".join(map(re.escape, headers))
         self._by_name = {
@@ -81,28 +92,27 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """`text` without the secrets."""
-        spans = sorted(self._spans(text))
-        if not spans:
-            return text
-        parts: list[str] = []
-        last = 0
-        for start, end in spans:
-            if start >= last:
-                parts += (text[last:start], BLOT)
-            last = max(last, end)
-        return "".join((*parts, text[last:]))
+        decoded = encodings.Decoded(text)
+        clean = _blotted(text, self._spans(text, decoded))
+        return _blotted(clean, self._loose_spans(decoded if clean == text else encodings.Decoded(clean)))
 
-    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
+    def _spans(self, text: str, decoded: encodings.Decoded) -> Iterator[tuple[int, int]]:
         """Where secrets are; they may overlap."""
         for value in self._values:  # as it is: what stands beside it may look like a part of an encoding
             yield from _occurrences(value, text)
-        decoded = encodings.Decoded(text)
         for form in self._forms:
             for start, end in _occurrences(form, decoded.text):
                 yield decoded.origin(start, end)
         for pattern in self._beside:
             for match in pattern.finditer(decoded.text):
                 yield decoded.origin(*match.span(1))
+
+    def _loose_spans(self, decoded: encodings.Decoded) -> Iterator[tuple[int, int]]:
+        """Where secrets are wrapped, separated or capitalized otherwise: by their letters and digits."""
+        squeezed = encodings.Squeezed(decoded.text)
+        for form in self._loose:
+            for start, end in _occurrences(form, squeezed.text):
+                yield decoded.origin(*squeezed.origin(start, end))
 
     def raw(self, content: bytes) -> bytes:
         """`content`, which is no finding, without the secrets."""
@@ -116,12 +126,13 @@ class Redactor:
             return line
         try:
             members = _decode_members(line)
+            host = str(_decode(members.get("host", msgspec.Raw(b'""'))))
             changed = {
                 name: msgspec.Raw(_encode(clean))
                 for name, content in members.items()
                 if name not in KEPT
                 and memoryview(content)[:1].tobytes() in _TEXTS
-                and (clean := self._member(name, value := _decode(content))) != value
+                and (clean := self._member(name, value := _decode(content), host)) != value
             }
             return _encode({**members, **changed}) if changed else line
         except wire.UNREADABLE:
@@ -131,39 +142,40 @@ class Redactor:
         """A line with half a surrogate pair, or no UTF-8, which the standard library takes; else as one text."""
         try:
             members = json.loads(line.decode(errors="surrogateescape"))
-            clean = {name: self._member(name, value) for name, value in members.items()}
+            clean = {name: self._member(name, value, str(members.get("host", ""))) for name, value in members.items()}
         except (AttributeError, ValueError, RecursionError):
             return self.raw(line)
         return line if clean == members else json.dumps(clean, separators=(",", ":")).encode()
 
-    def _member(self, name: str, value: Any) -> Any:
+    def _member(self, name: str, value: Any, host: str) -> Any:
         """A member's value without the secrets."""
         if name in KEPT:
             return value
-        redacted = self._place(value) if name in _PLACES else self._value(value)
+        redacted = self._place(value, host) if name in _PLACES else self._value(value)
         if name in self._by_name and isinstance(redacted, str):
             redacted = self._by_name[name].sub(rf"\g<1>{BLOT}", redacted)
         return redacted
 
     def _value(self, value: Any) -> Any:
-        """A JSON value; the keys of objects stay."""
+        """A JSON value, with the keys of its objects."""
         match value:
             case str():
                 return self.text(value)
             case list():
                 return [self._value(item) for item in value]
             case dict():
-                return {key: self._value(item) for key, item in value.items()}
+                return {self.text(key): self._value(item) for key, item in value.items()}
             case _:
                 return value
 
-    def _place(self, value: Any) -> Any:
-        """A URL or address: its scheme, host and port stay, since they identify the finding."""
+    def _place(self, value: Any, host: str) -> Any:
+        """A URL or address: the finding's own host stays, with scheme and port, since it identifies the finding."""
         if not isinstance(value, str):
             return self._value(value)
         match = _AUTHORITY.match(value)
-        start, end = (match.start("at"), match.end()) if match else (0, 0)
-        start = max(start, 0)
+        if match is None or not match["host"] or match["host"].lower() not in host.lower():
+            return self.text(value)
+        start, end = max(match.start("at"), 0), match.end()
         return self.text(value[:start]) + value[start:end] + self.text(value[end:])
 
 
@@ -193,17 +205,27 @@ class Pieces:
 def secrets_of(name: str, value: str) -> set[str]:
     """The parts of a header that are secrets by themselves, the whole value among them."""
     found = {value}
-    scheme, _, credentials = value.partition(" ")
+    credentials = value.partition(" ")[2]
     if credentials and not _DESCRIPTIVE.fullmatch(name):
         found.add(credentials.strip())
-    if scheme.lower() == "basic":
-        found.update(_basic(credentials.strip()))
     for parameter in _PARAMETER.finditer(value):
         found.add(parameter[1].strip('"'))
+        found.update(_JSON_TEXT.findall(encodings.plain(parameter[1])))
     if not _DESCRIPTIVE.fullmatch(name):
+        found.update(_pair(credentials.strip() or value))
         words = [word for word in _WORD.findall(credentials or value) if "=" not in word.rstrip("=")]
         found.update(word for word in words if _AUTHENTICATING.search(name) or not _PLAIN_WORD.fullmatch(word))
     return {secret for secret in found if len(secret) >= MIN_LENGTH}
+
+
+def _blotted(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    parts: list[str] = []
+    last = 0
+    for start, end in sorted(spans):
+        if start >= last:
+            parts += (text[last:start], BLOT)
+        last = max(last, end)
+    return "".join((*parts, text[last:]))
 
 
 def _occurrences(wanted: str, text: str) -> Iterator[tuple[int, int]]:
@@ -213,9 +235,14 @@ def _occurrences(wanted: str, text: str) -> Iterator[tuple[int, int]]:
         at = text.find(wanted, at + len(wanted))
 
 
-def _basic(credentials: str) -> Iterable[str]:
+def _pair(credentials: str) -> Iterator[str]:
+    """What follows the name in `name:key`, and the same in base64, where the pair is a secret too."""
+    yield credentials.partition(":")[2]
+    padded = credentials.rstrip("=") + "=" * (-len(credentials.rstrip("=")) % 4)
     try:
-        pair = base64.b64decode(credentials, validate=True).decode(errors="surrogateescape")
+        pair = base64.b64decode(padded, altchars=b"-_" if set(padded) & set("-_") else None, validate=True)
     except (binascii.Error, ValueError):
-        return ()
-    return (pair, pair.partition(":")[2])
+        return
+    text = pair.decode(errors="surrogateescape")
+    if ":" in text:
+        yield from (text, text.partition(":")[2])
