@@ -6,7 +6,10 @@ the claim keep the endpoints: findings are of no use without.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import unicodedata
+from collections.abc import Iterator
 from urllib.parse import unquote
 
 import msgspec
@@ -21,15 +24,22 @@ _WORD = re.compile(r"""[^\s,\\"`]+""")
 _HOST = re.compile(r"[\w.:-]+")
 """What may be a host in a word, perhaps with a port."""
 
+_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?[^/?#]*")
+
 
 class Redaction:
     """Blots out the endpoints of a confidential task; leaves the messages of all others as they are."""
 
     def __init__(self, document: TaskDocument) -> None:
         self._hosts: frozenset[str] = frozenset()
+        self._quoted: re.Pattern[str] | None = None
         self.active = document.confidential
         if self.active:
             self._hosts = frozenset(shards.host_of(endpoint) for endpoint in document.endpoints)
+            pieces = {piece for endpoint in document.endpoints for piece in _pieces(endpoint)}
+            self._quoted = (
+                re.compile("|".join(map(_bounded, sorted(pieces, key=len, reverse=True)))) if pieces else None
+            )
 
     def text(self, message: str) -> str:
         """A message without any word that names a URL, an address, or a host of the task."""
@@ -50,8 +60,9 @@ class Redaction:
         return msgspec.structs.replace(event, message=self.text(event.message))
 
     def _word(self, match: re.Match[str]) -> str:
-        word = unquote(match[0])
-        named = "://" in word or any(self._is_named(part) for part in _HOST.findall(word))
+        word = _folded(unquote(match[0]))
+        quoted = self._quoted is not None and self._quoted.search(word)
+        named = "://" in word or quoted or any(self._is_named(part) for part in _HOST.findall(word))
         return BLOT if named else match[0]
 
     def _is_named(self, part: str) -> bool:
@@ -63,6 +74,28 @@ class Redaction:
             if _is_address(candidate) or not self._hosts.isdisjoint(above):
                 return True
         return False
+
+
+def _pieces(endpoint: str) -> Iterator[str]:
+    """What tells of an endpoint by itself: its host, also in Unicode, its path, and its query."""
+    host = shards.host_of(endpoint)
+    yield _folded(host)
+    if "xn--" in host:
+        with contextlib.suppress(UnicodeError):
+            yield _folded(host.encode().decode("idna"))
+    path, _, query = _AUTHORITY.sub("", endpoint, count=1).partition("?")
+    for part in (path, query):
+        yield from (piece for piece in _WORD.findall(_folded(unquote(part))) if piece != "/")
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _bounded(piece: str) -> str:
+    """The piece where it is no part of a longer word; what is not ASCII, `_` and `-` end words, too."""
+    before = "" if piece[0] == "/" else "(?<![a-z0-9])"
+    return f"{before}{re.escape(piece)}(?![a-z0-9])"
 
 
 def _is_address(text: str) -> bool:

@@ -41,6 +41,22 @@ def test_messages_name_no_endpoint(message: str, shown: str) -> None:
     assert SECRET.text(message) == shown
 
 
+@pytest.mark.parametrize(
+    "word",
+    [
+        "/path-token?q=query-token", "/path-token", "/path-token/x", "q=query-token", "%2Fpath-token", "bücher.example",
+        "b%C3%BCcher.example:443", "xn--bcher-kva.example", "hidden.example_8443", "host=hidden.example-8443", "vault.corp.svc",
+        "vault.corp.cluster.local:8200", "10.1.2.3_99", "10.1.2.3.nip.io", "ｈidden.example", "hidden․example", "éhidden.example",
+    ],
+)  # fmt: skip
+def test_no_part_or_other_form_of_an_endpoint_is_named(word: str) -> None:
+    """Lost otherwise: a token in a path, or a host, where a message names it without the rest or in another spelling."""
+    redaction = Redaction(
+        document(endpoints=(*ENDPOINTS, "xn--bcher-kva.example", "http://vault.corp:8200/"), confidential=True)
+    )
+    assert redaction.text(f"no answer of {word} yet") == "no answer of [redacted] yet"
+
+
 @given(
     st.sampled_from(ENDPOINTS),
     st.text(alphabet="'()<>|;:= \n", max_size=3),
