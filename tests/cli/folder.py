@@ -10,6 +10,7 @@ import msgspec
 
 from scanplan.api import layout
 from scanplan.api.v1alpha1.task import PlanReference
+from scanplan.core.planning import keys
 from scanplan.runner.artifacts import records
 from scanplan.runner.artifacts.records import RunRecord, TaskArtifacts
 from tests.report import events
@@ -26,7 +27,9 @@ def write(root: Path, run_id: str, *results: list[dict[str, Any]], report: bytes
     tasks = []
     for number, found in enumerate(results):
         last = number == len(results) - 1
-        folder = run / "tasks" / f"task{number}"
+        key = f"scan:acme:{run_id}:{number}"
+        where = layout.task_directory(keys.key_digest(key))
+        folder = run / where
         folder.mkdir(parents=True)
         contents = {layout.FINDINGS: b"".join(events.lines(found))} | ({layout.REPORT: report} if report else {})
         for name, content in contents.items():
@@ -35,19 +38,25 @@ def write(root: Path, run_id: str, *results: list[dict[str, Any]], report: bytes
             {"name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for name, content in contents.items()
         ]
-        record = events.record(events.read(found), runId=run_id, files=listed, **(members if last else {}))
+        record = events.record(events.read(found), key=key, runId=run_id, files=listed, **(members if last else {}))
         (folder / layout.METADATA).write_bytes(msgspec.json.encode(record))
         tasks.append(
             TaskArtifacts(
-                key=f"scan:{number}",
+                key=key,
                 plan=PlanReference(namespace="team-a", name=run_id),
                 created_at=f"2026-11-2{number}T00:00:00Z",
-                path=f"tasks/task{number}",
+                path=str(where),
                 complete=True,
-                nuclei_output=f"tasks/task{number}/{layout.FINDINGS}",
-                metadata=f"tasks/task{number}/{layout.METADATA}",
+                nuclei_output=str(where / layout.FINDINGS),
+                metadata=str(where / layout.METADATA),
             )
         )
     record_of_run = RunRecord(run_id=run_id, project_id="acme", tasks=tuple(tasks))
     (run / layout.RUN_RECORD).write_bytes(records.readable(record_of_run))
     return run
+
+
+def tasks(run: Path) -> list[Path]:
+    """The folders of a run's results, the oldest first."""
+    record = msgspec.json.decode((run / layout.RUN_RECORD).read_bytes(), type=RunRecord)
+    return [run / task.path for task in record.tasks]

@@ -87,7 +87,7 @@ def test_an_incomplete_scan_never_passes_a_pipeline(tmp_path: Path) -> None:
 
 
 def test_what_was_tampered_with_is_no_result(root: Path) -> None:
-    findings = root / "ui_projects/nightly/tasks/task1/nuclei_output.ndjson"
+    findings = folder.tasks(root / "ui_projects/nightly")[1] / "nuclei_output.ndjson"
     findings.write_bytes(findings.read_bytes().replace(b"high", b"info"))
     answer = scanplan("results", "nightly", "--directory", root)
     assert answer.exit_code == 65
@@ -126,7 +126,7 @@ def test_the_report_that_the_scan_has_left_is_the_one_that_everybody_gets(tmp_pa
     assert "2 findings" in answer.stderr
     assert 'class="finding"' in scanplan(*html, "--severity", "high").stdout
     assert 'data-new=""' in scanplan(*html, "--since", "nightly~1").stdout
-    (run / "tasks/task1/report.html").write_bytes(b"<!doctype html>other")
+    (folder.tasks(run)[1] / "report.html").write_bytes(b"<!doctype html>other")
     assert scanplan(*html).exit_code == 65
 
 

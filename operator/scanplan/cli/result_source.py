@@ -26,9 +26,11 @@ from scanplan.cli.output import failure
 from scanplan.cli.output.failure import Failure, NotFound
 from scanplan.cli.output.terminal import waiting
 from scanplan.cli.plans import here
+from scanplan.core.planning import keys
 from scanplan.report import finding, scan
 from scanplan.report.finding import Finding
 from scanplan.report.scan import File, Scan
+from scanplan.runner import wire
 from scanplan.runner.artifacts import durable, fingerprint
 from scanplan.runner.artifacts.records import RunRecord
 
@@ -161,12 +163,16 @@ class ResultSource:
         path = self._fetch(shelf, str(folder / layout.RUN_RECORD))
         try:
             record = msgspec.json.decode(path.read_bytes(), type=RunRecord)
-        except msgspec.MsgspecError as error:
+        except wire.UNREADABLE as error:
             raise Failure(f"the record of run {run} can't be read: {error}", code=failure.DATA) from None
         merged = [task for task in record.tasks if task.nuclei_output]
         if back >= len(merged):
             raise NotFound(f"run {run} has {len(merged)} results: there is no {name}")
-        return self._read(name, str(folder / PurePosixPath(merged[-1 - back].path)), shelf, place)
+        task = merged[-1 - back]
+        own = layout.task_directory(keys.key_digest(task.key))
+        if task.path != str(own):  # whoever can write to the claim may name another run's folder here
+            raise Failure(f"the record of run {run} names {task.path!r} where {own} belongs", code=failure.DATA)
+        return self._read(name, str(folder / own), shelf, place)
 
     def _read(self, name: str, folder: str, shelf: Shelf, place: str) -> Result:
         try:

@@ -125,7 +125,7 @@ def read(content: bytes) -> Scan:
     """
     try:
         return msgspec.json.decode(content, type=Scan)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"scan_metadata.json can't be read: {error}") from error
 
 

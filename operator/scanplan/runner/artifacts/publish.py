@@ -20,6 +20,7 @@ from scanplan.api import layout
 from scanplan.api.errors import TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import ArtifactFile, ErrorClass, Outcome, TaskError
+from scanplan.runner import wire
 from scanplan.runner.artifacts import durable, findings, records
 from scanplan.runner.artifacts.records import ShardRecord
 from scanplan.runner.nuclei.lines import Lines
@@ -53,7 +54,7 @@ def read(shard: Path, attempt: int) -> ShardRecord | None:
     """The record of an attempt; None where it was not published (or by a version that we don't understand)."""
     try:
         return msgspec.json.decode(durable.read_bytes(folder(shard, attempt) / layout.SHARD_RECORD), type=ShardRecord)
-    except (FileNotFoundError, NotADirectoryError, RecursionError, UnicodeDecodeError, msgspec.MsgspecError):
+    except (FileNotFoundError, NotADirectoryError, *wire.UNREADABLE):
         return None
 
 

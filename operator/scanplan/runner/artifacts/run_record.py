@@ -17,6 +17,7 @@ from scanplan.api.errors import ClaimError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import TaskDocument
 from scanplan.core.planning import keys
+from scanplan.runner import wire
 from scanplan.runner.artifacts import durable, records
 from scanplan.runner.artifacts.records import RunRecord, ScanMetadata, TaskArtifacts, TaskRecord
 
@@ -95,7 +96,7 @@ def read(run: Path) -> RunRecord | None:
     """The run's record; None where there is none, or none that we understand."""
     try:
         return msgspec.json.decode(durable.read_bytes(run / layout.RUN_RECORD), type=RunRecord)
-    except (FileNotFoundError, PermissionError, RecursionError, UnicodeDecodeError, msgspec.MsgspecError):
+    except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         return None
 
 
@@ -103,7 +104,7 @@ def metadata(task: Path) -> ScanMetadata | None:
     """The metadata of a task's merged artifacts; None where it isn't merged."""
     try:
         return msgspec.json.decode(durable.read_bytes(task / layout.METADATA), type=ScanMetadata)
-    except (FileNotFoundError, PermissionError, RecursionError, UnicodeDecodeError, msgspec.MsgspecError):
+    except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         return None
 
 
@@ -111,7 +112,7 @@ def task_record(task: Path) -> TaskRecord | None:
     """The record in a task's folder; None where there is none, or none that we understand."""
     try:
         return msgspec.json.decode(durable.read_bytes(task / layout.TASK_RECORD), type=TaskRecord)
-    except (FileNotFoundError, PermissionError, RecursionError, UnicodeDecodeError, msgspec.MsgspecError):
+    except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         return None
 
 
