@@ -22,6 +22,7 @@ from scanplan.api.v1alpha1.scanplan import RUN_NAME
 from scanplan.client import settings as environment
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ArtifactRef, ScanResult, SeverityCounts, TaskStatus
+from scanplan.core.planning import keys
 from scanplan.runner.artifacts import durable, publish, run_record
 from scanplan.runner.artifacts.records import ScanMetadata
 
@@ -110,9 +111,15 @@ def recovered(root: Path, task_id: str) -> ScanResult | None:
         return None
     for folder in sorted(root.glob(str(layout.run_directory("*") / layout.task_directory(match[1])))):
         metadata = run_record.metadata(folder)
-        if metadata is not None:
+        if metadata is not None and _is_own(metadata, folder.parent.parent.name, match[1]):
             return _result(task_id, folder, metadata, str(folder.relative_to(root)))
     return None
+
+
+def _is_own(metadata: ScanMetadata, run_id: str, digest: str) -> bool:
+    """Whether this run has such a task; whoever can write to a run's folder may call one there as another run's task."""
+    key = metadata.key
+    return metadata.run_id == run_id and key.split(":")[2:3] == [run_id] and keys.key_digest(key) == digest
 
 
 def _result(task_id: str, folder: Path, metadata: ScanMetadata, path: str) -> ScanResult:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from aiohttp import web
+from aiohttp import helpers, web
 
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ArtifactRef
@@ -23,6 +23,7 @@ from scanplan.web.api.blocking import Calls
 
 BLOCK_BYTES = 256 << 10
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 _MEDIA_TYPES = {".ndjson": "application/x-ndjson", ".json": "application/json", ".html": "text/html; charset=utf-8"}
 
 
@@ -43,6 +44,11 @@ def open_below(root: Path, path: PurePosixPath) -> int:
         return durable.open_below(root, path)
     except OSError as error:
         raise FileNotFoundError(f"{path}: {error.strerror}") from error
+
+
+def attachment(name: str) -> str:
+    """A Content-Disposition that has a file kept under this name, with whatever it has encoded (RFC 6266)."""
+    return helpers.content_disposition_header("attachment", filename=_UNPRINTABLE.sub("_", name))
 
 
 def span_of(header: str | None, size: int) -> Span | None:
@@ -89,7 +95,7 @@ async def send(
             "Accept-Ranges": "bytes",
             "Cache-Control": "private, no-cache",
             "Content-Type": _MEDIA_TYPES.get(Path(file.name).suffix, "application/octet-stream"),
-            "Content-Disposition": f'attachment; filename="{name or file.name}"',
+            "Content-Disposition": attachment(name or file.name),
             "Content-Security-Policy": "sandbox",  # whatever a browser makes of it: it has what scanned hosts have said
             "ETag": tag,
             "Repr-Digest": f"sha-256=:{digest}:",

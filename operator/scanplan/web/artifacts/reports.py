@@ -24,7 +24,7 @@ from scanplan.report.scan import Scan
 from scanplan.report.scan import read as read_scan
 from scanplan.runner.artifacts import fingerprint
 from scanplan.web.api.blocking import Calls
-from scanplan.web.artifacts.files import BLOCK_BYTES, open_below
+from scanplan.web.artifacts.files import BLOCK_BYTES, attachment, open_below
 
 Render = Callable[[Scan, Iterator[Finding]], Iterator[bytes]]
 
@@ -54,7 +54,7 @@ async def send(request: web.Request, root: Path, result: ScanResult, name: str, 
             raise InvalidPayload(str(error)) from error
         headers = {
             "Content-Type": media_type,
-            "Content-Disposition": f'attachment; filename="{result.run_id}.{name}"',
+            "Content-Disposition": attachment(f"{result.run_id}.{name}"),
             "Cache-Control": "private, no-store",
             "Content-Security-Policy": "sandbox",
             "X-Content-Type-Options": "nosniff",
