@@ -73,7 +73,8 @@ class Reading:
         """A task's pods; where its Jobs have ended from the cache, if that has all that they count."""
         known = self._store.jobs(namespace)
         ended = [known[name] for name in (task, jobs.collector_name(task)) if name in known]
-        if ended and all(job.finished and job.completions <= FEW_PODS for job in ended):
+        # Without the task's Job the question is whether one may be made, which an old list can't answer.
+        if task in known and all(job.finished and job.completions <= FEW_PODS for job in ended):
             pods = await self._pods(namespace, task, cached=True)
             if all(job.counts_only(pods) for job in ended):
                 return pods

@@ -121,7 +121,7 @@ def _without_job(context: Context, name: str, task: Task | None) -> Decision:
     if context.observed.pods is None and not sure:
         return NeedPods(name)
     collector = context.observed.jobs.get(jobs.collector_name(name))
-    collecting = collector is not None and not collector.finished and not spec.cancel
+    collecting = collector in context.observed.owned and not (collector is None or collector.finished or spec.cancel)
     if collecting or any(pod.alive and not (pod.collector and spec.cancel) for pod in context.observed.pods or ()):
         message = "waiting for pods of the deleted Job to end"
         return context.wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
