@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests import doubles, images
 from tests.suite import history, results
-from tests.suite.lanes import LANES, TESTS
+from tests.suite.lanes import ALONE, LANES, TESTS
 from tests.suite.results import Results
 
 ROOT = TESTS.parent
@@ -63,9 +63,12 @@ def main(arguments: list[str]) -> int:
     announce(names)
     OUTPUT.mkdir(parents=True, exist_ok=True)
     prepare()
-    lanes = [start(name, options) for name in names]
+    lanes: list[Lane] = []
     try:
-        wait(lanes)
+        for wave in ([name for name in names if name not in ALONE], [name for name in names if name in ALONE]):
+            started = [start(name, options) for name in wave]
+            lanes += started
+            wait(started)
     except BaseException:
         for lane in lanes:
             if lane.process.poll() is None:
@@ -78,6 +81,7 @@ def announce(names: list[str]) -> None:
     """What will be done, and how long it took last."""
     last = history.read()
     say(f"Running {len(names)} lanes of tests side by side; their output is in {OUTPUT.relative_to(ROOT)}/")
+    say(f"At the end, alone: {', '.join(ALONE)}")
     for name in names:
         took = f"{minutes(last[name])} last time" if name in last else "not run on this machine yet"
         say(f"  {name:<12} {' '.join(f'tests/{folder}' for folder in LANES[name])} ({took})")

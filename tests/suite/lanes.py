@@ -17,6 +17,8 @@ LANES: dict[str, tuple[str, ...]] = {
     "chart": ("chart",),
 }
 """Name of the lane and its folders, in the order in which they run."""
+ALONE = ("faults",)
+"""Lanes that run when all others have ended: their rows have bounds in seconds, and run side by side themselves."""
 APART = ("ecosystem",)
 """Folders that `make test` leaves out: they need large programs of others (`make test-ecosystem`)."""
 
