@@ -54,6 +54,16 @@ def redis_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis
 
 
 @pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of this test's own, not started yet; to be killed and started at will."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    server = RedisServer(folder)
+    yield server
+    server.kill()
+
+
+@pytest.fixture
 def redis_server(redis_of_session: RedisServer, monkeypatch: pytest.MonkeyPatch) -> RedisServer:
     """An empty Redis, which the settings name."""
     redis_of_session.client().flushall()

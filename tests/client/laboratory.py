@@ -61,10 +61,10 @@ class Laboratory:
         defaults: dict[str, Any] = {"project_id": "acme", "endpoints": [self.webapp.url], "templates": ["http/"]}
         return ScanPlan(run_id=run_id, **(defaults | fields))
 
-    def slow_plan(self, run_id: str = "nightly", **fields: Any) -> ScanPlan:
-        """A plan that finds something at once, and then takes half a minute."""
-        first = self.template("first")
-        return self.plan(run_id, templates=[first, self.template("slow", fault="slow:30000")], **fields)
+    def slow_plan(self, run_id: str = "nightly", *, milliseconds: int = 30_000, **fields: Any) -> ScanPlan:
+        """A plan that finds something at once, then waits, and ends with 16 findings."""
+        slow = self.template("slow", fault=f"slow:{milliseconds}")
+        return self.plan(run_id, templates=["http/", self.template("first"), slow], **fields)
 
     def submit(self, plan: ScanPlan) -> str:
         return self.queue.submit_task(models.TASK_TYPE, models.payload_of(plan))

@@ -19,7 +19,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import ErrorClass
 from scanplan.client import models, settings
 from scanplan.client.errors import InvalidPayload, QueueUnavailable, UnknownTask
-from scanplan.client.models import QueueHealth, ScanPlan, TaskStatus
+from scanplan.client.models import QueueHealth, TaskStatus
 from scanplan.client.queues import redis_store
 from scanplan.client.queues.redis import WORKER_FUNCTION, RQTaskQueue
 from scanplan.client.queues.redis_store import RedisStore
@@ -109,17 +109,14 @@ def test_a_killed_attempt_is_taken_up_again_and_nothing_is_lost(
     laboratory: Laboratory, start_worker: StartWorker, redis_server: RedisServer
 ) -> None:
     start_worker()
-    plan = ScanPlan(
-        **{**models.dump(laboratory.plan()), "templates": ["http/", laboratory.template("slow", fault="slow:3000")]}
-    )
-    task_id = laboratory.submit(plan)
+    task_id = laboratory.submit(laboratory.slow_plan(milliseconds=3000))
     laboratory.until(task_id, TaskStatus.RUNNING)
     laboratory.until_something_is_found()
     os.kill(horse_of(redis_server, task_id), signal.SIGKILL)
     laboratory.until(task_id, TaskStatus.RETRYING, TaskStatus.COMPLETED)
     result = laboratory.result(task_id)
     assert result.success
-    assert result.finding_count == 15
+    assert result.finding_count == 16
     assert attempts(laboratory) == 2
 
 
@@ -147,7 +144,7 @@ def test_the_task_of_a_dead_machine_is_another_workers(
     start_worker(SCANPLAN_WORKER_HEARTBEAT="1", WORKER_CONCURRENCY="1")
     laboratory.until(laboratory.submit(laboratory.plan("other", templates=[slow])), TaskStatus.RUNNING)
     doomed = start_worker(SCANPLAN_WORKER_HEARTBEAT="1", WORKER_CONCURRENCY="1")
-    task_id = laboratory.submit(laboratory.plan(templates=["http/", slow]))
+    task_id = laboratory.submit(laboratory.slow_plan(milliseconds=3000))
     laboratory.until(task_id, TaskStatus.RUNNING)
     laboratory.until_something_is_found()
     horse = horse_of(redis_server, task_id)
@@ -155,7 +152,7 @@ def test_the_task_of_a_dead_machine_is_another_workers(
     os.kill(horse, signal.SIGKILL)
     result = laboratory.result(task_id)
     assert result.success
-    assert result.finding_count == 15
+    assert result.finding_count == 16
 
 
 def test_a_scan_whose_worker_has_died_stops_so_that_nobody_scans_twice(
@@ -175,8 +172,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_task_back(
     laboratory: Laboratory, start_worker: StartWorker, redis_server: RedisServer
 ) -> None:
     """However often that happens: a rolling update or a drained node is nobody's failure."""
-    templates = ["http/", laboratory.template("slow", fault="slow:5000")]
-    task_id = laboratory.submit(laboratory.plan(templates=templates))
+    task_id = laboratory.submit(laboratory.slow_plan(milliseconds=5000))
     for attempt in range(1, 5):
         stopped = start_worker(WORKER_CONCURRENCY="1")
         laboratory.until_something_is_found(attempt=attempt)
@@ -187,7 +183,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_task_back(
     start_worker()
     result = laboratory.result(task_id)
     assert result.success
-    assert result.finding_count == 15
+    assert result.finding_count == 16
 
 
 def state_of(pid: int) -> str:
@@ -388,12 +384,10 @@ def test_a_flush_loses_no_result_that_has_artifacts(
 
 
 def test_without_redis_everything_says_so(
-    laboratory: Laboratory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    laboratory: Laboratory, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_store, "_ANSWER_SECONDS", 0.3)
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server = RedisServer(folder).start()
+    server = own_redis.start()
     queue = RQTaskQueue(server.url)
     payload = models.payload_of(laboratory.plan())
     task_id = queue.submit_task("scan", payload)
@@ -417,17 +411,15 @@ def test_without_redis_everything_says_so(
     with pytest.raises(UnknownTask):
         queue.get_task_status(task_id)
     assert queue.submit_task("scan", payload) == task_id
-    server.kill()
 
 
-def test_a_scan_outlives_a_restart_of_redis(laboratory: Laboratory, tmp_path: Path, start_worker: StartWorker) -> None:
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server = RedisServer(folder).start()
+def test_a_scan_outlives_a_restart_of_redis(
+    laboratory: Laboratory, own_redis: RedisServer, start_worker: StartWorker
+) -> None:
+    server = own_redis.start()
     laboratory.queue = RQTaskQueue(server.url)
     start_worker(REDIS_URL=server.url)
-    slow = laboratory.template("slow", fault="slow:3000")
-    task_id = laboratory.submit(laboratory.plan(templates=["http/", slow]))
+    task_id = laboratory.submit(laboratory.slow_plan(milliseconds=3000))
     laboratory.until(task_id, TaskStatus.RUNNING)
     laboratory.until_something_is_found()
     server.kill()
@@ -435,8 +427,7 @@ def test_a_scan_outlives_a_restart_of_redis(laboratory: Laboratory, tmp_path: Pa
     eventually(lambda: server.client().exists(f"scanplan:task_result:{task_id}"))
     result = laboratory.result(task_id)
     assert result.success
-    assert result.finding_count == 15
-    server.kill()
+    assert result.finding_count == 16
 
 
 def test_rqs_own_worker_does(laboratory: Laboratory, redis_server: RedisServer) -> None:

@@ -17,6 +17,8 @@ OBJECT_BYTES = 1_000_000
 SHARED = 16
 """ConfigMaps of a megabyte, which all plans name."""
 CONNECTIONS = 4
+LARGE = "large"
+"""The value of the label `size` of plans of a megabyte."""
 
 
 def text(length: int, seed: int) -> str:
@@ -32,17 +34,23 @@ def config_maps() -> Iterator[Object]:
         yield {"metadata": {"name": f"large-{number}"}, "data": {"list": "\n".join(lines)}}
 
 
+def large(plan: Object) -> Object:
+    """Mark a plan that is too large for whoever only wants to see how all plans fare."""
+    plan["metadata"]["labels"] = {"size": LARGE}
+    return plan
+
+
 def long_plan(number: int) -> Object:
     """A suspended plan of 1.2 MB, which says nothing that could be kept shorter."""
     noise = text(1_200_000, number)
     endpoints = [f"https://a.example/{noise[start : start + 1_200]}" for start in range(0, len(noise), 1_200)]
-    return scanplan(f"long-{number}", suspend=True, endpoints=endpoints)
+    return large(scanplan(f"long-{number}", suspend=True, endpoints=endpoints))
 
 
 def nested_plan(number: int) -> Object:
     """A suspended plan of a third of a million empty objects."""
     affinity: Object = {"x": [{} for _ in range(330_000)]}
-    return scanplan(f"nested-{number}", suspend=True, podTemplate={"affinity": affinity})
+    return large(scanplan(f"nested-{number}", suspend=True, podTemplate={"affinity": affinity}))
 
 
 def plan_of(name: str, *sources: str, **spec: Any) -> Object:

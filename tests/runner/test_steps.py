@@ -77,18 +77,11 @@ def saved(shard: Path) -> int:
 def test_killed_ten_times_at_random_the_union_is_that_of_an_uninterrupted_scan(large: Bench) -> None:
     dice = random.Random(17)  # noqa: S311 - no secret
     kills, seen = [], 0
-    began, process = time.monotonic(), start(large)
-    while not saved(large.shard_folder()):  # how long a step takes here, its start included
-        assert process.poll() is None
-        time.sleep(0.01)
-    step = time.monotonic() - began
-    process.kill()
-    process.communicate()
     for _ in range(KILLS):
-        process = start(large)
-        limit = time.monotonic() + dice.uniform(0.3, 1.8) * step
-        while time.monotonic() < limit and process.poll() is None:
+        process, enough = start(large), seen + dice.randint(0, 1)
+        while saved(large.shard_folder()) < enough and process.poll() is None:
             time.sleep(0.01)
+        time.sleep(dice.uniform(0, FIRST / 2))
         if process.poll() is not None:
             large.end(process)
             break

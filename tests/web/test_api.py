@@ -246,11 +246,9 @@ async def scraped(api: aiohttp.ClientSession) -> dict[str, float]:
 
 
 async def test_a_redis_that_is_away_is_said_and_never_guessed(
-    start_api: StartApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start_api: StartApi, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server = RedisServer(folder).start()
+    server = own_redis.start()
     for name, value in {"REDIS_URL": server.url, "TASK_QUEUE_TYPE": "redis", "ENABLE_ASYNC_TASKS": "true"}.items():
         monkeypatch.setenv(name, value)
     api = await start_api()
