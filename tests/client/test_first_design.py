@@ -324,7 +324,7 @@ def test_a_scan_whose_process_was_killed_is_taken_up_by_the_next(laboratory: Lab
     result = submit_scan(plan)
     assert isinstance(result, ScanResult)
     assert result.success
-    assert result.finding_count == 2
+    assert result.finding_count == 16
     attempts = laboratory.data.glob("ui_projects/nightly/tasks/*/shards/*/attempt-*")
     assert len(list(attempts)) == 2
 
