@@ -32,7 +32,7 @@ test-faults-full: install ## All of it: every write, longer quiet, the long soak
 	FAULTS=full $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 soak: install ## Only the random soak (row 19): 200 plans, 10 minutes; SOAK_SEED=… replays
 	FAULTS=full $(BIN)/python -m pytest tests/faults/test_matrix.py -k "test_row and 19" $(PYTEST_ARGS)
-test-unit: install ## The pure core, the runner's parts, the CRD: seconds
+test-unit: install ## Every test without a server, cluster or scan: about a minute
 	$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
 test-integration: install ## The operator against a real API server
 	$(BIN)/python -m pytest tests/integration $(PYTEST_ARGS)
@@ -118,9 +118,9 @@ system:
 	@echo "Installing others' readers into .venv"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/ecosystem.txt
 	@touch $@
-.venv/axe/installed: tests/report/axe/package-lock.json .venv/installed
+.venv/axe/installed: tests/ecosystem/axe/package-lock.json .venv/installed
 	@echo "Installing the checker of accessibility into .venv"
-	@mkdir -p $(@D) && cp tests/report/axe/*.json $(@D)
+	@mkdir -p $(@D) && cp tests/ecosystem/axe/*.json $(@D)
 	@if command -v npm >/dev/null; then npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent; \
 	  else echo "there is no npm: accessibility won't be checked"; fi
 	@touch $@

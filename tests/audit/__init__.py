@@ -20,7 +20,7 @@ from tests.ecosystem import programs
 
 ROOT = Path(__file__).parents[2]
 SOURCE = binaries.TOOLS / "osv-scanner"
-LOCKS = (*sorted(ROOT.glob("requirements/*.txt")), ROOT / "tests/report/axe/package-lock.json")
+LOCKS = (*sorted(ROOT.glob("requirements/*.txt")), ROOT / "tests/ecosystem/axe/package-lock.json")
 FOUND_ONE = 1
 """The scanner's exit code where it has found a vulnerability; every other one than 0 means that it has failed."""
 

@@ -380,3 +380,15 @@ def test_wrong_settings_are_named_all_at_once_and_no_password_is_repeated() -> N
         assert all(name in done.stderr for name in variables), done.stderr
         assert "secret" not in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_scan_that_takes_too_long_keeps_what_it_has_found(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASK_TIMEOUT", "10")
+    result = scanplan.client.run_scan(laboratory.slow_plan())
+    assert isinstance(result, ScanResult)
+    assert (result.success, result.complete, result.finding_count) == (False, False, 1)
+    assert result.reason
+    assert result.reason.value == "AttemptTimeout"
+    assert len(list(stored_findings("acme"))) == 1

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from scanplan.report import sarif
-from tests.report import events
+from tests.unit.report import events
 
 pytestmark = pytest.mark.ecosystem
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 LANES: dict[str, tuple[str, ...]] = {
-    "local": ("unit", "docs", "report", "images", "conformance", "runner", "client", "web"),
+    "local": ("unit", "images", "conformance", "runner", "client", "web"),
     "integration": ("integration",),
     "faults": ("faults",),
     "node": ("e2e", "cli"),

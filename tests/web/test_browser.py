@@ -11,8 +11,8 @@ import pytest
 
 from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
+from tests.ecosystem import browser
 from tests.kubectl import eventually
-from tests.report import browser
 from tests.web.test_access import SCANPLANS, Reader, api, namespace
 from tests.web.test_page import plan
 

@@ -277,12 +277,3 @@ async def test_a_stream_ends_with_its_session_and_a_viewer_that_left_is_no_error
         assert (kind, content["status"]) == ("refused", 401)
         assert not (await stream.content.read()).strip()
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
-
-
-def test_a_reader_that_does_not_keep_up_is_cut_and_takes_no_memory() -> None:
-    viewer = live.Viewer()
-    for number in range(1_000):
-        viewer.offer(live.event("change", number))
-        if viewer.events.qsize() == 1 and number:
-            break
-    assert viewer.events.get_nowait() is None

@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
-from scanplan import operator
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.client import models
-from scanplan.client.errors import InvalidSettings
 from scanplan.client.models import ScanResult
-from scanplan.client.redis.publication import Publication, PublicationOutcome, load
+from scanplan.client.redis.publication import Publication, PublicationOutcome
 from tests.client.servers import RedisServer
 from tests.kubectl import eventually
-from tests.unit.shell.test_operator_metrics import ENDED, plan
+from tests.unit.metrics.test_operator_metrics import ENDED, plan
 
 STATUS: dict[str, Any] = {
     **ENDED,
@@ -59,23 +55,3 @@ async def test_a_redis_that_is_away_holds_nothing_up(own_redis: RedisServer) -> 
         await asyncio.to_thread(eventually, lambda: server.client().exists("east:n:task_result:p"))
         await asyncio.to_thread(eventually, lambda: publication.outcomes[PublicationOutcome.PUBLISHED] > 0)
     assert publication.outcomes[PublicationOutcome.DROPPED] >= 2_000
-
-
-def test_tasks_that_are_not_shared_need_no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SCANPLAN_SCANNER_IMAGE", "scanner:1")
-    monkeypatch.delenv("REDIS_URL", raising=False)
-    monkeypatch.setenv("SCANPLAN_SHARED_TASKS", "false")
-    assert operator.load().redis is None
-    monkeypatch.setenv("SCANPLAN_SHARED_TASKS", "true")
-    with pytest.raises(InvalidSettings, match="REDIS_URL has to name"):
-        operator.load()
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("REDIS_URL", "http://user:secret@host"), ("SCANPLAN_CLUSTER_NAME", "a:b")]
-)
-def test_wrong_settings_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    monkeypatch.setenv(name, value)
-    with pytest.raises(InvalidSettings, match=name) as caught:
-        load()
-    assert "secret" not in str(caught.value)

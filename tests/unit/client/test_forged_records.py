@@ -14,8 +14,8 @@ from scanplan.cli.output.failure import Failure
 from scanplan.cli.result_source import ResultSource
 from scanplan.report import scan
 from scanplan.runner.artifacts import publish, run_record
-from tests.cli import folder
-from tests.report import events
+from tests.unit.cli import folder
+from tests.unit.report import events
 
 DEEP = b'{"x":' + b"[" * 100_000
 NO_TEXT = b'{"runId":"\xff"}'

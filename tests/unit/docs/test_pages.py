@@ -15,7 +15,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.cli.main import app
 from tests.docs.built import problems
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 HOW_TOS = sorted(DOCS.glob("how-to/*.md"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scanplan.report import compare
-from tests.report import events
+from tests.unit.report import events
 
 
 def test_new_fixed_and_unchanged_by_what_a_finding_is_not_when_it_was_seen() -> None:

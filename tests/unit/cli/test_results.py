@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from scanplan.cli.main import app
-from tests.cli import folder
-from tests.report import events
+from tests.unit.cli import folder
+from tests.unit.report import events
 
 HIGH = events.event(**{"matched-at": "https://app.example.com/high", "info": {"severity": "high", "name": "High one"}})
 MEDIUM = events.event()

@@ -8,7 +8,7 @@ import io
 import pytest
 
 from scanplan.report import spreadsheet
-from tests.report import events
+from tests.unit.report import events
 
 
 def rows(*found: dict[str, object]) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from scanplan.api.v1alpha1.task import Severity
 from scanplan.report import finding, page, sarif, spreadsheet
 from scanplan.report.text import block, line, web_address
 from scanplan.runner.artifacts import fingerprint
-from tests.report import events
+from tests.unit.report import events
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),

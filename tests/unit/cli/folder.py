@@ -13,7 +13,7 @@ from scanplan.api.v1alpha1.task import PlanReference
 from scanplan.core.planning import keys
 from scanplan.runner.artifacts import records
 from scanplan.runner.artifacts.records import RunRecord, TaskArtifacts
-from tests.report import events
+from tests.unit.report import events
 
 
 def write(root: Path, run_id: str, *results: list[dict[str, Any]], report: bytes = b"", **members: Any) -> Path:

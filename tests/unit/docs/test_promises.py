@@ -12,7 +12,7 @@ from scanplan.api.schema import reference
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.controller.settings import OperatorSettings
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 SUITES = {"i": ROOT / "tests/integration", "e": ROOT / "tests/e2e"}
 GUIDE = (ROOT / "docs/user-guide.md").read_text()

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from scanplan.api.v1alpha1.task import Severity
-from scanplan.report import finding, scan
+from scanplan.report import finding, page, scan
 from scanplan.report.finding import Finding
 from scanplan.report.scan import Scan
 from scanplan.runner.artifacts import fingerprint
@@ -137,3 +137,8 @@ def hostile() -> list[dict[str, Any]]:
         )
         for number, (text, severity) in numbered
     ]
+
+
+def rendered(findings: list[Finding], scan: Scan | None = None, **options: Any) -> str:
+    """The HTML report of these findings."""
+    return b"".join(page.render(scan or record(findings), findings, "1.2.3", **options)).decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -11,18 +12,23 @@ from scanplan.api.errors import InvalidEndpoint
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.client import (
     InvalidPayload,
-    ScanResult,
     append_findings,
     build_endpoints_from_queue,
     queue_endpoints,
-    run_scan,
     stored_findings,
 )
 from scanplan.client import findings as store
 from scanplan.client.compat import nuclei_integration
-from tests.client.laboratory import Laboratory, at_once
+from tests.client.laboratory import at_once
 
-pytestmark = pytest.mark.usefixtures("laboratory")
+pytestmark = pytest.mark.usefixtures("data")
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data directory that the settings name."""
+    monkeypatch.setenv("SCANPLAN_DATA_DIRECTORY", str(tmp_path))
+    return tmp_path
 
 
 def event(template: str, **more: object) -> dict[str, object]:
@@ -91,8 +97,8 @@ def test_odd_events_are_findings_of_unknown_severity(odd: dict[str, object]) -> 
     assert finding.severity is Severity.UNKNOWN
 
 
-def test_an_endpoint_queue_is_a_list_that_people_edit(laboratory: Laboratory) -> None:
-    path = store.project_folder(laboratory.data, "acme") / "endpoints.txt"
+def test_an_endpoint_queue_is_a_list_that_people_edit(data: Path) -> None:
+    path = store.project_folder(data, "acme") / "endpoints.txt"
     path.parent.mkdir(parents=True)
     path.write_text("# ours\n\n  https://B.example:443/  \nhttps://a.example")
     assert queue_endpoints("acme", ["https://b.example", "https://c.example/"]) == 1
@@ -107,15 +113,3 @@ def test_writers_of_an_endpoint_queue_take_turns() -> None:
     numbers = iter(range(20))
     at_once(20, lambda: queue_endpoints("acme", [f"https://h{next(numbers)}.example"]))
     assert len(build_endpoints_from_queue("acme")) == 20
-
-
-def test_a_scan_that_takes_too_long_keeps_what_it_has_found(
-    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TASK_TIMEOUT", "10")
-    result = run_scan(laboratory.slow_plan())
-    assert isinstance(result, ScanResult)
-    assert (result.success, result.complete, result.finding_count) == (False, False, 1)
-    assert result.reason
-    assert result.reason.value == "AttemptTimeout"
-    assert len(list(stored_findings("acme"))) == 1

@@ -12,7 +12,7 @@ import pytest
 from scanplan.report import sarif
 from scanplan.report.finding import Finding
 from scanplan.report.scan import Scan
-from tests.report import events
+from tests.unit.report import events
 
 
 def rendered(scan: Scan, findings: list[Finding]) -> dict[str, Any]:

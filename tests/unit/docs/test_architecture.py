@@ -7,7 +7,7 @@ import re
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 CODE = ROOT / "operator/scanplan"
 PAGE = (ROOT / "docs/architecture.md").read_text()
 

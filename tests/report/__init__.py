@@ -1,1 +1,0 @@
-"""Reports, read by programs that are not ours: a JSON schema, a spreadsheet's reader, a browser."""
