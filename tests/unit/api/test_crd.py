@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from scanplan.api.schema.crd import custom_resource_definition
-from scanplan.api.v1alpha1.scanplan import Effect, Model, ScanPlanSpec
+from scanplan.api.v1alpha1.model import Effect, Model
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.planning.task import fields_with
 
 ROOT = Path(__file__).parents[3]

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.scanplan import Effect, ScanPlanSpec
+from scanplan.api.v1alpha1.model import Effect
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import (
     ArtifactFile,

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from scanplan.api import labels
-from scanplan.api.v1alpha1.scanplan import Model, Phase, ScanPlanSpec
+from scanplan.api.v1alpha1.model import Model
+from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 
 Schema = dict[str, Any]

@@ -11,7 +11,8 @@ from typing import Any
 
 from scanplan.api import labels
 from scanplan.api.schema.crd import structural
-from scanplan.api.v1alpha1.scanplan import Effect, Model, ScanPlanSpec
+from scanplan.api.v1alpha1.model import Effect, Model
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 
 _INTRODUCTION = (

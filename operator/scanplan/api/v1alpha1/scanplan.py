@@ -10,11 +10,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field
 from pydantic.types import JsonValue
 
 from scanplan.api.names import DATA_KEY, DNS_SUBDOMAIN
+from scanplan.api.v1alpha1.model import Effect, Model, cel, effect, one_of
 from scanplan.api.v1alpha1.task import Severity
 
 RUN_NAME = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
@@ -26,17 +26,6 @@ TEMPLATE = r"^[A-Za-z0-9_][-A-Za-z0-9_./]*$"
 MAX_INLINE_ENDPOINTS = 1_000
 MAX_ENDPOINTS = 100_000
 MAX_ENDPOINT_LENGTH = 2_048
-
-
-class Effect(StrEnum):
-    """What changing a spec field does to a plan that has already started."""
-
-    KEY = "key"
-    """Another scan: a new task key, a new Job."""
-    LIVE = "live"
-    """Acts on the running Job at once."""
-    NEXT = "next"
-    """Acts on the next run (condition `AppliesNextRun`); most of a Job is immutable."""
 
 
 class Phase(StrEnum):
@@ -54,22 +43,6 @@ class Phase(StrEnum):
     @property
     def is_terminal(self) -> bool:
         return self in {Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED}
-
-
-class Model(BaseModel):
-    """Base of the resource's models: camelCase on the wire, immutable in memory."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
-
-
-def effect(value: Effect, **schema: JsonValue) -> dict[str, Any]:
-    """Extra JSON schema of a field: its effect (left out of the CRD) and Kubernetes' `x-…` keywords."""
-    return {"effect": value.value, **schema}
-
-
-def cel(rule: str, message: str) -> dict[str, JsonValue]:
-    """A CEL rule (https://kubernetes.io/docs/reference/using-api/cel/) with a message that says what to do."""
-    return {"rule": rule, "message": message}
 
 
 class Sharding(Model):
@@ -219,12 +192,6 @@ class KeyReference(Model):
 
     name: ObjectName
     key: Annotated[str, Field(min_length=1, max_length=253, pattern=DATA_KEY)]
-
-
-def one_of(*names: str) -> dict[str, Any]:
-    """Schema extra: exactly one of these fields is set."""
-    count = " + ".join(f"(has(self.{name}) ? 1 : 0)" for name in names)
-    return {"x-kubernetes-validations": [cel(f"{count} == 1", f"set exactly one of {' and '.join(names)}")]}
 
 
 class EndpointSource(Model):

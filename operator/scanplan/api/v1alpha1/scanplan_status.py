@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from scanplan.api.v1alpha1.scanplan import Model, Phase
+from scanplan.api.v1alpha1.model import Model
+from scanplan.api.v1alpha1.scanplan import Phase
 
 
 class Condition(Model):

@@ -13,7 +13,8 @@ from typing import Any
 
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.scanplan import Effect, ImageSource, Model, ScanPlanSpec
+from scanplan.api.v1alpha1.model import Effect, Model
+from scanplan.api.v1alpha1.scanplan import ImageSource, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import PlanReference, RetryLimits, ScannerOptions, TaskDocument, TemplateFolder
 from scanplan.core.planning import endpoints, keys, pod_bounds, shards
