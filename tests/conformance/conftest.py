@@ -65,8 +65,8 @@ class Site:
 
 
 @contextlib.contextmanager
-def running_site(webapp: pathlib.Path, delay: str = "0s") -> Iterator[Site]:
-    command = [str(webapp), "-listen", ",".join(f"{address}:0" for address in LOOPBACK), "-delay", delay]
+def running_site(webapp: pathlib.Path, delay: str = "0s", *arguments: str) -> Iterator[Site]:
+    command = [str(webapp), "-listen", ",".join(f"{address}:0" for address in LOOPBACK), "-delay", delay, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         first = process.stdout.readline()

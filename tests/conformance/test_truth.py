@@ -6,6 +6,7 @@ Named after the rows of the table in docs/nuclei.md. The runner scans loopback w
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pathlib
 import socket
@@ -21,7 +22,8 @@ from scanplan.runner.artifacts import publish
 from scanplan.runner.artifacts.records import ShardRecord
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.shard import run_shard
-from tests.conformance.conftest import REAL
+from tests.conformance.conftest import REAL, running_site
+from tests.doubles import Doubles
 
 CONFIGURATION = pathlib.Path(__file__).parents[2] / "images/scanner/nuclei-config"
 
@@ -76,6 +78,9 @@ class Answer(socketserver.BaseRequestHandler):
                     self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
                     return
                 assert request
+                if server.forbidden and request.startswith(server.forbidden):
+                    self.request.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    return
                 self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
                 return
 
@@ -88,6 +93,8 @@ class Server(socketserver.ThreadingTCPServer):
     def __init__(self, address: str = "127.0.0.1", limit: int | None = None) -> None:
         super().__init__((address, 0), Answer)
         self.limit = limit
+        self.forbidden = b""
+        """Requests that begin so get 403."""
         self.count = 0
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
@@ -383,6 +390,60 @@ def test_row_19_a_target_that_dies_midway_is_told(desk: Desk) -> None:
     assert report.outcome is Outcome.PARTIAL
     assert report.error is not None
     assert "answered 20" in report.error.message
+
+
+CHANGES = {
+    "dies": (20, 1, "stopped"),
+    "throttles": (0, 429, "throttled"),
+    "throttles after a while": (20, 429, "throttled"),
+    "is out of service": (0, 503, "unavailable"),
+    "blocks after a while": (20, 403, "blocked"),
+    "blocks from the first request on": (0, 403, "blocked"),
+}
+"""What an endpoint does: requests that it answers before, the status code then (1: resets), and the trouble."""
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("count", [3, 60])
+def test_row_19_what_an_endpoint_answered_is_told_with_counts(
+    desk: Desk, live: Server, doubles: Doubles, change: str, count: int
+) -> None:
+    """A scan that gets nothing but 403 finds nothing, and looks clean."""
+    after, then, trouble = CHANGES[change]
+    for number in range(count):
+        desk.put(
+            f"t{number}.yaml",
+            f"id: t{number}\ninfo: {{name: t, author: t, severity: info}}\n"
+            + TEMPLATES["title.yaml"].replace("}}/'", f"}}}}/{number}'"),
+        )
+    with running_site(doubles.webapp, "0s", "-after", str(min(after, count)), "-then", str(then)) as site:
+        report, record = desk.scan(live.url, site.url)
+    assert (report.outcome, report.error) == (Outcome.COMPLETE, None)
+    if trouble == "stopped" and count < 20:
+        return  # it died after the last request
+    (told,) = record.endpoints_troubled
+    assert (told.endpoint, told.trouble) == (site.url, trouble)
+    assert 0 < told.count <= told.total
+    assert str(told.count) in told.remark
+    assert any(site.url in warning and told.remark in warning for warning in report.warnings)
+    merged = report.merged
+    assert merged is not None
+    assert told.remark in merged.endpoints_remark
+    counts = (merged.endpoints_skipped, merged.endpoints_throttled, merged.endpoints_blocked)
+    assert counts == {"stopped": (1, 0, 0), "blocked": (0, 0, 1)}.get(trouble, (0, 1, 0))
+    metadata = json.loads(next(desk.folder.glob("run/tasks/*/scan_metadata.json")).read_bytes())
+    (kept,) = [each for shard in metadata["shards"] for each in shard["endpointsTroubled"]]
+    assert (kept["endpoint"], kept["count"], kept["remark"]) == (site.url, told.count, told.remark)
+    page = next(desk.folder.glob("run/tasks/*/report.html")).read_text()
+    assert told.remark in page[page.index("What was not scanned") :]
+
+
+def test_row_19_an_endpoint_that_forbids_just_its_root_is_not_told_as_blocking(desk: Desk, live: Server) -> None:
+    """Many servers list no folder: a warning about each of them would hide the true ones."""
+    live.forbidden = b"GET / "
+    desk.write("other.yaml")
+    report, record = desk.scan(live.url)
+    assert (report.outcome, record.endpoints_troubled) == (Outcome.COMPLETE, ())
 
 
 def test_row_20_too_few_open_files_are_our_shortage(desk: Desk, needs: Callable[..., None], live: Server) -> None:

@@ -198,7 +198,8 @@ def _not_scanned(scan: Scan) -> str:
     shards = "".join(map(_shard, scan.unfinished[:_MAX_LISTED]))
     unreachable = [endpoint for shard in scan.shards for endpoint in shard.endpoints_unreachable]
     skipped = [endpoint for shard in scan.shards for endpoint in shard.endpoints_skipped]
-    if not shards and not unreachable and not skipped and not scan.templates_not_run:
+    troubled = [each for shard in scan.shards for each in shard.endpoints_troubled]
+    if not (shards or unreachable or skipped or troubled or scan.templates_not_run):
         return ""
     parts = ["<section><h2>What was not scanned</h2>"]
     if shards:
@@ -213,6 +214,11 @@ def _not_scanned(scan: Scan) -> str:
     ):
         items = [f"<li><code>{_line(endpoint, 300)}</code></li>" for endpoint in endpoints[:_MAX_LISTED]]
         parts.append(_details(title, items, len(endpoints)))
+    items = [
+        f"<li><code>{_line(item.endpoint, 300)}</code>: {_line(item.remark, 300)}</li>"
+        for item in troubled[:_MAX_LISTED]
+    ]
+    parts.append(_details("Endpoints with failed, throttled or blocked requests", items, len(troubled)))
     items = [
         f"<li><code>{_line(item.template, 300)}</code>: {_line(item.reason, 300)}</li>"
         for item in scan.templates_not_run[:_MAX_LISTED]

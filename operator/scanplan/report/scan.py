@@ -49,6 +49,13 @@ class Attempt(_View, frozen=True, kw_only=True):
     error: Error | None = None
 
 
+class Troubled(_View, frozen=True, kw_only=True):
+    """An endpoint that answered, but may not be fully scanned, with what came of it in words."""
+
+    endpoint: str = ""
+    remark: str = ""
+
+
 class Shard(_View, frozen=True, kw_only=True):
     """How one shard came out."""
 
@@ -58,6 +65,7 @@ class Shard(_View, frozen=True, kw_only=True):
     endpoints_scanned: int = 0
     endpoints_unreachable: tuple[str, ...] = ()
     endpoints_skipped: tuple[str, ...] = ()
+    endpoints_troubled: tuple[Troubled, ...] = ()
     attempts: tuple[Attempt, ...] = ()
 
     @property
@@ -102,6 +110,8 @@ class Scan(_View, frozen=True, kw_only=True):
     endpoints_scanned: int = 0
     endpoints_unreachable: int = 0
     endpoints_skipped: int = 0
+    endpoints_throttled: int = 0
+    endpoints_blocked: int = 0
     templates_run: int = 0
     templates_not_run: tuple[NotRun, ...] = ()
     requests: int = 0
@@ -148,6 +158,12 @@ def remarks(scan: Scan) -> list[str]:
             f"{scan.endpoints_skipped:,} of {scan.endpoints:,} endpoints stopped to answer, or got no request: they were not, "
             "or not fully, scanned."
         )
+    for count, what in (
+        (scan.endpoints_throttled, "throttled the scan, or were out of service"),
+        (scan.endpoints_blocked, "blocked the scan"),
+    ):
+        if count:
+            said.append(f"{count:,} of {scan.endpoints:,} endpoints {what}: findings may be missing.")
     if scan.templates_not_run:
         total = len(scan.templates_not_run) + scan.templates_run
         said.append(f"{len(scan.templates_not_run):,} of {total:,} templates were not run.")

@@ -15,6 +15,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import Outcome, ShardReport, TaskDocument
 from scanplan.core.planning import shards
 from scanplan.runner.artifacts import durable, merge, publish, records, run_record
+from scanplan.runner.confidential import Redaction
 
 COLLECTOR = -1
 """The shard in a collector's report: it is none."""
@@ -45,7 +46,7 @@ def collect(document: TaskDocument, run_directory: Path) -> ShardReport:
         raise TemporaryError(
             Reason.STORAGE_ERROR, "What was merged is not on the volume any more: somebody removes it."
         )
-    return ShardReport(
+    report = ShardReport(
         shard=COLLECTOR,
         attempt=0,
         outcome=Outcome.COMPLETE if merged.complete else Outcome.PARTIAL,
@@ -58,3 +59,4 @@ def collect(document: TaskDocument, run_directory: Path) -> ShardReport:
         duration_ms=round((time.monotonic() - began) * 1000),
         merged=merged,
     )
+    return Redaction(document).report(report)

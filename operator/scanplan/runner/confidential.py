@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import ShardReport, TaskDocument, TaskError
+from scanplan.api.v1alpha1.task import MergedResult, ShardReport, TaskDocument, TaskError
 from scanplan.core.planning import endpoints, shards
 from scanplan.runner import progress
 
@@ -54,6 +54,14 @@ class Redaction:
             report,
             error=self.error(report.error) if report.error else None,
             warnings=tuple(map(self.text, report.warnings)),
+            merged=self._merged(report.merged) if report.merged else None,
+        )
+
+    def _merged(self, merged: MergedResult) -> MergedResult:
+        return msgspec.structs.replace(
+            merged,
+            endpoints_remark=self.text(merged.endpoints_remark),
+            templates_remark=self.text(merged.templates_remark),
         )
 
     def event(self, event: progress.Event) -> progress.Event:

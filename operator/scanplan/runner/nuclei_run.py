@@ -23,6 +23,7 @@ from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.nuclei.lines import Lines
 from scanplan.runner.nuclei.statistics import ScannerLog
 from scanplan.runner.nuclei.templates import Template
+from scanplan.runner.nuclei.watch import Ask, Watch, asking
 
 _LOG_BYTES = 1 << 20
 
@@ -96,6 +97,7 @@ class NucleiRun:
         self._evidence, self._traced, self._lines = Evidence(shard), Lines(), Lines()
         findings = self._attempt.findings
         findings.remark = self.log.listed
+        watch: Watch | None = None
         with self._installation.workspace() as workspace:
             targets = [endpoint for endpoint in endpoints if endpoint not in self._refused]
             workspace.targets.write_text(command.list_file(targets))
@@ -103,6 +105,8 @@ class NucleiRun:
             header_files = self._headers.write(workspace)
             workspace.denied.write_text(command.list_file(self._guard.ranges()))
             proxy = command.proxy_of(self._installation.inherited, targets)
+            if not proxy:
+                watch = Watch(targets, self._ask(), self._document.scanner.rate_limit)
             if proxy:
                 workspace.proxy.touch(mode=0o600)
                 workspace.proxy.write_text(command.list_file([proxy]))
@@ -124,9 +128,13 @@ class NucleiRun:
                 on_output=self._take_output,
                 on_log=self._take_log,
                 on_trace=self._take_trace,
-                on_tick=on_tick,
+                on_tick=lambda now: self._tick(now, watch, on_tick),
                 stop_grace_seconds=scanner.STOP_GRACE_SECONDS,
             )
+        if watch is not None:
+            watch.finish(time.monotonic(), () if cause is not None else self._evidence.web)
+            self._evidence.answers = watch.answers
+            self._evidence.requests += watch.requests
         with durable.on_claim():
             findings.finish()
         self._take_log(b"\n")
@@ -140,6 +148,16 @@ class NucleiRun:
             )
         )
         return Result(error, self.log, self._evidence)
+
+    def _ask(self) -> Ask:
+        own = self._headers
+        timeout = float(self._document.scanner.request_timeout_seconds)
+        return asking(self._guard, {**own.public, **own.secret}, timeout)
+
+    def _tick(self, now: float, watch: Watch | None, on_tick: Callable[[float], StopCause | None]) -> StopCause | None:
+        if watch is not None:
+            watch.tick(now, self._evidence.web)
+        return on_tick(now)
 
     def _take_output(self, block: bytes) -> None:
         with durable.on_claim():

@@ -148,6 +148,7 @@ class Scan:
             endpoints_scanned=len(verdict.scanned) if error is None else 0,
             endpoints_unreachable=verdict.unreachable,
             endpoints_skipped=verdict.skipped,
+            endpoints_troubled=verdict.troubled,
             templates_run=covered.run,
             templates_not_run=covered.not_run,
             steps=self._saved,
@@ -233,7 +234,9 @@ class Scan:
         for step in journal.earlier:
             self._logs.append(steps.log_of(step))
             self._matched.update(step.matched)
-            self._evidence.add(step.contacts, steps.masks_of(step), int(step.questions, 16), step.requests)
+            self._evidence.add(
+                step.contacts, steps.masks_of(step), int(step.questions, 16), step.requests, step.answers
+            )
         self._earlier_requests = self._evidence.requests
 
     def _foretell(self, work: Work) -> None:
@@ -251,7 +254,7 @@ class Scan:
         self._logs.append(result.log)
         self._matched.update(self._attempt.findings.matched)
         self._evidence.shortages.update(evidence.shortages)
-        self._evidence.add(evidence.contacts, evidence.sent, evidence.questions, evidence.requests)
+        self._evidence.add(evidence.contacts, evidence.sent, evidence.questions, evidence.requests, evidence.answers)
 
     def _trustworthy(self, result: Result) -> bool:
         """Whether a step counts as done: not where this machine failed, or where no endpoint answered any more."""

@@ -4,7 +4,8 @@
 // It leaks a Git configuration, an environment file, a database dump, a directory listing and a debug page; it
 // lets anyone in with admin:admin, reflects a parameter, redirects anywhere, trusts every origin, serves files
 // outside its root (an invented /etc/passwd, not the machine's) and names its version. All secrets are invented.
-// It also counts what it was asked for, so that a test can tell how often a path was really scanned.
+// It also counts what it was asked for, so that a test can tell how often a path was really scanned. With -then
+// it changes after some requests: it throttles, refuses, or resets all connections.
 package main
 
 import (
@@ -21,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -28,6 +30,8 @@ import (
 func main() {
 	listen := flag.String("listen", ":8080", "addresses to listen on, separated by commas; port 0 takes a free one, the same for all")
 	delay := flag.Duration("delay", 0, "time to wait before every answer, for example 200ms")
+	after := flag.Int("after", 0, "with -then: requests that are answered well before")
+	then := flag.Int("then", 0, "status code of all further answers, for example 429; 1 resets connections; 0: never")
 	flag.Parse()
 
 	listeners, err := listenOn(strings.Split(*listen, ","))
@@ -36,7 +40,7 @@ func main() {
 	}
 	fmt.Printf("listening on %s\n", listeners[0].Addr())
 
-	server := &http.Server{Handler: application(*delay), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: changing(application(*delay), *after, *then), ReadHeaderTimeout: 10 * time.Second}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	for _, listener := range listeners {
@@ -65,6 +69,29 @@ func listenOn(addresses []string) ([]net.Listener, error) {
 		listeners = append(listeners, listener)
 	}
 	return listeners, nil
+}
+
+// changing answers `after` requests by the handler, and all further ones with a status code, or by a reset.
+func changing(handler http.Handler, after, then int) http.Handler {
+	var count atomic.Int64
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if then == 0 || r.URL.Path == "/requests" || count.Add(1) <= int64(after) {
+			handler.ServeHTTP(w, r)
+			return
+		}
+		if then != 1 {
+			http.Error(w, http.StatusText(then), then)
+			return
+		}
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		if plain, ok := connection.(*net.TCPConn); ok {
+			_ = plain.SetLinger(0)
+		}
+		_ = connection.Close()
+	})
 }
 
 // application is the whole site, behind the delay, the counter and the telltale headers.

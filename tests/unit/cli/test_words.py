@@ -33,7 +33,9 @@ WELL = {
     Reason.ALL_REACHABLE,
     Reason.ALL_RUN,
     Reason.SOME_NOT_RUN,
+    Reason.SOME_BLOCKED,
     Reason.SOME_SKIPPED,
+    Reason.SOME_THROTTLED,
     Reason.SOME_UNREACHABLE,
     Reason.SPEC_EDITED,
 }

@@ -97,6 +97,24 @@ class TestReachability:
         assert condition(status, "EndpointsReachable") == ("Unknown", "SomeSkipped")
         assert status["endpointsSkipped"] == 1
 
+    @pytest.mark.parametrize(
+        ("throttled", "blocked", "reason"), [(1, 0, "SomeThrottled"), (0, 2, "SomeBlocked"), (1, 1, "SomeThrottled")]
+    )
+    def test_endpoints_that_throttled_or_blocked_the_scan_are_no_clean_bill(
+        self, throttled: int, blocked: int, reason: str
+    ) -> None:
+        status = finished(
+            endpoints_scanned=2,
+            endpoints_throttled=throttled,
+            endpoints_blocked=blocked,
+            endpoints_remark="http://a:1 answered 403",
+            templates_run=1,
+        )
+        assert condition(status, "EndpointsReachable") == ("Unknown", reason)
+        assert (status["endpointsThrottled"], status["endpointsBlocked"]) == (throttled, blocked)
+        told = next(entry for entry in status["conditions"] if entry["type"] == "EndpointsReachable")["message"]
+        assert "http://a:1 answered 403" in told
+
 
 class TestTemplates:
     """A check that was not made has found nothing: the reader must not take that for a pass."""

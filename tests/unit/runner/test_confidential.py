@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass, Outcome, ShardReport, TaskError
+from scanplan.api.v1alpha1.task import ErrorClass, FindingCounts, MergedResult, Outcome, ShardReport, TaskError
 from scanplan.runner import progress
 from scanplan.runner.confidential import Redaction
 from tests.unit.runner.documents import document
@@ -71,13 +71,34 @@ def test_whatever_stands_beside_it(endpoint: str, before: str, after: str) -> No
 def test_reports_and_progress_are_redacted_with_their_counts_kept() -> None:
     """Lost otherwise: the endpoints by a plan's status, or a report that says nothing any more."""
     error = TaskError(error_class=ErrorClass.TEMPORARY, reason=Reason.UNKNOWN_ERROR, message="at hidden.example")
+    merged = MergedResult(
+        path="p",
+        complete=True,
+        shards=1,
+        endpoints_scanned=4,
+        endpoints_unreachable=0,
+        endpoints_remark="hidden.example answered 403",
+        templates_remark="a.yaml (no answer of hidden.example)",
+        findings=FindingCounts(),
+        files=(),
+    )
     report = ShardReport(
-        shard=1, attempt=2, outcome=Outcome.FAILED, error=error, endpoints=4, warnings=("10.1.2.3 is silent",)
+        shard=1,
+        attempt=2,
+        outcome=Outcome.FAILED,
+        error=error,
+        endpoints=4,
+        warnings=("10.1.2.3 is silent",),
+        merged=merged,
     )
     shown = SECRET.report(report)
     assert (shown.endpoints, shown.error and shown.error.message, shown.warnings) == (
         4, "at [redacted]", ("[redacted] is silent",),
     )  # fmt: skip
+    assert shown.merged is not None
+    assert shown.merged.endpoints_remark == "[redacted] answered 403"
+    assert "hidden" not in shown.merged.templates_remark
+    assert shown.merged.endpoints_scanned == 4
     event = progress.Event(time="", event="warning", shard=0, message="hidden.example is silent")
     assert SECRET.event(event).message == "[redacted] is silent"
 

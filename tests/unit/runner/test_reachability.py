@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from scanplan.runner.nuclei.evidence import Addresses, Evidence, address
+from scanplan.runner.nuclei.evidence import Addresses, Answers, Evidence, address
 from scanplan.runner.nuclei.reachability import Verdict, judge
 
 REFUSED, TIMEOUT, RESET = "port closed or filtered", "i/o timeout", "connection reset by peer"
@@ -128,3 +128,33 @@ def test_our_own_shortage_is_no_silence_of_the_target() -> None:
     evidence.feed(line(ALIVE, 'cause="too many open files" address=a:1'))
     assert evidence.shortages == {"too many open files": 1}
     assert evidence.contacts["a:1"].failed == 0
+
+
+ANSWERS = {
+    # answers to our checks → troubles, with their counts
+    "clear": (Answers(clear=4), []),
+    "throttled": (Answers(clear=1, throttled=3), [("throttled", 3, 4)]),
+    "out of service": (Answers(unavailable=2), [("unavailable", 2, 2)]),
+    "blocked": (Answers(clear=1, forbidden=5), [("blocked", 5, 6)]),
+    "several": (Answers(throttled=1, forbidden=1), [("throttled", 1, 2), ("blocked", 1, 2)]),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_endpoints_that_throttle_or_block_the_scan_are_told_with_counts(case: str) -> None:
+    """They answer, so all looks well, and nothing is found."""
+    given, expected = ANSWERS[case]
+    evidence = Evidence([ALIVE])
+    evidence.feed(line(ALIVE))
+    evidence.answers = {ALIVE: given}
+    found = judge(evidence, (), (), lambda _endpoint: False)
+    assert [(each.trouble, each.count, each.total) for each in found.troubled] == expected
+    assert found.scanned == (ALIVE,)
+    assert len(found.warnings) == len(expected)
+    assert all(each.remark in " ".join(found.warnings) for each in found.troubled)
+
+
+def test_answers_of_several_runs_are_added() -> None:
+    one, two = Answers(clear=1, throttled=2), Answers(unavailable=3, forbidden=4)
+    one.add(two)
+    assert one == Answers(clear=1, throttled=2, unavailable=3, forbidden=4)

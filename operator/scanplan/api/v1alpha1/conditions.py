@@ -26,7 +26,7 @@ class ConditionType(StrEnum):
     APPLIES_NEXT_RUN = "AppliesNextRun"
     """True where the spec was edited in fields that only the next run can take up."""
     ENDPOINTS_REACHABLE = "EndpointsReachable"
-    """False where no endpoint, Unknown (with the count) where only some answered."""
+    """False where no endpoint answered, Unknown (with counts) where some did not, or throttled or blocked the scan."""
     TEMPLATES_RUN = "TemplatesRun"
     """True where each template that was asked for was sent, False (with count and causes) where some were not."""
 
@@ -49,6 +49,8 @@ class Reason(StrEnum):
     ALL_REACHABLE = "AllReachable"
     SOME_UNREACHABLE = "SomeUnreachable"
     SOME_SKIPPED = "SomeSkipped"
+    SOME_THROTTLED = "SomeThrottled"
+    SOME_BLOCKED = "SomeBlocked"
     ALL_RUN = "AllRun"
     SOME_NOT_RUN = "SomeNotRun"
     SPEC_EDITED = "SpecEdited"

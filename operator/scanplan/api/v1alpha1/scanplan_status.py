@@ -124,6 +124,12 @@ class ScanPlanStatus(Model):
         int | None,
         Field(description="Endpoints that stopped answering during the scan, or that no template could be sent to."),
     ] = None
+    endpoints_throttled: Annotated[
+        int | None, Field(description="Endpoints that answered 429 or 503 while they were scanned.")
+    ] = None
+    endpoints_blocked: Annotated[
+        int | None, Field(description="Endpoints that answered 403, wherever they were asked, while they were scanned.")
+    ] = None
     templates_run: Annotated[
         int | None, Field(description="Templates that sent a request to at least one endpoint.")
     ] = None

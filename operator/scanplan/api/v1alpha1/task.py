@@ -177,6 +177,36 @@ class TemplateNotRun(Document, frozen=True, kw_only=True):
     reason: str
 
 
+class Trouble(StrEnum):
+    """Why an endpoint that answers may not be fully scanned."""
+
+    STOPPED = "stopped"
+    """It answered at first, then no more."""
+    FAILING = "failing"
+    """Many requests to it failed."""
+    THROTTLED = "throttled"
+    """It answers 429."""
+    UNAVAILABLE = "unavailable"
+    """It answers 503."""
+    BLOCKED = "blocked"
+    """It answers 403, wherever it is asked."""
+
+
+class EndpointTrouble(Document, frozen=True, kw_only=True):
+    """An endpoint that answers, but may not be fully scanned."""
+
+    endpoint: str
+    trouble: Trouble
+    count: Count
+    """Requests that failed; of `throttled`, `unavailable` and `blocked` the checks that were answered so."""
+    total: Count
+    """Requests, or checks, of which `count` is a part."""
+    last_answer: str = ""
+    """RFC 3339 time of the last answer; only where it stopped."""
+    remark: str
+    """The same in words."""
+
+
 class MergedResult(Document, frozen=True, kw_only=True):
     """The merged artifacts of all shards, published by the last shard or the collector."""
 
@@ -189,6 +219,12 @@ class MergedResult(Document, frozen=True, kw_only=True):
     endpoints_unreachable: Count
     endpoints_skipped: Count = 0
     """Endpoints that stopped to answer, or that no template had anything to send to."""
+    endpoints_throttled: Count = 0
+    """Endpoints that answered 429 or 503."""
+    endpoints_blocked: Count = 0
+    """Endpoints that answered 403 wherever they were asked."""
+    endpoints_remark: str = ""
+    """The first endpoints with troubles, each with its own; for people."""
     templates_run: Count = 0
     templates_not_run: Count = 0
     templates_remark: str = ""

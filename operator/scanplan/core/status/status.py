@@ -218,27 +218,32 @@ def _of_result(merged: MergedResult, endpoint_count: int) -> list[Condition]:
         f"{total} findings, {merged.findings.critical} critical, {merged.findings.high} high",
     )
     templates = _of_templates(merged)
-    unreachable = merged.endpoints_unreachable
-    if not unreachable and not merged.endpoints_skipped and not merged.complete:
-        return [findings, *templates]  # whether the endpoints that no attempt came to would answer, nobody knows
-    if not unreachable and merged.endpoints_skipped:
-        message = f"{merged.endpoints_skipped} of {endpoint_count} endpoints stopped to answer, or got no request"
-        reachable = Condition(ConditionType.ENDPOINTS_REACHABLE, "Unknown", Reason.SOME_SKIPPED, message)
-    elif not unreachable:
-        reachable = Condition(
-            ConditionType.ENDPOINTS_REACHABLE, "True", Reason.ALL_REACHABLE, "every endpoint answered"
+    return [findings, *_of_endpoints(merged, endpoint_count), *templates]
+
+
+def _of_endpoints(merged: MergedResult, endpoint_count: int) -> list[Condition]:
+    kind = ConditionType.ENDPOINTS_REACHABLE
+    if endpoint_count and merged.endpoints_unreachable >= endpoint_count:
+        message = "no endpoint answered: nothing was scanned"
+        return [Condition(kind, "False", Reason.ENDPOINTS_UNREACHABLE, message)]
+    told = [
+        (reason, f"{count} {what}")
+        for count, reason, what in (
+            (merged.endpoints_unreachable, Reason.SOME_UNREACHABLE, "did not answer"),
+            (merged.endpoints_skipped, Reason.SOME_SKIPPED, "stopped to answer, or got no request"),
+            (merged.endpoints_throttled, Reason.SOME_THROTTLED, "throttled the scan, or were out of service"),
+            (merged.endpoints_blocked, Reason.SOME_BLOCKED, "blocked the scan"),
         )
-    elif unreachable < endpoint_count:
-        message = f"{unreachable} of {endpoint_count} endpoints did not answer: their results are incomplete"
-        reachable = Condition(ConditionType.ENDPOINTS_REACHABLE, "Unknown", Reason.SOME_UNREACHABLE, message)
-    else:
-        reachable = Condition(
-            ConditionType.ENDPOINTS_REACHABLE,
-            "False",
-            Reason.ENDPOINTS_UNREACHABLE,
-            "no endpoint answered: nothing was scanned",
-        )
-    return [findings, reachable, *templates]
+        if count
+    ]
+    if told:
+        counts = ", ".join(text for _, text in told)
+        more = f": {merged.endpoints_remark}" if merged.endpoints_remark else ""
+        message = f"of {endpoint_count} endpoints {counts}; their results are incomplete{more}"
+        return [Condition(kind, "Unknown", told[0][0], message)]
+    if not merged.complete:
+        return []  # whether the endpoints that no attempt came to would answer, nobody knows
+    return [Condition(kind, "True", Reason.ALL_REACHABLE, "every endpoint answered")]
 
 
 def _of_templates(merged: MergedResult) -> list[Condition]:
@@ -328,6 +333,8 @@ def _evidence(merged: MergedResult) -> dict[str, object]:
         return {}
     return {
         "endpoints_skipped": merged.endpoints_skipped,
+        "endpoints_throttled": merged.endpoints_throttled,
+        "endpoints_blocked": merged.endpoints_blocked,
         "templates_run": merged.templates_run,
         "templates_not_run": merged.templates_not_run,
         "requests_sent": merged.requests,

@@ -25,7 +25,7 @@ from scanplan.api.v1alpha1.task import (
     Outcome,
     ScannerVersion,
     TaskDocument,
-    TemplateNotRun,
+    Trouble,
 )
 from scanplan.core.planning import keys, shards
 from scanplan.runner.artifacts import durable, findings, fingerprint, publish, records, run_record, steps
@@ -142,6 +142,8 @@ def _write(
         endpoints_scanned=sum(summary.endpoints_scanned for summary in summaries),
         endpoints_unreachable=sum(len(summary.endpoints_unreachable) for summary in summaries),
         endpoints_skipped=sum(len(summary.endpoints_skipped) for summary in summaries),
+        endpoints_throttled=_troubled(summaries, Trouble.THROTTLED, Trouble.UNAVAILABLE),
+        endpoints_blocked=_troubled(summaries, Trouble.BLOCKED),
         **_templates(parts),
         findings=FindingCounts(**counts),
         shards=summaries,
@@ -244,6 +246,7 @@ def _summary(part: _Part) -> ShardSummary:
         endpoints_scanned=last.endpoints_scanned if last else 0,
         endpoints_unreachable=last.endpoints_unreachable if last else (),
         endpoints_skipped=last.endpoints_skipped if last else (),
+        endpoints_troubled=last.endpoints_troubled if last else (),
         attempts=tuple(
             AttemptSummary(
                 attempt=attempt.attempt,
@@ -267,9 +270,14 @@ def _result(task: Path, document: TaskDocument, metadata: ScanMetadata) -> Merge
         endpoints_scanned=metadata.endpoints_scanned,
         endpoints_unreachable=metadata.endpoints_unreachable,
         endpoints_skipped=metadata.endpoints_skipped,
+        endpoints_throttled=metadata.endpoints_throttled,
+        endpoints_blocked=metadata.endpoints_blocked,
+        endpoints_remark=_shortened(
+            [f"{each.endpoint} {each.remark}" for shard in metadata.shards for each in shard.endpoints_troubled]
+        ),
         templates_run=metadata.templates_run,
         templates_not_run=len(metadata.templates_not_run),
-        templates_remark=_remark(metadata.templates_not_run),
+        templates_remark=_shortened([f"{item.template} ({item.reason})" for item in metadata.templates_not_run]),
         requests=metadata.requests,
         coverage=metadata.coverage,
         findings=metadata.findings,
@@ -277,7 +285,12 @@ def _result(task: Path, document: TaskDocument, metadata: ScanMetadata) -> Merge
     )
 
 
-def _remark(not_run: Sequence[TemplateNotRun]) -> str:
-    """The first templates that were not run, short enough for a termination message."""
-    told = "; ".join(f"{item.template} ({item.reason})" for item in not_run[:_REMARKED])
+def _troubled(summaries: Sequence[ShardSummary], *kinds: Trouble) -> int:
+    """How many endpoints have one of these troubles."""
+    return len({each.endpoint for shard in summaries for each in shard.endpoints_troubled if each.trouble in kinds})
+
+
+def _shortened(remarks: Sequence[str]) -> str:
+    """The first of them, short enough for a termination message."""
+    told = "; ".join(remarks[:_REMARKED])
     return told if len(told) <= _REMARK_CHARACTERS else f"{told[: _REMARK_CHARACTERS - 1]}…"

@@ -15,6 +15,7 @@ from scanplan.api.v1alpha1.task import (
     ArtifactFile,
     Document,
     DocumentVersion,
+    EndpointTrouble,
     FindingCounts,
     Outcome,
     PlanReference,
@@ -43,6 +44,7 @@ class ShardRecord(Record, frozen=True, kw_only=True):
     endpoints_scanned: int = 0
     endpoints_unreachable: tuple[str, ...] = ()
     endpoints_skipped: tuple[str, ...] = ()
+    endpoints_troubled: tuple[EndpointTrouble, ...] = ()
     templates_run: int = 0
     templates_not_run: tuple[TemplateNotRun, ...] = ()
     steps: int = 0
@@ -112,6 +114,7 @@ class ShardSummary(Record, frozen=True, kw_only=True):
     endpoints_scanned: int
     endpoints_unreachable: tuple[str, ...]
     endpoints_skipped: tuple[str, ...] = ()
+    endpoints_troubled: tuple[EndpointTrouble, ...] = ()
     attempts: tuple[AttemptSummary, ...]
 
 
@@ -137,6 +140,8 @@ class ScanMetadata(Record, frozen=True, kw_only=True):
     endpoints_scanned: int
     endpoints_unreachable: int
     endpoints_skipped: int = 0
+    endpoints_throttled: int = 0
+    endpoints_blocked: int = 0
     templates_run: int = 0
     templates_not_run: tuple[TemplateNotRun, ...] = ()
     """Templates that no shard has run, with the cause."""

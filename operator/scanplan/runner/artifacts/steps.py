@@ -16,7 +16,7 @@ import msgspec
 from scanplan.api import layout
 from scanplan.runner import wire
 from scanplan.runner.artifacts import durable, publish
-from scanplan.runner.nuclei.evidence import Contact, Evidence
+from scanplan.runner.nuclei.evidence import Answers, Contact, Evidence
 from scanplan.runner.nuclei.statistics import ScannerLog
 from scanplan.runner.work import Span
 
@@ -41,6 +41,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     not_loaded: dict[str, str]
     not_sent: dict[str, str]
     matched: tuple[str, ...]
+    answers: dict[str, Answers] = {}
 
 
 def step(
@@ -62,6 +63,7 @@ def step(
         not_loaded=log.not_loaded,
         not_sent=log.not_sent,
         matched=tuple(sorted(log.loaded.intersection(matched))),
+        answers=evidence.answers,
     )
 
 

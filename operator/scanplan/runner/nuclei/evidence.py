@@ -8,6 +8,7 @@ endpoints that it was sent to. Nothing else of Nuclei says so: its statistics co
 from __future__ import annotations
 
 import collections
+import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -40,6 +41,8 @@ SHORTAGES = {
 }
 """Errors of this machine rather than of the target, with what to do about them."""
 MAX_CAUSES = 8
+TOO_MANY, UNAVAILABLE, FORBIDDEN = 429, 503, 403
+"""Status codes of a target that does not take part in the scan."""
 
 
 class Contact(msgspec.Struct, omit_defaults=True):
@@ -55,15 +58,50 @@ class Contact(msgspec.Struct, omit_defaults=True):
     """TLS handshakes that failed: the port may be closed, or speak no TLS."""
     since_answer: int = 0
     """Failures after the last answer."""
+    answered_at: float = 0.0
+    """When the last answer came, in seconds since the epoch."""
 
     def add(self, other: Contact) -> None:
         """Count what came later."""
         self.since_answer = other.since_answer + (0 if other.answered else self.since_answer)
         self.answered += other.answered
+        self.answered_at = max(self.answered_at, other.answered_at)
         self.failed += other.failed
         self.refused += other.refused
         self.denied += other.denied
         self.unclear += other.unclear
+
+
+class Answers(msgspec.Struct, omit_defaults=True):
+    """What an endpoint answered to our checks."""
+
+    clear: int = 0
+    """With any other status code than those below."""
+    throttled: int = 0
+    unavailable: int = 0
+    forbidden: int = 0
+
+    @property
+    def checks(self) -> int:
+        return self.clear + self.throttled + self.unavailable + self.forbidden
+
+    def take(self, status: int) -> None:
+        """Count one answer."""
+        if status == TOO_MANY:
+            self.throttled += 1
+        elif status == UNAVAILABLE:
+            self.unavailable += 1
+        elif status == FORBIDDEN:
+            self.forbidden += 1
+        else:
+            self.clear += 1
+
+    def add(self, other: Answers) -> None:
+        """Count what came in another run."""
+        self.clear += other.clear
+        self.throttled += other.throttled
+        self.unavailable += other.unavailable
+        self.forbidden += other.forbidden
 
 
 class Addresses:
@@ -119,6 +157,10 @@ class Evidence:
         """A bit for each endpoint about whose name a DNS question was answered."""
         self.requests = 0
         self.shortages: collections.Counter[str] = collections.Counter()
+        self.answers: dict[str, Answers] = {}
+        """By endpoint: what it answered to our own checks (`runner.nuclei.watch`)."""
+        self.web: set[str] = set()
+        """Addresses that have answered by HTTP."""
         self._names: dict[str, str] = {}
 
     def feed(self, line: bytes) -> None:
@@ -141,6 +183,9 @@ class Evidence:
         if request.error == _NONE or any(word in request.error for word in _ANSWERED):
             contact.answered += 1
             contact.since_answer = 0
+            contact.answered_at = time.time()
+            if request.type == "http":
+                self.web.add(name)
         elif request.kind != _TEMPLATE_KIND:
             self._failed(contact, request)
 
@@ -169,7 +214,14 @@ class Evidence:
             name = self._names[text] = address(text or request.address.rstrip(":"))
         return name
 
-    def add(self, contacts: Mapping[str, Contact], sent: Mapping[str, int], questions: int, requests: int) -> None:
+    def add(
+        self,
+        contacts: Mapping[str, Contact],
+        sent: Mapping[str, int],
+        questions: int,
+        requests: int,
+        answers: Mapping[str, Answers],
+    ) -> None:
         """Count what a later run of Nuclei has sent to the same endpoints."""
         for name, contact in contacts.items():
             self.contacts.setdefault(name, Contact()).add(contact)
@@ -177,6 +229,8 @@ class Evidence:
             self.sent[template] = self.sent.get(template, 0) | mask
         self.questions |= questions
         self.requests += requests
+        for endpoint, given in answers.items():
+            self.answers.setdefault(endpoint, Answers()).add(given)
 
 
 def address(endpoint: str) -> str:

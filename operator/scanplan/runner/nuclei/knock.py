@@ -6,7 +6,6 @@ as it does in Nuclei: an address that is denied is not dialled.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from urllib.parse import urlsplit
 
@@ -27,15 +26,35 @@ def listens(endpoint: str, guard: Guard, timeout: float) -> bool:
     try:
         parts = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
         port = parts.port or (80 if parts.scheme == "http" else _TLS_PORT)
-        found = socket.getaddrinfo(parts.hostname or "", port, type=socket.SOCK_STREAM)
-    except (OSError, ValueError):
+    except ValueError:
         return False
+    connection = connected(parts.hostname or "", port, guard, timeout)
+    if connection is not None:
+        connection.close()
+    return connection is not None
+
+
+def connected(host: str, port: int, guard: Guard, timeout: float) -> socket.socket | None:
+    """A TCP connection to the first address of a host that is not denied and takes it; None where there is none.
+
+    Args:
+        guard: what must not be dialled.
+        timeout: seconds for each of its addresses.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError):
+        return None
     for family, kind, protocol, _, where in found:
         address = endpoints.parse_address(str(where[0]).partition("%")[0])
         if address is None or guard.covering(address) is not None:
             continue
-        with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as connection:
-            connection.settimeout(timeout)
+        connection = socket.socket(family, kind, protocol)
+        connection.settimeout(timeout)
+        try:
             connection.connect(where)
-            return True
-    return False
+        except OSError:
+            connection.close()
+            continue
+        return connection
+    return None

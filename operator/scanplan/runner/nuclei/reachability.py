@@ -7,12 +7,23 @@ the port, and silence where it is the endpoint's own. Failures elsewhere on the 
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Collection, Iterable, Sequence
+import datetime
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
 
-from scanplan.runner.nuclei.evidence import Contact, Evidence, address, host_of
+from scanplan.api.v1alpha1.task import EndpointTrouble, Trouble
+from scanplan.runner.nuclei.evidence import (
+    FORBIDDEN,
+    TOO_MANY,
+    UNAVAILABLE,
+    Answers,
+    Contact,
+    Evidence,
+    address,
+    host_of,
+)
 
 _NAMED = 5
 _GUESSED_PORTS = (80, 443)
@@ -21,6 +32,22 @@ _FAILED_SHARE = 0.05
 """Share of failed requests to an endpoint from which on a scan says so: Nuclei tries single time-outs again itself."""
 _DIED = 10
 """Failures in a row, up to the end of the scan, that make an endpoint one that stopped to answer."""
+
+
+_TROUBLES = (
+    (
+        (Trouble.FAILING,),
+        "Requests failed at {} endpoints that do answer",
+        "Lower rateLimit or concurrency if they are overloaded",
+    ),
+    (
+        (Trouble.THROTTLED, Trouble.UNAVAILABLE),
+        "{} endpoints throttled the scan, or were out of service",
+        "Lower rateLimit or concurrency",
+    ),
+    ((Trouble.BLOCKED,), "{} endpoints blocked the scan", "Lower rateLimit, or allow the scanner there"),
+)
+"""What warnings say of endpoints that answer: kinds, what happened, what to do."""
 
 
 class Standing(StrEnum):
@@ -47,6 +74,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Those of `unreachable` that were not even asked."""
     stopped: tuple[str, ...] = ()
     """Those of `skipped` that answered at first."""
+    troubled: tuple[EndpointTrouble, ...] = ()
+    """Endpoints that answered, but may not be fully scanned."""
     warnings: tuple[str, ...] = ()
 
 
@@ -67,13 +96,13 @@ def judge(
     skipped = {address(name) for name in given_up}
     endpoints = evidence.addresses.endpoints
     standings: dict[str, Standing] = {}
-    notes: dict[str, str] = {}
-    weak: list[str] = []
+    troubled: list[EndpointTrouble] = []
     for index, endpoint in enumerate(endpoints):
         own = _own(evidence, index)
         near = by_host[host_of(evidence.addresses.own[index])]
         elsewhere = [name for name in near if name not in own and evidence.addresses.find(name) >> index & 1]
         at_own, at_others = _sum(evidence, own), _sum(evidence, elsewhere)
+        answers = evidence.answers.get(endpoint, Answers())
         standing = _standing(at_own, at_others, asked=bool(evidence.questions >> index & 1))
         if endpoint in refused:
             standing = Standing.DENIED
@@ -81,11 +110,42 @@ def judge(
             standing = Standing.SCANNED if connects(endpoint) else Standing.UNREACHABLE
         if at_own.answered and at_own.since_answer and (at_own.since_answer >= _DIED or skipped & own):
             standing = Standing.STOPPED
-            notes[endpoint] = f"answered {at_own.answered}, then failed {at_own.since_answer}"
+            troubled.append(_stopped(endpoint, at_own, answers))
         elif at_own.answered and at_own.failed and at_own.failed >= _FAILED_SHARE * (at_own.failed + at_own.answered):
-            weak.append(f"{endpoint} ({at_own.failed} of {at_own.failed + at_own.answered})")
+            troubled.append(_failing(endpoint, at_own))
+        troubled.extend(_answering(endpoint, answers))
         standings[endpoint] = standing
-    return _verdict(endpoints, standings, notes, weak)
+    return _verdict(endpoints, standings, troubled)
+
+
+def _stopped(endpoint: str, contact: Contact, answers: Answers) -> EndpointTrouble:
+    answered = contact.answered + answers.checks
+    since = datetime.datetime.fromtimestamp(contact.answered_at, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return EndpointTrouble(
+        endpoint=endpoint,
+        trouble=Trouble.STOPPED,
+        count=contact.since_answer,
+        total=answered + contact.failed,
+        last_answer=since,
+        remark=f"answered {answered}, then failed {contact.since_answer} requests; died after {since}",
+    )
+
+
+def _failing(endpoint: str, contact: Contact) -> EndpointTrouble:
+    total = contact.failed + contact.answered
+    remark = f"{contact.failed} of {total} requests failed"
+    return EndpointTrouble(endpoint=endpoint, trouble=Trouble.FAILING, count=contact.failed, total=total, remark=remark)
+
+
+def _answering(endpoint: str, answers: Answers) -> Iterator[EndpointTrouble]:
+    for trouble, status, count in (
+        (Trouble.THROTTLED, f"{TOO_MANY} (too many requests)", answers.throttled),
+        (Trouble.UNAVAILABLE, f"{UNAVAILABLE} (service unavailable)", answers.unavailable),
+        (Trouble.BLOCKED, f"{FORBIDDEN} (forbidden)", answers.forbidden),
+    ):
+        if count:
+            remark = f"answered {status} to {count} of {answers.checks} checks"
+            yield EndpointTrouble(endpoint=endpoint, trouble=trouble, count=count, total=answers.checks, remark=remark)
 
 
 def _own(evidence: Evidence, index: int) -> set[str]:
@@ -116,9 +176,7 @@ def _standing(own: Contact, elsewhere: Contact, *, asked: bool) -> Standing:
     return Standing.SCANNED if asked and not (own.unclear or elsewhere.unclear) else Standing.SILENT
 
 
-def _verdict(
-    endpoints: Sequence[str], standings: dict[str, Standing], notes: dict[str, str], weak: Sequence[str]
-) -> Verdict:
+def _verdict(endpoints: Sequence[str], standings: dict[str, Standing], troubled: Sequence[EndpointTrouble]) -> Verdict:
     def of(*wanted: Standing) -> tuple[str, ...]:
         return tuple(endpoint for endpoint in endpoints if standings[endpoint] in wanted)
 
@@ -129,24 +187,32 @@ def _verdict(
         warnings.append(f"{len(unreachable)} of {total} endpoints never answered: {_listed(unreachable)}")
     if denied:
         warnings.append(f"{len(denied)} endpoints resolve to addresses that the target guard denies: {_listed(denied)}")
-    if stopped:
-        told = [f"{endpoint} ({notes[endpoint]})" for endpoint in stopped]
+    if told := _told(troubled, Trouble.STOPPED):
         warnings.append(f"{len(stopped)} of {total} endpoints stopped to answer during the scan: {_listed(told)}")
     if silent:
         warnings.append(f"Nothing was sent to {len(silent)} of {total} endpoints: {_listed(silent)}")
-    if weak:
-        warnings.append(
-            f"Requests failed at {len(weak)} of {total} endpoints that do answer, so findings may be missing: "
-            f"{_listed(weak)}. Lower rateLimit or concurrency if they are overloaded"
-        )
+    for kinds, what, advice in _TROUBLES:
+        if told := _told(troubled, *kinds):
+            count = what.format(f"{len(told)} of {total}")
+            warnings.append(f"{count}, so findings may be missing: {_listed(told)}. {advice}")
     return Verdict(
         scanned=of(Standing.SCANNED),
         unreachable=unreachable,
         skipped=of(Standing.STOPPED, Standing.SILENT),
         denied=denied,
         stopped=stopped,
+        troubled=tuple(troubled),
         warnings=tuple(warnings),
     )
+
+
+def _told(troubled: Sequence[EndpointTrouble], *kinds: Trouble) -> list[str]:
+    return [f"{each.endpoint} ({_in_short(each)})" for each in troubled if each.trouble in kinds]
+
+
+def _in_short(each: EndpointTrouble) -> str:
+    """What a list of endpoints that have the same trouble says of one."""
+    return f"{each.count} of {each.total}" if each.trouble is Trouble.FAILING else each.remark
 
 
 def _listed(names: Sequence[str]) -> str:
