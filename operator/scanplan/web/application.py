@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -46,12 +47,8 @@ from scanplan.web.ui.live import Feeds
 _NAMESPACE = re.compile(openapi.NAMESPACE)
 _FILE = re.compile(openapi.FILE)
 _MAX_QUEUES = 256
-_READERS = 4
-"""Reader pods at once."""
 _READY_SECONDS = 2.0
 _SCRAPED_SECONDS = 1.0
-_COPY_SECONDS = 240.0
-"""For a reader pod to start, and to send what is asked for."""
 _COPIES_BYTES = 1 << 30
 
 
@@ -74,7 +71,6 @@ class Api:
         self._calls = calls
         self._namespace = namespace
         self._copies = copies
-        self._copying = Calls(_READERS, _COPY_SECONDS)
         self._turns = Turns()
         self._queues = {namespace: queue}
         self._lock = threading.Lock()
@@ -207,8 +203,8 @@ class Api:
         if own and await self._calls.run(lambda: all((root / folder / name).exists() for name in names)):
             return root, folder
         try:
-            async with self._turns.of(caller.name):
-                return await self._copying.run(self._copies.folder, namespace, result, names), "."
+            copying = partial(self._copies.folder, namespace, result, names)
+            return await self._turns.run(namespace, caller.name, copying), "."
         except TooMany:
             raise web.HTTPTooManyRequests(text="other artifacts are being fetched for you: wait for them") from None
 
@@ -228,7 +224,7 @@ class Api:
     def close(self) -> None:
         for queue in self._queues.values():
             queue.close()
-        self._copying.close()
+        self._turns.close()
         if self._copies:
             self._copies.close()
 

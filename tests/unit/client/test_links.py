@@ -31,7 +31,7 @@ THEIRS = "ui_projects/theirs/tasks/0123"
 class Here:
     """A cluster whose pod's programs run on this machine."""
 
-    def execute(self, _namespace: str, _pod: str, command: tuple[str, ...]) -> Iterator[bytes]:
+    def execute(self, _namespace: str, _pod: str, command: tuple[str, ...], **_: float) -> Iterator[bytes]:
         ran = subprocess.run([sys.executable, *command[1:]], capture_output=True, timeout=60, check=False)
         if ran.returncode:
             raise Failure(ran.stderr.decode())

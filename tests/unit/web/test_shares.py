@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterator
 
 import pytest
 
 from scanplan.client.cluster.failure import Failure
+from scanplan.client.errors import QueueUnavailable
 from scanplan.client.models import ArtifactRef, ScanResult
 from scanplan.controller.settings import OperatorSettings
 from scanplan.web.api import sessions, throttle
@@ -81,30 +84,115 @@ async def test_who_guesses_waits_for_his_own_turn_and_holds_up_nobody_else() -> 
     await asyncio.wait_for(second, 5)
 
 
-async def test_a_user_fetches_a_few_files_at_once_and_others_are_not_counted() -> None:
-    shared = Turns()
-    begun: list[str] = []
-    release = asyncio.Event()
+class Held:
+    """Calls that hold their thread until they are let go."""
 
-    async def fetch(user: str) -> None:
-        async with shared.of(user):
-            begun.append(user)
-            await release.wait()
+    def __init__(self, shared: Turns) -> None:
+        self.shared = shared
+        self.begun: list[str] = []
+        self.go = threading.Event()
 
-    waiting = [asyncio.create_task(fetch("one")) for _ in range(turns.MAX_WAITING)]
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    def ask(self, namespace: str, user: str) -> asyncio.Task[str]:
+        return asyncio.create_task(self.shared.run(namespace, user, lambda: self._hold(f"{namespace}/{user}")))
+
+    async def settled(self, *expected: str) -> None:
+        """Wait until these have begun, and look that it were no others."""
+        for _ in range(200):
+            await asyncio.sleep(0.005)
+            if len(self.begun) >= len(expected):
+                break
+        await asyncio.sleep(0.02)
+        assert sorted(self.begun) == sorted(expected)
+
+    def _hold(self, who: str) -> str:
+        self.begun.append(who)
+        self.go.wait(60)
+        return who
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    made = Held(Turns(threads=8))
+    yield made
+    made.go.set()
+    made.shared.close()
+
+
+async def test_a_user_has_one_turn_in_a_namespace_and_few_in_all(held: Held) -> None:
+    """Lost otherwise: one user's fetches hold all threads that read claims."""
+    tasks = [held.ask(namespace, "one") for namespace in "abcd" for _ in range(turns.MAX_WAITING // 4)]
+    tasks += [held.ask("a", "other")]
+    await held.settled("a/one", "b/one", "a/other")
+    held.go.set()
+    assert len(await asyncio.gather(*tasks)) == 9
+    assert not held.shared._waiting
+    assert not held.shared._running
+
+
+async def test_users_of_one_namespace_never_have_all_turns(held: Held) -> None:
+    """Lost otherwise: a tenant who makes a hundred accounts, and claims that are never mounted, holds up all others."""
+    for number in range(20):
+        held.ask("slow", f"account-{number}")
+    await held.settled(*(f"slow/account-{number}" for number in range(4)))
+    for namespace in ("second", "third", "fourth"):
+        for number in range(3):
+            held.ask(namespace, f"user-{number}")
+    await asyncio.sleep(0.05)
+    assert {who.partition("/")[0] for who in held.begun} == {"slow", "second", "third", "fourth"}
+
+
+async def test_a_turn_lasts_as_long_as_its_thread(held: Held) -> None:
+    """Lost otherwise: who goes away, or whose time is up, gets another thread while the first is still held."""
+    held.shared._seconds = 0.05
+    with pytest.raises(QueueUnavailable):
+        await held.ask("a", "one")
+    gone = held.ask("a", "two")
+    await held.settled("a/one", "a/two")
+    gone.cancel()
+    again = [held.ask("a", "one"), held.ask("a", "two")]
+    assert all(isinstance(each, QueueUnavailable) for each in await asyncio.gather(*again, return_exceptions=True))
+    assert len(held.begun) == 2
+    assert not held.shared._waiting
+    held.go.set()
+    held.shared._seconds = 60
+    assert await held.ask("a", "one") == "a/one"
+
+
+async def test_who_waits_for_much_already_is_refused(held: Held) -> None:
+    tasks = [held.ask("a", "one") for _ in range(turns.MAX_WAITING)]
+    await held.settled("a/one")
     with pytest.raises(TooMany):
-        await fetch("one")
-    other = asyncio.create_task(fetch("other"))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert sorted(begun) == ["one"] * turns.AT_ONCE + ["other"]
-    release.set()
-    await asyncio.gather(*waiting, other)
-    assert len(begun) == turns.MAX_WAITING + 1
-    assert not shared._waiting
-    assert not shared._turns
+        await held.ask("a", "one")
+    tasks += [held.ask("a", f"account-{number}") for number in range(100)]
+    await asyncio.sleep(0.05)
+    assert sum(task.done() for task in tasks) > 50, "a namespace waits without a bound"
+    other = held.ask("b", "one")
+    held.go.set()
+    assert await other == "b/one"
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_namespaces_take_turns() -> None:
+    """Lost otherwise: a namespace that asks for a hundred files comes before one that asks for one."""
+    held = Held(Turns(threads=2))
+    first = held.ask("busy", "one")
+    await held.settled("busy/one")
+    tasks = [held.ask("busy", user) for user in ("one", "one", "one", "two")]
+    tasks.append(held.ask("quiet", "three"))
+    await held.settled("busy/one", "quiet/three")
+    held.go.set()
+    await asyncio.gather(first, *tasks)
+    assert held.begun[2:] == ["busy/one", "busy/two", "busy/one", "busy/one"]
+    held.shared.close()
+
+
+async def test_what_a_call_raises_is_raised(held: Held) -> None:
+    def timeout() -> None:
+        raise TimeoutError("of the call")
+
+    with pytest.raises(TimeoutError, match="of the call"):
+        await held.shared.run("a", "one", timeout)
+    assert not held.shared._running
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -7,7 +7,9 @@ kubeconfig the pod's service account is the user.
 from __future__ import annotations
 
 import json
+import math
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -49,6 +51,8 @@ _TIMEOUT_SECONDS = (5.0, 30.0)
 _FOLLOW_SECONDS = (5.0, 3_600.0)
 _SILENT_SECONDS = 300.0
 """How long a command in a pod may say nothing: slow storage takes its time, a dead node never speaks again."""
+_SAID_BYTES = 64 << 10
+"""What is kept of a command's standard error: its end, which has the reason."""
 _PAGE = 500
 _NOTHING: Query = {}
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
@@ -235,11 +239,14 @@ class Cluster:
             raise Failure(f"the API server's answer can't be read: {error}") from None
         return result
 
-    def execute(self, namespace: str, pod: str, command: Iterable[str]) -> Iterator[bytes]:
+    def execute(self, namespace: str, pod: str, command: Iterable[str], *, until: float = math.inf) -> Iterator[bytes]:
         """What a command in a pod writes to its standard output, piece by piece.
 
+        Args:
+            until: when it is given up, whatever it still says (`time.monotonic`).
+
         Raises:
-            Failure: it can't be run, or ends with an error; the message is what it said.
+            Failure: it can't be run, takes too long, or ends with an error; the message is what it said.
         """
         query = [
             ("container", labels.CONTAINER),
@@ -258,9 +265,12 @@ class Cluster:
         except (WebSocketException, OSError) as error:
             raise Failure(f"can't run a command in pod {pod}: {error}", _EXEC_HINT) from None
         said = bytearray()
-        socket.settimeout(_SILENT_SECONDS)
         try:
             while True:
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise Failure(f"the command in pod {pod} takes too long")
+                socket.settimeout(min(left, _SILENT_SECONDS))
                 opcode, frame = socket.recv_data_frame(control_frame=True)
                 if opcode == ABNF.OPCODE_CLOSE:
                     raise Failure(f"the connection to pod {pod} broke off")
@@ -268,7 +278,7 @@ class Cluster:
                 if channel == _STDOUT and content:
                     yield content
                 elif channel == _STDERR:
-                    said += content
+                    said = (said + content)[-_SAID_BYTES:]
                 elif channel == _STATUS:
                     _check_end(pod, content, bytes(said))
                     return

@@ -8,6 +8,7 @@ the pod has a deadline, so nothing stays behind even where this program is kille
 from __future__ import annotations
 
 import logging
+import math
 import time
 import zlib
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ START_SECONDS = 120.0
 """Until a reader must be ready: nodes may have to attach the volume, or to pull the image."""
 DEADLINE_SECONDS = 3_600
 _POLL_SECONDS = 0.4
+_UNPACKED_BYTES = 1 << 20
 _USER = 65532
 """As scan pods: what they write is for their user and group alone."""
 _SLEEP = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit()); signal.pause()"
@@ -73,10 +75,12 @@ class Sink(Protocol):
 class Reader:
     """Files of one claim; paths are relative to its root."""
 
-    def __init__(self, cluster: Cluster, namespace: str, pod: str) -> None:
+    def __init__(self, cluster: Cluster, namespace: str, pod: str, until: float = math.inf) -> None:
+        """`until`: when reading ends, whatever has come by then (`time.monotonic`)."""
         self._cluster = cluster
         self._namespace = namespace
         self._pod = pod
+        self._until = until
 
     def copy(self, path: str, into: Sink) -> None:
         """Write a file's content.
@@ -86,7 +90,11 @@ class Reader:
         """
         unpacked = zlib.decompressobj()
         for piece in self._run(_READ, path):
-            into.write(unpacked.decompress(piece))
+            # Whoever may change the pod's image may send what unpacks to a thousand times its size.
+            packed = piece
+            while packed and not unpacked.eof:
+                into.write(unpacked.decompress(packed, _UNPACKED_BYTES))
+                packed = unpacked.unconsumed_tail
         into.write(unpacked.flush())
         if not unpacked.eof:
             raise Failure(f"{path} came incomplete", "the same command again")
@@ -102,7 +110,8 @@ class Reader:
 
     def _run(self, program: str, path: str) -> Iterator[bytes]:
         try:
-            yield from self._cluster.execute(self._namespace, self._pod, ("python3", "-c", program, MOUNT, path))
+            command = ("python3", "-c", program, MOUNT, path)
+            yield from self._cluster.execute(self._namespace, self._pod, command, until=self._until)
         except Failure as error:
             if "FileNotFoundError" in error.message:
                 raise NotFound(f"{path} is not on the claim (any more)", "kubectl get scanplan PLAN -o yaml") from None
@@ -110,24 +119,34 @@ class Reader:
 
 
 @contextmanager
-def opened(cluster: Cluster, plan: Object, claim: str, image: str, bounds: PodBounds | None = None) -> Iterator[Reader]:
+def opened(
+    cluster: Cluster,
+    plan: Object,
+    claim: str,
+    image: str,
+    bounds: PodBounds | None = None,
+    *,
+    until: float | None = None,
+) -> Iterator[Reader]:
     """A reader of a claim in the plan's namespace.
 
     Args:
         plan: the pod's owner; it is scheduled as the plan's scan pods are.
         image: one with Python; the plan's scanner image.
         bounds: on what the plan says about its pods, where the pod is made with more rights than the plan's author has.
+        until: when the pod must have started and reading ends (`time.monotonic`); by default when the pod's deadline is.
 
     Raises:
         Failure: the pod doesn't start, with the reason.
     """
+    until = time.monotonic() + DEADLINE_SECONDS if until is None else until
     namespace = plan["metadata"]["namespace"]
     made = cluster.call("POST", cluster.path(PODS, namespace=namespace), manifest(plan, claim, image, bounds))
     name = made["metadata"]["name"]
     path = cluster.path(PODS, name, namespace=namespace)
     try:
-        _wait(cluster, path, claim)
-        yield Reader(cluster, namespace, name)
+        _wait(cluster, path, claim, min(until, time.monotonic() + START_SECONDS))
+        yield Reader(cluster, namespace, name, until)
     finally:
         _remove(cluster, path)
 
@@ -219,8 +238,7 @@ def _remove(cluster: Cluster, path: str) -> None:
         log.warning("pod %s stays behind, and ends by itself: %s", path.rpartition("/")[2], error.message)
 
 
-def _wait(cluster: Cluster, path: str, claim: str) -> None:
-    end = time.monotonic() + START_SECONDS
+def _wait(cluster: Cluster, path: str, claim: str, end: float) -> None:
     while True:
         pod = cluster.get(path)
         status = pod.get("status", {})

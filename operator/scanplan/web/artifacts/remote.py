@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,9 @@ from scanplan.client.models import ArtifactRef, ScanResult
 from scanplan.core.planning.pod_bounds import PodBounds
 
 log = logging.getLogger("scanplan.api")
+
+COPY_SECONDS = 240.0
+"""For a reader pod to start and to send what is asked for; it is ended then."""
 
 
 class Unreadable(ClientError):
@@ -75,24 +79,29 @@ class Copies:
             raise TooLarge(
                 f"it is larger than {self._most >> 20} MiB: `kubectl scanplan artifacts get {result.task_id}` fetches it"
             )
+        until = time.monotonic() + COPY_SECONDS
         what = (namespace, str(result.artifact_path), *sorted(file.sha256 for file in result.artifacts))
         folder = self._root / hashlib.sha256("\0".join(what).encode()).hexdigest()
         with self._changing:
             busy = self._busy.setdefault(folder, threading.Lock())
-        with busy:
+        if not busy.acquire(timeout=COPY_SECONDS):
+            raise Unreadable("others have been fetching the same files for long")
+        try:
             missing = [file for file in files if not (folder / file.name).exists()]
             if missing:
-                self._copy(namespace, result, missing, folder)
+                self._copy(namespace, result, missing, folder, until)
             with self._changing:
                 for file in files:
                     os.utime(folder / file.name)
+        finally:
+            busy.release()
         return folder
 
     def close(self) -> None:
         """Remove all copies."""
         shutil.rmtree(self._root, ignore_errors=True)
 
-    def _copy(self, namespace: str, result: ScanResult, files: list[ArtifactRef], folder: Path) -> None:
+    def _copy(self, namespace: str, result: ScanResult, files: list[ArtifactRef], folder: Path, until: float) -> None:
         needed = sum(file.bytes for file in files)
         self._make_room(needed, folder)
         try:
@@ -102,7 +111,7 @@ class Copies:
             if not (status.artifacts and status.scanner):
                 raise Failure(f"plan {result.task_id} has no artifacts")
             claim, image = status.artifacts.claim_name, status.scanner.image
-            with reader.opened(cluster, plan, claim, image, self._bounds) as opened:
+            with reader.opened(cluster, plan, claim, image, self._bounds, until=until) as opened:
                 for file in files:
                     _copy(opened, f"{result.artifact_path}/{file.name}", file, folder)
         except Failure as error:
