@@ -53,7 +53,9 @@ def large(bench: Bench, everywhere: WebApplication) -> Bench:
     for number in range(TEMPLATES):
         bench.template(f"t-{number:04}", path=f"/robots.txt?{number}")
     bench.endpoints = tuple(f"http://127.0.0.{number}:{everywhere.port}" for number in range(1, ENDPOINTS + 1))
-    bench.options = {"scanner": ScannerOptions(rate_limit=RATE, concurrency=4, bulk_size=4, request_retries=0)}
+    parallel = 4 if TEMPLATES <= 120 else 25
+    options = ScannerOptions(rate_limit=RATE, concurrency=parallel, bulk_size=parallel, request_retries=0)
+    bench.options = {"scanner": options}
     return bench
 
 

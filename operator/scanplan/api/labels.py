@@ -42,6 +42,9 @@ CREATOR = f"{GROUP}/creator"
 ENDPOINT_COUNT = f"{GROUP}/endpoints"
 """Annotation on Jobs: how many endpoints the task has."""
 
+RATE_SHARES = f"{GROUP}/rate-shares"
+"""Annotation on Jobs: by how many shards the plan's limit of requests was divided; absent where it has none."""
+
 KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
 """Label on Jobs: the LocalQueue that admits them (https://kueue.sigs.k8s.io/docs/tasks/run/jobs/)."""
 KUEUE_PRIORITY = "kueue.x-k8s.io/priority-class"

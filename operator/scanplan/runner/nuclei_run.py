@@ -15,7 +15,7 @@ from scanplan.api.v1alpha1.task import TaskDocument, TaskError
 from scanplan.core.planning.guard import Guard
 from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.publish import Attempt
-from scanplan.runner.nuclei import classify, command, memory, resolvers, scanner, version
+from scanplan.runner.nuclei import classify, command, memory, rates, resolvers, scanner, version
 from scanplan.runner.nuclei.classify import Ended, StopCause
 from scanplan.runner.nuclei.evidence import Evidence
 from scanplan.runner.nuclei.headers import Headers
@@ -104,9 +104,10 @@ class NucleiRun:
             workspace.templates.write_text(command.list_file([str(template.path) for template in batch]))
             header_files = self._headers.write(workspace)
             workspace.denied.write_text(command.list_file(self._guard.ranges()))
+            limits = rates.of(self._document.scanner, targets)
             proxy = command.proxy_of(self._installation.inherited, targets)
             if not proxy:
-                watch = Watch(targets, self._ask(), self._document.scanner.rate_limit)
+                watch = Watch(targets, self._ask(), during=limits.checks)
             if proxy:
                 workspace.proxy.touch(mode=0o600)
                 workspace.proxy.write_text(command.list_file([proxy]))
@@ -122,6 +123,7 @@ class NucleiRun:
                     own_resolvers=bool(servers),
                     headers=header_files,
                     proxy=bool(proxy),
+                    rates=limits,
                 ),
                 command.environment(self._installation.inherited, workspace, batch[0].root),
                 workspace.root,

@@ -30,6 +30,7 @@ from scanplan.runner.nuclei import (
     headers,
     knock,
     memory,
+    rates,
     reachability,
     resolution,
     scratch,
@@ -186,7 +187,8 @@ class Scan:
             document = self._halved(publish.published(self._shard, not_before=not_before))
         self._resume(journal)
         done = [step.span for step in journal.earlier]
-        work = Work(selection.templates, len(self._endpoints), float(document.scanner.rate_limit), done)
+        options, count = document.scanner, len(self._endpoints)
+        work = Work(selection.templates, count, rates.expected(options, count), done, rates.most_endpoints(options))
         self._foretell(work)
         nuclei = self._nuclei = NucleiRun(
             document, self._attempt, self._installation, own_headers, self._refused, self._memory
@@ -241,10 +243,11 @@ class Scan:
 
     def _foretell(self, work: Work) -> None:
         """Say how long it will take, where that is more than an attempt may."""
-        seconds = (work.requests - work.done) / max(1, self._document.scanner.rate_limit)
+        rate = rates.expected(self._document.scanner, len(self._endpoints))
+        seconds = (work.requests - work.done) / rate
         if seconds > self._document.timeout_seconds:
             self._warn(
-                f"About {work.requests - work.done:,} requests at {self._document.scanner.rate_limit} a second take at least "
+                f"About {work.requests - work.done:,} requests at {rate:.0f} a second take at least "
                 f"{seconds / 3600:.1f} hours, more than timeoutSeconds ({self._document.timeout_seconds}). What is done is saved, "
                 "and the next attempt goes on; more shards or a higher rateLimit make it faster."
             )

@@ -32,10 +32,18 @@ class Span(msgspec.Struct, frozen=True, array_like=True):
 class Work:
     """What of a shard is done, and what comes next."""
 
-    def __init__(self, templates: Sequence[Template], endpoints: int, rate: float, done: Iterable[Span] = ()) -> None:
+    def __init__(
+        self,
+        templates: Sequence[Template],
+        endpoints: int,
+        rate: float,
+        done: Iterable[Span] = (),
+        most_endpoints: int = 1 << 31,
+    ) -> None:
         self._requests = [template.requests for template in templates]
         self._roots: Sequence[Path] = [template.root for template in templates]
         self._endpoints = endpoints
+        self._most_endpoints = most_endpoints
         self._limit = rate
         self._rate = rate
         """Requests a second that are expected of the next step."""
@@ -104,4 +112,5 @@ class Work:
         fitting = self._endpoints - from_endpoint
         if load * fitting > 2 * self._rate * self._seconds:
             fitting = max(1, int(self._rate * self._seconds / load))
+        fitting = min(fitting, self._most_endpoints)
         return Span(first, end, from_endpoint, min(from_endpoint + fitting, self._endpoints))

@@ -35,7 +35,7 @@ type options struct {
 	rateLimit, bulkSize, concurrency, payloadConcurrency     int
 	rateLimitDuration                                        time.Duration
 	timeout, retries, maxHostError                           int
-	noHostErrors                                             bool
+	noHostErrors, perHostRateLimit                           bool
 	inputReadTimeout                                         time.Duration
 	stats, statsJSON                                         bool
 	statsInterval, metricsPort                               int
@@ -236,6 +236,7 @@ func (o *options) declare(set *flag.FlagSet) {
 	switches(&o.noInteractsh, "no-interactsh", "ni")
 
 	numbers(&o.rateLimit, 150, "rate-limit", "rl")
+	switches(&o.perHostRateLimit, "per-host-rate-limit")
 	durations(&o.rateLimitDuration, time.Second, "rate-limit-duration", "rld")
 	numbers(&o.bulkSize, 25, "bulk-size", "bs")
 	numbers(&o.concurrency, 25, "concurrency", "c")

@@ -120,3 +120,30 @@ func (l *limiter) take() {
 		<-l.tokens
 	}
 }
+
+// limiters has one limiter for all requests, or one of the same rate for each host and port.
+type limiters struct {
+	rate    int
+	per     time.Duration
+	perHost bool
+
+	lock   sync.Mutex
+	byHost map[string]*limiter
+}
+
+func (l *limiters) take(host string) {
+	if !l.perHost {
+		host = ""
+	}
+	l.lock.Lock()
+	found := l.byHost[host]
+	if found == nil {
+		if l.byHost == nil {
+			l.byHost = map[string]*limiter{}
+		}
+		found = newLimiter(l.rate, l.per)
+		l.byHost[host] = found
+	}
+	l.lock.Unlock()
+	found.take()
+}

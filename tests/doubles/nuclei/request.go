@@ -204,7 +204,7 @@ func (s *scan) follow(r *httpRequest, request *http.Request) ([]exchange, error)
 }
 
 func (s *scan) exchange(r *httpRequest, request *http.Request) (exchange, *url.URL, error) {
-	s.limiter.take()
+	s.limiters.take(withPort(request.URL))
 	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
 		if c.Reused {
 			s.reused.Add(1)

@@ -27,7 +27,7 @@ type scan struct {
 	logLock  sync.Mutex
 	stats    statistics
 	progress *progress
-	limiter  *limiter
+	limiters *limiters
 	client   *http.Client
 	secrets  []secret
 	probed   map[string]string
@@ -82,7 +82,7 @@ func newScan(opts *options, dirs configDirs, dialing *guard, logs *logger) (*sca
 	if s.resumeFile = opts.resume; s.resumeFile == "" {
 		s.resumeFile = filepath.Join(dirs.cache, newResumeName())
 	}
-	s.limiter = newLimiter(opts.rateLimit, opts.rateLimitDuration)
+	s.limiters = &limiters{rate: opts.rateLimit, per: opts.rateLimitDuration, perHost: opts.perHostRateLimit}
 	s.client = s.newClient()
 	s.hosts.limit = opts.maxHostError
 	return s, nil

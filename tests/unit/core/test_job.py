@@ -92,6 +92,25 @@ def test_the_deadline_is_long_enough_for_every_attempt(
     assert jobs.deadline_seconds(plan(**spec).spec, shards) == seconds, why
 
 
+@pytest.mark.parametrize(
+    ("spec", "shards", "endpoints", "seconds", "why"),
+    [
+        ({}, 1, 2, 4 * 3_720 + 70, "few endpoints: the retries decide"),
+        ({}, 1, 250, 66_667, "250 endpoints by a community-size set, at the default rate, twice as long"),
+        ({}, 8, 2_000, 4 * 66_667, "eight such shards, two at a time"),
+        ({"scanner": {"rateLimit": 1_500}}, 1, 250, 4 * 3_720 + 70, "a higher rate"),
+        ({"scanner": {"maxRequestsPerSecond": 20}}, 4, 400, 2 * 400_000, "half of the plan's limit for each shard"),
+        ({"scanner": {"maxRequestsPerSecondPerHost": 1}}, 1, 10, 40_000, "the limit of each host"),
+        ({"deadlineSeconds": 5_000}, 1, 10_000, 5_000, "as asked"),
+    ],
+)
+def test_the_derived_deadline_is_long_enough_for_the_work(
+    spec: dict[str, Any], shards: int, endpoints: int, seconds: int, why: str
+) -> None:
+    """A scan whose attempts all made progress would be ended by the clock, and never complete (row 10)."""
+    assert jobs.deadline_seconds(plan(**spec).spec, shards, endpoints) == seconds, why
+
+
 def test_back_off_is_capped_as_kubernetes_caps_it() -> None:
     def derived(retries: int) -> int:
         return jobs.deadline_seconds(

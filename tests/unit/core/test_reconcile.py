@@ -683,6 +683,16 @@ class TestEdits:
         assert patch.items() <= patch_of(edited)["spec"].items()
         assert patch_of(edited)["metadata"] == {"uid": "job-1"}
 
+    @pytest.mark.parametrize(("shares", "parallelism"), [(None, 2), (2, 2), (1, None)])
+    def test_no_more_shards_at_once_than_the_limit_of_requests_was_divided_by(
+        self, shares: int | None, parallelism: int | None
+    ) -> None:
+        """The running pods have their share from the task document: one more of them would be too much for the targets."""
+        eager = plan(running_status(), generation=2, sharding={"maxEndpointsPerShard": 1, "parallelism": 2})
+        decision = decide(eager, job(parallelism=1, completions=2, rate_shares=shares))
+        patch = patch_of(decision)["spec"] if actions_of(decision) else {}
+        assert patch.get("parallelism") == parallelism
+
     def test_a_ttl_acts_on_the_finished_job(self) -> None:
         edited = plan(completed_status(), generation=2, ttlSecondsAfterFinished=600)
         assert patch_of(decide(edited, complete()))["spec"] == {"ttlSecondsAfterFinished": 600}

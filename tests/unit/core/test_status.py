@@ -122,11 +122,17 @@ class TestTemplates:
     @pytest.mark.parametrize(("not_run", "expected"), [(0, ("True", "AllRun")), (2, ("False", "SomeNotRun"))])
     def test_templates(self, not_run: int, expected: tuple[str, str]) -> None:
         status = finished(
-            templates_run=8, templates_not_run=not_run, templates_remark="a.yaml (why)", requests=21, coverage=987
+            templates_run=8,
+            templates_not_run=not_run,
+            templates_remark="a.yaml (why)",
+            requests=21,
+            seconds=2,
+            coverage=987,
         )
         assert condition(status, "TemplatesRun") == expected
         assert (status["templatesRun"], status["templatesNotRun"]) == (8, not_run)
         assert (status["requestsSent"], status["coverage"]) == (21, "98.7%")
+        assert (status["sendingSeconds"], status["requestsPerSecond"]) == (2, 11)
         told = next(entry for entry in status["conditions"] if entry["type"] == "TemplatesRun")["message"]
         assert ("a.yaml (why)" in told) == bool(not_run)
 

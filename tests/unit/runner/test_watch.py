@@ -31,7 +31,7 @@ class Asked:
 def test_only_endpoints_that_answered_by_http_are_asked_and_at_most_one_a_second() -> None:
     """A request to a database's port, or a burst beside the rate limit, is nothing that the plan asked for."""
     ask = Asked({ONE: 200, TWO: 429, HOST: 503})
-    watch = Watch([ONE, TWO, HOST, "http://never:1"], ask, rate=150)
+    watch = Watch([ONE, TWO, HOST, "http://never:1"], ask, during=True)
     now = time.monotonic()
     for moment in (0.0, 0.2, 1.1, 1.3, 2.2, 3.0):
         watch.tick(now + moment, {"a:1", "b:2", "c:443"})
@@ -42,7 +42,7 @@ def test_only_endpoints_that_answered_by_http_are_asked_and_at_most_one_a_second
 
 def test_an_endpoint_is_asked_again_after_a_while_and_at_the_end() -> None:
     ask = Asked({ONE: 200})
-    watch = Watch([ONE], ask, rate=150)
+    watch = Watch([ONE], ask, during=True)
     now = time.monotonic()
     for moment in (0.0, AGAIN_SECONDS - 1, AGAIN_SECONDS + 1):
         watch.tick(now + moment, {"a:1"})
@@ -54,7 +54,7 @@ def test_an_endpoint_is_asked_again_after_a_while_and_at_the_end() -> None:
 
 def test_with_a_low_rate_endpoints_are_asked_at_the_end_only() -> None:
     ask = Asked({ONE: 200})
-    watch = Watch([ONE], ask, rate=1)
+    watch = Watch([ONE], ask, during=False)
     watch.tick(time.monotonic(), {"a:1"})
     assert ask.asked == []
     watch.finish(time.monotonic(), {"a:1"})
@@ -68,14 +68,14 @@ def test_a_root_that_is_forbidden_is_no_block_where_other_paths_are_not() -> Non
         paths.append(path)
         return 403 if path == "/" else 404
 
-    watch = Watch([ONE], ask, rate=150)
+    watch = Watch([ONE], ask, during=True)
     watch.finish(time.monotonic(), {"a:1"})
     assert watch.answers == {ONE: Answers(clear=1)}
     assert paths[0] == "/" != paths[1]
 
 
 def test_an_endpoint_that_gives_no_answer_is_not_told() -> None:
-    watch = Watch([ONE], Asked({ONE: None}), rate=150)
+    watch = Watch([ONE], Asked({ONE: None}), during=True)
     watch.finish(time.monotonic(), {"a:1"})
     assert watch.answers == {}
 

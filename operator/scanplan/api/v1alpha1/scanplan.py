@@ -132,6 +132,24 @@ class Scanner(Model):
             ge=1, le=10_000, json_schema_extra=effect(Effect.NEXT), description="Requests per second, for each shard."
         ),
     ] = 150
+    max_requests_per_second: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1_000_000,
+            json_schema_extra=effect(Effect.NEXT),
+            description="Requests per second, for the whole plan. The shards that run at the same time share it.",
+        ),
+    ] = None
+    max_requests_per_second_per_host: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=10_000,
+            json_schema_extra=effect(Effect.NEXT),
+            description="Requests per second to each host, by HTTP. A host is never in two shards.",
+        ),
+    ] = None
     concurrency: Annotated[
         int, Field(ge=1, le=1_000, json_schema_extra=effect(Effect.NEXT), description="Templates that run in parallel.")
     ] = 25

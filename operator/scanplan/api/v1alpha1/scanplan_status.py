@@ -138,6 +138,13 @@ class ScanPlanStatus(Model):
         Field(description="Templates that were asked for and not sent; the causes are in `scan_metadata.json`."),
     ] = None
     requests_sent: Annotated[int | None, Field(description="Requests that were sent, over all attempts.")] = None
+    sending_seconds: Annotated[
+        int | None, Field(description="Seconds from the first attempt's begin to the last one's end.")
+    ] = None
+    requests_per_second: Annotated[
+        int | None,
+        Field(description="requestsSent by sendingSeconds, rounded up: what was sent on average, by all shards."),
+    ] = None
     coverage: Annotated[
         str | None,
         Field(description="Share of the pairs of loaded template and endpoint that were sent, such as 98.4%."),

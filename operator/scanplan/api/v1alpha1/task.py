@@ -69,6 +69,8 @@ class ScannerOptions(Document, frozen=True, kw_only=True):
 
     rate_limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 150
     """Requests a second, of one shard."""
+    host_rate_limit: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
+    """Requests a second to each host; 0: as many as `rate_limit` allows."""
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 25
     """Templates in parallel."""
     bulk_size: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 25
@@ -231,6 +233,8 @@ class MergedResult(Document, frozen=True, kw_only=True):
     """The first templates that were not run, each with the cause; for people."""
     requests: Count = 0
     """Requests that were sent."""
+    seconds: Count = 0
+    """From the first attempt's begin to the last one's end."""
     coverage: Count = 0
     """Pairs of template and endpoint that were sent, in thousandths of all pairs of the templates that were loaded."""
     findings: FindingCounts

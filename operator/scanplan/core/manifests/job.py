@@ -15,7 +15,7 @@ from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.manifests import document, pod
 from scanplan.core.observed.views import format_time
-from scanplan.core.planning import pod_bounds, quantities
+from scanplan.core.planning import pod_bounds, quantities, rates
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, Task
 
@@ -29,6 +29,10 @@ COLLECTOR_MEMORY = "256Mi"
 (135 bytes, so that this is enough for a million), and a plan's limit was chosen for Nuclei."""
 POD_OVERHEAD_SECONDS = 120
 """Allowance for scheduling, pulling and back-off of each attempt in the derived deadline."""
+REQUESTS_PER_ENDPOINT = 20_000
+"""Of a large set of templates: the community's has some ten thousand."""
+SLOWNESS = 2
+"""Targets that answer slowly keep a scan below its rate."""
 MAX_DEADLINE_SECONDS = 31_536_000
 """The spec's bound too. Beyond 292 years the Job controller's arithmetic overflows, and the Job would fail at once."""
 MAX_BACKOFF_SECONDS = 600
@@ -49,7 +53,7 @@ def build(task: Task, plan: Plan, policy: Policy) -> Manifest:
             "backoffLimitPerIndex": spec.retry.temporary,
             "maxFailedIndexes": shards,
             "podReplacementPolicy": "Failed",
-            "activeDeadlineSeconds": deadline_seconds(spec, shards),
+            "activeDeadlineSeconds": deadline_seconds(spec, shards, len(task.document.endpoints)),
             "ttlSecondsAfterFinished": spec.ttl_seconds_after_finished,
             "suspend": spec.queue_name is not None,  # Kueue's to change
             "podFailurePolicy": _pod_failure_policy(),
@@ -106,6 +110,8 @@ def _job(
         labels.NEXT_RUN_DIGEST: plan.next_run_digest,
         pin_annotation(plan.uid): plan.input_digest,
     }
+    if plan.spec.scanner.max_requests_per_second is not None:
+        annotations[labels.RATE_SHARES] = str(parallelism(plan.spec, task.document.shards))
     parts = len(document.pack(task, name).parts)
     if parts:
         annotations[labels.DOCUMENT_PARTS] = str(parts)
@@ -129,18 +135,33 @@ def collector_name(job_name: str) -> str:
 
 
 def parallelism(spec: ScanPlanSpec, shards: int) -> int:
-    """Shards at the same time: as asked, no more than there are."""
-    return min(spec.sharding.parallelism, shards)
+    """Shards at the same time: as asked, no more than there are, or than the limit of requests can be divided by."""
+    return rates.shares(spec, shards)
 
 
-def deadline_seconds(spec: ScanPlanSpec, shards: int) -> int:
-    """The whole task's deadline: as asked, or long enough for every shard to use up every attempt it may have."""
+def deadline_seconds(spec: ScanPlanSpec, shards: int, endpoints: int = 0) -> int:
+    """The whole task's deadline: as asked, or derived.
+
+    A derived one is long enough for every shard to use up every attempt it may have. Attempts that have saved steps don't count,
+    so it is also long enough for a community-size set of templates at the plan's rate, where that takes longer.
+    """
     if spec.deadline_seconds is not None:
         return spec.deadline_seconds
     attempts = 1 + spec.retry.temporary
     rounds = math.ceil(shards / parallelism(spec, shards))
     backoff = sum(min(10 << retry, MAX_BACKOFF_SECONDS) for retry in range(spec.retry.temporary))
-    return min(rounds * (attempts * (spec.timeout_seconds + POD_OVERHEAD_SECONDS) + backoff), MAX_DEADLINE_SECONDS)
+    retries = attempts * (spec.timeout_seconds + POD_OVERHEAD_SECONDS) + backoff
+    return min(rounds * max(retries, _work_seconds(spec, shards, endpoints)), MAX_DEADLINE_SECONDS)
+
+
+def _work_seconds(spec: ScanPlanSpec, shards: int, endpoints: int) -> int:
+    """How long a shard may take for its requests."""
+    rate = rates.of_shard(spec, shards)
+    per_host = spec.scanner.max_requests_per_second_per_host
+    here = math.ceil(endpoints / shards)
+    if per_host is not None:
+        rate = min(rate, per_host * max(1, here))
+    return math.ceil(SLOWNESS * here * REQUESTS_PER_ENDPOINT / rate)
 
 
 def pin_annotation(uid: str) -> str:

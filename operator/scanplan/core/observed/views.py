@@ -71,6 +71,8 @@ class JobView:
     image: str = ""
     claim: str = ""
     completions: int = 1
+    rate_shares: int | None = None
+    """By how many shards the limit of requests was divided; None: there is no limit."""
     parallelism: int = 1
     suspended: bool = False
     deadline_seconds: int | None = None
@@ -192,6 +194,7 @@ def job_view(job: dict[str, Any]) -> JobView:
         ),
         first_seen=lenient_time(annotations.get(labels.FIRST_SEEN)),
         endpoint_count=_number(annotations.get(labels.ENDPOINT_COUNT)),
+        rate_shares=_number(annotations.get(labels.RATE_SHARES)),
         image=next((_short(container.get("image")) or "" for container in pod.get("containers", ())), ""),
         claim=next(
             (

@@ -17,7 +17,7 @@ from scanplan.api.v1alpha1.model import Effect, Model
 from scanplan.api.v1alpha1.scanplan import ImageSource, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import PlanReference, RetryLimits, ScannerOptions, TaskDocument, TemplateFolder
-from scanplan.core.planning import endpoints, keys, pod_bounds, shards
+from scanplan.core.planning import endpoints, keys, pod_bounds, rates, shards
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
 
@@ -186,6 +186,7 @@ def resolve(
     else:
         key = keys.task_key(project_id, run_id, targets, templates, digests, options)
     not_before = now - timedelta(seconds=policy.idempotency_window_seconds)
+    count = shards.shard_count(targets, spec.sharding.max_endpoints_per_shard)
     document = TaskDocument(
         key=key,
         project_id=project_id,
@@ -193,13 +194,14 @@ def resolve(
         plan=PlanReference(namespace=plan.namespace, name=plan.name),
         endpoints=targets,
         confidential=sources.are_confidential(spec),
-        shards=shards.shard_count(targets, spec.sharding.max_endpoints_per_shard),
+        shards=count,
         templates=templates,
         template_folders=folders,
         severity_levels=tuple(sorted(spec.severity_levels)),
         headers_folder=HEADERS_DIRECTORY if headers else "",
         scanner=ScannerOptions(
-            rate_limit=spec.scanner.rate_limit,
+            rate_limit=rates.of_shard(spec, count),
+            host_rate_limit=spec.scanner.max_requests_per_second_per_host or 0,
             concurrency=spec.scanner.concurrency,
             bulk_size=spec.scanner.bulk_size,
             request_timeout_seconds=spec.scanner.request_timeout_seconds,

@@ -27,6 +27,8 @@ def changes(context: Context, job: JobView) -> tuple[Action, ...]:
         admission = _admission(context, job, all(owner.spec.suspend for owner in owners))
     elif not job.finished:
         parallel = max(jobs.parallelism(owner.spec, job.completions) for owner in owners)
+        if job.rate_shares is not None:  # with more shards the plan's limit of requests would not hold
+            parallel = max(1, min(parallel, job.rate_shares))
         if job.parallelism != parallel:
             wanted["parallelism"] = parallel
         suspend = all(owner.spec.suspend for owner in owners)

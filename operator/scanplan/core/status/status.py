@@ -338,6 +338,8 @@ def _evidence(merged: MergedResult) -> dict[str, object]:
         "templates_run": merged.templates_run,
         "templates_not_run": merged.templates_not_run,
         "requests_sent": merged.requests,
+        "sending_seconds": merged.seconds,
+        "requests_per_second": -(-merged.requests // max(1, merged.seconds)),
         "coverage": f"{merged.coverage // 10}.{merged.coverage % 10}%",
     }
 

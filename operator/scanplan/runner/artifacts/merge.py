@@ -10,6 +10,7 @@ fingerprint a finding of one shard that needed several attempts.
 from __future__ import annotations
 
 import collections
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,6 +135,7 @@ def _write(
         started_at=min((attempt.started_at for attempt in attempts), default=""),
         finished_at=max((attempt.finished_at for attempt in attempts), default=""),
         duration_ms=sum(attempt.duration_ms for attempt in attempts),
+        seconds=_seconds(attempts),
         templates=document.templates,
         severity_levels=document.severity_levels,
         scanner=_scanner(attempts),
@@ -279,10 +281,17 @@ def _result(task: Path, document: TaskDocument, metadata: ScanMetadata) -> Merge
         templates_not_run=len(metadata.templates_not_run),
         templates_remark=_shortened([f"{item.template} ({item.reason})" for item in metadata.templates_not_run]),
         requests=metadata.requests,
+        seconds=metadata.seconds,
         coverage=metadata.coverage,
         findings=metadata.findings,
         files=(*metadata.files, publish.artifact(task / layout.METADATA)),
     )
+
+
+def _seconds(attempts: Sequence[ShardRecord]) -> int:
+    """From the first one's begin to the last one's end."""
+    times = [records.seconds(moment) for attempt in attempts for moment in (attempt.started_at, attempt.finished_at)]
+    return max(1, math.ceil(max(times) - min(times))) if times else 0
 
 
 def _troubled(summaries: Sequence[ShardSummary], *kinds: Trouble) -> int:

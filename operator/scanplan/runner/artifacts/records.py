@@ -146,6 +146,8 @@ class ScanMetadata(Record, frozen=True, kw_only=True):
     templates_not_run: tuple[TemplateNotRun, ...] = ()
     """Templates that no shard has run, with the cause."""
     requests: int = 0
+    seconds: int = 0
+    """From the first attempt's begin to the last one's end."""
     coverage: int = 0
     """Pairs of template and endpoint that were sent, in thousandths of all pairs of the templates that were loaded."""
     findings: FindingCounts

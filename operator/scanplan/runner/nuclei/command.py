@@ -17,6 +17,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import TaskDocument
 from scanplan.core.planning.protocols import UNGUARDED
 from scanplan.runner.nuclei.evidence import address
+from scanplan.runner.nuclei.rates import Rates
 
 STATISTICS_INTERVAL_SECONDS = 5
 MAX_HOST_ERRORS = 30
@@ -98,6 +99,7 @@ def arguments(
     own_resolvers: bool = True,
     headers: Sequence[str] = (),
     proxy: bool = False,
+    rates: Rates | None = None,
 ) -> list[str]:
     """The argv list of a scan of the shard whose lists are in `workspace`.
 
@@ -105,6 +107,7 @@ def arguments(
         trace: where Nuclei writes its trace log, a line for each request.
         headers: the arguments that say where the request headers are (`runner.nuclei.headers`).
         proxy: whether `workspace` names a proxy.
+        rates: the limits of this run; by default the shard's.
         own_resolvers: whether the list of DNS servers there has any (see `runner.resolvers`).
     """
     scanner = document.scanner
@@ -118,7 +121,9 @@ def arguments(
     if off := [protocol for protocol in UNGUARDED if protocol not in document.unguarded_protocols]:
         argv += ["-ept", ",".join(off)]
     argv.append("-sr")
-    argv += ["-rl", str(scanner.rate_limit), "-c", str(scanner.concurrency), "-bs", str(scanner.bulk_size)]
+    limits = rates or Rates(scanner.rate_limit)
+    argv += ["-rl", str(limits.limit), *(["-per-host-rate-limit"] if limits.per_host else [])]
+    argv += ["-c", str(scanner.concurrency), "-bs", str(scanner.bulk_size)]
     argv += ["-timeout", str(scanner.request_timeout_seconds), "-retries", str(scanner.request_retries)]
     argv += ["-mhe", str(MAX_HOST_ERRORS)]
     argv += headers

@@ -25,8 +25,6 @@ AGAIN_SECONDS = 5.0
 """An endpoint is not asked again sooner, while Nuclei runs."""
 LAST_SECONDS = 5.0
 """So long the checks at the end of a run may take."""
-SLOW_RATE = 20
-"""With a lower limit of requests a second, endpoints are asked only at the end."""
 _TIMEOUT_SECONDS = 5.0
 _THREADS = 8
 _HEADERS = {"User-Agent": "Mozilla/5.0 (compatible; ScanPlan)", "Accept": "*/*", "Connection": "close"}
@@ -38,12 +36,13 @@ Ask = Callable[[str, str], int | None]
 class Watch:
     """Asks the endpoints of one run of Nuclei. Its threads end with `finish`."""
 
-    def __init__(self, endpoints: Sequence[str], ask: Ask, rate: int) -> None:
+    def __init__(self, endpoints: Sequence[str], ask: Ask, *, during: bool) -> None:
+        """With `during`, endpoints are asked while Nuclei runs, not only at its end."""
         self.answers: dict[str, Answers] = {}
         """By endpoint; those that were never asked, or gave no answer, are not in it."""
         self.requests = 0
         self._ask = ask
-        self._during = rate >= SLOW_RATE
+        self._during = during
         self._endpoints = list(endpoints)
         self._asked: dict[str, float] = {}
         self._due_at = 0.0
