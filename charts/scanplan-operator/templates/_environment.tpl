@@ -11,6 +11,10 @@
   value: {{ join "," .Values.policy.allowedImages | quote }}
 - name: SCANPLAN_ALLOWED_CLAIMS
   value: {{ join "," .Values.policy.allowedClaims | quote }}
+- name: SCANPLAN_PROXY
+  value: {{ .Values.scanner.proxy | quote }}
+- name: SCANPLAN_ALLOWED_PROXIES
+  value: {{ join "," .Values.policy.allowedProxies | quote }}
 {{ include "scanplan.podBounds" . }}
 {{- if .Values.policy.deniedTargets }}
 - name: SCANPLAN_DENIED_TARGETS

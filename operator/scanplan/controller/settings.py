@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, fi
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from scanplan.api import environment
+from scanplan.api.names import PROXY
 from scanplan.core.planning import quantities
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
@@ -137,6 +138,15 @@ class OperatorSettings(PodBoundsSettings):
     allowed_claims: NameList = Field(
         ("*",), alias="SCANPLAN_ALLOWED_CLAIMS", description="Claims that plans may name; shell patterns."
     )
+    proxy: str = Field(
+        "",
+        alias="SCANPLAN_PROXY",
+        pattern=f"^$|{PROXY}",
+        description="Proxy for scans of plans that name none: an http, https or socks5 URL without credentials.",
+    )
+    allowed_proxies: NameList = Field(
+        (), alias="SCANPLAN_ALLOWED_PROXIES", description="Further proxies that plans may name; shell patterns of URLs."
+    )
     denied_targets: DeniedTargets = Field(
         DEFAULT_DENIED,
         alias="SCANPLAN_DENIED_TARGETS",
@@ -215,6 +225,8 @@ class OperatorSettings(PodBoundsSettings):
             claim_name=self.claim_name,
             allowed_images=self.allowed_images,
             allowed_claims=self.allowed_claims,
+            proxy=self.proxy,
+            allowed_proxies=self.allowed_proxies,
             allowed_service_accounts=self.allowed_service_accounts,
             allowed_priority_classes=self.allowed_priority_classes,
             allowed_tolerations=self.allowed_tolerations,

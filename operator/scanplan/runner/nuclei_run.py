@@ -105,7 +105,7 @@ class NucleiRun:
             header_files = self._headers.write(workspace)
             workspace.denied.write_text(command.list_file(self._guard.ranges()))
             limits = rates.of(self._document.scanner, targets)
-            proxy = command.proxy_of(self._installation.inherited, targets)
+            proxy = self._document.scanner.proxy or command.proxy_of(self._installation.inherited, targets)
             if not proxy:
                 watch = Watch(targets, self._ask(), during=limits.checks)
             if proxy:

@@ -18,6 +18,7 @@ import msgspec
 from scanplan.api.errors import NucleiBinaryError, ScanError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import Outcome, ScannerVersion, TaskDocument, TaskError
+from scanplan.core.planning import proxies
 from scanplan.core.planning.guard import Guard
 from scanplan.runner import progress
 from scanplan.runner.artifacts import durable, merge, publish, records, steps
@@ -179,6 +180,7 @@ class Scan:
                 f"All {len(self._refused)} endpoints resolve to addresses that the target guard denies: "
                 f"{resolution.shown(self._refused)}.",
             )
+        self._check_proxy()
         names = [str(template.path.relative_to(template.root)) for template in selection.templates]
         plan = hashlib.sha256("\0".join([selection.digest, *names]).encode()).hexdigest()
         not_before = merge.not_before(self._document)
@@ -214,6 +216,14 @@ class Scan:
             if work.next() is not None:
                 self._save(journal, span, result)
         return error if not any(log.templates_loaded for log in self._logs) else None
+
+    def _check_proxy(self) -> None:
+        """Refuse a proxy whose name leads to a denied address: Nuclei would dial it."""
+        proxy = self._document.scanner.proxy
+        if proxy and (found := resolution.denied([proxies.place(proxy)], self._guard, stop=self._stop)):
+            raise NucleiBinaryError(
+                Reason.TARGET_DENIED, f"The target guard denies the proxy {proxy}: {resolution.shown(found)}."
+            )
 
     def _halved(self, attempts: Sequence[ShardRecord]) -> TaskDocument:
         """The document, with less concurrency after attempts that were killed for memory."""

@@ -200,6 +200,7 @@ def test_what_makes_another_scan() -> None:
         "severity_levels",
         "rerun",
         "scanner.image",
+        "scanner.proxy",
         "scanner.follow_redirects",
         "scanner.headers",
         "scanner.headers_from",

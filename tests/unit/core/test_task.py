@@ -21,6 +21,8 @@ STRICT = Policy(
     allowed_images=("registry.example/scanner:*",),
     allowed_claims=("team-*",),
     allowed_service_accounts=("default", "scan-*"),
+    proxy="http://own.example:3128",
+    allowed_proxies=("socks5://egress.example:*", "http://*.0.*", "http://kubernetes.*"),
 )
 
 ALLOWED: list[dict[str, Any]] = [
@@ -31,6 +33,8 @@ ALLOWED: list[dict[str, Any]] = [
     {"podTemplate": {"serviceAccountName": "default"}},
     {"podTemplate": {"serviceAccountName": "scan-egress"}},
     {"templatesFrom": [{"image": {"reference": "registry.example/scanner:templates"}}]},
+    {"scanner": {"proxy": "http://own.example:3128"}},
+    {"scanner": {"proxy": "socks5://egress.example:1080"}},
 ]
 
 REFUSED: list[tuple[dict[str, Any], Reason, str]] = [
@@ -39,6 +43,9 @@ REFUSED: list[tuple[dict[str, Any], Reason, str]] = [
     ({"artifacts": {"claimName": "other-team"}}, Reason.INVALID_SPEC, "SCANPLAN_ALLOWED_CLAIMS"),
     ({"podTemplate": {"serviceAccountName": "admin"}}, Reason.INVALID_SPEC, "SCANPLAN_ALLOWED_SERVICE_ACCOUNTS"),
     ({"templatesFrom": [{"image": {"reference": "evil.example/t"}}]}, Reason.INVALID_SPEC, "SCANPLAN_ALLOWED_IMAGES"),
+    ({"scanner": {"proxy": "socks5://evil.example:1080"}}, Reason.INVALID_SPEC, "SCANPLAN_ALLOWED_PROXIES"),
+    ({"scanner": {"proxy": "http://127.0.0.1:8080"}}, Reason.TARGET_DENIED, "127.0.0.0/8"),
+    ({"scanner": {"proxy": "http://kubernetes.default"}}, Reason.TARGET_DENIED, "the proxy"),
     ({"endpoints": ["a.example", "10.0.0.0/8"]}, Reason.INVALID_ENDPOINT, "'10.0.0.0/8'"),
     ({"endpoints": ["a.example", "http://2130706433/"]}, Reason.TARGET_DENIED, "127.0.0.0/8"),
 ]
@@ -48,6 +55,35 @@ def resolved(policy: Policy, spec: dict[str, Any], pinned: Pinned | None = None,
     of = plan(**spec)
     inputs = dict.fromkeys(sources.needed(of.spec, claim_of(of.spec, policy, pinned)), INPUTS[CLAIM])
     return resolve(of, policy, NOW, inputs, pinned, scans)
+
+
+@pytest.mark.parametrize(
+    ("scanner", "proxy"),
+    [({}, "http://own.example:3128"), ({"proxy": "socks5://egress.example:1080"}, "socks5://egress.example:1080")],
+)
+def test_a_plan_without_a_proxy_takes_the_owners(scanner: dict[str, Any], proxy: str) -> None:
+    """Targets that only the proxy reaches would be unreachable."""
+    assert resolved(STRICT, {"scanner": scanner}).document.scanner.proxy == proxy
+
+
+def test_a_plans_proxy_is_another_scan_and_the_owners_is_not() -> None:
+    """From another network other things are found; but no setting of the operator gives a plan another key."""
+    plain = resolved(Policy(scanner_image="scanner:1"), {})
+    assert resolved(STRICT, {}).key == plain.key
+    assert resolved(STRICT, {"scanner": {"proxy": "socks5://egress.example:1080"}}).key != plain.key
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://user:secret@proxy.example:3128", "http://user@proxy.example", "socks4://a", "a.example:3128", "http://a/path",
+        "http://a:3128?x=1", "http://a,http://b", "http://a\nb", "file:///etc/passwd", "",
+    ],
+)  # fmt: skip
+def test_a_proxy_has_no_credentials_and_is_one_url(proxy: str) -> None:
+    """Plans are read by many, and so are task documents."""
+    with pytest.raises(ValueError, match="proxy"):
+        plan(scanner={"proxy": proxy})
 
 
 @pytest.mark.parametrize("spec", ALLOWED)

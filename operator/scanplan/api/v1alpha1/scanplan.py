@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 from pydantic.types import JsonValue
 
-from scanplan.api.names import DATA_KEY, DNS_SUBDOMAIN
+from scanplan.api.names import DATA_KEY, DNS_SUBDOMAIN, PROXY
 from scanplan.api.v1alpha1.model import Effect, Model, cel, effect, one_of
 from scanplan.api.v1alpha1.task import Severity
 
@@ -184,6 +184,16 @@ class Scanner(Model):
         Field(
             json_schema_extra=effect(Effect.KEY),
             description="Secret headers for every request. Their values are kept out of logs and artifacts.",
+        ),
+    ] = None
+    proxy: Annotated[
+        str | None,
+        Field(
+            max_length=512,
+            pattern=PROXY,
+            json_schema_extra=effect(Effect.KEY),
+            description="Proxy for all requests: an http, https or socks5 URL without credentials, such as "
+            "socks5://proxy.example.com:1080. It must be on the operator's allow-list. By default the operator's own, if any.",
         ),
     ] = None
     follow_redirects: Annotated[

@@ -78,6 +78,8 @@ class ScannerOptions(Document, frozen=True, kw_only=True):
     request_timeout_seconds: Annotated[int, msgspec.Meta(ge=1, le=300)] = 10
     request_retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 1
     follow_redirects: bool = False
+    proxy: str = ""
+    """URL of the proxy for all requests, without credentials; empty: none."""
     headers: Mapping[str, str] = {}
     """Headers of every request, which are no secrets: value by name."""
 

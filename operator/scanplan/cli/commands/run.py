@@ -163,6 +163,7 @@ def _document(path: Path, allowed: list[str]) -> TaskDocument:
     policy = Policy(
         scanner_image=LOCAL,
         allowed_images=("*",),
+        allowed_proxies=("*",),
         guard=Guard(entry for entry in DEFAULT_DENIED if entry not in allowed),
     )
     claim = Reference(Kind.CLAIM, spec.artifacts.claim_name or policy.claim_name)

@@ -28,6 +28,10 @@ class Policy(PodBounds):
     """Further scanner images, as shell patterns."""
     allowed_claims: tuple[str, ...] = ("*",)
     """Further claims, as shell patterns."""
+    proxy: str = ""
+    """Proxy of plans that name none; empty: no proxy. Always allowed."""
+    allowed_proxies: tuple[str, ...] = ()
+    """Further proxies, as shell patterns. A proxy dials for the scan, where the guard can't look."""
     guard: Guard = field(default_factory=lambda: Guard(DEFAULT_DENIED))
     unguarded_protocols: tuple[str, ...] = ()
     """Protocols that are switched on although the guard can't hold them."""
@@ -43,6 +47,9 @@ class Policy(PodBounds):
 
     def allows_image(self, image: str) -> bool:
         return image == self.scanner_image or matches(image, self.allowed_images)
+
+    def allows_proxy(self, proxy: str) -> bool:
+        return proxy in {"", self.proxy} or matches(proxy, self.allowed_proxies)
 
     def allows_claim(self, claim: str) -> bool:
         return claim == self.claim_name or matches(claim, self.allowed_claims)

@@ -17,7 +17,7 @@ from scanplan.api.v1alpha1.model import Effect, Model
 from scanplan.api.v1alpha1.scanplan import ImageSource, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import PlanReference, RetryLimits, ScannerOptions, TaskDocument, TemplateFolder
-from scanplan.core.planning import endpoints, keys, pod_bounds, rates, shards
+from scanplan.core.planning import endpoints, keys, pod_bounds, proxies, rates, shards
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
 
@@ -162,6 +162,9 @@ def resolve(
         _check_bounds(spec, image, claim, policy, pinned)
         policy.guard.check(targets, lambda target: written[target].where)
         sources.check_headers(spec, inputs)
+    proxy = spec.scanner.proxy or policy.proxy
+    if scans and proxy:
+        policy.guard.check((proxies.place(proxy),), lambda _: f"the proxy {proxy}")
     templates = tuple(sorted(set(spec.templates)))
     project_id = spec.project_id or plan.namespace
     run_id = spec.run_id or plan.name
@@ -174,6 +177,8 @@ def resolve(
         "headers": headers,
         "rerun": spec.rerun,
     }
+    if spec.scanner.proxy:
+        options["proxy"] = spec.scanner.proxy
     if spec.scanner.headers:
         options["plainHeaders"] = sorted((header.name, header.value) for header in spec.scanner.headers)
     digests = sources.template_digests(spec, inputs)
@@ -207,6 +212,7 @@ def resolve(
             request_timeout_seconds=spec.scanner.request_timeout_seconds,
             request_retries=spec.scanner.request_retries,
             follow_redirects=spec.scanner.follow_redirects,
+            proxy=proxy,
             headers={header.name: header.value for header in spec.scanner.headers},
         ),
         retry=RetryLimits(temporary=spec.retry.temporary, unknown=spec.retry.unknown),
@@ -246,6 +252,11 @@ def _check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, pi
         raise InvalidPlan(
             Reason.INVALID_SPEC,
             f"artifacts.claimName {claim!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_CLAIMS)",
+        )
+    if not policy.allows_proxy(spec.scanner.proxy or ""):
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            f"scanner.proxy {spec.scanner.proxy!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_PROXIES)",
         )
     for source in spec.templates_from:
         if source.image and not policy.allows_image(source.image.reference):

@@ -77,6 +77,13 @@ TABLE = (
     ),
     Rule(
         (1, 2),
+        r"all proxies are dead",
+        TEMPORARY,
+        Reason.NETWORK_UNAVAILABLE,
+        "The proxy does not answer. Check its URL, and the network policies of scan pods.",
+    ),
+    Rule(
+        (1, 2),
         r"^flag provided but not defined|^invalid value .* for flag|^flag needs an argument|^invalid boolean|FTL\] Program exiting",
         FATAL,
         Reason.INVALID_OPTIONS,

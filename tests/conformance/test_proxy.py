@@ -1,0 +1,158 @@
+"""Scans through a proxy: an HTTP and a SOCKS one reach Nuclei, and the target guard still looks before the scan."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import socket
+import socketserver
+import struct
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from scanplan.api.v1alpha1.task import Outcome, ScannerOptions
+from tests.conformance.conftest import REAL
+from tests.conformance.test_truth import Desk, Server
+
+
+class Proxy(socketserver.ThreadingTCPServer):
+    """A proxy that counts what it forwards."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, kind: type[socketserver.BaseRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), kind)
+        self.forwarded: list[tuple[str, int]] = []
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+
+class _Forward(socketserver.BaseRequestHandler):
+    def forward(self, host: str, port: int, first: bytes) -> None:
+        assert isinstance(self.server, Proxy)
+        self.server.forwarded.append((host, port))
+        with contextlib.suppress(OSError), socket.create_connection((host, port)) as there:
+            there.sendall(first)
+            threading.Thread(target=self._back, args=(there,), daemon=True).start()
+            while block := self.request.recv(65536):
+                there.sendall(block)
+
+    def _back(self, there: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while block := there.recv(65536):
+                self.request.sendall(block)
+            self.request.shutdown(socket.SHUT_RDWR)
+
+
+class Http(_Forward):
+    """Forwards ``GET http://host:port/…``."""
+
+    def handle(self) -> None:
+        head = self.request.recv(65536)
+        if not head.startswith(b"GET http://"):
+            return
+        method, url, rest = head.split(b" ", 2)
+        authority, _, path = url.removeprefix(b"http://").partition(b"/")
+        host, _, port = authority.decode().partition(":")
+        self.forward(host, int(port or 80), b" ".join((method, b"/" + path, rest)))
+
+
+class Socks(_Forward):
+    """SOCKS 5 without authentication (RFC 1928)."""
+
+    def handle(self) -> None:
+        if self.request.recv(2)[:1] != b"\x05":
+            return
+        self.request.recv(16)
+        self.request.sendall(b"\x05\x00")
+        _, _, _, kind = self.request.recv(4)
+        length = 4 if kind == 1 else self.request.recv(1)[0]
+        name = self.request.recv(length)
+        host = socket.inet_ntoa(name) if kind == 1 else name.decode()
+        (port,) = struct.unpack(">H", self.request.recv(2))
+        self.request.sendall(b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00")
+        self.forward(host, port, b"")
+
+
+KINDS: dict[str, type[socketserver.BaseRequestHandler]] = {"http": Http, "socks5": Socks}
+
+
+@pytest.fixture(params=KINDS)
+def proxy(request: pytest.FixtureRequest) -> Iterator[tuple[str, Proxy]]:
+    with Proxy(KINDS[request.param]) as server:
+        yield f"{request.param}://127.0.0.1:{server.server_address[1]}", server
+        server.shutdown()
+
+
+@pytest.fixture
+def live() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def desk(scanner: pathlib.Path, tmp_path: pathlib.Path, request: pytest.FixtureRequest) -> Desk:
+    if request.node.callspec.params.get("scanner") != REAL:
+        pytest.skip("the stand-in has no proxies")
+    return Desk(scanner, tmp_path)
+
+
+def through(proxy: str) -> ScannerOptions:
+    return ScannerOptions(request_timeout_seconds=2, request_retries=0, proxy=proxy)
+
+
+def test_all_requests_go_through_the_plans_proxy(desk: Desk, live: Server, proxy: tuple[str, Proxy]) -> None:
+    """Nuclei reads no proxy variables: targets that only a proxy reaches would be unreachable."""
+    url, server = proxy
+    desk.write("title.yaml", "other.yaml")
+    desk.options["scanner"] = through(url)
+    report, _ = desk.scan(live.url)
+    assert (report.outcome, report.error, report.findings.total) == (Outcome.COMPLETE, None, 2)
+    port = int(live.url.rpartition(":")[2])
+    assert len(server.forwarded) == live.count == 2
+    assert set(server.forwarded) == {("127.0.0.1", port)}
+
+
+@pytest.mark.parametrize("scheme", KINDS)
+def test_a_proxy_that_does_not_answer_is_an_error_that_can_be_tried_again(
+    desk: Desk, live: Server, scheme: str
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        closed = f"{scheme}://127.0.0.1:{probe.getsockname()[1]}"
+        desk.write("title.yaml")
+        desk.options["scanner"] = through(closed)
+        report, _ = desk.scan(live.url)
+    assert report.error is not None
+    assert (report.error.error_class, report.error.reason) == ("Temporary", "NetworkUnavailable")
+    assert "proxy" in report.error.message
+    assert live.count == 0
+
+
+@pytest.mark.parametrize("spelling", ["http://localhost:{}", "socks5://localhost:{}"])
+def test_a_proxy_at_a_denied_address_is_not_dialled(desk: Desk, live: Server, spelling: str) -> None:
+    """By its name a plan would have the scan's pod dial what the guard denies."""
+    proxy = spelling.format(live.url.rpartition(":")[2])
+    desk.write("title.yaml")
+    desk.options |= {"scanner": through(proxy), "denied_targets": ("127.0.0.0/8", "::1/128")}
+    report, _ = desk.scan("http://192.0.2.1")
+    assert report.error is not None
+    assert (report.error.error_class, report.error.reason) == ("Fatal", "TargetDenied")
+    assert "proxy" in report.error.message
+    assert live.count == 0
+
+
+def test_a_denied_endpoint_is_refused_before_the_proxy_hears_of_it(
+    desk: Desk, live: Server, proxy: tuple[str, Proxy]
+) -> None:
+    """The proxy would resolve its name and dial it."""
+    url, server = proxy
+    desk.write("title.yaml")
+    desk.options |= {"scanner": through(url), "denied_targets": ("127.0.0.2/32", "::1/128", "127.0.0.1/32")}
+    report, _ = desk.scan(live.url.replace("127.0.0.1", "localhost"))
+    assert report.error is not None
+    assert report.error.reason == "TargetDenied"
+    assert server.forwarded == []
