@@ -12,8 +12,8 @@ from tests.bench.figure import Figure, at_least, at_most
 from tests.bench.stage import NAMESPACE, Stage, control_plane, peak_mib
 from tests.chart import chart
 from tests.console import step
+from tests.fixtures.control_plane import make_namespace
 from tests.integration import audit, hostile
-from tests.integration.conftest import make_namespace
 from tests.kubectl import eventually
 
 HOSTILE = "bench-hostile"

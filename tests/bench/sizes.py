@@ -15,10 +15,10 @@ import yaml
 import tests.doubles
 from tests.bench.figure import Figure
 from tests.bench.stage import NAMESPACE, Stage, control_plane, resident_mib
+from tests.fixtures.scans import STARTER_TEMPLATES, web_application
 from tests.integration.apiserver import PLANS
 from tests.integration.scene import scanplan
 from tests.integration.scene import shards as of_one_endpoint
-from tests.runner.conftest import STARTER_TEMPLATES, web_application
 
 SHARDS = (1, 20, 200)
 CLONES = 500

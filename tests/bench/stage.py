@@ -12,8 +12,8 @@ from pathlib import Path
 from tests import cluster as clusters
 from tests.cluster import LocalCluster
 from tests.deploy import ROOT, SYSTEM_NAMESPACE
+from tests.fixtures.control_plane import administrator_of, identity_of, make_namespace
 from tests.integration.apiserver import ApiServer
-from tests.integration.conftest import administrator_of, identity_of, make_namespace
 from tests.integration.operator_process import OperatorProcess
 from tests.integration.scene import Scene
 

@@ -14,14 +14,12 @@ from tests import deploy, images
 from tests.chart.installation import NAMESPACES, PATIENCE, TARGETS, Installer, image, sweep
 from tests.cluster import Cluster
 from tests.cluster.local import control, isolation
-from tests.e2e.conftest import archives
 from tests.kubectl import Kubectl, eventually
-
-__all__ = ["archives"]
 
 
 @pytest.fixture(scope="package")
 def running(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A node of these tests' own: they install and remove the operator, which other tests have on theirs."""
     with deploy.node("chart", request.session) as made:
         yield made
 

@@ -1,1 +1,1 @@
-"""The commands: as processes against a real cluster, and on folders of this machine."""
+"""The commands, as processes against a real cluster."""

@@ -14,8 +14,8 @@ from scanplan.api import environment
 from scanplan.client import models
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
 from scanplan.client.queues.base import TaskQueue
+from tests.fixtures.scans import CONFIGURATION, STARTER_TEMPLATES, WebApplication
 from tests.kubectl import eventually
-from tests.runner.conftest import CONFIGURATION, STARTER_TEMPLATES, WebApplication
 
 
 class Laboratory:

@@ -47,10 +47,10 @@ from scanplan.client import (
 )
 from scanplan.client.compat import nuclei_integration, nuclei_wrapper
 from scanplan.client.queues.base import RQTaskQueue, TaskQueue
-from tests.client.conftest import StartWorker
 from tests.client.laboratory import Laboratory
 from tests.client.servers import RedisServer
 from tests.doubles import Doubles
+from tests.fixtures.queues import StartWorker
 from tests.kubectl import eventually
 
 pytestmark = pytest.mark.usefixtures("laboratory")

@@ -18,11 +18,9 @@ class TestOnACluster:
     """With the operator at work."""
 
     @pytest.fixture
-    def kubectl(
-        self, request: pytest.FixtureRequest, plane: ControlPlane, kubernetes_queue: KubernetesTaskQueue
-    ) -> Kubectl:
+    def kubectl(self, queue_namespace: str, plane: ControlPlane, kubernetes_queue: KubernetesTaskQueue) -> Kubectl:
         assert kubernetes_queue
-        return plane.kubectl.in_namespace(f"c{request.session.items.index(request.node)}")
+        return plane.kubectl.in_namespace(queue_namespace)
 
     def test_long_lists_reach_the_operator_and_go_with_the_plan(self, laboratory: Laboratory, kubectl: Kubectl) -> None:
         task_id = laboratory.submit(plan(endpoints=ENDPOINTS))

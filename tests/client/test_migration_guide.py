@@ -10,8 +10,8 @@ import pytest
 
 from scanplan.client.settings import ClientSettings
 from scanplan.web.settings import ApiSettings
-from tests.client.conftest import StartWorker
 from tests.client.laboratory import Laboratory
+from tests.fixtures.queues import StartWorker
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs/migration.md"

@@ -24,12 +24,12 @@ from scanplan.client.queues import redis_store
 from scanplan.client.queues.redis import WORKER_FUNCTION, RQTaskQueue
 from scanplan.client.queues.redis_store import RedisStore
 from scanplan.client.queues.workers import requeue_lost
-from tests.client.conftest import StartWorker
 from tests.client.laboratory import Laboratory
 from tests.client.servers import RedisServer
 from tests.doubles import Doubles
+from tests.fixtures.queues import StartWorker
+from tests.fixtures.scans import web_application
 from tests.kubectl import eventually
-from tests.runner.conftest import web_application
 
 pytestmark = pytest.mark.usefixtures("redis_queue")
 

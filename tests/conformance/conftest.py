@@ -27,11 +27,6 @@ except OSError:
 SCANNERS = [STAND_IN, REAL] if os.environ.get("NUCLEI_BIN") else [STAND_IN]
 
 
-@pytest.fixture(scope="session")
-def doubles() -> tests.doubles.Doubles:
-    return tests.doubles.build()
-
-
 @pytest.fixture(scope="session", params=SCANNERS)
 def scanner(
     request: pytest.FixtureRequest, doubles: tests.doubles.Doubles, tmp_path_factory: pytest.TempPathFactory

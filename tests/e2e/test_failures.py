@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.conftest import ABSENT
 from tests.e2e.stage import EXPOSED, EXPOSURES, Stage, attempts, condition, templates
+from tests.fixtures.node import ABSENT
 
 pytestmark = pytest.mark.e2e
 

@@ -15,8 +15,8 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import ErrorClass
 from scanplan.client.cluster.cluster import FIELD_MANAGER
 from tests.ecosystem import programs
+from tests.fixtures.operators import StartOperator
 from tests.integration import reports
-from tests.integration.conftest import StartOperator
 from tests.integration.scene import Scene, scanplan
 
 pytestmark = [pytest.mark.ecosystem, pytest.mark.integration]

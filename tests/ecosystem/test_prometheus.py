@@ -18,8 +18,8 @@ from scanplan.api.v1alpha1.task import ErrorClass
 from tests.cluster.local import binaries
 from tests.ecosystem import programs
 from tests.ecosystem.test_monitoring_files import FILES, PANELS, RULES
+from tests.fixtures.operators import StartOperator
 from tests.integration import reports
-from tests.integration.conftest import StartOperator
 from tests.integration.scene import Scene
 from tests.kubectl import eventually
 from tests.ports import free_port

@@ -28,8 +28,8 @@ from tests.faults.history import History, Object
 from tests.faults.node import Heartbeat, Node
 from tests.faults.oracle import Verdict, judge
 from tests.faults.proxy import Proxy
+from tests.fixtures.control_plane import make_namespace
 from tests.integration.apiserver import JOBS, PLANS, ApiServer
-from tests.integration.conftest import make_namespace
 from tests.integration.operator_process import OperatorProcess
 from tests.integration.scene import scanplan
 

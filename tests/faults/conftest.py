@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-from tests.cluster import LocalCluster
 from tests.faults.case import FULL, Laboratory
 from tests.faults.matrix import ROWS, Outcome
 from tests.faults.table import FILE, Table
+from tests.fixtures import control_plane
 from tests.integration.apiserver import ApiServer
-from tests.integration.conftest import administrator, api, control_plane, identity
-
-__all__ = ["administrator", "api", "identity"]
 
 _TABLE = pytest.StashKey[Table]()
 
@@ -33,23 +29,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[LocalCluster]:
-    with control_plane("faults") as made:
-        yield made
-
-
-@pytest.fixture(scope="session")
 def table(request: pytest.FixtureRequest) -> Table:
     return request.config.stash[_TABLE]
 
 
 @pytest.fixture(scope="session")
-def laboratory(
-    cluster: LocalCluster, api: ApiServer, identity: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Laboratory]:
-    made = Laboratory(cluster, api, identity, tmp_path_factory.mktemp("faults"))
-    yield made
-    made.close()
+def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
+    """A laboratory on a control plane of its own: rows take its servers away, and some operators watch all namespaces."""
+    folder = tmp_path_factory.mktemp("faults")
+    with control_plane.control_plane("faults") as cluster:
+        api = ApiServer(cluster)
+        identity = control_plane.identity_of(cluster, control_plane.administrator_of(cluster, api), folder)
+        made = Laboratory(cluster, api, identity, folder)
+        yield made
+        made.close()
 
 
 @pytest.fixture(scope="session")

@@ -11,30 +11,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests import deploy
 from tests.cluster import Cluster, LocalCluster
-from tests.e2e.conftest import archives, installed, stage
 from tests.e2e.stage import EXPOSED, Stage, attempts, pod, templates
 from tests.faults.oracle import Verdict
 from tests.faults.table import Line, Table
 
-__all__ = ["archives", "installed", "stage"]
-
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 WITHIN = 30.0
-
-
-@pytest.fixture(scope="session")
-def running(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A node of these tests' own: they take its kubelet away."""
-    with deploy.node("faults-node", request.session) as made:
-        yield made
 
 
 def judged(stage: Stage, table: Table, row: str, fault: str, plan: str, fault_ended: float) -> dict[str, Any]:

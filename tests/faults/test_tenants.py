@@ -23,8 +23,8 @@ from scanplan.core.planning.inputs import Input, Kind, Reference
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, resolve
 from tests.faults.case import Laboratory
-from tests.integration.apiserver import JOBS, PODS, ApiServer, Refused
-from tests.integration.conftest import make_namespace
+from tests.fixtures.control_plane import make_namespace
+from tests.integration.apiserver import JOBS, PODS, Refused
 from tests.integration.scene import scanplan
 
 pytestmark = pytest.mark.timeout(600)
@@ -55,14 +55,13 @@ POD_TEMPLATES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 
 
 @pytest.fixture(scope="module")
-def restricted(api: ApiServer, laboratory: Laboratory) -> str:
+def restricted(laboratory: Laboratory) -> str:
     """A namespace that enforces the restricted Pod Security Standard."""
-    del laboratory  # it has the CRD served
-    make_namespace(api, "tenants-restricted")
+    make_namespace(laboratory.api, "tenants-restricted")
     return "tenants-restricted"
 
 
-def test_no_pod_template_gets_beyond_the_restricted_standard(api: ApiServer, restricted: str) -> None:
+def test_no_pod_template_gets_beyond_the_restricted_standard(laboratory: Laboratory, restricted: str) -> None:
     """Lost otherwise: the node. Judged by the API server's own admission, for whatever validation lets through."""
     policy = Policy(
         scanner_image="registry.example/scanner:1",
@@ -78,7 +77,7 @@ def test_no_pod_template_gets_beyond_the_restricted_standard(api: ApiServer, res
         nonlocal judged
         manifest = scanplan("plan", podTemplate=template)
         try:
-            stored = api.create(_PLANS.format(restricted), manifest)
+            stored = laboratory.api.create(_PLANS.format(restricted), manifest)
         except Refused:
             return
         spec = ScanPlanSpec.model_validate(stored["spec"])
@@ -90,7 +89,7 @@ def test_no_pod_template_gets_beyond_the_restricted_standard(api: ApiServer, res
         pod = jobs.build(task, plan, policy)["spec"]["template"]
         pod["metadata"]["generateName"] = "scan-"
         try:
-            api.create(f"{PODS.format(restricted)}?dryRun=All", pod)
+            laboratory.api.create(f"{PODS.format(restricted)}?dryRun=All", pod)
             judged += 1
         except Refused as error:
             if "PodSecurity" in str(error):

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import LocalCluster
+from tests.deploy import ROOT
+from tests.fixtures.control_plane import control_plane, identity_of, make_namespace
 from tests.integration.apiserver import PLANS, ApiServer
-from tests.integration.conftest import ROOT, control_plane, identity_of, make_namespace
 from tests.integration.operator_process import OperatorProcess
 from tests.integration.scene import scanplan
 from tests.kubectl import Kubectl, eventually

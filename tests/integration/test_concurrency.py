@@ -7,8 +7,8 @@ import pytest
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import ErrorClass
+from tests.fixtures.operators import StartOperator
 from tests.integration import reports
-from tests.integration.conftest import StartOperator
 from tests.integration.scene import Scene, condition
 
 pytestmark = pytest.mark.integration

@@ -13,8 +13,8 @@ from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.task import FindingCounts
 from scanplan.core.planning.task import fields_with
 from tests.cluster import LocalCluster
+from tests.fixtures.control_plane import make_namespace
 from tests.integration.apiserver import ApiServer, Object
-from tests.integration.conftest import make_namespace
 from tests.integration.operator_process import OperatorProcess
 from tests.integration.scene import Scene, condition, condition_types, hosts
 from tests.kubectl import Kubectl

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.integration.conftest import ROOT
+from tests.deploy import ROOT
 from tests.integration.scene import Scene, scanplan
 
 pytestmark = pytest.mark.integration

@@ -8,9 +8,9 @@ import pytest
 
 from scanplan.api import labels
 from scanplan.api.exit_codes import ExitCode
+from tests.fixtures.operators import StartOperator
 from tests.integration import reports
 from tests.integration.apiserver import JOBS, Object
-from tests.integration.conftest import StartOperator
 from tests.integration.kubelet import document_of
 from tests.integration.scene import Scene, condition
 

@@ -14,8 +14,9 @@ from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.task import ErrorClass
+from tests.fixtures.operators import StartOperator
 from tests.integration import kstatus, reports
-from tests.integration.conftest import StartOperator, watched_events
+from tests.integration.conftest import watched_events
 from tests.integration.scene import Scene
 
 pytestmark = pytest.mark.integration

@@ -17,9 +17,10 @@ from scanplan.controller.inputs import InputReader
 from scanplan.core.planning.inputs import Input, Kind, Reference
 from scanplan.kube.api import Api, connect
 from tests.cluster import LocalCluster
+from tests.fixtures.control_plane import is_served
+from tests.fixtures.operators import StartOperator
 from tests.integration import audit
 from tests.integration.apiserver import CONFIG_MAPS, PLANS, ApiServer, Object, Refused
-from tests.integration.conftest import StartOperator, is_served
 from tests.integration.scene import Scene, condition, scanplan
 from tests.kubectl import Kubectl
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.operators import StartOperator
 from tests.integration.apiserver import PLANS, ApiServer, Refused
-from tests.integration.conftest import StartOperator
 from tests.integration.scene import Scene, condition, hosts, scanplan
 from tests.kubectl import Kubectl, KubectlError
 

@@ -10,9 +10,10 @@ import yaml
 
 from scanplan.api.exit_codes import ExitCode
 from tests.cluster import LocalCluster
+from tests.deploy import ROOT
+from tests.fixtures.operators import StartOperator
 from tests.integration import audit, reports
 from tests.integration.apiserver import ApiServer
-from tests.integration.conftest import ROOT, StartOperator
 from tests.integration.kubelet import index_of
 from tests.integration.scene import Scene, condition, hosts, shards
 from tests.integration.test_leadership import FOREIGN, elect

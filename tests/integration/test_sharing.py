@@ -15,17 +15,15 @@ from scanplan.api.v1alpha1.task import ErrorClass
 from scanplan.client.queues.kubernetes import result_of
 from scanplan.client.redis.sharing import shared_key
 from tests import cluster as clusters
-from tests.client.conftest import redis_of_session
 from tests.client.servers import RedisServer
 from tests.cluster import LocalCluster
+from tests.fixtures.control_plane import administrator_of, identity_of, make_namespace
+from tests.fixtures.operators import namespace_of
 from tests.integration import reports
 from tests.integration.apiserver import ApiServer
-from tests.integration.conftest import administrator_of, identity_of, make_namespace, namespace_of
 from tests.integration.operator_process import OperatorProcess
 from tests.integration.scene import Scene, condition
 from tests.kubectl import Kubectl
-
-__all__ = ["redis_of_session"]
 
 pytestmark = pytest.mark.integration
 

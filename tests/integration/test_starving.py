@@ -9,9 +9,11 @@ import yaml
 
 from scanplan.core.planning.inputs import PLAN_BYTES
 from tests.bench.stage import peak_mib, resident_mib
+from tests.deploy import ROOT
+from tests.fixtures.control_plane import make_namespace
+from tests.fixtures.operators import StartOperator
 from tests.integration import hostile
 from tests.integration.apiserver import PLANS, ApiServer, Refused
-from tests.integration.conftest import ROOT, StartOperator, make_namespace
 from tests.integration.scene import Scene, condition, scanplan
 
 pytestmark = pytest.mark.integration

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.cluster import LocalCluster
+from tests.fixtures.control_plane import make_namespace
 from tests.integration import reports
 from tests.integration.apiserver import ApiServer, Object
-from tests.integration.conftest import make_namespace
 from tests.integration.kubelet import index_of
 from tests.integration.operator_process import OperatorProcess
 from tests.integration.scene import Scene, condition

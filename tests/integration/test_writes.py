@@ -11,8 +11,8 @@ import pytest
 
 from scanplan.api.exit_codes import ExitCode
 from scanplan.core.reconcile.running import PROGRESS_SECONDS
+from tests.fixtures.operators import StartOperator
 from tests.integration import metrics, reports
-from tests.integration.conftest import StartOperator
 from tests.integration.kubelet import document_of, index_of
 from tests.integration.scene import Scene, hosts, shards
 from tests.integration.test_leadership import elect

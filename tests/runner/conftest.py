@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,48 +19,9 @@ from scanplan.api import environment, layout
 from scanplan.api.v1alpha1 import task
 from scanplan.api.v1alpha1.task import PlanReference, ShardReport, TaskDocument
 from scanplan.core.planning import keys, shards
+from tests.fixtures.scans import CONFIGURATION, STARTER_TEMPLATES, WebApplication
 
 ROOT = Path(__file__).parents[2]
-STARTER_TEMPLATES = ROOT / "images/scanner/templates"
-CONFIGURATION = ROOT / "images/scanner/nuclei-config"
-
-
-@pytest.fixture(scope="session")
-def doubles() -> tests.doubles.Doubles:
-    return tests.doubles.build()
-
-
-@dataclass
-class WebApplication:
-    """The vulnerable application on a loopback port."""
-
-    port: int
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def requests(self) -> int:
-        """Requests that it has answered, ever."""
-        with urllib.request.urlopen(f"{self.url}/requests") as answer:  # noqa: S310 - loopback
-            return sum((json.load(answer) or {}).values())  # null before the first
-
-
-@contextlib.contextmanager
-def web_application(program: Path, *arguments: str) -> Iterator[WebApplication]:
-    process = subprocess.Popen([program, "-listen", "127.0.0.1:0", *arguments], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield WebApplication(int(process.stdout.readline().rpartition(":")[2]))
-    finally:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture(scope="session")
-def webapp(doubles: tests.doubles.Doubles) -> Iterator[WebApplication]:
-    with web_application(doubles.webapp) as application:
-        yield application
 
 
 @dataclass

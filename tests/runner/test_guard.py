@@ -13,8 +13,9 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import Outcome
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.shard import run_shard
+from tests.fixtures.scans import WebApplication
 
-from .conftest import Bench, WebApplication
+from .conftest import Bench
 
 
 @pytest.fixture

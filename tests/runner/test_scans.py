@@ -15,8 +15,9 @@ from scanplan.runner import progress
 from scanplan.runner.artifacts import records
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.shard import run_shard
+from tests.fixtures.scans import WebApplication
 
-from .conftest import Bench, WebApplication, identity
+from .conftest import Bench, identity
 
 
 def test_two_shards_are_scanned_and_the_last_one_merges(bench: Bench, webapp: WebApplication) -> None:

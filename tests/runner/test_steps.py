@@ -24,8 +24,9 @@ from scanplan.runner import work
 from scanplan.runner.artifacts import publish, records, steps
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.shard import run_shard
+from tests.fixtures.scans import WebApplication, web_application
 
-from .conftest import Bench, WebApplication, identity, web_application
+from .conftest import Bench, identity
 
 TEMPLATES = int(os.environ.get("SCANPLAN_STEP_TEMPLATES", "120"))
 ENDPOINTS = int(os.environ.get("SCANPLAN_STEP_ENDPOINTS", "6"))

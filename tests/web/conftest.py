@@ -13,32 +13,7 @@ from scanplan.client import settings
 from scanplan.client.queues.local import SyncTaskQueue
 from scanplan.web import server
 from scanplan.web.settings import ApiSettings
-from tests.client.conftest import (
-    doubles,
-    kubernetes_queue,
-    laboratory,
-    own_redis,
-    plane,
-    redis_of_session,
-    redis_queue,
-    redis_server,
-    start_worker,
-    webapp,
-)
 from tests.client.laboratory import Laboratory
-
-__all__ = [
-    "doubles",
-    "kubernetes_queue",
-    "laboratory",
-    "own_redis",
-    "plane",
-    "redis_of_session",
-    "redis_queue",
-    "redis_server",
-    "start_worker",
-    "webapp",
-]
 
 LINE_BYTES = 1 << 24
 """Room for an event with all plans of the session's cluster, which is one line."""
@@ -65,3 +40,9 @@ async def api(laboratory: Laboratory, start_api: StartApi) -> aiohttp.ClientSess
     """The API over the `sync` queue, open to everybody."""
     laboratory.queue = SyncTaskQueue(settings.load())
     return await start_api()
+
+
+@pytest.fixture
+def namespace(queue_namespace: str) -> str:
+    """The test's namespace, as `kubernetes_queue` has named it."""
+    return queue_namespace

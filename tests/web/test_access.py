@@ -12,8 +12,9 @@ import aiohttp
 import pytest
 import yaml
 
-from tests.client.cluster import ROOT, ControlPlane
+from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
+from tests.deploy import ROOT
 from tests.integration import audit
 from tests.kubectl import eventually
 from tests.web.conftest import StartApi
@@ -39,12 +40,6 @@ class Reader:
 
     def token(self, audience: str = "scanplan-api") -> str:
         return self._kubectl("create", "token", self.name, "--audience", audience).strip()
-
-
-@pytest.fixture
-def namespace(request: pytest.FixtureRequest) -> str:
-    """As `kubernetes_queue` has named it."""
-    return f"c{request.session.items.index(request.node)}"
 
 
 @pytest.fixture

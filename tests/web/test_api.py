@@ -19,9 +19,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from scanplan.client import models
 from scanplan.client.models import TaskStatus
 from scanplan.report import page
-from tests.client.conftest import StartWorker
 from tests.client.laboratory import Laboratory
 from tests.client.servers import RedisServer
+from tests.fixtures.queues import StartWorker
 from tests.web.conftest import StartApi
 
 FINDINGS = "nuclei_output.ndjson"

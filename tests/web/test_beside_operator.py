@@ -16,10 +16,10 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests import attack
-from tests.client.cluster import ROOT, ControlPlane
+from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
 from tests.client.servers import RedisServer
-from tests.deploy import SYSTEM_NAMESPACE
+from tests.deploy import ROOT, SYSTEM_NAMESPACE
 from tests.integration.operator_process import OperatorProcess
 from tests.kubectl import eventually
 from tests.ports import free_port
@@ -41,12 +41,6 @@ class Ports:
 @pytest.fixture
 def ports() -> Ports:
     return Ports()
-
-
-@pytest.fixture
-def namespace(request: pytest.FixtureRequest) -> str:
-    """As `kubernetes_queue` has named it."""
-    return f"c{request.session.items.index(request.node)}"
 
 
 @pytest.fixture

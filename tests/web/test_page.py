@@ -19,9 +19,9 @@ from tests.client.laboratory import Laboratory
 from tests.integration import audit
 from tests.kubectl import Manifest
 from tests.web.conftest import StartApi
-from tests.web.test_access import SCANPLANS, Reader, api, code_of, namespace
+from tests.web.test_access import SCANPLANS, Reader, api, code_of
 
-__all__ = ["api", "namespace"]
+__all__ = ["api"]
 
 DOCUMENT = {"components": openapi.document()["components"]}
 

@@ -1,0 +1,21 @@
+"""What all tests share: fixtures that several folders use, and settings of Hypothesis.
+
+A session has at most one control plane (`cluster`) and one node (`running`), whatever folders it runs. Three folders have one of
+their own, and say why: faults, chart, and tests of the cluster's own programs.
+"""
+
+from __future__ import annotations
+
+import hypothesis
+
+pytest_plugins = (
+    "tests.fixtures.scans",
+    "tests.fixtures.control_plane",
+    "tests.fixtures.operators",
+    "tests.fixtures.queues",
+    "tests.fixtures.node",
+)
+
+# How long an example takes depends on the machine, and tests assert no timings.
+hypothesis.settings.register_profile("scanplan", deadline=None)
+hypothesis.settings.load_profile("scanplan")
