@@ -22,14 +22,15 @@ SCANNERS_OWN = tuple(f"images/scanner/{folder}" for folder in ("templates", "nuc
 class Recipe:
     """How to build one image.
 
-    `inputs` maps a path in the build context to the file or folder that is there. `lock` is the one of them
-    whose wheels are put into build/wheels; such an image gets the Debian base as its PYTHON_IMAGE. `images` maps further
-    build arguments to the recipes whose images are their values.
+    `inputs` maps a path in the build context to the file or folder that is there. `target` is a stage of the Dockerfile; None
+    is the last. `lock` is the input whose wheels are put into build/wheels; such an image gets the Debian base as its
+    PYTHON_IMAGE. `images` maps further build arguments to the recipes whose images are their values.
     """
 
     name: str
     dockerfile: Path
     inputs: Mapping[str, Path]
+    target: str | None = None
     lock: str | None = None
     images: Mapping[str, "Recipe"] = field(default_factory=dict)
 
@@ -53,8 +54,9 @@ def _python_image(name: str, lock: str, *inputs: str, images: Mapping[str, Recip
     paths = ("LICENSE", lock, "operator/scanplan", *inputs)
     return Recipe(
         name,
-        ROOT / "images" / name / "Dockerfile",
+        ROOT / "images" / "Dockerfile",
         {path: ROOT / path for path in paths},
+        target=name,
         lock=lock,
         images=images or {},
     )

@@ -106,15 +106,16 @@ class Store:
         context: Path,
         arguments: Mapping[str, str],
         report: Callable[[str], None],
+        target: str | None = None,
     ) -> None:
-        """Build a Dockerfile on bases of this store; layers that haven't changed are not built again.
+        """Build a Dockerfile, or one stage of it, on bases of this store; layers that haven't changed are not built again.
 
         Former images of the same repository, older than KEPT, are forgotten with the layers that nobody else uses.
         """
         options = [
             "--isolation=chroot", "--pull-never", "--layers", "--force-rm",
             *(f"--build-arg={name}={value}" for name, value in arguments.items()),
-            f"--tag={reference}", f"--file={dockerfile}",
+            *([f"--target={target}"] if target else ()), f"--tag={reference}", f"--file={dockerfile}",
         ]  # fmt: skip
 
         def report_step(line: str) -> None:

@@ -17,7 +17,7 @@ from tests.images.store import ImageError, Store, run
 _MARKER = re.compile(r" ;[^\\\n]*(?= \\)")
 """`; python_full_version < '3.11.3'` and the like: pip would ask them of the Python that it runs in. All wheels are fetched
 instead, and the image's own pip asks."""
-# The Dockerfiles name both files. A pip comes along because the base of our own making has none.
+# The Dockerfile names both files. A pip comes along because the base of our own making has none.
 PIP_SETTINGS = "[global]\nno-index = true\nfind-links = /wheels\ndisable-pip-version-check = true\n"
 
 
