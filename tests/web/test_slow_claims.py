@@ -19,9 +19,9 @@ from scanplan.web.artifacts import remote
 from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
 from tests.web.conftest import StartApi
-from tests.web.test_access import FINDINGS, SCANPLANS, Reader, api, namespace
+from tests.web.test_access import FINDINGS, SCANPLANS, Reader, api
 
-__all__ = ["api", "namespace"]
+__all__ = ["api"]
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("kubernetes_queue")]
 
