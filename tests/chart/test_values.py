@@ -16,7 +16,7 @@ from scanplan.api import labels
 from scanplan.client.cluster import reader
 from scanplan.client.redis.publication import PublicationSettings
 from scanplan.controller.settings import OperatorSettings
-from scanplan.core.manifests import job
+from scanplan.core.manifests import jobs
 from scanplan.web.settings import ApiSettings, Authentication
 from tests.chart import programs
 from tests.chart.chart import (
@@ -711,8 +711,8 @@ def selects(policy: Manifest, pod: dict[str, str]) -> bool:
 def pods_of_ours(objects: Objects) -> dict[str, dict[str, str]]:
     """The labels of the pods that a release leads to, by what they are."""
     made = task()
-    scan = job.build(made, plan(), POLICY)
-    collector = job.build_collector(made, plan(), POLICY)
+    scan = jobs.build(made, plan(), POLICY)
+    collector = jobs.build_collector(made, plan(), POLICY)
     cron_job = objects[f"CronJob {NAMESPACE}/scanplan-operator-retention"]["spec"]["jobTemplate"]
     settled = {"metadata": {"name": "plan", "namespace": NAMESPACE, "uid": "uid"}, "spec": {}}
     pods = {

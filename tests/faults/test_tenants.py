@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.core.manifests import job as jobs
+from scanplan.core.manifests import jobs
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.inputs import Input, Kind, Reference

@@ -13,7 +13,7 @@ from scanplan.api.v1alpha1.scanplan_status import Condition, ScanPlanStatus
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli.output.failure import Failure
 from scanplan.cli.output.tables import STYLES
-from scanplan.core.status.status import format_duration
+from scanplan.core.status.statuses import format_duration
 
 Object = Mapping[str, Any]
 

@@ -28,7 +28,7 @@ from scanplan.controller.observer import Observer
 from scanplan.controller.reading import Reading
 from scanplan.controller.recorder import record
 from scanplan.controller.sharing import Alone, Sharing
-from scanplan.core.manifests import job as jobs
+from scanplan.core.manifests import jobs
 from scanplan.core.observed.sharing import Elsewhere
 from scanplan.core.observed.views import JobView, PodView, job_view
 from scanplan.core.planning.inputs import Inputs

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scanplan.cli import policies
-from scanplan.core.manifests import job
+from scanplan.core.manifests import jobs
 from tests.unit.core.objects import POLICY, plan, task
 
 TO = {"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}
@@ -48,7 +48,7 @@ def test_which_policies_bound_scan_pods(given: list[dict[str, Any]], bounding: l
 
 
 def test_the_labels_that_are_looked_for_are_those_of_scan_pods() -> None:
-    pod = job.build(task(), plan(), POLICY)["spec"]["template"]["metadata"]["labels"]
+    pod = jobs.build(task(), plan(), POLICY)["spec"]["template"]["metadata"]["labels"]
     fixed = {key: value for key, value in policies.SCAN_POD.items() if not key.endswith("/task")}
     assert fixed.items() <= pod.items()
     assert policies.SCAN_POD.keys() <= pod.keys()

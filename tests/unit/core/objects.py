@@ -25,7 +25,7 @@ from scanplan.core.observed.views import JobCondition, JobView, PodView
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, Task, digest_of, input_digest, resolve
-from scanplan.core.status import status as statuses
+from scanplan.core.status import statuses
 
 Status = dict[str, Any]
 """A status on the wire, as kubectl prints it."""
@@ -98,7 +98,7 @@ def job(of: Plan | None = None, **changes: Any) -> JobView:
 
 
 def _deadline(of: Plan) -> int:
-    from scanplan.core.manifests.job import deadline_seconds
+    from scanplan.core.manifests.jobs import deadline_seconds
 
     return deadline_seconds(of.spec, task(of).document.shards)
 

@@ -10,7 +10,7 @@ from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import PodTemplate, Toleration
 from scanplan.client.cluster import reader
-from scanplan.core.manifests import job
+from scanplan.core.manifests import jobs
 from scanplan.core.planning import pod_bounds
 from scanplan.core.planning.pod_bounds import PodBounds
 from tests.unit.core.objects import POLICY, plan, task
@@ -139,7 +139,7 @@ BEYOND: dict[str, Any] = {
 
 def test_a_collector_comes_without_what_was_written_since_the_scan_began() -> None:
     """The running Job is out of an edit's reach, but the collector is made after it, and nothing may refuse that."""
-    pod = job.build_collector(task(), plan(podTemplate=BEYOND), POLICY)["spec"]["template"]
+    pod = jobs.build_collector(task(), plan(podTemplate=BEYOND), POLICY)["spec"]["template"]
     assert not pod["spec"].keys() & {"serviceAccountName", "priorityClassName", "tolerations"}
     assert "podAntiAffinity" not in pod["spec"].get("affinity", {})
     assert "app" not in pod["metadata"]["labels"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scanplan.api import labels
-from scanplan.core.manifests import job as jobs
+from scanplan.core.manifests import jobs
 from scanplan.core.planning import rates
 from tests.unit.core.objects import POLICY, plan, task
 

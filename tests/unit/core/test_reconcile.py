@@ -16,7 +16,7 @@ from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskError
-from scanplan.core.manifests import job as jobs
+from scanplan.core.manifests import jobs
 from scanplan.core.observed.sharing import Elsewhere
 from scanplan.core.observed.views import MAX_OWNERS, JobCondition, JobView, PodView
 from scanplan.core.planning.guard import Guard

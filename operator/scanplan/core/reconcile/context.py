@@ -9,8 +9,7 @@ from scanplan.api.errors import InputUnavailable, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.core.manifests import document
-from scanplan.core.manifests import job as jobs
+from scanplan.core.manifests import document, jobs
 from scanplan.core.manifests.pod import GRACE_SECONDS
 from scanplan.core.observed.views import JobView
 from scanplan.core.planning import inputs as sources
@@ -30,8 +29,7 @@ from scanplan.core.reconcile.decision import (
     StoreDocument,
     Write,
 )
-from scanplan.core.status import events
-from scanplan.core.status import status as statuses
+from scanplan.core.status import events, statuses
 
 START_SECONDS = 5.0
 """A new Job that has no pod after this gets a status of its own; sooner, the first status is Running. Whatever ends unseen is

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
-from scanplan.core.manifests import job as jobs
+from scanplan.core.manifests import jobs
 from scanplan.core.observed.views import JobView
 from scanplan.core.reconcile.context import Context
 from scanplan.core.reconcile.decision import Action, PatchJob, SetAdmission

@@ -13,7 +13,7 @@ from datetime import datetime
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.core.manifests import job as jobs
+from scanplan.core.manifests import jobs
 from scanplan.core.observed.sharing import Elsewhere
 from scanplan.core.observed.views import MAX_OWNERS, JobView
 from scanplan.core.planning.task import Task
@@ -30,7 +30,7 @@ from scanplan.core.reconcile.decision import (
     Rejection,
     Write,
 )
-from scanplan.core.status import status as statuses
+from scanplan.core.status import statuses
 
 ELSEWHERE_SECONDS = 15.0
 """How often a cluster looks whether another one has ended the task that both were asked for."""

@@ -8,8 +8,7 @@ from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, ShardCounts
 from scanplan.core.observed.views import JobView, PodView
 from scanplan.core.reconcile.context import START_SECONDS, Context
 from scanplan.core.reconcile.decision import Decision, NeedPods, Write
-from scanplan.core.status import failure
-from scanplan.core.status import status as statuses
+from scanplan.core.status import failure, statuses
 
 BLOCKED_SECONDS = 30.0
 """A Job whose pods are active but not ready for this long has its pods looked at."""

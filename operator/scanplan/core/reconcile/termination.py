@@ -8,12 +8,11 @@ from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.task import MergedResult, Outcome, ShardReport
-from scanplan.core.manifests import job as jobs
+from scanplan.core.manifests import jobs
 from scanplan.core.observed.views import JobView, PodView
 from scanplan.core.reconcile.context import START_SECONDS, Context
 from scanplan.core.reconcile.decision import Act, CreateJob, Decision, NeedPods, Rejection
-from scanplan.core.status import failure
-from scanplan.core.status import status as statuses
+from scanplan.core.status import failure, statuses
 
 NOT_COLLECTED = "what its pods had published could not be merged, and is in the shards' folders on the claim"
 

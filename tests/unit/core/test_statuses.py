@@ -11,7 +11,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import ErrorClass, FindingCounts, TaskError
-from scanplan.core.status import status as statuses
+from scanplan.core.status import statuses
 from tests.unit.core.objects import (
     NOW,
     Status,

@@ -10,7 +10,7 @@ import pytest
 from scanplan.api import labels
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.core.manifests import job as jobs
+from scanplan.core.manifests import jobs
 from tests.unit.core.objects import POLICY, plan, task
 
 ACTIONS = {
