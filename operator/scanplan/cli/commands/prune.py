@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from scanplan.cli.output.failure import USAGE, Failure, told
+from scanplan.cli.output.failure import TEMPORARY, USAGE, Failure, told
 from scanplan.cli.output.terminal import answers, line, say
 from scanplan.runner.artifacts import prune as retention
 
@@ -39,14 +39,16 @@ def prune(
 ) -> None:
     """Remove old runs from a claim. Runs that are alive are never touched.
 
-    Without any limit nothing is removed. Exit codes: 0 done; 64 a limit can't be read.
+    Without any limit nothing is removed. A run that can't be read or removed is named, and the others are pruned. Exit codes: 0
+    done; 64 a limit can't be read; 75 some run could not be read or removed.
     """
     policy = retention.Policy(
         runs_per_project=keep_runs,
         age_seconds=_parsed("--max-age", max_age, _UNITS, "a number and one of s, m, h, d, w: 30d"),
         total_bytes=_whole(_parsed("--max-size", max_size, _BINARY, "a number and one of Ki, Mi, Gi, Ti: 20Gi")),
     )
-    removals = retention.prune(claim, policy, dry_run=dry_run)
+    skipped: dict[str, OSError] = {}
+    removals = retention.prune(claim, policy, skipped.__setitem__, dry_run=dry_run)
     for removal in removals:
         run = removal.run
         if as_json:
@@ -59,6 +61,10 @@ def prune(
             )
     if not as_json:
         say(f"{len(removals)} runs, {sum(removal.run.bytes for removal in removals):,} bytes")
+    for run_id, error in skipped.items():
+        say(f"skipped {run_id}: {error.strerror or error}")
+    if skipped:
+        raise typer.Exit(TEMPORARY)
 
 
 def _parsed(option: str, text: str | None, units: dict[str, int], form: str) -> float | None:

@@ -8,10 +8,10 @@ for life once more, an attempt makes its folder and then looks for the mark; whi
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,7 @@ import msgspec
 from scanplan.api import layout
 from scanplan.api.errors import TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner.artifacts import durable, run_record
+from scanplan.runner.artifacts import durable, removal, run_record
 
 MARK = ".pruning"
 _REMOVED_PREFIX = ".pruned-"
@@ -28,6 +28,9 @@ QUIET_SECONDS = 3600.0
 """A run that changed within this time is alive: attempts beat every 20 seconds, backoff takes minutes, and within the
 idempotency window a published shard must be found again."""
 _STALE_MARK_SECONDS = 600.0
+_BLOCK_BYTES = 512
+"""The unit of `st_blocks`, whatever the file system's own blocks are (stat(2))."""
+Tell = Callable[[str, OSError], None]
 
 
 class RunOnDisk(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +39,9 @@ class RunOnDisk(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     project_id: str
     bytes: int
+    """Room that it takes on the volume: neither holes nor second names of a file count."""
     changed_at: float
-    """Seconds since the epoch: the latest change of anything in it."""
+    """Seconds since the epoch: the latest change of anything in it, at most when the system saw it."""
     finished: bool
     """All of its tasks are merged, completely."""
 
@@ -78,7 +82,7 @@ def plan(runs: Iterable[RunOnDisk], policy: Policy, now: float) -> list[Removal]
             if left > policy.total_bytes and run.run_id not in removals and removable(run, policy, now):
                 removals[run.run_id] = Removal(run, "size")
                 left -= run.bytes
-    return sorted(removals.values(), key=lambda removal: (removal.run.changed_at, removal.run.run_id))
+    return sorted(removals.values(), key=lambda each: (each.run.changed_at, each.run.run_id))
 
 
 def removable(run: RunOnDisk, policy: Policy, now: float) -> bool:
@@ -87,11 +91,12 @@ def removable(run: RunOnDisk, policy: Policy, now: float) -> bool:
     return quiet > QUIET_SECONDS and (run.finished or quiet > policy.unfinished_seconds)
 
 
-def prune(claim: Path, policy: Policy, *, dry_run: bool = False, now: float | None = None) -> list[Removal]:
+def prune(claim: Path, policy: Policy, tell: Tell, *, dry_run: bool = False, now: float | None = None) -> list[Removal]:
     """Remove the runs that `policy` doesn't keep.
 
     Args:
         claim: the claim's root, with ``ui_projects`` in it.
+        tell: called for each run that can't be read or removed, with the error; the others are pruned all the same.
         dry_run: only say what would go.
         now: seconds since the epoch; None: the clock.
 
@@ -99,41 +104,76 @@ def prune(claim: Path, policy: Policy, *, dry_run: bool = False, now: float | No
         What went (or would).
 
     Raises:
-        OSError: the claim refused.
+        OSError: the claim itself can't be read.
     """
     now = time.time() if now is None else now
     projects = claim / layout.PROJECTS
-    removals = plan(survey(projects), policy, now)
+    removals = plan(survey(projects, tell), policy, now)
     if dry_run:
         return removals
-    done = [removal for removal in removals if _remove(projects / removal.run.run_id, policy, now)]
+    done = []
+    for each in removals:
+        with _told(each.run.run_id, tell):
+            if _remove(projects / each.run.run_id, policy, now):
+                done.append(each)
     for left in projects.glob(f"{_REMOVED_PREFIX}*"):  # by us, and by a pruner that was killed
-        shutil.rmtree(left, ignore_errors=True)
+        with _told(left.name, tell):
+            removal.remove(left)
     return done
 
 
-def survey(projects: Path) -> list[RunOnDisk]:
-    """All runs below `projects`; folders without a run record are none of ours."""
+def survey(projects: Path, tell: Tell) -> list[RunOnDisk]:
+    """All runs below `projects` that can be read; folders without a run record are none of ours."""
     if not projects.is_dir():
         return []
-    folders = sorted(path for path in projects.iterdir() if path.is_dir() and not path.is_symlink())
-    return [run for path in folders if not path.name.startswith(".") and (run := look(path)) is not None]
+    found = []
+    for path in sorted(projects.iterdir()):
+        with _told(path.name, tell):
+            if path.name.startswith(".") or path.is_symlink() or not path.is_dir():
+                continue
+            if (run := look(path)) is not None:
+                found.append(run)
+    return found
+
+
+@contextlib.contextmanager
+def _told(run_id: str, tell: Tell) -> Iterator[None]:
+    """One run's error must not keep the others from being pruned: whoever writes to a run could cause it."""
+    try:
+        yield
+    except OSError as error:
+        tell(run_id, error)
 
 
 def look(run: Path) -> RunOnDisk | None:
-    """One run as it is now; None where it is none."""
+    """One run as it is now; None where it is none.
+
+    Whoever writes to a run may set times of files and make files with holes, so that the run seems young, or larger than all
+    others. So a time counts up to when the system saw the change (ctime), and a size by the blocks that it takes.
+
+    Raises:
+        OSError: it can't be read.
+    """
     record = run_record.read(run)
     if record is None:
         return None
     size, changed = 0, 0.0
-    for parent, folders, files in os.walk(run):
-        for name in (*folders, *files):
-            if name == MARK:
+    counted: set[tuple[int, int]] = set()
+    folders = [str(run)]
+    while folders:
+        for entry in _entries(folders.pop()):
+            if entry.name == MARK:
                 continue
-            with contextlib.suppress(FileNotFoundError):
-                status = Path(parent, name).lstat()
-                changed = max(changed, status.st_mtime)
-                size += status.st_size if name in files else 0
+            with _unseen():
+                status = entry.stat(follow_symlinks=False)
+                changed = max(changed, min(status.st_mtime, status.st_ctime))
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif status.st_nlink > 1:
+                    if (status.st_dev, status.st_ino) in counted:
+                        continue
+                    counted.add((status.st_dev, status.st_ino))
+                size += status.st_blocks * _BLOCK_BYTES
     return RunOnDisk(
         run_id=run.name,
         project_id=record.project_id,
@@ -141,6 +181,23 @@ def look(run: Path) -> RunOnDisk | None:
         changed_at=changed,
         finished=bool(record.tasks) and all(task.complete for task in record.tasks),
     )
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """Those of a folder; none where it can't be seen into: then its own times count."""
+    with _unseen(), os.scandir(folder) as entries:
+        return list(entries)
+    return []
+
+
+@contextlib.contextmanager
+def _unseen() -> Iterator[None]:
+    """What is gone, was closed by its owner, or lies too deep is passed over; other errors are the volume's."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}:
+            raise
 
 
 def _remove(run: Path, policy: Policy, now: float) -> bool:
@@ -153,7 +210,7 @@ def _remove(run: Path, policy: Policy, now: float) -> bool:
         return False
     gone = run.with_name(f"{_REMOVED_PREFIX}{durable.unique()}")
     run.rename(gone)  # at once, so that nobody ever sees half a run
-    shutil.rmtree(gone)
+    removal.remove(gone)
     return True
 
 
