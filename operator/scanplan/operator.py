@@ -48,7 +48,7 @@ def load() -> Configuration:
     """Read the environment. What is off is not imported: it would cost the operator its memory.
 
     Raises:
-        controller.settings.InvalidSettings, client.errors.InvalidSettings: with a line for each wrong variable.
+        settings.loading.InvalidSettings: with a line for each wrong variable.
         MissingDependency: the package for Redis is not installed.
     """
     return Configuration(operator_settings.load(), _redis())

@@ -89,7 +89,7 @@ def operator(
     from scanplan.controller.app import WatchEnded  # noqa: PLC0415
     from scanplan.controller.engine.http import CannotListen  # noqa: PLC0415
     from scanplan.controller.engine.leadership import LeadershipLost  # noqa: PLC0415
-    from scanplan.controller.settings import InvalidSettings  # noqa: PLC0415
+    from scanplan.settings.loading import InvalidSettings  # noqa: PLC0415
 
     try:
         configuration = process.load()
@@ -99,8 +99,7 @@ def operator(
     kopf.configure(
         log_format=kopf.LogFormat.JSON if log_format is LogFormat.JSON else kopf.LogFormat.FULL, verbose=verbose
     )
-    for noisy in ("kopf.objects", "kopf._core", "kopf.activities"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("kopf").setLevel(logging.WARNING)
     try:
         asyncio.run(process.run(configuration))
     except (LeadershipLost, WatchEnded) as error:

@@ -13,12 +13,14 @@ The scan's own errors, `NucleiBinaryError` and `TemporaryError` among them, are 
 
 from __future__ import annotations
 
+from scanplan.settings import loading
+
 
 class ClientError(Exception):
     """Base of the library's errors; the message says what to do."""
 
 
-class InvalidSettings(ClientError, ValueError):
+class InvalidSettings(ClientError, loading.InvalidSettings):
     """Environment variables are wrong; the message has a line for each."""
 
 

@@ -11,29 +11,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, RedisDsn, TypeAdapter, ValidationError, field_validator
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scanplan.api import environment
 from scanplan.client.errors import InvalidSettings
-from scanplan.controller.settings import DeniedTargets, UnguardedProtocols
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
 from scanplan.runner.nuclei.installation import DEFAULT_TEMPLATES, Installation
+from scanplan.settings import loading
+from scanplan.settings.fields import DeniedTargets, RedisUrl, UnguardedProtocols
 
-_DSN = TypeAdapter(RedisDsn)
 Seconds = Annotated[int, Field(ge=1, le=31_536_000)]
-
-
-def valid_redis_url(url: str) -> str:
-    """The URL, where it is one of Redis.
-
-    Raises:
-        ValidationError: it is none.
-    """
-    if not url.startswith("unix://"):
-        _DSN.validate_python(url)
-    return url
 
 
 class QueueType(StrEnum):
@@ -104,7 +93,7 @@ class ClientSettings(BaseSettings):
         description="Folder that holds ui_projects/ and projects/; the mounted claim, if there is one.",
     )
     # redis
-    redis_url: str = Field(
+    redis_url: RedisUrl = Field(
         "redis://localhost:6379/0", alias="REDIS_URL", description="redis://, rediss:// or unix:// URL."
     )
     key_prefix: str = Field(
@@ -154,11 +143,6 @@ class ClientSettings(BaseSettings):
         description="Most endpoints in one run of Nuclei.",
     )
 
-    @field_validator("redis_url")
-    @classmethod
-    def _valid_url(cls, value: str) -> str:
-        return valid_redis_url(value)
-
     @property
     def queue_type(self) -> QueueType:
         """Where tasks run, the feature flag considered."""
@@ -185,9 +169,4 @@ def load() -> ClientSettings:
     Raises:
         InvalidSettings: with a line for each wrong variable. Values are not repeated: a URL may hold a password.
     """
-    try:
-        return ClientSettings()
-    except ValidationError as error:
-        raise InvalidSettings(
-            "\n".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
-        ) from None
+    return loading.load(ClientSettings, error=InvalidSettings)

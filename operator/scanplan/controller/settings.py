@@ -2,119 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import re
-from dataclasses import fields
-from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, field_validator
 
 from scanplan.api import environment
 from scanplan.api.names import PROXY
-from scanplan.core.planning import quantities
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
-from scanplan.core.planning.pod_bounds import PodBounds
 from scanplan.core.planning.policy import Policy
-from scanplan.core.planning.protocols import UNGUARDED
+from scanplan.settings import loading
+from scanplan.settings.fields import Amounts, DeniedTargets, NameList, Size, UnguardedProtocols
+from scanplan.settings.pod_bounds import PodBoundsSettings
 
 MAX_NAME = 253
 """Characters of an object's name."""
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
-def _split(value: Any) -> Any:
-    if isinstance(value, str):
-        return tuple(item.strip() for item in value.split(",") if item.strip())
-    return value
-
-
-def _denied(value: tuple[str, ...]) -> tuple[str, ...]:
-    Guard(value)
-    return value
-
-
-def _unguarded(value: tuple[str, ...]) -> tuple[str, ...]:
-    if wrong := [protocol for protocol in value if protocol not in UNGUARDED]:
-        raise ValueError(f"{wrong[0]!r} is none of {', '.join(UNGUARDED)}")
-    return value
-
-
-NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-"""Comma-separated in the environment."""
-DeniedTargets = Annotated[NameList, AfterValidator(_denied)]
-"""Entries that a Guard takes: addresses, CIDRs, names."""
-
-
-UnguardedProtocols = Annotated[NameList, AfterValidator(_unguarded)]
-"""Protocols that are off unless they are named."""
-
-
-def _tolerations(value: tuple[str, ...]) -> tuple[str, ...]:
-    for pattern in value:
-        if ":" not in pattern and not pattern.endswith("*"):
-            raise ValueError(f"{pattern!r} has no effect: write key=value:effect, and key=value:* for all effects")
-    return value
-
-
-Tolerations = Annotated[NameList, AfterValidator(_tolerations)]
-"""Patterns for what `scanplan.core.planning.pod_bounds.spelled` writes."""
-
-
 def _by_resource(amounts: tuple[str, ...]) -> dict[str, str]:
     return dict(amount.split("=", 1) for amount in amounts)
-
-
-def _size(value: str) -> str:
-    if value and not quantities.quantity(value) > 0:
-        raise ValueError(f"{value!r} is no quantity above zero")
-    return value
-
-
-def _amounts(value: tuple[str, ...]) -> tuple[str, ...]:
-    for amount in value:
-        name, _, size = amount.partition("=")
-        if not name or not size:
-            raise ValueError(f"{amount!r} is not resource=quantity")
-        _size(size)
-    return value
-
-
-Amounts = Annotated[NameList, AfterValidator(_amounts)]
-"""Pairs such as ``memory=256Mi``."""
-
-
-class PodBoundsSettings(BaseSettings):
-    """The bounds on what plans say about their pods, for all who make pods of a plan: the operator and the API."""
-
-    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
-
-    allowed_service_accounts: NameList = Field(
-        ("default",),
-        alias="SCANPLAN_ALLOWED_SERVICE_ACCOUNTS",
-        description="Service accounts that scan pods and reader pods may run as; shell patterns.",
-    )
-    allowed_priority_classes: NameList = Field(
-        (),
-        alias="SCANPLAN_ALLOWED_PRIORITY_CLASSES",
-        description="PriorityClasses, and WorkloadPriorityClasses of Kueue, that plans may name; shell patterns.",
-    )
-    allowed_tolerations: Tolerations = Field(
-        (),
-        alias="SCANPLAN_ALLOWED_TOLERATIONS",
-        description="Tolerations that plans may set; shell patterns for `key=value:effect`. `key:effect` covers all values, "
-        "`*` all keys and all effects.",
-    )
-    allowed_pod_metadata: NameList = Field(
-        (),
-        alias="SCANPLAN_ALLOWED_POD_METADATA",
-        description="Keys of labels and annotations that plans may set on scan pods; shell patterns.",
-    )
-
-    def bounds(self) -> PodBounds:
-        """The bounds as the core sees them."""
-        return PodBounds(**{field.name: getattr(self, field.name) for field in fields(PodBounds)})
 
 
 class OperatorSettings(PodBoundsSettings):
@@ -167,7 +74,7 @@ class OperatorSettings(PodBoundsSettings):
         alias="SCANPLAN_DEFAULT_LIMITS",
         description="Limits of scan pods for resources that a plan says nothing about; `resource=quantity`.",
     )
-    tmp_size_limit: Annotated[str, AfterValidator(_size)] = Field(
+    tmp_size_limit: Size = Field(
         "1Gi",
         alias=environment.TMP_SIZE_LIMIT,
         description="What `/tmp` of a scan pod may hold; a scan that comes near ends with DiskFull. Empty: no limit.",
@@ -240,22 +147,10 @@ class OperatorSettings(PodBoundsSettings):
         )
 
 
-class InvalidSettings(Exception):
-    """One or more environment variables are wrong; the message has a line for each."""
-
-
 def load() -> OperatorSettings:
     """Read the environment.
 
     Raises:
         InvalidSettings: with a line for each wrong or missing variable.
     """
-    try:
-        return OperatorSettings()
-    except ValidationError as error:
-        lines = []
-        for problem in error.errors():
-            name = str(problem["loc"][0])
-            given = f" (is {os.environ[name]!r})" if name in os.environ else ""
-            lines.append(f"{name}: {problem['msg']}{given}")
-        raise InvalidSettings("\n".join(lines)) from None
+    return loading.load(OperatorSettings, repeat_values=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from scanplan.client.errors import InvalidSettings
-from scanplan.controller.settings import NameList, PodBoundsSettings
+from scanplan.settings import loading
+from scanplan.settings.fields import NameList
+from scanplan.settings.pod_bounds import PodBoundsSettings
 
 
 class Authentication(StrEnum):
@@ -64,9 +66,4 @@ def load() -> ApiSettings:
     Raises:
         InvalidSettings: with a line for each wrong variable.
     """
-    try:
-        return ApiSettings()
-    except ValidationError as error:
-        raise InvalidSettings(
-            "\n".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
-        ) from None
+    return loading.load(ApiSettings, error=InvalidSettings)

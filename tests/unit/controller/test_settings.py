@@ -9,6 +9,7 @@ import pytest
 from scanplan.controller import settings
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.pod_bounds import PodBounds
+from scanplan.settings.loading import InvalidSettings
 from scanplan.web.settings import ApiSettings
 
 IMAGE = "SCANPLAN_SCANNER_IMAGE"
@@ -89,7 +90,7 @@ def test_the_api_server_is_never_a_target(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(settings.InvalidSettings) as bad:
+    with pytest.raises(InvalidSettings) as bad:
         settings.load()
     assert str(bad.value).startswith(f"{name}: ")
     assert repr(value) in str(bad.value)
@@ -98,6 +99,6 @@ def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value:
 def test_all_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(IMAGE)
     monkeypatch.setenv("WORKER_CONCURRENCY", "-1")
-    with pytest.raises(settings.InvalidSettings) as bad:
+    with pytest.raises(InvalidSettings) as bad:
         settings.load()
     assert {line.partition(":")[0] for line in str(bad.value).splitlines()} == {IMAGE, "WORKER_CONCURRENCY"}

@@ -22,6 +22,7 @@ from scanplan.cli.output.failure import UNAVAILABLE, Failure, Forbidden, told
 from scanplan.cli.output.terminal import answers, say
 from scanplan.kube import resources
 from scanplan.kube.resources import CLAIMS, DEFINITIONS, DEPLOYMENTS, NETWORK_POLICIES, NODES, RESOURCE_QUOTAS
+from scanplan.settings import fields
 
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster, Object
@@ -219,7 +220,7 @@ def _operator(cluster: Cluster, environment: dict[str, str]) -> Check:
             f"there are {len(deployments)}: {where} and others",
             "one for each set of SCANPLAN_NAMESPACES",
         )
-    watched = [each.strip() for each in environment.get("SCANPLAN_NAMESPACES", "").split(",") if each.strip()]
+    watched = fields.items(environment.get("SCANPLAN_NAMESPACES", ""))
     if watched and cluster.namespace not in watched:
         return Check(
             what,

@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 
 import redis.asyncio
-from pydantic import Field, ValidationError
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
@@ -22,9 +22,10 @@ from scanplan.client import models
 from scanplan.client.errors import InvalidSettings
 from scanplan.client.queues.kubernetes import result_of, status_of
 from scanplan.client.redis import background
-from scanplan.client.settings import valid_redis_url
 from scanplan.controller.observer import Observer
 from scanplan.core.planning.task import Plan
+from scanplan.settings import loading
+from scanplan.settings.fields import RedisUrl
 
 log = logging.getLogger("scanplan.redis")
 
@@ -38,7 +39,7 @@ class PublicationSettings(BaseSettings):
 
     model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
 
-    redis_url: str | None = Field(
+    redis_url: RedisUrl | None = Field(
         None, alias="REDIS_URL", description="The operator publishes keys and results of tasks to this Redis."
     )
     cluster_name: str = Field(
@@ -61,16 +62,10 @@ def load() -> PublicationSettings:
     Raises:
         InvalidSettings: with a line for each wrong variable.
     """
-    try:
-        settings = PublicationSettings()
-        if settings.redis_url is not None:
-            valid_redis_url(settings.redis_url)
-        elif settings.shared_tasks:
-            raise InvalidSettings("SCANPLAN_SHARED_TASKS: tasks are shared through Redis, which REDIS_URL has to name")
-        return settings
-    except ValidationError as error:
-        lines = (f"{(problem['loc'] or ('REDIS_URL',))[0]}: {problem['msg']}" for problem in error.errors())
-        raise InvalidSettings("\n".join(lines)) from None
+    settings = loading.load(PublicationSettings, error=InvalidSettings)
+    if settings.shared_tasks and settings.redis_url is None:
+        raise InvalidSettings("SCANPLAN_SHARED_TASKS: tasks are shared through Redis, which REDIS_URL has to name")
+    return settings
 
 
 class PublicationOutcome(StrEnum):

@@ -1,0 +1,84 @@
+"""Types of settings: lists and quantities as one environment variable, checked when they are read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, RedisDsn, TypeAdapter
+from pydantic_settings import NoDecode
+
+from scanplan.core.planning import quantities
+from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.protocols import UNGUARDED
+
+_REDIS = TypeAdapter(RedisDsn)
+
+
+def items(text: str) -> tuple[str, ...]:
+    """The items of a comma-separated list, without surrounding spaces; empty ones are left out."""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _items(value: Any) -> Any:
+    return items(value) if isinstance(value, str) else value
+
+
+def _denied(value: tuple[str, ...]) -> tuple[str, ...]:
+    Guard(value)
+    return value
+
+
+def _unguarded(value: tuple[str, ...]) -> tuple[str, ...]:
+    if wrong := [protocol for protocol in value if protocol not in UNGUARDED]:
+        raise ValueError(f"{wrong[0]!r} is none of {', '.join(UNGUARDED)}")
+    return value
+
+
+NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)]
+"""Comma-separated in the environment."""
+DeniedTargets = Annotated[NameList, AfterValidator(_denied)]
+"""Entries that a Guard takes: addresses, CIDRs, names."""
+UnguardedProtocols = Annotated[NameList, AfterValidator(_unguarded)]
+"""Protocols that are off unless they are named."""
+
+
+def _tolerations(value: tuple[str, ...]) -> tuple[str, ...]:
+    for pattern in value:
+        if ":" not in pattern and not pattern.endswith("*"):
+            raise ValueError(f"{pattern!r} has no effect: write key=value:effect, and key=value:* for all effects")
+    return value
+
+
+Tolerations = Annotated[NameList, AfterValidator(_tolerations)]
+"""Patterns for what `scanplan.core.planning.pod_bounds.spelled` writes."""
+
+
+def _size(value: str) -> str:
+    if value and not quantities.quantity(value) > 0:
+        raise ValueError(f"{value!r} is no quantity above zero")
+    return value
+
+
+def _amounts(value: tuple[str, ...]) -> tuple[str, ...]:
+    for amount in value:
+        name, _, size = amount.partition("=")
+        if not name or not size:
+            raise ValueError(f"{amount!r} is not resource=quantity")
+        _size(size)
+    return value
+
+
+Amounts = Annotated[NameList, AfterValidator(_amounts)]
+"""Pairs such as ``memory=256Mi``."""
+Size = Annotated[str, AfterValidator(_size)]
+"""A Kubernetes quantity above zero, such as ``1Gi``; may be empty."""
+
+
+def _redis_url(url: str) -> str:
+    if not url.startswith("unix://"):
+        _REDIS.validate_python(url)
+    return url
+
+
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+"""``redis://``, ``rediss://`` or ``unix://``; it may hold a password."""
