@@ -18,7 +18,7 @@ LARGEST = 1_500_000
 
 
 def private_uses(tree: ast.AST) -> Iterator[str]:
-    """Names and parameters of kopf's that begin with an underscore."""
+    """Names, loggers and parameters of kopf's that begin with an underscore."""
     for node in ast.walk(tree):
         match node:
             case ast.Import(names):
@@ -26,6 +26,8 @@ def private_uses(tree: ast.AST) -> Iterator[str]:
             case ast.ImportFrom(module=str(module), names=names) if module.partition(".")[0] == "kopf":
                 full = (f"{module}.{each.name}" for each in names)
                 yield from (name for name in full if "._" in name)
+            case ast.Constant(value=str(text)) if text.startswith("kopf._"):
+                yield text
             case ast.Attribute(attr=name) if name.startswith("_") and _root(node) == "kopf":
                 yield ast.unparse(node)
             case ast.Call(func, keywords=keywords) if _root(func) == "kopf":
@@ -55,6 +57,7 @@ def test_nothing_private_of_kopf_is_used(path: Path) -> None:
         "kopf._core.reactor.queueing",
         "await kopf.operator(registry=registry, _command=command())",
         "kopf.on._login()",
+        "logging.getLogger('kopf._core')",
     ],
 )
 def test_private_uses_are_found(code: str) -> None:
