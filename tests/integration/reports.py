@@ -53,6 +53,11 @@ def partial(shard: int = 0, reason: Reason = Reason.INTERRUPTED) -> ShardReport:
     return ShardReport(shard=shard, attempt=1, outcome=Outcome.PARTIAL, error=error, scanner=VERSION)
 
 
+def saved(shard: int = 0, steps: int = 1) -> ShardReport:
+    """What a shard says that was killed after it had saved some steps."""
+    return ShardReport(shard=shard, attempt=1, outcome=Outcome.PARTIAL, steps=steps)
+
+
 def failed(error_class: ErrorClass, reason: Reason, message: str, shard: int = 0) -> ShardReport:
     """A shard that has published nothing."""
     error = TaskError(error_class=error_class, reason=reason, message=message)

@@ -69,6 +69,38 @@ def test_what_an_earlier_attempt_published_is_kept(scene: Scene) -> None:
     assert failed(scene, "NetworkUnavailable")["findings"]["total"] == reports.FINDINGS.total
 
 
+def test_kills_after_saved_steps_use_up_no_retries(scene: Scene) -> None:
+    """Lost otherwise: a scan of hours, where each attempt went on and was killed for memory in the end."""
+    scene.apply(retry={"temporary": 0})
+    scene.phase("Running")
+    begun = scene.plan()["status"]["startTime"]
+    name, uids = scene.started(), set()
+
+    def made_again() -> bool:
+        job = scene.job(name)
+        return job is not None and job["metadata"]["uid"] not in uids
+
+    for _ in range(2):
+        (pod,) = scene.run()
+        assert (document_of(pod).replay_not_before or "") < begun
+        uids.add(scene.job_of()["metadata"]["uid"])
+        scene.kubelet.end(pod, 137, reports.saved(), "OOMKilled")
+        scene.eventually(made_again)
+    status = scene.complete()
+    assert status["artifacts"]["complete"] is True
+    assert len(uids) == 2
+
+
+def test_a_kill_without_saved_steps_uses_up_a_retry(scene: Scene) -> None:
+    """Lost otherwise: an end. A pod with too little memory would be killed for ever."""
+    scene.apply(retry={"temporary": 0})
+    scene.phase("Running")
+    (pod,) = scene.run()
+    scene.kubelet.end(pod, 137, None, "OOMKilled")
+    collect(scene, scene.plan()["status"]["taskId"], complete=False)
+    failed(scene, "OutOfMemory")
+
+
 def test_a_temporary_error_is_tried_again(scene: Scene) -> None:
     """Lost otherwise: scans that fail by one lost packet, and the word that they are being tried again, and why."""
     scene.apply(retry={"temporary": 1})

@@ -118,6 +118,9 @@ def test_at_most_one_step_is_done_again(large: Bench, everywhere: WebApplication
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    left = task.decode_report((large.folder / "tmp" / "termination-0").read_bytes())
+    assert left is not None, "the operator can't know that the kill must cost no retry"
+    assert (left.outcome, left.error, left.steps >= 2) == (Outcome.PARTIAL, None, True)
     end = large.end(start(large))
     assert end.code == 0
     journal = [step for path in large.shard_folder().glob("attempt-*") for step in steps._kept(path)]

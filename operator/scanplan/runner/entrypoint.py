@@ -55,6 +55,7 @@ def main(arguments: Sequence[str], variables: Mapping[str, str], stop: Callable[
                 installation=Installation.from_environment(variables),
                 on_progress=_tell,
                 stop=stop,
+                on_saved=lambda so_far: reports.write(so_far, log),
                 pod=variables.get(environment.POD_NAME, ""),
             )
         code = reports.exit_code(result)

@@ -73,7 +73,10 @@ class Scan:
         installation: Installation,
         on_progress: progress.OnProgress,
         stop: Callable[[], bool],
+        on_saved: Callable[[int], None],
     ) -> None:
+        """`on_saved` is told how many steps this attempt has saved, each time when there is one more."""
+        self._on_saved = on_saved
         self._document = document
         self._index = index
         self._endpoints = endpoints
@@ -279,6 +282,7 @@ class Scan:
             size = self._attempt.sync()
             journal.add(steps.step(journal.plan, span, size, result.log, result.evidence, self._matched))
         self._saved = journal.added
+        self._on_saved(self._saved)
 
     def _judge(self, evidence: Evidence, logs: Sequence[ScannerLog]) -> Verdict:
         given_up = {name for log in logs for name in log.skipped}

@@ -33,6 +33,7 @@ def run_shard(
     installation: Installation | None = None,
     on_progress: progress.OnProgress = progress.ignore,
     stop: Callable[[], bool] = lambda: False,
+    on_saved: Callable[[ShardReport], None] = lambda _report: None,
     pod: str = "",
 ) -> ShardReport:
     """Make one attempt at one shard of a task.
@@ -44,12 +45,15 @@ def run_shard(
         installation: where Nuclei and its templates are; by default as in the scanner image.
         on_progress: told of each event, from this thread; what it raises ends the scan.
         stop: asked several times a second; once true, the scan ends early and what it has found is published as partial.
+        on_saved: takes the report that stands for the attempt from now on, should it be killed; called after each saved step.
         pod: the attempt's name in its record.
 
     Returns:
         How it came out. `report.exit_code` makes it an exit code, `report.fitted` a termination message.
     """
-    attempt = _ShardRun(document, index, run_directory, installation or Installation(), on_progress, stop, pod)
+    attempt = _ShardRun(
+        document, index, run_directory, installation or Installation(), on_progress, stop, on_saved, pod
+    )
     return attempt.report()
 
 
@@ -64,6 +68,7 @@ class _ShardRun:
         installation: Installation,
         on_progress: progress.OnProgress,
         stop: Callable[[], bool],
+        on_saved: Callable[[ShardReport], None],
         pod: str,
     ) -> None:
         self._document = document
@@ -73,6 +78,7 @@ class _ShardRun:
         self._redaction = Redaction(document)
         self._on_event = on_progress
         self._stop = stop
+        self._on_saved = on_saved
         self._pod = pod
         self._began = time.monotonic()
         self._started_at = records.timestamp(time.time())
@@ -140,6 +146,7 @@ class _ShardRun:
                 self._installation,
                 self._on_progress,
                 self._stop,
+                lambda steps: self._on_saved(self._so_far(attempt.number, steps)),
             )
             record = scan.run(self._begun(attempt.number))
             record = msgspec.structs.replace(
@@ -152,6 +159,17 @@ class _ShardRun:
                 return msgspec.structs.replace(record, outcome=Outcome.FAILED, error=_error(failed))
         finally:
             attempt.abandon()
+
+    def _so_far(self, attempt: int, steps: int) -> ShardReport:
+        """What a pod says that is killed before it can say more: kills count against retries, saved steps must not."""
+        return ShardReport(
+            shard=self._index,
+            attempt=attempt,
+            outcome=Outcome.PARTIAL,
+            endpoints=len(self._endpoints),
+            steps=steps,
+            duration_ms=self._milliseconds(),
+        )
 
     def _begun(self, attempt: int = 0) -> ShardRecord:
         return records.begun(

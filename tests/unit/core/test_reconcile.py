@@ -517,6 +517,54 @@ class TestTheEnd:
         assert status["error"]["reason"] == "DeadlineExceeded"
 
 
+def _killed(index: int, steps: int, **changes: Any) -> PodView:
+    """A pod that was killed after it had saved so many steps."""
+    said = report(index, outcome=Outcome.PARTIAL, steps=steps) if steps else None
+    return pod(index, "Failed", **{"exit_code": 137, "reason": "OOMKilled", "report": said, **changes})
+
+
+class TestKilledAfterProgress:
+    """A kill counts against the Job's retries; what was saved before it must not be lost with the scan."""
+
+    CASES: ClassVar[dict[str, tuple[JobView, tuple[PodView, ...], bool]]] = {
+        "steps were saved": (failed(), (succeeded(0), _killed(1, 1)), True),
+        "by one of several": (failed(), (succeeded(0), _killed(1, 3), _killed(1, 0)), True),
+        "killed by SIGKILL": (failed(), (succeeded(0), _killed(1, 1, reason="Error")), True),
+        "nothing was saved": (failed(), (succeeded(0), _killed(1, 0)), False),
+        "not in each shard": (failed(failed_at=frozenset({0, 1})), (_killed(0, 1), _killed(1, 0)), False),
+        "its retries are used up": (failed(), (succeeded(0), _killed(1, 1), broken(1, exit_code=69)), False),
+        "it was no kill": (failed(), (succeeded(0), _killed(1, 1, exit_code=75, reason="Error")), False),
+        "the deadline has passed": (failed("DeadlineExceeded"), (succeeded(0), _killed(1, 1)), False),
+        "a fatal error": (failed("PodFailurePolicy"), (succeeded(0), _killed(1, 1)), False),
+        "first seen before its deadline": (failed(deadline_seconds=60), (succeeded(0), _killed(1, 1)), False),
+    }
+
+    @pytest.mark.parametrize("case", CASES)
+    def test_the_scan_goes_on_with_all_retries(self, case: str) -> None:
+        ended, pods, expected = self.CASES[case]
+        decision = decide(plan(running_status()), ended, pods=pods)
+        actions = decision.actions if isinstance(decision, Act) else ()
+        assert any(isinstance(each, DeleteJob) for each in actions) == expected
+
+    def test_not_where_the_plan_is_cancelled(self) -> None:
+        decision = decide(plan(running_status(), cancel=True), failed(), pods=(succeeded(0), _killed(1, 1)))
+        assert not any(isinstance(each, DeleteJob) for each in getattr(decision, "actions", ()))
+
+    def test_the_next_job_takes_over_what_was_published_since_the_start(self) -> None:
+        """By its own time shards that took longer than the window would be scanned again."""
+        before = running_status()
+        manifest = made(decide(plan(before), pods=()))
+        assert manifest["metadata"]["annotations"][labels.FIRST_SEEN] == before["startTime"]
+
+    def test_the_plans_deadline_holds_for_all_jobs_together(self) -> None:
+        spent = 600
+        second = job(created=ago(60), first_seen=ago(60 + spent), deadline_seconds=5_000)
+        decision = decide(plan(running_status(), deadlineSeconds=5_000), second)
+        assert patch_of(decision)["spec"]["activeDeadlineSeconds"] == 5_000 - spent
+        shortened = replace(second, deadline_seconds=5_000 - spent)
+        assert not actions_of(decide(plan(running_status(), deadlineSeconds=5_000), shortened))
+
+
 def _failed_with(result: MergedResult) -> ShardReport:
     """The report of the last shard, which failed and merged what the others had published."""
     error = TaskError(error_class=ErrorClass.TEMPORARY, reason=Reason.NETWORK_UNAVAILABLE, message="no network")

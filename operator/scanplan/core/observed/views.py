@@ -24,6 +24,8 @@ _MAX_TEXT = 1_024
 """Characters that are kept of a text in a label, an annotation or a reference; what we write ourselves is shorter."""
 _MAX_REPORT = 16_384
 """Characters of a termination message; the kubelet takes 4,096 bytes of each container."""
+_SIGKILLED = 137
+"""Exit code of a container that was killed: 128 + SIGKILL."""
 _MAX_MESSAGE = 4_096
 """Characters that are kept of a message."""
 
@@ -141,6 +143,11 @@ class PodView:
     waiting_message: str = ""
     unschedulable: str = ""
     report: documents.ShardReport | None = None
+
+    @property
+    def killed(self) -> bool:
+        """Its container was killed: by the kernel for memory, or by anybody's SIGKILL."""
+        return self.reason == "OOMKilled" or self.exit_code == _SIGKILLED
 
     @property
     def alive(self) -> bool:

@@ -11,7 +11,7 @@ from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.manifests import document, jobs
 from scanplan.core.manifests.pod import GRACE_SECONDS
-from scanplan.core.observed.views import JobView
+from scanplan.core.observed.views import JobView, lenient_time
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.task import Pinned, Plan, Task, claim_of, resolve
 from scanplan.core.reconcile.decision import (
@@ -68,7 +68,8 @@ class Context:
         Raises:
             InvalidPlan: the plan can't run, or what it names has been edited since it started.
         """
-        seen = (first_seen or self.now).replace(microsecond=0)
+        started = lenient_time(self.plan.status.start_time) if self.pinned else None
+        seen = (first_seen or started or self.now).replace(microsecond=0)
         task = resolve(self.plan, self.observed.policy, seen, self.observed.inputs or {}, pinned or self.pins(), scans)
         if self.pinned and task.key != self.plan.status.task_key:
             raise InvalidPlan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
@@ -9,6 +10,9 @@ from scanplan.core.manifests import jobs
 from scanplan.core.observed.views import JobView
 from scanplan.core.reconcile.context import Context
 from scanplan.core.reconcile.decision import Action, PatchJob, SetAdmission
+
+_REMADE = timedelta(seconds=60)
+"""A Job that is so much younger than the task is not its first one; less may be a difference of clocks."""
 
 
 def changes(context: Context, job: JobView) -> tuple[Action, ...]:
@@ -52,4 +56,7 @@ def _admission(context: Context, job: JobView, suspend: bool) -> tuple[Action, .
 def _deadline(spec: ScanPlanSpec, job: JobView) -> int:
     """A plan's wish for a running Job's deadline. A derived one is never cut: it would end pods that run by earlier settings."""
     derived = jobs.deadline_seconds(spec, job.completions)
-    return derived if spec.deadline_seconds is not None else max(derived, job.deadline_seconds or 0)
+    if spec.deadline_seconds is None:
+        return max(derived, job.deadline_seconds or 0)
+    spent = job.created - (job.first_seen or job.created)  # by Jobs before this one
+    return max(1, derived - int(spent.total_seconds())) if spent >= _REMADE else derived

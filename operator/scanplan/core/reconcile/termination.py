@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 
 from scanplan.api.errors import InvalidPlan
+from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.task import MergedResult, Outcome, ShardReport
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.views import JobView, PodView
 from scanplan.core.reconcile.context import START_SECONDS, Context
-from scanplan.core.reconcile.decision import Act, CreateJob, Decision, NeedPods, Rejection
+from scanplan.core.reconcile.decision import Act, CreateJob, Decision, DeleteJob, NeedPods, Rejection
 from scanplan.core.status import failure, statuses
 
+_RETRIES_USED_UP = {"FailedIndexes", "BackoffLimitExceeded"}
+"""Reasons of a failed Job: no policy, and no deadline, has ended it."""
 NOT_COLLECTED = "what its pods had published could not be merged, and is in the shards' folders on the claim"
 
 
@@ -39,6 +43,8 @@ def finished(context: Context, job: JobView) -> Decision:
         return NeedPods(job.name)
     own = [pod for pod in context.observed.pods if pod.job_uid == job.uid]
     reports = statuses.last_reports(own)
+    if not context.plan.spec.cancel and _goes_on(context, job, own):
+        return Act((DeleteJob(job),))
     path = statuses.artifacts_path(context.plan, job.key or "")
     merged = _merged(reports, path) or _collected(context.observed.pods, path)
     error = None if job.complete else failure.of_job(job, own)
@@ -50,6 +56,22 @@ def finished(context: Context, job: JobView) -> Decision:
     if error is None and (merged is None or not merged.complete):
         error = failure.result_missing(job, collector)
     return context.write(statuses.of_finished(context.plan, job, reports, merged, error, context.now))
+
+
+def _goes_on(context: Context, job: JobView, pods: list[PodView]) -> bool:
+    """Whether the scan gets another Job: pods that had saved steps were killed until the retries were used up.
+
+    A kill counts against the Job's retries, whatever was saved before; a report of saved steps is in the pod's termination
+    message. The new Job goes on after the steps, and has all retries again. Each one needs a step more in every failed shard, and
+    none comes after the deadline.
+    """
+    if job.failed is None or job.failed.reason not in _RETRIES_USED_UP or not job.failed_at:
+        return False
+    if context.now - (job.first_seen or job.created) >= timedelta(seconds=job.deadline_seconds or 0):
+        return False
+    stepped = {pod.index for pod in pods if pod.killed and pod.report is not None and pod.report.steps}
+    given_up = {pod.index for pod in pods if pod.exit_code == ExitCode.SHARD_FATAL}
+    return job.failed_at <= stepped - given_up
 
 
 def _collect(context: Context, job: JobView | None, collector: JobView | None) -> Decision | None:
