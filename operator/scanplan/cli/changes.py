@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from scanplan.cli.output.failure import Failure, Forbidden, NotFound
-from scanplan.client.cluster.cluster import Cluster, Object
+from scanplan.client.cluster.cluster import Cluster
+from scanplan.kube.objects import Object
 from scanplan.kube.resources import PLANS
 
 PAUSE_SECONDS = 1.0
@@ -30,7 +31,7 @@ class Changes:
         threading.Thread(target=self._follow, daemon=True).start()
 
     def next(self, timeout: float) -> list[Object]:
-        """Plans that have changed, after at most `timeout` seconds; a deleted one has a deletionTimestamp.
+        """Wait up to `timeout` seconds for changed plans. A deleted plan has a deletionTimestamp.
 
         Raises:
             Failure: the API server refuses.

@@ -35,13 +35,14 @@ from scanplan.runner.artifacts import durable, fingerprint
 from scanplan.runner.artifacts.records import RunRecord
 
 if TYPE_CHECKING:
-    from scanplan.client.cluster.cluster import Cluster, Object
+    from scanplan.client.cluster.cluster import Cluster
+    from scanplan.kube.objects import Object
 
 _NAME = re.compile(r"(?P<run>[A-Za-z0-9][-A-Za-z0-9_.]*)(~(?P<back>\d{1,4}))?")
 
 
 class Findings:
-    """The findings of a file: gone through as often as one likes, read anew each time."""
+    """The findings in a file. Each iteration reads the file from its start."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -56,24 +57,24 @@ class Result:
     """The published result of one task."""
 
     name: str
-    """How its reader called it."""
+    """The name by which the user asked for it, such as ``nightly~1``."""
     scan: Scan
     findings: Findings
     place: str
-    """Where the findings are, for people."""
+    """Where the findings are, as text for people."""
     report: Callable[[], Path] | None
-    """Fetches the report that the scan has left beside them; None where it has left none."""
+    """Fetches the report that the scan wrote beside the findings; None where it wrote none."""
 
 
 class Shelf(Protocol):
-    """Where artifacts are; paths are relative to the claim's root."""
+    """A place that has artifacts: a claim or a folder. Paths are relative to its root."""
 
     def copy(self, path: str, into: BinaryIO) -> None:
-        """Raises NotFound."""
+        """Write a file's content to `into`. Raises NotFound."""
 
 
 class Folder:
-    """A shelf that is a folder here; what is on it may come from a claim, so no link in it is followed."""
+    """A folder on this machine. It may be a copy of a claim, so no symbolic link in it is followed."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -90,7 +91,7 @@ class Folder:
 
 
 class ResultSource:
-    """Finds results; whatever it had to start for that ends with its block (`opened`)."""
+    """Finds results. `opened` makes one, and removes the reader pods that it started."""
 
     def __init__(
         self, scratch: Path, cluster: Cluster | None, folder: Path | None, resources: contextlib.ExitStack
@@ -103,7 +104,7 @@ class ResultSource:
         self._found = 0
 
     def find(self, name: str) -> Result:
-        """The result that a name means.
+        """Find the result of a name such as ``nightly`` or ``nightly~1``.
 
         Raises:
             NotFound: there is none.
@@ -137,7 +138,7 @@ class ResultSource:
         return self._of_run(name, str(plan["spec"].get("runId") or plan["metadata"]["name"]), back, shelf, place)
 
     def _plan(self, run: str) -> Object:
-        """The plan of that name, else the newest whose runs have that id."""
+        """The plan of that name, else the newest plan with that runId."""
         assert self._cluster is not None  # noqa: S101 - the caller has looked
         try:
             return self._cluster.plan(run)
@@ -158,7 +159,7 @@ class ResultSource:
         return self._shelves[claim]
 
     def _of_run(self, name: str, run: str, back: int, shelf: Shelf, place: str) -> Result:
-        """The result that was the newest of its run, `back` results ago."""
+        """The result of a run that is `back` results older than its newest one."""
         folder = layout.run_directory(run)
         path = self._fetch(shelf, str(folder / layout.RUN_RECORD))
         try:
@@ -170,7 +171,7 @@ class ResultSource:
             raise NotFound(f"run {run} has {len(merged)} results: there is no {name}")
         task = merged[-1 - back]
         own = layout.task_directory(keys.key_digest(task.key))
-        if task.path != str(own):  # whoever can write to the claim may name another run's folder here
+        if task.path != str(own):  # anybody who can write to the claim could name another run's folder here
             raise Failure(f"the record of run {run} names {task.path!r} where {own} belongs", code=failure.DATA)
         return self._read(name, str(folder / own), shelf, place)
 
@@ -186,7 +187,7 @@ class ResultSource:
         return Result(name, described, findings, f"{path} {place}", report)
 
     def _fetch(self, shelf: Shelf, path: str, listed: File | None = None) -> Path:
-        """A file, copied here and held against what is `listed` of it."""
+        """Copy a file to this machine, and check it against its entry in the record."""
         self._found += 1
         target = self._scratch / f"{self._found}-{PurePosixPath(path).name}"
         with target.open("wb") as file:
@@ -197,10 +198,10 @@ class ResultSource:
 
 
 def check(file: Path, path: str, listed: File) -> None:
-    """Hold a copy against what the record lists.
+    """Check a copy against the SHA-256 in the record.
 
     Raises:
-        Failure: they differ.
+        Failure: the file differs.
     """
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
@@ -217,7 +218,7 @@ def check(file: Path, path: str, listed: File) -> None:
 def opened(
     directory: Path | None, namespace: str | None, context: str | None, kubeconfig: Path | None
 ) -> Iterator[ResultSource]:
-    """The results of a folder, or else of a cluster."""
+    """Open the results of a folder or, where `directory` is None, of a cluster."""
     cluster = None
     if not directory:
         from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra

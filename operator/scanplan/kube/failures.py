@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import json
 
 import aiohttp
 from kubernetes.aio.client import ApiException
 
+from scanplan.kube import refusal
+
 
 class ResponseTooLarge(OSError):
-    """An answer has more bytes than are taken into memory."""
+    """An answer has more bytes than we read into memory."""
 
 
 UNREACHABLE = (aiohttp.ClientError, OSError)
-"""No answer came; a TimeoutError is an OSError."""
+"""The errors where no answer came. A TimeoutError is an OSError."""
 FAILURES = (ApiException, *UNREACHABLE)
-"""A request was refused, or had no answer."""
+"""The errors of a request that was refused or had no answer."""
 
 
 def message_of(error: ApiException) -> str:
     """The message of the API server's Status, which says what is wrong with a request."""
-    try:
-        return str(json.loads(error.body or "")["message"])
-    except (TypeError, ValueError, KeyError):
-        return f"{error.status} {error.reason}"
+    return refusal.read(error.status or 0, error.body or "", otherwise=f"{error.status} {error.reason}").message
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong, in a line for the log."""
+    """One line for the log that says what went wrong."""
     return message_of(error) if isinstance(error, ApiException) else repr(error)
 
 
 def retry_after(error: Exception) -> float:
-    """Seconds that the server asked us to wait (429 and 503 may); 0: it didn't."""
+    """Seconds to wait, from the server's Retry-After (with 429 and 503); 0 where it sent none."""
     headers = getattr(error, "headers", None) or {}
     with contextlib.suppress(ValueError):
         return float(headers.get("Retry-After", 0))

@@ -20,8 +20,9 @@ from scanplan.cli.result_source import check
 from scanplan.report.scan import File
 
 if TYPE_CHECKING:
-    from scanplan.client.cluster.cluster import Cluster, Object
+    from scanplan.client.cluster.cluster import Cluster
     from scanplan.client.cluster.reader import Reader
+    from scanplan.kube.objects import Object
 
 app = typer.Typer(
     help="List and fetch the files of a scan.", no_args_is_help=True, rich_markup_mode=None, context_settings=SETTINGS
@@ -107,7 +108,7 @@ def fetch(
 
 @contextmanager
 def _opened(cluster: Cluster, plan: Object) -> Iterator[tuple[Reader, str]]:
-    """A reader of the plan's claim, and the task's folder on it."""
+    """Open a reader of the plan's claim; gives it with the task's folder on the claim."""
     from scanplan.client.cluster import reader  # noqa: PLC0415 - needs the `kubernetes` extra
 
     status = plans.status(plan)

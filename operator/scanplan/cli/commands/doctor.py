@@ -25,7 +25,8 @@ from scanplan.kube.resources import CLAIMS, DEFINITIONS, DEPLOYMENTS, NETWORK_PO
 from scanplan.settings import fields
 
 if TYPE_CHECKING:
-    from scanplan.client.cluster.cluster import Cluster, Object
+    from scanplan.client.cluster.cluster import Cluster
+    from scanplan.kube.objects import Object
 
 OLDEST_KUBERNETES = (1, 33)
 DEFAULT_CLAIM = "scanplan-artifacts"
@@ -58,7 +59,7 @@ RIGHTS = (
 
 
 class Verdict(StrEnum):
-    """How a check came out."""
+    """The result of a check."""
 
     WELL = "ok"
     WARNING = "warning"
@@ -71,7 +72,7 @@ STYLES = {Verdict.WELL: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "bol
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, and what was seen."""
+    """One check: what it looked at, its verdict, and what to do."""
 
     what: str
     verdict: Verdict
@@ -104,7 +105,7 @@ def doctor(
 
 
 def _checks(cluster: Cluster) -> Iterator[Check]:
-    yield _server(cluster)  # where this can't be reached, nothing else can be said
+    yield _server(cluster)  # without the API server no other check can run
     yield _definition(cluster)
     environment: dict[str, str] = {}
     for look in (_operator, _image):
@@ -120,7 +121,7 @@ def _checks(cluster: Cluster) -> Iterator[Check]:
 
 
 def _allowed(look: Any, cluster: Cluster, environment: dict[str, str]) -> Check:
-    """A check, or that it may not be made."""
+    """Run a check; its verdict is unknown where the user lacks the right."""
     try:
         check: Check = look(cluster, environment)
     except Forbidden as failure:
@@ -143,7 +144,7 @@ def _server(cluster: Cluster) -> Check:
 
 
 def _definition(cluster: Cluster) -> Check:
-    """Whether the CRD is there, and knows what this program knows."""
+    """Whether the CRD is installed, and has all fields that this version knows."""
     what, advice = "CRD", "scanplan crd | kubectl apply --server-side -f -"
     name = f"{labels.PLURAL}.{labels.GROUP}"
     try:
@@ -189,7 +190,7 @@ def _fields(definition: Object) -> set[str]:
 
 
 def _operator(cluster: Cluster, environment: dict[str, str]) -> Check:
-    """Whether an operator runs; what it was told goes into `environment`."""
+    """Whether an operator runs. Puts its environment variables into `environment`."""
     what = "operator"
     selector = {"labelSelector": "app.kubernetes.io/part-of=scanplan"}
     everywhere = cluster.path(DEPLOYMENTS, namespace=None)
@@ -255,7 +256,7 @@ def _image(cluster: Cluster, environment: dict[str, str]) -> Check:
 
 
 def _images(node: Object) -> set[str]:
-    """References of what a node has; the kubelet lists the largest fifty."""
+    """The images on a node. The kubelet lists only the largest fifty."""
     return {name for image in node.get("status", {}).get("images", ()) for name in image.get("names", ())}
 
 
@@ -295,7 +296,7 @@ def _quota(cluster: Cluster, _: dict[str, str]) -> Check:
 
 
 def _network(cluster: Cluster, _: dict[str, str]) -> Check:
-    """Whether a NetworkPolicy bounds what scan pods of the namespace reach; one holds in its own namespace alone."""
+    """Whether a NetworkPolicy in this namespace bounds the egress of its scan pods."""
     found = policies.bounding(cluster.each(cluster.path(NETWORK_POLICIES, namespace=cluster.namespace)))
     if not found:
         return Check(

@@ -24,12 +24,13 @@ from scanplan.kube.resources import RESOURCE_QUOTAS
 from scanplan.report import text
 
 if TYPE_CHECKING:
-    from scanplan.client.cluster.cluster import Cluster, Object
+    from scanplan.client.cluster.cluster import Cluster
+    from scanplan.kube.objects import Object
 
 MOST_PODS = 20
 MOST_EVENTS = 12
 UNSEEN_SECONDS = 30
-"""An operator that is well has seen a plan by then."""
+"""Seconds within which a healthy operator has seen a plan."""
 
 
 @told
@@ -88,7 +89,7 @@ class _Page:
             )
 
     def _unseen(self) -> str:
-        """What to say where no operator has looked at this generation of the plan."""
+        """The explanation where no operator has seen this generation of the plan."""
         metadata = self._plan["metadata"]
         waited = plans.seconds_since(str(metadata["creationTimestamp"]), plans.now())
         if self._status.observed_generation == metadata.get("generation") or waited < UNSEEN_SECONDS:
@@ -120,12 +121,12 @@ class _Page:
                 self._say(f"  {step}")
 
     def _is(self, kind: str, *values: str) -> bool:
-        """Whether a condition is there with one of these values."""
+        """Whether the plan has this condition with one of these values."""
         condition = self._status.condition(kind)
         return condition is not None and condition.status in values
 
     def _place(self) -> str:
-        """The plan's place among those that wait; never written anywhere, since it changes with every other plan."""
+        """The plan's place in the queue. No status has it, because it would change with every other plan."""
         if queue := self._plan["spec"].get("queueName"):
             return f"wait for Kueue: kubectl get workloads, kubectl describe localqueue {queue}"
         waiting = [plan for plan in self._read("other plans", self._cluster.plans) if plans.phase(plan) is Phase.QUEUED]

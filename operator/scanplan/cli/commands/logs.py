@@ -18,7 +18,8 @@ from scanplan.core.observed import views
 from scanplan.report import text
 
 if TYPE_CHECKING:
-    from scanplan.client.cluster.cluster import Cluster, Object
+    from scanplan.client.cluster.cluster import Cluster
+    from scanplan.kube.objects import Object
     from scanplan.runner.progress import Event
 
 MOST_FOLLOWED = 50

@@ -22,34 +22,35 @@ from scanplan.core.observed import views
 from scanplan.runner.progress import Event
 
 if TYPE_CHECKING:
-    from scanplan.client.cluster.cluster import Cluster, Object
+    from scanplan.client.cluster.cluster import Cluster
+    from scanplan.kube.objects import Object
 
 MOST_PODS = 32
-"""Logs read at a look; of further pods no more than their state is known."""
+"""Pods whose logs are read at a time. For further pods only the state is shown."""
 TAIL = 3
-"""Lines: the last is the newest, unless it was cut."""
+"""Log lines to read. The last may be cut off, so the one before it is needed too."""
 
 _decode = msgspec.json.Decoder(Event).decode
 
 
 @dataclass(frozen=True)
 class ShardProgress:
-    """A shard at work."""
+    """Progress of a running shard."""
 
     shard: int
     percent: int = 0
     requests: int = 0
     findings: int = 0
     at: datetime | None = None
-    """When the pod said so, by its clock."""
+    """When the pod logged it, by the pod's clock."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A plan at work."""
+    """Progress of a running plan."""
 
     percent: float
-    """Of all shards together, 0 to 100."""
+    """Percent of all shards together, 0 to 100."""
     active: tuple[ShardProgress, ...] = ()
     found: Counter[Severity] = field(default_factory=Counter)
     """Findings of the shards that have ended."""
@@ -61,15 +62,15 @@ class Progress:
 
 
 def event_of(line: bytes) -> Event | None:
-    """A line of a scan pod's log; None where it is something else."""
+    """Parse a line of a scan pod's log; None where it is no event."""
     try:
         return _decode(line)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):  # a pod may write there what it likes
+    except (msgspec.DecodeError, UnicodeError, RecursionError):  # the log may hold anything
         return None
 
 
 def look(cluster: Cluster, plan: Object) -> Progress:
-    """How far a plan is, by its pods."""
+    """Compute a plan's progress from its pods."""
     shards = plans.status(plan).shards or ShardCounts(total=1)
     total = max(1, shards.total)
     pods = [
@@ -80,7 +81,7 @@ def look(cluster: Cluster, plan: Object) -> Progress:
     for view in newest.values():
         assert view.report is not None  # noqa: S101 - only those were taken
         found.update({severity: getattr(view.report.findings, severity.value) for severity in Severity})
-    # The status says it a little later than the pods themselves.
+    # The status follows the pods with a short delay.
     succeeded = sum(1 for view in newest.values() if view.phase == "Succeeded")
     ended = max(shards.succeeded, succeeded) + shards.failed
     running = [pod for pod in pods if pod.get("status", {}).get("phase") == "Running"]
@@ -94,7 +95,7 @@ def _shard(cluster: Cluster, pod: Object) -> ShardProgress:
     latest = ShardProgress(view.index)
     try:
         lines = list(cluster.log(pod, tail=TAIL))
-    except Failure:  # it has ended meanwhile, or may not be read
+    except Failure:  # the pod has ended, or the user may not read it
         return latest
     for line in lines:
         event = event_of(line)

@@ -12,13 +12,14 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import scanplan
 from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.client.cluster.failure import Conflict, Failure, Forbidden, NotFound
 from scanplan.kube import resources
+from scanplan.kube.objects import Object
+from scanplan.kube.refusal import Refusal
 from scanplan.kube.resources import (
     CORE_EVENTS,
     JOBS,
@@ -31,29 +32,24 @@ from scanplan.kube.resources import (
 )
 
 try:
-    import urllib3
     from kubernetes import config
-    from kubernetes.client import ApiClient, ApiException, Configuration
+    from kubernetes.client import ApiClient, Configuration
     from kubernetes.stream import ws_client
     from websocket import ABNF, WebSocketException
+
+    from scanplan.kube import blocking
+    from scanplan.kube.blocking import APPLY_PATCH, MERGE_PATCH, NAMESPACE_FILE, NO_ANSWER, TIMEOUT_SECONDS
 except ModuleNotFoundError as error:
     raise Failure("this command needs the `kubernetes` package", "pip install 'scanplan[kubernetes]'") from error
 
-Object = dict[str, Any]
 Query = Mapping[str, str]
 
 FIELD_MANAGER = "scanplan-cli"
-MERGE_PATCH = "application/merge-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_TIMEOUT_SECONDS = (5.0, 30.0)
-"""To connect, and to answer."""
 _FOLLOW_SECONDS = (5.0, 3_600.0)
 _SILENT_SECONDS = 300.0
 """How long a command in a pod may say nothing: slow storage takes its time, a dead node never speaks again."""
 _SAID_BYTES = 64 << 10
 """What is kept of a command's standard error: its end, which has the reason."""
-_PAGE = 500
 _NOTHING: Query = {}
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
 """Channels of an exec."""
@@ -73,15 +69,12 @@ def connect(namespace: str | None = None, context: str | None = None, kubeconfig
         chosen = next((each for each in contexts if each["name"] == context), active)
         own = str(chosen["context"].get("namespace", ""))
     except config.ConfigException as error:
-        if context or kubeconfig or not _NAMESPACE_FILE.exists():
+        if context or kubeconfig or not NAMESPACE_FILE.exists():
             hint = "kubectl config get-contexts" if context else "--kubeconfig FILE, or set KUBECONFIG"
             raise Failure(f"no cluster: {error}", hint) from None
         config.load_incluster_config(client_configuration=configuration)
-        own = _NAMESPACE_FILE.read_text().strip()
-    configuration.retries = False
-    client = ApiClient(configuration)
-    client.user_agent = f"{FIELD_MANAGER}/{scanplan.__version__}"
-    return Cluster(client, namespace or own or "default")
+        own = NAMESPACE_FILE.read_text().strip()
+    return Cluster(blocking.client(configuration, FIELD_MANAGER), namespace or own or "default")
 
 
 class Cluster:
@@ -153,7 +146,7 @@ class Cluster:
         if tail is not None:
             query["tailLines"] = str(tail)
         path = self.path(PODS, metadata["name"], "log", namespace=metadata["namespace"])
-        yield from self.stream(path, query, _FOLLOW_SECONDS if follow else _TIMEOUT_SECONDS)
+        yield from self.stream(path, query, _FOLLOW_SECONDS if follow else TIMEOUT_SECONDS)
 
     def stream(self, path: str, query: Query, timeout: tuple[float, float] = _FOLLOW_SECONDS) -> Iterator[bytes]:
         """Lines of an answer as they come, without their newlines."""
@@ -163,7 +156,7 @@ class Cluster:
             while chunk := response.read1(1 << 16):
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from lines
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except NO_ANSWER as error:
             raise Failure(f"the connection to the API server broke off: {error}") from None
         finally:
             response.close()
@@ -215,13 +208,7 @@ class Cluster:
 
     def each(self, path: str, query: Query = _NOTHING) -> Iterator[Object]:
         """All objects of a LIST, page by page."""
-        token = ""
-        while True:
-            page = self.get(path, {**query, "limit": str(_PAGE), **({"continue": token} if token else {})})
-            yield from page["items"]
-            token = page["metadata"].get("continue", "")
-            if not token:
-                return
+        return blocking.each(lambda page: self.get(path, dict(page)), query.items())
 
     def call(
         self,
@@ -232,12 +219,11 @@ class Cluster:
         content_type: str = "application/json",
     ) -> Object:
         """One request, and the object that answers it."""
-        response = self._send(method, path, body, query, content_type, _TIMEOUT_SECONDS)
+        response = self._send(method, path, body, query, content_type, TIMEOUT_SECONDS)
         try:
-            result: Object = json.loads(response.read())
-        except (ValueError, urllib3.exceptions.HTTPError, OSError) as error:
+            return blocking.decode(response)
+        except (ValueError, *NO_ANSWER) as error:
             raise Failure(f"the API server's answer can't be read: {error}") from None
-        return result
 
     def execute(self, namespace: str, pod: str, command: Iterable[str], *, until: float = math.inf) -> Iterator[bytes]:
         """What a command in a pod writes to its standard output, piece by piece.
@@ -307,18 +293,13 @@ class Cluster:
     def _send(
         self, method: str, path: str, body: Object | None, query: Query, content_type: str, timeout: tuple[float, float]
     ) -> Any:
-        headers = {"Accept": "application/json, */*", "Content-Type": content_type}
         try:
-            method, url, headers, _, _ = self._client.param_serialize(
-                method, path, query_params=list(query.items()), header_params=headers, auth_settings=["BearerToken"]
-            )
-            response = self._client.call_api(method, url, headers, body, _request_timeout=timeout)
-            if not 200 <= response.status < 300:
-                _refused(response.status, response.read())
-        except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            return blocking.send(self._client, method, path, body, query.items(), content_type, timeout)
+        except blocking.Refused as error:
+            raise _refused(error.why) from None
+        except NO_ANSWER as error:
             reason = getattr(error, "reason", None) or error
             raise Failure(f"the API server {self.address} can't be reached: {reason}", "kubectl cluster-info") from None
-        return response
 
 
 def _checked(resource: Resource, answer: Object, namespace: str, name: str) -> Object:
@@ -331,31 +312,27 @@ def _checked(resource: Resource, answer: Object, namespace: str, name: str) -> O
 _EXEC_HINT = "kubectl auth can-i create pods --subresource=exec"
 
 
-def _refused(code: int, content: bytes) -> NoReturn:
-    """Raise the failure that the API server's answer means."""
-    try:
-        message = str(json.loads(content)["message"])
-    except (ValueError, KeyError, TypeError):  # a proxy in between
-        message = content.decode(errors="replace").strip()[:500] or f"HTTP {code}"
-    match code:
+def _refused(why: Refusal) -> Failure:
+    """The failure that the API server's answer means."""
+    match why.code:
         case 401:
-            raise Forbidden(
+            return Forbidden(
                 "the API server doesn't know you: your credentials are missing or have run out", "log in anew"
             )
-        case 403 if "exceeded quota" in message:
-            raise Failure(message, "free or raise the quota: kubectl describe resourcequota")
+        case 403 if "exceeded quota" in why.message:
+            return Failure(why.message, "free or raise the quota: kubectl describe resourcequota")
         case 403:
-            raise Forbidden(
-                message, "ask your cluster's administrator for this right; `scanplan doctor` lists them all"
+            return Forbidden(
+                why.message, "ask your cluster's administrator for this right; `scanplan doctor` lists them all"
             )
         case 404:
-            raise NotFound(message)
+            return NotFound(why.message)
         case 409:
-            raise Conflict(message)
+            return Conflict(why.message)
         case 400 | 422:
-            raise Failure(f"Kubernetes refuses it: {message}", code=65)
+            return Failure(f"Kubernetes refuses it: {why.message}", code=65)
         case _:
-            raise Failure(f"the API server refuses: {message}")
+            return Failure(f"the API server refuses: {why.message}")
 
 
 def _check_end(pod: str, status: bytes, said: bytes) -> None:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
-from pathlib import Path
-from typing import Any
 
-import urllib3
 from kubernetes import config
-from kubernetes.client import ApiClient, ApiException, Configuration
+from kubernetes.client import ApiClient, Configuration
 
 from scanplan.client.errors import ClientError, InvalidPayload, QueueUnavailable
+from scanplan.kube import blocking
+from scanplan.kube.blocking import NAMESPACE_FILE, Query
+from scanplan.kube.objects import Object
+from scanplan.kube.refusal import Refusal
 from scanplan.kube.resources import CONFIG_MAPS, PLANS, InvalidName, Resource, WrongObject
 
-Object = dict[str, Any]
-
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_TIMEOUT_SECONDS = (5.0, 30.0)
-"""To connect, and to answer."""
-_PAGE = 500
+FIELD_MANAGER = "scanplan-client"
 
 
 class NotFound(ClientError):
@@ -57,17 +52,9 @@ class KubernetesApi:
 
     def list_plans(self, selector: str) -> list[Object]:
         """All plans of the namespace that carry the labels."""
-        items: list[Object] = []
-        token = ""
-        while True:
-            query = [("limit", str(_PAGE)), ("labelSelector", selector), ("continue", token)]
-            page = self._call(
-                "GET", PLANS.path(self.namespace), query=[(name, value) for name, value in query if value]
-            )
-            items += page["items"]
-            token = page["metadata"].get("continue", "")
-            if not token:
-                return items
+        path = PLANS.path(self.namespace)
+        selected = [("labelSelector", selector)] if selector else []
+        return list(blocking.each(lambda query: self._call("GET", path, query=query), selected))
 
     def check_plans(self) -> None:
         """Return where plans can be listed; asks for one at most."""
@@ -106,24 +93,15 @@ class KubernetesApi:
         except WrongObject as error:
             raise QueueUnavailable(str(error)) from None
 
-    def _call(
-        self, method: str, path: str, body: Object | None = None, query: list[tuple[str, str]] | None = None
-    ) -> Object:
-        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        headers = {"Accept": "application/json", "Content-Type": kind}
+    def _call(self, method: str, path: str, body: Object | None = None, query: Query = ()) -> Object:
+        kind = blocking.MERGE_PATCH if method == "PATCH" else blocking.JSON
         client = self._connected()
         try:
-            method, url, headers, _, _ = client.param_serialize(
-                method, path, query_params=query or [], header_params=headers, auth_settings=["BearerToken"]
-            )
-            response = client.call_api(method, url, headers, body, _request_timeout=_TIMEOUT_SECONDS)
-            content: bytes = response.read()
-        except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            return blocking.decode(blocking.send(client, method, path, body, query, kind))
+        except blocking.Refused as error:
+            raise _translated(error.why) from None
+        except blocking.NO_ANSWER as error:
             raise QueueUnavailable(f"the API server can't be reached: {error}") from error
-        if not 200 <= response.status < 300:
-            raise _translated(response.status, content)
-        result: Object = json.loads(content)
-        return result
 
     def _connected(self) -> ApiClient:
         """By the usual rules: the pod's service account where there is one, else the kubeconfig."""
@@ -132,12 +110,11 @@ class KubernetesApi:
                 configuration = Configuration()
                 try:
                     config.load_incluster_config(client_configuration=configuration)
-                    own = _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else ""
+                    own = NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else ""
                 except config.ConfigException:
                     own = self._from_kubeconfig(configuration)
-                configuration.retries = False
                 self._namespace = self._given or own or "default"
-                self._client = ApiClient(configuration)
+                self._client = blocking.client(configuration, FIELD_MANAGER)
             return self._client
 
     @staticmethod
@@ -153,19 +130,16 @@ class KubernetesApi:
         return str(active["context"].get("namespace", ""))
 
 
-def _translated(code: int, content: bytes) -> ClientError:
+def _translated(why: Refusal) -> ClientError:
     """The library's error for the API server's."""
-    try:
-        status = json.loads(content)
-        message, details = str(status["message"]), status.get("details") or {}
-    except (ValueError, KeyError, TypeError):  # a proxy in between
-        message, details = f"HTTP {code}", {}
-    if code == 404:
-        if details.get("name"):
-            return NotFound(message)
-        return QueueUnavailable("the cluster knows no ScanPlans: install the CRD, or check SCANPLAN_NAMESPACE")
-    if code == 409:
-        return Conflict(message)
-    if code in {400, 422}:
-        return InvalidPayload(f"Kubernetes refuses the plan: {message}")
-    return QueueUnavailable(f"the API server refuses: {message}")
+    match why.code:
+        case 404 if why.name:
+            return NotFound(why.message)
+        case 404:
+            return QueueUnavailable("the cluster knows no ScanPlans: install the CRD, or check SCANPLAN_NAMESPACE")
+        case 409:
+            return Conflict(why.message)
+        case 400 | 422:
+            return InvalidPayload(f"Kubernetes refuses the plan: {why.message}")
+        case _:
+            return QueueUnavailable(f"the API server refuses: {why.message}")

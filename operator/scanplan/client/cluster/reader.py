@@ -19,12 +19,13 @@ from pydantic import ValidationError
 
 from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import PodTemplate
-from scanplan.client.cluster.cluster import Cluster, Object
+from scanplan.client.cluster.cluster import Cluster
 from scanplan.client.cluster.failure import Failure, NotFound
 from scanplan.core.observed import views
 from scanplan.core.planning import pod_bounds
 from scanplan.core.planning.pod_bounds import PodBounds
 from scanplan.core.status import failure
+from scanplan.kube.objects import Object
 from scanplan.kube.resources import PODS
 
 log = logging.getLogger("scanplan.reader")

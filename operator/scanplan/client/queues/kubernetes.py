@@ -22,12 +22,13 @@ from scanplan.api.v1alpha1.scanplan import MAX_INLINE_ENDPOINTS, Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import ErrorClass
 from scanplan.client import document, models, pipeline
-from scanplan.client.cluster.kubernetes_api import Conflict, KubernetesApi, NotFound, Object
+from scanplan.client.cluster.kubernetes_api import Conflict, KubernetesApi, NotFound
 from scanplan.client.errors import ClientError, InvalidPayload, QueueUnavailable, UnknownTask, UnknownTaskType
 from scanplan.client.models import ArtifactRef, QueueHealth, ScanPlan, ScanResult, SeverityCounts, TaskStatus
 from scanplan.client.queues.base import TaskQueue
 from scanplan.client.settings import ClientSettings
 from scanplan.core.planning import endpoints, keys
+from scanplan.kube.objects import Object
 
 MANAGED_BY_CLIENT = "scanplan-client"
 RUN = f"{labels.GROUP}/run"

@@ -17,7 +17,8 @@ from typing import Any, Generic, Literal, TypeVar
 from aiohttp import web
 
 from scanplan.api import labels
-from scanplan.client.cluster.kubernetes_api import KubernetesApi, Object
+from scanplan.client.cluster.kubernetes_api import KubernetesApi
+from scanplan.kube.objects import Object
 from scanplan.kube.resources import ACCESS_REVIEWS, TOKEN_REVIEWS
 from scanplan.web.api.blocking import Calls
 from scanplan.web.api.sessions import COOKIE, Sessions

@@ -1,0 +1,88 @@
+"""Requests over the `kubernetes` package's blocking client: what the commands' cluster and the library's queue share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from kubernetes.client import ApiClient, ApiException, Configuration
+
+import scanplan
+from scanplan.kube import refusal
+from scanplan.kube.objects import Object
+from scanplan.kube.refusal import Refusal
+
+Query = Iterable[tuple[str, str]]
+
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""In a pod: its namespace."""
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+TIMEOUT_SECONDS = (5.0, 30.0)
+"""To connect, and to answer."""
+NO_ANSWER = (ApiException, urllib3.exceptions.HTTPError, OSError)
+"""The client's errors where no answer came, or not all of it."""
+_PAGE = 500
+"""Objects in a page of a list."""
+
+
+class Refused(Exception):
+    """The API server refused a request."""
+
+    def __init__(self, why: Refusal) -> None:
+        super().__init__(why.message)
+        self.why = why
+
+
+def client(configuration: Configuration, agent: str) -> ApiClient:
+    """A client that tries each request once; `agent` stands in audit logs."""
+    configuration.retries = False
+    made = ApiClient(configuration)
+    made.user_agent = f"{agent}/{scanplan.__version__}"
+    return made
+
+
+def send(
+    client: ApiClient,
+    method: str,
+    path: str,
+    body: Object | None = None,
+    query: Query = (),
+    content_type: str = JSON,
+    timeout: tuple[float, float] = TIMEOUT_SECONDS,
+) -> Any:
+    """The answer to a request, whose content has not been read yet.
+
+    Raises:
+        Refused: the status is not 2xx.
+        NO_ANSWER: the server can't be reached.
+    """
+    headers = {"Accept": "application/json, */*", "Content-Type": content_type}
+    method, url, headers, _, _ = client.param_serialize(
+        method, path, query_params=list(query), header_params=headers, auth_settings=["BearerToken"]
+    )
+    response = client.call_api(method, url, headers, body, _request_timeout=timeout)
+    if not 200 <= response.status < 300:
+        raise Refused(refusal.read(response.status, response.read()))
+    return response
+
+
+def decode(response: Any) -> Object:
+    """The object of an answer. Raises ValueError where it is none, NO_ANSWER where it breaks off."""
+    result: Object = json.loads(response.read())
+    return result
+
+
+def each(get: Callable[[Sequence[tuple[str, str]]], Object], query: Query = ()) -> Iterator[Object]:
+    """All objects of a list, page by page; `get` requests a page by its query."""
+    token = ""
+    while True:
+        page = get([*query, ("limit", str(_PAGE)), *([("continue", token)] if token else [])])
+        yield from page["items"]
+        token = page["metadata"].get("continue", "")
+        if not token:
+            return
