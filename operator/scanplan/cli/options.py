@@ -11,7 +11,7 @@ from scanplan.cli.output.failure import Failure
 
 
 def _plan_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names for the shell's completion; none where the cluster doesn't answer."""
+    """Plan names for shell completion; empty where the cluster does not answer."""
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     given = ctx.params

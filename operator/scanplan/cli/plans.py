@@ -30,17 +30,17 @@ PHASE_STYLES = {
 
 
 def name(plan: Object) -> str:
-    """The plan's own."""
+    """The plan's name."""
     return str(plan["metadata"]["name"])
 
 
 def status(plan: Object) -> ScanPlanStatus:
-    """Empty where nobody has written it, or a newer operator has written what this version can't read."""
+    """The plan's status; empty where there is none, or where a newer operator wrote one that we can't read."""
     return ScanPlanStatus.read(plan)
 
 
 def phase(plan: Object) -> Phase:
-    """Pending where the operator hasn't seen it, or this generation of it, yet."""
+    """The plan's phase; Pending until the operator has seen this generation."""
     known = status(plan).phase or Phase.PENDING
     return known if is_current(plan) or not known.is_terminal else Phase.PENDING
 
@@ -51,27 +51,27 @@ def is_current(plan: Object) -> bool:
 
 
 def shards(plan: Object) -> str:
-    """Finished shards of all, such as 3/8."""
+    """Finished shards and all shards, such as ``3/8``."""
     return status(plan).progress or "-" if phase(plan) is not Phase.PENDING or is_current(plan) else "-"
 
 
 def has_ended(plan: Object) -> bool:
-    """For good, this generation of it."""
+    """Whether this generation of the plan has ended for good."""
     return phase(plan).is_terminal
 
 
 def phase_text(plan: Object) -> Text:
-    """In its colour."""
+    """The phase in its colour."""
     return Text(phase(plan).value, PHASE_STYLES[phase(plan)])
 
 
 def condition(plan: Object, kind: str) -> Condition | None:
-    """One condition; None where there is none."""
+    """The condition of this type; None where the plan has none."""
     return status(plan).condition(kind)
 
 
 def message(plan: Object) -> str:
-    """What the operator says of the plan's state; empty where it hasn't seen it as it is now."""
+    """The operator's message on the plan's state; empty until it has seen this generation."""
     ready = condition(plan, "Ready")
     return ready.message if ready and is_current(plan) else ""
 
@@ -83,7 +83,7 @@ def findings(plan: Object) -> Mapping[str, int]:
 
 
 def count_text(plan: Object, severity: Severity) -> Text:
-    """How many findings of a severity; a dash before there is a result."""
+    """The number of findings of a severity; a dash before there is a result."""
     counts = findings(plan)
     if not counts:
         return Text("-", "dim")
@@ -92,17 +92,17 @@ def count_text(plan: Object, severity: Severity) -> Text:
 
 
 def seconds_since(timestamp: str, now: datetime) -> int:
-    """Of an API time."""
+    """Whole seconds from an API timestamp to `now`, at least 0."""
     return max(0, int((now - datetime.fromisoformat(timestamp)).total_seconds()))
 
 
 def age(plan: Object, now: datetime) -> str:
-    """As kubectl writes it, roughly: 42s, 4m12s, 3h5m, 12d."""
+    """The plan's age in kubectl's form: 42s, 4m12s, 3h5m, 12d."""
     return span(seconds_since(str(plan["metadata"]["creationTimestamp"]), now))
 
 
 def duration(plan: Object, now: datetime) -> str:
-    """Of the run; of what has passed of it where it hasn't ended."""
+    """The duration of the run, so far where it has not ended."""
     shown = status(plan)
     if shown.duration:
         return shown.duration
@@ -115,12 +115,12 @@ def span(seconds: float) -> str:
 
 
 def now() -> datetime:
-    """By this machine's clock."""
+    """The current time by this machine's clock, in UTC."""
     return datetime.now(UTC)
 
 
 def keeper(plan: Object) -> str:
-    """Who else keeps the plan's spec as it is, and would set back what is changed here; empty where nobody is known to."""
+    """The GitOps tool that manages the plan's spec and would revert a change; empty where none is known."""
     metadata = plan["metadata"]
     marks = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
     if "argocd.argoproj.io/tracking-id" in marks or "argocd.argoproj.io/instance" in marks:

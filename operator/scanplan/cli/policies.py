@@ -22,7 +22,7 @@ SCAN_POD = {
 
 
 def bounding(policies: Iterable[Object]) -> list[str]:
-    """The names of the policies that together bound the egress of scan pods; none where one of them allows everything."""
+    """The names of the policies that bound the egress of scan pods; empty where one of them allows everything."""
     ours = [each for each in policies if _egress(each) and _selects(each["spec"].get("podSelector") or {}, SCAN_POD)]
     if any(_everything(rule) for each in ours for rule in each["spec"].get("egress") or ()):
         return []
@@ -34,12 +34,12 @@ def _egress(policy: Object) -> bool:
 
 
 def _everything(rule: Object) -> bool:
-    """Whether an egress rule names neither whom nor which port."""
+    """Whether an egress rule allows every peer and every port."""
     return not rule.get("to") and not rule.get("ports")
 
 
 def _selects(selector: Object, pod: Mapping[str, str]) -> bool:
-    """A label selector, after https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/."""
+    """Whether a label selector matches a pod (https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/)."""
     wanted = selector.get("matchLabels") or {}
     return all(pod.get(key) == value for key, value in wanted.items()) and all(
         _matches(each, pod) for each in selector.get("matchExpressions") or ()

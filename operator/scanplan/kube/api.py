@@ -32,13 +32,13 @@ from scanplan.kube.watching import Watch
 
 PatchType = Literal["merge", "strategic-merge"]
 OnRequest = Callable[[str, str, int | None], None]
-"""Is told of each request: method, path, and the HTTP status of the answer (None: there was no answer)."""
+"""Called after each request with its method, its path and the HTTP status; None where no answer came."""
 
 _INPUTS = {inputs.Kind.CONFIG_MAP: CONFIG_MAPS, inputs.Kind.SECRET: SECRETS, inputs.Kind.CLAIM: CLAIMS}
 REQUEST_SECONDS = 15.0
-"""Limit of one request; a hanging server is an error to try again."""
+"""Time limit of one request. A server that hangs is an error, and the request is tried again."""
 MESSAGE_BYTES = 1 << 20
-"""Of an answer that refuses a request."""
+"""Bytes that are read of an answer that refuses a request."""
 JSON = "application/json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _LIVING = "status.phase!=Succeeded,status.phase!=Failed"
@@ -50,7 +50,7 @@ class _Name(msgspec.Struct):
 
 
 class _Identity(msgspec.Struct):
-    """What an answer is about."""
+    """Kind, name and namespace of the object in an answer."""
 
     kind: str
     metadata: _Name
@@ -68,7 +68,7 @@ class Api:
         self.clock = ServerClock()
 
     async def connection(self) -> kopf.ConnectionInfo:
-        """The same server and credentials for kopf's watches; asked for again whenever the server refuses the old ones."""
+        """The same server and credentials for kopf's watches. Kopf asks again when the server refuses the old ones."""
         configuration = self._client.configuration
         credentials = await configuration.get_api_key_with_prefix("BearerToken") or ""
         return kopf.ConnectionInfo(
@@ -93,7 +93,10 @@ class Api:
         return JOBS.checked(answer, namespace, name)
 
     async def delete_job(self, namespace: str, name: str, uid: str) -> None:
-        """Foreground, because the API's default for Jobs orphans their pods; the UID keeps a successor safe."""
+        """Delete a Job and its pods.
+
+        The API's default for Jobs would leave the pods. With the UID, a later Job of the same name is not deleted.
+        """
         options = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -111,7 +114,7 @@ class Api:
         return self.plans(namespace).objects()
 
     def plans(self, namespace: str | None) -> Listing:
-        """The same, for who asks how large they are."""
+        """As `each_plan`, for a caller that also reads the size of the largest plan."""
         return self._listing(PLANS.path(namespace))
 
     def each_living_pod(self, namespace: str | None) -> AsyncIterator[Object]:
@@ -130,14 +133,14 @@ class Api:
         """The pods of one task, its collector's included, page by page.
 
         Args:
-            cached: as the API server's cache has them, which may be older than what a watch has shown. A consistent list waits
-                for news of etcd's, up to 100 ms (KEP-2340).
+            cached: read from the API server's cache, which may be older than what a watch has shown. A consistent list waits
+                for etcd, up to 100 ms (KEP-2340).
         """
         selector = resources.label_equals(labels.TASK, task)
         return self._listing(PODS.path(namespace), selector, version="0" if cached else "").objects()
 
     async def create_part(self, namespace: str, manifest: Object) -> None:
-        """A ConfigMap or Secret with a part of a task document."""
+        """Create a ConfigMap or Secret that has a part of a task document."""
         resource = {each.kind: each for each in (CONFIG_MAPS, SECRETS)}[manifest["kind"]]
         await self._call("POST", resource.path(namespace), manifest)
 
@@ -164,7 +167,7 @@ class Api:
         return body
 
     async def get_api_server_endpoints(self) -> Object:
-        """The EndpointSlice in which the API servers announce their own addresses."""
+        """Get the EndpointSlice in which the API servers publish their own addresses."""
         body = await self._content("GET", ENDPOINT_SLICES.path("default", "kubernetes"))
         found: Object = msgspec.json.decode(body)
         return ENDPOINT_SLICES.checked(found, "default", "kubernetes")
@@ -196,7 +199,11 @@ class Api:
 
     @asynccontextmanager
     async def lines(self, path: str, query: Query, seconds: float) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The lines of the answer to a GET, as they come; after so many seconds TimeoutError."""
+        """The lines of the answer to a GET as they arrive.
+
+        Raises:
+            TimeoutError: the answer takes longer than `seconds`.
+        """
         status = None
         try:
             response = await send(self._client, "GET", path, query=query, seconds=seconds)
@@ -216,7 +223,7 @@ class Api:
         body: Object | None = None,
         patch_type: PatchType | None = None,
     ) -> Object:
-        """The object that an answer is about."""
+        """The object in the answer to a request."""
         return decode(await self._content(method, path, body, patch_type=patch_type))
 
     async def _content(
@@ -283,14 +290,17 @@ async def check(response: RESTResponse) -> None:
 
 
 def drop(response: RESTResponse) -> None:
-    """Give up on an answer. Its connection is not closed: the farewell of TLS waits for the server, which has more to say."""
+    """Abort the connection of an answer that is not read to its end.
+
+    A normal close would wait for the server's TLS shutdown, and the server is still sending.
+    """
     if (connection := response.response.connection) and connection.transport:
         connection.transport.abort()
     response.response.close()
 
 
 async def _read(response: RESTResponse, most: int) -> bytes:
-    """The content, as long as there are not more than so many bytes of it."""
+    """Read the content. Raises ResponseTooLarge where it has more than `most` bytes."""
     content = bytearray()
     async for chunk in response.response.content.iter_any():
         content += chunk
@@ -302,7 +312,7 @@ async def _read(response: RESTResponse, most: int) -> bytes:
 
 
 async def _lines(response: RESTResponse) -> AsyncIterator[bytes]:
-    """Whole lines. The package's own reader refuses those of more than 128 KiB, and a plan may have 1.5 MB."""
+    """Yield whole lines. The package's own reader refuses lines of more than 128 KiB, and a plan may have 1.5 MB."""
     parts: list[bytes] = []
     length = 0
     async for chunk in response.response.content.iter_any():
@@ -317,18 +327,18 @@ async def _lines(response: RESTResponse) -> AsyncIterator[bytes]:
 
 
 async def connect(agent: str = "scanplan-operator", connections: int = 100) -> ApiClient:
-    """A client by the usual rules: the pod's service account where there is one, else the kubeconfig.
+    """Connect with the pod's service account where there is one, else with the kubeconfig.
 
     Args:
-        agent: who asks: in audit logs, and as the manager of the fields that it writes.
-        connections: at the same time, at most; 0: any number.
+        agent: the name of this program in audit logs and in managed fields.
+        connections: limit of connections at the same time; 0 means no limit.
     """
     configuration = Configuration()
     configuration.connection_pool_maxsize = connections
     try:
         config.load_incluster_config(client_configuration=configuration)
     except config.ConfigException:
-        path = os.environ.get("KUBECONFIG")  # the package reads it once, when it is imported
+        path = os.environ.get("KUBECONFIG")  # read now: the package reads it only once, at import
         await config.load_kube_config(path, client_configuration=configuration)
     configuration.retries = None
     configuration.proxy = configuration.proxy or _proxy(configuration.host)

@@ -18,7 +18,7 @@ def local() -> datetime:
 
 
 class ServerClock:
-    """The API server's time, as far as its answers have told."""
+    """Estimates the API server's time from the Date headers of its answers."""
 
     def __init__(self) -> None:
         self._ahead = timedelta(0)
@@ -28,10 +28,10 @@ class ServerClock:
         return local() + self._ahead
 
     def heard(self, date: str | None, asked: datetime) -> None:
-        """Take in an answer that has just come.
+        """Correct the estimate by an answer that has just arrived.
 
         Args:
-            date: its Date header; anything else than a date is passed over.
+            date: its Date header. Anything that is not a date is ignored.
             asked: when the request was sent, by this machine's clock.
         """
         try:
@@ -40,6 +40,6 @@ class ServerClock:
             return
         if said.tzinfo is None:
             return
-        # It was made between the request and now, in the second that it names: the difference of the clocks is in between.
+        # The server wrote the date between our request and now. That bounds the difference of the two clocks.
         least, most = said - local(), said + _RESOLUTION - asked
         self._ahead = min(max(self._ahead, least), most)

@@ -33,5 +33,5 @@ _DECODER = msgspec.json.Decoder(_Object)
 
 
 def decode(content: bytes | msgspec.Raw) -> Object:
-    """An object of its JSON."""
+    """Decode one object from JSON. Raises msgspec.DecodeError where it is none."""
     return cast("Object", _DECODER.decode(content))

@@ -20,12 +20,12 @@ Fetch = Callable[[Query, int], Awaitable[bytes]]
 """The body of the answer to a LIST, of at most so many bytes. Raises ResponseTooLarge."""
 
 PAGE_BYTES = 2 << 20
-"""Of a page; one that is larger is given up, and fewer objects are asked for."""
+"""Limit of a page. A larger page is dropped, and requested again with fewer objects."""
 RESPONSE_BYTES = 16 << 20
-"""Of any answer. An object has at most 1.5 MiB in etcd, and up to six times that as JSON, where each character is escaped."""
+"""Limit of any answer. An object has at most 1.5 MiB in etcd. Escaped as JSON it may have six times as much."""
 FIRST_LIMIT = 50
 MOST = 250
-"""Objects in a page: the caller takes them in without a break, and 250 plans take some 50 ms."""
+"""Most objects in a page. The caller takes in a page without a pause; 250 plans take about 50 ms."""
 _SHRINK = 4
 
 
@@ -46,13 +46,13 @@ class Listing:
     """One list of all objects."""
 
     def __init__(self, fetch: Fetch, query: Query = ()) -> None:
-        """`query`: selectors and the like; never limit and continue."""
+        """`query` has selectors and other options, but never `limit` or `continue`."""
         self._fetch = fetch
         self._query = list(query)
         self.version = ""
-        """The resource version of the list, from which a watch can go on; empty until all objects are there."""
+        """Resource version at which a watch can start; empty until the list is complete."""
         self.largest = 0
-        """Bytes of the largest object so far."""
+        """Size in bytes of the largest object so far."""
 
     async def objects(self) -> AsyncIterator[Object]:
         """All objects, in the server's order.
@@ -85,4 +85,4 @@ class Listing:
             options = [pair for pair in options if pair[0] != "resourceVersion"]  # the token has a version of its own
             if size <= PAGE_BYTES // 2:
                 limit = min(MOST, 2 * limit)
-            del content, page  # at most one page is there at a time
+            del content, page  # keep at most one page in memory

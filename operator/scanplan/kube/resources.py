@@ -102,13 +102,13 @@ def group(version: str) -> str:
     """The path of a group, with or without its version; ``v1`` is the core's.
 
     Raises:
-        InvalidName: it is none.
+        InvalidName: a part of it can't be a segment.
     """
     return "/".join(("", "api" if version == "v1" else "apis", *map(segment, version.split("/"))))
 
 
 def segment(text: str) -> str:
-    """A path segment that stands for `text` and nothing else, however often it is decoded.
+    """The path segment for `text`. It stays one segment, however often it is decoded.
 
     Raises:
         InvalidName: empty, a dot, two dots, or with a slash, backslash, percent sign or control character.

@@ -25,36 +25,36 @@ from scanplan.kube.paging import Listing, Query
 
 WATCH_SECONDS = 60
 INACTIVE_SECONDS = WATCH_SECONDS + 15.0
-"""Without an end of the watch for so long, its connection is dead."""
+"""A watch that has not ended after this time has a dead connection."""
 RECONNECT_SECONDS = 0.1
-"""Between two watches, so that a server that ends each of them at once is not asked without a pause."""
+"""Pause between two watches, for a server that ends each of them at once."""
 MAX_PAUSE_SECONDS = 4.0
-"""Before the next try after failures; it begins with 1 s."""
+"""Longest pause after failures. The first is 1 s, and each further one is twice as long."""
 MAX_DOUBLINGS = 16
 _LOST = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
-"""After these a watch can't go on where it was."""
+"""HTTP statuses after which the watch begins again with a list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """An object is there, or is no longer."""
+    """An object exists, has changed, or was deleted."""
 
     kind: str | None
     """ADDED, MODIFIED or DELETED; None: it was in a list."""
     object: Object
-    """As it is now. One that has gone unseen has just its metadata: namespace, name and uid."""
+    """The object as it is now. One whose deletion was missed has only namespace, name and uid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A list is over: all objects that there are have been told of."""
+    """A list is complete: every object that exists was reported."""
 
     first: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A request was refused or had no answer; the next one comes after the pause, in seconds."""
+    """A request was refused or had no answer. The next one follows after `pause` seconds."""
 
     error: Exception
     pause: float
@@ -62,20 +62,20 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """After failures the watch goes on where it was."""
+    """After failures, the watch continues where it was."""
 
 
 Event = Changed | Listed | Failed | Resumed
 
 
 class Server(Protocol):
-    """The API server, as a watch needs it. Errors are those of `failures.FAILURES`."""
+    """The requests that a watch makes. They raise the errors of `failures.FAILURES`."""
 
     async def fetch(self, path: str, query: Query, most: int) -> bytes:
         """The body of the answer to a GET, of at most so many bytes. Raises ResponseTooLarge."""
 
     def lines(self, path: str, query: Query, seconds: float) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The lines of an answer as they come, for at most so many seconds; then TimeoutError."""
+        """The lines of an answer as they arrive. Raises TimeoutError after `seconds`."""
 
 
 class _Change(msgspec.Struct):
@@ -87,22 +87,22 @@ _DECODER = msgspec.json.Decoder(_Change)
 
 
 class Watch:
-    """The objects below one path, of those that the selector chooses; for one reader."""
+    """The objects at one path that match a label selector; for one reader."""
 
     def __init__(self, server: Server, path: str, selector: str = "") -> None:
         self._server = server
         self._path = path
         self._query = [("labelSelector", selector)] if selector else []
         self._version = ""
-        """Where the watch goes on; empty: with a list."""
+        """Resource version at which the watch continues; empty: it begins with a list."""
         self._known: dict[str, tuple[str, str]] = {}
         """Namespace and name by UID, to find what is missing from a later list."""
         self._listed = False
         self._failures = 0
-        """In a row."""
+        """Failures in a row."""
 
     async def events(self) -> AsyncGenerator[Event]:
-        """All that happens, without end; failures are events, after which it goes on by itself."""
+        """All events, without end. A failure is an event, and the watch continues after it."""
         while True:
             try:
                 if not self._version:
@@ -113,7 +113,7 @@ class Watch:
                     async for change in changes:
                         yield change
                 await asyncio.sleep(RECONNECT_SECONDS)
-            except (*FAILURES, ValueError) as error:  # ValueError: what came is no JSON
+            except (*FAILURES, ValueError) as error:  # ValueError: the answer is not JSON
                 if not isinstance(error, FAILURES) or getattr(error, "status", None) in _LOST:
                     self._version = ""
                 pause = max(retry_after(error), min(2.0**self._failures, MAX_PAUSE_SECONDS))
@@ -168,11 +168,11 @@ class Watch:
                         self._known[metadata["uid"]] = (metadata["namespace"], metadata["name"])
                     yield Changed(kind, body)
             except TimeoutError:
-                return  # silent for too long: another connection
+                return  # nothing came for too long: open another connection
 
 
 def _refused(status: dict[str, Any]) -> ApiException:
-    """The error that a watch was told in the place of a change (Status, meta/v1)."""
+    """The error in an ERROR event, whose object is a Status (meta/v1)."""
     error = ApiException(status=status.get("code", 0), reason=str(status.get("reason", "")))
     error.body = msgspec.json.encode(status).decode()
     return error

@@ -40,7 +40,7 @@ _RESOURCES = {
 
 
 class ErrorKind(StrEnum):
-    """Whose fault a failed reconcile is."""
+    """Why a reconcile failed: the API server refused, the connection broke, or a bug."""
 
     API = "api"
     CONNECTION = "connection"
@@ -54,7 +54,7 @@ class ErrorKind(StrEnum):
 
 
 class OperatorMetrics(Collector, Observer):
-    """Everything that is counted; itself the collector of the gauges."""
+    """Counters and histograms of the operator. It computes its gauges when Prometheus scrapes."""
 
     def __init__(
         self,
@@ -63,13 +63,14 @@ class OperatorMetrics(Collector, Observer):
         is_working: Callable[[], bool],
         publications: Mapping[str, int] | None = None,
     ) -> None:
-        """Counters at zero.
+        """Create all counters at zero.
 
         Args:
-            store: the plans that are counted.
-            queue: whose length is shown.
-            is_working: whether the operator is at work. A standby shows no plans and no queue: zeros would hide that nobody leads.
-            publications: statuses offered to Redis, by what became of them; None: there is no Redis.
+            store: the plans, counted by phase.
+            queue: the work queue, whose length is a gauge.
+            is_working: whether this operator is the leader. A standby exports no plans and no queue: zeros would hide that
+                there is no leader.
+            publications: statuses sent to Redis, by outcome; None where Redis is off.
         """
         self._store = store
         self._queue = queue
@@ -114,7 +115,7 @@ class OperatorMetrics(Collector, Observer):
             buckets=BUCKETS,
             registry=self._registry,
         )
-        # A counter that begins with its first event shows no increase to Prometheus: they all begin with 0.
+        # Prometheus sees no increase in a counter that appears with its first event. So all of them start at 0.
         for kind in ErrorKind:
             self.errors.labels(kind.value)
         for phase in filter(lambda each: each.is_terminal, Phase):
@@ -149,7 +150,7 @@ class OperatorMetrics(Collector, Observer):
         )
 
     def count_request(self, method: str, path: str, status: int | None) -> None:
-        """A request to the API server has ended; `status` None: without an answer."""
+        """Count a request to the API server; `status` is None where no answer came."""
         answer = "none" if status is None else "2xx" if 200 <= status < 300 else str(status)
         self.requests.labels(method, resource_of(path), answer).inc()
 
@@ -159,7 +160,7 @@ class OperatorMetrics(Collector, Observer):
             self.errors.labels(ErrorKind.of(error).value).inc()
 
     def status_written(self, plan: Plan, status: ScanPlanStatus) -> None:
-        """Counts what happened, by comparison with the status before."""
+        """Count what has happened since the status before."""
         before, phase = plan.status, status.phase
         error = status.error.class_ if status.error else ""
         if phase is Phase.RETRYING and error in set(ErrorClass) and status.attempts != before.attempts:
@@ -170,26 +171,26 @@ class OperatorMetrics(Collector, Observer):
         self.ended.labels(phase.value).inc()
         for severity in Severity:
             self.findings.labels(severity.value).inc(getattr(status.findings or Findings(), severity.value))
-        # An edit that nobody here has seen, before a restart or to resume the plan, was made nobody knows when.
+        # An edit from before a restart was not seen here, so its time is unknown. The same holds for a resumed plan.
         asked = self._asked.pop(plan.uid, plan.created if plan.generation == 1 else None)
         if status.start_time is not None and status.duration_ms is not None:
             self.durations.observe(status.duration_ms / 1000)
             started = datetime.fromisoformat(status.start_time)
-            if asked and asked <= started:  # a result that was there already was not waited for
+            if asked and asked <= started:  # a replayed result had no waiting time
                 self.waits.observe((started - asked).total_seconds())
 
     def plan_changed(self, before: Plan | None, after: Plan | None, now: datetime) -> None:
-        """Notes when another scan is asked for."""
+        """Remember when an edit asked for another scan."""
         if before is None:
             return
         if after is None or after.uid != before.uid:
             self._asked.pop(before.uid, None)
         elif before.generation != after.generation and before.input_digest != after.input_digest:
-            self._asked[after.uid] = now.replace(microsecond=0)  # as start times are written
+            self._asked[after.uid] = now.replace(microsecond=0)  # start times have no fractions of a second
 
 
 def resource_of(path: str) -> str:
-    """The resource of an API path, with its subresource; one of few, since it is a label."""
+    """The resource and subresource of an API path, such as ``scanplans/status``; ``other`` for any other path."""
     match = _RESOURCE.match(path)
     resource = "/".join(part for part in match.groups() if part) if match else ""
     return resource if resource in _RESOURCES else "other"

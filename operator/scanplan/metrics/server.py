@@ -13,7 +13,7 @@ from scanplan.controller.engine import http
 
 
 def serving(collector: Collector, port: int) -> AbstractAsyncContextManager[None]:
-    """Answer GET /metrics on all addresses while the context lasts; port 0: don't.
+    """Serve GET /metrics on all addresses while the context lasts. Port 0 turns it off.
 
     Raises:
         CannotListen: the port is taken.

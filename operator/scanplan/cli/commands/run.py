@@ -50,7 +50,7 @@ LOCAL = "local"
 
 
 class Output(StrEnum):
-    """What goes to standard output in the end."""
+    """Formats of the result on standard output."""
 
     TABLE = "table"
     JSON = "json"
@@ -120,10 +120,10 @@ def run(
 
 
 def _document(path: Path, allowed: list[str]) -> TaskDocument:
-    """The task document of a manifest.
+    """Make the task document of a manifest.
 
     Raises:
-        InvalidPlan: it can't be run as it is written.
+        InvalidPlan: the plan can't run as it is written.
         ValueError: it is not a ScanPlan; the message has a line for each mistake.
     """
     try:
@@ -177,7 +177,7 @@ def _shards(
     on_progress: Callable[[Event], None],
     stop: Callable[[], bool],
 ) -> list[ShardReport]:
-    """Scan shard after shard; the one that finds itself last merges. An interruption ends it."""
+    """Scan one shard after the other; the last one merges. An interruption ends the run."""
     reports = []
     for index in range(document.shards):
         reports.append(
@@ -189,7 +189,7 @@ def _shards(
 
 
 def _print(directory: Path, merged: MergedResult | None, output: Output) -> None:
-    """The result on standard output; where it is, on standard error."""
+    """Print the result on standard output, and its path on standard error."""
     if merged is None:
         if output is Output.JSON:
             write_json({"complete": False, "findings": []})
@@ -210,7 +210,7 @@ def _print(directory: Path, merged: MergedResult | None, output: Output) -> None
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM ask the runner to stop, which publishes what was found."""
+    """Let Ctrl-C and SIGTERM stop the runner, which then publishes what it has found."""
     asked: list[int] = []
     before = {
         number: signal.signal(number, lambda number, _: asked.append(number))
@@ -225,7 +225,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def _progress(document: TaskDocument, console: Console) -> Iterator[Callable[[Event], None]]:
-    """A live bar on a terminal; elsewhere a line for each shard's start and end."""
+    """Shows a progress bar on a terminal; elsewhere one line for each start and end of a shard."""
     if not console.is_terminal:
         yield lambda event: _log(event, document, console)
         return

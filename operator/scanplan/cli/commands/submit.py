@@ -185,7 +185,7 @@ def _read(file: Path) -> list[Manifest]:
 
 
 def problem_of(error: Exception) -> str:
-    """What a YAML parser has to say, in one line."""
+    """A YAML parser's error as one line."""
     if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
         return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
     return str(error)
@@ -200,7 +200,7 @@ def _namespace(manifests: list[Manifest]) -> str | None:
 
 
 def managers(plan: Manifest | None) -> str:
-    """Who has written the plan's fields, but for its status."""
+    """The field managers of the plan, without those that only write the status."""
     managers = {
         entry["manager"]
         for entry in (plan or {}).get("metadata", {}).get("managedFields", ())

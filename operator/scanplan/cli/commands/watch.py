@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
 
 LOOK_SECONDS = 2.0
-"""Between two looks at the pods of running plans."""
+"""Seconds between two reads of the pods of running plans."""
 MOST_LOOKED_AT = 20
-"""Running plans whose pods are looked at."""
+"""Limit of running plans whose pods are read."""
 MOST_SHARDS = 24
 
 Plan = dict[str, Any]
@@ -97,16 +97,16 @@ def _looks(cluster: Cluster, current: Mapping[str, Plan]) -> dict[str, Progress]
     for name in running[:MOST_LOOKED_AT]:
         try:
             looks[name] = progress.look(cluster, current[name])
-        except Failure:  # pods may not be read: the states still may
+        except Failure:  # without the right to read pods, show the states alone
             continue
     return looks
 
 
 class _Lines:
-    """A line for each change."""
+    """Prints one line for each change."""
 
     looks = False
-    """Whether it shows more than states: piped, nobody's pods are asked every two seconds."""
+    """Whether it shows progress from pods. In a pipe it reads no pods."""
 
     def __init__(self) -> None:
         self._said: dict[str, str] = {}
@@ -127,7 +127,7 @@ class _Lines:
 
 
 class _Live:
-    """A table that is drawn anew."""
+    """Shows a live table on a terminal."""
 
     looks = True
 
@@ -191,7 +191,7 @@ class _Live:
         return table
 
     def _rate(self, name: str, look: Progress) -> float:
-        """Requests a second of all shards, by the pods' own clocks, between their last two words."""
+        """Requests a second of all shards, from each pod's last two progress events and its clock."""
         rates = {}
         for shard in look.active:
             key = (name, shard.shard)
@@ -228,7 +228,7 @@ def _bar(percent: float) -> ProgressBar:
 
 
 def _left(plan: Plan, percent: float, now: datetime) -> str:
-    """What is left if it goes on as it went; nothing before there is something to go by."""
+    """Estimate the time left from the speed so far; empty before there is any progress."""
     status = plans.status(plan)
     if plans.has_ended(plan) or percent < 2 or not status.start_time:
         return ""

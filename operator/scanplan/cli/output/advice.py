@@ -65,7 +65,7 @@ ADVICE: dict[Reason, tuple[str, ...]] = {
 
 
 def of(reason: str, name: str) -> list[str]:
-    """What to do; empty for a reason that needs nothing, or that this program is too old to know."""
+    """Commands for a reason; empty where it needs none, or where this version does not know the reason."""
     try:
         known = ADVICE.get(Reason(reason), ())
     except ValueError:

@@ -43,18 +43,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def told(command: F) -> F:
-    """The command, with its failures told to people and to the shell."""
+    """Wrap a command: a Failure becomes two lines on standard error and an exit code."""
 
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> Any:
-        # A pipeline that is stopped ends its commands by SIGTERM; what they have started is then removed as for Ctrl-C.
+        # A stopped pipeline sends SIGTERM. Handle it as Ctrl-C, so that reader pods are removed.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return command(*arguments, **options)
         except Failure as failure:
             _tell(failure)
         except BrokenPipeError:
-            # Whoever reads has seen enough (`| head`); what is still buffered would fail again at exit.
+            # The reader has closed the pipe (`| head`). Drop the buffered output, or it would fail again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except KeyboardInterrupt:

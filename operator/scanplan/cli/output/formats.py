@@ -1,6 +1,6 @@
-"""Writes results in their formats, in pieces, so that a result of any size can be written.
+"""Writes results in their formats, piece by piece, so that a result of any size can be written.
 
-A `Selection` counts all findings that pass, also those that are not shown: `--fail-on` decides on all of them.
+A `Selection` counts all findings, also those that are not shown, because `--fail-on` decides on all of them.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ class Output(StrEnum):
 
 
 class Selection:
-    """The findings of some severities; gone through once, by either of its iterators."""
+    """The findings of some severities. Only one of its iterators may be used, and only once."""
 
     def __init__(self, result: Result, wanted: frozenset[Severity]) -> None:
         self.result = result
         self.wanted = wanted
         self.counts: Counter[Severity] = Counter()
-        """Of all findings that have passed by."""
+        """Findings read so far, by severity, whether selected or not."""
 
     def findings(self) -> Iterator[Finding]:
-        """As the reports have them."""
+        """The selected findings, parsed as the reports need them."""
         for finding in self.result.findings:
             self.counts[finding.severity] += 1
             if finding.severity in self.wanted:
                 yield finding
 
     def lines(self) -> Iterator[bytes]:
-        """As Nuclei wrote them, without their newlines."""
+        """The selected findings as Nuclei wrote them, without newlines."""
         with self.result.findings.path.open("rb") as lines:
             for line in lines:
                 severity = parse(line, lambda _: b"").severity
@@ -62,7 +62,7 @@ class Selection:
                     yield line.rstrip(b"\n")
 
     def report(self) -> bytes | None:
-        """The page that the scan has left of all its findings; None where it left none, or only some are wanted."""
+        """The HTML report that the scan wrote; None where it wrote none, or where only some severities are selected."""
         if self.result.report is None or len(self.wanted) < len(Severity):
             return None
         self.counts.update({severity: getattr(self.result.scan.findings, severity) for severity in Severity})
@@ -70,7 +70,7 @@ class Selection:
 
 
 def table(selection: Selection, console: Console) -> Text:
-    """Print the most severe findings; returns the words that sum all of them up."""
+    """Print the most severe findings; return a line that sums up all of them."""
     rows, shown = tables.ranked(selection.findings(), MOST_ROWS)
     if rows:
         console.print(tables.report_table(rows))
@@ -84,7 +84,7 @@ def pieces(selection: Selection, output: Output, since: Since | None = None) -> 
     """The result in a format for programs.
 
     Args:
-        since: what a report marks as new; None: what the scan itself has marked.
+        since: the findings that a report marks as new; None keeps the marks that the scan made.
     """
     result = selection.result
     match output:

@@ -13,7 +13,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class Command(TyperCommand):
-    """A command whose arguments are called by their names alone."""
+    """A command whose help shows arguments by name, without Python types."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return ["[OPTIONS]", *map(_usage, self._arguments(ctx))]
@@ -32,7 +32,7 @@ class Command(TyperCommand):
 
 
 class Commands(TyperGroup):
-    """A group whose commands stand under the headings that they were given (`rich_help_panel`)."""
+    """A group whose help lists commands under headings (`rich_help_panel`)."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
         limit = formatter.width - 6 - max(map(len, self.commands))

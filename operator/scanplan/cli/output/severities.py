@@ -25,10 +25,10 @@ FailOn = Annotated[
 
 
 def parsed(wanted: list[str] | None) -> frozenset[Severity]:
-    """The severities that an option names, `high,critical` as well as `high critical`; all where it names none.
+    """Parse a severity option, ``high,critical`` or repeated; an empty option means all severities.
 
     Raises:
-        Failure: one is none.
+        Failure: a name is not a severity.
     """
     names = [name.strip().lower() for text in wanted or () for name in text.split(",") if name.strip()]
     if unknown := [name for name in names if name not in set(Severity)]:
@@ -37,6 +37,6 @@ def parsed(wanted: list[str] | None) -> frozenset[Severity]:
 
 
 def at_least(severity: Severity) -> frozenset[Severity]:
-    """This severity and all graver ones. What Nuclei doesn't grade is the mildest."""
+    """This severity and all more severe ones. `unknown` is the least severe."""
     order = list(Severity)
     return frozenset(order[: order.index(severity) + 1])

@@ -26,7 +26,7 @@ _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 def severity_of(finding: Mapping[str, Any]) -> Severity:
-    """A finding's severity; what Nuclei doesn't know, or we don't, is unknown."""
+    """A finding's severity; `unknown` for any value that we do not know."""
     try:
         return Severity(finding.get("info", {}).get("severity", ""))
     except ValueError:
@@ -55,7 +55,7 @@ def findings_table(findings: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def ranked(findings: Iterable[Finding], most: int) -> tuple[list[Finding], Counter[Severity]]:
-    """The `most` most severe findings, most severe first, and how many there are of each severity; memory is that of the former."""
+    """The `most` most severe findings, sorted, and the number of findings of each severity. Only the former are kept in memory."""
     counts: Counter[Severity] = Counter()
 
     def counted() -> Iterator[Finding]:
@@ -69,10 +69,10 @@ def ranked(findings: Iterable[Finding], most: int) -> tuple[list[Finding], Count
 
 
 def report_table(rows: Iterable[Finding], marks: Iterable[str] = ()) -> Table:
-    """A table of findings as the reports have them, in their order.
+    """A table of parsed findings, in the given order.
 
     Args:
-        marks: one for each row, such as `new`; where there are none, there is no column for them.
+        marks: a word for each row, such as `new`; without marks the table has no such column.
     """
     marked = list(marks)
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -90,7 +90,7 @@ def report_table(rows: Iterable[Finding], marks: Iterable[str] = ()) -> Table:
 
 
 def counted_words(counts: Mapping[Severity, int]) -> Text:
-    """Such as `12 findings: 3 critical, 9 low`, in the severities' colours."""
+    """A line such as ``12 findings: 3 critical, 9 low``, in the colours of the severities."""
     total = sum(counts.values())
     words = Text(f"{total:,} finding{'' if total == 1 else 's'}{': ' if total else ''}")
     parts = [

@@ -20,11 +20,11 @@ from rich.text import Text
 from scanplan.report import text as texts
 
 PIPED_WIDTH = 10_000
-"""No line is folded for a screen that isn't there."""
+"""Width in characters where there is no terminal, so that no line is folded."""
 
 
 class Terminal(Console):
-    """A console whose texts are all made visible, whatever is printed and in whatever way. Only Rich's own controls act."""
+    """A console that replaces control characters in every text. Only Rich's own controls have an effect."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
@@ -32,33 +32,33 @@ class Terminal(Console):
 
 
 def answers() -> Terminal:
-    """Standard output."""
+    """The console for answers, on standard output."""
     console = Terminal(highlight=False, soft_wrap=True, markup=False, emoji=False)
     return console if console.is_terminal else written_to(sys.stdout)
 
 
 def written_to(file: IO[str]) -> Terminal:
-    """A file, or a pipe."""
+    """Whether standard output is a file or a pipe."""
     return Terminal(file=file, highlight=False, soft_wrap=True, markup=False, emoji=False, width=PIPED_WIDTH)
 
 
 def remarks() -> Terminal:
-    """Standard error."""
+    """The console for remarks and errors, on standard error."""
     return Terminal(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def line(value: object) -> Text:
-    """A text from elsewhere as one line of an answer, or a cell of a table: it can't pretend to be further lines."""
+    """A text from a cluster or a host as one line, so that it can't look like further lines of output."""
     return Text(texts.line(value, PIPED_WIDTH))
 
 
 def write_json(value: Any) -> None:
-    """An answer for programs, as JSON. It is ASCII: what a terminal would obey is escaped, and no value is changed."""
+    """Print JSON in ASCII: control characters are escaped, and no value changes."""
     answers().print_json(data=value, ensure_ascii=True)
 
 
 def pour(parts: Iterable[bytes], target: BinaryIO) -> None:
-    """Write an answer for programs as it is, to a file or a pipe; on a terminal, made visible."""
+    """Write bytes unchanged to a file or a pipe. On a terminal, replace control characters."""
     for part in parts:
         target.write(_made_visible(part) if target.isatty() else part)
     target.flush()
@@ -69,18 +69,18 @@ def _made_visible(part: bytes) -> bytes:
 
 
 def say(message: str, style: str = "") -> None:
-    """A remark, as it is: texts from clusters and hosts are never read as markup."""
+    """Print a remark on standard error. Markup in it has no effect."""
     remarks().print(Text(message, style))
 
 
 def warn(message: str) -> None:
-    """A remark that nobody should miss."""
+    """Print a warning on standard error."""
     say(f"warning: {message}", "yellow")
 
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Show on a terminal that something takes its time."""
+    """Show a spinner on a terminal while the context lasts."""
     console = remarks()
     if not console.is_terminal:
         yield
