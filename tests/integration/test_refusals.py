@@ -42,6 +42,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a run that climbs out of its folder": ({"runId": "../other"}, "spec.runId in body should match"),
     "a run that is a hidden folder": ({"runId": ".hidden"}, "spec.runId in body should match"),
     "a project with the key's separator": ({"projectId": "a:b"}, "spec.projectId in body should match"),
+    "a proxy with credentials": (
+        {"scanner": {"proxy": "http://user:secret@proxy.example:3128"}},
+        "spec.scanner.proxy in body should match",
+    ),
+    "two proxies": (
+        {"scanner": {"proxy": "http://a.example,http://b.example"}},
+        "spec.scanner.proxy in body should match",
+    ),
+    "no requests at all": ({"scanner": {"maxRequestsPerSecond": 0}}, "should be greater than or equal to 1"),
+    "no requests to a host": ({"scanner": {"maxRequestsPerSecondPerHost": 0}}, "should be greater than or equal to 1"),
     "a reserved label": (
         {"podTemplate": {"labels": {"scanplan.dev/task": "x"}}},
         "labels of scanplan.dev, kubernetes.io and k8s.io are reserved: choose a prefix of your own",

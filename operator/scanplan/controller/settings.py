@@ -65,7 +65,7 @@ class OperatorSettings(PodBoundsSettings):
         description="Template protocols to allow although Nuclei can't keep them from denied targets (`whois`).",
     )
     default_requests: Amounts = Field(
-        ("cpu=100m", "memory=256Mi"),
+        ("cpu=100m", "memory=384Mi"),
         alias="SCANPLAN_DEFAULT_REQUESTS",
         description="Requests of scan pods for resources that a plan says nothing about; `resource=quantity`.",
     )
