@@ -1,7 +1,7 @@
-"""The same functions for asyncio: ``await submit_scan_async(plan)``, ``await wait_for_result(task_id)``.
+"""The library's functions for asyncio: ``await submit_scan_async(plan)``, ``await wait_for_result(task_id)``.
 
-Queues speak over blocking connections, so the calls go to threads; an event loop is never held up. Cancelling an awaiting
-coroutine doesn't cancel the scan: that is what `cancel_task` is for.
+Queues use blocking connections, so each call runs in a thread and does not block the event loop. Cancelling the coroutine does
+not cancel the scan. `cancel_task` does.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ async def cancel_task(task_id: str) -> bool:
 
 
 async def wait_for_result(task_or_run_id: str, *, interval: float = 1.0) -> ScanResult:
-    """The result of a task, once it has ended; bound it with `asyncio.timeout`.
+    """Wait until a task has ended, and return its result. `asyncio.timeout` limits the wait.
 
     Args:
-        interval: seconds between two looks.
+        interval: seconds between two requests for the result.
 
     Raises:
         UnknownTask: there is no such task, and no such run.

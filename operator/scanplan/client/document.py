@@ -1,4 +1,4 @@
-"""From a library's plan to the document that the runner takes: as the operator's, with this machine in place of a claim."""
+"""Makes the runner's task document from a plan of the library. Artifacts go to this machine instead of a claim."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scanplan.client.settings import ClientSettings
 from scanplan.core.planning import endpoints, keys, shards
 
 LOCAL_NAMESPACE = "local"
-"""In the documents' plan reference, where Kubernetes has the namespace."""
+"""The namespace in the document's plan reference; there is no Kubernetes namespace here."""
 
 
 def check(plan: ScanPlan, settings: ClientSettings) -> None:
@@ -26,7 +26,7 @@ def build(plan: ScanPlan, settings: ClientSettings, now: datetime) -> TaskDocume
     """The plan's task document.
 
     Args:
-        now: shards that were published longer than the idempotency window before are scanned again.
+        now: the current time. Shards published before `now` minus the idempotency window are scanned again.
 
     Raises:
         InvalidPlan: as `check`.

@@ -1,11 +1,11 @@
-"""What can go wrong between a program and its queue; what goes wrong in a scan is a `ScanResult`, or a `ScanError`.
+"""Errors between a program and its queue. A scan that fails is a `ScanResult` or a `ScanError` instead.
 
 ClientError
 ├── InvalidSettings     one or more environment variables are wrong: a line for each
 ├── InvalidPayload      a plan, a stored task or a stored result that is not what it should be
 ├── UnknownTask         no queue, store or artifact knows this id (also a LookupError)
 ├── UnknownTaskType     the queue runs scans, and nothing else
-├── QueueUnavailable    Redis or the API server did not answer: nothing was concluded, try again
+├── QueueUnavailable    Redis or the API server did not answer, or refused: try again
 └── MissingDependency   the queue needs an extra that is not installed
 
 The scan's own errors, `NucleiBinaryError` and `TemporaryError` among them, are those of `scanplan.api.errors`.
@@ -25,11 +25,11 @@ class InvalidSettings(ClientError, loading.InvalidSettings):
 
 
 class InvalidPayload(ClientError, ValueError):
-    """Something that was handed in, or found in a store, has not the form that it must have."""
+    """An argument or a stored value does not have the required form."""
 
 
 class UnknownTask(ClientError, LookupError):
-    """Nobody knows the task. The first version said FAILED here, which nobody could tell from a scan that had failed."""
+    """There is no such task. The first version returned FAILED here, as for a scan that had failed."""
 
     def __init__(self, task_id: str) -> None:
         super().__init__(f"there is no task {task_id!r}: it was never submitted here, or its record has expired")
@@ -44,7 +44,7 @@ class UnknownTaskType(ClientError, ValueError):
 
 
 class QueueUnavailable(ClientError, ConnectionError):
-    """The queue could not be reached, or refused; whether the call had an effect is unknown, and repeating it is safe."""
+    """The queue could not be reached, or refused. The call may have had an effect. Repeating it is safe."""
 
 
 class MissingDependency(ClientError, ImportError):

@@ -1,7 +1,7 @@
-"""A project's finding store: every finding once, with when and in which run it was first and last seen.
+"""A project's finding store: each finding once, with the time and run in which it was first and last seen.
 
-Fed by every run, from any number of processes; an SQLite file in the project's folder, so there is nothing to set up. It is
-made from artifacts, which stay the source: feeding the same findings again changes nothing but when they were last seen.
+The store is an SQLite file in the project's folder, so it needs no setup. Any number of processes may add to it. The artifacts
+stay the source: adding the same findings again only changes when they were last seen.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class StoredFinding(msgspec.Struct, frozen=True, kw_only=True):
     finding: InternalFinding
     first_seen: str
     last_seen: str
-    """RFC 3339, UTC, of the store's clock."""
+    """RFC 3339 time in UTC, by the clock of the process that added it."""
     first_run: str
     last_run: str
 

@@ -1,7 +1,7 @@
-"""The library's values: a plan, what came of it, and the key by which the same plan is known again.
+"""The library's values: a plan, its result, and the key that identifies equal plans.
 
-Names and order of the fields are those of the first, in-process version, so its positional calls still work. All are checked
-when they are made, since they also come back from Redis, where anybody may have written.
+Names and order of the fields are those of the first, in-process version, so its positional calls still work. Every value is
+checked when it is made, because values also come from Redis, where other programs may write.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Template = Annotated[str, Field(min_length=1, max_length=512, pattern=TEMPLATE)]
 
 
 class TaskStatus(Enum):
-    """Where a task is. A task that nobody knows has no status: asking for it raises `UnknownTask`."""
+    """The state of a task. A task that does not exist has none: `get_task_status` raises `UnknownTask`."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -49,7 +49,7 @@ class TaskStatus(Enum):
 
 @dataclass(frozen=True, config=_STRICT)
 class ScanPlan:
-    """What to scan, with what."""
+    """Which endpoints to scan, with which templates."""
 
     run_id: Annotated[str, Field(max_length=253, pattern=RUN_NAME)]
     """The run that the findings belong to, and their folder: ``ui_projects/{run_id}``."""
@@ -77,7 +77,7 @@ class SeverityCounts:
 
     @classmethod
     def of(cls, counts: FindingCounts) -> SeverityCounts:
-        """From a runner's document."""
+        """Make it from a runner's document."""
         return cls(**{field.name: getattr(counts, field.name) for field in dataclasses.fields(cls)})
 
     @property
@@ -96,7 +96,7 @@ class ArtifactRef:
 
 @dataclass(frozen=True, config=_STRICT)
 class ScanResult:
-    """What came of a plan; the first six fields are the first version's."""
+    """The result of a plan. The first six fields are those of the first version."""
 
     run_id: str
     success: bool
@@ -105,7 +105,7 @@ class ScanResult:
     finding_count: int
     duration_ms: int
     error: str | None = None
-    """Why it failed, in words that say what to do."""
+    """Why it failed and what to do, for people."""
     task_id: str = ""
     status: TaskStatus = TaskStatus.COMPLETED
     error_class: ErrorClass | None = None
@@ -123,20 +123,20 @@ class ScanResult:
 
 @dataclass(frozen=True, config=_STRICT)
 class QueueHealth:
-    """How a queue is doing; the fields of the first version's health endpoint."""
+    """The health of a queue, with the fields of the first version's health endpoint."""
 
     queue_size: int
-    """Tasks that wait, for a worker or for their next attempt."""
+    """Tasks that wait for a worker or for their next attempt."""
     active_workers: int
-    """Workers that are there (redis), or scans that run (sync, kubernetes)."""
+    """Workers (redis) or running scans (sync, kubernetes)."""
     failed_jobs: int
     redis_connected: bool
-    """False where Redis is not what the queue lives in."""
+    """Whether Redis answers; False for the other queues."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="ignore"))
 class TaskPayload(ScanPlan):
-    """A plan as it lies in a queue; `task_key` is what its submitter computed."""
+    """A plan as a queue stores it. `task_key` is the key that the submitter computed."""
 
     task_key: str = ""
 
@@ -148,8 +148,8 @@ class TaskPayload(ScanPlan):
 def generate_task_key(plan: ScanPlan) -> str:
     """The idempotent key: ``scan:{project}:{run}:{endpoints}:{templates}:{options}``.
 
-    The first version's left the severities out and cut MD5 to 8 digits, so that two different scans could share a key (see
-    `compat_task_key`, which still gives it).
+    The first version's key left out the severities and had only 8 digits of MD5, so two different scans could share a key. It is
+    still available as `compat_task_key`.
 
     Raises:
         InvalidEndpoint: an endpoint that is no host, host:port or http(s) URL.
@@ -160,14 +160,14 @@ def generate_task_key(plan: ScanPlan) -> str:
 
 
 def compat_task_key(plan: ScanPlan) -> str:
-    """The first version's key, digit for digit, for programs that have stored some."""
+    """The first version's key, unchanged, for programs that have stored such keys."""
     return keys.compat_key(plan.project_id, plan.run_id, plan.endpoints, plan.templates)
 
 
 def task_id_of(plan: ScanPlan) -> str:
     """The id of the plan's task in every queue: ``scan-`` and 20 hex digits.
 
-    A run may have several tasks, so the run's id, which the first version took, is none.
+    A run may have several tasks, so its id is no task id, as it was in the first version.
     """
     return keys.job_name(generate_task_key(plan))
 
@@ -178,24 +178,26 @@ def payload_of(plan: ScanPlan) -> dict[str, Any]:
 
 
 def dump(value: object) -> dict[str, Any]:
-    """One of this module's values as JSON values."""
+    """Dump a value of this module to JSON types."""
     fields: dict[str, Any] = TypeAdapter(type(value)).dump_python(value, mode="json")
     return fields
 
 
 def to_json(value: object) -> bytes:
-    """One of this module's values as JSON text."""
+    """Encode a value of this module as JSON text."""
     return TypeAdapter(type(value)).dump_json(value)
 
 
 def load(kind: type[T], value: object, what: str) -> T:
-    """A checked value of this module from JSON values, or their text.
+    """Read and check a value of this module.
 
     Args:
-        what: what is being read, for the error.
+        kind: the type of the value.
+        value: JSON types, or JSON text.
+        what: name of the value in an error message.
 
     Raises:
-        InvalidPayload: it has not the form; the message has a line for each mistake.
+        InvalidPayload: the value is wrong; the message has a line for each mistake.
     """
     adapter = TypeAdapter(kind)
     try:
@@ -212,10 +214,10 @@ def load(kind: type[T], value: object, what: str) -> T:
 
 
 def result_for(task_id: str, fields: Mapping[str, Any]) -> ScanResult:
-    """A result that a program hands in for a task.
+    """Check a result that a program stores for a task.
 
     Raises:
-        InvalidPayload: a field is missing or wrong, or it is another task's.
+        InvalidPayload: a field is missing or wrong, or the result is of another task.
     """
     result = load(ScanResult, {"task_id": task_id, **fields}, f"the result of {task_id}")
     if result.task_id != task_id:
@@ -224,10 +226,10 @@ def result_for(task_id: str, fields: Mapping[str, Any]) -> ScanResult:
 
 
 def plan_from(payload: Mapping[str, Any]) -> ScanPlan:
-    """The plan in a payload of `submit_task`; a key that was sent along must be the plan's.
+    """Read the plan in a payload of `submit_task`. A key in the payload must be that of the plan.
 
     Raises:
-        InvalidPayload: a field is missing or wrong, or the key is another plan's.
+        InvalidPayload: a field is missing or wrong, or the key is that of another plan.
     """
     stored = load(TaskPayload, dict(payload), "the scan task")
     if stored.task_key and stored.task_key != generate_task_key(stored.plan):

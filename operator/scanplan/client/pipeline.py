@@ -1,7 +1,7 @@
-"""A task run here: in the caller's process, or in a worker of a Redis queue.
+"""Runs a task on this machine: in the caller's process, or in a worker of a Redis queue.
 
-The same runner as in a scan pod works on shard after shard (Nuclei is parallel in itself; several tasks at a time are several
-workers) and leaves the same artifacts. One call is one attempt; whether another one follows is the queue's business.
+The runner is the same as in a scan pod, and leaves the same artifacts. It scans one shard after the other, since Nuclei itself
+is parallel. One call is one attempt. The queue decides whether another attempt follows.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _GRAVITY = {ErrorClass.FATAL: 0, ErrorClass.UNKNOWN: 1, ErrorClass.TEMPORARY: 2}
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt at all shards of a task."""
+    """The outcome of one attempt at all shards of a task."""
 
     document: TaskDocument
     reports: tuple[ShardReport, ...]
     started: float
-    """Monotonic clock."""
+    """Start time by the monotonic clock, in seconds."""
 
     @property
     def complete(self) -> bool:
-        """Every shard was scanned to its end."""
+        """Whether every shard was scanned to its end."""
         return len(self.reports) == self.document.shards and self.error is None
 
     @property
@@ -60,15 +60,15 @@ class Attempt:
 
 
 def never() -> bool:
-    """The `stop` of who can't be stopped."""
+    """A `stop` function for scans that nothing stops."""
     return False
 
 
 def attempt(plan: ScanPlan, settings: ClientSettings, stop: Stop = never) -> Attempt:
-    """Scan what is not published yet.
+    """Scan the shards that are not published yet.
 
     Args:
-        stop: asked several times a second; once true, the scan ends and what it has found is kept.
+        stop: called several times a second. Once it returns True, the scan ends and keeps its findings.
 
     Raises:
         InvalidPlan: the plan can't be run as it is written.
@@ -93,7 +93,7 @@ def attempt(plan: ScanPlan, settings: ClientSettings, stop: Stop = never) -> Att
 def conclude(
     attempt: Attempt, settings: ClientSettings, *, cancelled: bool = False, error: TaskError | None = None
 ) -> ScanResult:
-    """The result after the last attempt: what is there is merged, recorded, and fed into the project's store.
+    """Make the result after the last attempt: merge what there is, record it, and feed the project's store.
 
     Args:
         cancelled: the attempt was stopped because somebody cancelled the task.
@@ -123,7 +123,7 @@ def conclude(
 
 
 def with_artifacts(result: ScanResult, merged: MergedResult) -> ScanResult:
-    """A result with what was published."""
+    """Add the published artifacts to a result."""
     return replace(
         result,
         finding_count=merged.findings.total,
@@ -137,7 +137,7 @@ def with_artifacts(result: ScanResult, merged: MergedResult) -> ScanResult:
 
 
 def nothing(plan: ScanPlan) -> ScanResult:
-    """The result of a plan of which nothing was scanned; the caller says why."""
+    """The result of a plan of which nothing was scanned. The caller adds the reason."""
     return ScanResult(
         run_id=plan.run_id,
         success=False,
@@ -150,7 +150,7 @@ def nothing(plan: ScanPlan) -> ScanResult:
 
 
 def failed(result: ScanResult, error: TaskError | None) -> ScanResult:
-    """A result that says why the scan failed."""
+    """The same result as a failure, with its error."""
     error = error or TaskError(
         error_class=ErrorClass.UNKNOWN,
         reason=Reason.RESULT_MISSING,
@@ -167,7 +167,7 @@ def failed(result: ScanResult, error: TaskError | None) -> ScanResult:
 
 
 def publish(root: Path, project_id: str, run_id: str, path: str) -> None:
-    """Make merged findings known: to the project's store, and in the run's record.
+    """Add merged findings to the project's store and to the run's record.
 
     Args:
         root: the data directory.
@@ -178,7 +178,7 @@ def publish(root: Path, project_id: str, run_id: str, path: str) -> None:
 
 
 def publish_once(root: Path, project_id: str, run_id: str, path: str) -> None:
-    """Like `publish`, unless that is done, or the artifacts are not here."""
+    """Like `publish`, but does nothing where that was done before, or where the artifacts are elsewhere."""
     known = artifacts.recorded(root / layout.run_directory(run_id))
     if (root / path / layout.FINDINGS).exists() and not _recorded(path).items() <= known.items():
         publish(root, project_id, run_id, path)
@@ -189,7 +189,7 @@ def _recorded(path: str) -> dict[str, str]:
 
 
 def _merged(attempt: Attempt, settings: ClientSettings) -> tuple[MergedResult | None, TaskError | None]:
-    """The merge of the last shard, or of what there is; an error where the disk fails, or the run is another project's."""
+    """The merge of the last shard or, where none has merged, of all published shards; or the error of that merge."""
     merged = next((report.merged for report in reversed(attempt.reports) if report.merged), None)
     if merged:
         return merged, None

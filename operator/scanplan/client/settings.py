@@ -1,7 +1,7 @@
-"""The library's settings: environment variables, read in one place, wrong ones named.
+"""The library's settings, from environment variables.
 
-The first version's names mean what they meant. A program switches between scanning in its own process, Redis and Kubernetes by
-these alone.
+The names of the first version keep their meaning. These settings alone decide whether scans run in the program's own process,
+through Redis or on Kubernetes.
 """
 
 from __future__ import annotations
@@ -145,11 +145,11 @@ class ClientSettings(BaseSettings):
 
     @property
     def queue_type(self) -> QueueType:
-        """Where tasks run, the feature flag considered."""
+        """Where tasks run; SYNC while the feature flag ENABLE_ASYNC_TASKS is off."""
         return self.task_queue_type if self.enable_async_tasks else QueueType.SYNC
 
     def guard(self) -> Guard:
-        """What may not be scanned: what the owner denies and, from a pod, the API server."""
+        """The target guard: the denied targets and, in a pod, the API server."""
         own = (self.api_server_host,) if self.api_server_host else ()
         return Guard((*self.denied_targets, *own))
 

@@ -1,7 +1,7 @@
-"""The first version's functions: submit a scan, now or to a queue, and ask what came of it.
+"""The first version's functions: submit a scan, and ask for its status and result.
 
-Where a scan runs is decided by settings alone: with ENABLE_ASYNC_TASKS off in this process, with it on where TASK_QUEUE_TYPE
-says. A program that is written for the queue therefore works without one, and the other way round.
+The settings decide where a scan runs: in this process while ENABLE_ASYNC_TASKS is off, else where TASK_QUEUE_TYPE says. So a
+program that is written for a queue also works without one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def queue_for(settings: ClientSettings) -> TaskQueue:
 
 
 def task_queue() -> TaskQueue:
-    """The queue that the environment names; one for each settings in a process, so its connections are used again.
+    """The queue that the environment names. Calls with equal settings return the same queue, with its connections.
 
     Raises:
         InvalidSettings: an environment variable is wrong.
@@ -107,7 +107,7 @@ def check_existing_task(plan: ScanPlan) -> str | None:
 
 
 def get_task_status(task_id: str) -> TaskStatus:
-    """Where a task is.
+    """The state of a task.
 
     Raises:
         UnknownTask: there is none of this id.

@@ -38,7 +38,7 @@ def hosts(counts: Mapping[str, Counts]) -> str:
     """A bar for each host, divided by severity.
 
     Args:
-        counts: as many hosts as shall be shown, in their order.
+        counts: findings by severity of each host that is shown, in this order.
     """
     most = max((sum(of_host) for of_host in counts.values()), default=1)
     rows = []

@@ -32,8 +32,8 @@ def difference(before: Iterable[Finding], after: Iterable[Finding]) -> Differenc
     """Compare two scans.
 
     Args:
-        before: the earlier one's findings; gone through twice, so not an iterator.
-        after: the later one's; gone through once.
+        before: findings of the earlier scan. They are read twice, so this can't be an iterator.
+        after: findings of the later scan, read once.
     """
     earlier = {finding.fingerprint for finding in before}
     later: set[str] = set()
@@ -48,7 +48,7 @@ def difference(before: Iterable[Finding], after: Iterable[Finding]) -> Differenc
 
 
 def unlike(before: Scan, after: Scan) -> list[str]:
-    """Why the two scans may differ though no host has changed; one sentence each."""
+    """Reasons why two scans may differ although no host has changed; one sentence each."""
     said = []
     if sorted(before.templates) != sorted(after.templates):
         said.append("They ran different templates.")

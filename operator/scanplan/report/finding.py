@@ -16,10 +16,10 @@ from scanplan.api.v1alpha1.task import Severity
 from scanplan.report import text
 
 Fingerprint = Callable[[bytes], bytes]
-"""When two lines are the same finding: `scanplan.runner.artifacts.fingerprint.of`."""
+"""Computes the fingerprint of a line, as `scanplan.runner.artifacts.fingerprint.of` does."""
 
 RANK = {severity: rank for rank, severity in enumerate(Severity)}
-"""0 is the most severe."""
+"""Rank by severity; 0 is the most severe."""
 
 _SEVERITIES = {severity.value: severity for severity in Severity}
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -28,7 +28,10 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One finding. Texts are as the host gave them, but for those that are named as lines: see `scanplan.report.text`."""
+    """One finding.
+
+    Members marked "a line" are cleaned to one line (`scanplan.report.text.line`). All other texts are as the host sent them.
+    """
 
     fingerprint: str
     """Hex; the same for the same finding in every run."""
@@ -63,12 +66,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(lines: Iterable[bytes], fingerprint: Fingerprint) -> Iterator[Finding]:
-    """The findings of a merged NDJSON file, in its order; empty lines are passed over."""
+    """Parse the findings of a merged NDJSON file, in its order. Empty lines are skipped."""
     return (parse(line, fingerprint) for line in lines if not line.isspace())
 
 
 def parse(line: bytes, fingerprint: Fingerprint) -> Finding:
-    """The finding of one line."""
+    """Parse one line. It never fails: a line that can't be read becomes a finding that says so."""
     try:
         event = _mapping(_decode(line))
     except _UNREADABLE:
@@ -104,7 +107,7 @@ def parse(line: bytes, fingerprint: Fingerprint) -> Finding:
 
 
 def severity_of(value: object) -> Severity:
-    """A severity as Nuclei writes it; what neither of us knows is unknown."""
+    """The severity for a word of Nuclei's; `unknown` for any other value."""
     return _SEVERITIES.get(value.strip().lower(), Severity.UNKNOWN) if isinstance(value, str) else Severity.UNKNOWN
 
 

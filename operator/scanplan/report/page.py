@@ -27,7 +27,7 @@ _RAW_BYTES = 3_500_000
 _CHART_HOSTS = 12
 _MAX_HOSTS = 100_000
 _MAX_LISTED = 500
-"""Unreachable endpoints, and shards, that are named one by one."""
+"""Most unreachable endpoints, and most shards, that the page lists by name."""
 
 
 @dataclass(frozen=True)
@@ -35,23 +35,23 @@ class Since:
     """What has changed since an earlier scan."""
 
     run: str
-    """How people know that scan."""
+    """The earlier scan's name, such as ``nightly~1``."""
     new: frozenset[str]
-    """Fingerprints of what it did not have."""
+    """Fingerprints of findings that the earlier scan did not have."""
     fixed: int
     remarks: tuple[str, ...] = ()
-    """Why the two may differ besides (`compare.unlike`)."""
+    """Other reasons why the two scans may differ (`compare.unlike`)."""
 
 
 class Contents:
-    """The findings of a page, taken as they come; holds what there is room for, at most 8.5 MB."""
+    """Collects the findings of a page. Holds at most 8.5 MB, the most severe ones first."""
 
     def __init__(self) -> None:
         self.seen = _Seen()
         self.heads, self.raws = MostSevere(_ROWS_BYTES), MostSevere(_RAW_BYTES)
 
     def add(self, finding: Finding, *, new: bool = False) -> None:
-        """Take the next finding; `new` marks it as such."""
+        """Add a finding; `new` marks it as new since the earlier scan."""
         number = self.seen.total
         self.seen.add(finding)
         self.heads.add(number, finding.severity, rows.head(finding, new=new))
@@ -67,14 +67,14 @@ def render(
     notes: Sequence[str] = (),
     rest: str = layout.FINDINGS,
 ) -> Iterator[bytes]:
-    """The page of these findings, piece by piece.
+    """Render the page of these findings, piece by piece.
 
     Args:
-        findings: gone through once.
+        findings: read once.
         version: of this program.
-        since: marks what is new.
-        notes: what else a reader must know, such as that not all findings were given.
-        rest: where all findings are, for people; where it is a file name, the page links to it.
+        since: the comparison with an earlier scan; None shows no comparison.
+        notes: further remarks for the reader, such as that only some severities are shown.
+        rest: where all findings are, as text. A file name becomes a link.
     """
     contents = Contents()
     for finding in findings:
@@ -93,11 +93,11 @@ def compose(
     notes: Sequence[str] = (),
     rest: str = layout.FINDINGS,
 ) -> Iterator[bytes]:
-    """The page of findings that were taken before; arguments as of `render`, and these.
+    """Render the page of findings that were collected before. Further arguments are those of `render`.
 
     Args:
-        counts: of all findings, where only the most severe were taken.
-        compared: with what, at more length than `since`; or why with nothing.
+        counts: counts of all findings by severity, where `contents` has only the most severe; None counts `contents`.
+        compared: one sentence on the scan that this one was compared with, or why it was compared with none.
     """
     seen, heads, exchanges = contents.seen, contents.heads, dict(contents.raws)
     counts = counts or seen.counts
@@ -148,7 +148,7 @@ class _Seen:
         return sum(self.counts)
 
     def worst_hosts(self) -> dict[str, list[int]]:
-        """The hosts to look at first."""
+        """The hosts with the most severe findings, in their order."""
         ranked = sorted(self.hosts.items(), key=lambda item: ([-count for count in item[1]], item[0]))
         return dict(ranked[:_CHART_HOSTS])
 
@@ -291,7 +291,7 @@ def _where(rest: str) -> str:
 
 
 def moment(timestamp: str) -> str:
-    """An RFC 3339 time (UTC) as people read it; empty where it is."""
+    """An RFC 3339 time in a form for people; an empty text stays empty."""
     return text.line(timestamp, 40).replace("T", " ").split(".")[0].removesuffix("Z") + " UTC" if timestamp else ""
 
 

@@ -19,7 +19,7 @@ _MAX_LIST = 20
 
 
 def head(finding: Finding, *, new: bool) -> bytes:
-    """The start of a finding's table body: its row and, still open, the cell of what there is to know about it."""
+    """The first part of a finding's table body: its row, and the start of the details cell, which `raw` continues."""
     mark = ' data-new=""' if new else ""
     badge = ' <span class="new">new</span>' if new else ""
     severity = finding.severity.value
@@ -34,7 +34,7 @@ def head(finding: Finding, *, new: bool) -> bytes:
 
 
 def raw(finding: Finding) -> bytes:
-    """The exchange with the host."""
+    """The second part: request, response and curl command."""
     return "".join(
         f'<h3>{title}</h3><pre tabindex="0">{escape(text.block(content, limit).rstrip())}</pre>'
         for title, content, limit in (
@@ -50,7 +50,7 @@ TAIL = b"</td></tr></tbody>\n"
 
 
 def links(addresses: Iterable[str]) -> str:
-    """A list of references; only web addresses can be followed."""
+    """A list of references. Only http(s) addresses become links."""
     items = []
     for address in list(addresses)[:_MAX_LIST]:
         href = text.web_address(address)

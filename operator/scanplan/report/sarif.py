@@ -22,7 +22,7 @@ from scanplan.report.scan import Scan, remarks
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 MAX_RESULTS = 25_000
-"""GitHub refuses a run with more."""
+"""GitHub refuses a run with more results."""
 MAX_RULES = 25_000
 MAX_TAGS = 20
 MAX_TEXT = 1_024
@@ -43,8 +43,8 @@ _SCORES = {
     Severity.MEDIUM: (4.0, 6.9, 5.5),
     Severity.LOW: (0.1, 3.9, 2.0),
 }
-"""Least, most and usual CVSS score of a severity. A score out of its severity's bounds would make GitHub call a finding
-something else than our counts do, so it gives way."""
+"""Lowest, highest and usual CVSS score of a severity. A score outside of these bounds is replaced by the usual one: GitHub would
+show another severity than our counts do."""
 
 _encode = msgspec.json.Encoder().encode
 Json = dict[str, Any]
@@ -87,7 +87,7 @@ def render(scan: Scan, findings: Iterable[Finding], version: str) -> Iterator[by
 
 
 class _Room:
-    """Which findings have room, by the scan's own counts: the most severe."""
+    """How many findings of each severity are written, the most severe first, by the scan's own counts."""
 
     def __init__(self, scan: Scan) -> None:
         self.refused = 0
@@ -164,7 +164,7 @@ def _result(finding: Finding, rule: int) -> Json:
                 "logicalLocations": [{"fullyQualifiedName": finding.matched_at or finding.host, "kind": "resource"}],
             }
         ],
-        # GitHub goes by the first name, other readers by ours.
+        # GitHub uses the first name, other readers use ours.
         "partialFingerprints": {"primaryLocationLineHash": finding.fingerprint, "scanplan/v1": finding.fingerprint},
         "properties": {"severity": finding.severity.value, "host": finding.host, "timestamp": finding.timestamp},
     }
@@ -182,7 +182,7 @@ def place(address: str) -> str:
 
 
 def _score(finding: Finding) -> str:
-    """GitHub's `security-severity`; empty for what is no weakness."""
+    """GitHub's `security-severity`, a score as text; empty for findings that are no weakness."""
     if finding.severity not in _SCORES:
         return ""
     least, most, usual = _SCORES[finding.severity]

@@ -70,7 +70,7 @@ class Shard(_View, frozen=True, kw_only=True):
 
     @property
     def error(self) -> Error | None:
-        """What the last attempt says; None where it says nothing."""
+        """The error of the last attempt; None where it has none."""
         return self.attempts[-1].error if self.attempts else None
 
 
@@ -100,7 +100,7 @@ class Scan(_View, frozen=True, kw_only=True):
     started_at: str = ""
     finished_at: str = ""
     duration_ms: int = 0
-    """Scanning time, added up over the attempts."""
+    """Scanning time of all attempts together, in milliseconds."""
     templates: tuple[str, ...] = ()
     severity_levels: tuple[str, ...] = ()
     """Empty: all."""
@@ -128,10 +128,10 @@ class Scan(_View, frozen=True, kw_only=True):
 
 
 def read(content: bytes) -> Scan:
-    """The scan of a `scan_metadata.json`.
+    """Parse a `scan_metadata.json`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the content can't be parsed.
     """
     try:
         return msgspec.json.decode(content, type=Scan)
@@ -140,7 +140,7 @@ def read(content: bytes) -> Scan:
 
 
 def remarks(scan: Scan) -> list[str]:
-    """What a reader must know before trusting an empty list of findings; one sentence each, empty where all is well."""
+    """Remarks on what the scan did not cover; one sentence each, empty where it covered everything."""
     said = []
     if not scan.complete:
         unfinished = len(scan.unfinished)

@@ -20,10 +20,10 @@ class MostSevere:
         self._left = budget
         self._kept: dict[Severity, list[tuple[int, bytes]]] = {severity: [] for severity in Severity}
         self.dropped = 0
-        """Pieces that had no room."""
+        """Number of pieces that were dropped."""
 
     def add(self, number: int, severity: Severity, piece: bytes) -> None:
-        """Keep a piece, if there is room for it or milder ones can make some."""
+        """Add a piece. Less severe pieces are dropped for it where the budget is used up."""
         self._left -= len(piece)
         self._kept[severity].append((number, piece))
         while self._left < 0:
@@ -32,7 +32,7 @@ class MostSevere:
             self.dropped += 1
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """What was kept: most severe first, then in the order of coming."""
+        """The pieces that were kept, the most severe first, then in the order in which they were added."""
         for severity in Severity:
             yield from self._kept[severity]
 

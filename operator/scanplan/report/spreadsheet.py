@@ -67,7 +67,7 @@ def render(findings: Iterable[Finding]) -> Iterator[bytes]:
 
 
 def cell(value: str) -> str:
-    """A cell that no spreadsheet runs: one visible line, with an apostrophe before what would start a formula."""
+    """A cell that no spreadsheet takes for a formula: one line, with an apostrophe before a dangerous first character."""
     shown = text.line(value, MAX_CELL)
     return f"'{shown}" if shown.startswith(_FORMULA) else shown
 

@@ -23,7 +23,7 @@ MAX_URL = 2_048
 
 
 def line(value: object, limit: int = 1_000) -> str:
-    """`value` as one line: white space is one blank, characters that can't be seen are replaced, the end may be cut off."""
+    """`value` as one line of at most `limit` characters. White space becomes one blank; invisible characters are replaced."""
     return _HIDDEN.sub(_REPLACEMENT, " ".join(cut(str(value), limit).split()))
 
 
@@ -33,12 +33,12 @@ def block(value: object, limit: int) -> str:
 
 
 def visible(text: str) -> str:
-    """All of `text`, with what can't be seen replaced; line breaks and tabs stay."""
+    """`text` with invisible characters replaced; line breaks and tabs stay."""
     return _HIDDEN.sub(_REPLACEMENT, text)
 
 
 def cut(text: str, limit: int) -> str:
-    """At most `limit` characters; where some are missing, the last says so."""
+    """At most `limit` characters; an ellipsis ends a text that was cut off."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

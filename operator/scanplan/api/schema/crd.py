@@ -61,7 +61,7 @@ def structural(model: type[Model]) -> Schema:
 def _root_schema() -> Schema:
     spec = structural(ScanPlanSpec)
     status = _without_defaults(structural(ScanPlanStatus))
-    # kstatus calls an object without observedGeneration current; a new plan isn't.
+    # kstatus takes an object without observedGeneration for current, which a new plan is not.
     status["default"] = {"observedGeneration": -1, "phase": Phase.PENDING.value}
     return {
         "type": "object",
@@ -78,7 +78,7 @@ def _root_schema() -> Schema:
 
 
 def _without_defaults(node: Any) -> Any:
-    """The same without defaults: what the API server added to a status that was written whole would be taken out again for ever."""
+    """The schema without defaults. The API server would add them to each status, and the next write would remove them again."""
     if isinstance(node, list):
         return [_without_defaults(item) for item in node]
     if not isinstance(node, dict):
@@ -101,7 +101,7 @@ def _structural(node: Any, definitions: Schema) -> Any:
             return _structural(node, definitions)
     result = {key: value for key, value in node.items() if key not in _DROPPED}
     if result.get("default", ...) in (None, "", [], {}) and "properties" not in result:
-        del result["default"]  # an empty value says nothing; it would only clutter every object
+        del result["default"]  # leave out empty defaults: they would only make every object longer
     if isinstance(result.get("description"), str):
         result["description"] = " ".join(result["description"].split())
     if "properties" in result:

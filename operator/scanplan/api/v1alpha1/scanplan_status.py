@@ -16,7 +16,7 @@ from scanplan.api.v1alpha1.scanplan import Phase
 
 
 class Condition(Model):
-    """As metav1.Condition."""
+    """A condition, with the fields of metav1.Condition."""
 
     type: Annotated[str, Field(max_length=316)]
     status: Literal["True", "False", "Unknown"]
@@ -169,7 +169,7 @@ class ScanPlanStatus(Model):
 
     @classmethod
     def read(cls, plan: Mapping[str, Any]) -> ScanPlanStatus:
-        """As `of`, for readers that show what they know: an empty status where it can't be read."""
+        """As `of`, but an empty status where it can't be read; for readers that only display it."""
         try:
             return cls.of(plan)
         except UnreadableStatus:
@@ -180,12 +180,12 @@ class ScanPlanStatus(Model):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def condition(self, kind: str) -> Condition | None:
-        """The condition of this type."""
+        """The condition of this type; None where there is none."""
         return next((each for each in self.conditions if each.type == kind), None)
 
     @property
     def ended(self) -> bool:
-        """The task has come to an end for good. A plan that can't run as written has failed, and has not ended."""
+        """Whether the task has ended for good. A plan that can't run as written has failed, but its task has not ended."""
         return self.phase is not None and self.phase.is_terminal and self.completion_time is not None
 
 

@@ -1,7 +1,7 @@
-"""One interface, three queues: a program that knows a `TaskQueue` need not know which.
+"""The interface of the three task queues: local, Redis and Kubernetes.
 
-Every queue gives the same plan the same task id, runs it once however often it is submitted, and answers in the same values.
-What a queue can't know it says by an error, never by a status that means something else.
+Every queue gives equal plans the same task id, runs a plan once however often it is submitted, and returns the same types. Where
+a queue does not know an answer it raises an error; it never returns a status that means something else.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ __all__ = ["RQTaskQueue", "TaskQueue", "TaskStatus"]
 
 
 class TaskQueue(ABC):
-    """Where scan tasks go, and where their results come from. Safe to use from several threads.
+    """Takes scan tasks and returns their results. Safe to use from several threads.
 
-    All methods raise `QueueUnavailable` where the queue can't be reached; those that take an id raise `UnknownTask` for one that it
-    doesn't know.
+    All methods raise `QueueUnavailable` where the queue can't be reached. Methods that take a task id raise `UnknownTask` where
+    there is no such task.
     """
 
     @abstractmethod
     def submit_task(self, task_type: str, payload: Mapping[str, Any], priority: int | None = None) -> str:
-        """Submit a task, unless the same one is there already.
+        """Submit a task, unless the queue has the same one already.
 
         Args:
             task_type: ``scan``.
@@ -46,11 +46,11 @@ class TaskQueue(ABC):
 
     @abstractmethod
     def get_task_status(self, task_id: str) -> TaskStatus:
-        """Where the task is."""
+        """The state of the task."""
 
     @abstractmethod
     def get_task_result(self, task_id: str) -> dict[str, Any] | None:
-        """The fields of the task's `ScanResult`; None until it has ended, well or not.
+        """The fields of the task's `ScanResult`; None until the task has ended, also where it failed.
 
         Raises:
             InvalidPayload: a stored result is damaged.
@@ -61,7 +61,7 @@ class TaskQueue(ABC):
         """Store the result of a task that a program has run by itself, for as long as the queue keeps results.
 
         Raises:
-            InvalidPayload: not the fields of a `ScanResult` of this task; or the queue's results are not stored, but observed.
+            InvalidPayload: these are not the fields of a `ScanResult` of this task, or this queue stores no results.
         """
 
     @abstractmethod
@@ -78,21 +78,21 @@ class TaskQueue(ABC):
 
     @abstractmethod
     def health(self) -> QueueHealth:
-        """How the queue is doing."""
+        """Count waiting, running and failed tasks."""
 
     def check(self) -> None:  # noqa: B027 - some queues are always there
-        """Return where the queue answers; costs it next to nothing, however much is in it."""
+        """Check that the queue answers. It costs little, however many tasks there are."""
 
     def statistics(self) -> Statistics:
-        """What has been counted; nothing, where a queue's tasks are counted elsewhere."""
+        """Counters of the queue's workers; empty for queues whose tasks are counted elsewhere."""
         return Statistics()
 
     def close(self) -> None:  # noqa: B027 - most queues have nothing to give back
-        """Give connections back; the queue is not used any more."""
+        """Close connections. The queue can't be used afterwards."""
 
 
 def __getattr__(name: str) -> Any:
-    if name == "RQTaskQueue":  # only who asks for it needs redis and rq
+    if name == "RQTaskQueue":  # import redis and rq only for programs that use this queue
         from scanplan.client.queues.redis import RQTaskQueue  # noqa: PLC0415
 
         return RQTaskQueue

@@ -1,8 +1,8 @@
-"""The `kubernetes` queue: a submitted task is a ScanPlan, and the operator does the rest.
+"""The `kubernetes` queue: a submitted task becomes a ScanPlan, which the operator runs.
 
-The plan's name is the task's id, so the API server itself sees to it that a plan submitted by many is there once, and nothing
-is kept outside of the cluster. Status and result are read from the ScanPlan; where the claim is mounted at the data directory,
-its findings are fed into the project's store as those of any other scan.
+The ScanPlan's name is the task id, so the API server keeps one ScanPlan however many programs submit the plan. Nothing is stored
+outside of the cluster. Status and result come from the ScanPlan. Where the claim is mounted at the data directory, findings are
+added to the project's store.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class KubernetesTaskQueue(TaskQueue):
     """Tasks as ScanPlans of one namespace."""
 
     def __init__(self, settings: ClientSettings, *, feed: bool = True) -> None:
-        """`feed`: whether findings that are read here go into the project's store."""
+        """`feed`: whether to add findings to the project's store when a result is read."""
         self._settings = settings
         self._feed = feed
         self._api = KubernetesApi(settings.namespace)
@@ -76,7 +76,7 @@ class KubernetesTaskQueue(TaskQueue):
         for _ in range(_ROUNDS):
             with contextlib.suppress(Conflict):
                 return self._api.create_plan(wanted)
-            with contextlib.suppress(Conflict, NotFound):  # it changed, or went, meanwhile
+            with contextlib.suppress(Conflict, NotFound):  # it was changed or deleted meanwhile
                 return self._taken_over(wanted)
         raise QueueUnavailable(
             f"the plan {wanted['metadata']['name']} changes again and again, or is still being deleted"
@@ -130,7 +130,7 @@ class KubernetesTaskQueue(TaskQueue):
         self._api.close()
 
     def _plan(self, task_id: str) -> Object:
-        if not _NAME.fullmatch(task_id):  # it would be another path of the API server
+        if not _NAME.fullmatch(task_id):  # no ScanPlan can have such a name, and it could lead to another path
             raise UnknownTask(task_id)
         try:
             return self._api.get_plan(task_id)
@@ -138,11 +138,11 @@ class KubernetesTaskQueue(TaskQueue):
             raise UnknownTask(task_id) from None
 
     def _taken_over(self, wanted: Object) -> Object:
-        """The plan that is there already; asked to run again where its last run doesn't answer for this submission.
+        """Take over the ScanPlan that exists already. It runs again where its last result is too old, or failed.
 
         Raises:
-            Conflict: somebody else changed it meanwhile.
-            ClientError: the name is somebody else's.
+            Conflict: it was changed meanwhile.
+            ClientError: a ScanPlan of that name exists that this library did not make.
         """
         found = self._api.get_plan(wanted["metadata"]["name"])
         name = found["metadata"]["name"]
@@ -154,7 +154,7 @@ class KubernetesTaskQueue(TaskQueue):
             raise Conflict(f"{name} is being deleted")
         if not status_of(found).is_terminal or self._answers(found):
             return found
-        # The same value from every submitter of this moment, and refused if the plan has changed since it was read.
+        # Concurrent submitters write the same value. The resource version makes the API server refuse outdated writes.
         again = {"cancel": False, "rerun": f"run-{found['metadata']['generation']}"}
         version = {"resourceVersion": found["metadata"]["resourceVersion"]}
         return self._api.patch_plan(name, {"metadata": version, "spec": again})
@@ -169,7 +169,7 @@ class KubernetesTaskQueue(TaskQueue):
 
 
 def manifest(plan: ScanPlan, settings: ClientSettings) -> Object:
-    """The plan as a ScanPlan object."""
+    """Build the ScanPlan of a plan."""
     task_id = models.task_id_of(plan)
     spec: Object = {
         "projectId": plan.project_id,
@@ -200,7 +200,7 @@ def manifest(plan: ScanPlan, settings: ClientSettings) -> Object:
 
 
 def endpoint_parts(plan: ScanPlan, owner: Object) -> list[Object]:
-    """The ConfigMaps of a plan with more endpoints than a ScanPlan holds, owned by it; the operator waits for them."""
+    """Build the ConfigMaps for endpoints that do not fit into the ScanPlan, which owns them. The operator waits for them."""
     targets = endpoints.canonical_all(plan.endpoints)
     if len(targets) <= MAX_INLINE_ENDPOINTS:
         return []
@@ -223,7 +223,7 @@ def endpoint_parts(plan: ScanPlan, owner: Object) -> list[Object]:
 
 
 def status_of(plan: Object) -> TaskStatus:
-    """A ScanPlan's phase as a task's status; one that the operator has not seen in this form is pending."""
+    """A ScanPlan's phase as a task status; PENDING until the operator has seen this generation."""
     status = ScanPlanStatus.of(plan)
     if status.observed_generation != plan["metadata"]["generation"] or status.phase is None:
         return TaskStatus.PENDING

@@ -1,8 +1,8 @@
-"""The `sync` queue: a submitted task runs at once, here, and has ended when `submit_task` returns.
+"""The `sync` queue: `submit_task` scans in the caller's process, and returns when the scan has ended.
 
-Nothing has to be installed or started. What other threads and processes may ask (status, result, cancel) lies in small files
-beside the artifacts; a task's file lock makes sure that the same plan, submitted twice, is scanned once, and a process that
-dies lets go of it. There is one attempt, since the caller waits: submitting again takes up where that one ended.
+It needs no server. Status, result and cancellation are small files beside the artifacts, which other threads and processes read.
+A file lock for each task makes sure that equal plans are scanned once. It ends with its process. A task has one attempt, since
+the caller waits. Submitting it again continues after the steps that were saved.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scanplan.core.planning import keys
 from scanplan.runner.artifacts import durable
 
 FOLDER = ".tasks"
-"""Below the data directory: a task's result, its lock, and the wish to cancel it."""
+"""Folder below the data directory with the result, the lock and the cancel request of each task."""
 _ID = re.compile(r"scan-[0-9a-f]{20}")
 
 
@@ -42,10 +42,10 @@ class SyncTaskQueue(TaskQueue):
         return self.run(models.plan_from(fields)).task_id
 
     def run(self, plan: ScanPlan) -> ScanResult:
-        """Scan, unless this plan was scanned within the idempotency window; a scan of it that runs now is waited for.
+        """Scan the plan, unless it was scanned within the idempotency window. Waits for a scan of it that is running.
 
         Raises:
-            InvalidPlan: the plan can't be run as it is written.
+            InvalidPlan: the plan can't run as it is written.
         """
         document.check(plan, self._settings)
         task_id = models.task_id_of(plan)
@@ -63,7 +63,7 @@ class SyncTaskQueue(TaskQueue):
         return result
 
     def held(self, task_id: str) -> AbstractContextManager[None]:
-        """A task's lock, for who works on its artifacts by other ways."""
+        """The lock of a task, for other code that works on its artifacts."""
         return artifacts.locked(self._lock(task_id))
 
     def get_task_status(self, task_id: str) -> TaskStatus:
@@ -104,7 +104,7 @@ class SyncTaskQueue(TaskQueue):
     # files
 
     def _fresh(self, task_id: str) -> ScanResult | None:
-        """The task's result where it still answers for the plan: it succeeded within the window, and its artifacts are there."""
+        """The task's result where it succeeded within the idempotency window and its artifacts still exist; else None."""
         result = self._stored(task_id)
         if result is None or not result.success or not result.artifact_path:
             return None
@@ -127,7 +127,7 @@ class SyncTaskQueue(TaskQueue):
             return None
 
     def _is_running(self, task_id: str) -> bool:
-        """Whether somebody holds the task's lock."""
+        """Whether a thread or process holds the task's lock."""
         if not _ID.fullmatch(task_id):
             return False
         try:

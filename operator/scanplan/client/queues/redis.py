@@ -1,8 +1,8 @@
 """The `redis` queue: tasks are RQ jobs, and any number of workers take them.
 
-Claim and enqueue are one transaction, so a hundred submitters of one plan start one scan, and one that dies leaves either both
-or nothing. The job's own state is what decides whether a task is there: a claim without a live job holds nobody up. Redis is
-the only store: a flush loses what waits, the claims and the results, but not the artifacts, from which results are read again.
+One transaction sets a plan's claim and enqueues its job. So a hundred submitters of one plan start one scan, and a submitter that
+dies leaves both or neither. A claim without a job that is alive is ignored. Redis is the only store: a flush loses waiting tasks,
+claims and results. Artifacts stay, and results are read from them again.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 
 WORKER_FUNCTION = "scanplan.client.queues.workers.execute_scan_task"
 BACKSTOP_SECONDS = 300
-"""RQ's own timeout comes so long after ours, which publishes what was found; it is for a worker that hangs."""
+"""Seconds by which RQ's timeout is longer than ours. Ours publishes what was found; RQ's is for a worker that hangs."""
 ENDED = {JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED}
 _ALIVE = {JobStatus.CREATED, JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED}
 
 
 class ScanJob(Job):
-    """An RQ job that is a scan and nothing else. RQ's own imports and calls what it is told in Redis, where anybody may write."""
+    """An RQ job that can only be a scan. A plain RQ job calls whatever function its record in Redis names."""
 
     @property
     def func(self) -> Any:
@@ -60,7 +60,7 @@ class ScanJob(Job):
 
 
 class ScanQueue(Queue):
-    """An RQ queue that speaks JSON: whoever can write to Redis must not thereby run code in a worker, as with pickle."""
+    """An RQ queue with JSON instead of pickle, so that a record in Redis can't run code in a worker."""
 
     job_class = ScanJob
 
@@ -69,10 +69,10 @@ class ScanQueue(Queue):
 
 
 class RQTaskQueue(TaskQueue):
-    """Tasks on Redis. `redis_conn` and `queue` are what the first design called so."""
+    """Tasks on Redis. `redis_conn` and `queue` are names of the first design."""
 
     def __init__(self, redis_url: str, settings: ClientSettings | None = None) -> None:
-        """Connects on first use.
+        """Create the queue; it connects on first use.
 
         Raises:
             InvalidSettings: without `settings`, when the environment has wrong ones.
@@ -112,7 +112,7 @@ class RQTaskQueue(TaskQueue):
             if status == JobStatus.STARTED:
                 return TaskStatus.RUNNING
             if status in _ALIVE:
-                # Only retries are scheduled for later; one that has come due is queued again.
+                # only retries are scheduled; one that is due is queued again
                 again = status == JobStatus.SCHEDULED or self._store.failures(task_id)
                 return TaskStatus.RETRYING if again else TaskStatus.PENDING
             return self._ended(task_id, job).status
@@ -138,7 +138,7 @@ class RQTaskQueue(TaskQueue):
             status = job.get_status(refresh=False)
             if status not in _ALIVE:
                 return False
-            # First the wish, which a worker looks for when it begins: if it takes the job now, it ends it at once.
+            # Set the cancel request first. A worker that takes the job right now sees it at once, and ends the job.
             self.redis_conn.set(self._store.cancel_key(task_id), "1", ex=self._settings.result_ttl)
             if status != JobStatus.STARTED:
                 try:
@@ -158,7 +158,7 @@ class RQTaskQueue(TaskQueue):
         return keys.job_name(key) if key else None
 
     def health(self) -> QueueHealth:
-        """Counts are 0 where Redis doesn't answer, and `redis_connected` says so."""
+        """All counts are 0 where Redis does not answer; then `redis_connected` is False."""
         try:
             with self.redis_conn.pipeline(transaction=False) as pipe:
                 for queue in self._queues.values():
@@ -190,7 +190,7 @@ class RQTaskQueue(TaskQueue):
     # the transaction
 
     def _submit(self, pipe: Pipeline, plan: ScanPlan) -> str:
-        """Find the plan's task, or claim and enqueue it: all or nothing, or WatchError where somebody else was quicker."""
+        """Find the plan's task, or claim and enqueue it in one transaction. Raises WatchError where another submitter was first."""
         task_key = models.generate_task_key(plan)
         task_id = models.task_id_of(plan)
         job_id = self._store.job_id(task_id)
@@ -213,11 +213,11 @@ class RQTaskQueue(TaskQueue):
         return task_id
 
     def _answers(self, pipe: Pipeline, task_id: str) -> bool:
-        """Whether the task's result still answers for its plan."""
+        """Whether the task's result is recent enough to be returned for its plan."""
         value: Any = pipe.get(self._store.result_key(task_id))
         try:
             return bool(value) and models.load(ScanResult, value, f"the stored result of {task_id}").success
-        except InvalidPayload:  # it answers for nothing: the scan runs again
+        except InvalidPayload:  # a damaged result does not count: scan again
             return False
 
     def _new_job(self, queue: ScanQueue, plan: ScanPlan, job_id: str) -> Job:
@@ -231,7 +231,7 @@ class RQTaskQueue(TaskQueue):
             result_ttl=settings.result_ttl,
             failure_ttl=settings.result_ttl,
             description=f"scan of {len(plan.endpoints)} endpoints, run {plan.run_id}, project {plan.project_id}",
-            # For attempts that are killed; the worker counts the others itself, by class.
+            # RQ counts attempts that were killed. The worker counts all others itself, by class.
             retry=Retry(max=retries, interval=intervals(settings.retry_temporary_seconds, retries))
             if retries
             else None,
@@ -242,11 +242,11 @@ class RQTaskQueue(TaskQueue):
     def _job(self, task_id: str) -> Job | None:
         try:
             return Job.fetch(self._store.job_id(task_id), connection=self.redis_conn, serializer=JSONSerializer)
-        except (NoSuchJobError, ValueError):  # ValueError: an id that no job can have
+        except (NoSuchJobError, ValueError):  # ValueError: no job can have this id
             return None
 
     def _ended(self, task_id: str, job: Job | None) -> ScanResult:
-        """The result of a task that has ended: as its worker stored it, else what is known otherwise."""
+        """The result of an ended task: from its worker, else from the artifacts, else from the job's state."""
         result = self._store.result(task_id)
         if result is not None:
             return result
@@ -266,10 +266,10 @@ class RQTaskQueue(TaskQueue):
 
 
 def plan_of(job: Job) -> ScanPlan:
-    """The plan of a job in Redis, where anybody may have written.
+    """Read and check the plan in a job.
 
     Raises:
-        InvalidPayload: the job holds none.
+        InvalidPayload: the job has no valid plan.
     """
     try:
         payload = job.args[0]

@@ -1,7 +1,7 @@
-"""What the `redis` queue keeps beside RQ's own keys, and every key's name: claims, results, attempts, wishes to cancel.
+"""The keys of the `redis` queue beside RQ's own: claims, results, attempts and cancel requests.
 
-A claim (``task_key:…``) says that a plan has its task, and is set in the transaction that enqueues it; as long as the task
-runs it is renewed, and when it ends well it stays for the idempotency window. All keys have the tenant's prefix.
+A claim (``task_key:…``) maps a plan to its task. The transaction that enqueues the task sets it, and the worker renews it while
+the task runs. After a success it stays for the idempotency window. All keys begin with the tenant's prefix.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ DEFAULT_PREFIX = "scanplan"
 BASE_QUEUE = "security_scans"
 NORMAL_PRIORITY = 5
 PRIORITIES = range(10, -1, -1)
-"""Highest first: the order in which workers look."""
+"""Priorities in the order in which workers take them, highest first."""
 
 _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
 _MOST_CONNECTIONS = 1_000
-"""A thread that submits holds two for a moment; with the 100 of redis-py, a hundred threads at once are refused some."""
+"""Limit of connections. A submitting thread needs two, so redis-py's limit of 100 would refuse some of a hundred threads."""
 _RUN_SECONDS = 30 * 86_400
 _PERSISTENCE_SECONDS = 120.0
 _RUNNING = "running"
 
 
 def connect(url: str) -> redis.Redis:
-    """A connection pool that gives up after seconds, not minutes."""
+    """A connection pool with timeouts of seconds instead of minutes."""
     return redis.Redis.from_url(
         url,
         socket_connect_timeout=_CONNECT_SECONDS,
@@ -61,7 +61,7 @@ def reachable() -> Iterator[None]:
 
 
 class RedisStore:
-    """Our keys, of one tenant."""
+    """The keys of one tenant."""
 
     def __init__(self, connection: redis.Redis, settings: ClientSettings) -> None:
         self.connection = connection
@@ -77,7 +77,7 @@ class RedisStore:
         return f"{self._prefix}:task_result:{task_id}"
 
     def attempts_key(self, task_id: str) -> str:
-        """A hash: failed attempts by class, and `running`, which is empty where the last attempt was given back."""
+        """A hash: failed attempts by class, and `running`, which is empty after an attempt that ended early with its worker."""
         return f"{self._prefix}:task_attempts:{task_id}"
 
     def cancel_key(self, task_id: str) -> str:
@@ -85,7 +85,7 @@ class RedisStore:
 
     @property
     def open_key(self) -> str:
-        """A sorted set: the jobs that have not ended, by the time of their submission."""
+        """A sorted set of the jobs that have not ended, by time of submission."""
         return f"{self._prefix}:open"
 
     @property
@@ -96,11 +96,11 @@ class RedisStore:
         return f"{self._prefix}:run:{run_id}"
 
     def job_id(self, task_id: str) -> str:
-        """RQ's keys have no prefix that could be set, so tenants differ in the job's id."""
+        """The id of a task's RQ job. RQ's own keys have no prefix, so the job id has the tenant's."""
         return task_id if self._prefix == DEFAULT_PREFIX else f"{self._prefix}_{task_id}"
 
     def queue_name(self, priority: int) -> str:
-        """The queue of a priority: RQ has none within a queue. Workers look into the queues in order."""
+        """The RQ queue of a priority. RQ has no priorities in a queue, so each has its own, and workers take them in order."""
         base = BASE_QUEUE if self._prefix == DEFAULT_PREFIX else f"{self._prefix}:{BASE_QUEUE}"
         return base if priority == NORMAL_PRIORITY else f"{base}:{priority}"
 
@@ -111,21 +111,21 @@ class RedisStore:
     # a task's life; `pipe` is the caller's transaction
 
     def claim(self, pipe: Pipeline, task_key: str, task_id: str, run_id: str) -> None:
-        """The plan has its task from here on; what an earlier task of this id has left is forgotten."""
+        """Set a plan's claim, and delete what an earlier task of this id has left."""
         pipe.set(self.claim_key(task_key), task_id, ex=self.settings.idempotency_window)
         pipe.set(self.run_key(run_id), task_id, ex=_RUN_SECONDS)
         pipe.zadd(self.open_key, {self.job_id(task_id): time.time()})
         pipe.delete(self.result_key(task_id), self.attempts_key(task_id), self.cancel_key(task_id))
 
     def renew(self, task_key: str, task_id: str) -> bool:
-        """Keep the claim of a task that is being worked on; returns whether somebody wants it cancelled."""
+        """Renew the claim of a running task. Returns whether its cancellation was requested."""
         with self.connection.pipeline() as pipe:
             pipe.set(self.claim_key(task_key), task_id, ex=self.settings.idempotency_window)
             pipe.exists(self.cancel_key(task_id))
             return bool(pipe.execute()[1])
 
     def begin(self, task_id: str) -> int:
-        """An attempt begins. Returns the temporary failures so far, one that was killed before it could say anything included."""
+        """Record the start of an attempt. Returns the number of temporary failures so far; a killed attempt is one of them."""
         key = self.attempts_key(task_id)
         first = not self.connection.exists(key)
         submitted: Any = self.connection.zscore(self.open_key, self.job_id(task_id))
@@ -141,7 +141,7 @@ class RedisStore:
         return int(self.connection.hget(key, ErrorClass.TEMPORARY.value) or 0)
 
     def count_failure(self, task_id: str, error_class: ErrorClass) -> int:
-        """An attempt has failed; returns how many of this class have."""
+        """Record a failed attempt. Returns the number of failed attempts of this class."""
         with self.connection.pipeline() as pipe:
             pipe.hincrby(self.attempts_key(task_id), error_class.value, 1)
             pipe.hdel(self.attempts_key(task_id), _RUNNING)
@@ -149,16 +149,16 @@ class RedisStore:
             return int(pipe.execute()[0])
 
     def give_back(self, task_id: str) -> None:
-        """The attempt ends because its worker does: it counts as none that failed."""
+        """Record that an attempt ended with its worker. It is no failure."""
         self.connection.hset(self.attempts_key(task_id), _RUNNING, "")
 
     def failures(self, task_id: str) -> int:
-        """Failed attempts so far, of any class."""
+        """The number of failed attempts of all classes."""
         counts: Any = self.connection.hgetall(self.attempts_key(task_id))
         return sum(int(count) for name, count in counts.items() if name.decode() != _RUNNING)
 
     def finish(self, task_key: str, result: ScanResult) -> None:
-        """The task has ended: its result is kept, and its claim where it succeeded. Survives a restart of Redis meanwhile."""
+        """Store the result of an ended task, and keep its claim where it succeeded. Tries again while Redis restarts."""
         give_up = time.monotonic() + _PERSISTENCE_SECONDS
         while True:
             try:
@@ -183,10 +183,10 @@ class RedisStore:
             pipe.execute()
 
     def result(self, task_id: str) -> ScanResult | None:
-        """The stored result.
+        """The stored result; None where there is none.
 
         Raises:
-            InvalidPayload: it is damaged, or another task's.
+            InvalidPayload: it is damaged, or of another task.
         """
         value: Any = self.connection.get(self.result_key(task_id))
         return models.load(ScanResult, value, f"the stored result of {task_id}") if value else None

@@ -1,7 +1,6 @@
-"""What the workers of a Redis queue count for monitoring: in Redis, since each of them is a process of its own that soon ends.
+"""Counters of the workers of a Redis queue. They are in Redis, because each task runs in a short-lived process.
 
-Counters only ever grow (until Redis is flushed, which monitoring takes for a restart), and their labels have few values:
-classes, severities, states.
+Counters only grow. A flush of Redis resets them, as a restart does. Labels have few values: classes, severities and states.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ if TYPE_CHECKING:
     from redis.client import Pipeline
 
 BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0)
-"""Upper bounds in seconds, of durations and of waits; what is longer is in none of them."""
+"""Upper bounds in seconds, for durations and waits. Longer values are in no bucket."""
 _BEYOND = "+Inf"
 
 
 @dataclasses.dataclass(frozen=True)
 class Histogram:
-    """Observations in seconds: how many were in each bucket (not cumulated; the last is for those beyond), and their sum."""
+    """A histogram in seconds: the count of each bucket, not cumulated, with a last one for longer values, and the sum."""
 
     counts: tuple[int, ...] = (0,) * (len(BUCKETS) + 1)
     total: float = 0.0
@@ -33,18 +32,18 @@ class Histogram:
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """What has happened since the counters began."""
+    """All counters, since Redis was last flushed."""
 
     tasks: dict[str, int] = dataclasses.field(default_factory=dict)
     """Ended tasks by status."""
     retries: dict[str, int] = dataclasses.field(default_factory=dict)
-    """Failed attempts after which another one followed, or could have, by class of error."""
+    """Failed attempts of the classes that are tried again, by class of error."""
     findings: dict[str, int] = dataclasses.field(default_factory=dict)
     """Published findings by severity."""
     duration: Histogram = Histogram()
-    """Of the attempts that ended tasks."""
+    """Durations of the attempts that ended tasks."""
     wait: Histogram = Histogram()
-    """From submission to the first attempt."""
+    """Time from submission to the first attempt."""
 
 
 def count_wait(pipe: Pipeline, key: str, seconds: float) -> None:
