@@ -1,4 +1,4 @@
-"""The API as a process of its own: what takes memory or time from it takes none from the operator."""
+"""Runs the API as a process of its own, so that load on the API takes no memory or time from the operator."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The user's cluster, with the user's own rights: the API calls that the commands make, on plain dicts.
+"""The API calls of the commands, with the user's own rights, on plain dicts.
 
-Who may do what is Kubernetes' decision alone, so a refusal is told in its words, with what to ask for. Inside a pod without a
-kubeconfig the pod's service account is the user.
+Kubernetes alone decides what the user may do. A refusal repeats the API server's message, and says which right to ask for. In a pod
+without a kubeconfig, the pod's service account is the user.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ Query = Mapping[str, str]
 FIELD_MANAGER = "scanplan-cli"
 _FOLLOW_SECONDS = (5.0, 3_600.0)
 _SILENT_SECONDS = 300.0
-"""How long a command in a pod may say nothing: slow storage takes its time, a dead node never speaks again."""
+"""Seconds without output after which a command in a pod is given up. Slow storage may need long; a dead node never answers."""
 _SAID_BYTES = 64 << 10
-"""What is kept of a command's standard error: its end, which has the reason."""
+"""Bytes that are kept of a command's standard error, from its end, which has the reason."""
 _NOTHING: Query = {}
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
 """Channels of an exec."""
 
 
 def connect(namespace: str | None = None, context: str | None = None, kubeconfig: Path | None = None) -> Cluster:
-    """The cluster that a kubeconfig names; nothing is asked of it yet.
+    """Open the cluster that a kubeconfig names, without a request to it.
 
     Raises:
         Failure: there is no usable kubeconfig.
@@ -86,7 +86,7 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        """Of the API server."""
+        """The address of the API server."""
         return str(self._client.configuration.host)
 
     # plans
@@ -185,7 +185,7 @@ class Cluster:
     def path(
         self, resource: Resource, name: str | None = None, subresource: str | None = None, *, namespace: str | None
     ) -> str:
-        """The path of an object, or of all; `namespace` None: of the cluster."""
+        """The path of one object or of a list; `namespace` None means the whole cluster."""
         try:
             return resource.path(namespace, name, subresource)
         except InvalidName as error:
@@ -229,10 +229,10 @@ class Cluster:
         """What a command in a pod writes to its standard output, piece by piece.
 
         Args:
-            until: when it is given up, whatever it still says (`time.monotonic`).
+            until: deadline by `time.monotonic`, after which the command is given up.
 
         Raises:
-            Failure: it can't be run, takes too long, or ends with an error; the message is what it said.
+            Failure: the command can't run, takes too long or fails. The message is the end of its standard error.
         """
         query = [
             ("container", labels.CONTAINER),

@@ -1,6 +1,6 @@
-"""What a cluster refuses or can't do: one sentence that says what is wrong, one that says what to do, and an exit code.
+"""Errors of requests to a cluster: one sentence says what is wrong, one says what to do, with an exit code for commands.
 
-Exit codes are those of sysexits(3), so far as it has one for the case.
+Exit codes are those of sysexits(3), where it has one for the case.
 """
 
 from __future__ import annotations

@@ -57,28 +57,28 @@ class KubernetesApi:
         return list(blocking.each(lambda query: self._call("GET", path, query=query), selected))
 
     def check_plans(self) -> None:
-        """Return where plans can be listed; asks for one at most."""
+        """Check that plans can be listed. Requests at most one."""
         self._call("GET", PLANS.path(self.namespace), query=[("limit", "1")])
 
     def ensure_config_map(self, manifest: Object) -> None:
-        """Create it, unless it is there: it is immutable, and its name says what is in it."""
+        """Create a ConfigMap unless it exists. It is immutable, and equal names have equal content."""
         try:
             self._call("POST", CONFIG_MAPS.path(self.namespace), manifest)
         except Conflict:
             return
 
     def review(self, resource: Resource, manifest: Object) -> Object:
-        """Ask Kubernetes for a decision, which comes with the creation of the object that asks."""
+        """Create a review object, such as a TokenReview. The API server answers with its decision."""
         return self._call("POST", resource.path(), manifest)
 
     @property
     def namespace(self) -> str:
-        """Where the plans are."""
+        """The namespace of the plans."""
         self._connected()
         return self._namespace
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         if self._client:
             self._client.close()
 
@@ -120,7 +120,7 @@ class KubernetesApi:
     @staticmethod
     def _from_kubeconfig(configuration: Configuration) -> str:
         try:
-            path = os.environ.get("KUBECONFIG")  # the package reads it once, when it is imported
+            path = os.environ.get("KUBECONFIG")  # read now: the package reads it only once, at import
             config.load_kube_config(path, client_configuration=configuration)
             _, active = config.list_kube_config_contexts(path)
         except config.ConfigException as error:

@@ -1,7 +1,7 @@
 """The first version's pipeline, by its name: endpoints, Nuclei, internal findings, the project's store.
 
-It used to ignore the endpoints that it was given, and to lose its own findings module to a local variable; the names and the
-answer stayed, the work is done by the same pipeline as every other scan.
+Names and return values are those of the first version. The work is done by the same pipeline as for every other scan. Unlike the
+first version, it scans the endpoints that it is given.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scanplan.client.queues.local import SyncTaskQueue
 
 
 class PipelineResult(TypedDict):
-    """The first version's answer."""
+    """The first version's return value."""
 
     run_id: str
     success: bool
@@ -36,10 +36,10 @@ def execute_nuclei_pipeline(
     endpoints: Iterable[str] | None,
     project_id: str,
 ) -> PipelineResult:
-    """Scan here and now, once, whatever the settings say about queues.
+    """Scan once in this process, whatever the settings say about queues.
 
     Args:
-        endpoints: None or none: those of the project's queue.
+        endpoints: what to scan; None or an empty list takes the endpoints of the project's queue.
 
     Raises:
         InvalidPayload, InvalidPlan: the plan can't be run as it is written, or there is nothing to scan.

@@ -1,7 +1,7 @@
-"""Nuclei's events become internal findings: one documented, versioned form for a project's own programs.
+"""Converts Nuclei's events into internal findings: one documented, versioned form for a project's own programs.
 
-A finding is known by its fingerprint (template, protocol, matcher, place, extracted values), which is the same from run to run;
-that is what a finding store de-duplicates by. Everything that Nuclei wrote stays in the artifacts.
+A fingerprint (template, protocol, matcher, place, extracted values) identifies a finding. It is the same in every run, and the
+finding store uses it to keep each finding once. Everything that Nuclei wrote stays in the artifacts.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _SEVERITIES = {severity.value: severity for severity in Severity}
 
 
 class InternalFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """One finding. Version 1; a version that is read by older programs only gains fields."""
+    """One finding, version 1. Within a version, fields are only added."""
 
     version: Literal[1] = FINDING_VERSION
     fingerprint: str
-    """32 hex digits: the same finding in another run has the same."""
+    """32 hex digits; the same finding has the same fingerprint in every run."""
     template_id: str
     name: str
     severity: Severity
@@ -44,7 +44,7 @@ class InternalFinding(msgspec.Struct, frozen=True, kw_only=True):
     cwe_ids: tuple[str, ...]
     cvss_score: float | None
     seen_at: str
-    """When Nuclei saw it: RFC 3339, or empty."""
+    """RFC 3339 time at which Nuclei found it; may be empty."""
 
 
 def to_internal_findings(
@@ -60,7 +60,7 @@ def to_internal_findings(
 
 
 def iterate(events: Path | Iterable[bytes | Mapping[str, Any]]) -> Iterator[InternalFinding]:
-    """Like `to_internal_findings`, one at a time: an artifact may be larger than memory. What is no finding is passed over."""
+    """Like `to_internal_findings`, but one at a time, for artifacts larger than memory. Lines that are no findings are skipped."""
     if isinstance(events, Path):
         with durable.open_regular(events) as lines:
             yield from iterate(lines)

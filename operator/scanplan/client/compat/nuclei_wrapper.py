@@ -1,7 +1,7 @@
-"""Nuclei, called once and answered in memory: for programs that keep results themselves.
+"""Runs Nuclei once and returns its events in memory, for programs that store results themselves.
 
-It is the runner's own way of running Nuclei, with its checks (a scan that reached nothing is no success), in a folder that is
-gone afterwards. Large scans belong into `submit_scan`, which leaves artifacts.
+It runs Nuclei as the runner does, with the same checks: a scan that reached no endpoint is an error. Its folder is deleted
+afterwards. Use `submit_scan` for large scans; it leaves artifacts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ERRORS: dict[ErrorClass, type[ScanError]] = {
 
 
 class NucleiOutput(TypedDict):
-    """What Nuclei said."""
+    """The events and messages of one run of Nuclei."""
 
     findings: list[dict[str, Any]]
     duration_ms: int
@@ -62,6 +62,6 @@ def scan_endpoints(
 
 
 def raise_for(error: TaskError | None) -> None:
-    """Raise a runner's error as the exception of its class; nothing where there is none."""
+    """Raise the exception for a runner's error; do nothing where there is none."""
     if error:
         raise _ERRORS[error.error_class](error.reason, error.message)

@@ -1,7 +1,7 @@
-"""A project's endpoint queue: what its owners have put forward to be scanned, one endpoint a line.
+"""A project's endpoint queue: a text file of endpoints to scan, one on each line.
 
-``projects/{project_id}/endpoints.txt`` below the data directory, in the form of the operator's `endpointsFrom`: empty lines and
-lines that begin with # are passed over. A scan reads it and leaves it as it is.
+The file is ``projects/{project_id}/endpoints.txt`` below the data directory. As in the operator's `endpointsFrom`, empty lines and
+lines that begin with # are skipped. A scan reads the file and does not change it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ QUEUE = "endpoints.txt"
 
 
 def build_endpoints_from_queue(project_id: str) -> list[str]:
-    """The project's endpoints, in canonical form, sorted and without doubles; empty where there are none.
+    """The project's endpoints in canonical form, sorted and each once; empty where there are none.
 
     Raises:
         InvalidPayload: a project id that is no name.
@@ -31,11 +31,11 @@ def build_endpoints_from_queue(project_id: str) -> list[str]:
 
 
 def queue_endpoints(project_id: str, endpoints: Iterable[str]) -> int:
-    """Put endpoints into the project's queue; returns how many were not in it.
+    """Add endpoints to the project's queue. Returns how many of them were new.
 
     Raises:
         InvalidPayload: a project id that is no name.
-        InvalidEndpoint: an endpoint that can't be parsed; then none is added.
+        InvalidEndpoint: an endpoint can't be parsed. Then no endpoint is added.
     """
     wanted = spelling.canonical_all(endpoints)
     folder = findings.project_folder(environment.load().data_directory, project_id)

@@ -1,4 +1,4 @@
-"""Work over a Redis connection that goes on beside the operator, and never holds up its end."""
+"""Runs background work over a Redis connection. It never delays the end of the operator."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import redis.asyncio
 async def repeated(
     step: Callable[[], Awaitable[None]], connection: redis.asyncio.Redis, seconds: float
 ) -> AsyncIterator[None]:
-    """Do `step` again and again, as long as the context lasts; then let go of the connection.
+    """Repeat `step` while the context lasts, then close the connection.
 
     Args:
         step: one turn; it handles its own errors.
-        seconds: how long the turn that is under way, and the connection, each may take to end.
+        seconds: time limit for the last turn to end, and for the connection to close.
     """
     ending = False
 
@@ -30,7 +30,7 @@ async def repeated(
     try:
         yield
     finally:
-        # The flag as well: redis-py can turn a cancellation in the middle of a command into an error of its own.
+        # Check the flag too: redis-py can turn a cancellation during a command into an error of its own.
         ending = True
         task.cancel()
         await asyncio.wait({task}, timeout=seconds)

@@ -1,8 +1,8 @@
-"""What the operator tells Redis, where its owner names one: each task's key, and each ended task's result.
+"""Publishes task keys and results to Redis, where the operator's owner names one.
 
-For the library's users who look there; never needed, and never proof of anything: the ScanPlan's status is. So nothing waits
-for Redis, nothing is tried again, and what it can't take is dropped with a word in the log. Keys start with cluster and
-namespace.
+Programs that use the library read them there. The operator itself never reads them: the ScanPlan's status is what counts. So
+nothing waits for Redis, and nothing is tried again. What Redis can't take is dropped with a line in the log. Keys begin with
+cluster and namespace.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ def load() -> PublicationSettings:
 
 
 class PublicationOutcome(StrEnum):
-    """What became of a status that was offered."""
+    """Outcome of publishing a status."""
 
     PUBLISHED = "published"
     FAILED = "failed"
     DROPPED = "dropped"
-    """Too many were waiting."""
+    """Dropped, because too many statuses were waiting."""
 
 
 class Publication(Observer):
@@ -83,7 +83,7 @@ class Publication(Observer):
     def __init__(
         self, url: str, cluster: str, also: Callable[[Plan, ScanPlanStatus], Awaitable[None]] | None = None
     ) -> None:
-        """`also` is told of each status after it was published; what it raises (`redis.RedisError`) is logged."""
+        """`also` is called with each status after it was published. A `redis.RedisError` of it is logged."""
         self._connection = redis.asyncio.Redis.from_url(
             url, socket_connect_timeout=_ANSWER_SECONDS, socket_timeout=_ANSWER_SECONDS
         )
@@ -100,7 +100,7 @@ class Publication(Observer):
             log.warning("Redis is too slow: the status of %s/%s is not published", plan.namespace, plan.name)
 
     def publishing(self) -> AbstractAsyncContextManager[None]:
-        """Publish, as long as the context lasts."""
+        """Publish while the context lasts."""
         return background.repeated(self._next, self._connection, _ANSWER_SECONDS)
 
     async def _next(self) -> None:

@@ -1,8 +1,8 @@
-"""Tasks shared by the operators of several clusters: who has a task, and what it has brought, in one Redis.
+"""Shares tasks between the operators of several clusters: one Redis says which cluster has a task, and its result.
 
-The owner's choice (`SCANPLAN_SHARED_TASKS`), for clusters that get the same plans. A task is taken by one atomic command, kept for
-as long as its Job lives, and given back when it fails; a complete result stays for the idempotency window. A cluster that dies
-loses its tasks after `TAKEN_SECONDS`. Redis away, or a value that isn't one of ours: every cluster scans for itself.
+It is optional (`SCANPLAN_SHARED_TASKS`), for clusters that get the same plans. One atomic command takes a task. It is renewed while
+its Job exists, and given back when the Job fails. A complete result stays for the idempotency window. A cluster that dies loses
+its tasks after `TAKEN_SECONDS`. Without Redis, or with a value that is not ours, every cluster scans for itself.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from scanplan.core.planning.task import Plan
 log = logging.getLogger("scanplan.sharing")
 
 TAKEN_SECONDS = 90
-"""How long a task stays with a cluster whose operator says nothing."""
+"""Seconds after which a task is free again where its operator does not renew it."""
 RENEW_SECONDS = 20.0
 ANSWER_SECONDS = 2.0
-"""A plan waits no longer for Redis."""
+"""Longest time in seconds that a plan waits for Redis."""
 
 _KEEP = """
 local held = redis.call('GET', KEYS[1])
@@ -57,10 +57,10 @@ class SharedTask(Document, frozen=True, kw_only=True):
 
 
 class SharedTasks:
-    """The tasks that this cluster has, as the other ones see them."""
+    """Takes, renews and gives back the tasks of this cluster."""
 
     def __init__(self, url: str, cluster: str, window_seconds: int) -> None:
-        """`window_seconds`: how long a complete result stands in for a scan in another cluster."""
+        """`window_seconds`: how long other clusters use a complete result instead of a scan of their own."""
         self._connection = redis.asyncio.Redis.from_url(
             url, socket_connect_timeout=ANSWER_SECONDS, socket_timeout=ANSWER_SECONDS, retry=Retry(NoBackoff(), 0)
         )
@@ -68,7 +68,7 @@ class SharedTasks:
         self._window = window_seconds
 
     async def take(self, namespace: str, key: str, claim: str) -> Elsewhere | None:
-        """As `scanplan.controller.sharing.Sharing` has it."""
+        """See `scanplan.controller.sharing.Sharing`."""
         name, ours = shared_key(namespace, key), self._value(claim)
         try:
             held = await self._connection.set(name, ours, nx=True, get=True, ex=TAKEN_SECONDS)
@@ -77,7 +77,9 @@ class SharedTasks:
             task = msgspec.json.decode(held, type=SharedTask)
             if task.cluster != self._cluster:
                 return Elsewhere(task.cluster, task.claim, task.result)
-            await self._connection.set(name, ours, ex=TAKEN_SECONDS)  # an earlier end of our own, or another claim's
+            await self._connection.set(
+                name, ours, ex=TAKEN_SECONDS
+            )  # a former result of this cluster, or one on another claim
         except redis.RedisError as error:
             log.warning("%s: whether another cluster has it can't be known, so it is scanned here: %s", key, error)
         except msgspec.MsgspecError as error:
@@ -85,7 +87,7 @@ class SharedTasks:
         return None
 
     def kept(self, jobs: Callable[[], Iterable[JobView]]) -> AbstractAsyncContextManager[None]:
-        """Keep the tasks of all Jobs that live, as long as the context lasts; then let go of the connections."""
+        """Renew the tasks of all Jobs in progress while the context lasts, then close the connections."""
         return background.repeated(lambda: self._keep(jobs), self._connection, ANSWER_SECONDS)
 
     async def _keep(self, jobs: Callable[[], Iterable[JobView]]) -> None:
@@ -100,10 +102,10 @@ class SharedTasks:
         await asyncio.sleep(RENEW_SECONDS)
 
     async def settle(self, plan: Plan, status: ScanPlanStatus) -> None:
-        """A status was written: leave a complete result to the others, give a task back that has ended without one.
+        """After a status was written: share a complete result, or give back a task that ended without one.
 
         Raises:
-            redis.RedisError: it could not be told; the others wait until the task runs out.
+            redis.RedisError: Redis did not take it. Other clusters wait until the task expires.
         """
         phase, artifacts = status.phase, status.artifacts
         if phase is None or not phase.is_terminal or status.task_key is None or status.job_ref is None:
@@ -121,7 +123,7 @@ class SharedTasks:
 
 
 def shared_key(namespace: str, key: str) -> str:
-    """A task's key in Redis. A namespace has no underscore, so no cluster's own keys can be meant."""
+    """A task's key in Redis. A namespace has no underscore, so it never equals a key of one cluster."""
     return f"shared:task_key:{namespace}:{key}"
 
 

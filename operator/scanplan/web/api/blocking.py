@@ -1,7 +1,7 @@
-"""Blocking calls (Redis, the API server, files) on threads of their own, so that the event loop is never held up.
+"""Runs blocking calls (Redis, the API server, files) in threads, so that the event loop is never blocked.
 
-Their number is bounded, and so is the time that a request waits: a queue that hangs makes requests fail, and no more of them
-pile up than the threads can work on.
+The number of threads and the waiting time of a request are bounded. Where a queue hangs, requests fail after that time instead of
+piling up.
 """
 
 from __future__ import annotations

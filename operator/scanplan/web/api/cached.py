@@ -1,4 +1,4 @@
-"""Answers that cost something, asked for once for all who want them at the same time, and kept for some seconds."""
+"""Caches an expensive answer for some seconds. Callers at the same time share one request for it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Prometheus metrics: the API's own requests, the queue's depth, and what its workers have counted.
 
-Read when they are asked for, at most every ten seconds; a queue that can't be reached shows as `scanplan_queue_up 0`, never as
-numbers that are not true. Label values are few: routes, states, classes, severities.
+The queue is read at a scrape, at most every ten seconds. Where it can't be reached, `scanplan_queue_up` is 0 and its other numbers
+are left out. Label values are few: routes, states, classes, severities.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Which requests are meant for this API: by the name they are for, and the site that they come from.
+"""Refuses requests for another name (Host) and requests that another site makes a browser send (Origin).
 
-A site that has its own name lead to this address (DNS rebinding) can make a browser read what no token guards, and one of another
-name can make it send requests. The first is known by its Host, the second by its Origin; a browser lets no site choose either.
+With DNS rebinding, a site's own name resolves to this address, and a browser lets that site read answers that need no token. The
+Host header shows that name. A request that another site makes a browser send has that site as its Origin. No site can choose
+either header.
 """
 
 from __future__ import annotations

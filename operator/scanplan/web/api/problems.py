@@ -1,4 +1,4 @@
-"""Errors as the API tells them: RFC 9457 problem documents, with the same few types everywhere."""
+"""Turns errors into RFC 9457 problem documents, with the same few types for all routes."""
 
 from __future__ import annotations
 

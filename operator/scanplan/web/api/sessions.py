@@ -1,6 +1,6 @@
-"""Sessions of browsers: a cookie stands for a token that stays in this process's memory, for no longer than it is good.
+"""Sessions of browsers: a cookie names a token in this process's memory, until the token expires.
 
-A session is no right of its own: its token is reviewed again with the requests that carry the cookie, as a bearer token is.
+A session gives no right of its own. Its token is reviewed again with later requests, as a bearer token is.
 """
 
 from __future__ import annotations

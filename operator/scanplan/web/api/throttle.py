@@ -1,7 +1,7 @@
-"""Slows down who guesses tokens, and locks nobody out.
+"""Slows down callers who guess tokens, and locks nobody out.
 
-A good token is good whatever others have tried from the same address, which may be a proxy in front of all of them. So no
-address is refused. Unknown tokens are reviewed a few at a time. Those of all addresses with many failures share one turn, so
+An address may be a proxy in front of many users, so no address is refused. A valid token works whatever others have tried from
+the same address. Unknown tokens are reviewed a few at a time. Those of all addresses with many failures share one turn, so
 that they cost the API server little and hold up nobody else.
 """
 

@@ -1,7 +1,7 @@
-"""Plans as they change, for all who look: one watch of each namespace that is looked at, and none where nobody does.
+"""Streams plans to the viewers of the page: one watch for each namespace that somebody views, and none without viewers.
 
-Who watches gets all plans that he may see first, and changes from then on. Each has a short queue; one that doesn't keep up is
-cut, connects again, and begins with all plans.
+A viewer first gets all plans that it may see, then the changes. Each viewer has a short queue. A viewer that does not keep up is
+disconnected; its browser connects again and begins with all plans.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ ALL = "*"
 MAX_VIEWERS = 256
 MAX_PER_USER = 32
 GATHER_SECONDS = 0.2
-"""For changes that come together to be told together."""
+"""Seconds that changes are collected, so that they are sent together."""
 FAREWELL_SECONDS = 0.25
 PAUSE_SECONDS = 2.0
-"""Before a list after an error."""
+"""Pause in seconds before a new list after an error."""
 _WAITING = 32
-"""Events that one viewer may be behind."""
+"""Most events that wait for one viewer."""
 _MESSAGE = 512
 
 Namespaces = frozenset[str] | None
