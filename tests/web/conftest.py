@@ -8,12 +8,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+import yaml
 
 from scanplan.client import settings
-from scanplan.client.queues.local import SyncTaskQueue
 from scanplan.web import server
 from scanplan.web.settings import ApiSettings
+from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
+from tests.deploy import ROOT
 
 LINE_BYTES = 1 << 24
 """Room for an event with all plans of the session's cluster, which is one line."""
@@ -36,13 +38,17 @@ async def start_api(laboratory: Laboratory) -> AsyncIterator[StartApi]:
 
 
 @pytest.fixture
-async def api(laboratory: Laboratory, start_api: StartApi) -> aiohttp.ClientSession:
-    """The API over the `sync` queue, open to everybody."""
-    laboratory.queue = SyncTaskQueue(settings.load())
-    return await start_api()
-
-
-@pytest.fixture
 def namespace(queue_namespace: str) -> str:
     """The test's namespace, as `kubernetes_queue` has named it."""
     return queue_namespace
+
+
+@pytest.fixture
+async def api(
+    plane: ControlPlane, namespace: str, start_api: StartApi, monkeypatch: pytest.MonkeyPatch
+) -> aiohttp.ClientSession:
+    """The API with the rights that are documented for it."""
+    plane.kubectl.apply(*yaml.safe_load_all((ROOT / "examples/python/api-rbac.yaml").read_text()))
+    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig_of("scanplan-system", "scanplan-api")))
+    monkeypatch.setenv("SCANPLAN_NAMESPACE", namespace)
+    return await start_api(authentication="kubernetes")

@@ -17,46 +17,9 @@ from tests.client.laboratory import Laboratory
 from tests.deploy import ROOT
 from tests.integration import audit
 from tests.kubectl import eventually
-from tests.web.conftest import StartApi
+from tests.web.readers import FINDINGS, SCANPLANS, Reader, code_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("kubernetes_queue")]
-
-SCANPLANS = "scanplans.scanplan.dev"
-FINDINGS = "nuclei_output.ndjson"
-
-
-class Reader:
-    """A service account of the test's namespace, with a Role for what it may get."""
-
-    def __init__(self, plane: ControlPlane, namespace: str, name: str, *resources: str) -> None:
-        self._kubectl = plane.kubectl.in_namespace(namespace)
-        self.name = name
-        self._kubectl("create", "serviceaccount", name)
-        if resources:
-            which = [f"--resource={resource}" for resource in resources]
-            self._kubectl("create", "role", name, "--verb=get,list", *which)
-            account = f"{namespace}:{name}"
-            self._kubectl("create", "rolebinding", name, "--role", name, "--serviceaccount", account)
-
-    def token(self, audience: str = "scanplan-api") -> str:
-        return self._kubectl("create", "token", self.name, "--audience", audience).strip()
-
-
-@pytest.fixture
-async def api(
-    plane: ControlPlane, namespace: str, start_api: StartApi, monkeypatch: pytest.MonkeyPatch
-) -> aiohttp.ClientSession:
-    """The API with the rights that are documented for it."""
-    plane.kubectl.apply(*yaml.safe_load_all((ROOT / "examples/python/api-rbac.yaml").read_text()))
-    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig_of("scanplan-system", "scanplan-api")))
-    monkeypatch.setenv("SCANPLAN_NAMESPACE", namespace)
-    return await start_api(authentication="kubernetes")
-
-
-async def code_of(api: aiohttp.ClientSession, path: str, token: str | None) -> int:
-    headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-    async with api.get(path, headers=headers) as answer:
-        return answer.status
 
 
 async def test_rights_are_those_of_kubernetes(

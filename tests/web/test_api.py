@@ -16,8 +16,9 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from scanplan.client import models
+from scanplan.client import models, settings
 from scanplan.client.models import TaskStatus
+from scanplan.client.queues.local import SyncTaskQueue
 from scanplan.report import page
 from tests.client.laboratory import Laboratory
 from tests.client.servers import RedisServer
@@ -30,6 +31,13 @@ FINDINGS = "nuclei_output.ndjson"
 async def get(api: aiohttp.ClientSession, path: str, **options: Any) -> tuple[int, dict[str, Any]]:
     async with api.get(path, **options) as answer:
         return answer.status, await answer.json(content_type=None)
+
+
+@pytest.fixture
+async def api(laboratory: Laboratory, start_api: StartApi) -> aiohttp.ClientSession:
+    """The API over the `sync` queue, open to everybody."""
+    laboratory.queue = SyncTaskQueue(settings.load())
+    return await start_api()
 
 
 async def test_the_status_of_an_ended_task_carries_its_result(

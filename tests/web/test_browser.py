@@ -13,10 +13,8 @@ from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
 from tests.ecosystem import browser
 from tests.kubectl import eventually
-from tests.web.test_access import SCANPLANS, Reader, api
+from tests.web.readers import SCANPLANS, Reader
 from tests.web.test_page import plan
-
-__all__ = ["api"]
 
 pytestmark = [pytest.mark.ecosystem, pytest.mark.integration, pytest.mark.usefixtures("kubernetes_queue")]
 

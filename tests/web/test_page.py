@@ -19,9 +19,7 @@ from tests.client.laboratory import Laboratory
 from tests.integration import audit
 from tests.kubectl import Manifest
 from tests.web.conftest import StartApi
-from tests.web.test_access import SCANPLANS, Reader, api, code_of
-
-__all__ = ["api"]
+from tests.web.readers import SCANPLANS, Reader, code_of
 
 DOCUMENT = {"components": openapi.document()["components"]}
 

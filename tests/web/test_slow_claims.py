@@ -19,9 +19,7 @@ from scanplan.web.artifacts import remote
 from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
 from tests.web.conftest import StartApi
-from tests.web.test_access import FINDINGS, SCANPLANS, Reader, api
-
-__all__ = ["api"]
+from tests.web.readers import FINDINGS, SCANPLANS, Reader
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("kubernetes_queue")]
 
