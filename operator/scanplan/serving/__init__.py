@@ -1,1 +1,1 @@
-"""HTTP servers with bounds, for the API and for the operator's own ports; begin with `server`."""
+"""HTTP servers with bounded connections, for the API and the operator's own ports; start reading at `server`."""

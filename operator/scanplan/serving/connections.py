@@ -1,8 +1,8 @@
-"""Bounds on connections: their number, and the bytes and seconds that each may take before its request is answered.
+"""Bounds connections: their number, and the bytes and seconds that each may use before its request is answered.
 
-aiohttp bounds one header, not the sum of them, and waits for ever for a first request. So a `Connection` stands between the
-socket and aiohttp's protocol. It measures what comes in, and parses nothing. Where connections run out, the one that has waited
-the longest without a whole request makes room: who sends a request is answered, however many others send half of one.
+aiohttp bounds one header but not their sum, and waits without end for a first request. So a `Connection` stands between the socket
+and aiohttp's protocol. It counts incoming bytes and parses nothing. Where connections run out, it cuts the one that has waited the
+longest without a whole request. So whole requests are answered, however many clients send only a part of one.
 """
 
 from __future__ import annotations
@@ -21,47 +21,47 @@ _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: c
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _READ_BYTES = 8 << 10
 _FAREWELL_SECONDS = 1.0
-"""For the last answer to reach who was too late or too large."""
+"""Seconds for the error response to reach a client that was too slow or sent too much."""
 _SETTLE_SECONDS = 0.25
-"""From too many bytes to the end, unless they turn out to be the body of a request that has begun."""
+"""Seconds from too many bytes to the cut. The bytes may still prove to be the body of a request that has begun."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a server gives to those who connect."""
+    """Limits of a server's connections."""
 
     connections: int = 512
-    """At the same time."""
+    """Connections at the same time."""
     per_address: int = 128
-    """Of these, from one IPv4 address or one IPv6 network of 64 bits."""
+    """Connections from one IPv4 address or one IPv6 /64 network."""
     request_bytes: int = 48 << 10
-    """Of a request's line and headers; as much again for its body."""
+    """Bytes of a request's line and headers; its body may have as many again."""
     request_seconds: float = 10.0
-    """From a request's first byte, or the connection, to its last header."""
+    """Seconds from a request's first byte, or from the connection, to the last header."""
     idle_seconds: float = 75.0
-    """From an answer to the next request's first byte."""
+    """Seconds from an answer to the first byte of the next request."""
     stalled_seconds: float = 30.0
-    """In which somebody must take some tens of KiB of what is waiting for him."""
+    """Seconds within which a client must read some tens of KiB of its waiting answer."""
 
 
 class Connections:
-    """The connections of one server."""
+    """All connections of one server."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.buffer = bytearray(_READ_BYTES)
-        """For all of them, since each read is handed on at once. An error's traceback then keeps no more than one read alive."""
+        """One read buffer for all connections, since each read is passed on at once. So a traceback keeps only one read alive."""
         self._open: dict[asyncio.BaseTransport, Connection] = {}
         self._by_address: dict[str, set[Connection]] = {}
         self._waiting: dict[Connection, None] = {}
-        """Those without a request that is being answered, in the order in which they began to wait."""
+        """Connections without a request in progress, in the order in which they began to wait."""
 
     def __len__(self) -> int:
         return len(self._open)
 
     @web.middleware
     async def noticed(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Take note of when a request is whole, and when it has been handled."""
+        """Middleware that records when a request is complete, and when it was handled."""
         connection = self._open.get(request.transport) if request.transport else None
         if connection is None:
             return await handler(request)
@@ -92,7 +92,7 @@ class Connections:
         return True
 
     def forget(self, connection: Connection) -> None:
-        """It has ended; to say so again is harmless."""
+        """Remove a connection that has ended; it may be called twice."""
         self._open.pop(connection.transport, None)
         self._waiting.pop(connection, None)
         if same := self._by_address.get(connection.address):
@@ -101,7 +101,7 @@ class Connections:
                 del self._by_address[connection.address]
 
     def _make_room(self, among: Container[Connection]) -> bool:
-        """Cut the one of these that has waited the longest; False where none waits."""
+        """Cut the connection among these that has waited the longest; False where none waits."""
         longest = next((each for each in self._waiting if each in among), None)
         if longest is None:
             return False
@@ -114,7 +114,7 @@ class Connection(asyncio.BufferedProtocol):
     """One connection, in front of aiohttp's protocol of it."""
 
     def __init__(self, connections: Connections, inner: asyncio.Protocol) -> None:
-        """`inner`: what an `aiohttp.web.Server` has made for it."""
+        """`inner` is the protocol that an `aiohttp.web.Server` made for this connection."""
         self.transport: asyncio.Transport
         self.address = ""
         self._connections = connections
@@ -122,13 +122,13 @@ class Connection(asyncio.BufferedProtocol):
         self._inner = inner
         self._loop = asyncio.get_running_loop()
         self._received = 0
-        """Bytes since the request that is being answered began, or the last one was handled."""
+        """Bytes since the request in progress began, or since the last one was handled."""
         self._answering = False
         self._used = False
-        """It has had a whole request."""
+        """Whether a whole request has arrived on it."""
         self._refused = False
         self.cut_short = False
-        """Bytes were dropped: what comes next can't be read as a request."""
+        """Whether bytes were dropped. Then later bytes can't be parsed as a request."""
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
 
@@ -160,14 +160,14 @@ class Connection(asyncio.BufferedProtocol):
                 self._end_in(_SETTLE_SECONDS)
 
     def begun(self) -> None:
-        """A request is whole, but for its body."""
+        """A request's line and headers are complete."""
         self._answering = self._used = True
         if not self.cut_short:
             self._received = 0
         self._end_in(None)
 
     def handled(self) -> None:
-        """The request's answer is there, and on its way unless it has been streamed."""
+        """The request was handled; its answer is being sent, or was streamed already."""
         self._answering = False
         self._received = 0
         self._end_in(_SETTLE_SECONDS if self.cut_short else self._limits.idle_seconds)
@@ -198,8 +198,8 @@ class Connection(asyncio.BufferedProtocol):
         self._deadline = None if seconds is None else self._loop.call_later(seconds, self._too_late)
 
     def _too_late(self) -> None:
-        """No whole request in time, or more bytes than one may have."""
-        # After an answer these bytes may be the rest of that request's body: to answer them would answer the next request.
+        """Cut the connection: no whole request came in time, or too many bytes came."""
+        # After an answer, these bytes may be the rest of that request's body. An error would look like the next request's answer.
         if self._received and not self._used and not self.transport.is_closing():
             self.transport.write(_TOO_LARGE if self.cut_short else _TOO_LATE)
             self.transport.close()
@@ -207,7 +207,7 @@ class Connection(asyncio.BufferedProtocol):
 
 
 def network_of(peer: object) -> str:
-    """Who counts as one address: an IPv4 address, the /64 network of an IPv6 one, or everybody on a socket without addresses."""
+    """What counts as one client: an IPv4 address, an IPv6 /64 network, or all clients of a socket without addresses."""
     if not isinstance(peer, tuple):
         return ""
     address = ipaddress.ip_address(str(peer[0]).partition("%")[0])

@@ -14,12 +14,12 @@ from aiohttp.http import HttpProcessingError
 from scanplan.serving.connections import Connection, Connections, Limits
 
 SHUTDOWN_SECONDS = 20.0
-"""For answers that are on their way."""
+"""Seconds for answers in progress when the server ends."""
 MAX_BODY_BYTES = 32 << 10
 _MAX_HEADERS = 64
 
 _log = logging.getLogger("scanplan.http")
-# Anybody can send what is no HTTP, as often as he likes; it gets its answer, and no traceback in the log.
+# Any client can send invalid HTTP at any rate. It is answered, without a traceback in the log.
 _log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
 
 
@@ -45,7 +45,7 @@ async def serving(
         shutdown_timeout=SHUTDOWN_SECONDS,
         keepalive_timeout=limits.idle_seconds,
         max_headers=_MAX_HEADERS,
-        max_line_size=limits.request_bytes,  # the sum is bounded by `Connection`, which answers without an error to keep
+        max_line_size=limits.request_bytes,  # `Connection` bounds the sum of headers, and answers without an exception
         max_field_size=limits.request_bytes,
         auto_decompress=False,
     )
