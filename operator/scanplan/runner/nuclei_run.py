@@ -23,7 +23,7 @@ from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.nuclei.lines import Lines
 from scanplan.runner.nuclei.statistics import ScannerLog
 from scanplan.runner.nuclei.templates import Template
-from scanplan.runner.nuclei.watch import Ask, Watch, asking
+from scanplan.runner.nuclei.watch import Ask, Watch
 
 _LOG_BYTES = 1 << 20
 
@@ -106,8 +106,8 @@ class NucleiRun:
             workspace.denied.write_text(command.list_file(self._guard.ranges()))
             limits = rates.of(self._document.scanner, targets)
             proxy = self._document.scanner.proxy or command.proxy_of(self._installation.inherited, targets)
-            if not proxy:
-                watch = Watch(targets, self._ask(), during=limits.checks)
+            if not proxy or proxy.startswith("http://"):
+                watch = Watch(targets, self._ask(proxy), during=limits.checks)
             if proxy:
                 workspace.proxy.touch(mode=0o600)
                 workspace.proxy.write_text(command.list_file([proxy]))
@@ -151,10 +151,12 @@ class NucleiRun:
         )
         return Result(error, self.log, self._evidence)
 
-    def _ask(self) -> Ask:
+    def _ask(self, proxy: str) -> Ask:
+        from scanplan.runner.nuclei.asking import Asking  # noqa: PLC0415 - a runner that replays starts without
+
         own = self._headers
         timeout = float(self._document.scanner.request_timeout_seconds)
-        return asking(self._guard, {**own.public, **own.secret}, timeout)
+        return Asking(self._guard, {**own.public, **own.secret}, timeout, proxy)
 
     def _tick(self, now: float, watch: Watch | None, on_tick: Callable[[float], StopCause | None]) -> StopCause | None:
         if watch is not None:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from scanplan.core.planning.guard import Guard
+from scanplan.runner.nuclei.asking import Asking
 from scanplan.runner.nuclei.evidence import Answers
-from scanplan.runner.nuclei.watch import AGAIN_SECONDS, Watch, asking
+from scanplan.runner.nuclei.watch import AGAIN_SECONDS, Watch
 
 ONE, TWO, HOST = "http://a:1", "b:2", "c"
 
@@ -33,9 +34,9 @@ def test_only_endpoints_that_answered_by_http_are_asked_and_at_most_one_a_second
     ask = Asked({ONE: 200, TWO: 429, HOST: 503})
     watch = Watch([ONE, TWO, HOST, "http://never:1"], ask, during=True)
     now = time.monotonic()
-    for moment in (0.0, 0.2, 1.1, 1.3, 2.2, 3.0):
+    for moment in (0.0, 0.2, 1.1, 1.3, 2.2, 3.3):
         watch.tick(now + moment, {"a:1", "b:2", "c:443"})
-    watch.finish(now + 3, ())
+    watch.finish(now + 4, ())
     assert sorted(endpoint for endpoint, _ in ask.asked) == sorted([ONE, TWO, HOST])
     assert watch.answers == {ONE: Answers(clear=1), TWO: Answers(throttled=1), HOST: Answers(unavailable=1)}
 
@@ -44,7 +45,7 @@ def test_an_endpoint_is_asked_again_after_a_while_and_at_the_end() -> None:
     ask = Asked({ONE: 200})
     watch = Watch([ONE], ask, during=True)
     now = time.monotonic()
-    for moment in (0.0, AGAIN_SECONDS - 1, AGAIN_SECONDS + 1):
+    for moment in (0.0, 1.0, AGAIN_SECONDS, AGAIN_SECONDS + 1):
         watch.tick(now + moment, {"a:1"})
     ask.statuses[ONE] = 429
     watch.finish(time.monotonic(), {"a:1"})
@@ -107,7 +108,7 @@ def page() -> Iterator[http.server.HTTPServer]:
 @pytest.mark.parametrize("spelling", ["http://127.0.0.1:{}", "127.0.0.1:{}", "http://127.0.0.1:{}/folder?x=1"])
 def test_a_check_sends_the_plans_headers(page: http.server.HTTPServer, spelling: str) -> None:
     """Without them a target that needs them would answer something else than it answers Nuclei."""
-    ask = asking(Guard(()), {"user-agent": "audit", "X-Team": "red"}, 2.0)
+    ask = Asking(Guard(()), {"user-agent": "audit", "X-Team": "red"}, 2.0)
     assert ask(spelling.format(page.server_port), "/") == 429
     (sent,) = Page.seen
     assert (sent["user-agent"], sent["x-team"], sent["host"]) == ("audit", "red", f"127.0.0.1:{page.server_port}")
@@ -115,5 +116,18 @@ def test_a_check_sends_the_plans_headers(page: http.server.HTTPServer, spelling:
 
 def test_a_denied_address_is_not_asked(page: http.server.HTTPServer) -> None:
     """The guard holds for our own requests, too."""
-    assert asking(Guard(("127.0.0.0/8",)), {}, 2.0)(f"http://127.0.0.1:{page.server_port}", "/") is None
+    assert Asking(Guard(("127.0.0.0/8",)), {}, 2.0)(f"http://127.0.0.1:{page.server_port}", "/") is None
     assert Page.seen == []
+
+
+def test_an_endpoint_is_asked_through_an_http_proxy(page: http.server.HTTPServer) -> None:
+    """Only the proxy may reach it."""
+    ask = Asking(Guard(()), {}, 2.0, f"http://user:p%40ss@127.0.0.1:{page.server_port}")
+    assert ask("http://inside.example:81/x", "/") == 429
+    (sent,) = Page.seen
+    assert sent["host"] == "inside.example:81"
+    assert sent["proxy-authorization"] == "Basic dXNlcjpwQHNz"
+
+
+def test_a_proxy_that_opens_no_tunnel_is_no_answer(page: http.server.HTTPServer) -> None:
+    assert Asking(Guard(()), {}, 2.0, f"http://127.0.0.1:{page.server_port}")("https://inside.example", "/") is None

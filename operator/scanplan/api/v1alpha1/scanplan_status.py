@@ -125,7 +125,7 @@ class ScanPlanStatus(Model):
         Field(description="Endpoints that stopped answering during the scan, or that no template could be sent to."),
     ] = None
     endpoints_throttled: Annotated[
-        int | None, Field(description="Endpoints that answered 429 or 503 while they were scanned.")
+        int | None, Field(description="Endpoints that answered 429, 502, 503 or 504 while they were scanned.")
     ] = None
     endpoints_blocked: Annotated[
         int | None, Field(description="Endpoints that answered 403, wherever they were asked, while they were scanned.")

@@ -191,7 +191,7 @@ class Trouble(StrEnum):
     THROTTLED = "throttled"
     """It answers 429."""
     UNAVAILABLE = "unavailable"
-    """It answers 503."""
+    """It answers 502, 503 or 504; so does a proxy that does not reach it."""
     BLOCKED = "blocked"
     """It answers 403, wherever it is asked."""
 
@@ -224,7 +224,7 @@ class MergedResult(Document, frozen=True, kw_only=True):
     endpoints_skipped: Count = 0
     """Endpoints that stopped to answer, or that no template had anything to send to."""
     endpoints_throttled: Count = 0
-    """Endpoints that answered 429 or 503."""
+    """Endpoints that answered 429, 502, 503 or 504."""
     endpoints_blocked: Count = 0
     """Endpoints that answered 403 wherever they were asked."""
     endpoints_remark: str = ""

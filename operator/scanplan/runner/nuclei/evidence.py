@@ -41,7 +41,8 @@ SHORTAGES = {
 }
 """Errors of this machine rather than of the target, with what to do about them."""
 MAX_CAUSES = 8
-TOO_MANY, UNAVAILABLE, FORBIDDEN = 429, 503, 403
+TOO_MANY, FORBIDDEN = 429, 403
+UNAVAILABLE = (502, 503, 504)
 """Status codes of a target that does not take part in the scan."""
 
 
@@ -89,7 +90,7 @@ class Answers(msgspec.Struct, omit_defaults=True):
         """Count one answer."""
         if status == TOO_MANY:
             self.throttled += 1
-        elif status == UNAVAILABLE:
+        elif status in UNAVAILABLE:
             self.unavailable += 1
         elif status == FORBIDDEN:
             self.forbidden += 1

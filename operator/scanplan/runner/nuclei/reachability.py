@@ -17,7 +17,6 @@ from scanplan.api.v1alpha1.task import EndpointTrouble, Trouble
 from scanplan.runner.nuclei.evidence import (
     FORBIDDEN,
     TOO_MANY,
-    UNAVAILABLE,
     Answers,
     Contact,
     Evidence,
@@ -140,7 +139,7 @@ def _failing(endpoint: str, contact: Contact) -> EndpointTrouble:
 def _answering(endpoint: str, answers: Answers) -> Iterator[EndpointTrouble]:
     for trouble, status, count in (
         (Trouble.THROTTLED, f"{TOO_MANY} (too many requests)", answers.throttled),
-        (Trouble.UNAVAILABLE, f"{UNAVAILABLE} (service unavailable)", answers.unavailable),
+        (Trouble.UNAVAILABLE, "502, 503 or 504 (unavailable)", answers.unavailable),
         (Trouble.BLOCKED, f"{FORBIDDEN} (forbidden)", answers.forbidden),
     ):
         if count:
