@@ -1,7 +1,7 @@
 """The application: routes, and what each of them reads.
 
-Paths and fields of status and health are those of the first design. A handler finds out what is asked for, lets `Access`
-decide, and reads from the queue on a thread; every error becomes a problem document in one place.
+Paths and fields of status and health are those of the first design. A handler parses the request, lets `Access` decide, and reads
+from the queue in a thread. One middleware turns every error into a problem document.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Api:
         ]
 
     async def status(self, request: web.Request) -> web.Response:
-        """Where a task is, and its result once it has ended."""
+        """The state of a task, and its result once it has ended."""
         task_id = request.match_info["task_id"]
         _, namespace = await self._admitted(request, task_id)
         return web.json_response(await self._calls.run(self._status, namespace, task_id))
@@ -143,7 +143,7 @@ class Api:
             raise _elsewhere("its findings were published, and are not on the volume mounted here") from None
 
     async def health(self, request: web.Request) -> web.Response:
-        """How the queue is doing."""
+        """The health of the queue."""
         _, namespace = await self._admitted(request)
         health = await self._calls.run(lambda: self._queue(namespace).health())
         return web.json_response(models.dump(health))

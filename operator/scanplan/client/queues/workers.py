@@ -1,9 +1,9 @@
 """Workers of the `redis` queue: ``scanplan worker``, or RQ's own ``rq worker`` as docs/migration.md has it.
 
-A job is one attempt at a whole plan. While it runs, its claim is renewed and somebody's wish to cancel looked for; when it
-fails, its class decides: temporary errors come again after 60, 120, 240 s, unknown ones once after 300 s, fatal ones never.
-(The first design raised RQ's `Retry`, which RQ takes for one more exception.) A worker that is killed counts as a temporary
-error. One that is told to stop gives its task back, and what was found is kept for who takes it up.
+A job is one attempt at a whole plan. While it runs, a thread renews its claim and looks for a cancel request. After a failure the
+class of the error decides: temporary errors are tried again after 60, 120 and 240 s, unknown ones once after 300 s, fatal ones
+never. A killed worker counts as a temporary error. A worker that is told to stop gives its task back, and the next attempt
+continues with its findings.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ log = logging.getLogger("scanplan.worker")
 _LOST_SECONDS = 60
 _LOOK_SECONDS = 1.0
 _ENDLESS = 1_000_000
-"""RQ counts attempts too; ours is the count that decides."""
+"""Attempts that RQ may make. It is high, because our own count decides."""
 _told_to_stop = Interruption()
-"""In the child process that works on a task: whether its worker is being stopped."""
+"""Set in the child process that works on a task, once its worker is told to stop."""
 
 
 def execute_scan_task(payload: Mapping[str, Any]) -> dict[str, Any] | Retry:
-    """One attempt at a task: what RQ calls in a worker's child process.
+    """Run one attempt at a task. RQ calls this in a child process of the worker.
 
     Returns:
         The fields of the `ScanResult`, or RQ's `Retry` where another attempt follows.
 
     Raises:
-        InvalidPayload, InvalidPlan: the task can't be run as it is written.
+        InvalidPayload, InvalidPlan: the task can't run as it is written.
         ScanError: the scan has failed for good; the result is stored.
     """
     job = get_current_job()
@@ -74,7 +74,7 @@ def execute_scan_task(payload: Mapping[str, Any]) -> dict[str, Any] | Retry:
 
 
 class _Task:
-    """A task while one attempt at it runs."""
+    """A running attempt at a task."""
 
     def __init__(self, plan: ScanPlan, job: Job, settings: ClientSettings) -> None:
         self._plan = plan
@@ -112,7 +112,7 @@ class _Task:
             return self._end(pipeline.conclude(attempt, self._settings))
 
     def _again(self, error: TaskError, killed: int) -> Retry | None:
-        """RQ's order to try again; None where that can't help, or the attempts of this class are used up."""
+        """RQ's `Retry`; None where a retry can't help, or where the attempts of this class are used up."""
         settings = self._settings
         if _is_fatal(error):
             return None
@@ -127,7 +127,7 @@ class _Task:
         return Retry(max=_ENDLESS, interval=wait)
 
     def _end(self, result: ScanResult) -> dict[str, Any]:
-        """Keep the result; one that says failed is raised too, so that RQ counts the job among the failed ones."""
+        """Store the result. Raises the error of a failed one, so that RQ counts the job as failed."""
         self._store.finish(self._key, result)
         if result.status is TaskStatus.FAILED and result.error and result.error_class and result.reason:
             nuclei_wrapper.raise_for(
@@ -141,7 +141,7 @@ def _is_fatal(error: TaskError | None) -> bool:
 
 
 class _Watch:
-    """Renews the task's claim, and knows why the scan must stop: cancelled, or its worker stopped or gone."""
+    """Renews the task's claim, and tells why the scan must stop: cancelled, or its worker stopped or died."""
 
     def __init__(self, store: RedisStore, key: str, task_id: str) -> None:
         self.cancelled = False
@@ -182,15 +182,15 @@ class _Watch:
 
 
 class ScanWorker(Worker):
-    """An RQ worker that notices dead colleagues within a minute, and tasks that were lost between queue and worker.
+    """An RQ worker that takes over tasks of dead workers within a minute, and tasks that were lost between queue and worker.
 
-    RQ's own waits for its task's end when it is told to stop, but a node is drained in less time than a scan takes.
+    When told to stop, RQ's own worker waits for the end of its task. A node is drained in less time than a scan takes.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         heartbeat = environment.load().worker_heartbeat
         defaults = {
-            "worker_ttl": 15 + heartbeat,  # RQ looks around 15 seconds before this has passed
+            "worker_ttl": 15 + heartbeat,  # RQ runs its maintenance 15 seconds before this has passed
             "job_monitoring_interval": heartbeat,
             "maintenance_interval": 3 * heartbeat,
         }
@@ -215,15 +215,15 @@ class ScanWorker(Worker):
 
 
 def requeue_lost(store: RedisStore, *, older_than: float = _LOST_SECONDS) -> int:
-    """Put jobs back that a worker took from their queue and died with before it could begin.
+    """Put jobs back into their queue that a worker took and did not begin, because it died.
 
-    Such a job says that it is queued, and is in no queue. RQ finds it again only where a worker has a single queue.
+    Such a job has the state queued, but is in no queue. RQ finds it again only where a worker has a single queue.
 
     Args:
-        older_than: seconds since the job was queued; a younger one may just be on its way.
+        older_than: least age in seconds. A younger job may be on its way from queue to worker.
 
     Returns:
-        How many there were.
+        The number of jobs that were put back.
     """
     count = 0
     jobs: Any = store.connection.zrange(store.open_key, 0, -1)
@@ -249,16 +249,16 @@ def requeue_lost(store: RedisStore, *, older_than: float = _LOST_SECONDS) -> int
             try:
                 pipe.execute()
                 count += 1
-            except redis.exceptions.WatchError:  # somebody has taken care of it
+            except redis.exceptions.WatchError:  # another worker has put it back
                 continue
     return count
 
 
 def of_this_host(settings: ClientSettings) -> int:
-    """How many workers of this host Redis knows: those that have begun, and are not long dead.
+    """The number of this host's workers that are registered in Redis and have a recent heartbeat.
 
     Raises:
-        QueueUnavailable: Redis can't be asked.
+        QueueUnavailable: Redis does not answer.
     """
     connection = connect(settings.redis_url)
     queue = ScanQueue(RedisStore(connection, settings).queue_name(NORMAL_PRIORITY), connection=connection)
@@ -269,13 +269,13 @@ def of_this_host(settings: ClientSettings) -> int:
 
 
 def run(settings: ClientSettings, *, burst: bool = False) -> None:
-    """Run WORKER_CONCURRENCY workers until SIGTERM or SIGINT; those that die are replaced, and what runs then is given back.
+    """Run WORKER_CONCURRENCY workers until SIGTERM or SIGINT. Dead workers are replaced. At the end, running tasks are given back.
 
     Args:
         burst: end when the queues are empty.
 
     Raises:
-        QueueUnavailable: Redis isn't there at the start; later, it is waited for.
+        QueueUnavailable: Redis does not answer at the start. Later, workers wait for it.
     """
     connection = redis.Redis.from_url(settings.redis_url)
     with reachable():

@@ -1,7 +1,7 @@
-"""Who may read: Kubernetes decides. A bearer token is reviewed for our audience, and its user's right to ScanPlans asked for.
+"""Decides who may read, by Kubernetes' own reviews: a TokenReview for our audience, then a SubjectAccessReview.
 
-States need `get scanplans`; artifacts, in which raw answers may hold secrets, need `get scanplans/artifacts`, a subresource
-that exists in no aggregated role. Answers are kept for ten seconds, so a right that was withdrawn is gone within that time.
+States need the right `get scanplans`. Artifacts may hold secrets in raw responses, so they need `get scanplans/artifacts`, a
+subresource that no aggregated role has. Decisions are cached for ten seconds, so a withdrawn right ends within that time.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a request wants to read."""
+    """What a request reads: states or artifacts, of one plan or of a namespace."""
 
     namespace: str
-    """Empty: all of them, by one right to all."""
+    """The namespace; empty means all namespaces, which needs the right to all."""
     name: str = ""
-    """Of the ScanPlan; empty: all of the namespace."""
+    """The name of the ScanPlan; empty means all of the namespace."""
     artifacts: bool = False
 
     @property
@@ -49,31 +49,31 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: Kubernetes' user, and the digest of the token that showed it."""
+    """The caller: a Kubernetes user, and the digest of its token."""
 
     token_digest: str = ""
     user: Mapping[str, Any] = field(default_factory=dict, compare=False)
     address: str = ""
-    """Where the request comes from, for a caller without a name."""
+    """The address of the request, for callers without a user name."""
 
     @property
     def name(self) -> str:
-        """The user's; where everybody may read, the address."""
+        """The user name or, without authentication, the address."""
         return str(self.user.get("username", "")) or self.address
 
 
 class Access(ABC):
-    """Decides about requests; both calls raise QueueUnavailable where Kubernetes does not answer: then nobody may."""
+    """Decides who may read. Both calls raise QueueUnavailable where Kubernetes does not answer; then nobody may read."""
 
     is_open = False
-    """Everybody may read, without a token."""
+    """Whether everybody may read, without a token."""
 
     @abstractmethod
     async def identify(self, request: web.Request) -> Caller:
         """Who asks.
 
         Raises:
-            web.HTTPUnauthorized: no token, or none that is good for us.
+            web.HTTPUnauthorized: there is no token, or it is not valid for our audience.
         """
 
     @abstractmethod
@@ -90,7 +90,7 @@ class Access(ABC):
 
 
 class Everybody(Access):
-    """Who reaches the port may read: for a port that only its owner reaches."""
+    """Lets everybody read who reaches the port. Use it only where nobody else reaches it."""
 
     is_open = True
 
@@ -158,7 +158,7 @@ class KubernetesAccess(Access):
             "spec": {"token": token, "audiences": [self._audience]},
         }
         status: Object = self._api.review(TOKEN_REVIEWS, review).get("status", {})
-        # An API server without audiences would answer without ours: then the token is not bound to us.
+        # An API server without audiences answers without ours. Then the token was not made for us.
         if not status.get("authenticated") or self._audience not in status.get("audiences", ()):
             return None
         user: Object = status["user"]
@@ -189,7 +189,7 @@ class KubernetesAccess(Access):
 
 
 class _Kept(Generic[Key, Value]):
-    """Answers for a short while; when there are too many, the oldest go."""
+    """A cache with a time limit. Where it is full, the oldest entries are dropped."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[Key, tuple[float, Value]] = OrderedDict()

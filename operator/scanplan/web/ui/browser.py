@@ -22,9 +22,9 @@ from scanplan.web.api.throttle import Throttle
 from scanplan.web.ui.live import ALL, Feed, Feeds, Namespaces, Viewer, event
 
 HEARTBEAT_SECONDS = 15.0
-"""Between signs of life, with which the right to watch is looked at again."""
+"""Seconds between two heartbeats of a stream. At each one the right to watch is checked again."""
 BODY_SECONDS = 10.0
-"""For the whole of a form to come."""
+"""Seconds within which a whole form must arrive."""
 _MAX_FIELDS = 8
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -81,7 +81,7 @@ class Browser:
         )
 
     async def session(self, request: web.Request) -> web.Response:
-        """What the page must know before anything else: whether there is somebody to show plans to."""
+        """What the page reads first: whether a user is logged in."""
         try:
             caller = await self._access.identify(request)
             known, user = True, str(caller.user.get("username", ""))
