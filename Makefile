@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := buildah busybox-static ca-certificates conntrack containernetworking-plugins iproute2 ipset iptables mmdebstrap python3-venv redis-server runc
-CRD := crds/scanplans.scanplan.dev.yaml
+KINDS := scanplans scanschedules
 CLUSTER ?= dev
 PYTEST_ARGS ?=
 LANES ?=
@@ -64,7 +64,7 @@ bench-soak: install ## An hour of churn, in which the operator's memory has to s
 images: install ## Build the images as OCI archives in build/images
 	$(BIN)/python -m tests.images build operator scanner worker
 crds: install ## Generate crds/, docs/reference.md and the chart's generated files
-	$(BIN)/scanplan crd > $(CRD)
+	@for kind in $(KINDS); do $(BIN)/scanplan crd $$kind > crds/$$kind.scanplan.dev.yaml; done
 	$(BIN)/scanplan reference > docs/reference.md
 	$(BIN)/python -m tests.chart.documents
 chart: crds ## The same: CRD, rights, README of the chart, docs/configuration.md

@@ -55,13 +55,20 @@ def version() -> None:
     typer.echo(scanplan.__version__)
 
 
-def crd() -> None:
-    """Print the CustomResourceDefinition of ScanPlan. `kubectl apply --server-side -f -` takes it."""
+def crd(
+    kinds: Annotated[
+        list[str] | None, typer.Argument(metavar="[PLURAL]...", help="Kinds, such as scanplans.", show_default="all")
+    ] = None,
+) -> None:
+    """Print the CustomResourceDefinitions. `kubectl apply --server-side -f -` takes them."""
     import yaml  # noqa: PLC0415 - each command loads only what it needs
 
-    from scanplan.api.schema.crd import custom_resource_definition  # noqa: PLC0415
+    from scanplan.api.schema.crd import DEFINITIONS, custom_resource_definition  # noqa: PLC0415
 
-    typer.echo(yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=110), nl=False)
+    if unknown := [kind for kind in kinds or () if kind not in DEFINITIONS]:
+        raise typer.BadParameter(f"{unknown[0]} is none of {', '.join(DEFINITIONS)}")
+    documents = [custom_resource_definition(DEFINITIONS[kind]) for kind in kinds or DEFINITIONS]
+    typer.echo(yaml.safe_dump_all(documents, sort_keys=False, width=110), nl=False)
 
 
 def reference() -> None:

@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 import yaml
 
-from scanplan.api.schema.crd import custom_resource_definition
+from scanplan.api.schema.crd import DEFINITIONS, SCANPLAN, SCANSCHEDULE, custom_resource_definition
 from scanplan.api.v1alpha1.model import Effect, Model
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.planning.task import fields_with
 
 ROOT = Path(__file__).parents[3]
-CRD = custom_resource_definition()
+CRDS = {plural: custom_resource_definition(definition) for plural, definition in DEFINITIONS.items()}
+CRD = CRDS[SCANPLAN.plural]
 VERSION = CRD["spec"]["versions"][0]
-SCHEMA = VERSION["schema"]["openAPIV3Schema"]
+SCHEMAS = {plural: crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for plural, crd in CRDS.items()}
+SCHEMA = SCHEMAS[SCANPLAN.plural]
 STRUCTURAL = {
     "type",
     "description",
@@ -56,13 +58,20 @@ def nodes(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from nodes(schema[name], f"{path}[]")
 
 
-SPEC = dict(nodes(SCHEMA["properties"]["spec"], ".spec"))
-ALL = dict(nodes(SCHEMA))
+ALL = {f"{plural}{path}": node for plural, schema in SCHEMAS.items() for path, node in nodes(schema)}
+SPEC = {path: node for path, node in ALL.items() if re.match(r"\w+\.spec\b", path)}
 
 
-def test_what_is_installed_is_what_the_models_say() -> None:
+@pytest.mark.parametrize("plural", CRDS)
+def test_what_is_installed_is_what_the_models_say(plural: str) -> None:
     """`make crds` writes it; whoever edits one and forgets the other ships a CRD that prunes what the operator writes."""
-    assert yaml.safe_load((ROOT / "crds" / "scanplans.scanplan.dev.yaml").read_text()) == CRD
+    assert yaml.safe_load((ROOT / "crds" / f"{plural}.scanplan.dev.yaml").read_text()) == CRDS[plural]
+
+
+def test_every_kind_is_installed() -> None:
+    """One that the kustomization forgets is missing from each installation by plain manifests."""
+    listed = yaml.safe_load((ROOT / "crds" / "kustomization.yaml").read_text())["resources"]
+    assert listed == [f"{plural}.scanplan.dev.yaml" for plural in CRDS]
 
 
 @pytest.mark.parametrize("path", ALL)
@@ -134,11 +143,13 @@ def test_every_field_of_the_spec_explains_itself() -> None:
 def test_a_new_plan_is_not_current() -> None:
     """kstatus calls an object without observedGeneration current: Flux would report a scan as done that was never seen."""
     assert SCHEMA["properties"]["status"]["default"] == {"observedGeneration": -1, "phase": "Pending"}
+    assert SCHEMAS[SCANSCHEDULE.plural]["properties"]["status"]["default"] == {"observedGeneration": -1}
 
 
-def test_the_status_is_a_subresource() -> None:
+@pytest.mark.parametrize("plural", CRDS)
+def test_the_status_is_a_subresource(plural: str) -> None:
     """Or an author could write a result, and every status write would raise the generation."""
-    assert VERSION["subresources"] == {"status": {}}
+    assert CRDS[plural]["spec"]["versions"][0]["subresources"] == {"status": {}}
 
 
 def test_what_kubectl_get_shows() -> None:
@@ -148,17 +159,49 @@ def test_what_kubectl_get_shows() -> None:
     assert set(columns) - set(usual) == {"Project", "Run", "Job", "Key", "Error"}
 
 
-@pytest.mark.parametrize("column", VERSION["additionalPrinterColumns"], ids=lambda column: str(column["name"]))
-def test_every_column_shows_a_field_that_there_is(column: dict[str, Any]) -> None:
-    path = column["jsonPath"]
-    assert path == ".metadata.creationTimestamp" or ALL[path]["type"] == column["type"]
+def test_what_kubectl_get_shows_of_schedules() -> None:
+    version = CRDS[SCANSCHEDULE.plural]["spec"]["versions"][0]
+    usual = [column["name"] for column in version["additionalPrinterColumns"] if not column.get("priority")]
+    assert usual == ["Schedule", "Zone", "Suspend", "Last", "Next", "Active", "Findings", "New"]
+
+
+@pytest.mark.parametrize(
+    ("plural", "column"),
+    [
+        (plural, column)
+        for plural, crd in CRDS.items()
+        for column in crd["spec"]["versions"][0]["additionalPrinterColumns"]
+    ],
+    ids=lambda value: value if isinstance(value, str) else str(value["name"]),
+)
+def test_every_column_shows_a_field_that_there_is(plural: str, column: dict[str, Any]) -> None:
+    path, kind = column["jsonPath"], column["type"]
+    if path == ".metadata.creationTimestamp":
+        return
+    node = ALL[plural + path]
+    assert node["type"] == kind or (kind, node.get("format")) == ("date", "date-time")
+
+
+def test_a_template_has_no_fields_that_are_about_one_run() -> None:
+    """A template with `rerun` would give all runs one key: the second one would scan nothing."""
+    fields = SPEC["scanschedules.spec.template.spec"]["properties"].keys()
+    assert SPEC["scanplans.spec"]["properties"].keys() - fields == {"runId", "rerun", "suspend", "cancel"}
+    assert fields <= SPEC["scanplans.spec"]["properties"].keys()
+    assert (
+        SPEC["scanschedules.spec.template.spec"]["x-kubernetes-validations"]
+        == SPEC["scanplans.spec"]["x-kubernetes-validations"]
+    )
 
 
 def test_names() -> None:
-    names = CRD["spec"]["names"]
-    assert (names["plural"], names["singular"], names["shortNames"]) == ("scanplans", "scanplan", ["sp"])
-    assert CRD["metadata"]["name"] == f"{names['plural']}.{CRD['spec']['group']}"
-    assert CRD["spec"]["scope"] == "Namespaced"
+    for crd, expected in (
+        (CRDS["scanplans"], ("scanplans", "scanplan", ["sp"])),
+        (CRDS["scanschedules"], ("scanschedules", "scanschedule", ["ss"])),
+    ):
+        names = crd["spec"]["names"]
+        assert (names["plural"], names["singular"], names["shortNames"]) == expected
+        assert crd["metadata"]["name"] == f"{names['plural']}.{crd['spec']['group']}"
+        assert crd["spec"]["scope"] == "Namespaced"
 
 
 def _leaves(fields: dict[str, Any], prefix: str = "") -> Iterator[str]:

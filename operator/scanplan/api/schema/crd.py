@@ -7,33 +7,50 @@ have no ``$ref``, no ``const`` and no null type. Everything else of pydantic's o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from scanplan.api import labels
-from scanplan.api.v1alpha1.model import Model
+from scanplan.api.v1alpha1.model import Model, cel
 from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.api.v1alpha1.scanschedule import MAX_NAME, ScanScheduleSpec, ScanScheduleStatus
 
 Schema = dict[str, Any]
 
 _DROPPED = {"title", "default_factory", "effect", "$defs", "additionalProperties"}
 
 
-def custom_resource_definition() -> Schema:
-    """The whole CustomResourceDefinition of ScanPlan, ready to be dumped as YAML."""
+class Definition(NamedTuple):
+    """One kind, as its CRD is made."""
+
+    kind: str
+    plural: str
+    short_name: str
+    description: str
+    spec: type[Model]
+    status: type[Model]
+    new: Schema
+    """The status of an object that no operator has seen. kstatus calls one without observedGeneration current."""
+    columns: tuple[Schema, ...]
+    rules: tuple[Schema, ...] = ()
+    """CEL rules about the whole object."""
+
+
+def custom_resource_definition(of: Definition) -> Schema:
+    """The whole CustomResourceDefinition of a kind, ready to be dumped as YAML."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{labels.PLURAL}.{labels.GROUP}"},
+        "metadata": {"name": f"{of.plural}.{labels.GROUP}"},
         "spec": {
             "group": labels.GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": labels.KIND,
-                "listKind": f"{labels.KIND}List",
-                "plural": labels.PLURAL,
-                "singular": "scanplan",
-                "shortNames": ["sp"],
+                "kind": of.kind,
+                "listKind": f"{of.kind}List",
+                "plural": of.plural,
+                "singular": of.kind.lower(),
+                "shortNames": [of.short_name],
                 "categories": ["all"],
             },
             "versions": [
@@ -42,8 +59,8 @@ def custom_resource_definition() -> Schema:
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
-                    "additionalPrinterColumns": _columns(),
-                    "schema": {"openAPIV3Schema": _root_schema()},
+                    "additionalPrinterColumns": list(of.columns),
+                    "schema": {"openAPIV3Schema": _root_schema(of)},
                 }
             ],
         },
@@ -58,23 +75,20 @@ def structural(model: type[Model]) -> Schema:
     return result
 
 
-def _root_schema() -> Schema:
-    spec = structural(ScanPlanSpec)
-    status = _without_defaults(structural(ScanPlanStatus))
-    # kstatus takes an object without observedGeneration for current, which a new plan is not.
-    status["default"] = {"observedGeneration": -1, "phase": Phase.PENDING.value}
-    return {
+def _root_schema(of: Definition) -> Schema:
+    root = {
         "type": "object",
-        "description": "A ScanPlan says what Nuclei scans; the operator runs it as one Job per idempotent task key.",
+        "description": of.description,
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
-            "spec": spec,
-            "status": status,
+            "spec": structural(of.spec),
+            "status": {**_without_defaults(structural(of.status)), "default": of.new},
         },
     }
+    return {**root, "x-kubernetes-validations": list(of.rules)} if of.rules else root
 
 
 def _without_defaults(node: Any) -> Any:
@@ -127,23 +141,63 @@ def _without_union(node: Schema) -> Schema:
     return {**rest, "x-kubernetes-int-or-string": True}
 
 
-def _columns() -> list[Schema]:
-    def column(name: str, path: str, kind: str = "string", priority: int = 0) -> Schema:
-        entry: Schema = {"name": name, "type": kind, "jsonPath": path}
-        return {**entry, "priority": priority} if priority else entry
+def _column(name: str, path: str, kind: str = "string", priority: int = 0) -> Schema:
+    entry: Schema = {"name": name, "type": kind, "jsonPath": path}
+    return {**entry, "priority": priority} if priority else entry
 
-    return [
-        column("Phase", ".status.phase"),
-        column("Progress", ".status.progress"),
-        column("Endpoints", ".status.endpointCount", "integer"),
-        column("Findings", ".status.findings.total", "integer"),
-        column("Critical", ".status.findings.critical", "integer"),
-        column("High", ".status.findings.high", "integer"),
-        column("Duration", ".status.duration"),
-        column("Age", ".metadata.creationTimestamp", "date"),
-        column("Project", ".spec.projectId", priority=1),
-        column("Run", ".spec.runId", priority=1),
-        column("Job", ".status.jobRef.name", priority=1),
-        column("Key", ".status.taskKey", priority=1),
-        column("Error", ".status.error.message", priority=1),
-    ]
+
+SCANPLAN = Definition(
+    kind=labels.KIND,
+    plural=labels.PLURAL,
+    short_name="sp",
+    description="A ScanPlan says what Nuclei scans; the operator runs it as one Job per idempotent task key.",
+    spec=ScanPlanSpec,
+    status=ScanPlanStatus,
+    new={"observedGeneration": -1, "phase": Phase.PENDING.value},
+    columns=(
+        _column("Phase", ".status.phase"),
+        _column("Progress", ".status.progress"),
+        _column("Endpoints", ".status.endpointCount", "integer"),
+        _column("Findings", ".status.findings.total", "integer"),
+        _column("Critical", ".status.findings.critical", "integer"),
+        _column("High", ".status.findings.high", "integer"),
+        _column("Duration", ".status.duration"),
+        _column("Age", ".metadata.creationTimestamp", "date"),
+        _column("Project", ".spec.projectId", priority=1),
+        _column("Run", ".spec.runId", priority=1),
+        _column("Job", ".status.jobRef.name", priority=1),
+        _column("Key", ".status.taskKey", priority=1),
+        _column("Error", ".status.error.message", priority=1),
+    ),
+)
+SCANSCHEDULE = Definition(
+    kind=labels.SCHEDULE_KIND,
+    plural=labels.SCHEDULE_PLURAL,
+    short_name="ss",
+    description="A ScanSchedule makes ScanPlans from a template, by a timetable.",
+    spec=ScanScheduleSpec,
+    status=ScanScheduleStatus,
+    new={"observedGeneration": -1},
+    columns=(
+        _column("Schedule", ".spec.schedule"),
+        _column("Zone", ".spec.timeZone"),
+        _column("Suspend", ".spec.suspend", "boolean"),
+        _column("Last", ".status.lastScheduleTime", "date"),
+        _column("Next", ".status.nextScheduleTime"),
+        _column("Active", ".status.activeCount", "integer"),
+        _column("Findings", ".status.lastRun.findings", "integer"),
+        _column("New", ".status.lastRun.new", "integer"),
+        _column("Missed", ".status.missed", "integer", priority=1),
+        _column("Skipped", ".status.skipped", "integer", priority=1),
+        _column("Success", ".status.lastSuccessfulTime", "date", priority=1),
+        _column("Age", ".metadata.creationTimestamp", "date", priority=1),
+    ),
+    rules=(
+        cel(
+            f"self.metadata.name.size() <= {MAX_NAME}",
+            f"a schedule's name has at most {MAX_NAME} characters: the names of its runs begin with it",
+        ),
+    ),
+)
+DEFINITIONS = {each.plural: each for each in (SCANPLAN, SCANSCHEDULE)}
+"""All kinds by their plural."""

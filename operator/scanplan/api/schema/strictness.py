@@ -18,7 +18,7 @@ _METADATA = {
 
 def unknown_fields(manifest: dict[str, Any]) -> list[str]:
     """The paths of all fields that the kind does not have, in their order."""
-    versions = crd.custom_resource_definition()["spec"]["versions"]
+    versions = crd.custom_resource_definition(crd.SCANPLAN)["spec"]["versions"]
     found = _unknown(manifest, versions[0]["schema"]["openAPIV3Schema"], "")
     metadata = manifest.get("metadata")
     if isinstance(metadata, dict):

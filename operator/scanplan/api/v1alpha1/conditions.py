@@ -67,6 +67,14 @@ class Reason(StrEnum):
     WAITING_FOR_PODS = "WaitingForPods"
     RUNNING_ELSEWHERE = "RunningElsewhere"
     RUN_ID_CONFLICT = "RunIdConflict"
+    # how a schedule is doing
+    SCHEDULED = "Scheduled"
+    INVALID_SCHEDULE = "InvalidSchedule"
+    RUN_REJECTED = "RunRejected"
+    RUN_FAILED = "RunFailed"
+    NO_RUN_YET = "NoRunYet"
+    START_MISSED = "StartMissed"
+    START_SKIPPED = "StartSkipped"
     # why a scan failed: nothing to retry
     NUCLEI_BINARY_ERROR = "NucleiBinaryError"
     TEMPLATES_NOT_FOUND = "TemplatesNotFound"

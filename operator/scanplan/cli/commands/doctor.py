@@ -106,7 +106,8 @@ def doctor(
 
 def _checks(cluster: Cluster) -> Iterator[Check]:
     yield _server(cluster)  # without the API server no other check can run
-    yield _definition(cluster)
+    for plural in (labels.PLURAL, labels.SCHEDULE_PLURAL):
+        yield _definition(cluster, plural)
     environment: dict[str, str] = {}
     for look in (_operator, _image):
         yield _allowed(look, cluster, environment)
@@ -143,10 +144,10 @@ def _server(cluster: Cluster) -> Check:
     return Check("API server", Verdict.WELL, seen)
 
 
-def _definition(cluster: Cluster) -> Check:
-    """Whether the CRD is installed, and has all fields that this version knows."""
+def _definition(cluster: Cluster, plural: str) -> Check:
+    """Whether a kind's CRD is installed, and has all fields that this version knows."""
     what, advice = "CRD", "scanplan crd | kubectl apply --server-side -f -"
-    name = f"{labels.PLURAL}.{labels.GROUP}"
+    name = f"{plural}.{labels.GROUP}"
     try:
         found = cluster.find(cluster.path(DEFINITIONS, name, namespace=None))
     except Forbidden:
@@ -159,9 +160,9 @@ def _definition(cluster: Cluster) -> Check:
     conditions = {each["type"]: each["status"] for each in found.get("status", {}).get("conditions", ())}
     if conditions.get("Established") != "True":
         return Check(what, Verdict.FAILED, f"{name} is not established", f"kubectl describe crd {name}")
-    from scanplan.api.schema.crd import custom_resource_definition  # noqa: PLC0415 - loads all models
+    from scanplan.api.schema import crd  # noqa: PLC0415 - loads all models
 
-    missing = _fields(custom_resource_definition()) - _fields(found)
+    missing = _fields(crd.custom_resource_definition(crd.DEFINITIONS[plural])) - _fields(found)
     if missing:
         return Check(
             what,

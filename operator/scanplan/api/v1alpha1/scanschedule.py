@@ -1,0 +1,230 @@
+"""A ScanSchedule: ScanPlans on a timetable. The spec is what a user writes, the status what a user reads.
+
+Each run is a ScanPlan of its own, made from the template. `scanplan.core.schedule` decides when one is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from scanplan.api.v1alpha1.model import Model, cel
+from scanplan.api.v1alpha1.scanplan import RESERVED_METADATA, Phase, ScanPlanSpec
+from scanplan.api.v1alpha1.scanplan_status import Condition, UnreadableStatus
+
+MAX_NAME = 50
+"""Characters of a schedule's name: a run's name adds 13, and has to be a label's value."""
+ZONE = r"^[A-Za-z0-9][A-Za-z0-9_+-]*(/[A-Za-z0-9][A-Za-z0-9_+-]*){0,2}$"
+"""Names of the IANA time zone database. The operator knows which of them exist."""
+SCHEDULE = r"^[^\x00-\x1f\x7f]+$"
+OF_RUNS = ("runId", "rerun", "suspend", "cancel")
+"""Fields of a ScanPlan that a template does not have: the schedule sets the first two, the others are for one run."""
+
+
+class ConcurrencyPolicy(StrEnum):
+    """What happens when a time comes while the last run's scan has not ended."""
+
+    FORBID = "Forbid"
+    """The time is skipped."""
+    REPLACE = "Replace"
+    """The running scan is cancelled, what it found is kept, and the new run starts."""
+    ALLOW = "Allow"
+    """Both run."""
+
+
+def _without_fields_of_runs(schema: dict[str, Any]) -> None:
+    for name in OF_RUNS:
+        schema["properties"].pop(name)
+    schema.update(ScanPlanSpec.model_config["json_schema_extra"])  # type: ignore[arg-type]
+
+
+class ScanTemplateSpec(ScanPlanSpec):
+    """What each run scans, with what, and how: the spec of a ScanPlan without what is about one run."""
+
+    model_config = ConfigDict(json_schema_extra=_without_fields_of_runs)
+
+
+def _reserved(what: str) -> dict[str, Any]:
+    message = f"{what} of scanplan.dev, kubernetes.io and k8s.io are reserved: choose a prefix of your own"
+    return {"x-kubernetes-validations": [cel(RESERVED_METADATA, message)]}
+
+
+class TemplateMetadata(Model):
+    """Labels and annotations of each run."""
+
+    labels: Annotated[
+        dict[str, Annotated[str, Field(max_length=63)]],
+        Field(
+            default_factory=dict,
+            max_length=32,
+            description="Labels of each run.",
+            json_schema_extra=_reserved("labels"),
+        ),
+    ]
+    annotations: Annotated[
+        dict[str, Annotated[str, Field(max_length=4096)]],
+        Field(
+            default_factory=dict,
+            max_length=32,
+            description="Annotations of each run.",
+            json_schema_extra=_reserved("annotations"),
+        ),
+    ]
+
+
+class ScanTemplate(Model):
+    """The ScanPlan that each run is."""
+
+    metadata: Annotated[TemplateMetadata, Field(description="Labels and annotations of each run.")] = TemplateMetadata()
+    spec: Annotated[
+        ScanTemplateSpec,
+        Field(
+            description="The spec of each run: a ScanPlan's, without runId, rerun, suspend and cancel. "
+            "All runs share the schedule's name as their runId."
+        ),
+    ]
+
+
+class ScanScheduleSpec(Model):
+    """When to scan, and what."""
+
+    schedule: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=256,
+            pattern=SCHEDULE,
+            description="Five fields of cron (minute, hour, day of month, month, day of week), or @hourly, @daily, @weekly, "
+            "@monthly or @yearly.",
+        ),
+    ]
+    time_zone: Annotated[
+        str,
+        Field(max_length=64, pattern=ZONE, description="Name of the IANA time zone that the schedule is written in."),
+    ] = "Etc/UTC"
+    spread_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=86_400,
+            description="Window after each time. Each schedule starts at its own stable offset in it.",
+        ),
+    ] = 0
+    starting_deadline_seconds: Annotated[
+        int,
+        Field(
+            ge=10,
+            le=31_536_000,
+            description="Seconds after its time until which a run may still start. Later it is missed, and counted.",
+        ),
+    ] = 3_600
+    concurrency_policy: Annotated[
+        ConcurrencyPolicy,
+        Field(
+            description="When the last scan has not ended: Forbid skips the time, Replace cancels that scan and keeps "
+            "what it found, Allow runs both."
+        ),
+    ] = ConcurrencyPolicy.FORBID
+    suspend: Annotated[
+        bool,
+        Field(
+            description="Start nothing by the timetable. Afterwards the next time counts, not those that have passed."
+        ),
+    ] = False
+    trigger: Annotated[
+        str,
+        Field(max_length=63, description="Each new value starts one run now, also while the schedule is suspended."),
+    ] = ""
+    successful_runs_history_limit: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="Completed runs that are kept. The last one always is: the next is compared with it.",
+        ),
+    ] = 7
+    failed_runs_history_limit: Annotated[
+        int, Field(ge=0, le=100, description="Failed and cancelled runs that are kept.")
+    ] = 3
+    template: Annotated[ScanTemplate, Field(description="The ScanPlan that each run is. An edit acts on the next run.")]
+
+
+class RunSummary(Model):
+    """How a run ended."""
+
+    name: str
+    phase: Phase | None = None
+    completion_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
+    findings: int | None = None
+    new: Annotated[int | None, Field(description="Findings that the run before did not have.")] = None
+    resolved: Annotated[int | None, Field(description="Findings of the run before that are resolved.")] = None
+
+
+class ScanScheduleStatus(Model):
+    """When it ran, when it runs next, and how its runs ended."""
+
+    observed_generation: int | None = None
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    ] = ()
+    timetable_digest: Annotated[
+        str | None,
+        Field(description="Digest of what nextScheduleTime was computed from. An edit of it starts nothing."),
+    ] = None
+    last_schedule_time: Annotated[
+        str | None,
+        Field(
+            json_schema_extra={"format": "date-time"},
+            description="The last time of the timetable that a run was made for.",
+        ),
+    ] = None
+    next_schedule_time: Annotated[
+        str | None,
+        Field(
+            json_schema_extra={"format": "date-time"},
+            description="The next time of the timetable, without the offset of spreadSeconds.",
+        ),
+    ] = None
+    last_successful_time: Annotated[
+        str | None, Field(json_schema_extra={"format": "date-time"}, description="When a run last completed.")
+    ] = None
+    active: Annotated[tuple[str, ...], Field(description="Names of the runs that have not ended, up to 100.")] = ()
+    active_count: Annotated[int | None, Field(description="How many runs have not ended.")] = None
+    last_run: Annotated[RunSummary | None, Field(description="The newest run that has ended.")] = None
+    last_trigger: Annotated[str | None, Field(description="The last value of spec.trigger that was acted on.")] = None
+    missed: Annotated[
+        int | None,
+        Field(description="Times that passed without a run, because no operator was at work or it was refused."),
+    ] = None
+    skipped: Annotated[
+        int | None, Field(description="Times that passed without a run, because the last scan had not ended.")
+    ] = None
+    last_missed_time: Annotated[
+        str | None,
+        Field(json_schema_extra={"format": "date-time"}, description="The last time that was missed or skipped."),
+    ] = None
+
+    @classmethod
+    def of(cls, schedule: Mapping[str, Any]) -> ScanScheduleStatus:
+        """The status of a ScanSchedule object as the API server returns it; an empty one where there is none.
+
+        Raises:
+            UnreadableStatus: a field has a type or value that this version does not know.
+        """
+        try:
+            return cls.model_validate(schedule.get("status") or {})
+        except ValidationError as error:
+            fields = sorted({".".join(map(str, each["loc"])) for each in error.errors()})
+            raise UnreadableStatus(f"status.{', status.'.join(fields)}: not known to this version") from None
+
+    def document(self) -> dict[str, Any]:
+        """The status on the wire: camelCase names, without the fields that are not set."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def condition(self, kind: str) -> Condition | None:
+        """The condition of this type."""
+        return next((each for each in self.conditions if each.type == kind), None)

@@ -1,0 +1,32 @@
+"""Which runs a schedule keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec
+from scanplan.core.schedule.schedule import Run
+
+
+def surplus(spec: ScanScheduleSpec, runs: Iterable[Run]) -> tuple[Run, ...]:
+    """The runs to delete, oldest first: those that have ended, beyond the limits.
+
+    Completed runs that another run is, or will be, compared with stay: the newest one, and those that a running scan may have
+    found as the newest when it began.
+    """
+    known = [run for run in runs if not run.deleting]
+    ended = sorted((run for run in known if run.ended), key=lambda run: run.order)
+    completed = [run for run in ended if run.phase is Phase.COMPLETED]
+    failed = [run for run in ended if run.phase is not Phase.COMPLETED]
+    begun = min((run.created for run in known if not run.ended), default=None)
+    compared = completed[-1:]
+    if begun is not None:
+        before = [run for run in completed if run.order[0] <= begun]
+        compared += before[-1:] + [run for run in completed if run.order[0] > begun]
+    old = [*_beyond(completed, spec.successful_runs_history_limit), *_beyond(failed, spec.failed_runs_history_limit)]
+    return tuple(sorted((run for run in old if run not in compared), key=lambda run: run.order))
+
+
+def _beyond(runs: list[Run], limit: int) -> list[Run]:
+    return runs[: max(0, len(runs) - limit)]

@@ -1,0 +1,228 @@
+"""The reconcile of a schedule: the schedule, its runs and the time in; what to do about it out.
+
+Pure and level-triggered, like a plan's. What has been decided about is on the status: `nextScheduleTime` is the first time that
+has not been, and everything before it has had its run, or was counted as missed or skipped. The name of a run is the lock: it
+follows from the time, so nobody can make two runs of one time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scanschedule import ConcurrencyPolicy, ScanScheduleStatus
+from scanplan.core.observed.views import parse_time
+from scanplan.core.schedule import history, runs, schedule, status
+from scanplan.core.schedule.decision import (
+    RETRY_SECONDS,
+    STALLED_SECONDS,
+    Act,
+    CancelRun,
+    CreateRun,
+    Decision,
+    DeleteRun,
+    Observed,
+    Refusal,
+    Write,
+)
+from scanplan.core.schedule.schedule import Run
+from scanplan.core.schedule.timetable import InvalidTimetable, Timetable
+
+CLOCK_CORRECTION = timedelta(minutes=10)
+"""A next time that is so much later than it should be was computed while the clock was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """Where the timetable stands now."""
+
+    next: datetime | None
+    """The first time that has not been decided about; None: suspended."""
+    last_started: datetime | None
+    missed: int = 0
+    """Times that have come to nothing since the status was written."""
+    skipped: int = 0
+    lost: datetime | None = None
+    """The last of these."""
+    start: datetime | None = None
+    """The time that a run is to be made for now."""
+
+
+def reconcile(observed: Observed, now: datetime) -> Decision:
+    """Decide about one schedule.
+
+    Args:
+        observed: a snapshot; nothing in it is changed.
+        now: the present time, timezone-aware.
+    """
+    of = observed.schedule
+    if of.deleting:
+        return Write()
+    if of.problem:
+        return _stalled(observed, Reason.INVALID_SPEC, of.problem, now)
+    zone = observed.zones.get(of.spec.time_zone)
+    if zone is None:
+        message = f"timeZone {of.spec.time_zone!r} is no time zone of the IANA database"
+        return _stalled(observed, Reason.INVALID_SCHEDULE, message, now)
+    try:
+        timetable = Timetable(of.spec.schedule, zone)
+    except InvalidTimetable as error:
+        return _stalled(observed, Reason.INVALID_SCHEDULE, f"schedule {error}", now)
+    return _Turn(observed, timetable, now).decide()
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One run of the reconcile over one schedule that can be read."""
+
+    observed: Observed
+    timetable: Timetable
+    now: datetime
+
+    def decide(self) -> Decision:
+        due = self._due()
+        wanted = self._wanted(due)
+        if wanted and not self._refusal(wanted[0]):
+            name, time = wanted
+            blocking = self._blocking()
+            if not blocking:
+                return Act((CreateRun(runs.build(self.observed.schedule, name, time)),))
+            if cancelled := tuple(CancelRun(run) for run in blocking if self._replaces and not run.cancelled):
+                return Act(cancelled)
+        if surplus := history.surplus(self.observed.schedule.spec, self.observed.runs):
+            return Act(tuple(map(DeleteRun, surplus)))
+        return self._write(due, wanted)
+
+    # times
+
+    def _due(self) -> _Due:
+        of, written = self.observed.schedule, self.observed.schedule.status
+        last = self._last_started()
+        cursor = parse_time(written.next_schedule_time)
+        if written.timetable_digest != of.timetable_digest:
+            new = written.timetable_digest is None and of.generation == 1
+            since = of.created if new else self.now
+            passed = cursor is not None and cursor + of.offset <= self.now and not self._is_made(cursor, last)
+            begin = None if of.spec.suspend else self.timetable.after(since)
+            edited = _Due(begin, last, int(passed), 0, cursor if passed else None)
+            return self._come(edited) if new and begin else edited
+        if of.spec.suspend:
+            return _Due(None, last)
+        # A clock that was far ahead has left a next time far ahead; times that had their run stay done.
+        latest = self.timetable.after(max(self.now - of.offset, last or of.created))
+        if cursor is None or latest < cursor - CLOCK_CORRECTION:
+            cursor = latest
+        return self._come(_Due(cursor, last))
+
+    def _come(self, due: _Due) -> _Due:
+        """The same, with what has come since `due.next`."""
+        spec, first = self.observed.schedule.spec, due.next
+        until = self.now - self.observed.schedule.offset
+        if first is None:
+            return due
+        count, time = self.timetable.count(first, until)
+        if time is None:
+            return due
+        before = max(0, count - 1 - self._made_between(first, time))
+        lost = self._time_before(first, time) if before else None
+        following = self.timetable.after(time)
+        if self._is_made(time, due.last_started):
+            return _Due(following, max(time, due.last_started or time), due.missed + before, 0, lost)
+        if until - time > timedelta(seconds=spec.starting_deadline_seconds):
+            return _Due(following, due.last_started, due.missed + before + 1, 0, time)
+        if spec.concurrency_policy is ConcurrencyPolicy.FORBID and self._blocking():
+            return _Due(following, due.last_started, due.missed + before, 1, time)
+        return _Due(time, due.last_started, due.missed + before, 0, lost, time)
+
+    def _last_started(self) -> datetime | None:
+        """The last time that is known to have had its run."""
+        written = parse_time(self.observed.schedule.status.last_schedule_time)
+        made = (time for time in self._times_of_runs() if time <= self.now + CLOCK_CORRECTION)
+        return max(filter(None, (written, *made)), default=None)
+
+    def _times_of_runs(self) -> list[datetime]:
+        name = self.observed.schedule.name
+        return [time for run in self.observed.runs if (time := schedule.time_of(name, run.name))]
+
+    def _is_made(self, time: datetime, last: datetime | None) -> bool:
+        return time in self._times_of_runs() or time == last
+
+    def _made_between(self, first: datetime, time: datetime) -> int:
+        """How many times from `first` until before another one have their runs, although the status does not say so."""
+        return sum(first <= each < time for each in set(self._times_of_runs()))
+
+    def _time_before(self, first: datetime, time: datetime) -> datetime:
+        count, last = self.timetable.count(first, time - timedelta(minutes=1))
+        return last if count and last else first
+
+    # runs
+
+    @property
+    def _replaces(self) -> bool:
+        return self.observed.schedule.spec.concurrency_policy is ConcurrencyPolicy.REPLACE
+
+    def _blocking(self) -> list[Run]:
+        """The runs that have to end before another one starts."""
+        if self.observed.schedule.spec.concurrency_policy is ConcurrencyPolicy.ALLOW:
+            return []
+        return [run for run in self.observed.runs if not run.ended]
+
+    def _wanted(self, due: _Due) -> tuple[str, datetime | None] | None:
+        """Name and time of the run that is to be made now."""
+        of = self.observed.schedule
+        if due.start:
+            return schedule.name_at(of.name, due.start), due.start
+        name = schedule.name_of_trigger(of.name, of.spec.trigger)
+        return (name, None) if self._is_triggered() and all(run.name != name for run in self.observed.runs) else None
+
+    def _is_triggered(self) -> bool:
+        """A new value; the one that a schedule is created with is none."""
+        of = self.observed.schedule
+        seen = of.status.timetable_digest is not None
+        return seen and bool(of.spec.trigger) and of.spec.trigger != of.status.last_trigger
+
+    def _refusal(self, name: str) -> Refusal | None:
+        refusal = self.observed.refusal
+        return refusal if refusal and refusal.run == name else None
+
+    # the status
+
+    def _write(self, due: _Due, wanted: tuple[str, datetime | None] | None) -> Write:
+        of = self.observed.schedule
+        refusal = self._refusal(wanted[0]) if wanted else None
+        waits = wanted is not None and wanted[1] is None
+        progress = status.Progress(
+            next=due.next,
+            last_started=due.last_started,
+            missed=due.missed,
+            skipped=due.skipped,
+            lost=due.lost,
+            trigger=of.status.last_trigger if waits else of.spec.trigger or of.status.last_trigger,
+            refusal=refusal,
+            waits_for=tuple(sorted(run.name for run in self._blocking())) if wanted else (),
+        )
+        return Write(
+            status=_unless_same(of.status, status.of(of, self.observed.runs, progress, self.now)),
+            look_at=self._look_at(due, refusal),
+            events=status.events(progress),
+        )
+
+    def _look_at(self, due: _Due, refusal: Refusal | None) -> datetime | None:
+        if refusal:
+            return self.now + timedelta(seconds=STALLED_SECONDS if refusal.stalled else RETRY_SECONDS)
+        if due.next is None:
+            return None
+        if due.start:  # it waits for a scan to end, and no longer than it may start, or than the next time comes
+            until = due.start + timedelta(seconds=self.observed.schedule.spec.starting_deadline_seconds, microseconds=1)
+            return min(until, self.timetable.after(due.start)) + self.observed.schedule.offset
+        return due.next + self.observed.schedule.offset
+
+
+def _stalled(observed: Observed, reason: Reason, message: str, now: datetime) -> Write:
+    of = observed.schedule
+    return Write(status=_unless_same(of.status, status.of_stalled(of, observed.runs, reason, message, now)))
+
+
+def _unless_same(old: ScanScheduleStatus, new: ScanScheduleStatus) -> ScanScheduleStatus | None:
+    return None if old == new else new

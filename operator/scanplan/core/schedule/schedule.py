@@ -1,0 +1,118 @@
+"""A schedule and its runs as the core reads them, and the names of the runs."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec, ScanScheduleStatus
+from scanplan.core.planning import keys
+
+_MINUTE = "%Y%m%d%H%M"
+_DIGITS = 12
+"""Characters of what a run's name adds to the schedule's, after a dash."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A ScanSchedule object."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created: datetime
+    spec: ScanScheduleSpec
+    status: ScanScheduleStatus
+    resource_version: str = ""
+    deleting: bool = False
+    problem: str = ""
+    """Why the spec can't be read (it was stored under another version's rules); `spec` is then no more than a stand-in."""
+
+    @cached_property
+    def timetable_digest(self) -> str:
+        """Of the fields that say when runs start. After an edit of one, only times that are still to come count."""
+        spec = self.spec
+        return keys.digest(keys.canonical_json([spec.schedule, spec.time_zone, spec.spread_seconds, spec.suspend]))
+
+    @cached_property
+    def offset(self) -> timedelta:
+        """How long after each time its run starts: the same in each life of the schedule."""
+        hashed = hashlib.sha256(f"{self.namespace}/{self.name}".encode()).digest()
+        return timedelta(seconds=int.from_bytes(hashed[:8], "big") % max(1, self.spec.spread_seconds))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A ScanPlan that a schedule owns, as far as the schedule asks."""
+
+    name: str
+    uid: str
+    created: datetime
+    phase: Phase = Phase.PENDING
+    ended: bool = False
+    """Its scan has ended, for its spec as it is now."""
+    completed: datetime | None = None
+    """When it ended; None also where it could not run as written."""
+    cancelled: bool = False
+    """It was asked to end."""
+    deleting: bool = False
+    findings: int | None = None
+    new: int | None = None
+    resolved: int | None = None
+
+    @property
+    def order(self) -> tuple[datetime, str]:
+        """By which runs that have ended are newer than others."""
+        return self.completed or self.created, self.name
+
+
+def run_of(  # the fields of a Plan, which the planning knows more about
+    name: str, uid: str, created: datetime, generation: int, status: ScanPlanStatus, cancelled: bool, deleting: bool
+) -> Run:
+    """A plan as a run."""
+    ended = status.phase is not None and status.phase.is_terminal and status.observed_generation == generation
+    findings = status.findings
+    return Run(
+        name=name,
+        uid=uid,
+        created=created,
+        phase=status.phase or Phase.PENDING,
+        ended=ended,
+        completed=datetime.fromisoformat(status.completion_time) if ended and status.completion_time else None,
+        cancelled=cancelled,
+        deleting=deleting,
+        findings=findings.total if findings else None,
+        new=getattr(findings, "new", None),
+        resolved=getattr(findings, "resolved", None),
+    )
+
+
+def name_at(schedule: str, time: datetime) -> str:
+    """The name of the run of one time."""
+    return f"{schedule}-{time.astimezone(UTC).strftime(_MINUTE)}"
+
+
+def name_of_trigger(schedule: str, trigger: str) -> str:
+    """The name of the run that one value of `spec.trigger` asks for."""
+    return f"{schedule}-t{hashlib.sha256(trigger.encode()).hexdigest()[: _DIGITS - 1]}"
+
+
+def suffix_of(run: str) -> str:
+    """What a run's name adds to the schedule's."""
+    return run[-_DIGITS:]
+
+
+def time_of(schedule: str, run: str) -> datetime | None:
+    """The time that a run was made for; None: it was triggered, or the name is another one."""
+    head, _, digits = run.rpartition("-")
+    if head != schedule or len(digits) != _DIGITS or not (digits.isascii() and digits.isdigit()):
+        return None
+    try:
+        return datetime.strptime(digits, _MINUTE).replace(tzinfo=UTC)
+    except ValueError:
+        return None

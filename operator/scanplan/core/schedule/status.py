@@ -1,0 +1,162 @@
+"""A schedule's status, computed whole from what is observed, and the Events about what came to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from scanplan.api.v1alpha1.conditions import ConditionType, Reason
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanschedule import RunSummary, ScanScheduleStatus
+from scanplan.core.observed.views import format_time, parse_time
+from scanplan.core.schedule.decision import Refusal
+from scanplan.core.schedule.schedule import Run, Schedule
+from scanplan.core.status.conditions import Condition, ConditionStatus, render
+from scanplan.core.status.events import Event
+
+MAX_ACTIVE = 100
+"""Names of active runs on the status."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What a reconcile has found out about the times of a schedule."""
+
+    next: datetime | None
+    last_started: datetime | None
+    missed: int = 0
+    """Since the status was written, as the next two."""
+    skipped: int = 0
+    lost: datetime | None = None
+    trigger: str | None = None
+    """The last value that was acted on."""
+    refusal: Refusal | None = None
+    waits_for: tuple[str, ...] = ()
+    """Runs that have to end before the next one starts."""
+
+
+def of(schedule: Schedule, runs: Iterable[Run], progress: Progress, now: datetime) -> ScanScheduleStatus:
+    """The status of a schedule that can be read."""
+    before = schedule.status
+    conditions = _conditions(schedule, progress)
+    return _assembled(
+        schedule,
+        tuple(runs),
+        conditions,
+        now,
+        timetable_digest=schedule.timetable_digest,
+        last_schedule_time=_text(progress.last_started),
+        next_schedule_time=_text(progress.next),
+        last_trigger=progress.trigger,
+        missed=(before.missed or 0) + progress.missed,
+        skipped=(before.skipped or 0) + progress.skipped,
+        last_missed_time=_text(progress.lost) or before.last_missed_time,
+    )
+
+
+def of_stalled(
+    schedule: Schedule, runs: Iterable[Run], reason: Reason, message: str, now: datetime
+) -> ScanScheduleStatus:
+    """The status of a schedule that can't be read; what is known of earlier times stays, and no time comes."""
+    before = schedule.status
+    return _assembled(
+        schedule,
+        tuple(runs),
+        _broken(reason, message, stalled=True),
+        now,
+        # Another digest than any readable schedule's: what comes after the repair counts, and nothing before.
+        timetable_digest=f"unreadable-{schedule.generation}",
+        last_schedule_time=before.last_schedule_time,
+        last_trigger=before.last_trigger if before.timetable_digest else schedule.spec.trigger or None,
+        missed=before.missed or 0,
+        skipped=before.skipped or 0,
+        last_missed_time=before.last_missed_time,
+    )
+
+
+def events(progress: Progress) -> tuple[Event, ...]:
+    """Events about times that came to nothing."""
+    if progress.lost is None:
+        return ()
+    found = []
+    if progress.missed:
+        times = "1 time has" if progress.missed == 1 else f"{progress.missed} times have"
+        message = f"{times} passed without a run until {format_time(progress.lost)}"
+        found.append(Event(warning=True, reason=Reason.START_MISSED.value, message=message))
+    if progress.skipped:
+        message = f"no run at {format_time(progress.lost)}: the last scan has not ended (concurrencyPolicy Forbid)"
+        found.append(Event(warning=False, reason=Reason.START_SKIPPED.value, message=message))
+    return tuple(found)
+
+
+def _assembled(
+    schedule: Schedule, runs: tuple[Run, ...], conditions: list[Condition], now: datetime, **times: Any
+) -> ScanScheduleStatus:
+    before = schedule.status
+    active = sorted(run.name for run in runs if not run.ended)
+    last = _last_run(before.last_run, runs)
+    completed = [run.completed for run in runs if run.phase is Phase.COMPLETED and run.completed]
+    successful = max(filter(None, (parse_time(before.last_successful_time), *completed)), default=None)
+    return ScanScheduleStatus(
+        observed_generation=schedule.generation,
+        conditions=render([*conditions, _succeeded(last)], before.conditions, schedule.generation, now),
+        last_successful_time=_text(successful),
+        active=tuple(active[:MAX_ACTIVE]),
+        active_count=len(active),
+        last_run=last,
+        **times,
+    )
+
+
+def _last_run(before: RunSummary | None, runs: Iterable[Run]) -> RunSummary | None:
+    """The newest run that has ended; it stays where it was deleted since."""
+    newest = max((run for run in runs if run.ended), key=lambda run: run.order, default=None)
+    if newest is None:
+        return before
+    found = RunSummary(
+        name=newest.name,
+        phase=newest.phase,
+        completion_time=_text(newest.completed),
+        findings=newest.findings,
+        new=newest.new,
+        resolved=newest.resolved,
+    )
+    if (
+        before
+        and before.completion_time
+        and found.name != before.name
+        and before.completion_time > format_time(newest.order[0])
+    ):
+        return before
+    return found
+
+
+def _conditions(schedule: Schedule, progress: Progress) -> list[Condition]:
+    if progress.refusal:
+        return _broken(progress.refusal.reason, progress.refusal.message, progress.refusal.stalled)
+    waits = f"the next run starts when {', '.join(progress.waits_for)} has ended" if progress.waits_for else ""
+    if schedule.spec.suspend or progress.next is None:
+        message = waits or "suspended; set suspend to false to go on with the next time"
+        return [Condition(ConditionType.READY, "True", Reason.SUSPENDED, message)]
+    start = format_time(progress.next + schedule.offset)
+    return [Condition(ConditionType.READY, "True", Reason.SCHEDULED, waits or f"the next run starts at {start}")]
+
+
+def _broken(reason: Reason, message: str, stalled: bool) -> list[Condition]:
+    kind = ConditionType.STALLED if stalled else ConditionType.RECONCILING
+    return [Condition(ConditionType.READY, "False", reason, message), Condition(kind, "True", reason, message)]
+
+
+def _succeeded(last: RunSummary | None) -> Condition:
+    """How the last run ended."""
+    if last is None:
+        return Condition(ConditionType.SUCCEEDED, "Unknown", Reason.NO_RUN_YET, "no run has ended yet")
+    good: ConditionStatus = "True" if last.phase is Phase.COMPLETED else "False"
+    reason = Reason(last.phase) if last.phase in {Phase.COMPLETED, Phase.CANCELLED} else Reason.RUN_FAILED
+    return Condition(ConditionType.SUCCEEDED, good, reason, f"run {last.name}: {last.phase}")
+
+
+def _text(moment: datetime | None) -> str | None:
+    return format_time(moment) if moment else None

@@ -1,0 +1,152 @@
+"""Which times a schedule has: five fields of cron, read on the wall clock of a time zone.
+
+The clocks change twice a year in many zones. A time that does not exist runs at the next minute that does; a time that comes
+twice runs once, the first time. A schedule for every hour keeps its rhythm instead: the hour that is skipped has no run, and the
+hour that comes twice has two. cron(8) of Debian does the same for its jobs of every hour.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from cronsim import CronSim, CronSimError
+
+NAMED = {
+    "@yearly": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+FIELDS = 5
+_TERM = r"(\*|[0-9]{1,2}|[A-Z]{3})"
+_FIELD = re.compile(rf"{_TERM}(-{_TERM})?(/[0-9]{{1,2}})?(,{_TERM}(-{_TERM})?(/[0-9]{{1,2}})?)*")
+"""Without the extensions of some programs (L, W, #, ?), which others read otherwise or not at all."""
+MAX_COUNTED = 10_000
+"""Times that are counted one by one; a schedule of each minute has so many in a week."""
+_SOME_DAY = datetime(2026, 1, 1)  # noqa: DTZ001 - a wall clock has no zone
+_MINUTE = timedelta(minutes=1)
+_LONGEST_SHIFT = timedelta(days=1)
+"""Longer than any change of a clock."""
+
+
+class InvalidTimetable(ValueError):
+    """The text is no schedule; the message says why."""
+
+
+class Timetable:
+    """The times of one schedule. All are whole minutes."""
+
+    def __init__(self, text: str, zone: tzinfo) -> None:
+        """Reads a schedule.
+
+        Raises:
+            InvalidTimetable: it has not five fields, one of them can't be read, or it never comes.
+        """
+        self._zone = zone
+        self._expression = _expression(text)
+        try:
+            fields = CronSim(self._expression, _SOME_DAY)
+            self._minutes, self._every_hour = fields.minutes, len(fields.hours) == 24
+            next(fields)
+        except CronSimError as error:
+            raise InvalidTimetable(f"{text!r}: {str(error).lower()}") from None
+        except StopIteration:
+            raise InvalidTimetable(f"{text!r} never comes") from None
+
+    def after(self, moment: datetime) -> datetime:
+        """The first time that is later than a moment, in UTC."""
+        return next(self.times(moment))
+
+    def times(self, moment: datetime) -> Iterator[datetime]:
+        """All times later than a moment, in UTC and in their order."""
+        last = moment.replace(second=0, microsecond=0)
+        while True:
+            last = self._next(last)
+            yield last
+
+    def count(self, first: datetime, until: datetime) -> tuple[int, datetime | None]:
+        """How many times there are from `first`, itself a time, until a moment, and the last of them; at most `MAX_COUNTED`.
+
+        The last one is exact even where the count is not.
+        """
+        if first > until:
+            return 0, None
+        number, last = 1, first
+        while (later := self.after(last)) <= until:
+            if number == MAX_COUNTED:
+                return number, self._last(later, until)
+            number, last = number + 1, later
+        return number, last
+
+    def _last(self, known: datetime, until: datetime) -> datetime:
+        """The last time until a moment; `known` is an earlier one."""
+        span = timedelta(hours=1)
+        while until - span > known:
+            if (found := self.after(until - span)) <= until:
+                known = found
+                break
+            span *= 2
+        while (later := self.after(known)) <= until:
+            known = later
+        return known
+
+    def _next(self, moment: datetime) -> datetime:
+        local = moment.astimezone(self._zone)
+        candidate = self._walk(moment, local.replace(tzinfo=None), local.fold)
+        if self._every_hour and (again := self._turned_back(moment, min(candidate, moment + _LONGEST_SHIFT))):
+            # The clock shows once more what it has shown: of an hour that comes twice, the second one.
+            wall = again.astimezone(self._zone).replace(tzinfo=None)
+            repeated = self._walk(again - _MINUTE, wall - _MINUTE, 1)
+            return min(candidate, repeated)
+        return candidate
+
+    def _walk(self, moment: datetime, wall: datetime, fold: int) -> datetime:
+        """The first time later than a moment, from a time of the wall clock on."""
+        for each in CronSim(self._expression, wall):
+            found = self._instant(each, fold)
+            if found and found > moment:
+                return found
+        raise AssertionError("a schedule that comes once comes again")
+
+    def _instant(self, wall: datetime, fold: int) -> datetime | None:
+        """When the clock shows a time; None: it is not to run."""
+        early, late = (wall.replace(tzinfo=self._zone, fold=each).astimezone(UTC) for each in (0, 1))
+        if early == late:
+            return early
+        shift = abs(late - early)
+        keeps_rhythm = self._every_hour and (wall + shift).minute in self._minutes
+        if early < late:  # it comes twice
+            return late if fold and keeps_rhythm else early
+        return None if keeps_rhythm else self._changed(late, early)
+
+    def _turned_back(self, before: datetime, after: datetime) -> datetime | None:
+        """The minute at which the clock was turned back between two moments, or None."""
+        return self._changed(before, after) if self._offset(after) < self._offset(before) else None
+
+    def _changed(self, before: datetime, after: datetime) -> datetime:
+        """The first minute that has another offset to UTC than the moment before."""
+        offset = self._offset(before)
+        while (span := (after - before) // _MINUTE) > 1:
+            middle = before + span // 2 * _MINUTE
+            before, after = (middle, after) if self._offset(middle) == offset else (before, middle)
+        return after
+
+    def _offset(self, moment: datetime) -> timedelta:
+        return moment.astimezone(self._zone).utcoffset() or timedelta(0)
+
+
+def _expression(text: str) -> str:
+    if text.startswith("@"):
+        try:
+            return NAMED[text]
+        except KeyError:
+            raise InvalidTimetable(f"{text!r} is none of {', '.join(sorted(NAMED))}") from None
+    fields = text.upper().split()
+    if len(fields) != FIELDS:
+        raise InvalidTimetable(f"{text!r} has {len(fields)} fields; a schedule has five")
+    if wrong := [field for field in fields if not _FIELD.fullmatch(field)]:
+        raise InvalidTimetable(f"{text!r}: {wrong[0]!r} can't be read")
+    return " ".join(fields)
