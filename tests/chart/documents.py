@@ -10,12 +10,15 @@ import re
 import textwrap
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from scanplan.api import labels
+from scanplan.api.schema.crd import DEFINITIONS
 from scanplan.client.redis.publication import PublicationSettings
 from scanplan.controller.settings import OperatorSettings
 from scanplan.core.planning.denied import DEFAULT_DENIED, TABLE
@@ -23,7 +26,7 @@ from scanplan.web.settings import ApiSettings
 from tests.chart import programs
 from tests.chart.chart import CHART, ROOT
 
-CRD = "scanplans.scanplan.dev.yaml"
+KINDS = tuple(f"{plural}.{labels.GROUP}.yaml" for plural in DEFINITIONS)
 _VARIABLE = re.compile(r"- name: (\w+)\n  value: .*?\.Values\.([\w.]+)")
 
 _CHOICE = re.compile(r"\^\(([\w|]+)\)\$")
@@ -96,9 +99,9 @@ _LOG_FORMAT = (
 )
 
 
-def crd() -> str:
+def crd(kind: str) -> str:
     """The chart's own copy: Helm packages nothing from outside of a chart."""
-    return (ROOT / "crds" / CRD).read_text()
+    return (ROOT / "crds" / kind).read_text()
 
 
 def rules(manifest: str) -> str:
@@ -174,7 +177,7 @@ def _default(field: FieldInfo) -> str:
 
 
 DOCUMENTS: dict[Path, Callable[[], str]] = {
-    CHART / "files" / CRD: crd,
+    **{CHART / "files" / kind: partial(crd, kind) for kind in KINDS},
     CHART / "files" / "rules.yaml": lambda: rules("install/rbac.yaml"),
     CHART / "files" / "kueue-rules.yaml": lambda: rules("install/kueue.yaml"),
     CHART / "files" / "lease-rules.yaml": lambda: rules("install/leader-election.yaml"),

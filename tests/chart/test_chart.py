@@ -112,8 +112,11 @@ def test_the_examples_on_artifact_hub_are_plans_that_a_cluster_accepts() -> None
     import jsonschema
 
     annotations = yaml.safe_load((CHART / "Chart.yaml").read_text())["annotations"]
-    (version,) = yaml.safe_load((ROOT / "crds" / documents.CRD).read_text())["spec"]["versions"]
+    definitions = [yaml.safe_load((ROOT / "crds" / kind).read_text()) for kind in documents.KINDS]
+    schemas = {
+        each["spec"]["names"]["kind"]: each["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for each in definitions
+    }
     for example in yaml.safe_load(annotations["artifacthub.io/crdsExamples"]):
-        jsonschema.validate(example, version["schema"]["openAPIV3Schema"])
-    (described,) = yaml.safe_load(annotations["artifacthub.io/crds"])
-    assert described["name"] == documents.CRD.removesuffix(".yaml")
+        jsonschema.validate(example, schemas[example["kind"]])
+    described = yaml.safe_load(annotations["artifacthub.io/crds"])
+    assert [each["name"] for each in described] == [kind.removesuffix(".yaml") for kind in documents.KINDS]

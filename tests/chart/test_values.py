@@ -18,7 +18,7 @@ from scanplan.client.redis.publication import PublicationSettings
 from scanplan.controller.settings import OperatorSettings
 from scanplan.core.manifests import jobs
 from scanplan.web.settings import ApiSettings, Authentication
-from tests.chart import programs
+from tests.chart import documents, programs
 from tests.chart.chart import (
     CHART,
     NAMESPACE,
@@ -105,11 +105,12 @@ def test_the_chart_installs_what_the_plain_manifests_install(plain: Objects) -> 
     assert ours_container == their_container
 
 
-def test_the_crd_is_the_one_of_the_models_and_stays_on_uninstall(plain: Objects) -> None:
-    crd = copy.deepcopy(plain["CustomResourceDefinition scanplans.scanplan.dev"])
+@pytest.mark.parametrize("kind", documents.KINDS)
+def test_the_crd_is_the_one_of_the_models_and_stays_on_uninstall(plain: Objects, kind: str) -> None:
+    crd = copy.deepcopy(plain[f"CustomResourceDefinition {kind.removesuffix('.yaml')}"])
     assert crd["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
     del crd["metadata"]["labels"]
-    assert crd == yaml.safe_load((CHART / "files/scanplans.scanplan.dev.yaml").read_text())
+    assert crd == yaml.safe_load((CHART / "files" / kind).read_text())
 
 
 def test_where_nothing_is_said_the_operator_has_its_own_defaults(plain: Objects) -> None:

@@ -14,7 +14,7 @@ from scanplan.api.v1alpha1.scanschedule import ScanScheduleStatus
 from scanplan.core.schedule.decision import Act, CancelRun, CreateRun, Decision, DeleteRun, Observed, Refusal, Write
 from scanplan.core.schedule.reconcile import reconcile
 from scanplan.core.schedule.schedule import Run, Schedule, name_at, name_of_trigger, time_of
-from tests.unit.schedule.objects import ZONES, at, run, schedule
+from tests.unit.core.schedule.objects import ZONES, at, run, schedule
 
 
 def decide(of: Schedule, now: str, *runs: Run, refusal: Refusal | None = None) -> Decision:
