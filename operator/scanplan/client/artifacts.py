@@ -19,9 +19,9 @@ import msgspec
 
 from scanplan.api import layout
 from scanplan.api.v1alpha1.scanplan import RUN_NAME
-from scanplan.client import settings as environment
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ArtifactRef, ScanResult, SeverityCounts, TaskStatus
+from scanplan.client.settings import load as load_settings
 from scanplan.core.planning import keys
 from scanplan.runner.artifacts import durable, publish, run_record
 from scanplan.runner.artifacts.records import ScanMetadata
@@ -42,7 +42,7 @@ def update_run_artifacts(run_id: str, artifacts: Mapping[str, str]) -> dict[str,
     Raises:
         InvalidPayload: a run id that is no name, or a path out of the data directory.
     """
-    root = environment.load().data_directory
+    root = load_settings().data_directory
     for name, path in artifacts.items():
         if not (root / path).resolve().is_relative_to(root.resolve()):
             raise InvalidPayload(f"artifact {name!r}: {path!r} is not below the data directory")
@@ -61,7 +61,7 @@ def store_scan_artifacts(run_id: str, artifacts: Mapping[str, Any]) -> dict[str,
     Raises:
         InvalidPayload: the run's artifacts are those of a scan, which nobody writes over.
     """
-    root = environment.load().data_directory
+    root = load_settings().data_directory
     run = root / layout.run_directory(_checked(run_id))
     folder = run / layout.LATEST
     if folder.is_symlink():

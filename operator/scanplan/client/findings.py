@@ -17,10 +17,10 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api.v1alpha1.scanplan import RUN_NAME
-from scanplan.client import settings as environment
 from scanplan.client.compat import nuclei_integration
 from scanplan.client.compat.nuclei_integration import InternalFinding
 from scanplan.client.errors import InvalidPayload, QueueUnavailable
+from scanplan.client.settings import load as load_settings
 
 PROJECTS = "projects"
 STORE = "findings.sqlite3"
@@ -62,7 +62,7 @@ def append_findings(project_id: str, findings: Iterable[InternalFinding], run_id
         InvalidPayload: a project id that is no name.
         QueueUnavailable: the store is locked for long, or damaged.
     """
-    return _append(environment.load().data_directory, project_id, run_id, findings)
+    return _append(load_settings().data_directory, project_id, run_id, findings)
 
 
 def feed(root: Path, project_id: str, run_id: str, artifact: Path) -> int:
@@ -72,7 +72,7 @@ def feed(root: Path, project_id: str, run_id: str, artifact: Path) -> int:
 
 def stored_findings(project_id: str) -> Iterator[StoredFinding]:
     """The project's findings, by fingerprint."""
-    with _open(environment.load().data_directory, project_id) as store:
+    with _open(load_settings().data_directory, project_id) as store:
         rows = store.execute(
             "SELECT first_seen, last_seen, first_run, last_run, finding FROM findings ORDER BY fingerprint"
         )

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from scanplan.client import models
-from scanplan.client import settings as environment
 from scanplan.client.errors import MissingDependency, UnknownTask
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
 from scanplan.client.queues.base import TaskQueue
 from scanplan.client.queues.local import SyncTaskQueue
 from scanplan.client.settings import ClientSettings, QueueType
+from scanplan.client.settings import load as load_settings
 
 _queues: dict[ClientSettings, TaskQueue] = {}
 _queues_lock = threading.Lock()
@@ -52,7 +52,7 @@ def task_queue() -> TaskQueue:
         InvalidSettings: an environment variable is wrong.
         MissingDependency: the queue's extra is not installed.
     """
-    settings = environment.load()
+    settings = load_settings()
     with _queues_lock:
         if settings not in _queues:
             _queues[settings] = queue_for(settings)
@@ -68,7 +68,7 @@ def submit_scan(plan: ScanPlan) -> ScanResult | str:
         InvalidPlan: an endpoint that can't be parsed, or may not be scanned.
         ClientError: the settings are wrong, or the queue can't be reached.
     """
-    settings = environment.load()
+    settings = load_settings()
     return submit_scan_async(plan) if settings.enable_async_tasks else SyncTaskQueue(settings).run(plan)
 
 
@@ -78,7 +78,7 @@ def run_scan(plan: ScanPlan) -> ScanResult:
     Raises:
         InvalidPlan: an endpoint that can't be parsed, or may not be scanned.
     """
-    return SyncTaskQueue(environment.load()).run(plan)
+    return SyncTaskQueue(load_settings()).run(plan)
 
 
 def submit_scan_async(plan: ScanPlan) -> str:

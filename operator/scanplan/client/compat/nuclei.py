@@ -11,12 +11,12 @@ from typing import TypedDict
 
 from scanplan.api.v1alpha1.task import TaskError
 from scanplan.client import models
-from scanplan.client import settings as environment
 from scanplan.client.compat import nuclei_wrapper
 from scanplan.client.compat.projects import build_endpoints_from_queue
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ScanPlan
 from scanplan.client.queues.local import SyncTaskQueue
+from scanplan.client.settings import load as load_settings
 
 
 class PipelineResult(TypedDict):
@@ -57,7 +57,7 @@ def execute_nuclei_pipeline(
         "templates": list(templates),
         "severity_levels": list(severity_levels),
     }
-    result = SyncTaskQueue(environment.load()).run(models.load(ScanPlan, fields, "the plan"))
+    result = SyncTaskQueue(load_settings()).run(models.load(ScanPlan, fields, "the plan"))
     if result.error and result.error_class and result.reason:
         nuclei_wrapper.raise_for(TaskError(error_class=result.error_class, reason=result.reason, message=result.error))
     return {

@@ -17,8 +17,8 @@ from scanplan.api import layout
 from scanplan.api.errors import NucleiBinaryError, ScanError, TemporaryError, UnknownScanError
 from scanplan.api.v1alpha1.task import ErrorClass, TaskError
 from scanplan.client import document, models
-from scanplan.client import settings as environment
 from scanplan.client.models import ScanPlan
+from scanplan.client.settings import load as load_settings
 from scanplan.runner.shard import run_shard
 
 _ERRORS: dict[ErrorClass, type[ScanError]] = {
@@ -52,7 +52,7 @@ def scan_endpoints(
         "severity_levels": list(severity_levels),
     }
     plan = models.load(ScanPlan, fields, "the scan")
-    settings = environment.load().model_copy(update={"max_endpoints_per_shard": len(plan.endpoints)})
+    settings = load_settings().model_copy(update={"max_endpoints_per_shard": len(plan.endpoints)})
     task = document.build(plan, settings, datetime.now(UTC))
     with tempfile.TemporaryDirectory(prefix="scan-") as folder:
         report = run_shard(task, 0, Path(folder) / "run", installation=settings.installation())

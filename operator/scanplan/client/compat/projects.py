@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from scanplan.client import findings
-from scanplan.client import settings as environment
 from scanplan.client.artifacts import locked
+from scanplan.client.settings import load as load_settings
 from scanplan.core.planning import endpoints as spelling
 from scanplan.runner.artifacts import durable
 
@@ -25,7 +25,7 @@ def build_endpoints_from_queue(project_id: str) -> list[str]:
         InvalidPayload: a project id that is no name.
         InvalidEndpoint: a line that is no endpoint.
     """
-    path = findings.project_folder(environment.load().data_directory, project_id) / QUEUE
+    path = findings.project_folder(load_settings().data_directory, project_id) / QUEUE
     lines = (line.strip() for line in _read(path).splitlines())
     return list(spelling.canonical_all(line for line in lines if line and not line.startswith("#")))
 
@@ -38,7 +38,7 @@ def queue_endpoints(project_id: str, endpoints: Iterable[str]) -> int:
         InvalidEndpoint: an endpoint can't be parsed. Then no endpoint is added.
     """
     wanted = spelling.canonical_all(endpoints)
-    folder = findings.project_folder(environment.load().data_directory, project_id)
+    folder = findings.project_folder(load_settings().data_directory, project_id)
     with locked(folder / f".{QUEUE}.lock"):
         known = set(build_endpoints_from_queue(project_id))
         new = [endpoint for endpoint in wanted if endpoint not in known]

@@ -24,7 +24,6 @@ from rq.worker_registration import get_keys as worker_keys
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import ErrorClass, TaskError
 from scanplan.client import artifacts, document, models, pipeline
-from scanplan.client import settings as environment
 from scanplan.client.errors import InvalidPayload, UnknownTask, UnknownTaskType
 from scanplan.client.models import QueueHealth, ScanPlan, ScanResult, TaskStatus
 from scanplan.client.queues import statistics
@@ -32,6 +31,7 @@ from scanplan.client.queues.base import TaskQueue
 from scanplan.client.queues.redis_store import NORMAL_PRIORITY, PRIORITIES, RedisStore, connect, reachable
 from scanplan.client.queues.statistics import Statistics
 from scanplan.client.settings import ClientSettings
+from scanplan.client.settings import load as load_settings
 from scanplan.core.planning import keys
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class RQTaskQueue(TaskQueue):
         Raises:
             InvalidSettings: without `settings`, when the environment has wrong ones.
         """
-        settings = settings or environment.load()
+        settings = settings or load_settings()
         self.redis_conn = connect(redis_url)
         self._settings = settings
         self._store = RedisStore(self.redis_conn, settings)

@@ -31,7 +31,6 @@ from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import ErrorClass, TaskError
 from scanplan.client import models, pipeline
-from scanplan.client import settings as environment
 from scanplan.client.compat import nuclei_wrapper
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
 from scanplan.client.pipeline import Attempt
@@ -39,6 +38,7 @@ from scanplan.client.queues.local import SyncTaskQueue
 from scanplan.client.queues.redis import ENDED, ScanJob, ScanQueue, intervals
 from scanplan.client.queues.redis_store import NORMAL_PRIORITY, RedisStore, connect, reachable
 from scanplan.client.settings import ClientSettings
+from scanplan.client.settings import load as load_settings
 from scanplan.runner.interruption import Interruption
 
 log = logging.getLogger("scanplan.worker")
@@ -65,7 +65,7 @@ def execute_scan_task(payload: Mapping[str, Any]) -> dict[str, Any] | Retry:
     if job is None:
         raise RuntimeError("execute_scan_task runs in an RQ worker; elsewhere call run_scan")
     try:
-        return _Task(models.plan_from(payload), job, environment.load()).attempt()
+        return _Task(models.plan_from(payload), job, load_settings()).attempt()
     except InterruptedError:
         raise
     except Exception:
@@ -188,7 +188,7 @@ class ScanWorker(Worker):
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        heartbeat = environment.load().worker_heartbeat
+        heartbeat = load_settings().worker_heartbeat
         defaults = {
             "worker_ttl": 15 + heartbeat,  # RQ runs its maintenance 15 seconds before this has passed
             "job_monitoring_interval": heartbeat,
@@ -211,7 +211,7 @@ class ScanWorker(Worker):
 
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call] # RQ has types, but not here
-        requeue_lost(RedisStore(self.connection, environment.load()))
+        requeue_lost(RedisStore(self.connection, load_settings()))
 
 
 def requeue_lost(store: RedisStore, *, older_than: float = _LOST_SECONDS) -> int:
