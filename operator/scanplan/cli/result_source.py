@@ -66,10 +66,16 @@ class Result:
     """Fetches the report that the scan wrote beside the findings; None where it wrote none."""
 
 
+class Sink(Protocol):
+    """What a file's content is written to."""
+
+    def write(self, piece: bytes, /) -> int: ...
+
+
 class Shelf(Protocol):
     """A place that has artifacts: a claim or a folder. Paths are relative to its root."""
 
-    def copy(self, path: str, into: BinaryIO) -> None:
+    def copy(self, path: str, into: Sink) -> None:
         """Write a file's content to `into`. Raises NotFound."""
 
 
@@ -79,7 +85,7 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def copy(self, path: str, into: BinaryIO) -> None:
+    def copy(self, path: str, into: Sink) -> None:
         try:
             with os.fdopen(durable.open_below(self._root, PurePosixPath(path)), "rb") as file:
                 while block := file.read(1 << 20):
@@ -191,10 +197,25 @@ class ResultSource:
         self._found += 1
         target = self._scratch / f"{self._found}-{PurePosixPath(path).name}"
         with target.open("wb") as file:
-            shelf.copy(path, file)
+            shelf.copy(path, file if listed else _Record(file, path))
         if listed:
             check(target, path, listed)
         return target
+
+
+class _Record:
+    """A file for a record: whoever may write to the claim could put one there that fills this machine's disk."""
+
+    def __init__(self, file: BinaryIO, path: str) -> None:
+        self._file = file
+        self._path = path
+        self._left = durable.RECORD_BYTES
+
+    def write(self, piece: bytes, /) -> int:
+        self._left -= len(piece)
+        if self._left < 0:
+            raise Failure(f"{self._path} can't be read: it is too large for a record", code=failure.DATA)
+        return self._file.write(piece)
 
 
 def check(file: Path, path: str, listed: File) -> None:

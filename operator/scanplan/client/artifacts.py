@@ -23,6 +23,7 @@ from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ArtifactRef, ScanResult, SeverityCounts, TaskStatus
 from scanplan.client.settings import load as load_settings
 from scanplan.core.planning import keys
+from scanplan.runner import wire
 from scanplan.runner.artifacts import durable, publish, run_record
 from scanplan.runner.artifacts.records import ScanMetadata
 
@@ -86,10 +87,10 @@ def record(run: Path, paths: Mapping[str, str]) -> dict[str, str]:
 
 
 def recorded(run: Path) -> dict[str, str]:
-    """The paths in a run's ``run_artifacts.json``."""
+    """The paths in a run's ``run_artifacts.json``; none where it can't be read: whoever writes to the run may have changed it."""
     try:
-        return dict(json.loads(durable.read_bytes(run / RECORD)))
-    except FileNotFoundError:
+        return msgspec.json.decode(durable.read_record(run / RECORD), type=dict[str, str])
+    except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         return {}
 
 

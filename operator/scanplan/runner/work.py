@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from scanplan.api.v1alpha1.task import Count
 from scanplan.runner.nuclei.templates import Template
 
 STEP_SECONDS = 420.0
@@ -23,10 +24,10 @@ FIRST_SECONDS = 120.0
 class Span(msgspec.Struct, frozen=True, array_like=True):
     """A step: templates and endpoints by their positions, the ends excluded."""
 
-    first: int
-    end: int
-    first_endpoint: int
-    end_endpoint: int
+    first: Count
+    end: Count
+    first_endpoint: Count
+    end_endpoint: Count
 
 
 class Work:

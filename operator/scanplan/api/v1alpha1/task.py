@@ -20,7 +20,8 @@ TERMINATION_MESSAGE_BYTES = 4096
 """Kubernetes keeps no more of a termination message."""
 
 DocumentVersion = Literal[1]
-Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 50)]
+MOST_COUNTED = 1 << 50
+Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_COUNTED)]
 """A number in a report. Anybody may forge one who can start pods, and a status takes no more than 64 bits."""
 
 

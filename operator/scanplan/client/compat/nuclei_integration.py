@@ -13,9 +13,11 @@ from typing import Any, Literal
 import msgspec
 
 from scanplan.api.v1alpha1.task import Severity
+from scanplan.runner import wire
 from scanplan.runner.artifacts import durable, fingerprint
 
 FINDING_VERSION: Literal[1] = 1
+_WORST_SCORE = 10
 _SEVERITIES = {severity.value: severity for severity in Severity}
 
 
@@ -76,7 +78,7 @@ def parse(line: bytes) -> InternalFinding | None:
     """One line of Nuclei's JSONL output; None where it is no finding."""
     try:
         event: Any = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except wire.UNREADABLE:
         return None
     if not isinstance(event, dict) or not isinstance(event.get("template-id"), str):
         return None
@@ -100,7 +102,7 @@ def parse(line: bytes) -> InternalFinding | None:
         references=_texts(info.get("reference")),
         cve_ids=_texts(classification.get("cve-id")),
         cwe_ids=_texts(classification.get("cwe-id")),
-        cvss_score=float(score) if isinstance(score, (int, float)) else None,
+        cvss_score=float(score) if isinstance(score, (int, float)) and 0 <= score <= _WORST_SCORE else None,
         seen_at=_text(event.get("timestamp")),
     )
 

@@ -52,6 +52,6 @@ def queue_endpoints(project_id: str, endpoints: Iterable[str]) -> int:
 
 def _read(path: Path) -> str:
     try:
-        return durable.read_bytes(path).decode()
+        return durable.read_bytes(path).decode(errors="replace")
     except FileNotFoundError:
         return ""

@@ -28,6 +28,8 @@ _DEEPEST = 5
 """Parts of an attempt's folder from its run's ``tasks`` on."""
 _DEPTHS = (6, 3)
 """Where a run's ``tasks`` is in the path of an attempt's file and of a task's file, from the end."""
+RECORD_BYTES = 64 << 20
+"""Larger than the record of the largest plan whose endpoints all fail, and far less than a pod's memory."""
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 NO_LINKS = {
     errno.EPERM,
@@ -180,23 +182,42 @@ def make_folder(path: Path) -> None:
 
 
 def rename(old: Path, new: Path) -> None:
-    """Give a file or folder another name in the same folder of a run; raises as `own_folder`."""
+    """Give a file or folder another name in the same folder of a run, in place of whatever was there; raises as `own_folder`."""
     with own_folder(new.parent) as folder:
-        os.rename(old.name, new.name, src_dir_fd=folder, dst_dir_fd=folder)
+        try:
+            os.rename(old.name, new.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except IsADirectoryError:  # none of ours
+            os.rename(new.name, f".{new.name}.{unique()}", src_dir_fd=folder, dst_dir_fd=folder)
+            os.rename(old.name, new.name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def open_regular(path: Path) -> BinaryIO:
     """Open a file on the claim for reading, without following a link out of its run's folder, or waiting for a pipe.
 
     Whoever may write to a claim can put links and pipes there. Of a path below a run's ``tasks`` no part may be a link; of
-    any other path the last part.
+    any other path the last part. A run's ``artifacts`` link is followed where it leads to a task of that run.
 
     Raises:
         FileNotFoundError: there is no regular file at this place.
     """
-    parts = path.parts
+    parts = _of_task(path).parts
     below = next((count for count in _DEPTHS if len(parts) > count and parts[-count] == _TASKS), 1)
     return os.fdopen(open_below(Path(*parts[:-below]), PurePath(*parts[-below:])), "rb")
+
+
+def _of_task(path: Path) -> Path:
+    """The path without a run's link to its newest task.
+
+    Raises:
+        FileNotFoundError: such a link leads elsewhere.
+    """
+    link = path.parent
+    if link.name != layout.LATEST or not link.is_symlink():
+        return path
+    target = link.readlink()
+    if len(target.parts) != 2 or target.parts[0] != _TASKS or target.parts[1] == "..":
+        raise FileNotFoundError(errno.ENOENT, "a link out of the run", str(link))
+    return link.parent / target / path.name
 
 
 def open_below(root: Path, path: PurePath) -> int:
@@ -230,6 +251,15 @@ def read_bytes(path: Path) -> bytes:
     """The content of a file on the claim; raises as `open_regular`."""
     with open_regular(path) as file:
         return file.read()
+
+
+def read_record(path: Path) -> bytes:
+    """The content of a record on the claim, which must not be larger than any that we write; raises as `open_regular`."""
+    with open_regular(path) as file:
+        content = file.read(RECORD_BYTES + 1)
+    if len(content) > RECORD_BYTES:
+        raise FileNotFoundError(errno.ENOENT, "too large for a record", str(path))
+    return content
 
 
 def unique() -> str:

@@ -39,13 +39,14 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 def of(line: bytes) -> bytes:
     """The fingerprint of one finding's line, with or without newline: 16 bytes of BLAKE2b.
 
-    A line that is no JSON object is identified by all its bytes.
+    A line that is no JSON object, or nests too deep, is identified by all its bytes.
     """
     try:
         identity = _decode(line)
+        if isinstance(identity.extracted_results, list):
+            # Nuclei collects them in a map, so their order is chance.
+            identity.extracted_results = sorted(identity.extracted_results, key=str)
+        identified = _encode(identity)
     except wire.UNREADABLE:
-        return hashlib.blake2b(line.rstrip(b"\n"), digest_size=DIGEST_BYTES).digest()
-    if isinstance(identity.extracted_results, list):
-        # Nuclei collects them in a map, so their order is chance.
-        identity.extracted_results = sorted(identity.extracted_results, key=str)
-    return hashlib.blake2b(_encode(identity), digest_size=DIGEST_BYTES).digest()
+        identified = line.rstrip(b"\n")
+    return hashlib.blake2b(identified, digest_size=DIGEST_BYTES).digest()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from scanplan.api import layout
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import (
+    MOST_COUNTED,
     FindingCounts,
     MergedResult,
     Outcome,
@@ -134,20 +135,20 @@ def _write(
         complete=complete,
         started_at=min((attempt.started_at for attempt in attempts), default=""),
         finished_at=max((attempt.finished_at for attempt in attempts), default=""),
-        duration_ms=sum(attempt.duration_ms for attempt in attempts),
+        duration_ms=_total(attempt.duration_ms for attempt in attempts),
         seconds=_seconds(attempts),
         templates=document.templates,
         severity_levels=document.severity_levels,
         scanner=_scanner(attempts),
         template_digests=tuple(sorted({attempt.scanner.templates_digest for attempt in attempts} - {""})),
         endpoints=len(document.endpoints),
-        endpoints_scanned=sum(summary.endpoints_scanned for summary in summaries),
+        endpoints_scanned=_total(summary.endpoints_scanned for summary in summaries),
         endpoints_unreachable=sum(len(summary.endpoints_unreachable) for summary in summaries),
         endpoints_skipped=sum(len(summary.endpoints_skipped) for summary in summaries),
         endpoints_throttled=_troubled(summaries, Trouble.THROTTLED, Trouble.UNAVAILABLE),
         endpoints_blocked=_troubled(summaries, Trouble.BLOCKED),
         **_templates(parts),
-        findings=FindingCounts(**counts),
+        findings=FindingCounts(**{severity: _total([count]) for severity, count in counts.items()}),
         shards=summaries,
         files=(merged.artifact(layout.FINDINGS),),
     )
@@ -170,13 +171,18 @@ def _templates(parts: Sequence[_Part]) -> dict[str, Any]:
     return {
         "templates_run": max((record.templates_run for record in last), default=0),
         "templates_not_run": tuple(told[0][name] for name in sorted(common)),
-        "requests": sum(
+        "requests": _total(
             attempt.requests or steps.requests(publish.folder(part.folder, attempt.attempt))
             for part in parts
             for attempt in part.attempts
         ),
-        "coverage": sum(record.pairs for record in last) * 1000 // pairs if pairs else 0,
+        "coverage": min(1000, sum(record.pairs for record in last) * 1000 // pairs) if pairs else 0,
     }
+
+
+def _total(numbers: Iterable[int]) -> int:
+    """Their sum, within what a report takes: whoever may write to a run may put any numbers into its records."""
+    return min(sum(numbers), MOST_COUNTED)
 
 
 def _append(merged: durable.CheckedFile, part: _Part, counts: collections.Counter[str], overview: Overview) -> None:
@@ -222,7 +228,7 @@ def _stands(task: Path, metadata: ScanMetadata) -> bool:
     """Whether the merged files are those that the metadata lists (by size: a killed merger may have left others)."""
     try:
         return all((task / file.name).lstat().st_size == file.bytes for file in metadata.files)
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

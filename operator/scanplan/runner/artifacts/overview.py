@@ -116,7 +116,7 @@ class Overview:
             return
         earlier = self._task.parent / PurePosixPath(record.compared_with).name
         try:
-            before = scan.read(durable.read_bytes(earlier / layout.METADATA))
+            before = scan.read(durable.read_record(earlier / layout.METADATA))
             here = [file.bytes for attempt in attempts for file in attempt.files if file.name == layout.FINDINGS]
             size = max(sum(here), (earlier / layout.FINDINGS).stat().st_size)
             count = max(sum(attempt.findings.total for attempt in attempts), before.findings.total)

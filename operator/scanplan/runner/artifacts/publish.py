@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
+import math
 import os
 import re
 from pathlib import Path
@@ -33,6 +35,9 @@ _RESERVE_BYTES = 256 << 10
 """Space that an attempt gives back before it publishes, so that a full disk can still say that it is full."""
 _ATTEMPT = re.compile(r"attempt-([1-9][0-9]{0,8})")
 _BLOCK_BYTES = 1 << 20
+_OBSTRUCTED = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+"""Something else is where a file of ours belongs, or nothing: whoever may write to a run can do that."""
+_log = logging.getLogger(__name__)
 
 
 def numbers(shard: Path) -> list[int]:
@@ -40,7 +45,7 @@ def numbers(shard: Path) -> list[int]:
     try:
         with os.scandir(shard) as entries:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
     return sorted(int(match[1]) for name in names if (match := _ATTEMPT.fullmatch(name)))
 
@@ -51,11 +56,14 @@ def folder(shard: Path, attempt: int) -> Path:
 
 
 def read(shard: Path, attempt: int) -> ShardRecord | None:
-    """The record of an attempt; None where it was not published (or by a version that we don't understand)."""
+    """The record of an attempt; None where it was not published, or there is none that we understand or can believe."""
     try:
-        return msgspec.json.decode(durable.read_bytes(folder(shard, attempt) / layout.SHARD_RECORD), type=ShardRecord)
-    except (FileNotFoundError, NotADirectoryError, *wire.UNREADABLE):
+        content = durable.read_record(folder(shard, attempt) / layout.SHARD_RECORD)
+        record = msgspec.json.decode(content, type=ShardRecord)
+        times = [records.seconds(record.started_at), records.seconds(record.finished_at)]
+    except (*_OBSTRUCTED, *wire.UNREADABLE, ValueError, OverflowError):
         return None
+    return record if record.attempt == attempt and all(map(math.isfinite, times)) else None
 
 
 def published(shard: Path, *, not_before: float | None = None) -> list[ShardRecord]:
@@ -71,10 +79,19 @@ def published(shard: Path, *, not_before: float | None = None) -> list[ShardReco
 def contributing(shard: Path, *, not_before: float | None = None) -> list[ShardRecord]:
     """The attempts whose findings make up the shard's result.
 
-    Up to the first complete one: all earlier were sealed before it began to scan, so this set never changes any more.
+    Up to the first complete one: all earlier were sealed before it began to scan, so this set never changes any more. An
+    attempt whose findings can't be read is left out.
+
+    Raises:
+        OSError: the claim failed.
     """
     chosen: list[ShardRecord] = []
     for record in published(shard, not_before=not_before):
+        try:
+            durable.open_regular(folder(shard, record.attempt) / layout.FINDINGS).close()
+        except _OBSTRUCTED as error:
+            _log.warning("The findings of attempt %d are left out: %s", record.attempt, error)
+            continue
         chosen.append(record)
         if record.outcome is Outcome.COMPLETE:
             break
@@ -194,7 +211,8 @@ def seal(shard: Path, attempt: int, left: ShardRecord) -> None:
     """Publish what a killed attempt left, up to its last whole line; nothing where it is published.
 
     Harmless in any number at the same time, and beside the attempt itself where that is still alive after all: the first
-    to publish wins, and the record is made from what was published.
+    to publish wins, and the record is made from what was published. Where something else than files of ours is in the way,
+    what the attempt has left is left out.
 
     Args:
         shard: the shard's folder.
@@ -208,6 +226,13 @@ def seal(shard: Path, attempt: int, left: ShardRecord) -> None:
     with durable.own_folder(place):  # before anything is removed there
         if (place / layout.SHARD_RECORD).exists():
             return
+    try:
+        _seal(place, attempt, left)
+    except _OBSTRUCTED as error:
+        _log.warning("Attempt %d was killed, and what it left can't be read: %s", attempt, error)
+
+
+def _seal(place: Path, attempt: int, left: ShardRecord) -> None:
     final = place / layout.FINDINGS
     if not final.exists():
         durable.publish_once(_whole_lines(place / GROWING, place), final)

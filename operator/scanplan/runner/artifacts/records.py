@@ -13,6 +13,7 @@ import msgspec
 
 from scanplan.api.v1alpha1.task import (
     ArtifactFile,
+    Count,
     Document,
     DocumentVersion,
     EndpointTrouble,
@@ -35,31 +36,31 @@ class ShardRecord(Record, frozen=True, kw_only=True):
 
     version: DocumentVersion = 1
     key: str
-    shard: int
-    attempt: int
+    shard: Count
+    attempt: Count
     pod: str = ""
     outcome: Outcome
     error: TaskError | None = None
-    endpoints: int
-    endpoints_scanned: int = 0
+    endpoints: Count
+    endpoints_scanned: Count = 0
     endpoints_unreachable: tuple[str, ...] = ()
     endpoints_skipped: tuple[str, ...] = ()
     endpoints_troubled: tuple[EndpointTrouble, ...] = ()
-    templates_run: int = 0
+    templates_run: Count = 0
     templates_not_run: tuple[TemplateNotRun, ...] = ()
-    steps: int = 0
+    steps: Count = 0
     """Steps that the attempt has saved."""
-    requests: int = 0
+    requests: Count = 0
     """Requests that the attempt has sent, as far as it could tell."""
-    pairs: int = 0
+    pairs: Count = 0
     """Pairs of template and endpoint that were sent."""
     findings: FindingCounts = msgspec.field(default_factory=FindingCounts)
-    malformed_lines: int = 0
+    malformed_lines: Count = 0
     scanner: ScannerVersion = msgspec.field(default_factory=ScannerVersion)
     started_at: str
     finished_at: str
     """RFC 3339, UTC: when the attempt was published."""
-    duration_ms: int = 0
+    duration_ms: Count = 0
     warnings: tuple[str, ...] = ()
     files: tuple[ArtifactFile, ...] = ()
 
@@ -95,23 +96,23 @@ class TaskRecord(Record, frozen=True, kw_only=True):
 class AttemptSummary(Record, frozen=True, kw_only=True):
     """An attempt whose findings are in the merge."""
 
-    attempt: int
+    attempt: Count
     outcome: Outcome
     error: TaskError | None = None
     started_at: str
     finished_at: str
-    findings: int
+    findings: Count
 
 
 class ShardSummary(Record, frozen=True, kw_only=True):
     """How one shard came out in the merge; without attempts it was never scanned."""
 
-    shard: int
+    shard: Count
     content: str
     """The content digest: the name of the shard's folder."""
     outcome: Outcome
-    endpoints: int
-    endpoints_scanned: int
+    endpoints: Count
+    endpoints_scanned: Count
     endpoints_unreachable: tuple[str, ...]
     endpoints_skipped: tuple[str, ...] = ()
     endpoints_troubled: tuple[EndpointTrouble, ...] = ()
@@ -129,26 +130,26 @@ class ScanMetadata(Record, frozen=True, kw_only=True):
     complete: bool
     started_at: str
     finished_at: str
-    duration_ms: int
+    duration_ms: Count
     """Scanning time of the attempts merged, added up."""
     templates: tuple[str, ...]
     severity_levels: tuple[Severity, ...]
     scanner: ScannerVersion
     template_digests: tuple[str, ...]
     """All digests that the attempts saw; more than one means that templates changed under the scan."""
-    endpoints: int
-    endpoints_scanned: int
-    endpoints_unreachable: int
-    endpoints_skipped: int = 0
-    endpoints_throttled: int = 0
-    endpoints_blocked: int = 0
-    templates_run: int = 0
+    endpoints: Count
+    endpoints_scanned: Count
+    endpoints_unreachable: Count
+    endpoints_skipped: Count = 0
+    endpoints_throttled: Count = 0
+    endpoints_blocked: Count = 0
+    templates_run: Count = 0
     templates_not_run: tuple[TemplateNotRun, ...] = ()
     """Templates that no shard has run, with the cause."""
-    requests: int = 0
-    seconds: int = 0
+    requests: Count = 0
+    seconds: Count = 0
     """From the first attempt's begin to the last one's end."""
-    coverage: int = 0
+    coverage: Count = 0
     """Pairs of template and endpoint that were sent, in thousandths of all pairs of the templates that were loaded."""
     findings: FindingCounts
     shards: tuple[ShardSummary, ...]

@@ -87,15 +87,15 @@ def update(run: Path, first: RunRecord) -> None:
 
 def _holds(path: Path, content: bytes) -> bool:
     try:
-        return durable.read_bytes(path) == content
-    except FileNotFoundError:  # or a link or a pipe, which is replaced
+        return durable.read_record(path) == content
+    except (FileNotFoundError, PermissionError):  # or a link or a pipe, which is replaced
         return False
 
 
 def read(run: Path) -> RunRecord | None:
     """The run's record; None where there is none, or none that we understand."""
     try:
-        return msgspec.json.decode(durable.read_bytes(run / layout.RUN_RECORD), type=RunRecord)
+        return msgspec.json.decode(durable.read_record(run / layout.RUN_RECORD), type=RunRecord)
     except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         return None
 
@@ -103,7 +103,7 @@ def read(run: Path) -> RunRecord | None:
 def metadata(task: Path) -> ScanMetadata | None:
     """The metadata of a task's merged artifacts; None where it isn't merged."""
     try:
-        return msgspec.json.decode(durable.read_bytes(task / layout.METADATA), type=ScanMetadata)
+        return msgspec.json.decode(durable.read_record(task / layout.METADATA), type=ScanMetadata)
     except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         return None
 
@@ -111,7 +111,7 @@ def metadata(task: Path) -> ScanMetadata | None:
 def task_record(task: Path) -> TaskRecord | None:
     """The record in a task's folder; None where there is none, or none that we understand."""
     try:
-        return msgspec.json.decode(durable.read_bytes(task / layout.TASK_RECORD), type=TaskRecord)
+        return msgspec.json.decode(durable.read_record(task / layout.TASK_RECORD), type=TaskRecord)
     except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         return None
 

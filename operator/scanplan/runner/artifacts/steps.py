@@ -10,15 +10,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from scanplan.api import layout
+from scanplan.api.v1alpha1.task import Count
 from scanplan.runner import wire
 from scanplan.runner.artifacts import durable, publish
 from scanplan.runner.nuclei.evidence import Answers, Contact, Evidence
 from scanplan.runner.nuclei.statistics import ScannerLog
 from scanplan.runner.work import Span
+
+Mask = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]+\Z")]
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -27,16 +31,16 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     plan: str
     """Digest of what the positions in `span` are of."""
     span: Span
-    findings_bytes: int
+    findings_bytes: Count
     """Size of the attempt's findings file by then."""
-    requests: int
+    requests: Count
     contacts: dict[str, Contact]
-    sent: dict[str, str]
+    sent: dict[str, Mask]
     """By template: the endpoints as bits of a hexadecimal number."""
-    questions: str
+    questions: Mask
     skipped: tuple[str, ...]
     version: str
-    templates_loaded: int
+    templates_loaded: Count
     loaded: tuple[str, ...]
     not_loaded: dict[str, str]
     not_sent: dict[str, str]

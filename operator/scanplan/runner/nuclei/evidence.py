@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from scanplan.api.v1alpha1.task import Count
 from scanplan.runner import wire
 
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -49,15 +50,15 @@ UNAVAILABLE = (502, 503, 504)
 class Contact(msgspec.Struct, omit_defaults=True):
     """What came of the requests to one address."""
 
-    answered: int = 0
-    failed: int = 0
-    refused: int = 0
+    answered: Count = 0
+    failed: Count = 0
+    refused: Count = 0
     """Of `failed`: the host said that nobody listens there."""
-    denied: int = 0
+    denied: Count = 0
     """Of `failed`: not dialled, since the target guard denies the address."""
-    unclear: int = 0
+    unclear: Count = 0
     """TLS handshakes that failed: the port may be closed, or speak no TLS."""
-    since_answer: int = 0
+    since_answer: Count = 0
     """Failures after the last answer."""
     answered_at: float = 0.0
     """When the last answer came, in seconds since the epoch."""
@@ -76,11 +77,11 @@ class Contact(msgspec.Struct, omit_defaults=True):
 class Answers(msgspec.Struct, omit_defaults=True):
     """What an endpoint answered to our checks."""
 
-    clear: int = 0
+    clear: Count = 0
     """With any other status code than those below."""
-    throttled: int = 0
-    unavailable: int = 0
-    forbidden: int = 0
+    throttled: Count = 0
+    unavailable: Count = 0
+    forbidden: Count = 0
 
     @property
     def checks(self) -> int:
