@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING
 from scanplan.client import errors
 from scanplan.controller import app
 from scanplan.controller import settings as operator_settings
+from scanplan.controller.cache.schedules import Schedules
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine import leadership, probes
 from scanplan.controller.engine.probes import Health
 from scanplan.controller.engine.workqueue import WorkQueue
 from scanplan.controller.observer import Observer
 from scanplan.controller.scanplan import Controller
+from scanplan.controller.schedule import ScheduleController
 from scanplan.controller.settings import OperatorSettings
+from scanplan.controller.zones import Zones
 from scanplan.core.planning.policy import IDEMPOTENCY_WINDOW_SECONDS
 from scanplan.kube import api as apis
 from scanplan.metrics import server as metrics_server
@@ -78,16 +81,20 @@ async def run(configuration: Configuration) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # kopf's own take their place once there is work, and end it
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings = configuration.operator
-    store, queue = Store(), WorkQueue()
+    store, queue, known_schedules = Store(), WorkQueue(), Schedules()
     health = Health(queue)
     publication, shared = _in_redis(configuration.redis) if configuration.redis else (None, None)
-    metrics = OperatorMetrics(store, queue, lambda: health.working, publication.outcomes if publication else None)
+    metrics = OperatorMetrics(
+        store, queue, known_schedules, lambda: health.working, publication.outcomes if publication else None
+    )
     observers: list[Observer] = [metrics, publication] if publication else [metrics]
     try:
         async with AsyncExitStack() as services:
             client = await services.enter_async_context(await apis.connect())
             api = apis.Api(client, metrics.count_request)
             controller = Controller(api, store, queue, settings.policy(), sharing=shared, observers=observers)
+            schedules = ScheduleController(controller, known_schedules, WorkQueue(), Zones())
+            observers.append(schedules)
 
             await services.enter_async_context(probes.serving(health, settings.probe_port))
             await services.enter_async_context(metrics_server.serving(metrics, settings.metrics_port))
@@ -97,7 +104,7 @@ async def run(configuration: Configuration) -> None:
                 await services.enter_async_context(publication.publishing())
 
             async def work() -> None:
-                await app.work(controller, settings, health, stop)
+                await app.work(controller, schedules, settings, health, stop)
 
             if settings.leader_election:
                 namespace = settings.lease_namespace or leadership.own_namespace()

@@ -32,7 +32,7 @@ CODES = {
 }
 """Exit codes other than 0: the sites have findings."""
 BACKUP = "docs/how-to/backup.md"
-WITH_A_NIGHTLY_PLAN = {"docs/how-to/schedule.md", "docs/how-to/hand-on-results.md", "docs/cli.md"}
+WITH_A_NIGHTLY_PLAN = {"docs/how-to/hand-on-results.md", "docs/cli.md"}
 RUN_HERE = [page for page in PAGES if any(block.is_run_as_it_is for block in blocks(page))]
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import scanplan
-from scanplan.cli.commands import artifacts
+from scanplan.cli.commands import artifacts, schedule
 from scanplan.cli.commands.api import api
 from scanplan.cli.commands.cancel import cancel
 from scanplan.cli.commands.diff import diff
@@ -125,6 +125,8 @@ for heading, commands in {
 }.items():
     for command in commands:
         app.command(cls=Command, rich_help_panel=heading)(command)
+    if heading == "Scans":
+        app.add_typer(schedule.app, name="schedule", rich_help_panel=heading)
     if heading == "Results":
         app.add_typer(artifacts.app, name="artifacts", rich_help_panel=heading)
 

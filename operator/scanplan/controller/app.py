@@ -21,6 +21,7 @@ from scanplan.controller.api_server import ApiServerAddresses
 from scanplan.controller.engine.parts import until_one_ends
 from scanplan.controller.engine.probes import Health
 from scanplan.controller.scanplan import Controller
+from scanplan.controller.schedule import ScheduleController
 from scanplan.controller.settings import OperatorSettings
 from scanplan.controller.watches import Watches
 from scanplan.kube import api as apis
@@ -41,7 +42,13 @@ class WatchEnded(Exception):
     """Kopf can't watch ScanPlans any more; the process has to begin anew."""
 
 
-async def work(controller: Controller, settings: OperatorSettings, health: Health, stop: asyncio.Event) -> None:
+async def work(
+    controller: Controller,
+    schedules: ScheduleController,
+    settings: OperatorSettings,
+    health: Health,
+    stop: asyncio.Event,
+) -> None:
     """List everything, then watch and reconcile until `stop` is set, or kopf is told to end by a signal.
 
     Raises:
@@ -61,7 +68,8 @@ async def work(controller: Controller, settings: OperatorSettings, health: Healt
         health.working = True
         await until_one_ends(
             controller.run(settings.workers),
-            resync.run(controller, namespaces, watches.relisted),
+            resync.run(controller, namespaces, watches.relisted, schedules.look_at_all),
+            schedules.run(namespaces),
             addresses.run(next_look),
             watch_plans(controller, settings.namespaces, watches),
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from scanplan.api import labels
@@ -23,8 +23,10 @@ log = logging.getLogger("scanplan.resync")
 RESYNC_SECONDS = 300.0
 
 
-async def run(controller: Controller, namespaces: Sequence[str | None], relisted: asyncio.Event) -> None:
-    """Compare every `RESYNC_SECONDS`, and whenever `relisted` is set, until cancelled."""
+async def run(
+    controller: Controller, namespaces: Sequence[str | None], relisted: asyncio.Event, compared: Callable[[], None]
+) -> None:
+    """Compare every `RESYNC_SECONDS`, and whenever `relisted` is set, until cancelled; `compared` is called after each time."""
     while True:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RESYNC_SECONDS):
@@ -35,6 +37,7 @@ async def run(controller: Controller, namespaces: Sequence[str | None], relisted
                 await compare(controller, namespace)
             except FAILURES as error:
                 log.warning("objects could not be compared, next try in %.0f s: %r", RESYNC_SECONDS, error)
+        compared()
 
 
 async def compare(controller: Controller, namespace: str | None) -> None:

@@ -27,7 +27,18 @@ from scanplan.kube.clock import ServerClock
 from scanplan.kube.failures import ResponseTooLarge
 from scanplan.kube.objects import Object, decode
 from scanplan.kube.paging import RESPONSE_BYTES, Listing, Query
-from scanplan.kube.resources import CLAIMS, CONFIG_MAPS, ENDPOINT_SLICES, EVENTS, JOBS, PLANS, PODS, SECRETS, Resource
+from scanplan.kube.resources import (
+    CLAIMS,
+    CONFIG_MAPS,
+    ENDPOINT_SLICES,
+    EVENTS,
+    JOBS,
+    PLANS,
+    PODS,
+    SCHEDULES,
+    SECRETS,
+    Resource,
+)
 from scanplan.kube.watching import Watch
 
 PatchType = Literal["merge", "strategic-merge"]
@@ -178,6 +189,29 @@ class Api:
     async def patch_status(self, namespace: str, name: str, patch: Object) -> Object:
         answer = await self._call("PATCH", PLANS.path(namespace, name, "status"), patch, patch_type="merge")
         return PLANS.checked(answer, namespace, name)
+
+    async def create_plan(self, namespace: str, manifest: Object) -> Object:
+        answer = await self._call("POST", PLANS.path(namespace), manifest)
+        return PLANS.checked(answer, namespace, manifest["metadata"]["name"])
+
+    async def patch_plan(self, namespace: str, name: str, patch: Object) -> None:
+        await self._call("PATCH", PLANS.path(namespace, name), patch, patch_type="merge")
+
+    async def delete_plan(self, namespace: str, name: str, uid: str) -> None:
+        """Its Jobs go with it; the UID keeps a successor safe."""
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        await self._content("DELETE", PLANS.path(namespace, name), options)
+
+    def watch_schedules(self, namespace: str | None) -> Watch:
+        """All schedules, and their changes."""
+        return Watch(self, SCHEDULES.path(namespace))
+
+    async def get_schedule(self, namespace: str, name: str) -> Object:
+        return await self._get(SCHEDULES, namespace, name)
+
+    async def patch_schedule_status(self, namespace: str, name: str, patch: Object) -> Object:
+        answer = await self._call("PATCH", SCHEDULES.path(namespace, name, "status"), patch, patch_type="merge")
+        return SCHEDULES.checked(answer, namespace, name)
 
     async def _get(self, resource: Resource, namespace: str, name: str) -> Object:
         return resource.checked(await self._call("GET", resource.path(namespace, name)), namespace, name)

@@ -20,6 +20,7 @@ from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import Findings, ScanPlanStatus
 from scanplan.api.v1alpha1.task import ErrorClass, Severity
 from scanplan.client.queues.statistics import BUCKETS
+from scanplan.controller.cache.schedules import Schedules
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.workqueue import WorkQueue
 from scanplan.controller.observer import Observer
@@ -34,6 +35,8 @@ _RESOURCES = {
     "pods",
     "scanplans",
     "scanplans/status",
+    "scanschedules",
+    "scanschedules/status",
     "secrets",
     "workloads",
 }
@@ -60,6 +63,7 @@ class OperatorMetrics(Collector, Observer):
         self,
         store: Store,
         queue: WorkQueue,
+        schedules: Schedules,
         is_working: Callable[[], bool],
         publications: Mapping[str, int] | None = None,
     ) -> None:
@@ -68,12 +72,14 @@ class OperatorMetrics(Collector, Observer):
         Args:
             store: the plans, counted by phase.
             queue: the work queue, whose length is a gauge.
+            schedules: the schedules, each with gauges of its own.
             is_working: whether this operator is the leader. A standby exports no plans and no queue: zeros would hide that
                 there is no leader.
             publications: statuses sent to Redis, by outcome; None where Redis is off.
         """
         self._store = store
         self._queue = queue
+        self._schedules = schedules
         self._is_working = is_working
         self._publications = publications
         self._asked: dict[str, datetime] = {}
@@ -148,6 +154,35 @@ class OperatorMetrics(Collector, Observer):
         yield GaugeMetricFamily(
             "scanplan_operator_queue_length", "Plans that wait to be looked at.", value=len(self._queue)
         )
+        yield from self._of_schedules()
+
+    def _of_schedules(self) -> Iterator[Metric]:
+        """What the status of each schedule says."""
+        of = ["namespace", "name"]
+        begin = GaugeMetricFamily(
+            "scanplan_schedule_next_timestamp_seconds", "When the next run of a schedule starts.", labels=of
+        )
+        successful = GaugeMetricFamily(
+            "scanplan_schedule_last_successful_timestamp_seconds", "When a run last completed.", labels=of
+        )
+        failed = GaugeMetricFamily(
+            "scanplan_schedule_last_run_failed", "1 where the newest run that has ended did not complete.", labels=of
+        )
+        missed = CounterMetricFamily(
+            "scanplan_schedule_missed", "Times that passed without a run: away, too late or refused.", labels=of
+        )
+        skipped = CounterMetricFamily(
+            "scanplan_schedule_skipped", "Times that passed because the last scan had not ended.", labels=of
+        )
+        for name, facts in self._schedules.facts():
+            if facts.next:
+                begin.add_metric(name, facts.next.timestamp())
+            if facts.last_successful:
+                successful.add_metric(name, facts.last_successful.timestamp())
+            failed.add_metric(name, facts.last_failed)
+            missed.add_metric(name, facts.missed)
+            skipped.add_metric(name, facts.skipped)
+        yield from (begin, successful, failed, missed, skipped)
 
     def count_request(self, method: str, path: str, status: int | None) -> None:
         """Count a request to the API server; `status` is None where no answer came."""

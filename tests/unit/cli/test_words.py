@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.cli import plans
-from scanplan.cli.commands import artifacts, explain, submit
+from scanplan.cli.commands import artifacts, explain, schedule, submit
 from scanplan.cli.main import app
 from scanplan.cli.output import advice, progress
 from scanplan.client.cluster import reader
@@ -169,9 +169,13 @@ def test_a_wrong_command_is_told_what_is_wrong_with_it(command: str, code: int, 
 
 COMMANDS = {
     " ".join(filter(None, (group, name))): command
-    for group, commands in {"": get_command(app), "artifacts": get_command(artifacts.app)}.items()
+    for group, commands in {
+        "": get_command(app),
+        "artifacts": get_command(artifacts.app),
+        "schedule": get_command(schedule.app),
+    }.items()
     for name, command in getattr(commands, "commands", {}).items()
-    if name != "artifacts"
+    if name not in {"artifacts", "schedule"}
 }
 OWN_WAYS = {"version", "crd", "reference", "operator"}
 """Commands that fail in no way of their own."""

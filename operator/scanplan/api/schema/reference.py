@@ -23,7 +23,8 @@ _INTRODUCTION = (
 )
 _SCHEDULE = (
     f"`{labels.API_VERSION}`, kind `{labels.SCHEDULE_KIND}`, namespaced, short name `ss`. "
-    "An edit of the template acts on the next run."
+    "An edit of the template acts on the next run; "
+    "[schedules](how-to/schedules.md) says how all of it works."
 )
 _TEMPLATE = "template.spec"
 _EFFECTS = {

@@ -26,6 +26,7 @@ from scanplan.kube.resources import (
     OWN_ACCESS_REVIEWS,
     PLANS,
     PODS,
+    SCHEDULES,
     InvalidName,
     Resource,
     WrongObject,
@@ -117,6 +118,30 @@ class Cluster:
         """Server-side apply. Raises Conflict where somebody else manages a field."""
         query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
         return self._patch(manifest["metadata"]["name"], manifest, query, APPLY_PATCH)
+
+    # schedules
+
+    def schedule(self, name: str) -> Object:
+        """Raises NotFound."""
+        try:
+            return self.object(SCHEDULES, name)
+        except NotFound:
+            message = f"there is no ScanSchedule {name!r} in namespace {self.namespace}"
+            raise NotFound(message, "scanplan schedule list --all-namespaces") from None
+
+    def schedules(self, *, everywhere: bool = False) -> Iterator[Object]:
+        """All schedules of the namespace, or of the cluster."""
+        try:
+            yield from self.each(self.path(SCHEDULES, namespace=None if everywhere else self.namespace))
+        except NotFound:
+            message = "the cluster knows no ScanSchedules"
+            raise NotFound(message, "scanplan crd | kubectl apply --server-side -f -") from None
+
+    def patch_schedule(self, name: str, spec: Object) -> Object:
+        """Change fields of the schedule's spec."""
+        path = self.path(SCHEDULES, name, namespace=self.namespace)
+        answer = self.call("PATCH", path, {"spec": spec}, {"fieldManager": FIELD_MANAGER}, MERGE_PATCH)
+        return _checked(SCHEDULES, answer, self.namespace, name)
 
     # what plans lead to
 

@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 import msgspec
 from pydantic import ValidationError
 
+from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, UnreadableStatus
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.core.observed.views import required_time
-from scanplan.core.planning.task import Plan
+from scanplan.core.planning.task import Plan, ScheduleReference
 
 RECENT = 256
 """Plans that are kept as objects."""
@@ -34,7 +35,16 @@ _MAX_TEXT = 512
 """Characters of a value that is kept in brief; names are shorter."""
 _FAST = 1
 """Compression level: the higher ones take three times as long for a few per cent."""
-_METADATA = ("namespace", "name", "uid", "generation", "creationTimestamp", "resourceVersion", "deletionTimestamp")
+_METADATA = (
+    "namespace",
+    "name",
+    "uid",
+    "generation",
+    "creationTimestamp",
+    "resourceVersion",
+    "deletionTimestamp",
+    "ownerReferences",
+)
 _BRIEF_SPEC = (
     "priority",
     "sharding",
@@ -191,7 +201,18 @@ def plan_of(body: dict[str, Any], before: Plan | None = None) -> Plan:
         resource_version=metadata["resourceVersion"],
         deleting="deletionTimestamp" in metadata,
         problem=problem,
+        schedule=_schedule_of(metadata),
     )
+
+
+def _schedule_of(metadata: dict[str, Any]) -> ScheduleReference | None:
+    """The ScanSchedule that controls a plan; anybody may write references of any length."""
+    for reference in metadata.get("ownerReferences") or ():
+        name, uid = str(reference.get("name", "")), str(reference.get("uid", ""))
+        ours = (reference.get("apiVersion"), reference.get("kind")) == (labels.API_VERSION, labels.SCHEDULE_KIND)
+        if ours and reference.get("controller") is True and max(len(name), len(uid)) <= _MAX_TEXT:
+            return ScheduleReference(name, uid)
+    return None
 
 
 def _spec_of(body: dict[str, Any]) -> tuple[ScanPlanSpec, str]:

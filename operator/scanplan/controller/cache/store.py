@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scanplan.controller.cache.plans import Plans
+from scanplan.controller.cache.runs import Runs
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.core.observed.views import JobView, job_view
 from scanplan.core.planning.task import Plan
@@ -27,6 +28,8 @@ class Store:
 
     def __init__(self) -> None:
         self.plans = Plans()
+        self.runs = Runs()
+        """The plans that are runs of a schedule."""
         self.written: dict[PlanName, datetime] = {}
         """When this process last wrote a plan's status."""
         self.documented: set[str] = set()
@@ -59,7 +62,9 @@ class Store:
         if known_uid not in {"", uid}:
             self.drop_plan(name, known_uid)
         self._names[uid] = name
-        return self.plans.put(body)
+        plan = self.plans.put(body)
+        self.runs.put(plan)
+        return plan
 
     def drop_plan(self, name: PlanName, uid: str) -> None:
         """Forget a deleted plan; a newer one of the same name stays."""
@@ -68,6 +73,7 @@ class Store:
         if known_uid != uid:
             return
         self.plans.drop(name)
+        self.runs.drop(name)
         self._names.pop(uid, None)
         self.written.pop(name, None)
         self.set_waiting(name, None)

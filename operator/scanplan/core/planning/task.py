@@ -27,6 +27,14 @@ TEMPLATES_DIRECTORY = "/etc/scanplan/templates"
 """Where template sources are mounted in the scan pod, each in a folder named by its position."""
 
 
+@dataclass(frozen=True, slots=True)
+class ScheduleReference:
+    """The ScanSchedule that a plan is a run of."""
+
+    name: str
+    uid: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """A ScanPlan object as the core reads it; without slots, since its digests are asked for at every step and made once."""
@@ -42,6 +50,8 @@ class Plan:
     deleting: bool = False
     problem: str = ""
     """Why the spec can't be read (it was stored under another version's rules); `spec` is then no more than a stand-in."""
+    schedule: ScheduleReference | None = None
+    """By its controlling owner reference."""
 
     @cached_property
     def input_digest(self) -> str:

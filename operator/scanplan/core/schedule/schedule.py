@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec, ScanScheduleStatus
 from scanplan.core.planning import keys
+from scanplan.core.planning.task import Plan
 
 _MINUTE = "%Y%m%d%H%M"
 _DIGITS = 12
@@ -71,21 +71,20 @@ class Run:
         return self.completed or self.created, self.name
 
 
-def run_of(  # the fields of a Plan, which the planning knows more about
-    name: str, uid: str, created: datetime, generation: int, status: ScanPlanStatus, cancelled: bool, deleting: bool
-) -> Run:
+def run_of(plan: Plan) -> Run:
     """A plan as a run."""
-    ended = status.phase is not None and status.phase.is_terminal and status.observed_generation == generation
+    status = plan.status
+    ended = status.phase is not None and status.phase.is_terminal and status.observed_generation == plan.generation
     findings = status.findings
     return Run(
-        name=name,
-        uid=uid,
-        created=created,
+        name=plan.name,
+        uid=plan.uid,
+        created=plan.created,
         phase=status.phase or Phase.PENDING,
         ended=ended,
         completed=datetime.fromisoformat(status.completion_time) if ended and status.completion_time else None,
-        cancelled=cancelled,
-        deleting=deleting,
+        cancelled=plan.spec.cancel,
+        deleting=plan.deleting,
         findings=findings.total if findings else None,
         new=getattr(findings, "new", None),
         resolved=getattr(findings, "resolved", None),

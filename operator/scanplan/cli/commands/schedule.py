@@ -1,0 +1,198 @@
+"""``scanplan schedule``: lists schedules and their runs, starts a run now, pauses and resumes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from scanplan.api import labels
+from scanplan.cli import options, plans
+from scanplan.cli.output.failure import told
+from scanplan.cli.output.help import SETTINGS, Command
+from scanplan.cli.output.terminal import answers, line, say, warn, write_json
+
+if TYPE_CHECKING:
+    from scanplan.client.cluster.cluster import Cluster
+    from scanplan.kube.objects import Object
+
+app = typer.Typer(
+    help="List schedules, start a run now, pause and resume.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings=SETTINGS,
+)
+
+
+class Output(StrEnum):
+    """Formats of what is shown."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+Name = Annotated[str, typer.Argument(metavar="SCHEDULE", help="Name of the ScanSchedule.")]
+Format = Annotated[Output, typer.Option("--output", "-o", help="Format.")]
+
+
+@app.command("list", cls=Command)
+@told
+def show(
+    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")] = False,
+    output: Format = Output.TABLE,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """List schedules: their times, and what the last run found.
+
+    Exit codes: 0; 66 the cluster knows no ScanSchedules.
+    """
+    from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+
+    found = list(connect(namespace, context, kubeconfig).schedules(everywhere=everywhere))
+    if output is Output.JSON:
+        write_json({"items": found})
+        return
+    rows = []
+    for each in sorted(found, key=lambda each: (each["metadata"]["namespace"], each["metadata"]["name"])):
+        spec, status = each["spec"], each.get("status", {})
+        last = status.get("lastRun", {})
+        rows.append(
+            [
+                *([each["metadata"]["namespace"]] if everywhere else []),
+                each["metadata"]["name"],
+                spec["schedule"],
+                spec.get("timeZone", ""),
+                str(spec.get("suspend", False)).lower(),
+                *(status.get(name, "-") for name in ("lastScheduleTime", "nextScheduleTime", "activeCount")),
+                *(last.get(name, "-") for name in ("findings", "new")),
+            ]
+        )
+    heads = ["NAME", "SCHEDULE", "ZONE", "SUSPEND", "LAST", "NEXT", "ACTIVE", "FINDINGS", "NEW"]
+    _print((["NAMESPACE"] if everywhere else []) + heads, rows, "no schedules")
+
+
+@app.command(cls=Command)
+@told
+def history(
+    name: Name,
+    output: Format = Output.TABLE,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """List the runs of a schedule, the newest first.
+
+    Exit codes: 0; 66 no such schedule.
+    """
+    cluster, schedule = _connected(name, namespace, context, kubeconfig)
+    uid = schedule["metadata"]["uid"]
+    runs = [
+        run
+        for run in cluster.plans(selector=f"{labels.SCHEDULE}={name}")
+        if any(owner.get("uid") == uid for owner in run["metadata"].get("ownerReferences") or ())
+    ]
+    runs.sort(key=lambda run: (run["metadata"]["creationTimestamp"], run["metadata"]["name"]), reverse=True)
+    if output is Output.JSON:
+        write_json({"items": runs})
+        return
+    now = plans.now()
+    rows = [
+        [
+            run["metadata"]["name"],
+            plans.phase(run).value,
+            (run["metadata"].get("annotations") or {}).get(labels.SCHEDULED_AT, "triggered"),
+            plans.findings(run).get("total", "-"),
+            plans.duration(run, now),
+        ]
+        for run in runs
+    ]
+    _print(["RUN", "PHASE", "SCHEDULED", "FINDINGS", "DURATION"], rows, f"{name} has no runs")
+
+
+@app.command(cls=Command)
+@told
+def trigger(
+    name: Name,
+    token: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The same name starts nothing new. By default the time.", show_default=False),
+    ] = None,
+    output: Format = Output.TABLE,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Start one run now, also while the schedule is suspended. It sets spec.trigger.
+
+    Exit codes: 0; 66 no such schedule.
+    """
+    value = token or plans.now().strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+    _set(name, {"trigger": value}, f"a run is asked for ({value})", output, namespace, context, kubeconfig)
+
+
+@app.command(cls=Command)
+@told
+def pause(
+    name: Name,
+    output: Format = Output.TABLE,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Start nothing by the timetable. Runs that have begun go on. It sets spec.suspend.
+
+    Exit codes: 0; 66 no such schedule.
+    """
+    _set(name, {"suspend": True}, "paused", output, namespace, context, kubeconfig)
+
+
+@app.command(cls=Command)
+@told
+def resume(
+    name: Name,
+    output: Format = Output.TABLE,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Go on with the next time. Nothing starts at once. It sets spec.suspend.
+
+    Exit codes: 0; 66 no such schedule.
+    """
+    _set(name, {"suspend": False}, "resumed: the next time counts", output, namespace, context, kubeconfig)
+
+
+def _set(name: str, spec: dict[str, Any], words: str, output: Output, *where: Any) -> None:
+    cluster, before = _connected(name, *where)
+    after = cluster.patch_schedule(name, spec)
+    if output is Output.JSON:
+        write_json(after)
+    else:
+        say(f"{name}: {words}")
+    if keeper := plans.keeper(before):
+        warn(f"{name} is kept by {keeper}, which may set it back: change it there too")
+
+
+def _connected(name: str, *where: Any) -> tuple[Cluster, Object]:
+    from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+
+    cluster = connect(*where)
+    return cluster, cluster.schedule(name)
+
+
+def _print(heads: Iterable[str], rows: list[list[Any]], nothing: str) -> None:
+    if not rows:
+        say(nothing)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads:
+        table.add_column(head, no_wrap=True)
+    for row in rows:
+        table.add_row(*(each if isinstance(each, Text) else line(str(each)) for each in row))
+    answers().print(table)

@@ -1,0 +1,248 @@
+"""The loop around the reconcile of schedules: observe one, decide, act, and write its status once.
+
+Runs are ScanPlans: the plans' controller takes in each one that is made here, and tells of their changes as to any observer. A
+schedule is looked at when it or one of its runs changes, and at its next time; nothing is polled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+
+from kubernetes.aio.client import ApiException
+
+from scanplan.api import labels
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.api.v1alpha1.scanschedule import ScanScheduleStatus
+from scanplan.controller.cache.schedules import Schedules
+from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.observer import Observer
+from scanplan.controller.recorder import record
+from scanplan.controller.scanplan import MAX_STEPS, Controller, NoFixedPoint, merge_patch
+from scanplan.core.planning.task import Plan
+from scanplan.core.schedule.decision import Act, Action, CancelRun, CreateRun, DeleteRun, Observed, Refusal, Write
+from scanplan.core.schedule.reconcile import reconcile
+from scanplan.core.schedule.schedule import Schedule
+from scanplan.kube.failures import FAILURES, message_of, reason_of, retry_after
+from scanplan.kube.watching import Changed, Failed, Listed
+
+log = logging.getLogger("scanplan.schedules")
+
+WORKERS = 4
+"""Schedules that are worked on at the same time."""
+
+
+class ScheduleController(Observer):
+    """Reconciles schedules until cancelled."""
+
+    def __init__(self, plans: Controller, schedules: Schedules, queue: WorkQueue, zones: Mapping[str, tzinfo]) -> None:
+        """Builds a controller that does nothing until `run`.
+
+        Args:
+            plans: of the ScanPlans that the runs are.
+            schedules: the known schedules.
+            queue: the names of schedules to look at.
+            zones: time zones by their IANA names.
+        """
+        self._plans = plans
+        self._api = plans.api
+        self._schedules = schedules
+        self._queue = queue
+        self._zones = zones
+        self._now: Callable[[], datetime] = plans.now
+        self._unheard = False
+        """The schedules can't be watched, and the log has said so."""
+
+    async def run(self, namespaces: Sequence[str | None]) -> None:
+        """Watch and work; ends only when cancelled. Begin it when all plans are listed: a run that is there is made already."""
+        async with asyncio.TaskGroup() as group:
+            for namespace in namespaces:
+                group.create_task(self._watch(namespace))
+            for _ in range(WORKERS):
+                group.create_task(self._work())
+
+    # what it hears
+
+    async def _watch(self, namespace: str | None) -> None:
+        async for event in self._api.watch_schedules(namespace).events():
+            match event:
+                case Changed(kind, body):
+                    try:
+                        self.schedule_event(kind, body)
+                    except Exception:
+                        # A bug of ours that one object brings to light is no reason to hear nothing of all others.
+                        log.exception("an event of a schedule could not be taken in")
+                case Failed(error, _) if not self._unheard:
+                    log.warning("ScanSchedules can't be watched, trying on: %s", reason_of(error))
+                    self._unheard = True
+                case Listed():
+                    self._unheard = False
+
+    def schedule_event(self, kind: str | None, body: dict[str, Any]) -> None:
+        """A schedule was listed (None), added, modified or deleted."""
+        name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])
+        if kind == "DELETED":
+            self._schedules.drop(name, body["metadata"]["uid"])
+        elif self._schedules.put(body) or kind is None:
+            self._queue.add(name)
+
+    def look_at_all(self) -> None:
+        """Look whether a clock was changed: timers run on, whatever the time is."""
+        for name in self._schedules:
+            self._queue.add(name)
+
+    def plan_changed(self, before: Plan | None, after: Plan | None, now: datetime) -> None:  # noqa: ARG002 - as all observers
+        """A run was changed or deleted."""
+        for plan in (before, after):
+            self._look_at_owner(plan)
+
+    def status_written(self, plan: Plan, status: ScanPlanStatus) -> None:  # noqa: ARG002 - as all observers
+        """A run goes on or has ended."""
+        self._look_at_owner(plan)
+
+    def _look_at_owner(self, plan: Plan | None) -> None:
+        if plan and plan.schedule:
+            self._queue.add(PlanName(plan.namespace, plan.schedule.name))
+
+    # the loop
+
+    async def _work(self) -> None:
+        while True:
+            name = await self._queue.get()
+            try:
+                await self.reconcile(name)
+                self._queue.forget(name)
+            except FAILURES as error:
+                delay = self._queue.add_failed(name, retry_after(error))
+                log.warning("schedule %s: %s; trying again in %.1f s", name, reason_of(error), delay)
+            except Exception:
+                log.exception("schedule %s: trying again in %.1f s", name, self._queue.add_failed(name))
+            finally:
+                self._queue.done(name)
+            await asyncio.sleep(0)
+
+    async def reconcile(self, name: PlanName) -> None:
+        """Bring one schedule to where nothing is to be done now."""
+        refusal: Refusal | None = None
+        for _ in range(MAX_STEPS):
+            schedule = self._schedules.get(name)
+            if schedule is None:
+                return
+            runs = self._plans.store.runs.of(name.namespace, schedule.uid)
+            now = self._now()
+            match reconcile(Observed(schedule=schedule, runs=runs, zones=self._zones, refusal=refusal), now):
+                case Act(actions):
+                    for action in actions:
+                        refusal = await self._act(schedule, action)
+                case Write() as decision:
+                    await self._write(schedule, decision)
+                    if decision.look_at:
+                        self._queue.add_after(name, max(0.0, (decision.look_at - now).total_seconds()))
+                    return
+        raise NoFixedPoint(f"no fixed point after {MAX_STEPS} decisions")
+
+    async def _act(self, schedule: Schedule, action: Action) -> Refusal | None:
+        match action:
+            case CreateRun():
+                return await self._create(schedule, action)
+            case CancelRun(run):
+                patch = {"metadata": {"uid": run.uid}, "spec": {"cancel": True}}
+                await self._tolerant(schedule, run.name, self._api.patch_plan(schedule.namespace, run.name, patch))
+            case DeleteRun(run):
+                await self._tolerant(schedule, run.name, self._api.delete_plan(schedule.namespace, run.name, run.uid))
+        return None
+
+    async def _create(self, schedule: Schedule, action: CreateRun) -> Refusal | None:
+        """POST is the lock: whoever finds the name taken takes over what is there."""
+        alone = self._plans.alone
+        if alone and not alone():
+            raise TimeoutError("the lease may have run out, and another operator be at work")
+        if not alone and not await self._is_fresh(schedule):
+            return None
+        try:
+            body = await self._api.create_plan(schedule.namespace, action.manifest)
+        except ApiException as error:
+            match error.status:
+                case 409:
+                    return await self._look_up(schedule, action.name)
+                case 403:
+                    # A quota's 403 hides that the name is taken.
+                    found = await self._look_up(schedule, action.name)
+                    return found if found else self._unless_known(schedule, action, message_of(error))
+                case 400 | 422:
+                    return Refusal.invalid(action.name, message_of(error))
+            raise
+        self._plans.plan_event("ADDED", body)
+        log.info("schedule %s/%s: created run %s", schedule.namespace, schedule.name, action.name)
+        return None
+
+    def _unless_known(self, schedule: Schedule, action: CreateRun, message: str) -> Refusal | None:
+        runs = self._plans.store.runs.of(schedule.namespace, schedule.uid)
+        return None if any(run.name == action.name for run in runs) else Refusal.forbidden(action.name, message)
+
+    async def _look_up(self, schedule: Schedule, run: str) -> Refusal | None:
+        """Take in the plan that has a run's name, if there is one; a refusal where it is not this schedule's."""
+        try:
+            body = await self._api.get_plan(schedule.namespace, run)
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            self._forget(schedule, run)
+            return None
+        self._plans.plan_event("MODIFIED", body)
+        runs = self._plans.store.runs.of(schedule.namespace, schedule.uid)
+        return None if any(each.name == run for each in runs) else Refusal.name_conflict(run)
+
+    def _forget(self, schedule: Schedule, run: str) -> None:
+        name = PlanName(schedule.namespace, run)
+        known = self._plans.store.plans.version(name)
+        if known:
+            gone = {"metadata": {"namespace": name.namespace, "name": name.name, "uid": known[0]}}
+            self._plans.plan_event("DELETED", gone)
+
+    async def _tolerant(self, schedule: Schedule, run: str, request: Any) -> None:
+        """Change a run, and take in what became of it; one that is gone or another one by now is left alone."""
+        try:
+            await request
+        except ApiException as error:
+            if error.status not in {404, 409}:
+                raise
+        await self._look_up(schedule, run)
+
+    async def _is_fresh(self, schedule: Schedule) -> bool:
+        """Whether the schedule is as it was decided upon: another operator may have started the run, and seen its end."""
+        try:
+            self._schedules.put(await self._api.get_schedule(schedule.namespace, schedule.name))
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            self._schedules.drop(PlanName(schedule.namespace, schedule.name), schedule.uid)
+        known = self._schedules.get(PlanName(schedule.namespace, schedule.name))
+        return known is not None and known.resource_version == schedule.resource_version
+
+    async def _write(self, schedule: Schedule, decision: Write) -> None:
+        if decision.status is None or not await self._write_status(schedule, decision.status):
+            return
+        for event in decision.events:
+            await record(self._api, schedule, event, self._now(), labels.SCHEDULE_KIND)
+
+    async def _write_status(self, schedule: Schedule, status: ScanScheduleStatus) -> bool:
+        """One merge patch of what differs, refused if the schedule has changed since it was read. Whether it was written."""
+        change = merge_patch(schedule.status.document(), status.document())
+        patch = {"metadata": {"resourceVersion": schedule.resource_version}, "status": change}
+        name = PlanName(schedule.namespace, schedule.name)
+        try:
+            self._schedules.put(await self._api.patch_schedule_status(schedule.namespace, schedule.name, patch))
+        except ApiException as error:
+            if error.status == 404:
+                self._schedules.drop(name, schedule.uid)
+            elif error.status == 409:
+                self._schedules.put(await self._api.get_schedule(schedule.namespace, schedule.name))
+                self._queue.add(name)
+            else:
+                raise
+            return False
+        return True
