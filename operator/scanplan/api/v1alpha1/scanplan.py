@@ -460,7 +460,8 @@ class ScanPlanSpec(Model):
             ge=10,
             le=31_536_000,
             json_schema_extra=effect(Effect.LIVE),
-            description="Seconds that the whole scan may take; by default from timeout, shards, parallelism and retries.",
+            description="Seconds that the whole scan may take; by default from timeout, shards, parallelism, retries, endpoints "
+            "and rate.",
         ),
     ] = None
     retry: Retry = Retry()

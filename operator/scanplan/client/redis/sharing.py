@@ -135,6 +135,14 @@ def _result_of(status: ScanPlanStatus, artifacts: PublishedArtifacts) -> MergedR
         shards=status.shards.total if status.shards else 1,
         endpoints_scanned=status.endpoints_scanned or 0,
         endpoints_unreachable=status.endpoints_unreachable or 0,
+        endpoints_skipped=status.endpoints_skipped or 0,
+        endpoints_throttled=status.endpoints_throttled or 0,
+        endpoints_blocked=status.endpoints_blocked or 0,
+        templates_run=status.templates_run or 0,
+        templates_not_run=status.templates_not_run or 0,
+        requests=status.requests_sent or 0,
+        seconds=status.sending_seconds or 0,
+        coverage=round(float((status.coverage or "0%").removesuffix("%")) * 10),
         findings=FindingCounts(**counts),
         files=tuple(
             ArtifactFile(name=file.name, bytes=file.bytes, sha256=file.sha256) for file in artifacts.files or ()

@@ -99,7 +99,7 @@ def of_elsewhere(plan: Plan, task_id: str, task_key: str, other: Elsewhere, now:
     if other.result is None:
         raise ValueError("the other cluster has not ended the task")
     result = other.result
-    count = result.endpoints_scanned + result.endpoints_unreachable
+    count = result.endpoints_scanned + result.endpoints_unreachable + result.endpoints_skipped
     fields = ScanPlanStatus(task_id=task_id, task_key=task_key, input_digest=plan.input_digest, endpoint_count=count)
     fields = _ended(_published(fields, result, other.claim, other.cluster), None, now)
     message = (
