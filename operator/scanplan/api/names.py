@@ -11,6 +11,8 @@ import re
 MAX_LABEL = 63
 """Characters of a DNS label, and of a label's value."""
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+DNS_LABEL = rf"^{_LABEL}$"
+"""Name of a namespace or a Service."""
 DNS_SUBDOMAIN = rf"^{_LABEL}(\.{_LABEL})*$"
 """Name of a ConfigMap, Secret, claim, service account, Job or plan."""
 DATA_KEY = r"^([-_A-Za-z0-9]|\.[-_A-Za-z0-9])[-._A-Za-z0-9]*$"
@@ -19,9 +21,21 @@ DATA_KEY = r"^([-_A-Za-z0-9]|\.[-_A-Za-z0-9])[-._A-Za-z0-9]*$"
 PROXY = r"^(https?|socks5)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$"
 """The URL of a proxy. It has no place for credentials: plans are read by many."""
 
-_LABEL_VALUE = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_QUALIFIED = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+LABEL_KEY = rf"^({_LABEL}(\.{_LABEL})*/)?{_QUALIFIED}$"
+"""Key of a label, with or without a prefix."""
+LABEL_VALUE = rf"^({_QUALIFIED})?$"
+_LABEL_VALUE = re.compile(_QUALIFIED)
+_LABEL_KEY = re.compile(LABEL_KEY)
+MAX_LABEL_KEY = 317
+"""Characters of a prefix, the slash and a name."""
 
 
 def is_label_value(text: str) -> bool:
     """Whether it may be a label's value, other than the empty one."""
     return len(text) <= MAX_LABEL and _LABEL_VALUE.fullmatch(text) is not None
+
+
+def is_label_key(text: str) -> bool:
+    """Whether it may be a label's key."""
+    return len(text) <= MAX_LABEL_KEY and _LABEL_KEY.fullmatch(text) is not None

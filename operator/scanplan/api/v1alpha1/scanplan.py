@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 from pydantic.types import JsonValue
 
 from scanplan.api.names import DATA_KEY, DNS_SUBDOMAIN, PROXY
+from scanplan.api.v1alpha1.discovery import DiscoverySource
 from scanplan.api.v1alpha1.model import Effect, Model, cel, effect, one_of
 from scanplan.api.v1alpha1.task import Severity
 
@@ -223,9 +224,16 @@ class KeyReference(Model):
 
 
 class EndpointSource(Model):
-    """Endpoints in a ConfigMap or Secret, one a line. Empty lines and lines that begin with # are skipped."""
+    """Endpoints in a ConfigMap or Secret, one a line, or those that objects of the cluster name when the scan starts.
 
-    model_config = ConfigDict(json_schema_extra=one_of("configMapKeyRef", "secretKeyRef"))
+    Empty lines and lines that begin with # are skipped.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra=one_of(
+            "configMapKeyRef", "secretKeyRef", "ingresses", "httpRoutes", "services", "routes", "virtualServices"
+        )
+    )
 
     config_map_key_ref: KeyReference | None = None
     secret_key_ref: Annotated[
@@ -234,6 +242,22 @@ class EndpointSource(Model):
             description="The Secret needs the label scanplan.dev/use: endpoints. A Role must let the operator get it, and create "
             "the Secret that brings the endpoints to the pods."
         ),
+    ] = None
+    ingresses: Annotated[DiscoverySource | None, Field(description="Every host of Ingresses; with TLS as https.")] = (
+        None
+    )
+    http_routes: Annotated[
+        DiscoverySource | None,
+        Field(description="Every hostname of HTTPRoutes that a Gateway has accepted, at the Gateway's ports."),
+    ] = None
+    services: Annotated[
+        DiscoverySource | None, Field(description="Every TCP port of Services, by their names in the cluster.")
+    ] = None
+    routes: Annotated[
+        DiscoverySource | None, Field(description="Hosts of OpenShift Routes that a router has admitted.")
+    ] = None
+    virtual_services: Annotated[
+        DiscoverySource | None, Field(description="Hosts of Istio VirtualServices at their gateways' ports.")
     ] = None
 
 

@@ -1,4 +1,4 @@
-"""What a plan names besides itself: ConfigMaps and Secrets with endpoints or templates, and its claim.
+"""What a plan names besides itself: ConfigMaps and Secrets with endpoints or templates, objects that name endpoints, its claim.
 
 The core only says what it needs (`needed`); the controller reads it and asks again. What can't be read stops the plan with the
 words that help (`Stalled`, InputUnavailable), and is looked for again, since in GitOps it may simply come later. What is larger
@@ -19,8 +19,11 @@ from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINT_LENGTH, MAX_ENDPOINTS, KeyReference, ScanPlanSpec
 from scanplan.api.v1alpha1.task import content_digest
+from scanplan.core.discovery.reading import Found, Skipped
+from scanplan.core.discovery.selection import Selection, selections
 from scanplan.core.planning import endpoints as spelling
 from scanplan.core.planning import headers
+from scanplan.core.planning.policy import Policy
 
 PLAN_BYTES = 8 << 20
 """Content that all ConfigMaps and Secrets of one plan may have together: 100,000 endpoints of 80 characters."""
@@ -58,10 +61,15 @@ class Input:
     access_modes: tuple[str, ...] = ()
     problem: str = ""
     size: int = 0
-    """Bytes that its files take in memory; above `PLAN_BYTES` there are none."""
+    """Bytes that its files or endpoints take in memory; above `PLAN_BYTES` there are none."""
+    found: tuple[Found, ...] = ()
+    """Endpoints that the objects of a selection name."""
+    left_out: tuple[Skipped, ...] = ()
+    """The first of what they name, and is no endpoint."""
+    left_out_count: int = 0
 
 
-Inputs = Mapping[Reference, Input]
+Inputs = Mapping[Reference | Selection, Input]
 
 
 class Written(NamedTuple):
@@ -71,17 +79,28 @@ class Written(NamedTuple):
     source: str = ""
     """The object and the key that it comes from; empty: the plan itself."""
     line: int = 0
+    discovered: bool = False
+    """An object of the cluster names it."""
 
     @property
     def where(self) -> str:
         """What messages say of it. Who may read a plan may not read the objects that it names, so never their content."""
+        if self.discovered:
+            return self.source
         return f"{self.source}, line {self.line}" if self.source else spelling.quoted(self.text)
 
 
-def needed(spec: ScanPlanSpec, claim: str, scans: bool = True) -> tuple[Reference, ...]:
-    """All objects that resolving the plan takes; `scans` as in `scanplan.core.planning.task.resolve`."""
-    references = [Reference(Kind.CLAIM, claim)]
+def needed(
+    spec: ScanPlanSpec, namespace: str, claim: str, policy: Policy, scans: bool = True
+) -> tuple[Reference | Selection, ...]:
+    """All objects that resolving a plan of a namespace takes; `scans` as in `scanplan.core.planning.task.resolve`.
+
+    Raises:
+        InvalidPlan: it selects objects where it may not.
+    """
+    references: list[Reference | Selection] = [Reference(Kind.CLAIM, claim)]
     for source in spec.endpoints_from:
+        references += selections(source, namespace, policy)
         if source.config_map_key_ref:
             references.append(Reference(Kind.CONFIG_MAP, source.config_map_key_ref.name))
         if source.secret_key_ref:
@@ -99,11 +118,11 @@ def are_confidential(spec: ScanPlanSpec) -> bool:
     return any(source.secret_key_ref for source in spec.endpoints_from)
 
 
-def problem_of(reference: Reference, found: Input) -> str:
+def problem_of(reference: Reference | Selection, found: Input) -> str:
     """Why an object can't be used, whatever is in it; empty: it can."""
     if found.problem:
         return f"{reference} can't be used: {found.problem}"
-    if reference.use and found.labels.get(labels.USE) != reference.use:
+    if isinstance(reference, Reference) and reference.use and found.labels.get(labels.USE) != reference.use:
         use = reference.use
         return f"{reference} may not be used for {use}: label it {labels.USE}={use} to allow that"
     return ""
@@ -124,7 +143,7 @@ def check(inputs: Inputs) -> None:
     if sum(found.size for found in inputs.values()) > PLAN_BYTES:
         raise InvalidPlan(
             Reason.INPUTS_TOO_LARGE,
-            f"the ConfigMaps and Secrets that this plan names hold more than {PLAN_BYTES >> 20} MiB together; make several "
+            f"what this plan names holds more than {PLAN_BYTES >> 20} MiB together; make several "
             "plans of it, or take templates from an image",
         )
 
@@ -133,9 +152,10 @@ def endpoints(spec: ScanPlanSpec, inputs: Inputs) -> Iterator[Written]:
     """All endpoints as they are written, inline and from their sources.
 
     Raises:
-        InputUnavailable: a source is not there.
+        InputUnavailable: a source is not there, or nothing was discovered yet.
         InvalidEndpoint: there are too many, or none.
     """
+    discovers = [reference for reference in inputs if isinstance(reference, Selection)]
     count = 0
     for endpoint in spec.endpoints:
         count += 1
@@ -149,6 +169,14 @@ def endpoints(spec: ScanPlanSpec, inputs: Inputs) -> Iterator[Written]:
             if count > MAX_ENDPOINTS:
                 raise InvalidEndpoint(f"there are more than {MAX_ENDPOINTS:,} endpoints; make several plans of them")
             yield line
+    for selection in discovers:
+        for found in inputs[selection].found:
+            count += 1
+            if count > MAX_ENDPOINTS:
+                raise InvalidEndpoint(f"there are more than {MAX_ENDPOINTS:,} endpoints; make several plans of them")
+            yield Written(found.endpoint, found.origin, discovered=True)
+    if not count and discovers:
+        raise InputUnavailable(f"nothing names an endpoint: no {', no '.join(map(str, discovers))} that could be used")
     if not count:
         raise InvalidEndpoint("endpointsFrom names no endpoint: every line is empty or a comment")
 

@@ -32,6 +32,10 @@ class Policy(PodBounds):
     """Proxy of plans that name none; empty: no proxy. Always allowed."""
     allowed_proxies: tuple[str, ...] = ()
     """Further proxies, as shell patterns. A proxy dials for the scan, where the guard can't look."""
+    discovery_any_selector: bool = False
+    """Selectors of plans choose freely: objects need no label that says yes."""
+    discovery_namespaces: tuple[str, ...] = ()
+    """Namespaces besides a plan's own in which it may discover endpoints, as shell patterns."""
     guard: Guard = field(default_factory=lambda: Guard(DEFAULT_DENIED))
     unguarded_protocols: tuple[str, ...] = ()
     """Protocols that are switched on although the guard can't hold them."""
@@ -53,3 +57,6 @@ class Policy(PodBounds):
 
     def allows_claim(self, claim: str) -> bool:
         return claim == self.claim_name or matches(claim, self.allowed_claims)
+
+    def allows_discovery_in(self, namespace: str) -> bool:
+        return matches(namespace, self.discovery_namespaces)
