@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import msgspec
 from kubernetes.aio.client import ApiException
 
+from scanplan.controller.discovery import Discovery
+from scanplan.core.discovery.selection import Selection
 from scanplan.core.planning.inputs import PLAN_BYTES, Input, Inputs, Kind, Reference, problem_of
 from scanplan.kube.api import Api
 from scanplan.kube.failures import message_of
@@ -52,19 +54,22 @@ class InputReader:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self._discovery = Discovery(api)
         self._claims: dict[tuple[str, str], tuple[float, Input]] = {}
 
     @staticmethod
-    def most(references: Sequence[Reference]) -> int:
+    def most(references: Sequence[Reference | Selection]) -> int:
         """Bytes that reading these may take."""
         contents = [each for each in references if each.kind is not Kind.CLAIM]
         return min(len(contents) * OBJECT_BYTES, PLAN_BYTES + OBJECT_BYTES)
 
-    async def read(self, namespace: str, references: Sequence[Reference]) -> Inputs:
+    async def read(self, namespace: str, references: Sequence[Reference | Selection]) -> Inputs:
         """All of them; or, where something is missing, may not be read or is too much, as far as it takes to see that."""
-        found: dict[Reference, Input] = {}
+        found: dict[Reference | Selection, Input] = {}
         contents = [each for each in references if each.kind is not Kind.CLAIM]
         for reference in references:
+            if isinstance(reference, Selection):
+                continue
             if reference.kind is Kind.CLAIM:
                 found[reference] = await self._claim(namespace, reference)
             elif reference.kind is Kind.SECRET or len(contents) > 1:
@@ -73,7 +78,10 @@ class InputReader:
         for reference in contents:
             if any(problem_of(each, known) for each, known in found.items()) or size > PLAN_BYTES:
                 break
-            found[reference] = await self._input(namespace, reference, content=True)
+            if isinstance(reference, Selection):
+                found[reference] = await self._discovery.read(reference)
+            else:
+                found[reference] = await self._input(namespace, reference, content=True)
             size += found[reference].size
         return {reference: found[reference] for reference in references if reference in found}
 

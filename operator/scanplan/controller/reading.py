@@ -14,6 +14,7 @@ from scanplan.controller.engine.budget import Budget
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.inputs import OBJECT_BYTES, InputReader
 from scanplan.core.manifests import jobs
+from scanplan.core.discovery.selection import Selection
 from scanplan.core.observed.views import PodView, pod_view
 from scanplan.core.planning.inputs import PLAN_BYTES, Inputs, Reference
 from scanplan.core.planning.task import Plan
@@ -55,7 +56,7 @@ class Reading:
                 raise
             return None  # its watch will say so
 
-    async def inputs(self, plan: Plan, references: tuple[Reference, ...]) -> Inputs:
+    async def inputs(self, plan: Plan, references: tuple[Reference | Selection, ...]) -> Inputs:
         """What a plan names, as far as it takes to know whether it can run."""
         name = PlanName(plan.namespace, plan.name)
         most = self._inputs.most(references)

@@ -54,6 +54,16 @@ class OperatorSettings(PodBoundsSettings):
     allowed_proxies: NameList = Field(
         (), alias="SCANPLAN_ALLOWED_PROXIES", description="Further proxies that plans may name; shell patterns of URLs."
     )
+    discovery_any_selector: bool = Field(
+        False,
+        alias="SCANPLAN_DISCOVERY_ANY_SELECTOR",
+        description='Let plans discover objects by any labels; otherwise each object needs `scanplan.dev/scan: "true"`.',
+    )
+    discovery_namespaces: NameList = Field(
+        (),
+        alias="SCANPLAN_DISCOVERY_NAMESPACES",
+        description="Namespaces besides their own in which plans may discover endpoints; shell patterns.",
+    )
     denied_targets: DeniedTargets = Field(
         DEFAULT_DENIED,
         alias="SCANPLAN_DENIED_TARGETS",
@@ -140,6 +150,8 @@ class OperatorSettings(PodBoundsSettings):
             allowed_pod_metadata=self.allowed_pod_metadata,
             guard=Guard((*self.denied_targets, *own)),
             unguarded_protocols=self.unguarded_protocols,
+            discovery_any_selector=self.discovery_any_selector,
+            discovery_namespaces=self.discovery_namespaces,
             default_requests=_by_resource(self.default_requests),
             default_limits=_by_resource(self.default_limits),
             tmp_size_limit=self.tmp_size_limit,

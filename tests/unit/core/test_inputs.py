@@ -10,7 +10,7 @@ from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.inputs import Input, Kind, Reference
-from tests.unit.core.objects import CLAIM, INPUTS, plan
+from tests.unit.core.objects import CLAIM, INPUTS, POLICY, plan
 
 LIST, SECRET = Reference(Kind.CONFIG_MAP, "list"), Reference(Kind.SECRET, "hidden", "endpoints")
 HEADERS = Reference(Kind.SECRET, "hidden", "headers")
@@ -28,7 +28,7 @@ def test_everything_that_is_named_is_asked_for_once() -> None:
         endpointsFrom=[*FROM_LIST["endpointsFrom"], *FROM_LIST["endpointsFrom"], *FROM_SECRET["endpointsFrom"]],
         templatesFrom=[{"configMap": {"name": "list"}}, {"configMap": {"name": "own"}}, {"image": {"reference": "i"}}],
     )
-    needed = sources.needed(of.spec, "scanplan-artifacts")
+    needed = sources.needed(of.spec, of.namespace, "scanplan-artifacts", POLICY)
     assert needed == (CLAIM, LIST, SECRET, Reference(Kind.CONFIG_MAP, "own"))
 
 
@@ -137,12 +137,12 @@ def test_a_collector_needs_no_headers() -> None:
     """Lost otherwise: findings of a scan whose Secret has been deleted since."""
     of = plan(scanner={"headersFrom": {"secretRef": {"name": "hidden"}}})
     headers = HEADERS
-    assert headers in sources.needed(of.spec, "claim")
-    assert headers not in sources.needed(of.spec, "claim", scans=False)
+    assert headers in sources.needed(of.spec, of.namespace, "claim", POLICY)
+    assert headers not in sources.needed(of.spec, of.namespace, "claim", POLICY, scans=False)
 
 
 def test_too_much_is_said_after_what_is_missing() -> None:
-    too_much = {LIST: Input(size=sources.PLAN_BYTES + 1)}
+    too_much: sources.Inputs = {LIST: Input(size=sources.PLAN_BYTES + 1)}
     with pytest.raises(InvalidPlan) as error:
         sources.check(too_much)
     assert error.value.reason is Reason.INPUTS_TOO_LARGE

@@ -62,7 +62,9 @@ def test_what_does_not_change_what_is_found_is_the_same_scan(change: dict[str, A
 def test_what_changes_what_is_found_is_another_scan(change: dict[str, Any]) -> None:
     permissive = Policy(scanner_image=POLICY.scanner_image, allowed_images=("*",))
     changed = plan(**change)
-    inputs = dict.fromkeys(sources.needed(changed.spec, claim_of(changed.spec, permissive)), INPUTS[CLAIM])
+    inputs = dict.fromkeys(
+        sources.needed(changed.spec, changed.namespace, claim_of(changed.spec, permissive), permissive), INPUTS[CLAIM]
+    )
     assert task(changed, permissive, inputs).key != KEY
 
 

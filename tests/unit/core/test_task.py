@@ -53,7 +53,9 @@ REFUSED: list[tuple[dict[str, Any], Reason, str]] = [
 
 def resolved(policy: Policy, spec: dict[str, Any], pinned: Pinned | None = None, scans: bool = True) -> Any:
     of = plan(**spec)
-    inputs = dict.fromkeys(sources.needed(of.spec, claim_of(of.spec, policy, pinned)), INPUTS[CLAIM])
+    inputs = dict.fromkeys(
+        sources.needed(of.spec, of.namespace, claim_of(of.spec, policy, pinned), policy), INPUTS[CLAIM]
+    )
     return resolve(of, policy, NOW, inputs, pinned, scans)
 
 

@@ -83,6 +83,17 @@ class ScannerStatus(Model):
     templates_loaded: int | None = None
 
 
+class Discovery(Model):
+    """What the objects of the cluster named when the scan started."""
+
+    found: Annotated[int, Field(description="Endpoints that an object names.")] = 0
+    left_out: Annotated[int, Field(description="What objects name, and could not be scanned.")] = 0
+    examples: Annotated[
+        tuple[Annotated[str, Field(max_length=512)], ...],
+        Field(max_length=10, description="The first of what was left out, each with the cause."),
+    ] = ()
+
+
 class StatusError(Model):
     """Why the scan failed."""
 
@@ -118,6 +129,7 @@ class ScanPlanStatus(Model):
     shards: ShardCounts | None = None
     progress: Annotated[str | None, Field(description="Finished shards and all shards, such as 3/8.")] = None
     endpoint_count: int | None = None
+    discovery: Discovery | None = None
     endpoints_scanned: int | None = None
     endpoints_unreachable: Annotated[int | None, Field(description="Endpoints that never answered.")] = None
     endpoints_skipped: Annotated[

@@ -101,6 +101,17 @@ class TemplateFolder(Document, frozen=True, kw_only=True):
     """`content_digest` of its files as they were when the task was first seen; empty for an image, which pins itself."""
 
 
+class DiscoveryReport(Document, frozen=True, kw_only=True):
+    """What the objects of the cluster named when the task was made."""
+
+    found: Count = 0
+    """Endpoints of the task that an object names."""
+    left_out: Count = 0
+    """What objects name, and could not be used."""
+    examples: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=512)], ...], msgspec.Meta(max_length=10)] = ()
+    """The first of what was left out, each with the cause; for people."""
+
+
 class TaskDocument(Document, frozen=True, kw_only=True):
     """All that a scan is: the same for every shard and attempt of a task."""
 
@@ -114,6 +125,8 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     """Canonical, sorted and unique; `scanplan.core.planning.shards` cuts them into `shards` parts."""
     confidential: bool = False
     """Some endpoints come from a Secret: logs and messages name none of them; files on the claim do."""
+    discovery: DiscoveryReport | None = None
+    """None: the plan discovers nothing."""
     shards: Annotated[int, msgspec.Meta(ge=1)] = 1
     templates: tuple[str, ...]
     template_folders: tuple[TemplateFolder, ...] = ()

@@ -29,6 +29,17 @@ class Kind(StrEnum):
     ROUTE = "Route"
     VIRTUAL_SERVICE = "VirtualService"
 
+    @property
+    def source(self) -> str:
+        """The field of `endpointsFrom`, and the chart's value, for this kind."""
+        return {
+            Kind.INGRESS: "ingresses",
+            Kind.HTTP_ROUTE: "httpRoutes",
+            Kind.SERVICE: "services",
+            Kind.ROUTE: "routes",
+            Kind.VIRTUAL_SERVICE: "virtualServices",
+        }[self]
+
 
 class Selection(NamedTuple):
     """All objects of a kind in a namespace that have certain labels."""

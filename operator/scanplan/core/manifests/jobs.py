@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from scanplan.api import labels
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
@@ -112,6 +114,8 @@ def _job(
     }
     if plan.spec.scanner.max_requests_per_second is not None:
         annotations[labels.RATE_SHARES] = str(parallelism(plan.spec, task.document.shards))
+    if task.document.discovery is not None:
+        annotations[labels.DISCOVERY] = msgspec.json.encode(task.document.discovery).decode()
     parts = len(document.pack(task, name).parts)
     if parts:
         annotations[labels.DOCUMENT_PARTS] = str(parts)

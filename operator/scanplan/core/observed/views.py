@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from scanplan.api import labels
 from scanplan.api.v1alpha1 import task as documents
 
@@ -63,6 +65,7 @@ class JobView:
     """Merges what a task's pods have left, and scans nothing."""
     next_run_digest: str = ""
     endpoint_count: int | None = None
+    discovery: documents.DiscoveryReport | None = None
     queue_name: str = ""
     """Kueue's LocalQueue; empty: the operator's own limit holds."""
     document_parts: int = 0
@@ -201,6 +204,7 @@ def job_view(job: dict[str, Any]) -> JobView:
         ),
         first_seen=lenient_time(annotations.get(labels.FIRST_SEEN)),
         endpoint_count=_number(annotations.get(labels.ENDPOINT_COUNT)),
+        discovery=_discovery(annotations.get(labels.DISCOVERY)),
         rate_shares=_number(annotations.get(labels.RATE_SHARES)),
         image=next((_short(container.get("image")) or "" for container in pod.get("containers", ())), ""),
         claim=next(
@@ -307,6 +311,16 @@ def _short(text: str | None) -> str | None:
 def _number(text: str | None) -> int | None:
     """A count in an annotation, which anybody may have written."""
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+def _discovery(text: str | None) -> documents.DiscoveryReport | None:
+    """What was discovered, by an annotation, which anybody may have written."""
+    if not text or len(text) > _MAX_REPORT:
+        return None
+    try:
+        return msgspec.json.decode(text, type=documents.DiscoveryReport)
+    except msgspec.MsgspecError:
+        return None
 
 
 def lenient_time(text: str | None) -> datetime | None:

@@ -155,7 +155,7 @@ def endpoints(spec: ScanPlanSpec, inputs: Inputs) -> Iterator[Written]:
         InputUnavailable: a source is not there, or nothing was discovered yet.
         InvalidEndpoint: there are too many, or none.
     """
-    discovers = [reference for reference in inputs if isinstance(reference, Selection)]
+    selected = [reference for reference in inputs if isinstance(reference, Selection)]
     count = 0
     for endpoint in spec.endpoints:
         count += 1
@@ -169,16 +169,21 @@ def endpoints(spec: ScanPlanSpec, inputs: Inputs) -> Iterator[Written]:
             if count > MAX_ENDPOINTS:
                 raise InvalidEndpoint(f"there are more than {MAX_ENDPOINTS:,} endpoints; make several plans of them")
             yield line
-    for selection in discovers:
+    for selection in selected:
         for found in inputs[selection].found:
             count += 1
             if count > MAX_ENDPOINTS:
                 raise InvalidEndpoint(f"there are more than {MAX_ENDPOINTS:,} endpoints; make several plans of them")
             yield Written(found.endpoint, found.origin, discovered=True)
-    if not count and discovers:
-        raise InputUnavailable(f"nothing names an endpoint: no {', no '.join(map(str, discovers))} that could be used")
+    if not count and selected:
+        raise InputUnavailable(f"nothing names an endpoint: no {', no '.join(map(str, selected))} that could be used")
     if not count:
         raise InvalidEndpoint("endpointsFrom names no endpoint: every line is empty or a comment")
+
+
+def discovers(inputs: Inputs) -> bool:
+    """Whether the plan takes what objects of the cluster name."""
+    return any(isinstance(reference, Selection) for reference in inputs)
 
 
 def template_digests(spec: ScanPlanSpec, inputs: Inputs) -> list[str]:

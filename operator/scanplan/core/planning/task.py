@@ -11,18 +11,28 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from scanplan.api.errors import InvalidPlan
+from scanplan.api.errors import InputUnavailable, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import Effect, Model
 from scanplan.api.v1alpha1.scanplan import ImageSource, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.api.v1alpha1.task import PlanReference, RetryLimits, ScannerOptions, TaskDocument, TemplateFolder
 from scanplan.core.planning import endpoints, keys, pod_bounds, proxies, rates, shards
+from scanplan.api.v1alpha1.task import (
+    DiscoveryReport,
+    PlanReference,
+    RetryLimits,
+    ScannerOptions,
+    TaskDocument,
+    TemplateFolder,
+)
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
 
 HEADERS_DIRECTORY = "/etc/scanplan/headers"
 """Where the Secret with request headers is mounted in the scan pod."""
+EXAMPLES = 10
+"""Of what was left out of a discovery, on the status and in the metadata."""
+EXAMPLE_LENGTH = 300
 TEMPLATES_DIRECTORY = "/etc/scanplan/templates"
 """Where template sources are mounted in the scan pod, each in a folder named by its position."""
 
@@ -164,9 +174,7 @@ def resolve(
     image = pinned.image if pinned else spec.scanner.image or policy.scanner_image
     claim = claim_of(spec, policy, pinned)
     sources.check(inputs)
-    written: dict[str, sources.Written] = {}
-    for each in sources.endpoints(spec, inputs):
-        written.setdefault(endpoints.canonical(each.text, each.where), each)
+    written, discovery = _endpoints(spec, inputs, policy)
     targets = tuple(sorted(written))
     if scans:
         _check_bounds(spec, image, claim, policy, pinned)
@@ -209,6 +217,7 @@ def resolve(
         plan=PlanReference(namespace=plan.namespace, name=plan.name),
         endpoints=targets,
         confidential=sources.are_confidential(spec),
+        discovery=discovery,
         shards=count,
         templates=templates,
         template_folders=folders,
@@ -244,6 +253,38 @@ def resolve(
         one_node_only=sources.one_node_only(claim, inputs),
         document=document,
     )
+
+
+def _endpoints(
+    spec: ScanPlanSpec, inputs: sources.Inputs, policy: Policy
+) -> tuple[dict[str, sources.Written], DiscoveryReport | None]:
+    """All endpoints by their canonical form, and what was discovered; None where nothing is looked for.
+
+    What a plan writes has to be right. What an object names is left out where it is not, and the others are scanned: one wrong
+    object must not stop all.
+    """
+    written: dict[str, sources.Written] = {}
+    left_out = [str(each) for found in inputs.values() for each in found.left_out]
+    count = sum(found.left_out_count for found in inputs.values())
+    for each in sources.endpoints(spec, inputs):
+        try:
+            target = endpoints.canonical(each.text, each.where)
+            if each.discovered:
+                policy.guard.check((target,), lambda _, where=each.where: where)  # type: ignore[misc]
+        except InvalidPlan as error:
+            if not each.discovered:
+                raise
+            count += 1
+            left_out.append(error.message)
+            continue
+        written.setdefault(target, each)
+    if not written:
+        raise InputUnavailable(f"nothing that was discovered can be scanned: {left_out[0]}")
+    if not sources.discovers(inputs):
+        return written, None
+    examples = tuple(line[:EXAMPLE_LENGTH] for line in left_out[:EXAMPLES])
+    found = sum(each.discovered for each in written.values())
+    return written, DiscoveryReport(found=found, left_out=count, examples=examples)
 
 
 def names_objects(spec: ScanPlanSpec) -> bool:

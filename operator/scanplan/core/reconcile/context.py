@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+import msgspec
 
 from scanplan.api.errors import InputUnavailable, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
@@ -74,8 +76,8 @@ class Context:
         if self.pinned and task.key != self.plan.status.task_key:
             raise InvalidPlan(
                 Reason.INPUTS_CHANGED,
-                "a ConfigMap or Secret that this plan names was edited after it started, so the scan can't be made again as it "
-                "was; set rerun to scan what is there now",
+                "what this plan names has changed after it started (a ConfigMap, a Secret, or what it discovers), so the "
+                "scan can't be made again as it was; set rerun to scan what is there now",
             )
         return task
 
@@ -104,7 +106,7 @@ class Context:
         inputs = self.observed.inputs
         # By now the plan may default to another claim than the Job has.
         if inputs is None or sources.Reference(sources.Kind.CLAIM, job.claim) not in inputs:
-            return NeedInputs(sources.needed(self.plan.spec, job.claim, scans=not job.collector))
+            return self._needs(job.claim, scans=not job.collector)
         try:
             pinned = Pinned(key=job.key or "", image=job.image, claim=job.claim)
             task = self.resolve(job.first_seen, pinned, scans=not job.collector)
@@ -112,12 +114,19 @@ class Context:
             return self.invalid(error)
         if (task.key, task.document.confidential) != (job.key, job.document_confidential):
             return Act((DeleteJob(job),))
+        # The pods take the document as it was when the Job was made, to the last byte.
+        task = replace(task, document=msgspec.structs.replace(task.document, discovery=job.discovery))
         return Act((StoreDocument(job, document.objects(task, job)),))
 
     def read(self, scans: bool = True) -> Decision:
         """Decide again with what the plan names."""
-        claim = claim_of(self.plan.spec, self.observed.policy, self.pins())
-        return NeedInputs(sources.needed(self.plan.spec, claim, scans))
+        return self._needs(claim_of(self.plan.spec, self.observed.policy, self.pins()), scans)
+
+    def _needs(self, claim: str, scans: bool) -> Decision:
+        try:
+            return NeedInputs(sources.needed(self.plan.spec, self.plan.namespace, claim, self.observed.policy, scans))
+        except InvalidPlan as error:
+            return self.invalid(error)
 
     def wait(
         self,

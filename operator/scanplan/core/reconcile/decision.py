@@ -13,6 +13,7 @@ from datetime import datetime
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.manifests import jobs
+from scanplan.core.discovery.selection import Selection
 from scanplan.core.observed.sharing import Elsewhere
 from scanplan.core.observed.views import MAX_OWNERS, JobView, PodView
 from scanplan.core.planning import inputs as sources
@@ -156,7 +157,7 @@ class Observed:
 class NeedInputs:
     """Decide again with these objects, which the plan names."""
 
-    references: tuple[sources.Reference, ...]
+    references: tuple[sources.Reference | Selection, ...]
 
 
 @dataclass(frozen=True, slots=True)

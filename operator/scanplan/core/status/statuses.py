@@ -16,6 +16,7 @@ from scanplan.api.v1alpha1.scanplan_status import (
     Condition as WrittenCondition,
 )
 from scanplan.api.v1alpha1.scanplan_status import (
+    Discovery,
     Findings,
     JobReference,
     PublishedArtifacts,
@@ -39,6 +40,7 @@ _PINNED = {
     "job_ref",
     "start_time",
     "endpoint_count",
+    "discovery",
     "scanner",
     "artifacts",
 }
@@ -288,8 +290,14 @@ def _of_job(plan: Plan, job: JobView) -> ScanPlanStatus:
         scanner=ScannerStatus(image=job.image),
         artifacts=PublishedArtifacts(claim_name=job.claim, path=artifacts_path(plan, job.key or ""), complete=False),
         endpoint_count=job.endpoint_count,
+        discovery=_discovery(job),
         start_time=format_time(job.start_time) if job.start_time else None,
     )
+
+
+def _discovery(job: JobView) -> Discovery | None:
+    told = job.discovery
+    return Discovery(found=told.found, left_out=told.left_out, examples=told.examples) if told else None
 
 
 def _ended(fields: ScanPlanStatus, started: datetime | None, ended: datetime) -> ScanPlanStatus:

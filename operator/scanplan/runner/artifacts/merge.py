@@ -142,6 +142,7 @@ def _write(
         scanner=_scanner(attempts),
         template_digests=tuple(sorted({attempt.scanner.templates_digest for attempt in attempts} - {""})),
         endpoints=len(document.endpoints),
+        discovery=document.discovery,
         endpoints_scanned=_total(summary.endpoints_scanned for summary in summaries),
         endpoints_unreachable=sum(len(summary.endpoints_unreachable) for summary in summaries),
         endpoints_skipped=sum(len(summary.endpoints_skipped) for summary in summaries),

@@ -14,6 +14,7 @@ import msgspec
 from scanplan.api.v1alpha1.task import (
     ArtifactFile,
     Count,
+    DiscoveryReport,
     Document,
     DocumentVersion,
     EndpointTrouble,
@@ -143,6 +144,7 @@ class ScanMetadata(Record, frozen=True, kw_only=True):
     endpoints_skipped: Count = 0
     endpoints_throttled: Count = 0
     endpoints_blocked: Count = 0
+    discovery: DiscoveryReport | None = None
     templates_run: Count = 0
     templates_not_run: tuple[TemplateNotRun, ...] = ()
     """Templates that no shard has run, with the cause."""
