@@ -747,3 +747,22 @@ def test_pods_that_work_on_files_reach_nothing(values: Values) -> None:
         assert not {"ingress", "egress"} & spec.keys()
     off = render({"networkPolicy": {"isolateFilePods": False}, "retention": {"enabled": True, "keepRuns": 9}})
     assert not [name for name in off if name.startswith("NetworkPolicy")]
+
+
+DISCOVERY = ("ingresses", "httpRoutes", "services", "routes", "virtualServices")
+
+
+@pytest.mark.parametrize("value", DISCOVERY)
+def test_each_discovered_kind_is_a_right_of_its_own(value: str) -> None:
+    """Lost otherwise: least rights, or a value that gives none."""
+    assert not any("discovery" in name for name in render())
+    rules = render({"discovery": {value: True}})["ClusterRole scanplan-operator-discovery"]["rules"]
+    assert [(rule["resources"], rule["verbs"]) for rule in rules[:1]] == [([value.lower()], ["list"])]
+    assert all(rule["resources"] == ["gateways"] and rule["verbs"] == ["get"] for rule in rules[1:])
+
+
+def test_discovery_stays_in_the_watched_namespaces() -> None:
+    discovery = {"ingresses": True, "namespaces": ["edge", "team-*"]}
+    objects = render({"watchNamespaces": ["a"], "discovery": discovery})
+    roles = {name for name in objects if name.startswith(("Role ", "ClusterRole ")) and "discovery" in name}
+    assert roles == {"Role a/scanplan-operator-discovery", "Role edge/scanplan-operator-discovery"}

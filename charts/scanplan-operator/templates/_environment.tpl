@@ -20,6 +20,14 @@
 - name: SCANPLAN_DENIED_TARGETS
   value: {{ join "," .Values.policy.deniedTargets | quote }}
 {{- end }}
+{{- if .Values.discovery.anySelector }}
+- name: SCANPLAN_DISCOVERY_ANY_SELECTOR
+  value: "true"
+{{- end }}
+{{- with .Values.discovery.namespaces }}
+- name: SCANPLAN_DISCOVERY_NAMESPACES
+  value: {{ join "," . | quote }}
+{{- end }}
 - name: SCANPLAN_UNGUARDED_PROTOCOLS
   value: {{ join "," .Values.policy.unguardedProtocols | quote }}
 - name: SCANPLAN_DEFAULT_REQUESTS

@@ -22,7 +22,7 @@ PROXY = r"^(https?|socks5)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?
 """The URL of a proxy. It has no place for credentials: plans are read by many."""
 
 _QUALIFIED = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
-LABEL_KEY = rf"^({_LABEL}(\.{_LABEL})*/)?{_QUALIFIED}$"
+LABEL_KEY = rf"^({_LABEL}([.]{_LABEL})*/)?{_QUALIFIED}$"
 """Key of a label, with or without a prefix."""
 LABEL_VALUE = rf"^({_QUALIFIED})?$"
 _LABEL_VALUE = re.compile(_QUALIFIED)

@@ -17,6 +17,7 @@ from scanplan.cli.commands import artifacts, schedule
 from scanplan.cli.commands.api import api
 from scanplan.cli.commands.cancel import cancel
 from scanplan.cli.commands.diff import diff
+from scanplan.cli.commands.discover import discover
 from scanplan.cli.commands.doctor import doctor
 from scanplan.cli.commands.explain import explain
 from scanplan.cli.commands.get import get
@@ -118,7 +119,7 @@ def operator(
 
 
 for heading, commands in {
-    "Scans": (submit, get, watch, explain, logs, cancel, rerun, run),
+    "Scans": (submit, discover, get, watch, explain, logs, cancel, rerun, run),
     "Results": (results, diff, prune),
     "Cluster": (doctor, crd, operator, api, worker),
     "About": (version, reference),

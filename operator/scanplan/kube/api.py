@@ -21,8 +21,8 @@ from kubernetes.aio.client.rest import RESTResponse
 
 import scanplan
 from scanplan.api import labels
-from scanplan.core.discovery.gateways import Gateway, GatewayKind
-from scanplan.core.discovery.selection import Kind, Selection
+from scanplan.core.discovery.gateways import Gateway
+from scanplan.core.discovery.selection import Selection
 from scanplan.core.planning import inputs
 from scanplan.kube import clock, resources
 from scanplan.kube.clock import ServerClock
@@ -47,14 +47,6 @@ PatchType = Literal["merge", "strategic-merge"]
 OnRequest = Callable[[str, str, int | None], None]
 """Called after each request with its method, its path and the HTTP status; None where no answer came."""
 
-DISCOVERED = {
-    Kind.INGRESS: resources.INGRESSES,
-    Kind.HTTP_ROUTE: resources.HTTP_ROUTES,
-    Kind.SERVICE: resources.SERVICES,
-    Kind.ROUTE: resources.ROUTES,
-    Kind.VIRTUAL_SERVICE: resources.VIRTUAL_SERVICES,
-}
-GATEWAYS_OF = {GatewayKind.GATEWAY_API: resources.GATEWAYS, GatewayKind.ISTIO: resources.ISTIO_GATEWAYS}
 _INPUTS = {inputs.Kind.CONFIG_MAP: CONFIG_MAPS, inputs.Kind.SECRET: SECRETS, inputs.Kind.CLAIM: CLAIMS}
 REQUEST_SECONDS = 15.0
 """Time limit of one request. A server that hangs is an error, and the request is tried again."""
@@ -189,11 +181,13 @@ class Api:
 
     def each_discovered(self, selection: Selection) -> AsyncIterator[Object]:
         """All objects that a plan selects, page by page."""
-        return self._listing(DISCOVERED[selection.kind].path(selection.namespace), selection.selector).objects()
+        return self._listing(
+            resources.DISCOVERED[selection.kind].path(selection.namespace), selection.selector
+        ).objects()
 
     async def get_gateway(self, gateway: Gateway) -> Object:
         """A gateway that routes name."""
-        return await self._get(GATEWAYS_OF[gateway.kind], gateway.namespace, gateway.name)
+        return await self._get(resources.GATEWAYS_OF[gateway.kind], gateway.namespace, gateway.name)
 
     async def get_api_server_endpoints(self) -> Object:
         """Get the EndpointSlice in which the API servers publish their own addresses."""

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from scanplan.api import labels, names
+from scanplan.core.discovery.gateways import GatewayKind
+from scanplan.core.discovery.selection import Kind
 
 Object = dict[str, Any]
 
@@ -91,6 +93,16 @@ DEFINITIONS = Resource("apiextensions.k8s.io/v1", "customresourcedefinitions", "
 TOKEN_REVIEWS = Resource("authentication.k8s.io/v1", "tokenreviews", "TokenReview")
 ACCESS_REVIEWS = Resource("authorization.k8s.io/v1", "subjectaccessreviews", "SubjectAccessReview")
 OWN_ACCESS_REVIEWS = Resource("authorization.k8s.io/v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview")
+
+DISCOVERED = {
+    Kind.INGRESS: INGRESSES,
+    Kind.HTTP_ROUTE: HTTP_ROUTES,
+    Kind.SERVICE: SERVICES,
+    Kind.ROUTE: ROUTES,
+    Kind.VIRTUAL_SERVICE: VIRTUAL_SERVICES,
+}
+"""Where the objects are that name endpoints."""
+GATEWAYS_OF = {GatewayKind.GATEWAY_API: GATEWAYS, GatewayKind.ISTIO: ISTIO_GATEWAYS}
 
 
 def workloads(version: str) -> Resource:

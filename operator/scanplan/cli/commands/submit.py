@@ -105,7 +105,7 @@ def submit(
     if file is not None:
         if options_given:
             raise Failure("a plan comes from a file or from options, not from both", "submit -f FILE", USAGE)
-        manifests = _read(file)
+        manifests = read_plans(file)
     else:
         needed = {"a name": name, "endpoints (-e)": endpoint, "templates (-t)": template}
         if missing := [what for what, given in needed.items() if not given]:
@@ -154,7 +154,7 @@ def _submit(cluster: Cluster, manifest: Manifest, *, dry_run: bool) -> None:
     say(f"scanplan.scanplan.dev/{name} {done} in namespace {cluster.namespace}")
 
 
-def _read(file: Path) -> list[Manifest]:
+def read_plans(file: Path) -> list[Manifest]:
     """The ScanPlans of a file.
 
     Raises:
