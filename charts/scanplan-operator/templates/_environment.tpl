@@ -20,14 +20,10 @@
 - name: SCANPLAN_DENIED_TARGETS
   value: {{ join "," .Values.policy.deniedTargets | quote }}
 {{- end }}
-{{- if .Values.discovery.anySelector }}
 - name: SCANPLAN_DISCOVERY_ANY_SELECTOR
-  value: "true"
-{{- end }}
-{{- with .Values.discovery.namespaces }}
+  value: {{ .Values.discovery.anySelector | quote }}
 - name: SCANPLAN_DISCOVERY_NAMESPACES
-  value: {{ join "," . | quote }}
-{{- end }}
+  value: {{ join "," .Values.discovery.namespaces | quote }}
 - name: SCANPLAN_UNGUARDED_PROTOCOLS
   value: {{ join "," .Values.policy.unguardedProtocols | quote }}
 - name: SCANPLAN_DEFAULT_REQUESTS
