@@ -13,8 +13,8 @@ from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.budget import Budget
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.inputs import OBJECT_BYTES, InputReader
-from scanplan.core.manifests import jobs
 from scanplan.core.discovery.selection import Selection
+from scanplan.core.manifests import jobs
 from scanplan.core.observed.views import PodView, pod_view
 from scanplan.core.planning.inputs import PLAN_BYTES, Inputs, Reference
 from scanplan.core.planning.task import Plan

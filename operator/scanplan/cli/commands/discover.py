@@ -27,7 +27,9 @@ from scanplan.core.planning.policy import Policy
 from scanplan.kube.resources import DISCOVERED, GATEWAYS_OF
 
 if TYPE_CHECKING:
-    from scanplan.client.cluster.cluster import Cluster, Object
+    from scanplan.client.cluster.cluster import Cluster
+
+Object = dict[str, Any]
 
 
 class Output(StrEnum):

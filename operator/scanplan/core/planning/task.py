@@ -16,7 +16,6 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import Effect, Model
 from scanplan.api.v1alpha1.scanplan import ImageSource, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.core.planning import endpoints, keys, pod_bounds, proxies, rates, shards
 from scanplan.api.v1alpha1.task import (
     DiscoveryReport,
     PlanReference,
@@ -25,6 +24,7 @@ from scanplan.api.v1alpha1.task import (
     TaskDocument,
     TemplateFolder,
 )
+from scanplan.core.planning import endpoints, keys, pod_bounds, proxies, rates, shards
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
 

@@ -12,8 +12,8 @@ from datetime import datetime
 
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.core.manifests import jobs
 from scanplan.core.discovery.selection import Selection
+from scanplan.core.manifests import jobs
 from scanplan.core.observed.sharing import Elsewhere
 from scanplan.core.observed.views import MAX_OWNERS, JobView, PodView
 from scanplan.core.planning import inputs as sources
