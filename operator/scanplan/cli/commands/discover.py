@@ -56,7 +56,7 @@ def discover(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Show the endpoints that plans would discover, and what is left out and why. Nothing is scanned or written.
+    """Show the endpoints that plans would discover. What is left out is told with its cause; nothing is scanned or written.
 
     \b
       scanplan discover -f scanplan.yaml
