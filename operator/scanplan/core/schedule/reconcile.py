@@ -102,7 +102,7 @@ class _Turn:
         cursor = parse_time(written.next_schedule_time)
         if written.timetable_digest != of.timetable_digest:
             new = written.timetable_digest is None and of.generation == 1
-            since = of.created if new else self.now
+            since = min(of.created, self.now) if new else self.now
             passed = cursor is not None and cursor + of.offset <= self.now and not self._is_made(cursor, last)
             begin = None if of.spec.suspend else self.timetable.after(since)
             edited = _Due(begin, last, int(passed), 0, cursor if passed else None)
@@ -110,7 +110,7 @@ class _Turn:
         if of.spec.suspend:
             return _Due(None, last)
         # A clock that was far ahead has left a next time far ahead; times that had their run stay done.
-        latest = self.timetable.after(max(self.now - of.offset, last or of.created))
+        latest = self.timetable.after(max(self.now, last or self.now))
         if cursor is None or latest < cursor - CLOCK_CORRECTION:
             cursor = latest
         return self._come(_Due(cursor, last))

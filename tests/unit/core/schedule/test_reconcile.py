@@ -291,6 +291,24 @@ def test_a_run_starts_at_its_offset_and_is_named_by_its_time() -> None:
     assert created(reconcile(Observed(schedule=of, zones=ZONES), start)) == ["nightly-202611270200"]
 
 
+def test_with_an_offset_too_only_times_that_are_still_to_come_count_after_an_edit() -> None:
+    """The offset of 02:00 is still to come; the time itself had passed before the edit."""
+    of = seen(spreadSeconds=3600)
+    assert timedelta(minutes=10) < of.offset
+    before = edited(of, spreadSeconds=3600, suspend=True)
+    before = replace(before, status=written(before, "01:50"))
+    resumed = replace(edited(before, spreadSeconds=3600), generation=3)
+    resumed = replace(resumed, status=written(resumed, "02:01"))
+    assert resumed.status.next_schedule_time == "2026-11-27T03:00:00Z"
+    decision = reconcile(Observed(schedule=resumed, zones=ZONES), at("02:00") + of.offset)
+    assert decision == Write(look_at=at("03:00") + of.offset)
+
+
+def test_a_schedule_from_the_future_is_not_silent() -> None:
+    """It was created while the clock was an hour ahead."""
+    assert written(schedule(created="03:30"), "01:40").next_schedule_time == "2026-11-27T02:00:00Z"
+
+
 @pytest.mark.parametrize("back", [1, 59, 3600])
 def test_a_clock_that_goes_back_starts_no_time_twice(back: int) -> None:
     of = seen()
