@@ -1,4 +1,4 @@
-"""Argo CD's view of a plan: the shipped health script, in the Lua interpreter that Argo CD has, over each of its test data."""
+"""Argo CD's view of plans and schedules: the shipped health scripts, in Argo CD's Lua interpreter, over their test data."""
 
 from __future__ import annotations
 
@@ -10,19 +10,29 @@ from typing import Any
 import pytest
 import yaml
 
-FOLDER = Path(__file__).parents[2] / "examples/gitops/argocd/scanplan.dev/ScanPlan"
-CASES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "health_test.yaml").read_text())["tests"]
+EXAMPLES = Path(__file__).parents[2] / "examples/gitops/argocd"
+FOLDERS = [EXAMPLES / "scanplan.dev" / kind for kind in ("ScanPlan", "ScanSchedule")]
+of_each_kind = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 
 
-def test_every_sample_has_a_row() -> None:
-    assert {case["inputPath"] for case in CASES} == {f"testdata/{path.name}" for path in FOLDER.glob("testdata/*")}
+def cases(folder: Path) -> list[dict[str, Any]]:
+    tests: list[dict[str, Any]] = yaml.safe_load((folder / "health_test.yaml").read_text())["tests"]
+    return tests
+
+
+@of_each_kind
+def test_every_sample_has_a_row(folder: Path) -> None:
+    assert {case["inputPath"] for case in cases(folder)} == {
+        f"testdata/{path.name}" for path in folder.glob("testdata/*")
+    }
 
 
 @pytest.mark.ecosystem
-def test_health_of_every_sample() -> None:
-    samples = [yaml.safe_load((FOLDER / case["inputPath"]).read_text()) for case in CASES]
+@of_each_kind
+def test_health_of_every_sample(folder: Path) -> None:
+    samples = [yaml.safe_load((folder / case["inputPath"]).read_text()) for case in cases(folder)]
     done = subprocess.run(
-        ["go", "run", ".", str(FOLDER / "health.lua")],
+        ["go", "run", ".", str(folder / "health.lua")],
         cwd=Path(__file__).parent / "lua",
         input="\n".join(map(json.dumps, samples)),
         capture_output=True,
@@ -30,9 +40,12 @@ def test_health_of_every_sample() -> None:
         check=False,
     )
     assert not done.returncode, done.stderr
-    assert [json.loads(line) for line in done.stdout.splitlines()] == [case["healthStatus"] for case in CASES]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [case["healthStatus"] for case in cases(folder)]
 
 
-def test_the_config_map_has_the_same_script() -> None:
-    data = yaml.safe_load((FOLDER.parents[1] / "argocd-cm.yaml").read_text())["data"]
-    assert data == {"resource.customizations.health.scanplan.dev_ScanPlan": (FOLDER / "health.lua").read_text()}
+def test_the_config_map_has_the_same_scripts() -> None:
+    data = yaml.safe_load((EXAMPLES / "argocd-cm.yaml").read_text())["data"]
+    assert data == {
+        f"resource.customizations.health.scanplan.dev_{folder.name}": (folder / "health.lua").read_text()
+        for folder in FOLDERS
+    }

@@ -11,6 +11,7 @@ import pytest
 
 from tests.fixtures.operators import StartOperator
 from tests.integration.scene import Scene, condition
+from tests.integration.test_life_cycle import collect
 from tests.kubectl import KubectlError, Manifest, eventually
 
 SCHEDULES = "/apis/scanplan.dev/v1alpha1/namespaces/{}/scanschedules"
@@ -125,9 +126,15 @@ def test_replace_cancels_and_forbid_waits(scene: Scene) -> None:
     edit(scene, trigger="two")
     scene.eventually(lambda: "has ended" in condition(observed(scene), "Ready")["message"])
     assert len(runs(scene)) == 1
+    (first,) = runs(scene)
+    job = scene.started(first["metadata"]["name"])
     edit(scene, concurrencyPolicy="Replace")
     eventually(lambda: sum(run["spec"].get("cancel", False) for run in runs(scene)) == 1)
+    assert len(runs(scene)) == 1
+    collect(scene, job, complete=False)
     eventually(lambda: len(runs(scene)) == 2, within=60)
+    kept = scene.phase("Cancelled", first["metadata"]["name"])
+    assert kept["artifacts"]["complete"] is False
 
 
 def test_the_name_of_a_run_that_somebody_else_has_is_left_alone(scene: Scene) -> None:

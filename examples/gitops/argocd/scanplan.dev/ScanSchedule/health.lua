@@ -1,0 +1,37 @@
+-- The health of a ScanSchedule for Argo CD, from its conditions (docs/design.md, "Schedules").
+local status = obj.status or {}
+
+if obj.metadata.deletionTimestamp ~= nil then
+  return {status = "Progressing", message = "being deleted"}
+end
+if status.observedGeneration ~= obj.metadata.generation then
+  return {status = "Progressing", message = "the operator has not seen this generation yet"}
+end
+
+local conditions = {}
+for _, condition in ipairs(status.conditions or {}) do
+  conditions[condition.type] = condition
+end
+
+local function is_true(name)
+  return conditions[name] ~= nil and conditions[name].status == "True"
+end
+
+local function said(name)
+  local condition = conditions[name] or {}
+  return (condition.reason or "") .. ": " .. (condition.message or "")
+end
+
+if is_true("Stalled") then
+  return {status = "Degraded", message = said("Stalled")}
+end
+if is_true("Ready") then
+  if obj.spec.suspend then
+    return {status = "Suspended", message = said("Ready")}
+  end
+  return {status = "Healthy", message = said("Ready")}
+end
+if is_true("Reconciling") then
+  return {status = "Progressing", message = said("Reconciling")}
+end
+return {status = "Progressing", message = "waiting for the operator"}
