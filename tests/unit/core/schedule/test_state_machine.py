@@ -203,7 +203,10 @@ class Schedules(RuleBasedStateMachine):
         runs = len([name for name in server.made if time_of("nightly", name)]) - made
         missed = (status.missed or 0) - (begin.missed or 0)
         skipped = (status.skipped or 0) - (begin.skipped or 0)
-        assert runs + missed + skipped == 8, (runs, missed, skipped)
+        # A clock that went back by less than ten minutes has left a next time a little ahead: its minutes had been decided about.
+        assert begin.next_schedule_time
+        expected = (server.now - datetime.fromisoformat(begin.next_schedule_time)) // MINUTE + 1
+        assert runs + missed + skipped == expected, (runs, missed, skipped)
 
 
 TestSchedules = Schedules.TestCase
