@@ -46,6 +46,8 @@ ENDPOINT_COUNT = f"{GROUP}/endpoints"
 
 RATE_SHARES = f"{GROUP}/rate-shares"
 """Annotation on Jobs: by how many shards the plan's limit of requests was divided; absent where it has none."""
+ASKED = f"{GROUP}/asked"
+"""Annotation on Jobs: the values of their mutable fields that the operator last asked for."""
 
 KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
 """Label on Jobs: the LocalQueue that admits them (https://kueue.sigs.k8s.io/docs/tasks/run/jobs/)."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -24,11 +25,13 @@ from scanplan.controller.cache.store import Store, waiting_entry
 from scanplan.controller.engine.backoff import Backoff
 from scanplan.controller.engine.budget import Postponed
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.failing import NoFixedPoint, told
 from scanplan.controller.observer import Observer
 from scanplan.controller.reading import Reading
 from scanplan.controller.recorder import record
 from scanplan.controller.sharing import Alone, Sharing
 from scanplan.core.manifests import jobs
+from scanplan.core.observed import alterations
 from scanplan.core.observed.sharing import Elsewhere
 from scanplan.core.observed.views import JobView, PodView, job_view
 from scanplan.core.planning.inputs import Inputs
@@ -50,6 +53,7 @@ from scanplan.core.reconcile.decision import (
     StoreDocument,
     Write,
 )
+from scanplan.core.status import statuses
 from scanplan.kube.api import Api
 from scanplan.kube.failures import FAILURES, UNREACHABLE, message_of, reason_of, retry_after
 
@@ -72,10 +76,6 @@ class _All(Container[str]):
 ALL_NAMES = _All()
 
 
-class NoFixedPoint(Exception):
-    """Acting on a plan's decisions led to ever more of them."""
-
-
 @dataclass(slots=True)
 class _Answers:
     """What was asked for one generation of a plan; none of it holds for another, which may be about another task."""
@@ -91,6 +91,9 @@ class _Answers:
     job_then: tuple[str, bool] | None = None
     """UID of its Job, and whether it had ended, when they were asked for."""
     rejection: Rejection | Elsewhere | None = None
+    no_workload: bool = False
+    patched: set[str] = field(default_factory=set)
+    """Patches so far, by what they change."""
 
 
 class Controller:
@@ -223,16 +226,33 @@ class Controller:
                 failure = error
                 delay = self.queue.add_failed(name, retry_after(error))
                 log.warning("%s: %s; trying again in %.1f s", name, reason_of(error), delay)
+                await self._tell(name, error)
             except Exception as error:
                 # A bug of ours that one plan brings to light is no reason to leave all others alone.
                 failure = error
                 log.exception("%s: trying again in %.1f s", name, self.queue.add_failed(name))
+                await self._tell(name, error)
             finally:
                 self.queue.done(name)
             for observer in self._observers:
                 observer.reconciled(time.monotonic() - begun, failure)
             # Plans that have ended ask for nothing: thousands of them would be one long turn, for which even the lease waits.
             await asyncio.sleep(0)
+
+    async def _tell(self, name: PlanName, error: Exception) -> None:
+        """Say in a plan's status why it can't be worked on, where that is likely to last."""
+        words = told(error, self.queue.failures(name))
+        if words is None:
+            return
+        try:
+            plan = await self.reading.plan(name, None)
+            status = statuses.of_failing(plan, *words, self.now()) if plan else None
+            if plan and status:
+                await self._write_status(plan, status)
+        except (Postponed, *FAILURES) as second:
+            log.warning("%s: its status can't say so: %s", name, reason_of(second))
+        finally:
+            self.reading.let_go(name)
 
     async def reconcile(self, name: PlanName) -> None:
         """Bring one plan to where nothing is to be done now; or leave it for later, where too much is in memory."""
@@ -263,7 +283,7 @@ class Controller:
                 case Act(actions):
                     self._set_waiting(name, plan, waiting=False)
                     for action in actions:
-                        answers.rejection = await self._act(plan, action)
+                        answers.rejection = await self._act(plan, action, answers)
                     answers.pods = answers.inputs = None  # let go of: only a long document is resolved a second time
                 case Write():
                     self._set_waiting(name, plan, decision.queued)
@@ -323,6 +343,7 @@ class Controller:
             inputs=answers.inputs,
             pods=self._pods(plan, answers),
             admissions=self.store.admissions,
+            no_workload=answers.no_workload,
             documented=self.store.documented,
             rejection=answers.rejection,
             free_slots=self.store.free_slots(plan, self.policy.worker_concurrency),
@@ -331,7 +352,7 @@ class Controller:
 
     # acting
 
-    async def _act(self, plan: Plan, action: Action) -> Rejection | Elsewhere | None:
+    async def _act(self, plan: Plan, action: Action, answers: _Answers) -> Rejection | Elsewhere | None:
         by = PlanName(plan.namespace, plan.name)
         match action:
             case CreateJob(manifest, task, sure):
@@ -341,23 +362,28 @@ class Controller:
                 resumes = patch.get("spec", {}).get("suspend") is False
                 self.store.set_starting(job.namespace, job.name, by if resumes else None)
                 try:
-                    self.job_event(None, await self.api.patch_job(job.namespace, job.name, patch), by)
+                    answer = await self.api.patch_job(job.namespace, job.name, patch)
+                    self.job_event(None, answer, by)
+                    _check_progress(patch, answers)
                 except ApiException as error:
                     if error.status not in {404, 409}:
                         raise
                     await self._look_up(job.namespace, job.name, by)
                 finally:
                     self.store.set_starting(job.namespace, job.name, None)
-            case DeleteJob(job):
+            case DeleteJob(job, unchanged):
                 try:
-                    await self.api.delete_job(job.namespace, job.name, job.uid)
+                    version = job.resource_version if unchanged else None
+                    await self.api.delete_job(job.namespace, job.name, job.uid, version)
                 except ApiException as error:
                     if error.status not in {404, 409}:
                         raise
                 await self._look_up(job.namespace, job.name, by)
             case SetAdmission(job, active):
-                await self.api.set_admission(job.namespace, job.uid, active)
-                self.store.admissions[job.uid] = active
+                if await self.api.set_admission(job.namespace, job.uid, active):
+                    self.store.admissions[job.uid] = active
+                else:
+                    answers.no_workload = True
             case StoreDocument(job, objects):
                 return await self._store_document(job, objects)
         return None
@@ -366,7 +392,10 @@ class Controller:
         try:
             for manifest in objects:
                 with contextlib.suppress(ConflictException):
-                    await self.api.create_part(job.namespace, manifest)
+                    answer = await self.api.create_part(job.namespace, manifest)
+                    paths = alterations.of(manifest, answer)
+                    prefix = f"{manifest['kind']} {manifest['metadata']['name']}: "
+                    self.store.set_altered(job, tuple(f"{prefix}{path}" for path in paths))
         except ApiException as error:
             if error.status != 403:
                 raise
@@ -384,9 +413,9 @@ class Controller:
                 return None
             if self.alone and not self.alone():
                 raise TimeoutError("the lease may have run out, and another operator be at work")
-            self.job_event(None, await self.api.create_job(namespace, manifest), by)
+            answer = await self.api.create_job(namespace, manifest)
             log.info("%s/%s: created Job %s", namespace, plan.name, name)
-            return None
+            return await self._take_in(manifest, answer, by)
         except ApiException as error:
             if error.status in {403, 409}:
                 # A quota's 403 hides that the name is taken: look before concluding.
@@ -407,6 +436,19 @@ class Controller:
         finally:
             self.store.set_starting(namespace, name, None)
             self._wake_waiting(namespace)
+
+    async def _take_in(self, sent: dict[str, Any], answer: dict[str, Any], by: PlanName) -> Rejection | None:
+        """Accept the Job that the API server has made of ours; delete one that would lose or repeat a scan."""
+        paths = alterations.of(sent, answer)
+        refused = alterations.essential(paths, answer)
+        if refused:
+            metadata = answer["metadata"]
+            await self.api.delete_job(metadata["namespace"], metadata["name"], metadata["uid"])
+            return Rejection.altered(metadata["name"], refused)
+        job = self.job_event(None, answer, by)
+        if job and paths:
+            self.store.set_altered(job, paths)
+        return None
 
     async def _is_fresh(self, plan: Plan) -> bool:
         """Whether the plan is as it was decided upon. Otherwise another operator may have had its result, and the Job's end be
@@ -454,6 +496,15 @@ class Controller:
         for observer in self._observers:
             observer.status_written(plan, status)
         return True
+
+
+def _check_progress(patch: dict[str, Any], answers: _Answers) -> None:
+    """Each patch is sent once in a reconcile: one that is asked for again has had no effect, and would have none."""
+    fields = {name: value for name, value in patch["metadata"].items() if name != "resourceVersion"}
+    change = json.dumps([fields, patch.get("spec")], sort_keys=True)
+    if change in answers.patched:
+        raise NoFixedPoint("the API server accepts a patch of the Job, and the Job doesn't have it")
+    answers.patched.add(change)
 
 
 def _named(decision: Decision) -> str:

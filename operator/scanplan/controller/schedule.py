@@ -19,9 +19,10 @@ from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.scanschedule import ScanScheduleStatus
 from scanplan.controller.cache.schedules import Schedules
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.failing import NoFixedPoint
 from scanplan.controller.observer import Observer
 from scanplan.controller.recorder import record
-from scanplan.controller.scanplan import MAX_STEPS, Controller, NoFixedPoint, merge_patch
+from scanplan.controller.scanplan import MAX_STEPS, Controller, merge_patch
 from scanplan.core.planning.task import Plan
 from scanplan.core.schedule.decision import Act, Action, CancelRun, CreateRun, DeleteRun, Observed, Refusal, Write
 from scanplan.core.schedule.reconcile import reconcile

@@ -105,16 +105,23 @@ class Api:
         answer = await self._call("PATCH", JOBS.path(namespace, name), patch, patch_type="strategic-merge")
         return JOBS.checked(answer, namespace, name)
 
-    async def delete_job(self, namespace: str, name: str, uid: str) -> None:
+    async def delete_job(self, namespace: str, name: str, uid: str, version: int | None = None) -> None:
         """Delete a Job and its pods.
 
         The API's default for Jobs would leave the pods. With the UID, a later Job of the same name is not deleted.
+
+        Args:
+            namespace: the Job's namespace.
+            name: the Job's name.
+            uid: the Job's UID.
+            version: the Job's resourceVersion, where it must not have changed.
         """
+        unchanged = {"resourceVersion": str(version)} if version is not None else {}
         options = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "propagationPolicy": "Foreground",
-            "preconditions": {"uid": uid},
+            "preconditions": {"uid": uid, **unchanged},
         }
         await self._content("DELETE", JOBS.path(namespace, name), options)
 
@@ -152,20 +159,28 @@ class Api:
         selector = resources.label_equals(labels.TASK, task)
         return self._listing(PODS.path(namespace), selector, version="0" if cached else "").objects()
 
-    async def create_part(self, namespace: str, manifest: Object) -> None:
-        """Create a ConfigMap or Secret that has a part of a task document."""
+    async def create_part(self, namespace: str, manifest: Object) -> Object:
+        """Create a ConfigMap or Secret that has a part of a task document, and return it as the API server has it."""
         resource = {each.kind: each for each in (CONFIG_MAPS, SECRETS)}[manifest["kind"]]
-        await self._call("POST", resource.path(namespace), manifest)
+        return await self._call("POST", resource.path(namespace), manifest)
 
-    async def set_admission(self, namespace: str, job_uid: str, active: bool) -> None:
-        """Set `spec.active` of the Kueue Workload that stands for a Job, if there is one already."""
-        group = msgspec.json.decode(await self._content("GET", resources.group(resources.KUEUE)))
+    async def set_admission(self, namespace: str, job_uid: str, active: bool) -> bool:
+        """Set `spec.active` of the Kueue Workload that stands for a Job; False where there is none."""
+        try:
+            group = msgspec.json.decode(await self._content("GET", resources.group(resources.KUEUE)))
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            return False
+        found = False
         workloads = resources.workloads(group["preferredVersion"]["groupVersion"])
         selector = resources.label_equals(labels.KUEUE_JOB_UID, job_uid)
         for workload in await self._list(workloads.path(namespace), selector):
+            found = True
             if workload["spec"].get("active", True) != active:
                 path = workloads.path(namespace, workload["metadata"]["name"])
                 await self._call("PATCH", path, {"spec": {"active": active}}, patch_type="merge")
+        return found
 
     async def create_event(self, namespace: str, manifest: Object) -> None:
         await self._call("POST", EVENTS.path(namespace), manifest)

@@ -1,4 +1,4 @@
-"""Decodes objects from the API server's answers without their managed fields, which are most of their bytes."""
+"""Decodes objects from the API server's answers. Of managed fields, which are most of their bytes, only the managers are kept."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from typing import Any, TypedDict, cast
 import msgspec
 
 Object = dict[str, Any]
+
+
+class _Manager(TypedDict, total=False):
+    manager: str
+    subresource: str
 
 
 class _Metadata(TypedDict, total=False):
@@ -20,6 +25,8 @@ class _Metadata(TypedDict, total=False):
     labels: dict[str, str] | None
     annotations: dict[str, str] | None
     ownerReferences: list[dict[str, Any]] | None
+    finalizers: list[str] | None
+    managedFields: list[_Manager] | None
 
 
 class _Object(TypedDict, total=False):

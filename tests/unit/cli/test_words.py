@@ -30,6 +30,7 @@ WELL = {
     Reason.RESULT_REUSED,
     Reason.NO_FINDINGS,
     Reason.FINDINGS,
+    Reason.FIELDS_CHANGED,
     Reason.ALL_REACHABLE,
     Reason.ALL_RUN,
     Reason.SOME_NOT_RUN,

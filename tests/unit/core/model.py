@@ -173,12 +173,13 @@ class Cluster:
             self._changed("job", job)
         return self.job_body(job)
 
-    def delete_job(self, name: str, uid: str) -> None:
+    def delete_job(self, name: str, uid: str, version: int | None = None) -> None:
         """In the foreground: the Job stays until its pods are gone."""
         job = self.jobs.get(name)
         if job is None:
             raise refusal(404)
-        if job["metadata"]["uid"] != uid:
+        changed = version is not None and job["metadata"]["resourceVersion"] != str(version)
+        if job["metadata"]["uid"] != uid or changed:
             raise refusal(409)
         self.writes += 1
         if "deletionTimestamp" not in job["metadata"]:
@@ -507,10 +508,10 @@ class ModelApi(Api):
         await Turn()
         return job
 
-    async def delete_job(self, namespace: str, name: str, uid: str) -> None:
+    async def delete_job(self, namespace: str, name: str, uid: str, version: int | None = None) -> None:
         assert namespace == NAMESPACE
         await Turn()
-        self.cluster.delete_job(name, uid)
+        self.cluster.delete_job(name, uid, version)
         await Turn()
 
     def finish(self, coroutine: Coroutine[Any, Any, None]) -> None:

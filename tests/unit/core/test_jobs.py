@@ -173,11 +173,12 @@ class TestCollector:
         assert pod["containers"][0]["resources"]["limits"] == {"cpu": "1"} | ({"memory": given} if given else {})
         assert "resources" not in self.manifest()["spec"]["template"]["spec"]["containers"][0]
 
-    def test_waits_in_no_queue(self) -> None:
-        """What was found is saved now, whatever the cluster's quota for scans."""
+    def test_waits_in_the_plans_queue(self) -> None:
+        """Lost otherwise: what was found, where Kueue admits no Job without a queue."""
         manifest = self.manifest(queueName="main")
-        assert labels.KUEUE_QUEUE not in manifest["metadata"]["labels"]
-        assert not manifest["spec"].get("suspend")
+        assert manifest["metadata"]["labels"][labels.KUEUE_QUEUE] == "main"
+        assert manifest["spec"]["suspend"] is True
+        assert not self.manifest()["spec"]["suspend"]
 
     def test_works_on_the_same_claim_as_restricted_as_the_scan(self) -> None:
         pod, scan = self.manifest()["spec"]["template"]["spec"], build()["spec"]["template"]["spec"]

@@ -6,6 +6,7 @@ plans that share a task.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -444,8 +445,11 @@ class TestSuspend:
         assert written(decision)["phase"] == "Queued"
 
     def test_kueues_job_is_suspended_through_its_workload(self) -> None:
-        (action,) = actions_of(decide(plan(suspend=True, queueName="main"), job(queue_name="main")))
-        assert action == SetAdmission(job(queue_name="main"), active=False)
+        queued = job(queue_name="main")
+        record, action = actions_of(decide(plan(suspend=True, queueName="main"), queued))
+        assert isinstance(record, PatchJob)
+        assert "spec" not in record.patch
+        assert action == SetAdmission(queued, active=False)
 
     def test_a_job_that_waits_for_kueue_is_left_to_it(self) -> None:
         decision = decide(plan(queueName="main"), job(queue_name="main", suspended=True, active=0, ready=0))
@@ -729,7 +733,9 @@ class TestEdits:
     def test_live_fields_act_on_the_running_job(self, spec: dict[str, Any], patch: dict[str, Any]) -> None:
         edited = decide(plan(running_status(), generation=2, **spec), job())
         assert patch.items() <= patch_of(edited)["spec"].items()
-        assert patch_of(edited)["metadata"] == {"uid": "job-1"}
+        assert patch_of(edited)["metadata"]["uid"] == "job-1"
+        asked = json.loads(patch_of(edited)["metadata"]["annotations"][labels.ASKED])
+        assert patch.items() <= asked.items(), "what was asked is recorded with what is asked"
 
     @pytest.mark.parametrize(("shares", "parallelism"), [(None, 2), (2, 2), (1, None)])
     def test_no_more_shards_at_once_than_the_limit_of_requests_was_divided_by(

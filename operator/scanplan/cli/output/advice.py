@@ -25,6 +25,15 @@ ADVICE: dict[Reason, tuple[str, ...]] = {
     Reason.INVALID_SPEC: (f"leave it out: {_SPEC}", "or ask the operator's owner to allow it"),
     Reason.NAME_CONFLICT: ("remove the Job that has the name", f"or scan under another: {_AGAIN}"),
     Reason.JOB_REJECTED: (f"correct the field, usually of podTemplate: {_SPEC}",),
+    Reason.JOB_ALTERED: (
+        "exempt the operator's Jobs from the admission webhook or policy that changes them",
+        f"then scan again: {_AGAIN}",
+    ),
+    Reason.API_REQUEST_FAILED: (
+        "give the right, or mend the webhook, that the message names; it is tried again by itself",
+    ),
+    Reason.NO_FIXED_POINT: ("find what changes the Job back: kubectl get job NAME -o yaml --show-managed-fields",),
+    Reason.INTERNAL_ERROR: ("read the operator's log, and report the fault",),
     Reason.QUOTA_EXCEEDED: (
         "nothing: it is tried again by itself, at least every minute",
         "or free, or raise, the quota",

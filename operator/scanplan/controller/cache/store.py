@@ -9,12 +9,14 @@ from __future__ import annotations
 import bisect
 from collections import defaultdict
 from collections.abc import Container, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from scanplan.controller.cache.plans import Plans
 from scanplan.controller.cache.runs import Runs
 from scanplan.controller.engine.workqueue import PlanName
+from scanplan.core.manifests import jobs
 from scanplan.core.observed.views import JobView, job_view
 from scanplan.core.planning.task import Plan
 from scanplan.core.reconcile.admission import Waiting
@@ -36,6 +38,8 @@ class Store:
         """UIDs of Jobs whose task document this process has stored."""
         self.admissions: dict[str, bool] = {}
         """What this process has last told Kueue, by Job UID."""
+        self._altered: dict[str, tuple[str, ...]] = {}
+        """What admission changed of Jobs that this process has made, by UID."""
         self._names: dict[str, PlanName] = {}
         self._jobs: defaultdict[str, dict[str, JobView]] = defaultdict(dict)
         self._owned: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
@@ -97,6 +101,8 @@ class Store:
         if old and old.resource_version >= int(metadata["resourceVersion"]):
             return old
         job = job_view(body)
+        if altered := self._altered.get(job.uid):
+            job = replace(job, altered=altered)
         if job.uid in self._gone:
             return old or job
         if old and old.uid != job.uid:
@@ -110,16 +116,24 @@ class Store:
                 self._active[job.namespace].add(job.name)
         return job
 
+    def set_altered(self, job: JobView, paths: tuple[str, ...]) -> None:
+        """Admission changed these fields of a Job, or of what its pods need."""
+        self._altered[job.uid] = (*self._altered.get(job.uid, ()), *paths)
+        known = self._jobs[job.namespace].get(job.name)
+        if known and known.uid == job.uid:
+            self._jobs[job.namespace][job.name] = replace(known, altered=self._altered[job.uid])
+
     def drop_job(self, namespace: str, name: str, uid: str) -> JobView | None:
         """Forget a deleted Job; a newer one of the same name stays. Returns what was known of it."""
         self._bury(uid)
-        self.doubt(namespace, name)
+        self.doubt(namespace, jobs.task_of(name))  # a collector's pods are of the same task
         job = self._jobs[namespace].get(name)
         if job is None or job.uid != uid:
             return None
         self._unlink(job)
         self.documented.discard(uid)
         self.admissions.pop(uid, None)
+        self._altered.pop(uid, None)
         del self._jobs[namespace][name]
         return job
 

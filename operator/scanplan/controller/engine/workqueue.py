@@ -93,6 +93,10 @@ class WorkQueue:
         self.add_after(name, delay)
         return delay
 
+    def failures(self, name: PlanName) -> int:
+        """How often in a row the work on `name` has failed."""
+        return self._failures.get(name, 0)
+
     def forget(self, name: PlanName) -> None:
         """The work on `name` went well: its next failure starts from the shortest delay."""
         self._failures.pop(name, None)

@@ -7,7 +7,6 @@ Retries, deadlines, suspension and clean-up are the Job's own; podFailurePolicy 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,14 +15,14 @@ from scanplan.api import labels
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.manifests import document, pod
-from scanplan.core.observed.views import format_time
+from scanplan.core.observed.asked import Asked
+from scanplan.core.observed.views import JobView, format_time
 from scanplan.core.planning import pod_bounds, quantities, rates
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, Task
 
 Manifest = dict[str, Any]
 
-_NO_QUEUE: Mapping[str, str] = {}
 COLLECTOR_DEADLINE_SECONDS = 3_600
 COLLECTOR_RETRIES = 3
 COLLECTOR_MEMORY = "256Mi"
@@ -44,25 +43,31 @@ MAX_BACKOFF_SECONDS = 600
 def build(task: Task, plan: Plan, policy: Policy) -> Manifest:
     """The manifest with which a task's Job is created, owned by `plan`."""
     spec, shards = plan.spec, task.document.shards
-    return _job(
+    queued = spec.queue_name is not None
+    asked = Asked(
+        ttl_seconds=spec.ttl_seconds_after_finished,
+        deadline_seconds=deadline_seconds(spec, shards, len(task.document.endpoints)),
+        parallelism=parallelism(spec, shards),
+        suspend=None if queued else False,
+    )
+    manifest = _job(
         task.job_name,
         task,
         plan,
         {
             "completionMode": "Indexed",
             "completions": shards,
-            "parallelism": parallelism(spec, shards),
             "backoffLimitPerIndex": spec.retry.temporary,
             "maxFailedIndexes": shards,
             "podReplacementPolicy": "Failed",
-            "activeDeadlineSeconds": deadline_seconds(spec, shards, len(task.document.endpoints)),
-            "ttlSecondsAfterFinished": spec.ttl_seconds_after_finished,
-            "suspend": spec.queue_name is not None,  # Kueue's to change
+            "suspend": queued,
+            **asked.spec(),
             "podFailurePolicy": _pod_failure_policy(),
         },
         pod.build(task, spec.pod_template, policy, document.pack(task, task.job_name)),
-        queue_labels(spec),
     )
+    manifest["metadata"]["annotations"][labels.ASKED] = asked.annotation()
+    return manifest
 
 
 def queue_labels(spec: ScanPlanSpec) -> dict[str, str]:
@@ -86,6 +91,7 @@ def build_collector(task: Task, plan: Plan, policy: Policy) -> Manifest:
         "podReplacementPolicy": "Failed",
         "activeDeadlineSeconds": COLLECTOR_DEADLINE_SECONDS,
         "ttlSecondsAfterFinished": plan.spec.ttl_seconds_after_finished,
+        "suspend": plan.spec.queue_name is not None,
     }
     manifest = _job(name, task, plan, spec, template)
     for metadata in (manifest["metadata"], template["metadata"]):
@@ -101,9 +107,7 @@ def _at_least(asked: str, floor: str) -> str:
         return floor
 
 
-def _job(
-    name: str, task: Task, plan: Plan, spec: Manifest, template: Manifest, queue: Mapping[str, str] = _NO_QUEUE
-) -> Manifest:
+def _job(name: str, task: Task, plan: Plan, spec: Manifest, template: Manifest) -> Manifest:
     annotations = {
         labels.TASK_KEY: task.key,
         labels.CREATOR: plan.uid,
@@ -125,7 +129,7 @@ def _job(
         "metadata": {
             "name": name,
             "namespace": plan.namespace,
-            "labels": {**pod.labels_of(task), **queue},
+            "labels": {**pod.labels_of(task), **queue_labels(plan.spec)},
             "annotations": annotations,
             "ownerReferences": [owner_reference(plan)],
         },
@@ -133,9 +137,17 @@ def _job(
     }
 
 
+_COLLECTS = "-collect"
+
+
 def collector_name(job_name: str) -> str:
     """Name of a task's collector Job."""
-    return f"{job_name}-collect"
+    return f"{job_name}{_COLLECTS}"
+
+
+def task_of(job_name: str) -> str:
+    """Name of the task that a Job, which may be a collector, belongs to."""
+    return job_name.removesuffix(_COLLECTS)
 
 
 def parallelism(spec: ScanPlanSpec, shards: int) -> int:
@@ -200,6 +212,14 @@ def release_patch(plan: Plan, uid: str, resource_version: str) -> Manifest:
             "annotations": {pin_annotation(plan.uid): None},
         }
     }
+
+
+def asking_patch(job: JobView, wanted: Asked) -> Manifest:
+    """Strategic merge patch that asks for other values of the mutable fields, and records it; others' values are left."""
+    before = job.asked.spec()
+    spec = {name: value for name, value in wanted.spec().items() if before.get(name) != value}
+    metadata = {"uid": job.uid, "annotations": {labels.ASKED: wanted.annotation()}}
+    return {"metadata": metadata, **({"spec": spec} if spec else {})}
 
 
 def _pod_failure_policy() -> Manifest:

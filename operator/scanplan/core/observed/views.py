@@ -17,6 +17,8 @@ import msgspec
 
 from scanplan.api import labels
 from scanplan.api.v1alpha1 import task as documents
+from scanplan.core.observed import asked as asking
+from scanplan.core.observed.asked import Asked
 
 _YEARS = range(2000, 3000)
 """Of a believable annotation: near the ends of what a datetime holds, a window earlier or later raises an error."""
@@ -24,6 +26,12 @@ MAX_OWNERS = 256
 """Plans that can share a Job. Anybody may write thousands of references into a Job of their own, each of which is kept."""
 _MAX_TEXT = 1_024
 """Characters that are kept of a text in a label, an annotation or a reference; what we write ourselves is shorter."""
+BORN_SECONDS = 5.0
+"""A Job that is made suspended has the condition Suspended so soon; later, it may have run before."""
+FOUND = " is there)"
+"""Ends the words about a mutable field that has another value than was asked."""
+_MAX_MANAGERS = 8
+"""Names of managers that are kept of a Job."""
 _MAX_REPORT = 16_384
 """Characters of a termination message; the kubelet takes 4,096 bytes of each container."""
 _SIGKILLED = 137
@@ -82,6 +90,12 @@ class JobView:
     suspended: bool = False
     deadline_seconds: int | None = None
     ttl_seconds: int | None = None
+    recorded: Asked | None = None
+    """What the operator has asked of the fields above, as the Job's annotation says."""
+    altered: tuple[str, ...] = ()
+    """Paths of what admission changed when this process made the Job."""
+    managers: tuple[str, ...] = field(default=(), compare=False)
+    """Others than the operator that have written fields of it (https://kubernetes.io/docs/reference/using-api/server-side-apply/)."""
     active: int = 0
     ready: int = 0
     terminating: int = 0
@@ -99,6 +113,46 @@ class JobView:
     def pin_of(self, uid: str) -> str | None:
         """The input digest that the owner `uid` pinned here."""
         return dict(self.pins).get(uid)
+
+    @property
+    def asked(self) -> Asked:
+        """What the operator has asked of the mutable fields; of a Job without a record: what is there."""
+        return self.recorded or Asked(
+            ttl_seconds=self.ttl_seconds,
+            deadline_seconds=self.deadline_seconds,
+            parallelism=self.parallelism,
+            suspend=None if self.queue_name else self.suspended,
+        )
+
+    @property
+    def never_ran(self) -> bool:
+        """It has had no pod, as far as anybody can know: it waits as it was made, for the Job controller or for Kueue."""
+        counted = self.active or self.terminating or self.succeeded or self.failed_pods or self.failed_at
+        stopped = self.is_suspended.since if self.is_suspended else None
+        born = stopped is None or (stopped - self.created).total_seconds() < BORN_SECONDS
+        return not (counted or self.start_time or self.finished) and born
+
+    @property
+    def by_kueue(self) -> bool:
+        """Somebody else suspends and resumes it: it has a queue, or `suspend` is not as the operator asked."""
+        ours = self.asked.suspend is not None and self.asked.suspend == self.suspended
+        return bool(self.queue_name) or self.asked.deactivated or not ours
+
+    @property
+    def changed_fields(self) -> tuple[str, ...]:
+        """Mutable fields that have another value than the operator asked for."""
+        asked = self.asked
+        fields = (
+            ("ttlSecondsAfterFinished", asked.ttl_seconds, self.ttl_seconds),
+            ("activeDeadlineSeconds", asked.deadline_seconds, self.deadline_seconds),
+            ("parallelism", asked.parallelism, self.parallelism),
+            ("suspend", None if self.queue_name or asked.deactivated else asked.suspend, self.suspended),
+        )
+        return tuple(
+            f"spec.{name} ({_written(wanted)} was asked, {_written(found)}{FOUND}"
+            for name, wanted, found in fields
+            if wanted is not None and wanted != found
+        )
 
     @property
     def failed_indexes(self) -> int:
@@ -220,6 +274,8 @@ def job_view(job: dict[str, Any]) -> JobView:
         suspended=bool(spec.get("suspend")),
         deadline_seconds=spec.get("activeDeadlineSeconds"),
         ttl_seconds=spec.get("ttlSecondsAfterFinished"),
+        recorded=asking.read(annotations.get(labels.ASKED)),
+        managers=tuple(itertools.islice(_managers(metadata), _MAX_MANAGERS)),
         active=status.get("active", 0),
         ready=status.get("ready", 0),
         terminating=status.get("terminating", 0),
@@ -301,6 +357,19 @@ def _owners(metadata: dict[str, Any]) -> Iterator[str]:
         ours = reference.get("kind") == labels.KIND and reference.get("apiVersion", "").startswith(f"{labels.GROUP}/")
         if ours and (uid := _short(reference["uid"])):
             yield uid
+
+
+def _managers(metadata: dict[str, Any]) -> Iterator[str]:
+    """Who else has written a Job, beyond its status."""
+    for entry in metadata.get("managedFields") or ():
+        manager = _short(entry.get("manager")) or ""
+        if manager and manager != labels.MANAGED_BY_VALUE and not entry.get("subresource"):
+            yield manager
+
+
+def _written(value: int | bool | None) -> str:
+    """A field's value as YAML has it."""
+    return "none" if value is None else str(value).lower()
 
 
 def _short(text: str | None) -> str | None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from scanplan.api.errors import InputUnavailable, InvalidPlan
-from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.manifests import document, jobs
@@ -36,6 +36,8 @@ from scanplan.core.status import events, statuses
 START_SECONDS = 5.0
 """A new Job that has no pod after this gets a status of its own; sooner, the first status is Running. Whatever ends unseen is
 looked for as often."""
+PASSING = {Reason.API_REQUEST_FAILED, Reason.NO_FIXED_POINT, Reason.INTERNAL_ERROR}
+"""Reasons of a failure of the operator, which holds no longer once a decision is reached."""
 DEAD_NODE_SECONDS = 120.0
 """How long beyond their grace pods may take to end, before a failed or cancelled plan ends without them."""
 
@@ -56,6 +58,29 @@ class Context:
     def pinned(self) -> bool:
         """Whether the status has the task of the inputs as they are now."""
         return self.plan.status.task_key is not None and self.plan.status.input_digest == self.plan.input_digest
+
+    @property
+    def ran(self) -> bool:
+        """Whether the status says that the task has had pods, which may have published something."""
+        return self.pinned and bool(self.plan.status.start_time or self.plan.status.attempts)
+
+    @property
+    def given_up(self) -> bool:
+        """Admission changes this plan's Job so that it can't be run; the Job is not made again until the plan is edited."""
+        ready = self.plan.status.condition(ConditionType.READY)
+        return (
+            self.plan.status.phase is Phase.FAILED
+            and self.plan.status.observed_generation == self.plan.generation
+            and ready is not None
+            and ready.reason == Reason.JOB_ALTERED
+        )
+
+    @property
+    def outdated(self) -> bool:
+        """The status is of an earlier generation, or of a failure of the operator that has passed."""
+        status = self.plan.status
+        ready = status.condition(ConditionType.READY)
+        return status.observed_generation != self.plan.generation or (ready is not None and ready.reason in PASSING)
 
     def pins(self) -> Pinned | None:
         """What the status pinned for these inputs."""
@@ -85,11 +110,11 @@ class Context:
         """Pods that were told to end have had all the time for it: their node doesn't answer."""
         return since is not None and self.now - since > timedelta(seconds=GRACE_SECONDS + DEAD_NODE_SECONDS)
 
-    def let_go(self, job: JobView) -> Action:
+    def let_go(self, job: JobView, unchanged: bool = False) -> Action:
         """Delete a Job, or leave it to the other plans that own it."""
         if job.owners - {self.plan.uid}:
             return PatchJob(job, jobs.release_patch(self.plan, job.uid, str(job.resource_version)))
-        return DeleteJob(job)
+        return DeleteJob(job, unchanged)
 
     def lacks_document(self, job: JobView) -> bool:
         """Its task document is in objects that may not be there yet: a crash can come right after the Job's POST."""

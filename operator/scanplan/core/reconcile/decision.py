@@ -6,7 +6,7 @@ carries them out, and a test compares them.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.discovery.selection import Selection
 from scanplan.core.manifests import jobs
+from scanplan.core.observed import alterations
 from scanplan.core.observed.sharing import Elsewhere
 from scanplan.core.observed.views import MAX_OWNERS, JobView, PodView
 from scanplan.core.planning import inputs as sources
@@ -55,6 +56,8 @@ class DeleteJob:
     """Delete a Job and its pods (Foreground), with its UID as precondition."""
 
     job: JobView
+    unchanged: bool = False
+    """With its resourceVersion as precondition too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,11 @@ class Rejection:
     """True: it will refuse until a person changes something."""
     retry_after: float | None
 
+    @property
+    def final(self) -> bool:
+        """The Job is not made again before the plan is edited."""
+        return self.reason is Reason.JOB_ALTERED
+
     @classmethod
     def forbidden(cls, message: str) -> Rejection:
         """403: a quota, or a right that was not granted; both may be lifted without touching the plan."""
@@ -111,6 +119,20 @@ class Rejection:
             f"{MAX_OWNERS} plans share Job {job_name} already, which is the most: delete some of them, or set runId"
         )
         return cls(Reason.JOB_REJECTED, message, stalled=True, retry_after=CONFLICT_SECONDS)
+
+    @classmethod
+    def altered(cls, job_name: str, paths: Sequence[str]) -> Rejection:
+        """Admission changed what the operator can't do without; the Job is gone again."""
+        message = (
+            f"an admission webhook or policy changes Job {job_name} so that it can't be run: "
+            f"{alterations.named(paths)}; exempt the operator's Jobs from it, and set rerun"
+        )
+        if any(path.startswith("spec.managedBy") for path in paths):
+            message += (
+                "; a Job that another controller manages (spec.managedBy, as MultiKueue sets it) runs in a cluster "
+                "from which this operator gets no results"
+            )
+        return cls(Reason.JOB_ALTERED, message, stalled=True, retry_after=None)
 
     @classmethod
     def name_conflict(cls, job_name: str) -> Rejection:
@@ -143,6 +165,8 @@ class Observed:
     """The task's pods, where the last decision asked for them."""
     admissions: Mapping[str, bool] = field(default_factory=dict)
     """What this process has last told Kueue, by Job UID."""
+    no_workload: bool = False
+    """The last decision asked for an admission, and no Workload stands for the Job."""
     documented: Container[str] = frozenset()
     """UIDs of Jobs whose document is known to be stored."""
     rejection: Rejection | Elsewhere | None = None

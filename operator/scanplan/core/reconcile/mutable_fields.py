@@ -1,12 +1,17 @@
-"""What has to change on a Job for the fields of the spec that may be edited while it lives."""
+"""What has to change on a Job for the fields of the spec that may be edited while it lives.
+
+A field is patched where the plans' wish differs from what the operator last asked for. Where somebody else has given the field
+another value, that value stays, and the condition `AdmissionChanged` says so.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
 from scanplan.core.manifests import jobs
+from scanplan.core.observed.asked import Asked
 from scanplan.core.observed.views import JobView
 from scanplan.core.reconcile.context import Context
 from scanplan.core.reconcile.decision import Action, PatchJob, SetAdmission
@@ -16,47 +21,50 @@ _REMADE = timedelta(seconds=60)
 
 
 def changes(context: Context, job: JobView) -> tuple[Action, ...]:
-    """The changes; with several owners, by all their wishes."""
+    """The changes; values of co-owners are combined by maximum, and all of them have to ask for a suspension."""
     owners = (context.plan, *context.observed.partners)
-    wanted: dict[str, Any] = {}
-    ttl = max(owner.spec.ttl_seconds_after_finished for owner in owners)
-    if job.ttl_seconds != ttl:
-        wanted["ttlSecondsAfterFinished"] = ttl
-    if not job.finished:
-        deadline = max(_deadline(owner.spec, job) for owner in owners)
-        if job.deadline_seconds != deadline:
-            wanted["activeDeadlineSeconds"] = deadline
-    admission: tuple[Action, ...] = ()
-    if not job.finished and job.queue_name:
-        admission = _admission(context, job, all(owner.spec.suspend for owner in owners))
-    elif not job.finished:
-        parallel = max(jobs.parallelism(owner.spec, job.completions) for owner in owners)
-        if job.rate_shares is not None:  # with more shards the plan's limit of requests would not hold
-            parallel = max(1, min(parallel, job.rate_shares))
-        if job.parallelism != parallel:
-            wanted["parallelism"] = parallel
-        suspend = all(owner.spec.suspend for owner in owners)
-        if job.suspended != suspend and (suspend or context.observed.free_slots > 0):
-            wanted["suspend"] = suspend
-    patch = (PatchJob(job, {"metadata": {"uid": job.uid}, "spec": wanted}),) if wanted else ()
-    return (*patch, *admission)
+    wanted = replace(job.asked, ttl_seconds=max(owner.spec.ttl_seconds_after_finished for owner in owners))
+    if job.finished:
+        return _patch(job, wanted)
+    wanted = replace(wanted, deadline_seconds=max(_deadline(owner.spec, job) for owner in owners))
+    suspend = all(owner.spec.suspend for owner in owners)
+    if job.by_kueue:
+        return _through_kueue(context, job, wanted, suspend)
+    parallel = max(jobs.parallelism(owner.spec, job.completions) for owner in owners)
+    if job.rate_shares is not None:  # with more shards the plan's limit of requests would not hold
+        parallel = max(1, min(parallel, job.rate_shares))
+    wanted = replace(wanted, parallelism=parallel)
+    if suspend or context.observed.free_slots > 0:
+        wanted = replace(wanted, suspend=suspend)
+    return _patch(job, wanted)
 
 
-def _admission(context: Context, job: JobView, suspend: bool) -> tuple[Action, ...]:
-    """Suspend and resume a Job of Kueue's; one that waits for its first admission is left alone."""
+def _patch(job: JobView, wanted: Asked) -> tuple[Action, ...]:
+    return (PatchJob(job, jobs.asking_patch(job, wanted)),) if wanted != job.asked else ()
+
+
+def _through_kueue(context: Context, job: JobView, wanted: Asked, suspend: bool) -> tuple[Action, ...]:
+    """Suspend and resume by the Job's Workload. What is about to be deactivated is recorded first, and forgotten last: after a
+    crash at any point, the Workload is looked at again."""
     told = context.observed.admissions.get(job.uid)
-    if suspend and not job.suspended and told is not False:
-        return (SetAdmission(job, active=False),)
-    stopped = context.plan.status.phase is Phase.SUSPENDED or told is False
-    if not suspend and job.suspended and stopped and told is not True:
-        return (SetAdmission(job, active=True),)
-    return ()
+    ask = not context.observed.no_workload
+    # Kueue resumes the Job: were `suspend` patched as well, its pods would start before they are admitted.
+    wanted = replace(wanted, suspend=None if wanted.suspend is None else False)
+    if suspend:
+        admission = (SetAdmission(job, active=False),) if ask and told is not False else ()
+        return (*_patch(job, replace(wanted, deactivated=True)), *admission)
+    # An operator of an earlier version has left no record.
+    stopped = job.asked.deactivated or (
+        not job.recorded and job.suspended and context.plan.status.phase is Phase.SUSPENDED
+    )
+    admission = (SetAdmission(job, active=True),) if ask and stopped and told is not True else ()
+    return (*admission, *_patch(job, replace(wanted, deactivated=False)))
 
 
 def _deadline(spec: ScanPlanSpec, job: JobView) -> int:
     """A plan's wish for a running Job's deadline. A derived one is never cut: it would end pods that run by earlier settings."""
     derived = jobs.deadline_seconds(spec, job.completions)
     if spec.deadline_seconds is None:
-        return max(derived, job.deadline_seconds or 0)
+        return max(derived, job.asked.deadline_seconds or 0)
     spent = job.created - (job.first_seen or job.created)  # by Jobs before this one
     return max(1, derived - int(spent.total_seconds())) if spent >= _REMADE else derived

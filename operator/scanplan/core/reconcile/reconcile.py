@@ -15,7 +15,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.sharing import Elsewhere
-from scanplan.core.observed.views import MAX_OWNERS, JobView
+from scanplan.core.observed.views import MAX_OWNERS, JobView, format_time
 from scanplan.core.planning.task import Task
 from scanplan.core.reconcile import mutable_fields, running, termination
 from scanplan.core.reconcile.context import START_SECONDS, Context
@@ -50,6 +50,8 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
         if context.plan.status.ended:
             return Write()
         return context.invalid(InvalidPlan(Reason.INVALID_SPEC, context.plan.problem))
+    if context.given_up:
+        return Write()
     pinned_name = _pinned_name(context)
     task: Task | None = None
     if pinned_name is None:
@@ -70,6 +72,13 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
         return context.write(
             statuses.of_settled(context.plan), mutable_fields.changes(context, job) if job and own else ()
         )
+    rejection = context.observed.rejection
+    if (
+        isinstance(rejection, Rejection)
+        and rejection.final
+        and not (context.plan.spec.cancel or (job and job.finished))
+    ):
+        return context.rejected(rejection)
     if job is None:
         return _without_job(context, pinned_name, task)
     return _with_job(context, job, task)
@@ -105,7 +114,7 @@ def _superseded(context: Context, name: str) -> tuple[Action, ...]:
 def _without_job(context: Context, name: str, task: Task | None) -> Decision:
     spec, rejection = context.plan.spec, context.observed.rejection
     started = context.pinned and context.plan.status.job_ref is not None
-    if spec.cancel and not started:
+    if spec.cancel and not (started and context.ran):
         return termination.cancelled(context, name, _key(context, task), " before it started")
     if not spec.cancel:
         if spec.suspend:
@@ -117,7 +126,9 @@ def _without_job(context: Context, name: str, task: Task | None) -> Decision:
         if context.observed.free_slots <= 0 and not spec.queue_name:
             return running.queued(context)
     # Even a plan that never had a Job may find pods: those of a deleted plan, with the same key, are still termination.
-    sure = not (started or spec.cancel or name in context.observed.doubted)
+    collector = context.observed.jobs.get(jobs.collector_name(name))
+    merges = collector is not None and not collector.finished
+    sure = not (started or spec.cancel or merges or name in context.observed.doubted)
     if context.observed.pods is None and not sure:
         return NeedPods(name)
     collectors = [job for job in context.observed.owned if job.name == jobs.collector_name(name)]
@@ -166,11 +177,7 @@ def _with_job(context: Context, job: JobView, task: Task | None) -> Decision:
     if job.finished or (target and context.overdue(target.since)):
         return termination.finished(context, job)
     if plan.spec.cancel:
-        if not (context.pinned and plan.status.job_ref):
-            # Once the Job is gone, only the status knows that there was one, whose pods may have found something.
-            status = statuses.of_running(plan, job, Phase.RUNNING, Reason.RUNNING, "cancelling", context.now)
-            return context.write(status, requeue_after=0.0)
-        return Act((context.let_go(job),))
+        return _cancelling(context, job)
     if context.lacks_document(job):
         return context.store_document(job)
     changes = mutable_fields.changes(context, job)
@@ -180,6 +187,16 @@ def _with_job(context: Context, job: JobView, task: Task | None) -> Decision:
     if target and isinstance(decision, Write):
         decision = replace(decision, requeue_after=min(decision.requeue_after or START_SECONDS, START_SECONDS))
     return decision
+
+
+def _cancelling(context: Context, job: JobView) -> Decision:
+    """Delete the Job of a cancelled plan, once the status says whether it has had pods: they may have found something."""
+    never = job.never_ran and not context.ran
+    if never or (context.ran and context.plan.status.job_ref):
+        return Act((context.let_go(job, unchanged=never),))
+    status = statuses.of_running(context.plan, job, Phase.RUNNING, Reason.RUNNING, "cancelling", context.now)
+    started = status.start_time or format_time(job.created)
+    return context.write(status.model_copy(update={"start_time": started}), requeue_after=0.0)
 
 
 def _of_others(context: Context, job: JobView, key: str) -> Decision | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, ShardCounts
@@ -12,6 +14,8 @@ from scanplan.core.status import failure, statuses
 
 BLOCKED_SECONDS = 30.0
 """A Job whose pods are active but not ready for this long has its pods looked at."""
+WORKLOAD_MAX_SECONDS = 300.0
+"""The delay for a Workload that is not there grows up to here."""
 PROGRESS_SECONDS = 10.0
 """Shortest time between two status writes that only report progress."""
 
@@ -20,13 +24,14 @@ def running(context: Context, job: JobView) -> Decision:
     """Decide about a plan whose Job is as it should be."""
     plan = context.plan
     if job.suspended:
-        if not plan.spec.suspend:
-            return queued(context, job)
         stopping = job.active + job.terminating
+        if not plan.spec.suspend and not stopping:
+            return queued(context, job)
         message = f"stopping {stopping} pods" if stopping else "suspended; set suspend to false to go on"
         phase = Phase.RUNNING if stopping else Phase.SUSPENDED
-        status = statuses.of_running(plan, job, phase, Reason.SUSPENDED, message, context.now)
-        return _progress(context, status, job) if stopping else context.write(status)
+        reason = Reason.SUSPENDED if plan.spec.suspend else Reason.QUEUED
+        status = statuses.of_running(plan, job, phase, reason, message, context.now)
+        return _progress(context, status, job) if stopping else _held(context, job, context.write(status))
     blocked = _blocked(context, job) if job.active and not job.ready else None
     if blocked:
         return blocked
@@ -45,16 +50,24 @@ def _scanning(context: Context, job: JobView) -> Decision:
     failed = f", {job.failed_indexes} of them failed" if job.failed_indexes else ""
     done = job.succeeded + job.failed_indexes
     message = f"{done} of {job.completions} shards finished{failed}" if job.completions > 1 else "scanning"
-    return _progress(
-        context, statuses.of_running(context.plan, job, Phase.RUNNING, Reason.RUNNING, message, context.now), job
-    )
+    if context.plan.spec.suspend and job.by_kueue:
+        message += "; waiting for Kueue, or whoever else has resumed the Job, to suspend it"
+    status = statuses.of_running(context.plan, job, Phase.RUNNING, Reason.RUNNING, message, context.now)
+    return _held(context, job, _progress(context, status, job))
+
+
+def _held(context: Context, job: JobView, decision: Decision) -> Decision:
+    """Look again for the Workload of a Job that is to be held: Kueue may make it later."""
+    waits = context.plan.spec.suspend and job.asked.deactivated and context.observed.no_workload
+    if not waits or not isinstance(decision, Write):
+        return decision
+    return replace(decision, requeue_after=START_SECONDS, requeue_max=WORKLOAD_MAX_SECONDS)
 
 
 def _without_pods(context: Context, job: JobView) -> Decision:
     """A Job without pods: just made, or between a pod's end and its being counted. Only a lasting state is worth a write."""
     if context.pinned and context.plan.status.phase in {Phase.RUNNING, Phase.RETRYING}:
-        edited = context.plan.status.observed_generation != context.plan.generation
-        return _scanning(context, job) if edited else Write()
+        return _scanning(context, job) if context.outdated else Write()
     age = (context.now - job.created).total_seconds()
     if age < START_SECONDS:
         return Write(requeue_after=START_SECONDS - age)
@@ -79,10 +92,10 @@ def _blocked(context: Context, job: JobView) -> Decision | None:
 def _changed(context: Context, job: JobView) -> bool:
     """Whether the plan was edited, or pods have started or ended, since the status was written."""
     before = context.plan.status
-    then = (before.observed_generation, before.phase in {Phase.RUNNING, Phase.RETRYING}, before.attempts, before.shards)
+    then = (context.outdated, before.phase in {Phase.RUNNING, Phase.RETRYING}, before.attempts, before.shards)
     attempts = job.succeeded + job.failed_pods + job.active
     shards = ShardCounts(total=job.completions, active=job.active, succeeded=job.succeeded, failed=job.failed_indexes)
-    return then != (context.plan.generation, True, attempts, shards)
+    return then != (False, True, attempts, shards)
 
 
 def _retrying(context: Context, job: JobView, pods: tuple[PodView, ...]) -> Decision:
@@ -110,15 +123,17 @@ def _progress(context: Context, status: ScanPlanStatus, job: JobView) -> Decisio
     requeue = BLOCKED_SECONDS if not job.ready else None
     if status.phase == context.plan.status.phase and context.pinned and context.observed.last_write:
         left = PROGRESS_SECONDS - (context.now - context.observed.last_write).total_seconds()
-        if left > 0 and status.observed_generation == context.plan.status.observed_generation:
+        if left > 0 and not context.outdated:
             return Write(requeue_after=left if status != context.plan.status else requeue)
     return context.write(status, requeue_after=requeue)
 
 
 def queued(context: Context, job: JobView | None = None) -> Decision:
     """The plan waits for a slot, its Job (if there is one) for Kueue or a slot."""
-    if job and job.queue_name:
+    if job and job.by_kueue:
         message = f"waiting for Kueue to admit it to LocalQueue {job.queue_name}"
+        if not job.queue_name:
+            message = "the Job is suspended, and not by this operator: whoever did so, such as Kueue, has to resume it"
         status = statuses.of_running(context.plan, job, Phase.QUEUED, Reason.QUEUED, message, context.now)
         return context.write(status)
     limit = context.observed.policy.worker_concurrency

@@ -78,6 +78,8 @@ def _collect(context: Context, job: JobView | None, collector: JobView | None) -
     """The next step of a collector Job's life; None where none can be made."""
     if collector is None:
         if isinstance(context.observed.rejection, Rejection):
+            if context.observed.rejection.final:
+                return None
             return context.rejected(context.observed.rejection)
         if context.observed.inputs is None:
             return context.read(scans=False)
@@ -97,6 +99,8 @@ def _collect(context: Context, job: JobView | None, collector: JobView | None) -
 
 
 def _merging(context: Context, collector: JobView) -> str:
+    if collector.suspended:
+        return f"what the pods have published waits to be merged until Kueue admits Job {collector.name}"
     pods = collector.active + collector.terminating + collector.succeeded + collector.failed_pods
     if pods or (context.now - collector.created).total_seconds() < START_SECONDS:
         return "merging what the pods have published"

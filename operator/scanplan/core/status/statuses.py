@@ -27,12 +27,14 @@ from scanplan.api.v1alpha1.scanplan_status import (
     StatusError,
 )
 from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, ShardReport, TaskError
+from scanplan.core.observed import alterations
 from scanplan.core.observed.sharing import Elsewhere
-from scanplan.core.observed.views import JobView, PodView, format_time, parse_time
+from scanplan.core.observed.views import FOUND, JobView, PodView, format_time, parse_time
 from scanplan.core.planning import keys
 from scanplan.core.planning.task import Plan
 from scanplan.core.status.conditions import Condition, fit, for_phase, render
 
+_CHANGED = "the Job runs with other values than the operator wrote: "
 _PINNED = {
     "task_id",
     "task_key",
@@ -71,8 +73,20 @@ def of_running(
     fields = _of_job(plan, job)
     if last_error:
         fields = _with(fields, error=_error(last_error))
-    conditions = [*for_phase(phase, reason, message), *_next_run(plan, job)]
+    conditions = [*for_phase(phase, reason, message), *_next_run(plan, job), *_admission_changed(plan, job)]
     return _assemble(plan, fields, phase, conditions, now)
+
+
+def of_failing(plan: Plan, reason: Reason, message: str, now: datetime) -> ScanPlanStatus | None:
+    """Status of a plan that the operator can't act on now; None where the status says so already, or the plan has ended."""
+    known, ready = plan.status, plan.status.condition(ConditionType.READY)
+    current = known.observed_generation == plan.generation
+    if known.ended or (current and ready and ready.reason == reason):
+        return None
+    pinned = known.input_digest == plan.input_digest
+    at_work = pinned and known.phase in {Phase.QUEUED, Phase.RUNNING, Phase.RETRYING}
+    phase = known.phase if at_work and known.phase else Phase.PENDING
+    return _assemble(plan, known if at_work else _pinned(plan), phase, for_phase(phase, reason, message), now)
 
 
 def of_cancelled(
@@ -144,7 +158,7 @@ def of_finished(
     if error:
         fields = _with(fields, error=_error(error))
     phase, reason, message = _end(plan, job, reports, merged, error)
-    conditions = for_phase(phase, reason, message)
+    conditions = [*for_phase(phase, reason, message), *_admission_changed(plan, job)]
     if merged:
         conditions += _of_result(merged, fields.endpoint_count or 0)
     return _assemble(plan, fields, phase, conditions, now)
@@ -268,6 +282,25 @@ def _next_run(plan: Plan, job: JobView) -> list[Condition]:
     return [Condition(ConditionType.APPLIES_NEXT_RUN, "True", Reason.SPEC_EDITED, message)]
 
 
+def _admission_changed(plan: Plan, job: JobView) -> list[Condition]:
+    """What the Job has otherwise than the operator wrote it."""
+    changes = (*job.changed_fields, *(job.altered or _told_before(plan, job)))
+    if not changes:
+        return []
+    who = f" or by {', '.join(job.managers)}" if job.managers else ""
+    message = f"{_CHANGED}{alterations.named(changes)}; changed by an admission webhook or policy{who}"
+    return [Condition(ConditionType.ADMISSION_CHANGED, "True", Reason.FIELDS_CHANGED, message)]
+
+
+def _told_before(plan: Plan, job: JobView) -> tuple[str, ...]:
+    """What admission changed when the Job was made, of which only the process that made it has seen anything else."""
+    before = plan.status.condition(ConditionType.ADMISSION_CHANGED)
+    if not before or not plan.status.job_ref or plan.status.job_ref.uid != job.uid:
+        return ()
+    changes = before.message.removeprefix(_CHANGED).partition(";")[0].split(", ")
+    return tuple(change for change in changes if not change.endswith(FOUND))
+
+
 def _pinned(plan: Plan) -> ScanPlanStatus:
     """What stays from status to status as long as the plan's inputs are the same."""
     if plan.status.input_digest != plan.input_digest:
@@ -291,13 +324,19 @@ def _of_job(plan: Plan, job: JobView) -> ScanPlanStatus:
         artifacts=PublishedArtifacts(claim_name=job.claim, path=artifacts_path(plan, job.key or ""), complete=False),
         endpoint_count=job.endpoint_count,
         discovery=_discovery(job),
-        start_time=format_time(job.start_time) if job.start_time else None,
+        start_time=format_time(job.start_time) if job.start_time else _started_before(plan, job),
     )
 
 
 def _discovery(job: JobView) -> Discovery | None:
     told = job.discovery
     return Discovery(found=told.found, left_out=told.left_out, examples=told.examples) if told else None
+
+
+def _started_before(plan: Plan, job: JobView) -> str | None:
+    """Kubernetes takes a suspended Job's start time away; that it has run is not to be forgotten."""
+    same = plan.status.job_ref is not None and plan.status.job_ref.uid == job.uid
+    return plan.status.start_time if same else None
 
 
 def _ended(fields: ScanPlanStatus, started: datetime | None, ended: datetime) -> ScanPlanStatus:
