@@ -12,7 +12,7 @@ from scanplan.api.exit_codes import ExitCode
 from tests.cluster import LocalCluster
 from tests.deploy import ROOT
 from tests.fixtures.operators import StartOperator
-from tests.integration import audit, reports
+from tests.integration import audit, reports, test_schedules
 from tests.integration.apiserver import ApiServer
 from tests.integration.kubelet import index_of
 from tests.integration.scene import Scene, condition, hosts, shards
@@ -77,6 +77,17 @@ def test_the_role_grants_what_the_operator_uses(alone: Scene, start_operator: St
     )
     alone.apply("long", endpointsFrom=[{"configMapKeyRef": {"name": "targets", "key": "endpoints"}}])
     alone.phase("Running", "long")
+    # a schedule whose run is replaced, and has no place in the history
+    alone.kubectl.apply(
+        test_schedules.manifest(schedule="0 2 1 1 *", concurrencyPolicy="Replace", failedRunsHistoryLimit=0)
+    )
+    test_schedules.observed(alone)
+    test_schedules.edit(alone, trigger="one")
+    alone.eventually(lambda: test_schedules.runs(alone))
+    (run,) = test_schedules.runs(alone)
+    job = alone.started(run["metadata"]["name"])
+    test_schedules.edit(alone, trigger="two")
+    collect(alone, job, complete=False)
     alone.eventually(lambda: used(alone) >= granted())
     assert used(alone) == granted()
 
