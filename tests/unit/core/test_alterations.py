@@ -44,6 +44,11 @@ def answer(**changes: Any) -> dict[str, Any]:
 CONTAINER = "spec__template__spec__containers__0"
 
 
+def test_what_is_not_decoded_of_an_answer_is_no_change() -> None:
+    """Lost otherwise: the meaning of the condition, which every plan would have."""
+    assert alterations.of({"apiVersion": "batch/v1", "kind": "Job", "immutable": True, **SENT}, SENT) == ()
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -65,7 +65,9 @@ _ESSENTIAL_IF_GONE = (_SCANNER, f"{_POD}.volumes[")
 
 def of(sent: Object, answered: Object) -> tuple[str, ...]:
     """Paths of fields that have another value than was written, and of what was added; without the mutable ones of a Job."""
-    return tuple(sorted({*_of_map(sent, answered, "")} - MUTABLE))
+    parts = (part for part in ("metadata", "spec") if part in sent)
+    changes = {change for part in parts for change in _of_value(sent[part], answered.get(part), part)}
+    return tuple(sorted(changes - MUTABLE))
 
 
 def essential(paths: Sequence[str], answered: Object) -> tuple[str, ...]:
