@@ -90,7 +90,8 @@ async def run(configuration: Configuration) -> None:
     observers: list[Observer] = [metrics, publication] if publication else [metrics]
     try:
         async with AsyncExitStack() as services:
-            client = await services.enter_async_context(await apis.connect())
+            # Each watch holds a connection, and there are two for each namespace; the workers bound all other requests.
+            client = await services.enter_async_context(await apis.connect(connections=0))
             api = apis.Api(client, metrics.count_request)
             controller = Controller(api, store, queue, settings.policy(), sharing=shared, observers=observers)
             schedules = ScheduleController(controller, known_schedules, WorkQueue(), Zones())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fixtures.operators import StartOperator
 from tests.integration import reports
 from tests.integration.scene import Scene, condition, condition_types, shards
 
@@ -98,3 +99,10 @@ def test_endpoints_that_did_not_answer_are_counted(scene: Scene) -> None:
     status = scene.complete(unreachable=1)
     assert (status["endpointsScanned"], status["endpointsUnreachable"]) == (1, 1)
     assert condition(status, "EndpointsReachable")["status"] == "Unknown"
+
+
+def test_watches_of_many_namespaces_leave_room_for_requests(alone: Scene, start_operator: StartOperator) -> None:
+    """Lost otherwise: everything, from the fiftieth namespace on. Each watch holds a connection."""
+    start_operator(SCANPLAN_NAMESPACES=",".join([alone.namespace, *(f"team-{number}" for number in range(150))]))
+    alone.apply()
+    alone.complete()
