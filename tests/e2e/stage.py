@@ -156,9 +156,9 @@ class Stage:
     # what the targets have seen
 
     def requests(self, name: str = "app") -> dict[str, int]:
-        """How often each path of an application was asked for, ever."""
+        """How often each path of an application was asked for, ever; without the root, which the runner's own checks ask for."""
         counts: dict[str, int] = json.loads(self._ask(name, "requests"))
-        return counts
+        return {path: count for path, count in counts.items() if path != "/"}
 
     def asked(self, gate: str = "gate") -> int:
         """Requests that a gate has had."""
