@@ -9,6 +9,8 @@ import yaml
 
 from tests.deploy import ROOT
 from tests.integration.scene import Scene, scanplan
+from tests.integration.test_discovery import grant, ingress
+from tests.kubectl import Kubectl
 
 pytestmark = pytest.mark.integration
 
@@ -17,8 +19,10 @@ MANAGER = "--field-manager=argocd-controller"
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_a_sync_after_the_scan_has_nothing_to_change(scene: Scene, example: Path) -> None:
+def test_a_sync_after_the_scan_has_nothing_to_change(scene: Scene, example: Path, administrator: Kubectl) -> None:
     """Lost otherwise: applications that are out of sync for ever, and syncs that scan again."""
+    grant(administrator, scene.namespace, "ingresses")
+    scene.kubectl.apply(ingress("web", "shop.example.com"))
     scene.kubectl("apply", "--server-side", MANAGER, "-f", str(example))
     (plan,) = (each for each in yaml.safe_load_all(example.read_text()) if each["kind"] == "ScanPlan")
     name = plan["metadata"]["name"]

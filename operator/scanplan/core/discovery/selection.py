@@ -52,7 +52,7 @@ class Selection(NamedTuple):
     """Take the paths that the objects name."""
 
     def __str__(self) -> str:
-        return f"{self.kind}s with {self.selector} in namespace {self.namespace}"
+        return f"{self.kind} with {self.selector} in namespace {self.namespace}"
 
 
 def selections(source: EndpointSource, namespace: str, policy: Policy) -> tuple[Selection, ...]:
