@@ -264,7 +264,7 @@ CONTAINER: dict[str, Any] = {
 def node() -> Iterator[LocalCluster]:
     """A whole node, with a namespace that admits only restricted pods."""
     before = host_state()
-    made = local.up("node")
+    made = local.up("whole")
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     made.api.create("/api/v1/namespaces", {"metadata": {"name": "strict", "labels": labels}})
     eventually(lambda: made.api.get("/api/v1/namespaces/strict/serviceaccounts/default"), "no service account")
@@ -272,7 +272,7 @@ def node() -> Iterator[LocalCluster]:
     pids = descendants(outer_pid(made))
     address = made.node.address
     made.down()
-    assert traces("node", pids, address) == []
+    assert traces("whole", pids, address) == []
     assert host_state() == before
 
 

@@ -16,11 +16,14 @@ from tests.integration import audit, reports, test_schedules
 from tests.integration.apiserver import ApiServer
 from tests.integration.kubelet import index_of
 from tests.integration.scene import Scene, condition, hosts, shards
+from tests.integration.test_discovery import RULES
 from tests.integration.test_leadership import FOREIGN, elect
 from tests.integration.test_life_cycle import collect
 from tests.kubectl import Kubectl
 
 pytestmark = pytest.mark.integration
+
+DISCOVERED = {resource for rules in RULES.values() for rule in rules for resource in rule["resources"]}
 
 Right = tuple[str, str, str]
 """API group, resource with its subresource, verb."""
@@ -121,12 +124,15 @@ def test_the_api_servers_own_addresses_are_no_targets(
 
 
 def test_nothing_that_any_test_did_was_forbidden(cluster: LocalCluster, identity: Path) -> None:
-    """Lost otherwise: the same, on the paths of all the other tests."""
+    """Lost otherwise: the same, on the paths of all the other tests. What plans discover is granted by a value of the chart."""
     assert identity.exists()
     forbidden = {
         request.right
         for request in audit.requests(cluster.audit_log)
-        if request.code == 403 and request.verb != "create" and request.name != FOREIGN
+        if request.code == 403
+        and request.verb != "create"
+        and request.name != FOREIGN
+        and request.resource not in DISCOVERED
     }
     assert forbidden == set()
 
