@@ -79,12 +79,28 @@ def test_a_job_without_a_queue_that_somebody_resumes_is_held_through_its_workloa
     ("changes", "never"),
     [
         ({"start_time": None, "active": 0, "ready": 0, "suspended": True}, True),
-        ({"start_time": None, "active": 0, "ready": 0}, True),
+        ({"start_time": None, "active": 0, "ready": 0}, False),
         ({"active": 0, "ready": 0}, False),
         ({"start_time": None, "active": 1}, False),
         ({"start_time": None, "active": 0, "terminating": 1}, False),
-        ({"start_time": None, "active": 0, "is_suspended": JobCondition("JobSuspended", "", ago(10))}, False),
-        ({"start_time": None, "active": 0, "is_suspended": JobCondition("JobSuspended", "", ago(60))}, True),
+        (
+            {
+                "start_time": None,
+                "active": 0,
+                "suspended": True,
+                "is_suspended": JobCondition("JobSuspended", "", ago(10)),
+            },
+            False,
+        ),
+        (
+            {
+                "start_time": None,
+                "active": 0,
+                "suspended": True,
+                "is_suspended": JobCondition("JobSuspended", "", ago(60)),
+            },
+            True,
+        ),
     ],
 )
 def test_whether_a_job_can_have_published_anything(changes: dict[str, Any], never: bool) -> None:

@@ -126,11 +126,11 @@ class JobView:
 
     @property
     def never_ran(self) -> bool:
-        """It has had no pod, as far as anybody can know: it waits as it was made, for the Job controller or for Kueue."""
+        """It is suspended since it was made, so it has had no pod. Any other Job may have pods that it doesn't count yet."""
         counted = self.active or self.terminating or self.succeeded or self.failed_pods or self.failed_at
         stopped = self.is_suspended.since if self.is_suspended else None
         born = stopped is None or (stopped - self.created).total_seconds() < BORN_SECONDS
-        return not (counted or self.start_time or self.finished) and born
+        return self.suspended and born and not (counted or self.start_time or self.finished)
 
     @property
     def by_kueue(self) -> bool:
