@@ -155,7 +155,10 @@ class TestNobodyIsForgotten:
         operator.events.clear()
         cluster.edit_plan("alpha", ttlSecondsAfterFinished=600, cancel=True)
         operator.settle()
-        assert job in cluster.jobs, "beta has noticed that its Job is gone, and made it again"
+        ready = next(each for each in cluster.plans["beta"]["status"]["conditions"] if each["type"] == "Ready")
+        assert ready["reason"] == "WaitingForPods", (
+            "beta has noticed that its Job is gone, and waits for alpha's collector"
+        )
 
 
 def test_pods_listed_before_the_end_are_not_its_last_word() -> None:

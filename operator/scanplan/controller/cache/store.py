@@ -141,6 +141,12 @@ class Store:
         """The known Jobs of a namespace by name: a live view, not to be kept."""
         return self._jobs[namespace]
 
+    def merges(self, namespace: str, job_name: str) -> bool:
+        """Whether a collector of the Job's task is at work, or is being made right now."""
+        collector = jobs.collector_name(job_name)
+        known = self._jobs[namespace].get(collector)
+        return collector in self._starting[namespace] or (known is not None and not known.finished)
+
     def all_jobs(self, namespace: str | None) -> list[JobView]:
         """The known Jobs of a namespace, or (None) of all."""
         found = self._jobs.values() if namespace is None else [self._jobs[namespace]]

@@ -131,9 +131,9 @@ def _without_job(context: Context, name: str, task: Task | None) -> Decision:
     sure = not (started or spec.cancel or merges or name in context.observed.doubted)
     if context.observed.pods is None and not sure:
         return NeedPods(name)
-    collectors = [job for job in context.observed.owned if job.name == jobs.collector_name(name)]
-    collecting = not spec.cancel and any(not job.finished for job in collectors)
-    if collecting or any(pod.alive and not (pod.collector and spec.cancel) for pod in context.observed.pods or ()):
+    if (merges and not spec.cancel) or any(
+        pod.alive and not (pod.collector and spec.cancel) for pod in context.observed.pods or ()
+    ):
         message = "waiting for pods of the deleted Job to end"
         return context.wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
     if spec.cancel:
