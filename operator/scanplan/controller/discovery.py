@@ -36,8 +36,7 @@ class Discovery:
         try:
             async for item in self._api.each_discovered(selection):
                 await self._learn(gateways.gateways(selection.kind, item), known)
-                seen = {gateway: body for gateway, body in known.items() if body is not None}
-                for each in read(selection, item, seen):
+                for each in read(selection, item, known):
                     if isinstance(each, Found):
                         found.append(each)
                         size += len(each.endpoint) + ENDPOINT_BYTES

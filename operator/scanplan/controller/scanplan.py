@@ -414,7 +414,7 @@ class Controller:
             if self.alone and not self.alone():
                 raise TimeoutError("the lease may have run out, and another operator be at work")
             if self.store.merges(namespace, name):
-                raise TimeoutError("what an earlier scan has found is about to be merged")
+                raise TimeoutError("the findings of an earlier scan of this task are still being merged")
             answer = await self.api.create_job(namespace, manifest)
             log.info("%s/%s: created Job %s", namespace, plan.name, name)
             return await self._take_in(manifest, answer, by)

@@ -22,7 +22,6 @@ from scanplan.cli.output.terminal import answers, say, write_json
 from scanplan.core.discovery import gateways
 from scanplan.core.discovery.reading import Found, Skipped, read
 from scanplan.core.discovery.selection import Selection, selections
-from scanplan.core.planning import endpoints
 from scanplan.core.planning.policy import Policy
 from scanplan.kube.resources import DISCOVERED, GATEWAYS_OF
 
@@ -108,19 +107,19 @@ def _selections(cluster: Cluster, manifest: Object, policy: Policy) -> list[Sele
 
 def _usable(cluster: Cluster, selection: Selection, policy: Policy) -> list[Found | Skipped]:
     """What the objects of a selection name; the endpoints in their canonical form, each once."""
-    known: dict[gateways.Gateway, Object] = {}
+    known: dict[gateways.Gateway, Object | None] = {}
     told: dict[Found | Skipped, None] = {}
     path = cluster.path(DISCOVERED[selection.kind], namespace=selection.namespace)
     for item in cluster.each(path, {"labelSelector": selection.selector}):
         for gateway in gateways.gateways(selection.kind, item):
-            if gateway not in known and (body := _gateway(cluster, gateway)) is not None:
-                known[gateway] = body
+            if gateway not in known:
+                known[gateway] = _gateway(cluster, gateway)
         for each in read(selection, item, known):
             told[_checked(each, policy)] = None
     return list(told)
 
 
-def _gateway(cluster: Cluster, gateway: gateways.Gateway) -> Any:
+def _gateway(cluster: Cluster, gateway: gateways.Gateway) -> Object | None:
     try:
         return cluster.find(cluster.path(GATEWAYS_OF[gateway.kind], gateway.name, namespace=gateway.namespace))
     except Failure:
@@ -131,11 +130,9 @@ def _checked(each: Found | Skipped, policy: Policy) -> Found | Skipped:
     if isinstance(each, Skipped):
         return each
     try:
-        target = endpoints.canonical(each.endpoint)
-        policy.guard.check((target,))
+        return Found(policy.guard.canonical(each.endpoint), each.origin)
     except InvalidPlan as error:
         return Skipped(each.origin, error.message)
-    return Found(target, each.origin)
 
 
 def _print(found: list[Found], left_out: list[Skipped]) -> None:

@@ -33,8 +33,8 @@ class Gateway(NamedTuple):
     name: str
 
 
-Gateways = Mapping[Gateway, Object]
-"""Those that were asked for and can be read."""
+Gateways = Mapping[Gateway, Object | None]
+"""Those that were asked for; None stands for one that can't be read."""
 
 
 def gateways(kind: Kind, item: Object) -> tuple[Gateway, ...]:
@@ -74,10 +74,10 @@ def http_route(item: Object, paths: bool, known: Gateways) -> Iterator[Target | 
             yield "a parent that is no Gateway (mesh)"
         elif not any(_same_parent(parent, each, namespace) for each in accepted):
             yield f"Gateway {gateway.namespace}/{gateway.name} has not accepted it"
-        elif gateway not in known:
+        elif (body := known.get(gateway)) is None:
             yield f"Gateway {gateway.namespace}/{gateway.name} can't be read"
         else:
-            found = list(_listened(parent, known[gateway], hostnames))
+            found = list(_listened(parent, body, hostnames))
             if not found:
                 yield f"no hostname is one of Gateway {gateway.namespace}/{gateway.name}"
             for target in found:
@@ -137,14 +137,14 @@ def virtual_service(item: Object, paths: bool, known: Gateways) -> Iterator[Targ
         for uri in uris
     ]
     for gateway in named:
-        if gateway not in known:
+        if (body := known.get(gateway)) is None:
             yield f"gateway {gateway.namespace}/{gateway.name} can't be read"
             continue
         for host in fields.texts(spec, "hosts"):
             if problem := unusable(host):
                 yield problem
                 continue
-            served = list(_served(host, known[gateway], namespace))
+            served = list(_served(host, body, namespace))
             if not served:
                 yield f"host {host} is none of gateway {gateway.namespace}/{gateway.name}"
             for target in served:

@@ -39,7 +39,7 @@ def read(selection: Selection, item: Object, known: Gateways) -> Iterator[Found 
     """What an object names.
 
     Args:
-        known: of `gateways`, those that can be read.
+        known: the gateways that `gateways.gateways` asks for.
     """
     metadata = fields.mapping(item, "metadata")
     origin = f"{selection.kind} {selection.namespace}/{fields.text(metadata, 'name')}"

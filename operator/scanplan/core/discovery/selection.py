@@ -1,6 +1,6 @@
 """What a plan selects: kinds of objects, in which namespaces, with which labels.
 
-An object says yes by the label `scanplan.dev/scan`, unless the operator's owner lets selectors choose freely.
+An object is taken only with the label `scanplan.dev/scan: "true"`, unless the operator's owner lets plans choose by any labels.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ class JobView:
 
     @property
     def never_ran(self) -> bool:
-        """It is suspended since it was made, so it has had no pod. Any other Job may have pods that it doesn't count yet."""
+        """It has been suspended since it was created, so it has had no pod. Other Jobs may have pods that they don't count yet."""
         counted = self.active or self.terminating or self.succeeded or self.failed_pods or self.failed_at
         stopped = self.is_suspended.since if self.is_suspended else None
         born = stopped is None or (stopped - self.created).total_seconds() < BORN_SECONDS

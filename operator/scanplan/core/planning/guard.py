@@ -62,6 +62,17 @@ class Guard:
                     "remove it, or ask the operator's owner to allow the range"
                 )
 
+    def canonical(self, endpoint: str, where: str = "") -> str:
+        """The canonical form of an endpoint that is not on the list; `where` as in `endpoints.canonical`.
+
+        Raises:
+            InvalidEndpoint: it can't be read.
+            TargetDenied: it is on the list.
+        """
+        target = endpoints.canonical(endpoint, where)
+        self.check((target,), lambda named: where or endpoints.quoted(named))
+        return target
+
     def covering(self, address: Address) -> str | None:
         """The range that denies an address, or the IPv4 address that it leads to; None where none does."""
         for candidate in (address, *_embedded(address)):

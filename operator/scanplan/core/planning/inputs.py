@@ -155,30 +155,29 @@ def endpoints(spec: ScanPlanSpec, inputs: Inputs) -> Iterator[Written]:
         InputUnavailable: a source is not there, or nothing was discovered yet.
         InvalidEndpoint: there are too many, or none.
     """
-    selected = [reference for reference in inputs if isinstance(reference, Selection)]
     count = 0
-    for endpoint in spec.endpoints:
-        count += 1
-        yield Written(endpoint)
-    for source in spec.endpoints_from:
-        for line in itertools.chain(
-            _lines(source.config_map_key_ref, Kind.CONFIG_MAP, inputs),
-            _lines(source.secret_key_ref, Kind.SECRET, inputs),
-        ):
-            count += 1
-            if count > MAX_ENDPOINTS:
-                raise InvalidEndpoint(f"there are more than {MAX_ENDPOINTS:,} endpoints; make several plans of them")
-            yield line
-    for selection in selected:
-        for found in inputs[selection].found:
-            count += 1
-            if count > MAX_ENDPOINTS:
-                raise InvalidEndpoint(f"there are more than {MAX_ENDPOINTS:,} endpoints; make several plans of them")
-            yield Written(found.endpoint, found.origin, discovered=True)
-    if not count and selected:
-        raise InputUnavailable(f"nothing names an endpoint: no {', no '.join(map(str, selected))} that could be used")
+    for count, each in enumerate(itertools.chain(_written(spec, inputs), _discovered(inputs)), 1):
+        if count > MAX_ENDPOINTS:
+            raise InvalidEndpoint(f"there are more than {MAX_ENDPOINTS:,} endpoints; make several plans of them")
+        yield each
+    if not count and discovers(inputs):
+        selected = ", ".join(str(reference) for reference in inputs if isinstance(reference, Selection))
+        raise InputUnavailable(f"no object names an endpoint that can be scanned; looked for: {selected}")
     if not count:
         raise InvalidEndpoint("endpointsFrom names no endpoint: every line is empty or a comment")
+
+
+def _written(spec: ScanPlanSpec, inputs: Inputs) -> Iterator[Written]:
+    yield from map(Written, spec.endpoints)
+    for source in spec.endpoints_from:
+        yield from _lines(source.config_map_key_ref, Kind.CONFIG_MAP, inputs)
+        yield from _lines(source.secret_key_ref, Kind.SECRET, inputs)
+
+
+def _discovered(inputs: Inputs) -> Iterator[Written]:
+    for found in inputs.values():
+        for each in found.found:
+            yield Written(each.endpoint, each.origin, discovered=True)
 
 
 def discovers(inputs: Inputs) -> bool:

@@ -178,7 +178,8 @@ def resolve(
     targets = tuple(sorted(written))
     if scans:
         _check_bounds(spec, image, claim, policy, pinned)
-        policy.guard.check(targets, lambda target: written[target].where)
+        written_by_plan = (target for target in targets if not written[target].discovered)
+        policy.guard.check(written_by_plan, lambda target: written[target].where)
         sources.check_headers(spec, inputs)
     proxy = spec.scanner.proxy or policy.proxy
     if scans and proxy:
@@ -268,16 +269,18 @@ def _endpoints(
     count = sum(found.left_out_count for found in inputs.values())
     for each in sources.endpoints(spec, inputs):
         try:
-            target = endpoints.canonical(each.text, each.where)
-            if each.discovered:
-                policy.guard.check((target,), lambda _, where=each.where: where)  # type: ignore[misc]
+            target = (
+                policy.guard.canonical(each.text, each.where)
+                if each.discovered
+                else endpoints.canonical(each.text, each.where)
+            )
         except InvalidPlan as error:
             if not each.discovered:
                 raise
             count += 1
             left_out.append(error.message)
-            continue
-        written.setdefault(target, each)
+        else:
+            written.setdefault(target, each)
     if not written:
         raise InputUnavailable(f"nothing that was discovered can be scanned: {left_out[0]}")
     if not sources.discovers(inputs):
