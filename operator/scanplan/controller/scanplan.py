@@ -92,8 +92,8 @@ class _Answers:
     """UID of its Job, and whether it had ended, when they were asked for."""
     rejection: Rejection | Elsewhere | None = None
     no_workload: bool = False
-    patched: set[str] = field(default_factory=set)
-    """Patches so far, by what they change."""
+    patched: dict[str, int] = field(default_factory=dict)
+    """The version of the Job that each patch has led to, by what the patch changes."""
 
 
 class Controller:
@@ -359,18 +359,7 @@ class Controller:
                 other = await self._sharing.take(plan.namespace, task.key, task.claim) if task else None
                 return other or await self._create(plan, manifest, sure)
             case PatchJob(job, patch):
-                resumes = patch.get("spec", {}).get("suspend") is False
-                self.store.set_starting(job.namespace, job.name, by if resumes else None)
-                try:
-                    answer = await self.api.patch_job(job.namespace, job.name, patch)
-                    self.job_event(None, answer, by)
-                    _check_progress(patch, answers)
-                except ApiException as error:
-                    if error.status not in {404, 409}:
-                        raise
-                    await self._look_up(job.namespace, job.name, by)
-                finally:
-                    self.store.set_starting(job.namespace, job.name, None)
+                await self._patch(job, patch, answers, by)
             case DeleteJob(job, unchanged):
                 try:
                     version = job.resource_version if unchanged else None
@@ -387,6 +376,24 @@ class Controller:
             case StoreDocument(job, objects):
                 return await self._store_document(job, objects)
         return None
+
+    async def _patch(self, job: JobView, patch: dict[str, Any], answers: _Answers, by: PlanName) -> None:
+        """Patch a Job, unless the same patch has just led to the very version of it that asks for the patch again."""
+        change = _changed_by(patch)
+        if answers.patched.get(change) == job.resource_version:
+            raise NoFixedPoint("the API server accepts a patch of the Job, and the Job doesn't have it")
+        resumes = patch.get("spec", {}).get("suspend") is False
+        self.store.set_starting(job.namespace, job.name, by if resumes else None)
+        try:
+            answer = await self.api.patch_job(job.namespace, job.name, patch)
+            self.job_event(None, answer, by)
+            answers.patched[change] = int(answer["metadata"]["resourceVersion"])
+        except ApiException as error:
+            if error.status not in {404, 409}:
+                raise
+            await self._look_up(job.namespace, job.name, by)
+        finally:
+            self.store.set_starting(job.namespace, job.name, None)
 
     async def _store_document(self, job: JobView, objects: tuple[jobs.Manifest, ...]) -> Rejection | None:
         try:
@@ -500,13 +507,10 @@ class Controller:
         return True
 
 
-def _check_progress(patch: dict[str, Any], answers: _Answers) -> None:
-    """Each patch is sent once in a reconcile: one that is asked for again has had no effect, and would have none."""
+def _changed_by(patch: dict[str, Any]) -> str:
+    """What a patch changes, whatever the version of the Job: asked for again of the same version, it would have no effect again."""
     fields = {name: value for name, value in patch["metadata"].items() if name != "resourceVersion"}
-    change = json.dumps([fields, patch.get("spec")], sort_keys=True)
-    if change in answers.patched:
-        raise NoFixedPoint("the API server accepts a patch of the Job, and the Job doesn't have it")
-    answers.patched.add(change)
+    return json.dumps([fields, patch.get("spec")], sort_keys=True)
 
 
 def _named(decision: Decision) -> str:
