@@ -12,7 +12,8 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from scanplan.api.v1alpha1.model import Model, cel
-from scanplan.api.v1alpha1.scanplan import RESERVED_METADATA, Phase, ScanPlanSpec
+from scanplan.api.v1alpha1.pod_template import RESERVED_METADATA
+from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import Condition, UnreadableStatus
 
 MAX_NAME = 50

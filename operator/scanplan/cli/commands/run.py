@@ -27,7 +27,8 @@ from scanplan.api import environment, labels, layout
 from scanplan.api.errors import InvalidPlan, ScanError
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.schema import strictness
-from scanplan.api.v1alpha1.scanplan import PodTemplate, ScanPlanSpec
+from scanplan.api.v1alpha1.pod_template import PodTemplate
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskDocument
 from scanplan.cli.commands.submit import problem_of

@@ -18,7 +18,7 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from scanplan.api import labels
-from scanplan.api.v1alpha1.scanplan import PodTemplate
+from scanplan.api.v1alpha1.pod_template import PodTemplate
 from scanplan.client.cluster.cluster import Cluster
 from scanplan.client.cluster.failure import Failure, NotFound
 from scanplan.core.observed import views

@@ -14,8 +14,9 @@ from typing import Any
 from scanplan.api.errors import InputUnavailable, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import Effect, Model
-from scanplan.api.v1alpha1.scanplan import ImageSource, ScanPlanSpec
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.api.v1alpha1.sources import ImageSource
 from scanplan.api.v1alpha1.task import (
     DiscoveryReport,
     PlanReference,

@@ -1,0 +1,103 @@
+"""`spec.podTemplate`: what users may set on scan pods."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.types import JsonValue
+
+from scanplan.api.names import DNS_SUBDOMAIN
+from scanplan.api.v1alpha1.model import Model, cel
+from scanplan.api.v1alpha1.references import LocalObjectReference
+
+Quantity = Annotated[int | str, Field(json_schema_extra={"maxLength": 32})]
+"""A quantity such as 500m or 2Gi; checked when the Job is created."""
+
+
+class Resources(Model):
+    """Requests and limits of the scanner container."""
+
+    requests: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
+    limits: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
+
+
+class Toleration(Model):
+    """As in a pod (https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/)."""
+
+    key: Annotated[str | None, Field(max_length=316)] = None
+    operator: Literal["Exists", "Equal", "Lt", "Gt"] | None = None
+    value: Annotated[str | None, Field(max_length=63)] = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: Annotated[int | None, Field(ge=0, le=31_536_000)] = None
+
+
+PRESERVE: dict[str, JsonValue] = {"x-kubernetes-preserve-unknown-fields": True}
+RESERVED_METADATA = (
+    "self.all(key, !key.matches('^([a-z0-9.-]+[.])?(scanplan[.]dev|kubernetes[.]io|k8s[.]io)/') "
+    "&& !(key in ['job-name', 'controller-uid', 'batch.kubernetes.io/job-name']))"
+)
+
+
+class PodTemplate(Model):
+    """What users may set on scan pods. It is merged, and never replaces what keeps the pod restricted."""
+
+    resources: Resources = Resources()
+    node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] = {}
+    tolerations: Annotated[
+        list[Toleration], Field(max_length=32, description="Each must be on the operator's allow-list.")
+    ] = []
+    affinity: Annotated[
+        dict[str, Any] | None,
+        Field(
+            json_schema_extra=PRESERVE,
+            description="As in a pod, but never to pods of other namespaces. It is checked when the Job is created.",
+        ),
+    ] = None
+    topology_spread_constraints: Annotated[
+        list[Annotated[dict[str, Any], Field(json_schema_extra=PRESERVE)]],
+        Field(max_length=8, description="As in a pod. They are checked when the Job is created."),
+    ] = []
+    priority_class_name: Annotated[
+        str | None,
+        Field(max_length=253, pattern=DNS_SUBDOMAIN, description="It must be on the operator's allow-list."),
+    ] = None
+    service_account_name: Annotated[
+        str | None,
+        Field(
+            max_length=253,
+            pattern=DNS_SUBDOMAIN,
+            description="It must be on the operator's allow-list. Its token is never mounted.",
+        ),
+    ] = None
+    image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=8)] = []
+    labels: Annotated[
+        dict[str, Annotated[str, Field(max_length=63)]],
+        Field(
+            max_length=32,
+            description="Their keys must be on the operator's allow-list.",
+            json_schema_extra={
+                "x-kubernetes-validations": [
+                    cel(
+                        RESERVED_METADATA,
+                        "labels of scanplan.dev, kubernetes.io and k8s.io are reserved: choose a prefix of your own",
+                    )
+                ]
+            },
+        ),
+    ] = {}
+    annotations: Annotated[
+        dict[str, Annotated[str, Field(max_length=4096)]],
+        Field(
+            max_length=32,
+            description="Their keys must be on the operator's allow-list.",
+            json_schema_extra={
+                "x-kubernetes-validations": [
+                    cel(
+                        RESERVED_METADATA,
+                        "annotations of scanplan.dev, kubernetes.io and k8s.io are reserved: choose a prefix of your own",
+                    )
+                ]
+            },
+        ),
+    ] = {}

@@ -1,0 +1,116 @@
+"""`spec.scanner`: which Nuclei, and its options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from scanplan.api.names import PROXY
+from scanplan.api.v1alpha1.model import Effect, Model, effect
+from scanplan.api.v1alpha1.references import LocalObjectReference
+
+
+class HeaderSource(Model):
+    """Request headers in a Secret. Each key is a header's name."""
+
+    secret_ref: Annotated[
+        LocalObjectReference,
+        Field(
+            description="The Secret. It needs the label scanplan.dev/use: headers, and a Role that lets the operator get it."
+        ),
+    ]
+
+
+class Header(Model):
+    """A request header that is not secret."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9!$%&'*+.^_`|~-]+$")]
+    value: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class Scanner(Model):
+    """Which Nuclei, and its options. Defaults are Nuclei's own."""
+
+    image: Annotated[
+        str | None,
+        Field(
+            max_length=512,
+            pattern=r"^[^\s]+$",
+            json_schema_extra=effect(Effect.KEY),
+            description="Scanner image; by default the operator's own. It must be on the operator's allow-list.",
+        ),
+    ] = None
+    rate_limit: Annotated[
+        int,
+        Field(
+            ge=1, le=10_000, json_schema_extra=effect(Effect.NEXT), description="Requests per second, for each shard."
+        ),
+    ] = 150
+    max_requests_per_second: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1_000_000,
+            json_schema_extra=effect(Effect.NEXT),
+            description="Requests per second, for the whole plan. The shards that run at the same time share it.",
+        ),
+    ] = None
+    max_requests_per_second_per_host: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=10_000,
+            json_schema_extra=effect(Effect.NEXT),
+            description="Requests per second to each host, by HTTP. A host is never in two shards.",
+        ),
+    ] = None
+    concurrency: Annotated[
+        int, Field(ge=1, le=1_000, json_schema_extra=effect(Effect.NEXT), description="Templates that run in parallel.")
+    ] = 25
+    bulk_size: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1_000,
+            json_schema_extra=effect(Effect.NEXT),
+            description="Hosts that each template scans in parallel.",
+        ),
+    ] = 25
+    request_timeout_seconds: Annotated[
+        int,
+        Field(ge=1, le=300, json_schema_extra=effect(Effect.NEXT), description="Seconds that one request may take."),
+    ] = 10
+    request_retries: Annotated[
+        int, Field(ge=0, le=10, json_schema_extra=effect(Effect.NEXT), description="Repeats of a failed request.")
+    ] = 1
+    headers: Annotated[
+        list[Header],
+        Field(
+            max_length=32,
+            json_schema_extra=effect(
+                Effect.KEY, **{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+            ),
+            description="Headers for every request that are not secret, such as User-Agent. Results show them.",
+        ),
+    ] = []
+    headers_from: Annotated[
+        HeaderSource | None,
+        Field(
+            json_schema_extra=effect(Effect.KEY),
+            description="Secret headers for every request. Their values are kept out of logs and artifacts.",
+        ),
+    ] = None
+    proxy: Annotated[
+        str | None,
+        Field(
+            max_length=512,
+            pattern=PROXY,
+            json_schema_extra=effect(Effect.KEY),
+            description="Proxy for all requests: an http, https or socks5 URL without credentials, such as "
+            "socks5://proxy.example.com:1080. It must be on the operator's allow-list. By default the operator's own, if any.",
+        ),
+    ] = None
+    follow_redirects: Annotated[
+        bool, Field(json_schema_extra=effect(Effect.KEY), description="Follow HTTP redirects in templates.")
+    ] = False

@@ -1,0 +1,73 @@
+"""`spec.endpointsFrom` and `spec.templatesFrom`: where endpoints and templates come from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from scanplan.api.v1alpha1.discovery import DiscoverySource
+from scanplan.api.v1alpha1.model import Model, one_of
+from scanplan.api.v1alpha1.references import KeyReference, LocalObjectReference
+
+
+class EndpointSource(Model):
+    """Endpoints in a ConfigMap or Secret, one a line, or those that objects of the cluster name when the scan starts.
+
+    Empty lines and lines that begin with # are skipped.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra=one_of(
+            "configMapKeyRef", "secretKeyRef", "ingresses", "httpRoutes", "services", "routes", "virtualServices"
+        )
+    )
+
+    config_map_key_ref: KeyReference | None = None
+    secret_key_ref: Annotated[
+        KeyReference | None,
+        Field(
+            description="The Secret needs the label scanplan.dev/use: endpoints. A Role must let the operator get it, and create "
+            "the Secret that brings the endpoints to the pods."
+        ),
+    ] = None
+    ingresses: Annotated[DiscoverySource | None, Field(description="Every host of Ingresses; with TLS as https.")] = (
+        None
+    )
+    http_routes: Annotated[
+        DiscoverySource | None,
+        Field(description="Every hostname of HTTPRoutes that a Gateway has accepted, at the Gateway's ports."),
+    ] = None
+    services: Annotated[
+        DiscoverySource | None, Field(description="Every TCP port of Services, by their names in the cluster.")
+    ] = None
+    routes: Annotated[
+        DiscoverySource | None, Field(description="Hosts of OpenShift Routes that a router has admitted.")
+    ] = None
+    virtual_services: Annotated[
+        DiscoverySource | None, Field(description="Hosts of Istio VirtualServices at their gateways' ports.")
+    ] = None
+
+
+class ImageSource(Model):
+    """An OCI image whose files are templates, mounted read-only (Kubernetes 1.35+)."""
+
+    reference: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=512,
+            pattern=r"^[^\s]+$",
+            description="Image reference, best by digest. It must be on the operator's allow-list.",
+        ),
+    ]
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+
+
+class TemplateSource(Model):
+    """A folder of templates, searched before those in the scanner image."""
+
+    model_config = ConfigDict(json_schema_extra=one_of("configMap", "image"))
+
+    config_map: Annotated[LocalObjectReference | None, Field(description="Each key is a template file.")] = None
+    image: ImageSource | None = None
