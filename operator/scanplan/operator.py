@@ -110,7 +110,7 @@ async def run(configuration: Configuration) -> None:
             if settings.leader_election:
                 namespace = settings.lease_namespace or leadership.own_namespace()
                 lease = leadership.Lease(client, namespace, settings.lease_name, settings.pod_uid)
-                controller.alone, health.standing_by = lease.held, lease.known
+                controller.actions.alone, health.standing_by = lease.held, lease.known
                 await lease.lead(work, stop)
             else:
                 await work()

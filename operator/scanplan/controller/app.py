@@ -89,7 +89,7 @@ async def watch_plans(controller: Controller, namespaces: Collection[str], watch
     async def plan_event(event: kopf.RawEvent, **_: Any) -> None:
         if event["type"] is None:
             watches.relisted.set()
-        controller.plan_event(event["type"], dict(event["object"]))
+        controller.intake.plan_event(event["type"], dict(event["object"]))
 
     try:
         await kopf.operator(

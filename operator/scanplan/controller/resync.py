@@ -48,18 +48,18 @@ async def compare(controller: Controller, namespace: str | None) -> None:
     jobs = {job.uid: (job.namespace, job.name) for job in store.all_jobs(namespace)}
     async for body in controller.api.each_job(namespace):
         jobs.pop(body["metadata"]["uid"], None)
-        controller.job_event(None, body)
+        controller.intake.job_event(None, body)
     for uid, (of, name) in jobs.items():
-        controller.job_event("DELETED", _gone(of, name, uid))
+        controller.intake.job_event("DELETED", _gone(of, name, uid))
     plans = {uid: name for uid, name in store.uids.items() if namespace in {None, name.namespace}}
     async for body in controller.api.each_plan(namespace):
         metadata = body["metadata"]
         plans.pop(metadata["uid"], None)
         known = store.plans.version(PlanName(metadata["namespace"], metadata["name"]))
         if known != (metadata["uid"], metadata["resourceVersion"]):
-            controller.plan_event(None, body)
+            controller.intake.plan_event(None, body)
     for uid, plan_name in plans.items():
-        controller.plan_event("DELETED", _gone(*plan_name, uid))
+        controller.intake.plan_event("DELETED", _gone(*plan_name, uid))
     await look_for_leftovers(controller, namespace, doubts)
 
 

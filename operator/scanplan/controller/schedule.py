@@ -22,12 +22,13 @@ from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.failing import NoFixedPoint
 from scanplan.controller.observer import Observer
 from scanplan.controller.recorder import record
-from scanplan.controller.scanplan import MAX_STEPS, Controller, merge_patch
+from scanplan.controller.scanplan import MAX_STEPS, Controller
 from scanplan.core.planning.task import Plan
 from scanplan.core.schedule.decision import Act, Action, CancelRun, CreateRun, DeleteRun, Observed, Refusal, Write
 from scanplan.core.schedule.reconcile import reconcile
 from scanplan.core.schedule.schedule import Schedule
 from scanplan.kube.failures import FAILURES, message_of, reason_of, retry_after
+from scanplan.kube.objects import merge_patch
 from scanplan.kube.watching import Changed, Failed, Listed
 
 log = logging.getLogger("scanplan.schedules")
@@ -158,7 +159,7 @@ class ScheduleController(Observer):
 
     async def _create(self, schedule: Schedule, action: CreateRun) -> Refusal | None:
         """POST is the lock: whoever finds the name taken takes over what is there."""
-        alone = self._plans.alone
+        alone = self._plans.actions.alone
         if alone and not alone():
             raise TimeoutError("the lease may have run out, and another operator be at work")
         if not alone and not await self._is_fresh(schedule):
@@ -176,7 +177,7 @@ class ScheduleController(Observer):
                 case 400 | 422:
                     return Refusal.invalid(action.name, message_of(error))
             raise
-        self._plans.plan_event("ADDED", body)
+        self._plans.intake.plan_event("ADDED", body)
         log.info("schedule %s/%s: created run %s", schedule.namespace, schedule.name, action.name)
         return None
 
@@ -193,7 +194,7 @@ class ScheduleController(Observer):
                 raise
             self._forget(schedule, run)
             return None
-        self._plans.plan_event("MODIFIED", body)
+        self._plans.intake.plan_event("MODIFIED", body)
         runs = self._plans.store.runs.of(schedule.namespace, schedule.uid)
         return None if any(each.name == run for each in runs) else Refusal.name_conflict(run)
 
@@ -202,7 +203,7 @@ class ScheduleController(Observer):
         known = self._plans.store.plans.version(name)
         if known:
             gone = {"metadata": {"namespace": name.namespace, "name": name.name, "uid": known[0]}}
-            self._plans.plan_event("DELETED", gone)
+            self._plans.intake.plan_event("DELETED", gone)
 
     async def _tolerant(self, schedule: Schedule, run: str, request: Any) -> None:
         """Change a run, and take in what became of it; one that is gone or another one by now is left alone."""

@@ -60,7 +60,7 @@ class Watches:
 
     def _take_job(self, kind: str | None, body: dict[str, object]) -> None:
         try:
-            self._controller.job_event(kind, body)
+            self._controller.intake.job_event(kind, body)
         except Exception:
             # A bug of ours that one object brings to light is no reason to hear nothing of all others.
             log.exception("an event of a Job could not be taken in")
@@ -78,7 +78,7 @@ class Watches:
 
     def _take_plan(self, body: dict[str, object]) -> None:
         try:
-            self._controller.know_plan(body)
+            self._controller.intake.know_plan(body)
         except Exception:
             log.exception("a plan could not be taken in")
 

@@ -42,3 +42,17 @@ _DECODER = msgspec.json.Decoder(_Object)
 def decode(content: bytes | msgspec.Raw) -> Object:
     """Decode one object from JSON. Raises msgspec.DecodeError where it is none."""
     return cast("Object", _DECODER.decode(content))
+
+
+def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The JSON merge patch (RFC 7386) that turns `old` into `new`."""
+    patch: dict[str, Any] = dict.fromkeys(old.keys() - new.keys())
+    for name, value in new.items():
+        before = old.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            nested = merge_patch(before, value)
+            if nested:
+                patch[name] = nested
+        elif value != before:
+            patch[name] = value
+    return patch

@@ -16,9 +16,10 @@ from kubernetes.aio.client import ApiException
 
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
-from scanplan.controller.scanplan import Controller, merge_patch
+from scanplan.controller.scanplan import Controller
 from scanplan.core.planning.inputs import Kind, Reference
 from scanplan.kube.failures import retry_after
+from scanplan.kube.objects import merge_patch
 from tests.unit.core import model
 from tests.unit.core.objects import POLICY
 from tests.unit.core.process import Operator
@@ -70,7 +71,7 @@ async def test_a_request_that_fails_brings_the_plan_back_later(error: Exception)
     queue = Later()
     controller = Controller(Down(cluster), Store(), queue, POLICY, now=lambda: cluster.now)
     cluster.create_plan("alpha", {"endpoints": ["a.example"], "templates": ["t"]})
-    controller.plan_event("ADDED", cluster.plans["alpha"])
+    controller.intake.plan_event("ADDED", cluster.plans["alpha"])
     with pytest.raises(ExceptionGroup) as ended:
         await controller.run(workers=2)
     assert ended.group_contains(Enough)
@@ -244,7 +245,7 @@ async def test_the_last_reports_come_from_the_cache_if_it_has_them_all(lags: boo
     api = Counting(cluster)
     controller = Controller(api, Store(), WorkQueue(), POLICY, now=lambda: cluster.now)
     cluster.create_plan("alpha", SPEC)
-    controller.plan_event("ADDED", cluster.plans["alpha"])
+    controller.intake.plan_event("ADDED", cluster.plans["alpha"])
     await controller.reconcile(PlanName(model.NAMESPACE, "alpha"))
     cluster.sync_jobs()
     cluster.refresh_cache()
@@ -254,7 +255,7 @@ async def test_the_last_reports_come_from_the_cache_if_it_has_them_all(lags: boo
     if not lags:
         cluster.refresh_cache()
     for job in cluster.list_jobs():
-        controller.job_event("MODIFIED", job)
+        controller.intake.job_event("MODIFIED", job)
     await controller.reconcile(PlanName(model.NAMESPACE, "alpha"))
     assert api.asked == [False, *asked], "the first look is the one before its Job"
     assert cluster.plans["alpha"]["status"]["phase"] == "Completed"
@@ -279,7 +280,7 @@ async def test_nobody_waits_while_a_long_list_of_targets_is_read() -> None:
     controller = Controller(WithTargets(cluster), Store(), WorkQueue(), POLICY, now=lambda: cluster.now)
     source = {"configMapKeyRef": {"name": "targets", "key": "targets.txt"}}
     cluster.create_plan("alpha", {"endpointsFrom": [source], "templates": ["t"]})
-    controller.plan_event("ADDED", cluster.plans["alpha"])
+    controller.intake.plan_event("ADDED", cluster.plans["alpha"])
     turns = 0
 
     async def others() -> None:
@@ -302,13 +303,13 @@ async def test_a_watch_that_is_faster_than_the_answer_to_the_post_is_no_reason_t
     class Announced(model.ModelApi):
         async def create_job(self, namespace: str, manifest: model.Object) -> model.Object:
             job = await super().create_job(namespace, manifest)
-            controller.job_event("ADDED", job)
+            controller.intake.job_event("ADDED", job)
             return job
 
     cluster, queue = model.Cluster(), WorkQueue()
     controller = Controller(Announced(cluster), Store(), queue, POLICY, now=lambda: cluster.now)
     cluster.create_plan("alpha", SPEC)
-    controller.plan_event("ADDED", cluster.plans["alpha"])
+    controller.intake.plan_event("ADDED", cluster.plans["alpha"])
     name = await queue.get()
     await controller.reconcile(name)
     queue.done(name)

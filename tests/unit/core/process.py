@@ -67,13 +67,13 @@ class Operator:
         self.queue = ModelQueue(self.cluster)
         self.controller = Controller(self.api, Store(), self.queue, POLICY, now=lambda: self.cluster.now)
         if self.alone:
-            self.controller.alone = lambda: True
+            self.controller.actions.alone = lambda: True
         self.work: list[tuple[PlanName | None, Coroutine[Any, Any, None]]] = []
         self.events.clear()
         for job in self.cluster.list_jobs():
-            self.controller.job_event(None, job)
+            self.controller.intake.job_event(None, job)
         for plan in self.cluster.list_plans():
-            self.controller.plan_event(None, plan)
+            self.controller.intake.plan_event(None, plan)
         self.api.finish(resync.look_for_leftovers(self.controller, None, self.controller.store.doubts))
 
     def crash(self) -> None:
@@ -86,9 +86,9 @@ class Operator:
         if not again:
             del self.events[position]
         if kind == "plan":
-            self.controller.plan_event(change, body)
+            self.controller.intake.plan_event(change, body)
         else:
-            self.controller.job_event(change, body)
+            self.controller.intake.job_event(change, body)
 
     def begin(self) -> bool:
         """Start to work on the next plan."""

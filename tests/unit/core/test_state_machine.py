@@ -243,7 +243,7 @@ class Lives(RuleBasedStateMachine):
                 operator.queue.ring()
                 operator.settle()
                 for plan in self.cluster.list_plans():
-                    operator.controller.plan_event(None, plan)
+                    operator.controller.intake.plan_event(None, plan)
                 operator.settle()
         assert self.cluster.writes == before, "the operator writes although nothing happens"
 
