@@ -1,0 +1,173 @@
+"""Which records are the same finding, for the whole of its life.
+
+Two scans report the same weakness with other words: another session in the address, another object's number, a newer version
+in an extracted result. The identity leaves all of this out: it is made of template, matcher, host, port and path, where the
+parts of the path that change by themselves are a star. So it is coarser than the fingerprint, which tells apart two records of
+one scan (`scanplan.runner.artifacts.fingerprint`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import re
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+
+from scanplan.findings import aliases
+
+LENGTH = 32
+"""Characters of an identity: half of a SHA-256 in hex."""
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_MOST_CHARACTERS = 2_048
+"""Of an address, that are looked at."""
+_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
+_STAR = "*"
+
+_ADDRESS = re.compile(
+    r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?:[^/?#@\s]*@)?"
+    r"(?P<host>\[[^\]/]*\]|[^/?#:]*)(?::(?P<port>\d{1,5})(?=[/?#]|$))?(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?",
+    re.DOTALL,
+)
+_VOLATILE = re.compile(
+    r"eyJ[\w-]+\.[\w-]+\.[\w-]*"  # a JSON web token
+    r"|(?<![0-9A-Za-z])[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}(?![0-9A-Za-z])"  # a UUID
+    r"|(?<![\w-])(?=[\w-]*\d)(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[\w-]{24,}={0,2}"  # base64
+    r"|(?<![0-9A-Za-z])(?:"
+    r"(?=[A-Fa-f]*\d)(?=\d*[A-Fa-f])[0-9A-Fa-f]{7,}"  # a hash, or a part of one
+    r"|[0-9A-Fa-f]{16,}"
+    r"|(?=[A-Za-z]*\d)[0-9A-Za-z]{20,}"  # a random text, such as Nuclei's own
+    r"|(?=[0-9A-Za-z]*\d)(?=[0-9A-Za-z]*[a-z])(?=[0-9A-Za-z]*[A-Z])[0-9A-Za-z]{14,}"
+    r"|\d{4}[-_.]\d{2}[-_.]\d{2}"  # a date
+    r"|\d{4,}"
+    r")(?![0-9A-Za-z])"
+    r"|\d{6,}"
+)
+_NUMBER = re.compile(r"[+-]?\d+(?=$|\.[A-Za-z]\w{0,9}$)")
+"""A whole segment that is a number, maybe with a file's extension."""
+_PATH_PARAMETER = re.compile(r";[^/;=]+=[^/;]*")
+"""Such as ``;jsessionid=…``."""
+_DROPPED = re.compile(
+    r"_|(?:\w*sess(?:ion)?[-_]?id\w*|\w*session|sid|cfid|cftoken|aspsessionid\w*|osid|zenid)"
+    r"|(?:cache[-_]?bust(?:er|ing)?|no[-_]?cache|cachekiller|rnd|rand|random|nonce|ts|timestamp|_t|_ts|_dc)"
+    r"|(?:_?_?csrf\w*|_?xsrf\w*|authenticity_token|__\w*(?:viewstate|requestverificationtoken|eventvalidation)\w*)"
+    r"|(?:utm_\w+|gclid|fbclid|msclkid)",
+    re.IGNORECASE,
+)
+"""Parameters of sessions and against caches, which come and go."""
+_BLANKED = frozenset({"t", "r", "v", "cb", "cache", "ver", "version", "build", "hash", "token", "time", "date"})
+"""Parameters whose values change by themselves, but which may be what a template tests: their names count."""
+
+
+class Subject(NamedTuple):
+    """What a finding is about; equal for all records of one finding."""
+
+    template: str
+    """The id that stands for the template under all of its names."""
+    matcher: str
+    host: str
+    """Lower case, without brackets."""
+    port: str
+    """Decimal; empty where the protocol has none."""
+    path: str
+    """Path and query, with a star for what changes by itself."""
+
+    @property
+    def identity(self) -> str:
+        """`LENGTH` characters of hex."""
+        return hashlib.sha256("\0".join(self).encode(errors="surrogatepass")).hexdigest()[:LENGTH]
+
+
+class _Event(msgspec.Struct, rename="kebab"):
+    template_id: Any = None
+    info: Any = None
+    type: Any = None
+    matcher_name: Any = None
+    extractor_name: Any = None
+    host: Any = None
+    port: Any = None
+    url: Any = None
+    matched_at: Any = None
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+def identity(record: bytes) -> str:
+    """The identity of a finding's record: a line as Nuclei writes it, with or without newline.
+
+    Never fails: a line that is no JSON object is identified by all its bytes.
+    """
+    try:
+        event = _decode(record)
+    except UNREADABLE:
+        return hashlib.sha256(record.rstrip(b"\n")).hexdigest()[:LENGTH]
+    metadata = event.info.get("metadata") if isinstance(event.info, dict) else None
+    return subject(
+        template=_text(event.template_id),
+        declared=metadata.get("aliases") if isinstance(metadata, dict) else None,
+        matcher=_text(event.matcher_name) or _text(event.extractor_name),
+        kind=_text(event.type),
+        matched_at=_text(event.matched_at) or _text(event.url) or _text(event.host),
+        port=_text(event.port),
+    ).identity
+
+
+def subject(*, template: str, declared: object, matcher: str, kind: str, matched_at: str, port: str) -> Subject:
+    """What a finding is about, from the members of its record.
+
+    Args:
+        declared: the template's ``info.metadata.aliases``.
+        kind: the protocol.
+        matched_at: where it matched: a URL, ``host:port``, or a host.
+        port: the record's own, which counts where `matched_at` names none.
+    """
+    host, stated, path = _address(matched_at[:_MOST_CHARACTERS])
+    own = "" if kind == "dns" else stated or port
+    return Subject(aliases.canonical(template, declared), matcher, host, own, path)
+
+
+@functools.lru_cache(4_096)
+def _address(address: str) -> tuple[str, str, str]:
+    """Host, port and stable path of an address; the port is empty where it names none and its scheme has none."""
+    match = _ADDRESS.match(address)
+    if match is None:
+        return address, "", ""
+    scheme, host, port, path, query = match.groups()
+    host = host.strip("[]").rstrip(".").lower()
+    if not host.isascii():
+        with contextlib.suppress(UnicodeError):
+            host = host.encode("idna").decode()
+    return host, port or _PORTS.get((scheme or "").lower(), ""), _stable(path, query)
+
+
+@functools.lru_cache(8_192)
+def _stable(path: str, query: str | None) -> str:
+    """Path and query without what changes by itself."""
+    segments = [_segment(part) for part in _PATH_PARAMETER.sub("", unquote(path)).split("/") if part]
+    kept = "/".join(["", *segments])
+    parameters = sorted(filter(None, map(_parameter, query.split("&")))) if query else ()
+    return f"{kept}?{'&'.join(parameters)}" if parameters else kept
+
+
+def _segment(text: str) -> str:
+    return _VOLATILE.sub(_STAR, _NUMBER.sub(_STAR, text, count=1) if _NUMBER.match(text) else text)
+
+
+def _parameter(text: str) -> str:
+    """A parameter with its value where that lasts; empty where the parameter itself comes and goes."""
+    name, equals, value = text.partition("=")
+    name = unquote(name.replace("+", " "))
+    if not name or _DROPPED.fullmatch(name):
+        return ""
+    if name.lower() in _BLANKED:
+        return f"{name}={_STAR}"
+    return f"{name}{equals}{_segment(unquote(value.replace('+', ' ')))}"
+
+
+def _text(value: object) -> str:
+    """A member of any type as text."""
+    return value if isinstance(value, str) else "" if value is None else str(value)
