@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
-from scanplan.core.observed.views import JobView
+from scanplan.core.observed.jobs import JobView
 from scanplan.core.planning.task import Plan
 from scanplan.core.reconcile import reconcile
 from scanplan.core.reconcile.decision import Observed

@@ -15,8 +15,8 @@ from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.client.redis import sharing
 from scanplan.client.redis.sharing import SharedTasks, shared_key
+from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.sharing import Elsewhere
-from scanplan.core.observed.views import JobView
 from scanplan.core.planning.task import Plan
 from tests.client.servers import RedisServer
 from tests.kubectl import eventually

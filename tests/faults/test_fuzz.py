@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1 import task as documents
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.core.observed.views import PodView, pod_view
+from scanplan.core.observed.pods import PodView, pod_view
 from scanplan.core.planning import endpoints
 
 TRIES = 2_000

@@ -22,8 +22,9 @@ from scanplan.controller.intake import Intake
 from scanplan.controller.sharing import Sharing
 from scanplan.core.manifests import jobs
 from scanplan.core.observed import alterations
+from scanplan.core.observed.jobs import JobView, job_view
+from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.sharing import Elsewhere
-from scanplan.core.observed.views import JobView, PodView, job_view
 from scanplan.core.planning.inputs import Inputs
 from scanplan.core.planning.task import Plan
 from scanplan.core.reconcile.decision import (

@@ -13,7 +13,7 @@ from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.controller.cache.store import Store, waiting_entry
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.observer import Observer
-from scanplan.core.observed.views import JobView
+from scanplan.core.observed.jobs import JobView
 
 
 class Intake:

@@ -15,7 +15,7 @@ from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.inputs import OBJECT_BYTES, InputReader
 from scanplan.core.discovery.selection import Selection
 from scanplan.core.manifests import jobs
-from scanplan.core.observed.views import PodView, pod_view
+from scanplan.core.observed.pods import PodView, pod_view
 from scanplan.core.planning.inputs import PLAN_BYTES, Inputs, Reference
 from scanplan.core.planning.task import Plan
 from scanplan.kube.api import Api

@@ -26,7 +26,7 @@ from scanplan.controller.observer import Observer
 from scanplan.controller.reading import Reading
 from scanplan.controller.recorder import record
 from scanplan.controller.sharing import Alone, Sharing
-from scanplan.core.observed.views import PodView
+from scanplan.core.observed.pods import PodView
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan
 from scanplan.core.reconcile import reconcile

@@ -21,7 +21,8 @@ from scanplan.api.v1alpha1.task import (
     ShardReport,
     TaskError,
 )
-from scanplan.core.observed.views import JobCondition, JobView, PodView
+from scanplan.core.observed.jobs import JobCondition, JobView
+from scanplan.core.observed.pods import PodView
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, Task, digest_of, input_digest, resolve

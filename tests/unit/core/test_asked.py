@@ -10,7 +10,7 @@ import pytest
 
 from scanplan.core.observed import asked as asking
 from scanplan.core.observed.asked import Asked
-from scanplan.core.observed.views import JobCondition
+from scanplan.core.observed.jobs import JobCondition
 from scanplan.core.reconcile.decision import Act, Action, PatchJob, SetAdmission, Write
 from tests.unit.core.objects import ago, job, plan, running_status
 from tests.unit.core.test_reconcile import decide

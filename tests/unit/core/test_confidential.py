@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.task import decode_task
 from scanplan.core.manifests import document, jobs
-from scanplan.core.observed.views import JobView
+from scanplan.core.observed.jobs import JobView
 from scanplan.core.planning.inputs import Input, Inputs, Kind, Reference
 from scanplan.core.reconcile.decision import Act, DeleteJob, Rejection, StoreDocument, Write
 from tests.unit.core.objects import CLAIM, INPUTS, NOW, POLICY, job, plan, task

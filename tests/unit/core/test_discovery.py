@@ -16,7 +16,7 @@ from scanplan.core.discovery.gateways import Gateway, GatewayKind
 from scanplan.core.discovery.reading import Found, Skipped, read
 from scanplan.core.discovery.selection import Kind, Selection, selections
 from scanplan.core.manifests import jobs
-from scanplan.core.observed.views import job_view
+from scanplan.core.observed.jobs import job_view
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.inputs import Input
 from scanplan.core.planning.policy import Policy

@@ -11,7 +11,8 @@ import pytest
 
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import ErrorClass, Outcome
-from scanplan.core.observed.views import JobCondition, PodView
+from scanplan.core.observed.jobs import JobCondition
+from scanplan.core.observed.pods import PodView
 from scanplan.core.status import failure
 from tests.unit.core.objects import ago, broken, failed, job, pod, report, succeeded
 

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from scanplan.api import labels
 from scanplan.api.v1alpha1 import task as documents
-from scanplan.core.observed import views
+from scanplan.core.observed.jobs import JobCondition, job_view
+from scanplan.core.observed.pods import pod_view
 from scanplan.core.planning.inputs import Kind, Reference
 from scanplan.core.reconcile.decision import Act, NeedInputs, Write
 from tests.unit.core.objects import INPUTS, complete, job, merged, plan, report, running_status, succeeded, task
+from tests.unit.core.test_observed import JOB, POD
 from tests.unit.core.test_reconcile import decide
-from tests.unit.core.test_views import JOB, POD
 
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 INT64 = 1 << 63
@@ -65,7 +66,7 @@ def test_no_job_stops_the_decision_about_a_plan(
     annotations: dict[str, str], marks: dict[str, str], failed: str, started: bool
 ) -> None:
     """Lost otherwise: every plan that meets the Job, which is tried for ever and never gets a status."""
-    seen = views.job_view(forged_job(annotations, marks, failed))
+    seen = job_view(forged_job(annotations, marks, failed))
     assert seen.failed_indexes <= seen.completions
     decision = decide(plan(running_status() if started else None), seen, inputs=READ, pods=())
     assert isinstance(decision, Act | Write)
@@ -75,13 +76,13 @@ def test_no_job_stops_the_decision_about_a_plan(
 @pytest.mark.parametrize("value", ODD)
 def test_no_first_seen_overflows(value: str) -> None:
     """Lost otherwise: the same, by one annotation: an hour before the year 1 there is no time."""
-    seen = views.job_view(forged_job({labels.FIRST_SEEN: value, labels.DOCUMENT_PARTS: "2"}, {}, ""))
+    seen = job_view(forged_job({labels.FIRST_SEEN: value, labels.DOCUMENT_PARTS: "2"}, {}, ""))
     assert isinstance(decide(plan(), seen, inputs=READ), Act | Write)
 
 
 def test_the_document_of_a_job_is_made_with_the_claim_of_the_job() -> None:
     """Lost otherwise: a plan whose Job has another claim, forged or by an older default: it is tried for ever."""
-    seen = views.job_view(forged_job({labels.DOCUMENT_PARTS: "2"}, {}, ""))
+    seen = job_view(forged_job({labels.DOCUMENT_PARTS: "2"}, {}, ""))
     decision = decide(plan(), seen, inputs=INPUTS)
     assert isinstance(decision, NeedInputs)
     assert CLAIM in decision.references
@@ -128,14 +129,14 @@ def test_no_report_makes_a_status_that_cant_be_written(message: str, index: str,
         body["metadata"]["labels"][labels.COMPONENT] = labels.COMPONENT_COLLECTOR
     state = {"terminated": {"exitCode": 0, "message": message}}
     body["status"]["containerStatuses"] = [{"name": "scanner", "state": state}]
-    condition = views.JobCondition("Reason", "message", None)
+    condition = JobCondition("Reason", "message", None)
     over = replace(
         job(),
         complete=condition if ended == "complete" else None,
         failed=condition if ended == "failed" else None,
         failure_target=condition if ended == "failure_target" else None,
     )
-    decision = decide(plan(running_status()), over, pods=(views.pod_view(body),))
+    decision = decide(plan(running_status()), over, pods=(pod_view(body),))
     assert isinstance(decision, Act | Write)
     writable(decision)
 

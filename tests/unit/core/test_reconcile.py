@@ -18,8 +18,9 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskError
 from scanplan.core.manifests import jobs
+from scanplan.core.observed.jobs import MAX_OWNERS, JobCondition, JobView
+from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.sharing import Elsewhere
-from scanplan.core.observed.views import MAX_OWNERS, JobCondition, JobView, PodView
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.inputs import PLAN_BYTES, Input, Kind, Reference
 from scanplan.core.planning.task import Plan, input_digest

@@ -17,7 +17,8 @@ from scanplan.cli import options, plans
 from scanplan.cli.output import advice
 from scanplan.cli.output.failure import Failure, told
 from scanplan.cli.output.terminal import answers
-from scanplan.core.observed import views
+from scanplan.core.observed.jobs import job_view
+from scanplan.core.observed.pods import pod_view
 from scanplan.core.planning.quantities import quantity
 from scanplan.core.status import failure
 from scanplan.kube.resources import RESOURCE_QUOTAS
@@ -151,7 +152,7 @@ class _Page:
 
     def _job(self) -> None:
         table = _table("JOB", "SHARDS", "ACTIVE", "READY", "SUCCEEDED", "FAILED PODS", "STATE")
-        for job in map(views.job_view, self._jobs):
+        for job in map(job_view, self._jobs):
             ended = job.complete or job.failed or job.failure_target
             words = f"{ended.reason}: {ended.message}".strip(": ") if ended else ""
             state = (
@@ -173,7 +174,7 @@ class _Page:
     def _pod_table(self) -> None:
         table = _table("POD", "SHARD", "PHASE", "WHY")
         for pod in self._pods[-MOST_PODS:]:
-            view = views.pod_view(pod)
+            view = pod_view(pod)
             error = failure.of_pod(view) or failure.blocked_by([view])
             ended = f"ended with {view.exit_code} {view.reason}".strip() if view.exit_code else ""
             shard = "collector" if view.collector else str(view.index)

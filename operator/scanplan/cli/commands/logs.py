@@ -14,7 +14,7 @@ from scanplan.cli import options
 from scanplan.cli.output import progress
 from scanplan.cli.output.failure import NO_INPUT, Failure, told
 from scanplan.cli.output.terminal import answers
-from scanplan.core.observed import views
+from scanplan.core.observed.pods import pod_view
 from scanplan.report import text
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def logs(
         for pod in cluster.pods(plan)
         if shard is None
         or (
-            views.pod_view(pod).index == shard
-            and pod["metadata"]["labels"].get(labels.COMPONENT) == labels.COMPONENT_SCANNER
+            pod_view(pod).index == shard and pod["metadata"]["labels"].get(labels.COMPONENT) == labels.COMPONENT_SCANNER
         )
     ]
     if not pods:

@@ -18,7 +18,8 @@ from scanplan.api.v1alpha1.scanplan_status import ShardCounts
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli import plans
 from scanplan.cli.output.failure import Failure
-from scanplan.core.observed import views
+from scanplan.core.observed.pods import pod_view
+from scanplan.core.observed.times import lenient_time
 from scanplan.runner.progress import Event
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def look(cluster: Cluster, plan: Object) -> Progress:
         pod for pod in cluster.pods(plan) if pod["metadata"]["labels"].get(labels.COMPONENT) == labels.COMPONENT_SCANNER
     ]
     found: Counter[Severity] = Counter()
-    newest = {view.index: view for view in map(views.pod_view, pods) if view.report}
+    newest = {view.index: view for view in map(pod_view, pods) if view.report}
     for view in newest.values():
         assert view.report is not None  # noqa: S101 - only those were taken
         found.update({severity: getattr(view.report.findings, severity.value) for severity in Severity})
@@ -91,7 +92,7 @@ def look(cluster: Cluster, plan: Object) -> Progress:
 
 
 def _shard(cluster: Cluster, pod: Object) -> ShardProgress:
-    view = views.pod_view(pod)
+    view = pod_view(pod)
     latest = ShardProgress(view.index)
     try:
         lines = list(cluster.log(pod, tail=TAIL))
@@ -101,7 +102,7 @@ def _shard(cluster: Cluster, pod: Object) -> ShardProgress:
         event = event_of(line)
         if event and event.event in {"progress", "finished"}:
             percent = 100 if event.event == "finished" else max(event.percent, 0)
-            at = views.lenient_time(event.time)
+            at = lenient_time(event.time)
             latest = ShardProgress(
                 view.index, min(percent, 100), max(event.requests, latest.requests), max(event.findings, 0), at
             )

@@ -21,7 +21,7 @@ from scanplan.api import labels
 from scanplan.api.v1alpha1.pod_template import PodTemplate
 from scanplan.client.cluster.cluster import Cluster
 from scanplan.client.cluster.failure import Failure, NotFound
-from scanplan.core.observed import views
+from scanplan.core.observed.pods import pod_view
 from scanplan.core.planning import pod_bounds
 from scanplan.core.planning.pod_bounds import PodBounds
 from scanplan.core.status import failure
@@ -246,7 +246,7 @@ def _wait(cluster: Cluster, path: str, claim: str, end: float) -> None:
         phase = status.get("phase", "Pending")
         if phase == "Running" and all(each.get("ready") for each in status.get("containerStatuses", ())):
             return
-        blocked = failure.blocked_by([views.pod_view(pod)])
+        blocked = failure.blocked_by([pod_view(pod)])
         if phase not in {"Pending", "Running"}:
             raise Failure(f"the reader of claim {claim} ended at once: {status.get('message') or phase}")
         if time.monotonic() > end:

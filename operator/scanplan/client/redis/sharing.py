@@ -21,8 +21,8 @@ from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import Findings, PublishedArtifacts, ScanPlanStatus
 from scanplan.api.v1alpha1.task import ArtifactFile, Document, FindingCounts, MergedResult, encode
 from scanplan.client.redis import background
+from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.sharing import Elsewhere
-from scanplan.core.observed.views import JobView
 from scanplan.core.planning.task import Plan
 
 log = logging.getLogger("scanplan.sharing")

@@ -22,7 +22,7 @@ from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, UnreadableStatus
 from scanplan.controller.engine.workqueue import PlanName
-from scanplan.core.observed.views import required_time
+from scanplan.core.observed.times import required_time
 from scanplan.core.planning.task import Plan, ScheduleReference
 
 RECENT = 256

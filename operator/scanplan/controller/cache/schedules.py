@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from scanplan.api.v1alpha1.scanplan_status import UnreadableStatus
 from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec, ScanScheduleStatus, ScanTemplate, ScanTemplateSpec
 from scanplan.controller.engine.workqueue import PlanName
-from scanplan.core.observed.views import parse_time, required_time
+from scanplan.core.observed.times import parse_time, required_time
 from scanplan.core.schedule.schedule import Schedule
 
 _METADATA = ("namespace", "name", "uid", "generation", "creationTimestamp", "resourceVersion", "deletionTimestamp")

@@ -17,7 +17,7 @@ from scanplan.controller.cache.plans import Plans
 from scanplan.controller.cache.runs import Runs
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.core.manifests import jobs
-from scanplan.core.observed.views import JobView, job_view
+from scanplan.core.observed.jobs import JobView, job_view
 from scanplan.core.planning.task import Plan
 from scanplan.core.reconcile.admission import Waiting
 

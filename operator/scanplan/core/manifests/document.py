@@ -15,7 +15,7 @@ from typing import Any
 
 from scanplan.api import labels
 from scanplan.api.v1alpha1 import task as documents
-from scanplan.core.observed.views import JobView
+from scanplan.core.observed.jobs import JobView
 from scanplan.core.planning.task import Task
 
 INLINE_BYTES = 32 << 10

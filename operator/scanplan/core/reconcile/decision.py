@@ -15,8 +15,9 @@ from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.discovery.selection import Selection
 from scanplan.core.manifests import jobs
 from scanplan.core.observed import alterations
+from scanplan.core.observed.jobs import MAX_OWNERS, JobView
+from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.sharing import Elsewhere
-from scanplan.core.observed.views import MAX_OWNERS, JobView, PodView
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, Task

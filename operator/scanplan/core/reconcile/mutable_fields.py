@@ -12,7 +12,7 @@ from datetime import timedelta
 from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.asked import Asked
-from scanplan.core.observed.views import JobView
+from scanplan.core.observed.jobs import JobView
 from scanplan.core.reconcile.context import Context
 from scanplan.core.reconcile.decision import Action, PatchJob, SetAdmission
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, ShardCounts
-from scanplan.core.observed.views import JobView, PodView
+from scanplan.core.observed.jobs import JobView
+from scanplan.core.observed.pods import PodView
 from scanplan.core.reconcile.context import START_SECONDS, Context
 from scanplan.core.reconcile.decision import Decision, NeedPods, Write
 from scanplan.core.status import failure, statuses

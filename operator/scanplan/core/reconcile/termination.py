@@ -11,7 +11,8 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.task import MergedResult, Outcome, ShardReport
 from scanplan.core.manifests import jobs
-from scanplan.core.observed.views import JobView, PodView
+from scanplan.core.observed.jobs import JobView
+from scanplan.core.observed.pods import PodView
 from scanplan.core.reconcile.context import START_SECONDS, Context
 from scanplan.core.reconcile.decision import Act, CreateJob, Decision, DeleteJob, NeedPods, Rejection
 from scanplan.core.status import failure, statuses

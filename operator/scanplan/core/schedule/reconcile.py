@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanschedule import ConcurrencyPolicy, ScanScheduleStatus
-from scanplan.core.observed.views import parse_time
+from scanplan.core.observed.times import parse_time
 from scanplan.core.schedule import history, runs, schedule, status
 from scanplan.core.schedule.decision import (
     RETRY_SECONDS,

@@ -10,7 +10,7 @@ from typing import Any
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanschedule import RunSummary, ScanScheduleStatus
-from scanplan.core.observed.views import format_time, parse_time
+from scanplan.core.observed.times import format_time, parse_time
 from scanplan.core.schedule.decision import Refusal
 from scanplan.core.schedule.schedule import Run, Schedule
 from scanplan.core.status.conditions import Condition, ConditionStatus, render

@@ -14,7 +14,7 @@ from typing import Literal
 from scanplan.api.v1alpha1 import scanplan_status
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.core.observed.views import format_time
+from scanplan.core.observed.times import format_time
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 _READY = {Phase.COMPLETED, Phase.SUSPENDED, Phase.CANCELLED}

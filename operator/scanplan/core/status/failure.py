@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import ErrorClass, TaskError
-from scanplan.core.observed.views import JobView, PodView
+from scanplan.core.observed.jobs import JobView
+from scanplan.core.observed.pods import PodView
 
 _GRAVITY = {ErrorClass.FATAL: 0, ErrorClass.UNKNOWN: 1, ErrorClass.TEMPORARY: 2}
 _IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}

@@ -10,7 +10,9 @@ import pytest
 
 from scanplan.api import labels
 from scanplan.api.v1alpha1.task import encode
-from scanplan.core.observed import views
+from scanplan.core.observed.jobs import MAX_OWNERS, JobView, indexes, job_view
+from scanplan.core.observed.pods import PodView, pod_view
+from scanplan.core.observed.times import format_time, parse_time, required_time
 from tests.unit.core.objects import report
 
 JOB: dict[str, Any] = {
@@ -115,12 +117,12 @@ POD: dict[str, Any] = {
 }
 
 
-def job(change: dict[str, Any]) -> views.JobView:
-    return views.job_view(_changed(JOB, change))
+def job(change: dict[str, Any]) -> JobView:
+    return job_view(_changed(JOB, change))
 
 
-def pod(change: dict[str, Any]) -> views.PodView:
-    return views.pod_view(_changed(POD, change))
+def pod(change: dict[str, Any]) -> PodView:
+    return pod_view(_changed(POD, change))
 
 
 def _changed(sample: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
@@ -197,7 +199,7 @@ def test_which_jobs_hold_one_of_the_namespaces_slots(change: dict[str, Any], slo
 def test_collectors_and_kueues_jobs_hold_no_slot(label: str, value: str) -> None:
     body = copy.deepcopy(JOB)
     body["metadata"]["labels"][label] = value
-    assert not views.job_view(body).holds_slot
+    assert not job_view(body).holds_slot
 
 
 @pytest.mark.parametrize("kind", ["Complete", "Failed"])
@@ -290,15 +292,15 @@ def test_what_is_read_of_pods(change: dict[str, Any], expected: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(
-    ("text", "indexes"), [("", set()), ("3", {3}), ("0-2", {0, 1, 2}), ("0-2,5,7-8", {0, 1, 2, 5, 7, 8})]
+    ("text", "expected"), [("", set()), ("3", {3}), ("0-2", {0, 1, 2}), ("0-2,5,7-8", {0, 1, 2, 5, 7, 8})]
 )
-def test_indexes_of_a_job(text: str, indexes: set[int]) -> None:
-    assert views.indexes(text, 1_000) == indexes
+def test_indexes_of_a_job(text: str, expected: set[int]) -> None:
+    assert indexes(text, 1_000) == expected
 
 
 def test_times_are_read_and_written_as_the_api_does() -> None:
-    assert views.format_time(views.required_time("2026-11-24T05:59:00Z")) == "2026-11-24T05:59:00Z"
-    assert views.parse_time(None) is None
+    assert format_time(required_time("2026-11-24T05:59:00Z")) == "2026-11-24T05:59:00Z"
+    assert parse_time(None) is None
 
 
 class TestBounds:
@@ -326,7 +328,7 @@ class TestBounds:
     )
     def test_a_job_with_a_megabyte_of_metadata(self, metadata: dict[str, Any]) -> None:
         """Lost otherwise: the operator of all teams, to some hundred Jobs of one."""
-        job = views.job_view(
+        job = job_view(
             {
                 "metadata": {
                     "namespace": "team",
@@ -339,10 +341,10 @@ class TestBounds:
             }
         )
         assert len(repr(job)) < 20_000
-        assert len(job.owners) <= views.MAX_OWNERS
+        assert len(job.owners) <= MAX_OWNERS
 
     def test_a_pod_with_long_messages(self) -> None:
-        pod = views.pod_view(
+        pod = pod_view(
             {
                 "metadata": {"name": "x", "creationTimestamp": "2026-11-24T06:00:00Z"},
                 "status": {

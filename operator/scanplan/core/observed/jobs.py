@@ -1,4 +1,4 @@
-"""What the core sees of Jobs and pods: small immutable views of API objects.
+"""What the core sees of Jobs: small immutable views of API objects.
 
 The shell keeps one `JobView` per Job in memory instead of the whole object (a tenth of its size), and the views are the only
 place that knows the API's field names. Anything unknown is passed over: a newer Kubernetes may add what it likes, and
@@ -19,25 +19,18 @@ from scanplan.api import labels
 from scanplan.api.v1alpha1 import task as documents
 from scanplan.core.observed import asked as asking
 from scanplan.core.observed.asked import Asked
+from scanplan.core.observed.pods import PodView
+from scanplan.core.observed.times import lenient_time, parse_time, required_time
+from scanplan.core.observed.untrusted import MAX_MESSAGE, MAX_REPORT, number, short
 
-_YEARS = range(2000, 3000)
-"""Of a believable annotation: near the ends of what a datetime holds, a window earlier or later raises an error."""
 MAX_OWNERS = 256
 """Plans that can share a Job. Anybody may write thousands of references into a Job of their own, each of which is kept."""
-_MAX_TEXT = 1_024
-"""Characters that are kept of a text in a label, an annotation or a reference; what we write ourselves is shorter."""
 BORN_SECONDS = 5.0
 """A Job that is made suspended has the condition Suspended so soon; later, it may have run before."""
 FOUND = " is there)"
 """Ends the words about a mutable field that has another value than was asked."""
 _MAX_MANAGERS = 8
 """Names of managers that are kept of a Job."""
-_MAX_REPORT = 16_384
-"""Characters of a termination message; the kubelet takes 4,096 bytes of each container."""
-_SIGKILLED = 137
-"""Exit code of a container that was killed: 128 + SIGKILL."""
-_MAX_MESSAGE = 4_096
-"""Characters that are kept of a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,38 +173,6 @@ class JobView:
         return ended >= self.succeeded + self.failed_pods
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodView:
-    """A scan pod as the core sees it."""
-
-    name: str
-    index: int
-    phase: str
-    created: datetime
-    job_uid: str = ""
-    collector: bool = False
-    deleting: bool = False
-    exit_code: int | None = None
-    reason: str = ""
-    """The container's (OOMKilled, Error) or the pod's (Evicted) reason."""
-    message: str = ""
-    disrupted: bool = False
-    waiting_reason: str = ""
-    waiting_message: str = ""
-    unschedulable: str = ""
-    report: documents.ShardReport | None = None
-
-    @property
-    def killed(self) -> bool:
-        """Its container was killed: by the kernel for memory, or by anybody's SIGKILL."""
-        return self.reason == "OOMKilled" or self.exit_code == _SIGKILLED
-
-    @property
-    def alive(self) -> bool:
-        """Its container may still be running."""
-        return self.phase not in {"Succeeded", "Failed"}
-
-
 def job_view(job: dict[str, Any]) -> JobView:
     """View of a Job object as the API returns it."""
     metadata, spec, status = job["metadata"], job.get("spec", {}), job.get("status", {})
@@ -219,7 +180,7 @@ def job_view(job: dict[str, Any]) -> JobView:
     conditions = {
         condition["type"]: JobCondition(
             condition.get("reason", ""),
-            condition.get("message", "")[:_MAX_MESSAGE],
+            condition.get("message", "")[:MAX_MESSAGE],
             parse_time(condition.get("lastTransitionTime")),
         )
         for condition in status.get("conditions") or ()
@@ -237,30 +198,30 @@ def job_view(job: dict[str, Any]) -> JobView:
         deleting="deletionTimestamp" in metadata,
         deleting_since=parse_time(metadata.get("deletionTimestamp")),
         managed=(metadata.get("labels") or {}).get(labels.MANAGED_BY) == labels.MANAGED_BY_VALUE,
-        key=_short(annotations.get(labels.TASK_KEY)),
+        key=short(annotations.get(labels.TASK_KEY)),
         owners=owners,
         pins=tuple(
             (owner, digest)
             for name, value in annotations.items()
             if name.startswith(labels.PIN_PREFIX)
             and (owner := name.removeprefix(labels.PIN_PREFIX)) in owners
-            and (digest := _short(value)) is not None
+            and (digest := short(value)) is not None
         ),
-        creator=_short(annotations.get(labels.CREATOR)) or "",
+        creator=short(annotations.get(labels.CREATOR)) or "",
         collector=(metadata.get("labels") or {}).get(labels.COMPONENT) == labels.COMPONENT_COLLECTOR,
-        next_run_digest=_short(annotations.get(labels.NEXT_RUN_DIGEST)) or "",
+        next_run_digest=short(annotations.get(labels.NEXT_RUN_DIGEST)) or "",
         queue_name=(metadata.get("labels") or {}).get(labels.KUEUE_QUEUE, ""),
-        document_parts=_number(annotations.get(labels.DOCUMENT_PARTS)) or 0,
+        document_parts=number(annotations.get(labels.DOCUMENT_PARTS)) or 0,
         document_confidential=any(
             "secret" in source
             for volume in pod.get("volumes", ())
             for source in volume.get("projected", {}).get("sources", ())
         ),
         first_seen=lenient_time(annotations.get(labels.FIRST_SEEN)),
-        endpoint_count=_number(annotations.get(labels.ENDPOINT_COUNT)),
+        endpoint_count=number(annotations.get(labels.ENDPOINT_COUNT)),
         discovery=_discovery(annotations.get(labels.DISCOVERY)),
-        rate_shares=_number(annotations.get(labels.RATE_SHARES)),
-        image=next((_short(container.get("image")) or "" for container in pod.get("containers", ())), ""),
+        rate_shares=number(annotations.get(labels.RATE_SHARES)),
+        image=next((short(container.get("image")) or "" for container in pod.get("containers", ())), ""),
         claim=next(
             (
                 volume["persistentVolumeClaim"]["claimName"]
@@ -291,36 +252,6 @@ def job_view(job: dict[str, Any]) -> JobView:
     )
 
 
-def pod_view(pod: dict[str, Any]) -> PodView:
-    """View of a scan pod as the API returns it."""
-    metadata, status = pod["metadata"], pod.get("status", {})
-    containers: list[dict[str, Any]] = status.get("containerStatuses") or []
-    # A service mesh may have put containers of its own beside the scanner's.
-    container = next((each for each in containers if each.get("name") == labels.CONTAINER), {})
-    state = container.get("state", {})
-    terminated, waiting = state.get("terminated") or {}, state.get("waiting") or {}
-    conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
-    scheduled = conditions.get("PodScheduled", {})
-    message = terminated.get("message", "")
-    return PodView(
-        name=metadata["name"],
-        index=_number((metadata.get("annotations") or {}).get("batch.kubernetes.io/job-completion-index")) or 0,
-        phase=status.get("phase", ""),
-        created=required_time(metadata["creationTimestamp"]),
-        job_uid=(metadata.get("labels") or {}).get("batch.kubernetes.io/controller-uid", ""),
-        collector=(metadata.get("labels") or {}).get(labels.COMPONENT) == labels.COMPONENT_COLLECTOR,
-        deleting="deletionTimestamp" in metadata,
-        exit_code=terminated.get("exitCode"),
-        reason=status.get("reason") or terminated.get("reason", ""),
-        message=(status.get("message") or message)[:_MAX_MESSAGE],
-        disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",
-        waiting_reason=waiting.get("reason", ""),
-        waiting_message=waiting.get("message", "")[:_MAX_MESSAGE],
-        unschedulable=scheduled.get("message", "")[:_MAX_MESSAGE] if scheduled.get("status") == "False" else "",
-        report=documents.decode_report(message) if message and len(message) <= _MAX_REPORT else None,
-    )
-
-
 def indexes(text: str, completions: int) -> frozenset[int]:
     """The indexes that a Job's ``completedIndexes`` or ``failedIndexes`` names: ``"0-2,5"`` is 0, 1, 2 and 5.
 
@@ -330,39 +261,24 @@ def indexes(text: str, completions: int) -> frozenset[int]:
     found: set[int] = set()
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
-        low, high = _number(first), _number(last or first)
+        low, high = number(first), number(last or first)
         if low is not None and high is not None:
             found.update(range(low, min(high + 1, completions)))
     return frozenset(found)
-
-
-def parse_time(text: str | None) -> datetime | None:
-    """An API timestamp (RFC 3339, UTC)."""
-    return None if text is None else required_time(text)
-
-
-def required_time(text: str) -> datetime:
-    """An API timestamp that is always there."""
-    return datetime.fromisoformat(text)
-
-
-def format_time(moment: datetime) -> str:
-    """As the API writes it: seconds, Z."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _owners(metadata: dict[str, Any]) -> Iterator[str]:
     """UIDs of the plans that a Job says it belongs to."""
     for reference in metadata.get("ownerReferences") or ():
         ours = reference.get("kind") == labels.KIND and reference.get("apiVersion", "").startswith(f"{labels.GROUP}/")
-        if ours and (uid := _short(reference["uid"])):
+        if ours and (uid := short(reference["uid"])):
             yield uid
 
 
 def _managers(metadata: dict[str, Any]) -> Iterator[str]:
     """Who else has written a Job, beyond its status."""
     for entry in metadata.get("managedFields") or ():
-        manager = _short(entry.get("manager")) or ""
+        manager = short(entry.get("manager")) or ""
         if manager and manager != labels.MANAGED_BY_VALUE and not entry.get("subresource"):
             yield manager
 
@@ -372,30 +288,11 @@ def _written(value: int | bool | None) -> str:
     return "none" if value is None else str(value).lower()
 
 
-def _short(text: str | None) -> str | None:
-    """A text that anybody may have written; None where it is longer than any of ours."""
-    return text if text is not None and len(text) <= _MAX_TEXT else None
-
-
-def _number(text: str | None) -> int | None:
-    """A count in an annotation, which anybody may have written."""
-    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
-
-
 def _discovery(text: str | None) -> documents.DiscoveryReport | None:
     """What was discovered, by an annotation, which anybody may have written."""
-    if not text or len(text) > _MAX_REPORT:
+    if not text or len(text) > MAX_REPORT:
         return None
     try:
         return msgspec.json.decode(text, type=documents.DiscoveryReport)
     except msgspec.MsgspecError:
         return None
-
-
-def lenient_time(text: str | None) -> datetime | None:
-    """A time in an annotation or a log, which anybody may have written; none where nobody could have seen it."""
-    try:
-        moment = parse_time(text)
-    except ValueError:
-        return None
-    return moment if moment and moment.tzinfo and moment.year in _YEARS else None

@@ -1,0 +1,32 @@
+"""Times as the API server writes them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+_YEARS = range(2000, 3000)
+"""Of a believable annotation: near the ends of what a datetime holds, a window earlier or later raises an error."""
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """An API timestamp (RFC 3339, UTC)."""
+    return None if text is None else required_time(text)
+
+
+def required_time(text: str) -> datetime:
+    """An API timestamp that is always there."""
+    return datetime.fromisoformat(text)
+
+
+def format_time(moment: datetime) -> str:
+    """As the API writes it: seconds, Z."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def lenient_time(text: str | None) -> datetime | None:
+    """A time in an annotation or a log, which anybody may have written; none where nobody could have seen it."""
+    try:
+        moment = parse_time(text)
+    except ValueError:
+        return None
+    return moment if moment and moment.tzinfo and moment.year in _YEARS else None

@@ -1,0 +1,90 @@
+"""Conditions beside the phase: what a result lacks, and how a Job differs from what its plan asks for."""
+
+from __future__ import annotations
+
+from scanplan.api.v1alpha1.conditions import ConditionType, Reason
+from scanplan.api.v1alpha1.task import MergedResult
+from scanplan.core.observed import alterations
+from scanplan.core.observed.jobs import FOUND, JobView
+from scanplan.core.planning.task import Plan
+from scanplan.core.status.conditions import Condition
+
+_CHANGED = "the Job runs with other values than the operator wrote: "
+
+
+def of_result(merged: MergedResult, endpoint_count: int) -> list[Condition]:
+    """Whether there are findings, and whether every endpoint answered and every template was sent."""
+    total = merged.findings.total
+    findings = Condition(
+        ConditionType.FINDINGS_PRESENT,
+        "True" if total else "False",
+        Reason.FINDINGS if total else Reason.NO_FINDINGS,
+        f"{total} findings, {merged.findings.critical} critical, {merged.findings.high} high",
+    )
+    templates = _of_templates(merged)
+    return [findings, *_of_endpoints(merged, endpoint_count), *templates]
+
+
+def _of_endpoints(merged: MergedResult, endpoint_count: int) -> list[Condition]:
+    kind = ConditionType.ENDPOINTS_REACHABLE
+    if endpoint_count and merged.endpoints_unreachable >= endpoint_count:
+        message = "no endpoint answered: nothing was scanned"
+        return [Condition(kind, "False", Reason.ENDPOINTS_UNREACHABLE, message)]
+    told = [
+        (reason, f"{count} {what}")
+        for count, reason, what in (
+            (merged.endpoints_unreachable, Reason.SOME_UNREACHABLE, "did not answer"),
+            (merged.endpoints_skipped, Reason.SOME_SKIPPED, "stopped to answer, or got no request"),
+            (merged.endpoints_throttled, Reason.SOME_THROTTLED, "throttled the scan, or were out of service"),
+            (merged.endpoints_blocked, Reason.SOME_BLOCKED, "blocked the scan"),
+        )
+        if count
+    ]
+    if told:
+        counts = ", ".join(text for _, text in told)
+        more = f": {merged.endpoints_remark}" if merged.endpoints_remark else ""
+        message = f"of {endpoint_count} endpoints {counts}; their results are incomplete{more}"
+        return [Condition(kind, "Unknown", told[0][0], message)]
+    if not merged.complete:
+        return []  # whether the endpoints that no attempt came to would answer, nobody knows
+    return [Condition(kind, "True", Reason.ALL_REACHABLE, "every endpoint answered")]
+
+
+def _of_templates(merged: MergedResult) -> list[Condition]:
+    if not merged.templates_run and not merged.templates_not_run:
+        return []  # an older runner, which doesn't know
+    if not merged.templates_not_run:
+        message = f"each of {merged.templates_run} templates was sent"
+        return [Condition(ConditionType.TEMPLATES_RUN, "True", Reason.ALL_RUN, message)]
+    total = merged.templates_run + merged.templates_not_run
+    message = f"{merged.templates_not_run} of {total} templates were not run: {merged.templates_remark}"
+    return [Condition(ConditionType.TEMPLATES_RUN, "False", Reason.SOME_NOT_RUN, message)]
+
+
+def next_run(plan: Plan, job: JobView) -> list[Condition]:
+    """What of the spec the running Job does not follow."""
+    if job.next_run_digest in {"", plan.next_run_digest}:
+        return []
+    message = "the spec was edited in fields that a running Job can't take up; set rerun to start again with them"
+    if job.creator != plan.uid:
+        message = f"this plan shares Job {job.name}, which runs with the settings of the plan that created it"
+    return [Condition(ConditionType.APPLIES_NEXT_RUN, "True", Reason.SPEC_EDITED, message)]
+
+
+def admission_changed(plan: Plan, job: JobView) -> list[Condition]:
+    """What the Job has otherwise than the operator wrote it."""
+    changes = (*job.changed_fields, *(job.altered or _told_before(plan, job)))
+    if not changes:
+        return []
+    who = f" or by {', '.join(job.managers)}" if job.managers else ""
+    message = f"{_CHANGED}{alterations.named(changes)}; changed by an admission webhook or policy{who}"
+    return [Condition(ConditionType.ADMISSION_CHANGED, "True", Reason.FIELDS_CHANGED, message)]
+
+
+def _told_before(plan: Plan, job: JobView) -> tuple[str, ...]:
+    """What admission changed when the Job was made, of which only the process that made it has seen anything else."""
+    before = plan.status.condition(ConditionType.ADMISSION_CHANGED)
+    if not before or not plan.status.job_ref or plan.status.job_ref.uid != job.uid:
+        return ()
+    changes = before.message.removeprefix(_CHANGED).partition(";")[0].split(", ")
+    return tuple(change for change in changes if not change.endswith(FOUND))
