@@ -1,7 +1,7 @@
 """A base image from the machine's own Debian package sources, for where there is no image registry.
 
 It stands in for the official Python images: an interpreter with its whole standard library, certificates, a
-shell, and nothing else, not even a package manager's database. Packages are extracted rather than installed,
+shell, tini, and nothing else, not even a package manager's database. Packages are extracted rather than installed,
 which takes seconds instead of minutes; what their installation scripts would have done, and we need, is done
 here.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.console import step
 from tests.images.store import Store, ask, run
 
-PACKAGES = "base-files,ca-certificates,dash,python3"
+PACKAGES = "base-files,ca-certificates,dash,python3,tini"
 OPTIONS = (
     "--variant=extract",
     "--dpkgopt=path-exclude=/usr/share/locale/*",

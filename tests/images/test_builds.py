@@ -1,11 +1,22 @@
 """The images as they are built: who they run as, and what works in them."""
 
+import base64
+import json
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from scanplan.api.exit_codes import ExitCode
 from tests.images import Archive, ImageError, build
 from tests.images.builder import _reference
 from tests.images.recipes import NAMES, Recipe
@@ -23,6 +34,64 @@ def archives() -> dict[str, Archive]:
 
 def in_image(archive: Archive, *argv: str) -> str:
     return Store.default().run(f"oci-archive:{archive.path}", *argv)
+
+
+def configuration(archive: Archive) -> dict[str, Any]:
+    """What the image's configuration says of its containers, as the OCI image specification has it."""
+    with tarfile.open(archive.path) as tar:
+
+        def read(name: str) -> Any:
+            file = tar.extractfile(name)
+            assert file
+            return json.load(file)
+
+        manifest = read("blobs/sha256/" + read("index.json")["manifests"][0]["digest"].removeprefix("sha256:"))
+        content: dict[str, Any] = read("blobs/sha256/" + manifest["config"]["digest"].removeprefix("sha256:"))
+        return dict(content["config"])
+
+
+def began(process: Path, program: str | Path) -> bool:
+    """Whether a process runs this program, and blocks signals."""
+    blocks = re.search(r"SigBlk:\s*0*[1-9a-f]", (process / "status").read_text())
+    return bool(blocks) and (process / "exe").resolve() == Path(program).resolve()
+
+
+def told_to_end(command: Sequence[str | Path], milliseconds: float) -> int:
+    """The exit code of process 1 of a new PID namespace, which gets a SIGTERM so long after it has begun; -9: it was lost.
+
+    It has begun once it blocks signals, which is the first thing that an init does: less than a millisecond after its start.
+    """
+    unshare = ["unshare", "--map-root-user", "--pid", "--fork", "--kill-child"]
+    with subprocess.Popen([*unshare, *command]) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        first = ""
+        while not (first and began(Path("/proc", first), command[0])):
+            first = children.read_text().strip()
+        time.sleep(milliseconds / 1000)
+        os.kill(int(first), signal.SIGTERM)
+        try:
+            return process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return -signal.SIGKILL
+
+
+@pytest.mark.parametrize("name", ["operator", "scanner", "worker"])
+def test_a_sigterm_in_the_first_moments_ends_the_container(
+    archives: dict[str, Archive], name: str, tmp_path: Path
+) -> None:
+    """Else a pod that is evicted or suspended as it starts runs on until it is killed.
+
+    Before its first line, Python has no handler; a program that sleeps stands for that, however fast the machine is.
+    """
+    assert configuration(archives[name])["Entrypoint"][:4] == ["tini", "--", "python3", "-m"]
+    init = tmp_path / "tini"
+    program = "import base64, shutil; print(base64.b64encode(open(shutil.which('tini'), 'rb').read()).decode())"
+    init.write_bytes(base64.b64decode(in_image(archives[name], "python3", "-c", program)))
+    init.chmod(0o755)
+    asleep = (init, "--", sys.executable, "-c", "import time; time.sleep(60)")
+    codes = {milliseconds: told_to_end(asleep, milliseconds) for milliseconds in (*range(10), *range(10, 101, 10))}
+    assert set(codes.values()) == {ExitCode.INTERRUPTED}, codes
 
 
 @pytest.mark.parametrize("name", ["operator", "scanner", "worker"])

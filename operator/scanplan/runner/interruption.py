@@ -1,8 +1,8 @@
 """SIGTERM, from the first line on.
 
-Kubernetes tells a pod to stop by SIGTERM (suspension, eviction, preemption, deadline). As a container's first process
-we would not even die of it without a handler, so this module is imported before anything heavy and needs nothing but
-the standard library. The handler only remembers; whoever waits looks at the flag.
+Kubernetes tells a pod to stop by SIGTERM (suspension, eviction, preemption, deadline). Before the handler is there, SIGTERM
+ends the process with the same exit code, since the image's process 1 is an init (tini). This module is imported before
+anything heavy and needs only the standard library. The handler only remembers; whoever waits looks at the flag.
 """
 
 from __future__ import annotations

@@ -84,11 +84,11 @@ def test_bases_are_pinned_by_digest() -> None:
 
 
 def test_runs_as_a_number_without_a_shell(shipped: Recipe) -> None:
-    """Else runAsNonRoot refuses the pod, or a shell swallows the kubelet's SIGTERM."""
+    """Else runAsNonRoot refuses the pod, or process 1 swallows the kubelet's SIGTERM: a shell, or Python as it starts."""
     assert shipped.target
     last = dict(instruction for stage in lineage(shipped.target) for instruction in stages()[stage])
     assert last["USER"] == "65532:65532"
-    assert json.loads(last["ENTRYPOINT"])[:2] == ["python3", "-m"]
+    assert json.loads(last["ENTRYPOINT"])[:4] == ["tini", "--", "python3", "-m"]
 
 
 def test_all_images_have_the_same_python_and_scanner_and_worker_the_same_nuclei() -> None:
