@@ -9,7 +9,8 @@ from typing import Any
 from rich.text import Text
 
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.api.v1alpha1.scanplan_status import Condition, ScanPlanStatus
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.api.v1alpha1.status import Condition
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli.output.failure import Failure
 from scanplan.cli.output.tables import STYLES

@@ -1,29 +1,17 @@
 """The status of a ScanPlan: what a user reads.
 
 One frozen model for everybody: the core writes it, and the operator, the command line, the API and the library read it.
-`ScanPlanStatus.of` reads it from an object as the API server returns it; `document` is its form on the wire.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from scanplan.api.v1alpha1.model import Model
 from scanplan.api.v1alpha1.scanplan import Phase
-
-
-class Condition(Model):
-    """A condition, with the fields of metav1.Condition."""
-
-    type: Annotated[str, Field(max_length=316)]
-    status: Literal["True", "False", "Unknown"]
-    reason: Annotated[str, Field(min_length=1, max_length=1024)]
-    message: Annotated[str, Field(max_length=32_768)]
-    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    observed_generation: int | None = None
+from scanplan.api.v1alpha1.status import Status
 
 
 class JobReference(Model):
@@ -102,15 +90,10 @@ class StatusError(Model):
     message: str
 
 
-class ScanPlanStatus(Model):
+class ScanPlanStatus(Status):
     """The state and the result of the plan."""
 
-    observed_generation: int | None = None
     phase: Phase | None = None
-    conditions: Annotated[
-        tuple[Condition, ...],
-        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
-    ] = ()
     task_id: Annotated[
         str | None, Field(description="Name of the task's Job, and the task's id in queues and APIs.")
     ] = None
@@ -166,40 +149,7 @@ class ScanPlanStatus(Model):
     scanner: ScannerStatus | None = None
     error: StatusError | None = None
 
-    @classmethod
-    def of(cls, plan: Mapping[str, Any]) -> ScanPlanStatus:
-        """The status of a ScanPlan object as the API server returns it; an empty one where there is none.
-
-        Raises:
-            UnreadableStatus: a field has a type or value that this version does not know.
-        """
-        try:
-            return cls.model_validate(plan.get("status") or {})
-        except ValidationError as error:
-            fields = sorted({".".join(map(str, each["loc"])) for each in error.errors()})
-            raise UnreadableStatus(f"status.{', status.'.join(fields)}: not known to this version") from None
-
-    @classmethod
-    def read(cls, plan: Mapping[str, Any]) -> ScanPlanStatus:
-        """As `of`, but an empty status where it can't be read; for readers that only display it."""
-        try:
-            return cls.of(plan)
-        except UnreadableStatus:
-            return cls()
-
-    def document(self) -> dict[str, Any]:
-        """The status on the wire: camelCase names, without the fields that are not set."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-    def condition(self, kind: str) -> Condition | None:
-        """The condition of this type; None where there is none."""
-        return next((each for each in self.conditions if each.type == kind), None)
-
     @property
     def ended(self) -> bool:
         """Whether the task has ended for good. A plan that can't run as written has failed, but its task has not ended."""
         return self.phase is not None and self.phase.is_terminal and self.completion_time is not None
-
-
-class UnreadableStatus(ValueError):
-    """A newer version of the operator wrote this status, or somebody else did."""

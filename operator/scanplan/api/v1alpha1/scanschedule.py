@@ -5,16 +5,15 @@ Each run is a ScanPlan of its own, made from the template. `scanplan.core.schedu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
 from scanplan.api.v1alpha1.model import Model, cel
 from scanplan.api.v1alpha1.pod_template import RESERVED_METADATA
 from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
-from scanplan.api.v1alpha1.scanplan_status import Condition, UnreadableStatus
+from scanplan.api.v1alpha1.status import Status
 
 MAX_NAME = 50
 """Characters of a schedule's name: a run's name adds 13, and has to be a label's value."""
@@ -164,14 +163,9 @@ class RunSummary(Model):
     resolved: Annotated[int | None, Field(description="Findings of the run before that are resolved.")] = None
 
 
-class ScanScheduleStatus(Model):
+class ScanScheduleStatus(Status):
     """When it ran, when it runs next, and how its runs ended."""
 
-    observed_generation: int | None = None
-    conditions: Annotated[
-        tuple[Condition, ...],
-        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
-    ] = ()
     timetable_digest: Annotated[
         str | None,
         Field(description="Digest of what nextScheduleTime was computed from. An edit of it starts nothing."),
@@ -208,24 +202,3 @@ class ScanScheduleStatus(Model):
         str | None,
         Field(json_schema_extra={"format": "date-time"}, description="The last time that was missed or skipped."),
     ] = None
-
-    @classmethod
-    def of(cls, schedule: Mapping[str, Any]) -> ScanScheduleStatus:
-        """The status of a ScanSchedule object as the API server returns it; an empty one where there is none.
-
-        Raises:
-            UnreadableStatus: a field has a type or value that this version does not know.
-        """
-        try:
-            return cls.model_validate(schedule.get("status") or {})
-        except ValidationError as error:
-            fields = sorted({".".join(map(str, each["loc"])) for each in error.errors()})
-            raise UnreadableStatus(f"status.{', status.'.join(fields)}: not known to this version") from None
-
-    def document(self) -> dict[str, Any]:
-        """The status on the wire: camelCase names, without the fields that are not set."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-    def condition(self, kind: str) -> Condition | None:
-        """The condition of this type."""
-        return next((each for each in self.conditions if each.type == kind), None)

@@ -16,13 +16,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
-from pydantic import ValidationError
 
 from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, UnreadableStatus
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.controller.cache.bodies import identity_of, spec_of, status_of
 from scanplan.controller.engine.workqueue import PlanName
-from scanplan.core.observed.times import required_time
 from scanplan.core.planning.task import Plan, ScheduleReference
 
 RECENT = 256
@@ -56,6 +55,8 @@ _BRIEF_SPEC = (
     "ttlSecondsAfterFinished",
     "queueName",
 )
+_STAND_IN = ScanPlanSpec.model_construct(endpoints=[], templates=[])
+"""Of a plan whose spec can't be read."""
 _BRIEF_STATUS = ("phase", "observedGeneration", "taskId", "startTime", "completionTime")
 
 
@@ -185,22 +186,13 @@ def plan_of(body: dict[str, Any], before: Plan | None = None) -> Plan:
     if before and (before.uid, before.generation) == (metadata["uid"], metadata["generation"]):
         spec, problem = before.spec, before.problem
     else:
-        spec, problem = _spec_of(body)
-    try:
-        status = ScanPlanStatus.of(body)
-    except UnreadableStatus as error:
-        status, problem = ScanPlanStatus(), problem or str(error)
+        spec, problem = spec_of(ScanPlanSpec, body, _STAND_IN)
+    status, unreadable = status_of(ScanPlanStatus, body)
     return Plan(
-        namespace=metadata["namespace"],
-        name=metadata["name"],
-        uid=metadata["uid"],
-        generation=metadata["generation"],
-        created=required_time(metadata["creationTimestamp"]),
+        **identity_of(body),
         spec=spec,
         status=status,
-        resource_version=metadata["resourceVersion"],
-        deleting="deletionTimestamp" in metadata,
-        problem=problem,
+        problem=problem or unreadable,
         schedule=_schedule_of(metadata),
     )
 
@@ -213,15 +205,6 @@ def _schedule_of(metadata: dict[str, Any]) -> ScheduleReference | None:
         if ours and reference.get("controller") is True and max(len(name), len(uid)) <= _MAX_TEXT:
             return ScheduleReference(name, uid)
     return None
-
-
-def _spec_of(body: dict[str, Any]) -> tuple[ScanPlanSpec, str]:
-    """A plan's spec, and what is wrong with it: an object may be older than the rules of today's CRD."""
-    try:
-        return ScanPlanSpec.model_validate(body.get("spec") or {}), ""
-    except ValidationError as error:
-        problems = (f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        return ScanPlanSpec.model_construct(endpoints=[], templates=[]), "; ".join(problems)
 
 
 def _phase(plan: Plan) -> str:

@@ -11,12 +11,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from pydantic import ValidationError
 
-from scanplan.api.v1alpha1.scanplan_status import UnreadableStatus
 from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec, ScanScheduleStatus, ScanTemplate, ScanTemplateSpec
+from scanplan.controller.cache.bodies import identity_of, spec_of, status_of
 from scanplan.controller.engine.workqueue import PlanName
-from scanplan.core.observed.times import parse_time, required_time
+from scanplan.core.observed.times import parse_time
 from scanplan.core.schedule.schedule import Schedule
 
 _METADATA = ("namespace", "name", "uid", "generation", "creationTimestamp", "resourceVersion", "deletionTimestamp")
@@ -112,25 +111,6 @@ def _facts(schedule: Schedule) -> Facts:
 
 def schedule_of(body: dict[str, Any]) -> Schedule:
     """A ScanSchedule object as the core reads it."""
-    metadata, problem = body["metadata"], ""
-    try:
-        spec = ScanScheduleSpec.model_validate(body.get("spec") or {})
-    except ValidationError as error:
-        problem = "; ".join(f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        spec = _STAND_IN
-    try:
-        status = ScanScheduleStatus.of(body)
-    except UnreadableStatus as error:
-        status, problem = ScanScheduleStatus(), problem or str(error)
-    return Schedule(
-        namespace=metadata["namespace"],
-        name=metadata["name"],
-        uid=metadata["uid"],
-        generation=metadata["generation"],
-        created=required_time(metadata["creationTimestamp"]),
-        spec=spec,
-        status=status,
-        resource_version=metadata["resourceVersion"],
-        deleting="deletionTimestamp" in metadata,
-        problem=problem,
-    )
+    spec, problem = spec_of(ScanScheduleSpec, body, _STAND_IN)
+    status, unreadable = status_of(ScanScheduleStatus, body)
+    return Schedule(**identity_of(body), spec=spec, status=status, problem=problem or unreadable)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from scanplan.api.v1alpha1 import scanplan_status
+from scanplan.api.v1alpha1 import status
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.core.observed.times import format_time
@@ -53,10 +53,10 @@ def for_phase(phase: Phase, reason: Reason, message: str) -> list[Condition]:
 
 def render(
     conditions: Iterable[Condition],
-    previous: Iterable[scanplan_status.Condition],
+    previous: Iterable[status.Condition],
     generation: int,
     now: datetime,
-) -> tuple[scanplan_status.Condition, ...]:
+) -> tuple[status.Condition, ...]:
     """The conditions as they are written; those whose status is unchanged keep their transition time."""
     before = {condition.type: condition for condition in previous}
     rendered = []
@@ -64,7 +64,7 @@ def render(
         old = before.get(condition.type)
         same = old is not None and old.status == condition.status
         rendered.append(
-            scanplan_status.Condition(
+            status.Condition(
                 type=condition.type.value,
                 status=condition.status,
                 reason=condition.reason.value,

@@ -13,9 +13,6 @@ from scanplan.api import layout
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import (
-    Condition as WrittenCondition,
-)
-from scanplan.api.v1alpha1.scanplan_status import (
     Discovery,
     Findings,
     JobReference,
@@ -26,6 +23,7 @@ from scanplan.api.v1alpha1.scanplan_status import (
     ShardCounts,
     StatusError,
 )
+from scanplan.api.v1alpha1.status import Condition as WrittenCondition
 from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, ShardReport, TaskError
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView

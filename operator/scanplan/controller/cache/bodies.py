@@ -1,0 +1,60 @@
+"""How an object that the API server returns becomes what the core reads; it may be older or newer than this version's rules."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypedDict, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from scanplan.api.v1alpha1.status import Status, UnreadableStatus
+from scanplan.core.observed.times import required_time
+
+SpecT = TypeVar("SpecT", bound=BaseModel)
+StatusT = TypeVar("StatusT", bound=Status)
+
+
+class Identity(TypedDict):
+    """What every kind has of its metadata."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created: datetime
+    resource_version: str
+    deleting: bool
+
+
+def identity_of(body: dict[str, Any]) -> Identity:
+    """Which object it is, and which version of it."""
+    metadata = body["metadata"]
+    return Identity(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        created=required_time(metadata["creationTimestamp"]),
+        resource_version=metadata["resourceVersion"],
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+def spec_of(model: type[SpecT], body: dict[str, Any], stand_in: SpecT) -> tuple[SpecT, str]:
+    """The spec, and what is wrong with it: an object may be older than the rules of today's CRD.
+
+    Args:
+        stand_in: is returned where the object's own can't be read.
+    """
+    try:
+        return model.model_validate(body.get("spec") or {}), ""
+    except ValidationError as error:
+        return stand_in, "; ".join(f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+
+
+def status_of(model: type[StatusT], body: dict[str, Any]) -> tuple[StatusT, str]:
+    """The status, and what is wrong with it: then it is an empty one."""
+    try:
+        return model.of(body), ""
+    except UnreadableStatus as error:
+        return model(), str(error)
