@@ -341,11 +341,27 @@ def test_the_operator_reads_the_secrets_that_are_named_and_no_others() -> None:
     assert "RoleBinding red/scanplan-operator-secrets" in objects
 
 
+def test_only_who_administers_a_namespace_may_accept_a_risk(plain: Objects) -> None:
+    """Lost otherwise: the second pair of eyes, where those who may deploy may also decide that their findings don't count."""
+    role = plain["ClusterRole scanplan-operator-exceptions"]
+    assert [label for label in role["metadata"]["labels"] if "aggregate" in label] == [
+        "rbac.authorization.k8s.io/aggregate-to-admin"
+    ]
+    changed = {"create", "update", "patch", "delete", "deletecollection"}
+    assert {
+        name
+        for name, manifest in plain.items()
+        for rule in manifest.get("rules", ())
+        if "scanexceptions" in rule["resources"] and changed & set(rule["verbs"])
+    } == {"ClusterRole scanplan-operator-exceptions"}
+
+
 def test_those_who_may_view_see_plans_and_may_not_change_them_or_read_findings(plain: Objects) -> None:
     viewer, editor = (plain[f"ClusterRole scanplan-operator-{who}"] for who in ("viewer", "editor"))
     (views,), (edits,) = viewer["rules"], editor["rules"]
     assert set(views["verbs"]) == {"get", "list", "watch"}
-    assert set(views["resources"]) == {"scanplans", "scanplans/status", "scanschedules", "scanschedules/status"}
+    kinds = {"scanplans", "scanschedules", "scanexceptions"}
+    assert set(views["resources"]) == kinds | {f"{kind}/status" for kind in kinds}
     assert edits["resources"] == ["scanplans", "scanschedules"]
     prefix = "rbac.authorization.k8s.io/aggregate-to-"
     assert {label.removeprefix(prefix) for label in editor["metadata"]["labels"] if label.startswith(prefix)} == {

@@ -13,6 +13,8 @@ KIND = "ScanPlan"
 PLURAL = "scanplans"
 SCHEDULE_KIND = "ScanSchedule"
 SCHEDULE_PLURAL = "scanschedules"
+EXCEPTION_KIND = "ScanException"
+EXCEPTION_PLURAL = "scanexceptions"
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY_VALUE = "scanplan-operator"

@@ -143,7 +143,8 @@ def test_every_field_of_the_spec_explains_itself() -> None:
 def test_a_new_plan_is_not_current() -> None:
     """kstatus calls an object without observedGeneration current: Flux would report a scan as done that was never seen."""
     assert SCHEMA["properties"]["status"]["default"] == {"observedGeneration": -1, "phase": "Pending"}
-    assert SCHEMAS[SCANSCHEDULE.plural]["properties"]["status"]["default"] == {"observedGeneration": -1}
+    for plural in (SCANSCHEDULE.plural, "scanexceptions"):
+        assert SCHEMAS[plural]["properties"]["status"]["default"] == {"observedGeneration": -1}
 
 
 @pytest.mark.parametrize("plural", CRDS)
@@ -165,6 +166,17 @@ def test_what_kubectl_get_shows_of_schedules() -> None:
     assert usual == ["Schedule", "Zone", "Suspend", "Last", "Next", "Active", "Findings", "New"]
 
 
+def test_what_kubectl_get_shows_of_exceptions() -> None:
+    version = CRDS["scanexceptions"]["spec"]["versions"][0]
+    usual = [column["name"] for column in version["additionalPrinterColumns"] if not column.get("priority")]
+    assert usual == ["Status", "State", "Findings", "Expires", "Owner", "Age"]
+
+
+def test_an_exception_says_why_and_until_when() -> None:
+    """Lost otherwise: decisions that nobody can judge later, and risks that are accepted for ever."""
+    assert {"match", "reason", "expiresAt"} == set(SPEC["scanexceptions.spec"]["required"])
+
+
 @pytest.mark.parametrize(
     ("plural", "column"),
     [
@@ -178,6 +190,8 @@ def test_every_column_shows_a_field_that_there_is(plural: str, column: dict[str,
     path, kind = column["jsonPath"], column["type"]
     if path == ".metadata.creationTimestamp":
         return
+    if "?(@.type==" in path:  # the reason of a condition
+        path = ".status.conditions[].reason"
     node = ALL[plural + path]
     assert node["type"] == kind or (kind, node.get("format")) == ("date", "date-time")
 
@@ -197,6 +211,7 @@ def test_names() -> None:
     for crd, expected in (
         (CRDS["scanplans"], ("scanplans", "scanplan", ["sp"])),
         (CRDS["scanschedules"], ("scanschedules", "scanschedule", ["ss"])),
+        (CRDS["scanexceptions"], ("scanexceptions", "scanexception", ["sx"])),
     ):
         names = crd["spec"]["names"]
         assert (names["plural"], names["singular"], names["shortNames"]) == expected

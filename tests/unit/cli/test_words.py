@@ -57,11 +57,19 @@ OF_SCHEDULES = {
     Reason.START_MISSED,
     Reason.START_SKIPPED,
 }
-"""Reasons that no plan has."""
+OF_EXCEPTIONS = {
+    Reason.IN_FORCE,
+    Reason.NO_RESULT_YET,
+    Reason.UNUSED,
+    Reason.TOO_WIDE,
+    Reason.EXPIRED,
+    Reason.EXPIRES_TOO_LATE,
+}
+"""Reasons that no plan has, as those before."""
 
 
 def test_every_reason_that_stops_a_plan_has_its_advice() -> None:
-    assert set(advice.ADVICE) == set(Reason) - WELL - OF_SCHEDULES
+    assert set(advice.ADVICE) == set(Reason) - WELL - OF_SCHEDULES - OF_EXCEPTIONS
     assert advice.of("OutOfMemory", "nightly")[-1].endswith("scanplan rerun nightly")
     assert advice.of("AReasonOfLater", "nightly") == []
 

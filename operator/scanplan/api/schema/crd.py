@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from scanplan.api import labels
+from scanplan.api.v1alpha1 import scanexception
 from scanplan.api.v1alpha1.model import Model, cel
 from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
@@ -199,5 +200,30 @@ SCANSCHEDULE = Definition(
         ),
     ),
 )
-DEFINITIONS = {each.plural: each for each in (SCANPLAN, SCANSCHEDULE)}
+SCANEXCEPTION = Definition(
+    kind=labels.EXCEPTION_KIND,
+    plural=labels.EXCEPTION_PLURAL,
+    short_name="sx",
+    description="A ScanException says which findings of its namespace need no work, why, and until when.",
+    spec=scanexception.ScanExceptionSpec,
+    status=scanexception.ScanExceptionStatus,
+    new={"observedGeneration": -1},
+    columns=(
+        _column("Status", ".spec.status"),
+        _column("State", '.status.conditions[?(@.type=="Ready")].reason'),
+        _column("Findings", ".status.findings", "integer"),
+        _column("Expires", ".spec.expiresAt"),
+        _column("Owner", ".spec.owner"),
+        _column("Age", ".metadata.creationTimestamp", "date"),
+        _column("Ticket", ".spec.ticket", priority=1),
+        _column("Reason", ".spec.reason", priority=1),
+    ),
+    rules=(
+        cel(
+            f"self.metadata.name.size() <= {scanexception.MAX_NAME}",
+            f"an exception's name has at most {scanexception.MAX_NAME} characters: results list it",
+        ),
+    ),
+)
+DEFINITIONS = {each.plural: each for each in (SCANPLAN, SCANSCHEDULE, SCANEXCEPTION)}
 """All kinds by their plural."""

@@ -13,6 +13,7 @@ from typing import Any
 from scanplan.api import labels
 from scanplan.api.schema.crd import structural
 from scanplan.api.v1alpha1.model import Effect, Model
+from scanplan.api.v1alpha1.scanexception import ScanExceptionSpec, ScanExceptionStatus
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec, ScanScheduleStatus
@@ -25,6 +26,10 @@ _SCHEDULE = (
     f"`{labels.API_VERSION}`, kind `{labels.SCHEDULE_KIND}`, namespaced, short name `ss`. "
     "An edit of the template acts on the next run; "
     "[schedules](how-to/schedules.md) says how all of it works."
+)
+_EXCEPTION = (
+    f"`{labels.API_VERSION}`, kind `{labels.EXCEPTION_KIND}`, namespaced, short name `sx`. "
+    "It acts on the findings of its own namespace; [exceptions](how-to/exceptions.md) says how."
 )
 _TEMPLATE = "template.spec"
 _EFFECTS = {
@@ -63,14 +68,25 @@ def markdown() -> str:
         "",
         "| field | type | default | what it is |",
         "|---|---|---|---|",
-        *(
-            f"| `{path}` | {_type(schema)} | {_default(schema)} | {schema.get('description', '')} |"
-            for path, schema in _schedule_fields()
-        ),
+        *(_plain_row(path, schema) for path, schema in _schedule_fields()),
         "",
         "### ScanSchedule status",
         "",
         *_status(ScanScheduleStatus),
+        "",
+        "## ScanException",
+        "",
+        _EXCEPTION,
+        "",
+        "### ScanException spec",
+        "",
+        "| field | type | default | what it is |",
+        "|---|---|---|---|",
+        *(_plain_row(path, schema) for path, schema, _ in _fields(structural(ScanExceptionSpec), ScanExceptionSpec)),
+        "",
+        "### ScanException status",
+        "",
+        *_status(ScanExceptionStatus),
         "",
     ]
     return "\n".join(lines)
@@ -81,6 +97,10 @@ def _status(model: type[Model]) -> Iterator[str]:
     yield "|---|---|---|"
     for path, schema, _ in _fields(structural(model), model):
         yield f"| `{path}` | {_type(schema)} | {schema.get('description', '')} |"
+
+
+def _plain_row(path: str, schema: dict[str, Any]) -> str:
+    return f"| `{path}` | {_type(schema)} | {_default(schema)} | {schema.get('description', '')} |"
 
 
 def _schedule_fields() -> Iterator[tuple[str, dict[str, Any]]]:

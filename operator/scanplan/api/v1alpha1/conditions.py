@@ -31,6 +31,12 @@ class ConditionType(StrEnum):
     """False where no endpoint answered, Unknown (with counts) where some did not, or throttled or blocked the scan."""
     TEMPLATES_RUN = "TemplatesRun"
     """True where each template that was asked for was sent, False (with count and causes) where some were not."""
+    EXPIRED = "Expired"
+    """Of a ScanException: its time is over, and its findings count again. Like the next two only there while True."""
+    UNUSED = "Unused"
+    """Of a ScanException: scans have ended since it was written, and it matches none of their findings."""
+    TOO_WIDE = "TooWide"
+    """Of a ScanException: it matches every finding."""
 
 
 class Reason(StrEnum):
@@ -82,6 +88,13 @@ class Reason(StrEnum):
     NO_RUN_YET = "NoRunYet"
     START_MISSED = "StartMissed"
     START_SKIPPED = "StartSkipped"
+    # how an exception is doing
+    IN_FORCE = "InForce"
+    NO_RESULT_YET = "NoResultYet"
+    UNUSED = "Unused"
+    TOO_WIDE = "TooWide"
+    EXPIRED = "Expired"
+    EXPIRES_TOO_LATE = "ExpiresTooLate"
     # why a scan failed: nothing to retry
     NUCLEI_BINARY_ERROR = "NucleiBinaryError"
     TEMPLATES_NOT_FOUND = "TemplatesNotFound"

@@ -1,0 +1,253 @@
+"""Which exception a finding falls under, and until when.
+
+Patterns are globs: ``*`` is any text, ``?`` is one character, and all else stands for itself. A finding falls under an exception
+where each list of its match that is not empty has a pattern for it. Whether an exception has expired is asked of a clock each time,
+so no flag can be stale. Several exceptions may match: the one that lasts longest counts, then the first by name.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from scanplan.findings import aliases
+
+MAX_DAYS = 366
+"""Days from now after which no exception may end; the operator's owner may say less."""
+_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
+_MOST_REMEMBERED = 20_000
+"""Templates and hosts whose exceptions are remembered while a result is read."""
+
+
+class Match(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Which findings; an empty list says nothing about them."""
+
+    templates: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    matchers: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
+
+    @property
+    def names_nothing(self) -> bool:
+        """No list has an item: it would match everything, so it matches nothing."""
+        return not any(map(bool, msgspec.structs.astuple(self)))
+
+    @property
+    def is_any(self) -> bool:
+        """Each of its lists has a pattern for every text."""
+        lists = [patterns for patterns in msgspec.structs.astuple(self) if patterns]
+        return bool(lists) and all(any(set(pattern) == {"*"} for pattern in patterns) for patterns in lists)
+
+
+class ScanException(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """One decision, as it is handed to those who count findings and to those who show them."""
+
+    name: str
+    match: Match
+    expires_at: datetime
+    status: str = "AcceptedRisk"
+    reason: str = ""
+    owner: str = ""
+    ticket: str = ""
+
+
+class Traits(msgspec.Struct, frozen=True):
+    """What exceptions look at in a finding."""
+
+    templates: tuple[str, ...]
+    """The template's id, and the one that stands for it under all of its names."""
+    matcher: str
+    host: str
+    """Lower case, without port and brackets."""
+    port: str
+    """Empty: not known."""
+    path: str
+    """Of its URL, without query; a slash where it has none."""
+    marks: tuple[str, ...] = ()
+    """Its fingerprints, in hex."""
+
+
+def traits(template: str, matcher: str, host: str, matched_at: str, *marks: str, declared: object = None) -> Traits:
+    """What exceptions look at.
+
+    Args:
+        declared: the template's ``info.metadata.aliases``.
+        host: as Nuclei names it: a name, an address, host:port or a URL.
+        matched_at: where it was found: a URL or host:port.
+        marks: its fingerprints, in hex.
+    """
+    named, port, _ = _place(host)
+    found, found_port, path = _place(matched_at)
+    if not named:
+        named, port = found, found_port
+    elif found == named:
+        port = found_port or port
+    return Traits((template, aliases.canonical(template, declared)), matcher, named, port, path, marks)
+
+
+def traits_of_event(event: Mapping[str, Any], *marks: str) -> Traits:
+    """The same, of a finding as Nuclei writes it: members may be missing, or of any type."""
+
+    def text(*names: str) -> str:
+        return next((value for name in names if isinstance(value := event.get(name), str) and value), "")
+
+    information = event.get("info")
+    metadata = information.get("metadata") if isinstance(information, dict) else None
+    found = traits(
+        text("template-id"),
+        text("matcher-name", "extractor-name"),
+        text("host"),
+        text("matched-at", "url"),
+        *marks,
+        declared=metadata.get("aliases") if isinstance(metadata, dict) else None,
+    )
+    return found if found.port else msgspec.structs.replace(found, port=str(event.get("port") or ""))
+
+
+def _place(text: str) -> tuple[str, str, str]:
+    """Host, port and path of a URL, an address, or host:port; empty where there is none."""
+    if text.count(":") > 1 and "//" not in text and not text.startswith("["):
+        return text.lower(), "", "/"  # an IPv6 address without brackets
+    try:
+        parts = urlsplit(text if "//" in text else f"//{text}")
+        return parts.hostname or "", str(parts.port or _PORTS.get(parts.scheme, "")), parts.path or "/"
+    except ValueError:
+        return text.lower(), "", "/"
+
+
+def read(body: Mapping[str, Any]) -> ScanException:
+    """A ScanException object of the API server.
+
+    Raises:
+        ValueError: it can't be read, such as one that was stored under another version's rules.
+    """
+    spec = body.get("spec") or {}
+    try:
+        read = msgspec.convert({**spec, "name": body["metadata"]["name"]}, ScanException)
+    except (msgspec.ValidationError, KeyError, TypeError) as error:
+        raise ValueError(f"spec can't be read: {error}") from None
+    if read.expires_at.tzinfo is None:
+        raise ValueError("spec.expiresAt has no time zone")
+    if read.match.names_nothing:
+        raise ValueError("spec.match names nothing")
+    return read
+
+
+def in_force(bodies: Iterable[Mapping[str, Any]], now: datetime) -> list[ScanException]:
+    """Those of these objects that act now, for a reader of results: readable, not expired, and not refused by the operator."""
+    found = []
+    for body in bodies:
+        try:
+            exception = read(body)
+        except ValueError:
+            continue
+        if now < exception.expires_at <= now + timedelta(days=MAX_DAYS) and not _refused(body):
+            found.append(exception)
+    return found
+
+
+def _refused(body: Mapping[str, Any]) -> bool:
+    generation = body["metadata"].get("generation")
+    return any(
+        each.get("type") == "Stalled" and each.get("status") == "True" and each.get("observedGeneration") == generation
+        for each in (body.get("status") or {}).get("conditions") or ()
+    )
+
+
+def matching(exceptions: Iterable[ScanException], finding: Traits, now: datetime) -> ScanException | None:
+    """The exception that a finding falls under now; None: it is open."""
+    return Exceptions(exceptions).matching(finding, now)
+
+
+class Exceptions:
+    """Exceptions made ready for many findings."""
+
+    def __init__(self, exceptions: Iterable[ScanException] = ()) -> None:
+        ordered = sorted(exceptions, key=lambda each: (-each.expires_at.timestamp(), each.name))
+        self.all: Sequence[ScanException] = tuple(each for each in ordered if not each.match.names_nothing)
+        self._compiled = [_Compiled(each) for each in self.all]
+        self._by_place: dict[tuple[tuple[str, ...], str, str], list[_Compiled]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.all)
+
+    def matching(self, finding: Traits, now: datetime) -> ScanException | None:
+        """The exception that a finding falls under now; None: it is open."""
+        return next(iter(self.each(finding, now)), None)
+
+    def each(self, finding: Traits, now: datetime) -> list[ScanException]:
+        """All exceptions that match a finding now; the first one counts."""
+        return [
+            each.exception
+            for each in self._candidates(finding)
+            if now < each.exception.expires_at and each.matches_rest(finding)
+        ]
+
+    def _candidates(self, finding: Traits) -> list[_Compiled]:
+        """Those that match template, host and port, which many findings have in common."""
+        key = (finding.templates, finding.host, finding.port)
+        found = self._by_place.get(key)
+        if found is None:
+            if len(self._by_place) >= _MOST_REMEMBERED:
+                self._by_place.clear()
+            found = self._by_place[key] = [each for each in self._compiled if each.matches_place(finding)]
+        return found
+
+
+class _Compiled:
+    def __init__(self, exception: ScanException) -> None:
+        self.exception = exception
+        match = exception.match
+        self._templates = _globs((*match.templates, *map(aliases.canonical, match.templates)), fold=True)
+        self._hosts = _globs((_without_brackets(host) for host in match.hosts), fold=True)
+        self._paths = _globs(match.paths)
+        self._matchers = _globs(match.matchers)
+        self._marks = frozenset(match.fingerprints)
+
+    def matches_place(self, finding: Traits) -> bool:
+        return (self._templates is None or any(map(self._templates, finding.templates))) and (
+            self._hosts is None or self._hosts(finding.host) or self._hosts(f"{finding.host}:{finding.port}")
+        )
+
+    def matches_rest(self, finding: Traits) -> bool:
+        return (
+            (self._paths is None or self._paths(finding.path))
+            and (self._matchers is None or self._matchers(finding.matcher))
+            and (not self._marks or not self._marks.isdisjoint(finding.marks))
+        )
+
+
+def _globs(patterns: Iterable[str], *, fold: bool = False) -> Callable[[str], bool] | None:
+    """Whether a text matches one of these; None where there are none. With `fold` capitals don't count."""
+    exact, wild = set(), []
+    for pattern in patterns:
+        if "*" in pattern or "?" in pattern:
+            # fnmatch makes an expression that takes linear time. It knows sets in brackets too, which a glob of ours has not.
+            expression = fnmatch.translate(pattern.replace("[", "[[]"))
+            wild.append(re.compile(expression, re.IGNORECASE if fold else 0))
+        else:
+            exact.add(pattern.lower() if fold else pattern)
+    if not exact and not wild:
+        return None
+
+    def matches(text: str) -> bool:
+        return (text.lower() if fold else text) in exact or any(pattern.match(text) for pattern in wild)
+
+    return matches
+
+
+def _without_brackets(host: str) -> str:
+    """A host as findings have it: ``[::1]:8443`` becomes ``::1:8443``."""
+    return host.replace("[", "").replace("]", "")
+
+
+def until(moment: datetime) -> str:
+    """The end of an exception, for people."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d")
