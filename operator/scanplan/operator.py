@@ -28,7 +28,9 @@ from scanplan.controller.schedule import ScheduleController
 from scanplan.controller.settings import OperatorSettings
 from scanplan.controller.zones import Zones
 from scanplan.core.planning.policy import IDEMPOTENCY_WINDOW_SECONDS
-from scanplan.kube import api as apis
+from scanplan.kube.api import Api
+from scanplan.kube.connection import connect
+from scanplan.kube.service_account import own_namespace
 from scanplan.metrics import server as metrics_server
 from scanplan.metrics.operator import OperatorMetrics
 
@@ -91,8 +93,8 @@ async def run(configuration: Configuration) -> None:
     try:
         async with AsyncExitStack() as services:
             # Each watch holds a connection, and there are two for each namespace; the workers bound all other requests.
-            client = await services.enter_async_context(await apis.connect(connections=0))
-            api = apis.Api(client, metrics.count_request)
+            client = await services.enter_async_context(await connect(connections=0))
+            api = Api(client, metrics.count_request)
             controller = Controller(api, store, queue, settings.policy(), sharing=shared, observers=observers)
             schedules = ScheduleController(controller, known_schedules, WorkQueue(), Zones())
             observers.append(schedules)
@@ -108,7 +110,7 @@ async def run(configuration: Configuration) -> None:
                 await app.work(controller, schedules, settings, health, stop)
 
             if settings.leader_election:
-                namespace = settings.lease_namespace or leadership.own_namespace()
+                namespace = settings.lease_namespace or own_namespace()
                 lease = leadership.Lease(client, namespace, settings.lease_name, settings.pod_uid)
                 controller.actions.alone, health.standing_by = lease.held, lease.known
                 await lease.lead(work, stop)

@@ -15,7 +15,8 @@ import pytest
 
 from scanplan.controller.inputs import InputReader
 from scanplan.core.planning.inputs import Input, Kind, Reference
-from scanplan.kube.api import Api, connect
+from scanplan.kube.api import Api
+from scanplan.kube.connection import connect
 from tests.cluster import LocalCluster
 from tests.fixtures.control_plane import is_served
 from tests.fixtures.operators import StartOperator

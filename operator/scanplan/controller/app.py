@@ -24,7 +24,7 @@ from scanplan.controller.scanplan import Controller
 from scanplan.controller.schedule import ScheduleController
 from scanplan.controller.settings import OperatorSettings
 from scanplan.controller.watches import Watches
-from scanplan.kube import api as apis
+from scanplan.kube.requests import REQUEST_SECONDS
 
 log = logging.getLogger("scanplan.operator")
 
@@ -108,7 +108,7 @@ def kopf_settings(largest: int) -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
-    settings.networking.request_timeout = apis.REQUEST_SECONDS
+    settings.networking.request_timeout = REQUEST_SECONDS
     settings.networking.error_backoffs = BACKOFFS
     settings.watching.chunk_size = max(1, min(CHUNK, CHUNK_BYTES // max(1, largest)))
     settings.queueing.idle_timeout = IDLE_SECONDS

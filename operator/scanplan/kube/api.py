@@ -6,29 +6,23 @@ them would take most of the operator's memory and CPU.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Literal
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import kopf
 import msgspec
-from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, ApiException, Configuration
-from kubernetes.aio.client.rest import RESTResponse
+from kubernetes.aio.client import ApiClient, ApiException
 
-import scanplan
 from scanplan.api import labels
 from scanplan.core.discovery.gateways import Gateway
 from scanplan.core.discovery.selection import Selection
 from scanplan.core.planning import inputs
-from scanplan.kube import clock, resources
+from scanplan.kube import clock, requests, resources
 from scanplan.kube.clock import ServerClock
 from scanplan.kube.failures import ResponseTooLarge
 from scanplan.kube.objects import Object, decode
 from scanplan.kube.paging import RESPONSE_BYTES, Listing, Query
+from scanplan.kube.requests import JSON, PatchType
 from scanplan.kube.resources import (
     CLAIMS,
     CONFIG_MAPS,
@@ -43,16 +37,10 @@ from scanplan.kube.resources import (
 )
 from scanplan.kube.watching import Watch
 
-PatchType = Literal["merge", "strategic-merge"]
 OnRequest = Callable[[str, str, int | None], None]
 """Called after each request with its method, its path and the HTTP status; None where no answer came."""
 
 _INPUTS = {inputs.Kind.CONFIG_MAP: CONFIG_MAPS, inputs.Kind.SECRET: SECRETS, inputs.Kind.CLAIM: CLAIMS}
-REQUEST_SECONDS = 15.0
-"""Time limit of one request. A server that hangs is an error, and the request is tried again."""
-MESSAGE_BYTES = 1 << 20
-"""Bytes that are read of an answer that refuses a request."""
-JSON = "application/json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _LIVING = "status.phase!=Succeeded,status.phase!=Failed"
 
@@ -267,15 +255,15 @@ class Api:
         """
         status = None
         try:
-            response = await send(self._client, "GET", path, query=query, seconds=seconds)
+            response = await requests.send(self._client, "GET", path, query=query, seconds=seconds)
             status = response.status
-            await check(response)
+            await requests.check(response)
         finally:
             self._tell("GET", path, status)
         try:
-            yield _lines(response)
+            yield requests.lines(response)
         finally:
-            drop(response)
+            requests.drop(response)
 
     async def _call(
         self,
@@ -299,10 +287,10 @@ class Api:
     ) -> bytes:
         asked, status = clock.local(), None
         try:
-            response = await send(self._client, method, path, body, query, patch_type, accept=accept)
+            response = await requests.send(self._client, method, path, body, query, patch_type, accept=accept)
             self.clock.heard(response.headers.get("Date"), asked)
-            await check(response)
-            content = await _read(response, most)
+            await requests.check(response)
+            content = await requests.read(response, most)
             status = response.status
             return content
         except ApiException as error:
@@ -317,100 +305,3 @@ class Api:
     def _tell(self, method: str, path: str, status: int | None) -> None:
         if self._on_request:
             self._on_request(method, path, status)
-
-
-async def send(
-    client: ApiClient,
-    method: str,
-    path: str,
-    body: Object | None = None,
-    query: Query = (),
-    patch_type: PatchType | None = None,
-    seconds: float = REQUEST_SECONDS,
-    accept: str = JSON,
-) -> RESTResponse:
-    """The answer to a request, refused or not, whose content has not been read yet.
-
-    Args:
-        seconds: limit of request and content together.
-    """
-    headers = {"Accept": accept}
-    if body is not None:
-        headers["Content-Type"] = f"application/{patch_type}-patch+json" if patch_type else "application/json"
-    method, url, headers, _, _ = await client.param_serialize(
-        method, path, query_params=list(query), header_params=headers, auth_settings=["BearerToken"]
-    )
-    return await client.call_api(method, url, headers, body, _request_timeout=seconds)
-
-
-async def check(response: RESTResponse) -> None:
-    """Raise ApiException where a request was refused."""
-    if not 200 <= response.status < 300:
-        content = await _read(response, MESSAGE_BYTES)
-        raise ApiException.from_response(http_resp=response, body=content.decode(errors="replace"), data=None)
-
-
-def drop(response: RESTResponse) -> None:
-    """Abort the connection of an answer that is not read to its end.
-
-    A normal close would wait for the server's TLS shutdown, and the server is still sending.
-    """
-    if (connection := response.response.connection) and connection.transport:
-        connection.transport.abort()
-    response.response.close()
-
-
-async def _read(response: RESTResponse, most: int) -> bytes:
-    """Read the content. Raises ResponseTooLarge where it has more than `most` bytes."""
-    content = bytearray()
-    async for chunk in response.response.content.iter_any():
-        content += chunk
-        if len(content) > most:
-            drop(response)
-            raise ResponseTooLarge(f"an answer has more than {most:,} bytes")
-    response.response.release()
-    return bytes(content)
-
-
-async def _lines(response: RESTResponse) -> AsyncIterator[bytes]:
-    """Yield whole lines. The package's own reader refuses lines of more than 128 KiB, and a plan may have 1.5 MB."""
-    parts: list[bytes] = []
-    length = 0
-    async for chunk in response.response.content.iter_any():
-        head, *more = chunk.split(b"\n")
-        parts.append(head)
-        length += len(head)
-        if length > RESPONSE_BYTES:
-            raise ResponseTooLarge(f"a line has more than {RESPONSE_BYTES:,} bytes")
-        for part in more:
-            yield b"".join(parts)
-            parts, length = [part], len(part)
-
-
-async def connect(agent: str = "scanplan-operator", connections: int = 100) -> ApiClient:
-    """Connect with the pod's service account where there is one, else with the kubeconfig.
-
-    Args:
-        agent: the name of this program in audit logs and in managed fields.
-        connections: limit of connections at the same time; 0 means no limit.
-    """
-    configuration = Configuration()
-    configuration.connection_pool_maxsize = connections
-    try:
-        config.load_incluster_config(client_configuration=configuration)
-    except config.ConfigException:
-        path = os.environ.get("KUBECONFIG")  # read now: the package reads it only once, at import
-        await config.load_kube_config(path, client_configuration=configuration)
-    configuration.retries = None
-    configuration.proxy = configuration.proxy or _proxy(configuration.host)
-    # Otherwise aiohttp asks for proxies and .netrc at every request, in threads: half of the CPU that a request takes.
-    configuration.client_session_kwargs = {"trust_env": False}
-    client = ApiClient(configuration)
-    client.user_agent = f"{agent}/{scanplan.__version__}"
-    return client
-
-
-def _proxy(host: str) -> str | None:
-    """The proxy for a server by the usual variables (HTTPS_PROXY, NO_PROXY)."""
-    url = urlsplit(host)
-    return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)

@@ -39,7 +39,8 @@ try:
     from websocket import ABNF, WebSocketException
 
     from scanplan.kube import blocking
-    from scanplan.kube.blocking import APPLY_PATCH, MERGE_PATCH, NAMESPACE_FILE, NO_ANSWER, TIMEOUT_SECONDS
+    from scanplan.kube.blocking import APPLY_PATCH, MERGE_PATCH, NO_ANSWER, TIMEOUT_SECONDS
+    from scanplan.kube.service_account import NAMESPACE_FILE, own_namespace
 except ModuleNotFoundError as error:
     raise Failure("this command needs the `kubernetes` package", "pip install 'scanplan[kubernetes]'") from error
 
@@ -74,7 +75,7 @@ def connect(namespace: str | None = None, context: str | None = None, kubeconfig
             hint = "kubectl config get-contexts" if context else "--kubeconfig FILE, or set KUBECONFIG"
             raise Failure(f"no cluster: {error}", hint) from None
         config.load_incluster_config(client_configuration=configuration)
-        own = NAMESPACE_FILE.read_text().strip()
+        own = own_namespace()
     return Cluster(blocking.client(configuration, FIELD_MANAGER), namespace or own or "default")
 
 

@@ -10,10 +10,11 @@ from kubernetes.client import ApiClient, Configuration
 
 from scanplan.client.errors import ClientError, InvalidPayload, QueueUnavailable
 from scanplan.kube import blocking
-from scanplan.kube.blocking import NAMESPACE_FILE, Query
+from scanplan.kube.blocking import Query
 from scanplan.kube.objects import Object
 from scanplan.kube.refusal import Refusal
 from scanplan.kube.resources import CONFIG_MAPS, PLANS, InvalidName, Resource, WrongObject
+from scanplan.kube.service_account import own_namespace
 
 FIELD_MANAGER = "scanplan-client"
 
@@ -110,7 +111,7 @@ class KubernetesApi:
                 configuration = Configuration()
                 try:
                     config.load_incluster_config(client_configuration=configuration)
-                    own = NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else ""
+                    own = own_namespace()
                 except config.ConfigException:
                     own = self._from_kubeconfig(configuration)
                 self._namespace = self._given or own or "default"

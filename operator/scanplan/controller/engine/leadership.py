@@ -15,7 +15,6 @@ import socket
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from kubernetes.aio.client import ApiClient, ApiException, V1Lease, V1LeaseSpec, V1ObjectMeta
@@ -33,7 +32,6 @@ RENEW_DEADLINE_SECONDS = 4
 RETRY_SECONDS = 1.5
 """Between two renewals, and between two looks of a standby, which so works at most this much later than `LEASE_SECONDS`."""
 _FORBIDDEN = 403
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class LeadershipLost(Exception):
@@ -165,8 +163,3 @@ class Lease:
         if self.held():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._lock.release(), RETRY_SECONDS)
-
-
-def own_namespace(default: str = "default") -> str:
-    """The namespace of the pod that this process runs in; `default` outside of one."""
-    return _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else default

@@ -18,7 +18,8 @@ from kubernetes.aio.config import ConfigException
 
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, ShardCounts
-from scanplan.kube import api as apis
+from scanplan.kube.api import Api
+from scanplan.kube.connection import connect
 from scanplan.kube.failures import FAILURES, reason_of
 from scanplan.kube.objects import Object
 from scanplan.kube.watching import Changed, Event, Failed, Listed, Resumed
@@ -151,7 +152,7 @@ class Feed:
         where = f"in namespace {namespace}" if namespace else "of all namespaces"
         while True:
             try:
-                api = apis.Api(await self._server.client())
+                api = Api(await self._server.client())
                 async for event in api.watch_plans(namespace or None).events():
                     self._take(event, namespace, where)
             except (ConfigException, *FAILURES) as error:
@@ -243,7 +244,7 @@ class _Server:
         async with self._connecting:
             if self._client is None:
                 # Any number of connections: a watch holds one as long as it goes on.
-                self._client = await apis.connect("scanplan-api", connections=0)
+                self._client = await connect("scanplan-api", connections=0)
             return self._client
 
     async def close(self) -> None:
