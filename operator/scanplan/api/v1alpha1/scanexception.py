@@ -6,14 +6,13 @@ which finding it matches, `scanplan.core.exceptions` what its status is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
 from scanplan.api.v1alpha1.model import Model, cel
-from scanplan.api.v1alpha1.scanplan_status import Condition, UnreadableStatus
+from scanplan.api.v1alpha1.status import Status
 
 MAX_NAME = 63
 """Characters of an exception's name: results list the names of those that matched."""
@@ -86,10 +85,9 @@ class ScanExceptionSpec(Model):
     ]
 
 
-class ScanExceptionStatus(Model):
+class ScanExceptionStatus(Status):
     """Whether it acts, and on what."""
 
-    observed_generation: int | None = None
     observed_time: Annotated[
         str | None,
         Field(
@@ -101,28 +99,3 @@ class ScanExceptionStatus(Model):
         int | None, Field(description="Findings that it matches, in the results of the plans that know it.")
     ] = None
     plans: Annotated[int | None, Field(description="Plans in whose results it matches a finding.")] = None
-    conditions: Annotated[
-        tuple[Condition, ...],
-        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
-    ] = ()
-
-    @classmethod
-    def of(cls, exception: Mapping[str, Any]) -> ScanExceptionStatus:
-        """The status of a ScanException object as the API server returns it; an empty one where there is none.
-
-        Raises:
-            UnreadableStatus: a field has a type or value that this version does not know.
-        """
-        try:
-            return cls.model_validate(exception.get("status") or {})
-        except ValidationError as error:
-            fields = sorted({".".join(map(str, each["loc"])) for each in error.errors()})
-            raise UnreadableStatus(f"status.{', status.'.join(fields)}: not known to this version") from None
-
-    def document(self) -> dict[str, Any]:
-        """The status on the wire: camelCase names, without the fields that are not set."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-    def condition(self, kind: str) -> Condition | None:
-        """The condition of this type."""
-        return next((each for each in self.conditions if each.type == kind), None)
