@@ -17,6 +17,8 @@ import pytest
 
 from scanplan.api import layout
 from scanplan.api.v1alpha1.task import Outcome
+from scanplan.findings import history
+from scanplan.findings.history import State
 from scanplan.runner.artifacts import publish
 from scanplan.runner.collect import collect
 from scanplan.runner.nuclei.installation import Installation
@@ -91,12 +93,21 @@ def test_a_crash_before_any_step_is_made_good(bench: Bench, start: str) -> None:
         found = Counter(identity(finding) for finding in bench.findings())
         expected = expected or found
         assert found == expected, f"step {step}"
+        lives = history_of(bench)
+        assert set(lives) == {(State.NEW, 1)}, f"step {step}"
+        assert len(lives) <= len(found)
         for record in publish.published(bench.shard_folder()):
             assert publish.intact(bench.shard_folder(), record), f"step {step}"
         if came_through:
             assert step > 10
             return
     raise AssertionError("it never came through")
+
+
+def history_of(bench: Bench) -> list[tuple[State, int]]:
+    """State and count of scans of each finding in the merged history."""
+    with (bench.merged / layout.HISTORY).open("rb") as lines:
+        return [(entry.state, entry.times_seen) for entry in history.entries(lines)]
 
 
 def leave_a_killed_attempt(bench: Bench) -> None:
@@ -107,7 +118,8 @@ def leave_a_killed_attempt(bench: Bench) -> None:
     lines = (place / layout.FINDINGS).read_bytes().splitlines(keepends=True)
     for path in (place / layout.FINDINGS, place / layout.SHARD_RECORD, bench.merged / layout.METADATA):
         path.unlink()
-    (bench.merged / layout.FINDINGS).unlink()
+    for name in (layout.FINDINGS, layout.HISTORY):
+        (bench.merged / name).unlink()
     (place / publish.GROWING).write_bytes(b"".join(lines[:2]) + lines[2][:30])
 
 
@@ -116,7 +128,7 @@ def check_what_is_visible(bench: Bench) -> None:
     for path in bench.run.rglob("*.json"):
         if not path.name.startswith("."):
             json.loads(path.read_bytes())
-    for path in bench.run.rglob(layout.FINDINGS):
+    for path in (*bench.run.rglob(layout.FINDINGS), *bench.run.rglob(layout.HISTORY)):
         content = path.read_bytes()
         assert content == b"" or content.endswith(b"\n")
         for line in content.splitlines():

@@ -81,9 +81,19 @@ class Subject(NamedTuple):
         return hashlib.sha256("\0".join(self).encode(errors="surrogatepass")).hexdigest()[:LENGTH]
 
 
-class _Event(msgspec.Struct, rename="kebab"):
+class Information(msgspec.Struct):
+    """The members of a record's ``info`` that count here; of any type."""
+
+    name: Any = None
+    severity: Any = None
+    metadata: Any = None
+
+
+class Event(msgspec.Struct, rename="kebab"):
+    """The members of a finding's record that say what it is about; of any type, since the record comes from outside."""
+
     template_id: Any = None
-    info: Any = None
+    info: Information | str | int | float | bool | list[Any] | None = None
     type: Any = None
     matcher_name: Any = None
     extractor_name: Any = None
@@ -91,9 +101,36 @@ class _Event(msgspec.Struct, rename="kebab"):
     port: Any = None
     url: Any = None
     matched_at: Any = None
+    extracted_results: Any = None
+    meta: Any = None
+    matcher_status: Any = True
+
+    @property
+    def matcher(self) -> str:
+        """Which matcher or extractor of the template it was."""
+        return text(self.matcher_name) or text(self.extractor_name)
+
+    @property
+    def where(self) -> str:
+        """The URL, host:port or host where it was found."""
+        return text(self.matched_at) or text(self.url) or text(self.host)
+
+    @property
+    def subject(self) -> Subject:
+        """What the finding is about."""
+        metadata = self.info.metadata if isinstance(self.info, Information) else None
+        host, stated, path = address(self.where)
+        return Subject(
+            aliases.canonical(text(self.template_id), metadata.get("aliases") if isinstance(metadata, dict) else None),
+            self.matcher,
+            host,
+            "" if self.type == "dns" else stated or text(self.port),
+            path,
+        )
 
 
-_decode = msgspec.json.Decoder(_Event).decode
+read = msgspec.json.Decoder(Event).decode
+"""Reads a record; raises one of `UNREADABLE`."""
 
 
 def identity(record: bytes) -> str:
@@ -102,46 +139,36 @@ def identity(record: bytes) -> str:
     Never fails: a line that is no JSON object is identified by all its bytes.
     """
     try:
-        event = _decode(record)
+        return read(record).subject.identity
     except UNREADABLE:
         return hashlib.sha256(record.rstrip(b"\n")).hexdigest()[:LENGTH]
-    metadata = event.info.get("metadata") if isinstance(event.info, dict) else None
-    return subject(
-        template=_text(event.template_id),
-        declared=metadata.get("aliases") if isinstance(metadata, dict) else None,
-        matcher=_text(event.matcher_name) or _text(event.extractor_name),
-        kind=_text(event.type),
-        matched_at=_text(event.matched_at) or _text(event.url) or _text(event.host),
-        port=_text(event.port),
-    ).identity
 
 
-def subject(*, template: str, declared: object, matcher: str, kind: str, matched_at: str, port: str) -> Subject:
-    """What a finding is about, from the members of its record.
+class Address(NamedTuple):
+    """The parts of an address that identify a place; see `Subject`."""
 
-    Args:
-        declared: the template's ``info.metadata.aliases``.
-        kind: the protocol.
-        matched_at: where it matched: a URL, ``host:port``, or a host.
-        port: the record's own, which counts where `matched_at` names none.
-    """
-    host, stated, path = _address(matched_at[:_MOST_CHARACTERS])
-    own = "" if kind == "dns" else stated or port
-    return Subject(aliases.canonical(template, declared), matcher, host, own, path)
+    host: str
+    port: str
+    """Empty where the address names none, and its scheme has none."""
+    path: str
+
+
+def address(written: str) -> Address:
+    """The parts of a URL, ``host:port`` or host; of any other text whatever stands where they would."""
+    return _address(written[:_MOST_CHARACTERS])
 
 
 @functools.lru_cache(4_096)
-def _address(address: str) -> tuple[str, str, str]:
-    """Host, port and stable path of an address; the port is empty where it names none and its scheme has none."""
-    match = _ADDRESS.match(address)
+def _address(written: str) -> Address:
+    match = _ADDRESS.match(written)
     if match is None:
-        return address, "", ""
+        return Address(written, "", "")
     scheme, host, port, path, query = match.groups()
     host = host.strip("[]").rstrip(".").lower()
     if not host.isascii():
         with contextlib.suppress(UnicodeError):
             host = host.encode("idna").decode()
-    return host, port or _PORTS.get((scheme or "").lower(), ""), _stable(path, query)
+    return Address(host, port or _PORTS.get((scheme or "").lower(), ""), _stable(path, query))
 
 
 @functools.lru_cache(8_192)
@@ -153,13 +180,13 @@ def _stable(path: str, query: str | None) -> str:
     return f"{kept}?{'&'.join(parameters)}" if parameters else kept
 
 
-def _segment(text: str) -> str:
-    return _VOLATILE.sub(_STAR, _NUMBER.sub(_STAR, text, count=1) if _NUMBER.match(text) else text)
+def _segment(part: str) -> str:
+    return _VOLATILE.sub(_STAR, _NUMBER.sub(_STAR, part, count=1) if _NUMBER.match(part) else part)
 
 
-def _parameter(text: str) -> str:
+def _parameter(part: str) -> str:
     """A parameter with its value where that lasts; empty where the parameter itself comes and goes."""
-    name, equals, value = text.partition("=")
+    name, equals, value = part.partition("=")
     name = unquote(name.replace("+", " "))
     if not name or _DROPPED.fullmatch(name):
         return ""
@@ -168,6 +195,6 @@ def _parameter(text: str) -> str:
     return f"{name}{equals}{_segment(unquote(value.replace('+', ' ')))}"
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
     """A member of any type as text."""
     return value if isinstance(value, str) else "" if value is None else str(value)

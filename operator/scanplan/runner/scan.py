@@ -23,7 +23,7 @@ from scanplan.core.planning.guard import Guard
 from scanplan.runner import progress
 from scanplan.runner.artifacts import durable, merge, publish, records, steps
 from scanplan.runner.artifacts.publish import Attempt
-from scanplan.runner.artifacts.records import ShardRecord
+from scanplan.runner.artifacts.records import ShardCoverage, ShardRecord
 from scanplan.runner.artifacts.steps import Journal
 from scanplan.runner.nuclei import (
     classify,
@@ -131,6 +131,8 @@ class Scan:
             covered = coverage.of(selection, self._logs, self._evidence, self._matched, self._document.severity_levels)
             verdict = self._judge(self._evidence, self._logs)
             error = self._doubt(error, covered, verdict)
+            if error is None:
+                self._attempt.coverage = self._coverage(covered, verdict)
         except ScanError as failed:
             error = TaskError(error_class=failed.error_class, reason=failed.reason, message=failed.message)
         except OSError as failed:
@@ -250,7 +252,12 @@ class Scan:
             self._logs.append(steps.log_of(step))
             self._matched.update(step.matched)
             self._evidence.add(
-                step.contacts, steps.masks_of(step), int(step.questions, 16), step.requests, step.answers
+                step.contacts,
+                steps.masks_of(step.sent),
+                steps.masks_of(step.unanswered),
+                int(step.questions, 16),
+                step.requests,
+                step.answers,
             )
         self._earlier_requests = self._evidence.requests
 
@@ -270,7 +277,14 @@ class Scan:
         self._logs.append(result.log)
         self._matched.update(self._attempt.findings.matched)
         self._evidence.shortages.update(evidence.shortages)
-        self._evidence.add(evidence.contacts, evidence.sent, evidence.questions, evidence.requests, evidence.answers)
+        self._evidence.add(
+            evidence.contacts,
+            evidence.sent,
+            evidence.unanswered,
+            evidence.questions,
+            evidence.requests,
+            evidence.answers,
+        )
 
     def _trustworthy(self, result: Result) -> bool:
         """Whether a step counts as done: not where this machine failed, or where no endpoint answered any more."""
@@ -313,6 +327,18 @@ class Scan:
             for warning in verdict.warnings:
                 self._warn(warning)
         return error
+
+    def _coverage(self, covered: Coverage, verdict: Verdict) -> ShardCoverage:
+        """Where the scan has looked. An endpoint with any trouble may hide a finding, so it is no evidence."""
+        troubled = {each.endpoint for each in verdict.troubled}
+        scanned = set(verdict.scanned) - troubled
+        trusted = int("".join("01"[endpoint in scanned] for endpoint in reversed(self._endpoints)), 2)
+        gaps = {name: trusted & ~mask for name, mask in covered.ran.items()}
+        return ShardCoverage(
+            trusted=f"{trusted:x}",
+            templates=tuple(sorted(covered.ran)),
+            gaps={name: f"{mask:x}" for name, mask in sorted(gaps.items()) if mask},
+        )
 
     def _tick(self, now: float) -> StopCause | None:
         if (cause := self._over(now)) is not None:

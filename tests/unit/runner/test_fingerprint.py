@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scanplan.findings import identity
 from scanplan.runner.artifacts import fingerprint
 
 from .documents import finding
@@ -60,3 +61,15 @@ def test_every_line_has_one_and_different_rubbish_stays_different(one: bytes, tw
 )
 def test_members_of_any_type_have_a_fingerprint(members: dict[str, object]) -> None:
     assert fingerprint.of(finding(**members)) == fingerprint.of(finding(**members, timestamp="later"))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["template-id", "meta", "extracted-results", "port", "type", "matcher-name"]),
+        st.none() | st.integers() | st.text(max_size=4) | st.lists(st.text(max_size=3) | st.integers(), max_size=3),
+    )
+)
+def test_a_line_that_was_read_has_the_same_fingerprint(members: dict[str, object]) -> None:
+    """The history otherwise names a fingerprint that no report has."""
+    line = finding(**members)
+    assert fingerprint.of_event(identity.read(line)) == fingerprint.of(line)

@@ -91,8 +91,8 @@ def test_every_listed_file_has_its_digest(tmp_path: Path) -> None:
     assert (metadata.key, metadata.project_id, metadata.run_id, metadata.plan) == (TWO.key, "acme", "nightly", TWO.plan)
     assert metadata.scanner.nuclei_version == "v3"
     assert metadata.duration_ms == 2000
-    assert [file.name for file in result.files] == [layout.FINDINGS, layout.REPORT, layout.METADATA]
-    assert metadata.files == result.files[:2]
+    assert [file.name for file in result.files] == [layout.FINDINGS, layout.HISTORY, layout.REPORT, layout.METADATA]
+    assert metadata.files == result.files[:3]
 
 
 def test_attempts_of_a_shard_are_united_without_doubles_or_gaps(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_merging_again_changes_nothing(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == times
 
 
-@pytest.mark.parametrize("lost", [layout.FINDINGS, layout.REPORT, layout.METADATA])
+@pytest.mark.parametrize("lost", [layout.FINDINGS, layout.HISTORY, layout.REPORT, layout.METADATA])
 def test_a_merger_killed_half_way_is_made_good_by_the_next(tmp_path: Path, lost: str) -> None:
     published(tmp_path, TWO, 0, finding("a"))
     published(tmp_path, TWO, 1, finding("b"))

@@ -117,7 +117,7 @@ def test_a_report_that_can_not_be_made_fails_no_scan(
     monkeypatch.setattr(page, "compose", broken)
     result = merged(tmp_path, TWO)
     assert (result.complete, result.findings.total) == (True, 2)
-    assert names(result) == [layout.FINDINGS, layout.METADATA]
+    assert names(result) == [layout.FINDINGS, layout.HISTORY, layout.METADATA]
     assert "no page today" in caplog.text
     folder = run_record.task_folder(tmp_path, TWO)
     assert not [path.name for path in folder.iterdir() if "report" in path.name], "not that of the partial merge either"

@@ -162,6 +162,21 @@ class FindingCounts(Document, frozen=True, kw_only=True):
         return self.critical + self.high + self.medium + self.low + self.info + self.unknown
 
 
+class HistoryCounts(Document, frozen=True, kw_only=True):
+    """What a scan has changed in its run's findings over time; each finding counts once, however many records it has."""
+
+    since: str = ""
+    """When the scan began that this one was compared with, RFC 3339; empty: none."""
+    new: FindingCounts = msgspec.field(default_factory=FindingCounts)
+    """Seen for the first time."""
+    resolved: FindingCounts = msgspec.field(default_factory=FindingCounts)
+    """Looked for, and not there any more."""
+    reopened: FindingCounts = msgspec.field(default_factory=FindingCounts)
+    """Resolved before, and seen again."""
+    open: FindingCounts = msgspec.field(default_factory=FindingCounts)
+    """All that are not resolved, also those that this scan did not look for."""
+
+
 class ArtifactFile(Document, frozen=True, kw_only=True):
     """One published file: its name within the task's folder, size in bytes and SHA-256 in hex."""
 
@@ -254,6 +269,8 @@ class MergedResult(Document, frozen=True, kw_only=True):
     coverage: Count = 0
     """Pairs of template and endpoint that were sent, in thousandths of all pairs of the templates that were loaded."""
     findings: FindingCounts
+    history: HistoryCounts | None = None
+    """None: merged by a version that kept no history."""
     files: tuple[ArtifactFile, ...]
 
 

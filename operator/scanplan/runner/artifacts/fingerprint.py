@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from scanplan.findings.identity import Event
 from scanplan.runner import wire
 
 DIGEST_BYTES = 16
@@ -49,4 +50,28 @@ def of(line: bytes) -> bytes:
         identified = _encode(identity)
     except wire.UNREADABLE:
         identified = line.rstrip(b"\n")
+    return _digest(identified)
+
+
+def of_event(event: Event) -> bytes:
+    """The fingerprint of a line that was read already: the same as `of` the line."""
+    results = event.extracted_results
+    return _digest(
+        _encode(
+            _Identity(
+                event.template_id,
+                event.type,
+                event.matcher_name,
+                event.extractor_name,
+                event.host,
+                event.port,
+                event.matched_at,
+                sorted(results, key=str) if isinstance(results, list) else results,
+                event.meta,
+            )
+        )
+    )
+
+
+def _digest(identified: bytes) -> bytes:
     return hashlib.blake2b(identified, digest_size=DIGEST_BYTES).digest()

@@ -10,8 +10,9 @@ fingerprint a finding of one shard that needed several attempts.
 from __future__ import annotations
 
 import collections
+import contextlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,10 @@ from scanplan.runner.artifacts import durable, findings, fingerprint, publish, r
 from scanplan.runner.artifacts.records import AttemptSummary, RunRecord, ScanMetadata, ShardRecord, ShardSummary
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from scanplan.findings.ran import Ran
+    from scanplan.runner.artifacts.history import HistoryWriter
     from scanplan.runner.artifacts.overview import Overview
 
 _BLOCK_BYTES = 1 << 20
@@ -113,21 +118,50 @@ def merge(run: Path, document: TaskDocument, *, partial: bool = False) -> Merged
 def _write(
     task: Path, document: TaskDocument, parts: Sequence[_Part], summaries: tuple[ShardSummary, ...], *, complete: bool
 ) -> ScanMetadata:
-    from scanplan.runner.artifacts.overview import Overview  # noqa: PLC0415 - most attempts are not the last, and start without
+    # Most attempts are not the last, and start without these.
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    from scanplan.runner.artifacts.history import HistoryWriter  # noqa: PLC0415
+    from scanplan.runner.artifacts.overview import Overview  # noqa: PLC0415
 
     attempts = [attempt for part in parts for attempt in part.attempts]
     overview = Overview(task, attempts)
     temporary = task / f".merging.{durable.unique()}"
-    merged = durable.CheckedFile(temporary)
-    try:
-        counts: collections.Counter[str] = collections.Counter()
-        for part in parts:
-            _append(merged, part, counts, overview)
-        merged.close()
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    metadata = ScanMetadata(
+    with contextlib.closing(HistoryWriter(task)) as history, ThreadPoolExecutor(1) as beside:
+        merged = durable.CheckedFile(temporary)
+        try:
+            counts: collections.Counter[str] = collections.Counter()
+            for part in parts:
+                _append(merged, part, counts, overview, history, beside)
+            synced = beside.submit(merged.close)
+            metadata = _metadata(document, parts, summaries, counts, complete=complete)
+            changed = history.write(metadata.started_at, _ran(parts) if complete else None)
+            synced.result()
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        files = [merged.artifact(layout.FINDINGS)]
+        # The findings first: metadata that is there always means findings that are there.
+        durable.rename(temporary, task / layout.FINDINGS)
+        files.append(history.publish())
+    metadata = msgspec.structs.replace(metadata, history=changed, files=tuple(files))
+    if (report := overview.publish(metadata)) is not None:
+        metadata = msgspec.structs.replace(metadata, files=(*metadata.files, report))
+    durable.replace(task / layout.METADATA, records.readable(metadata))
+    return metadata
+
+
+def _metadata(
+    document: TaskDocument,
+    parts: Sequence[_Part],
+    summaries: tuple[ShardSummary, ...],
+    counts: collections.Counter[str],
+    *,
+    complete: bool,
+) -> ScanMetadata:
+    """What the merged findings are made of; the files come later."""
+    attempts = [attempt for part in parts for attempt in part.attempts]
+    return ScanMetadata(
         key=document.key,
         project_id=document.project_id,
         run_id=document.run_id,
@@ -151,14 +185,16 @@ def _write(
         **_templates(parts),
         findings=FindingCounts(**{severity: _total([count]) for severity, count in counts.items()}),
         shards=summaries,
-        files=(merged.artifact(layout.FINDINGS),),
+        files=(),
     )
-    # The findings first: metadata that is there always means findings that are there.
-    durable.rename(temporary, task / layout.FINDINGS)
-    if (report := overview.publish(metadata)) is not None:
-        metadata = msgspec.structs.replace(metadata, files=(*metadata.files, report))
-    durable.replace(task / layout.METADATA, records.readable(metadata))
-    return metadata
+
+
+def _ran(parts: Sequence[_Part]) -> Callable[[], Ran]:
+    """Reads where a complete scan has looked."""
+    from scanplan.runner.artifacts import history  # noqa: PLC0415 - as above
+
+    folders = [(part.endpoints, publish.folder(part.folder, part.attempts[-1].attempt)) for part in parts]
+    return lambda: history.ran(folders)
 
 
 def _templates(parts: Sequence[_Part]) -> dict[str, Any]:
@@ -186,7 +222,14 @@ def _total(numbers: Iterable[int]) -> int:
     return min(sum(numbers), MOST_COUNTED)
 
 
-def _append(merged: durable.CheckedFile, part: _Part, counts: collections.Counter[str], overview: Overview) -> None:
+def _append(
+    merged: durable.CheckedFile,
+    part: _Part,
+    counts: collections.Counter[str],
+    overview: Overview,
+    history: HistoryWriter,
+    beside: Executor,
+) -> None:
     if len(part.attempts) == 1:
         (attempt,) = part.attempts
         with durable.open_regular(_published(part, attempt)) as file:
@@ -194,14 +237,17 @@ def _append(merged: durable.CheckedFile, part: _Part, counts: collections.Counte
             while block := file.read(_BLOCK_BYTES):
                 if not block.endswith(b"\n"):
                     block += file.readline()
-                merged.write(block)
+                written = beside.submit(merged.write, block)
                 look(block)
+                history.take(block)
+                written.result()
         counts.update(
             {severity: getattr(attempt.findings, severity) for severity in attempt.findings.__struct_fields__}
         )
         return
     for line in _union(part):
         merged.write(line)
+        history.take(line)
         if (severity := findings.severity_of(line)) is not None:
             counts[severity] += 1
             overview.see(line, severity)
@@ -291,6 +337,7 @@ def _result(task: Path, document: TaskDocument, metadata: ScanMetadata) -> Merge
         seconds=metadata.seconds,
         coverage=metadata.coverage,
         findings=metadata.findings,
+        history=metadata.history,
         files=(*metadata.files, publish.artifact(task / layout.METADATA)),
     )
 

@@ -24,7 +24,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import ArtifactFile, ErrorClass, Outcome, TaskError
 from scanplan.runner import wire
 from scanplan.runner.artifacts import durable, findings, records
-from scanplan.runner.artifacts.records import ShardRecord
+from scanplan.runner.artifacts.records import ShardCoverage, ShardRecord
 from scanplan.runner.nuclei.lines import Lines
 
 GROWING = f".{layout.FINDINGS}.partial"
@@ -128,6 +128,8 @@ class Attempt:
         self.log = durable.CheckedFile(self.folder / layout.SCANNER_LOG)
         self._file = durable.CheckedFile(self.folder / GROWING)
         self.findings = findings.Findings(self._file, self.folder / layout.MALFORMED)
+        self.coverage: ShardCoverage | None = None
+        """Where a complete attempt has looked; published with it."""
 
     def heartbeat(self) -> None:
         """Show that this attempt is alive, to who would prune or seal it."""
@@ -160,6 +162,8 @@ class Attempt:
             if extra is not None:
                 extra.close()
                 files.append(extra.artifact(extra.path.name))
+        if self.coverage is not None:
+            files.append(self._write_coverage(self.coverage))
         record = msgspec.structs.replace(record, files=tuple(files))
         try:
             ours = durable.publish_once(self.folder / GROWING, self.folder / layout.FINDINGS)
@@ -170,6 +174,14 @@ class Attempt:
                 Reason.STORAGE_ERROR, f"Attempt {self.number} was given up, and a later one took its place."
             )
         return record
+
+    def _write_coverage(self, coverage: ShardCoverage) -> ArtifactFile:
+        file = durable.CheckedFile(self.folder / layout.COVERAGE)
+        try:
+            file.write(msgspec.json.encode(coverage) + b"\n")
+        finally:
+            file.close()
+        return file.artifact(layout.COVERAGE)
 
     def abandon(self) -> None:
         """Close the files of an attempt that could not publish."""

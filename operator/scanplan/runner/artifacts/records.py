@@ -8,6 +8,7 @@ hold no clock of their own beyond what the attempts measured, so two merges of t
 from __future__ import annotations
 
 import datetime
+from typing import Annotated
 
 import msgspec
 
@@ -19,6 +20,7 @@ from scanplan.api.v1alpha1.task import (
     DocumentVersion,
     EndpointTrouble,
     FindingCounts,
+    HistoryCounts,
     Outcome,
     PlanReference,
     ScannerVersion,
@@ -26,6 +28,8 @@ from scanplan.api.v1alpha1.task import (
     TaskError,
     TemplateNotRun,
 )
+
+Mask = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]+\Z")]
 
 
 class Record(Document, frozen=True, kw_only=True, forbid_unknown_fields=False, omit_defaults=False):
@@ -78,6 +82,18 @@ def begun(key: str, shard: int, endpoints: int, moment: str, *, attempt: int = 0
         started_at=moment,
         finished_at=moment,
     )
+
+
+class ShardCoverage(Record, frozen=True, kw_only=True):
+    """Where a complete attempt has looked: `layout.COVERAGE`. Masks are bits in hex, by the place of a shard's endpoint."""
+
+    version: DocumentVersion = 1
+    trusted: Mask
+    """Endpoints that answered all the time."""
+    templates: tuple[str, ...]
+    """Ids of the templates that ran, under all of their names; sorted."""
+    gaps: dict[str, Mask] = msgspec.field(default_factory=dict)
+    """By template: endpoints of `trusted` that it was not sent to, or where one of its requests had no answer."""
 
 
 class TaskRecord(Record, frozen=True, kw_only=True):
@@ -154,6 +170,7 @@ class ScanMetadata(Record, frozen=True, kw_only=True):
     coverage: Count = 0
     """Pairs of template and endpoint that were sent, in thousandths of all pairs of the templates that were loaded."""
     findings: FindingCounts
+    history: HistoryCounts | None = None
     shards: tuple[ShardSummary, ...]
     files: tuple[ArtifactFile, ...]
 

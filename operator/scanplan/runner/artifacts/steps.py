@@ -8,9 +8,8 @@ endpoints and templates is in its line, so that the shard's record can be made f
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
@@ -18,11 +17,10 @@ from scanplan.api import layout
 from scanplan.api.v1alpha1.task import Count
 from scanplan.runner import wire
 from scanplan.runner.artifacts import durable, publish
+from scanplan.runner.artifacts.records import Mask
 from scanplan.runner.nuclei.evidence import Answers, Contact, Evidence
 from scanplan.runner.nuclei.statistics import ScannerLog
 from scanplan.runner.work import Span
-
-Mask = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]+\Z")]
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -37,6 +35,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     contacts: dict[str, Contact]
     sent: dict[str, Mask]
     """By template: the endpoints as bits of a hexadecimal number."""
+    unanswered: dict[str, Mask] = {}
+    """As `sent`: endpoints where a request of the template had no answer."""
     questions: Mask
     skipped: tuple[str, ...]
     version: str
@@ -59,6 +59,7 @@ def step(
         requests=evidence.requests,
         contacts=evidence.contacts,
         sent={template: f"{mask:x}" for template, mask in evidence.sent.items()},
+        unanswered={template: f"{mask:x}" for template, mask in evidence.unanswered.items()},
         questions=f"{evidence.questions:x}",
         skipped=tuple(sorted(log.skipped)),
         version=log.version,
@@ -80,9 +81,9 @@ def log_of(step: Step) -> ScannerLog:
     return log
 
 
-def masks_of(step: Step) -> dict[str, int]:
-    """The endpoints that each template was sent to, as bits."""
-    return {template: int(mask, 16) for template, mask in step.sent.items()}
+def masks_of(masks: Mapping[str, Mask]) -> dict[str, int]:
+    """Endpoints by template, as bits."""
+    return {template: int(mask, 16) for template, mask in masks.items()}
 
 
 _decode = msgspec.json.Decoder(Step).decode

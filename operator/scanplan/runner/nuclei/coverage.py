@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -38,6 +38,9 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """Those of `not_run` that the plan names and Nuclei did not load."""
     pairs: int = 0
     """Pairs of template and endpoint that were sent."""
+    ran: Mapping[str, int] = {}
+    """By template, under all of its names: a bit for each endpoint where all of its requests had an answer, as far as the
+    trace log tells."""
 
 
 def of(
@@ -71,7 +74,7 @@ def of(
         if double.named and first.named:
             refused.append(not_run[-1])
     not_run.extend(_not_run(template, why) for template, why in selection.left_out)
-    sent, silent = _sent(loaded, logs, evidence, matched)
+    sent, ran, silent = _sent(loaded, logs, evidence, matched)
     not_run.extend(_not_run(template, why) for template, why in silent)
     return Coverage(
         loaded=len(loaded) or max((log.templates_loaded or 0 for log in logs), default=0),
@@ -79,6 +82,7 @@ def of(
         not_run=tuple(sorted(not_run, key=lambda item: item.template)),
         refused=tuple(refused),
         pairs=sum(mask.bit_count() for mask in sent),
+        ran=ran,
     )
 
 
@@ -98,14 +102,16 @@ def _why_not_loaded(template: Template, told: dict[str, str], severities: frozen
 
 def _sent(
     loaded: Sequence[Template], logs: Sequence[ScannerLog], evidence: Evidence, matched: Collection[str]
-) -> tuple[list[int], list[tuple[Template, str]]]:
-    """The endpoints (as bits) of each template that was sent, and those that were not, with the cause."""
+) -> tuple[list[int], dict[str, int], list[tuple[Template, str]]]:
+    """The endpoints (as bits) of each template that was sent, those that answered it, and what was not sent, with the cause."""
     masks: dict[str, int] = {}
+    answered: dict[str, int] = {}
     quiet: list[Template] = []
     for template in loaded:
-        mask = evidence.sent.get(str(template.path), 0) | evidence.sent.get(template.id, 0)
+        mask = _of_template(evidence.sent, template)
         if mask:
             masks[template.id] = mask
+            answered[template.id] = mask & ~_of_template(evidence.unanswered, template)
         else:
             quiet.append(template)
     told = {name: why for log in reversed(logs) for name, why in log.not_sent.items()}
@@ -114,8 +120,9 @@ def _sent(
     for template in quiet:
         cluster = clusters.get(template.id)
         mask = masks.get(cluster.first, 0) if cluster else 0
-        if mask:
+        if cluster and mask:
             masks[template.id] = mask
+            answered[template.id] = answered.get(cluster.first, 0)
             continue
         why = told.get(template.id) or (told.get(cluster.id) if cluster else None)
         document = definition.parse(template.path.read_bytes()) if why is None else None
@@ -125,7 +132,13 @@ def _sent(
         silent.append(
             (template, _plainly(why) if why else "no request of it was sent: it had nothing for these endpoints")
         )
-    return list(masks.values()), silent
+    ran = {name: answered[each.id] for each in loaded if each.id in answered for name in (each.id, each.stands_for)}
+    return list(masks.values()), ran, silent
+
+
+def _of_template(masks: Mapping[str, int], template: Template) -> int:
+    """The bits of a template, which Nuclei names by its path or by its id."""
+    return masks.get(str(template.path), 0) | masks.get(template.id, 0)
 
 
 class _Cluster(msgspec.Struct, frozen=True):

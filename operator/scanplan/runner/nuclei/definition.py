@@ -109,6 +109,14 @@ _PROTOCOLS = (
 )
 
 
+def former_ids(content: bytes) -> object:
+    """What a template states as ``info.metadata.aliases``; None where it states nothing."""
+    document = parse(content) if b"aliases" in content else None
+    info = document.get("info") if document else None
+    metadata = info.get("metadata") if isinstance(info, dict) else None
+    return metadata.get("aliases") if isinstance(metadata, dict) else None
+
+
 def requests(content: bytes, path: Path, root: Path) -> int:
     """How many requests a template makes to an endpoint, about: its paths, times its payloads. For estimates only."""
     plain = max(1, sum(content.count(word) for word in _TARGETS))

@@ -155,6 +155,9 @@ class Evidence:
         """By address: ``host:port``, or the host alone for DNS questions about it."""
         self.sent: dict[str, int] = {}
         """By template (its path, or its id where Nuclei names that): a bit for each endpoint that it was sent to."""
+        self.unanswered: dict[str, int] = {}
+        """By template, as `sent`: endpoints where a request of it had no answer. A refused port is one, where it is not the
+        endpoint's own."""
         self.questions: int = 0
         """A bit for each endpoint about whose name a DNS question was answered."""
         self.requests = 0
@@ -175,6 +178,8 @@ class Evidence:
         name = self._name(request)
         mask = self.addresses.find(name)
         self.sent[request.template] = self.sent.get(request.template, 0) | mask
+        if request.error != _NONE and not self._answered(request, name):
+            self.unanswered[request.template] = self.unanswered.get(request.template, 0) | mask
         if request.type == "dns":
             if request.error == _NONE:
                 self.questions |= mask
@@ -190,6 +195,11 @@ class Evidence:
                 self.web.add(name)
         elif request.kind != _TEMPLATE_KIND:
             self._failed(contact, request)
+
+    def _answered(self, request: _Request, name: str) -> bool:
+        """Whether an error is an answer: it tells as surely as any other that a weakness is not there."""
+        closed = not self.addresses.is_own(name) and any(word in request.error for word in _REFUSED)
+        return closed or any(word in request.error for word in _ANSWERED)
 
     def _failed(self, contact: Contact, request: _Request) -> None:
         for shortage in SHORTAGES:
@@ -220,6 +230,7 @@ class Evidence:
         self,
         contacts: Mapping[str, Contact],
         sent: Mapping[str, int],
+        unanswered: Mapping[str, int],
         questions: int,
         requests: int,
         answers: Mapping[str, Answers],
@@ -229,6 +240,8 @@ class Evidence:
             self.contacts.setdefault(name, Contact()).add(contact)
         for template, mask in sent.items():
             self.sent[template] = self.sent.get(template, 0) | mask
+        for template, mask in unanswered.items():
+            self.unanswered[template] = self.unanswered.get(template, 0) | mask
         self.questions |= questions
         self.requests += requests
         for endpoint, given in answers.items():

@@ -19,6 +19,7 @@ import msgspec
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import Severity, TemplateFolder, content_digest
+from scanplan.findings import aliases
 from scanplan.runner.nuclei import definition
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -38,6 +39,13 @@ class Template(msgspec.Struct, frozen=True):
     """The plan names it, by path or id, rather than by a folder."""
     requests: int = 1
     """How many requests it makes to an endpoint, as far as the file tells."""
+    former_ids: object = None
+    """What it states as ``info.metadata.aliases``: the ids that it had before."""
+
+    @property
+    def stands_for(self) -> str:
+        """The id that stands for it under all of its names."""
+        return aliases.canonical(self.id, self.former_ids)
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -196,7 +204,8 @@ def _filtered(selected: dict[Path, bool], severities: frozenset[Severity], roots
             filtered += 1
             continue
         requests = definition.requests(content, path, roots[number])
-        template = Template(path, roots[number], identifier or "", selected[path], requests)
+        former_ids = definition.former_ids(content)
+        template = Template(path, roots[number], identifier or "", selected[path], requests, former_ids)
         if identifier and (first := by_id.setdefault(identifier, template)) is not template:
             doubles.append((template, first))
             continue

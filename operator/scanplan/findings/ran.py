@@ -1,0 +1,69 @@
+"""Where a scan has looked: which templates it ran against which targets, and had an answer.
+
+A finding that a scan does not report is resolved only where its template ran against its target. A template that was removed,
+refused or not sent, a target that did not answer, throttled or blocked the scan, and a request that failed are no evidence.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from scanplan.findings import aliases
+from scanplan.findings.history import Sighting
+from scanplan.findings.identity import address
+
+
+class ShardRan(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one shard has looked. Sets of endpoints are bits, by their place in `endpoints`."""
+
+    endpoints: Sequence[str]
+    trusted: int
+    """Endpoints that answered all the time."""
+    templates: frozenset[str]
+    """Ids of the templates that ran, under all of their names."""
+    gaps: Mapping[str, int]
+    """By template: endpoints that it was not sent to, or where one of its requests failed."""
+
+    def has_run(self, template: str, endpoint: int) -> bool:
+        """Whether a template ran against the endpoint at this place."""
+        bits = self.trusted & ~self.gaps.get(template, 0)
+        return template in self.templates and bool(bits >> endpoint & 1)
+
+
+class Ran:
+    """Where a scan has looked, over all of its shards."""
+
+    def __init__(self, shards: Iterable[ShardRan]) -> None:
+        self._shards = tuple(shards)
+        self._by_host: dict[str, list[tuple[int, int]]] = collections.defaultdict(list)
+        for number, shard in enumerate(self._shards):
+            for index, endpoint in enumerate(shard.endpoints):
+                self._by_host[address(endpoint).host].append((number, index))
+
+    def looked_for(self, sighting: Sighting) -> bool:
+        """Whether the finding would have been seen, were it still there."""
+        names = {sighting.template, aliases.canonical(sighting.template)}
+        return any(
+            self._shards[number].has_run(name, index)
+            for number, index in self._endpoints(sighting.target)
+            for name in names
+        )
+
+    def _endpoints(self, target: str) -> list[tuple[int, int]]:
+        """The endpoints that a target is one of, the closest kind of likeness that there is.
+
+        An endpoint with the target's port and path; else one that names no port, for which Nuclei chose it; else, for a port
+        that the template chose, all of the host.
+        """
+        wanted = address(target)
+        kin = [
+            (place, address(self._shards[place[0]].endpoints[place[1]])) for place in self._by_host.get(wanted.host, ())
+        ]
+        own = [place for place, found in kin if (found.port, found.path) == (wanted.port, wanted.path)]
+        if own or wanted.path:
+            return own
+        chosen = [place for place, found in kin if not found.port]
+        return chosen or ([] if "://" in target else [place for place, _ in kin])
