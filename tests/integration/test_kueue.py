@@ -66,6 +66,11 @@ class Admitter:
         self.api.create(self.path, manifest)
         return manifest
 
+    def says(self, workload: Object, words: str) -> None:
+        """Keep a Workload waiting, for this reason."""
+        waits = {"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": words}
+        self.api.patch(f"{self.path}/{workload['metadata']['name']}", {"status": {"conditions": [waits]}})
+
     def active(self, workload: Object) -> bool:
         found = self.api.get(f"{self.path}/{workload['metadata']['name']}")
         assert found
@@ -123,3 +128,40 @@ def test_suspending_goes_through_the_workload_and_kueue_has_the_last_word(
     assert alone.job_of()["spec"]["suspend"] is True
     kueue.suspend(job, False)
     alone.phase("Running")
+
+
+def test_a_plan_suspended_while_it_is_queued_is_not_admitted(
+    kueue: Admitter, alone: Scene, start_operator: Callable[..., Any]
+) -> None:
+    """Lost otherwise: the owner's word. Kueue admits what is not deactivated."""
+    start_operator()
+    alone.apply(queueName="security")
+    alone.phase("Queued")
+    workload = kueue.workload(alone.job_of())
+    alone.edit(suspend=True)
+    alone.eventually(lambda: not kueue.active(workload))
+    alone.phase("Suspended")
+    assert alone.job_of()["spec"]["suspend"] is True
+
+
+def test_a_queued_plan_says_what_kueue_says(kueue: Admitter, alone: Scene, start_operator: Callable[..., Any]) -> None:
+    """Lost otherwise: hours of waiting for a queue that does not exist."""
+    start_operator()
+    alone.apply(queueName="security")
+    alone.phase("Queued")
+    kueue.says(kueue.workload(alone.job_of()), "LocalQueue security doesn't exist")
+    alone.until(lambda plan: "LocalQueue security doesn't exist" in plan["status"]["conditions"][0]["message"])
+
+
+@pytest.mark.usefixtures("kueue")
+def test_a_queued_plan_that_is_cancelled_starts_no_collector(alone: Scene, start_operator: Callable[..., Any]) -> None:
+    """Lost otherwise: a pod's time, and the truth: nothing can have been found."""
+    start_operator()
+    alone.apply(queueName="security")
+    alone.phase("Queued")
+    job = alone.job_of()["metadata"]["name"]
+    alone.edit(cancel=True)
+    status = alone.phase("Cancelled")
+    assert status["conditions"][0]["message"] == "cancelled on request before it started"
+    alone.gone(job)
+    assert not [each for each in alone.jobs() if each["metadata"]["name"].endswith("-collect")]

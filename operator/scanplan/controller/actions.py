@@ -25,6 +25,7 @@ from scanplan.core.observed import alterations
 from scanplan.core.observed.jobs import JobView, job_view
 from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.workloads import WorkloadView
 from scanplan.core.planning.inputs import Inputs
 from scanplan.core.planning.task import Plan
 from scanplan.core.reconcile.decision import (
@@ -58,6 +59,7 @@ class Answers:
     """UID of its Job, and whether it had ended, when they were asked for."""
     rejection: Rejection | Elsewhere | None = None
     no_workload: bool = False
+    workload: WorkloadView | None = None
     patched: dict[str, int] = field(default_factory=dict)
     """The version of the Job that each patch has led to, by what the patch changes."""
 

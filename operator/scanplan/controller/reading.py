@@ -15,7 +15,9 @@ from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.inputs import OBJECT_BYTES, InputReader
 from scanplan.core.discovery.selection import Selection
 from scanplan.core.manifests import jobs
+from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView, pod_view
+from scanplan.core.observed.workloads import WorkloadView, workload_view
 from scanplan.core.planning.inputs import PLAN_BYTES, Inputs, Reference
 from scanplan.core.planning.task import Plan
 from scanplan.kube.api import Api
@@ -83,6 +85,15 @@ class Reading:
 
     async def _pods(self, namespace: str, task: str, cached: bool) -> tuple[PodView, ...]:
         return tuple([pod_view(pod) async for pod in self._api.each_pod(namespace, task, cached)])
+
+    async def workload(self, job: JobView) -> WorkloadView:
+        """The Workload that stands for a Job; without the right to read it, one that says nothing."""
+        try:
+            return workload_view(await self._api.workload_of(job.namespace, job.uid))
+        except ApiException as error:
+            if error.status != 403:
+                raise
+            return WorkloadView()
 
     def let_go(self, name: PlanName) -> None:
         """A reconcile is over: nothing of it is in memory any more."""

@@ -35,6 +35,7 @@ from scanplan.core.reconcile.decision import (
     Decision,
     NeedInputs,
     NeedPods,
+    NeedWorkload,
     Observed,
     Write,
 )
@@ -177,6 +178,8 @@ class Controller:
                 case NeedPods(task):
                     answers.pods_of, answers.job_then = task, self._job_state(plan, task)
                     answers.pods = await self.reading.pods(plan.namespace, task)
+                case NeedWorkload(job):
+                    answers.workload = await self.reading.workload(job)
                 case Act(actions):
                     self._set_waiting(name, plan, waiting=False)
                     for action in actions:
@@ -243,6 +246,7 @@ class Controller:
             pods=self._pods(plan, answers),
             admissions=self.store.admissions,
             no_workload=answers.no_workload,
+            workload=answers.workload,
             documented=self.store.documented,
             rejection=answers.rejection,
             free_slots=self.store.free_slots(plan, self.policy.worker_concurrency),

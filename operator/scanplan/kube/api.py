@@ -154,21 +154,29 @@ class Api:
 
     async def set_admission(self, namespace: str, job_uid: str, active: bool) -> bool:
         """Set `spec.active` of the Kueue Workload that stands for a Job; False where there is none."""
+        found = await self._workloads(namespace, job_uid)
+        for path, workload in found:
+            if workload["spec"].get("active", True) != active:
+                await self._call("PATCH", path, {"spec": {"active": active}}, patch_type="merge")
+        return bool(found)
+
+    async def workload_of(self, namespace: str, job_uid: str) -> Object | None:
+        """The Kueue Workload that stands for a Job; None where there is none, or no Kueue."""
+        found = await self._workloads(namespace, job_uid)
+        return found[-1][1] if found else None
+
+    async def _workloads(self, namespace: str, job_uid: str) -> list[tuple[str, Object]]:
+        """Path and content of a Job's Workloads."""
         try:
             group = msgspec.json.decode(await self._content("GET", resources.group(resources.KUEUE)))
         except ApiException as error:
             if error.status != 404:
                 raise
-            return False
-        found = False
+            return []
         workloads = resources.workloads(group["preferredVersion"]["groupVersion"])
         selector = resources.label_equals(labels.KUEUE_JOB_UID, job_uid)
-        for workload in await self._list(workloads.path(namespace), selector):
-            found = True
-            if workload["spec"].get("active", True) != active:
-                path = workloads.path(namespace, workload["metadata"]["name"])
-                await self._call("PATCH", path, {"spec": {"active": active}}, patch_type="merge")
-        return found
+        found = await self._list(workloads.path(namespace), selector)
+        return [(workloads.path(namespace, each["metadata"]["name"]), each) for each in found]
 
     async def create_event(self, namespace: str, manifest: Object) -> None:
         await self._call("POST", EVENTS.path(namespace), manifest)

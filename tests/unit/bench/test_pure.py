@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scanplan.core.reconcile import reconcile
-from scanplan.core.reconcile.decision import Act, CreateJob, Decision, NeedInputs, NeedPods, Write
+from scanplan.core.reconcile.decision import Act, CreateJob, Decision, NeedInputs, NeedPods, NeedWorkload, Write
 from tests.bench.pure import life
 from tests.unit.core.objects import NOW
 
@@ -17,6 +17,8 @@ def kind(decision: Decision) -> str:
             return "read"
         case NeedPods():
             return "pods"
+        case NeedWorkload():
+            return "workload"
         case Act(actions):
             return ", ".join(type(action).__name__ for action in actions)
         case Write(status=status):

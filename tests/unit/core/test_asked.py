@@ -11,6 +11,7 @@ import pytest
 from scanplan.core.observed import asked as asking
 from scanplan.core.observed.asked import Asked
 from scanplan.core.observed.jobs import JobCondition
+from scanplan.core.observed.workloads import NOT_FOUND
 from scanplan.core.reconcile.decision import Act, Action, PatchJob, SetAdmission, Write
 from tests.unit.core.objects import ago, job, plan, running_status
 from tests.unit.core.test_reconcile import decide
@@ -45,7 +46,7 @@ def test_values_of_another_kind_count_for_nothing(value: Any) -> None:
 )
 def test_what_others_have_changed_is_not_written_back_but_told(found: dict[str, Any]) -> None:
     """Lost otherwise: the API server's time, for a fight without end."""
-    decision = decide(plan(running_status()), job(recorded=RECORD, **found))
+    decision = decide(plan(running_status()), job(recorded=RECORD, **found), workload=NOT_FOUND)
     assert isinstance(decision, Write)
     assert decision.status
     assert decision.status.condition("AdmissionChanged")

@@ -21,6 +21,7 @@ from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import MAX_OWNERS, JobCondition, JobView
 from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.workloads import WorkloadView
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.inputs import PLAN_BYTES, Input, Kind, Reference
 from scanplan.core.planning.task import Plan, input_digest
@@ -453,7 +454,8 @@ class TestSuspend:
         assert action == SetAdmission(queued, active=False)
 
     def test_a_job_that_waits_for_kueue_is_left_to_it(self) -> None:
-        decision = decide(plan(queueName="main"), job(queue_name="main", suspended=True, active=0, ready=0))
+        waits = job(queue_name="main", suspended=True, active=0, ready=0)
+        decision = decide(plan(queueName="main"), waits, workload=WorkloadView())
         assert written(decision)["phase"] == "Queued"
         assert not rest(decision).queued, "it waits for none of our slots"
 

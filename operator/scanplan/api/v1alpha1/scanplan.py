@@ -61,7 +61,12 @@ class Sharding(Model):
     ] = 250
     parallelism: Annotated[
         int,
-        Field(ge=1, le=1_000, json_schema_extra=effect(Effect.LIVE), description="Shards that run at the same time."),
+        Field(
+            ge=1,
+            le=1_000,
+            json_schema_extra=effect(Effect.LIVE),
+            description="Shards that run at the same time. In a Job with a queueName, an edit holds from the next run on.",
+        ),
     ] = 4
 
 

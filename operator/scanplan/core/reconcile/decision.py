@@ -1,7 +1,7 @@
 """What goes into a reconcile and what comes out of it: `Observed` in, `Decision` out.
 
-A decision is one of four: it asks for inputs, asks for pods, acts, or writes the status. Actions are values: the controller
-carries them out, and a test compares them.
+A decision is one of five: it asks for inputs, for pods or for Kueue's Workload, it acts, or it writes the status. Actions are
+values: the controller carries them out, and a test compares them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from scanplan.core.observed import alterations
 from scanplan.core.observed.jobs import MAX_OWNERS, JobView
 from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.workloads import WorkloadView
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, Task
@@ -164,6 +165,8 @@ class Observed:
     """The objects that the plan names, where the last decision asked for them."""
     pods: tuple[PodView, ...] | None = None
     """The task's pods, where the last decision asked for them."""
+    workload: WorkloadView | None = None
+    """The Workload of the Job, where the last decision asked for it."""
     admissions: Mapping[str, bool] = field(default_factory=dict)
     """What this process has last told Kueue, by Job UID."""
     no_workload: bool = False
@@ -194,6 +197,13 @@ class NeedPods:
 
 
 @dataclass(frozen=True, slots=True)
+class NeedWorkload:
+    """Decide again with the Workload by which Kueue admits this Job."""
+
+    job: JobView
+
+
+@dataclass(frozen=True, slots=True)
 class Act:
     """Carry out these actions in order, observe again, and decide again."""
 
@@ -216,5 +226,5 @@ class Write:
     """To be recorded once the status is written."""
 
 
-Decision = NeedInputs | NeedPods | Act | Write
+Decision = NeedInputs | NeedPods | NeedWorkload | Act | Write
 """What to do about a plan: exactly one of these."""

@@ -9,14 +9,17 @@ from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, ShardCounts
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView
+from scanplan.core.observed.workloads import WorkloadView
 from scanplan.core.reconcile.context import START_SECONDS, Context
-from scanplan.core.reconcile.decision import Decision, NeedPods, Write
+from scanplan.core.reconcile.decision import Decision, NeedPods, NeedWorkload, Write
 from scanplan.core.status import failure, statuses
 
 BLOCKED_SECONDS = 30.0
 """A Job whose pods are active but not ready for this long has its pods looked at."""
+WORKLOAD_SECONDS = 10.0
+"""When to look again for what Kueue says of a Job that waits for its admission."""
 WORKLOAD_MAX_SECONDS = 300.0
-"""The delay for a Workload that is not there grows up to here."""
+"""The delay for a Workload that is not there, or not admitted, grows up to here."""
 PROGRESS_SECONDS = 10.0
 """Shortest time between two status writes that only report progress."""
 
@@ -69,7 +72,9 @@ def _without_pods(context: Context, job: JobView) -> Decision:
     """A Job without pods: just made, or between a pod's end and its being counted. Only a lasting state is worth a write."""
     if context.pinned and context.plan.status.phase in {Phase.RUNNING, Phase.RETRYING}:
         return _scanning(context, job) if context.outdated else Write()
-    age = (context.now - job.created).total_seconds()
+    if job.is_suspended:  # resumed a moment ago, and not yet seen by the Job controller
+        return Write(requeue_after=START_SECONDS)
+    age = (context.now - (job.start_time or job.created)).total_seconds()
     if age < START_SECONDS:
         return Write(requeue_after=START_SECONDS - age)
     message = "the Job has no pod yet: see its events"
@@ -132,11 +137,7 @@ def _progress(context: Context, status: ScanPlanStatus, job: JobView) -> Decisio
 def queued(context: Context, job: JobView | None = None) -> Decision:
     """The plan waits for a slot, its Job (if there is one) for Kueue or a slot."""
     if job and job.by_kueue:
-        message = f"waiting for Kueue to admit it to LocalQueue {job.queue_name}"
-        if not job.queue_name:
-            message = "the Job is suspended, and not by this operator: whoever did so, such as Kueue, has to resume it"
-        status = statuses.of_running(context.plan, job, Phase.QUEUED, Reason.QUEUED, message, context.now)
-        return context.write(status)
+        return _by_kueue(context, job)
     limit = context.observed.policy.worker_concurrency
     message = f"waiting for one of the namespace's {limit} slots (WORKER_CONCURRENCY)"
     if job:
@@ -144,3 +145,34 @@ def queued(context: Context, job: JobView | None = None) -> Decision:
     else:
         status = statuses.of_waiting(context.plan, Phase.QUEUED, Reason.QUEUED, message, context.now)
     return Write(status=context.unless_same(status), queued=True)
+
+
+def _by_kueue(context: Context, job: JobView) -> Decision:
+    """The Job waits for Kueue, whose Workload says what for; it is looked at less and less often."""
+    age = (context.now - job.created).total_seconds()
+    if context.observed.workload is None and age >= START_SECONDS:
+        return NeedWorkload(job)
+    message = f"waiting for Kueue to admit it to LocalQueue {job.queue_name}"
+    if not job.queue_name:
+        message = "the Job is suspended, and not by this operator: whoever did so, such as Kueue, has to resume it"
+    status = statuses.of_running(
+        context.plan,
+        job,
+        Phase.QUEUED,
+        Reason.QUEUED,
+        message + _told_by_kueue(context.observed.workload, job),
+        context.now,
+    )
+    if age < START_SECONDS:
+        return context.write(status, requeue_after=START_SECONDS - age)
+    return context.write(status, requeue_after=WORKLOAD_SECONDS, requeue_max=WORKLOAD_MAX_SECONDS)
+
+
+def _told_by_kueue(workload: WorkloadView | None, job: JobView) -> str:
+    if workload is None or not (workload.found or job.queue_name):
+        return ""
+    if not workload.found:
+        return "; Kueue has no Workload for it: see that Kueue runs, and manages this namespace"
+    if not workload.active:
+        return "; its Workload is deactivated (spec.active is false), and waits until somebody activates it"
+    return f"; Kueue says: {workload.waits_for}" if workload.waits_for else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.task import MergedResult
+from scanplan.core.manifests import jobs
 from scanplan.core.observed import alterations
 from scanplan.core.observed.jobs import FOUND, JobView
 from scanplan.core.planning.task import Plan
@@ -64,10 +65,21 @@ def _of_templates(merged: MergedResult) -> list[Condition]:
 def next_run(plan: Plan, job: JobView) -> list[Condition]:
     """What of the spec the running Job does not follow."""
     if job.next_run_digest in {"", plan.next_run_digest}:
-        return []
+        return _held_parallelism(plan, job)
     message = "the spec was edited in fields that a running Job can't take up; set rerun to start again with them"
     if job.creator != plan.uid:
         message = f"this plan shares Job {job.name}, which runs with the settings of the plan that created it"
+    return [Condition(ConditionType.APPLIES_NEXT_RUN, "True", Reason.SPEC_EDITED, message)]
+
+
+def _held_parallelism(plan: Plan, job: JobView) -> list[Condition]:
+    """Kueue has counted the pods of a Job with a queue: with another number of them it would have to be admitted anew."""
+    wanted, asked = jobs.parallelism(plan.spec, job.completions), job.asked.parallelism
+    if job.rate_shares is not None:
+        wanted = max(1, min(wanted, job.rate_shares))
+    if not job.queue_name or job.creator != plan.uid or asked in {None, wanted}:
+        return []
+    message = f"parallelism stays {asked} in a Job of a queue, since Kueue admits it with its pods; set rerun to apply {wanted}"
     return [Condition(ConditionType.APPLIES_NEXT_RUN, "True", Reason.SPEC_EDITED, message)]
 
 
