@@ -76,6 +76,7 @@ async def run(configuration: Configuration) -> None:
     Raises:
         LeadershipLost: another operator has taken over; this process should end, and come back as a standby.
         WatchEnded: the watch of the plans was broken with an error; this process should end, and begin anew.
+        ServerTooOld: the API server lacks what every scan needs.
         CannotListen: a port is taken.
     """
     started = time.monotonic()

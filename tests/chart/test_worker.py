@@ -9,6 +9,7 @@ import pytest
 from scanplan.api import labels
 from scanplan.client.settings import ClientSettings
 from scanplan.core.manifests import pod
+from scanplan.core.planning import pod_security
 from tests.chart import programs
 from tests.chart.chart import NAMESPACE, Objects, Values, render
 from tests.kubectl import Manifest
@@ -52,7 +53,7 @@ def test_the_settings_of_workers_are_what_the_values_say() -> None:
 def test_workers_write_to_claims_as_scan_pods_do() -> None:
     """Else one could not read what the other has written, and a task that goes back to the queue would lose what was found."""
     spec = worker_pod(workers())
-    assert spec["securityContext"]["runAsUser"] == spec["securityContext"]["fsGroup"] == pod.USER
+    assert spec["securityContext"]["runAsUser"] == spec["securityContext"]["fsGroup"] == pod_security.USER
     assert spec["terminationGracePeriodSeconds"] == pod.GRACE_SECONDS
     assert labels.TASK not in workers()[DEPLOYMENT]["spec"]["template"]["metadata"]["labels"]
 

@@ -73,6 +73,21 @@
   value: {{ join "," .Values.policy.allowedTolerations | quote }}
 - name: SCANPLAN_ALLOWED_POD_METADATA
   value: {{ join "," .Values.policy.allowedPodMetadata | quote }}
+- name: SCANPLAN_POD_SECURITY_CONTEXT
+  value: {{ kindIs "invalid" .Values.scanner.podSecurityContext | ternary "" (toJson .Values.scanner.podSecurityContext) | quote }}
+{{- end }}
+
+{{/* Users and groups of pods that write to claims, as the operator chooses them for scan pods. */}}
+{{- define "scanplan.podUsers" -}}
+{{- $configured := .Values.scanner.podSecurityContext }}
+{{- if not (kindIs "invalid" $configured) }}
+{{- toYaml $configured }}
+{{- else if not (.Capabilities.APIVersions.Has "security.openshift.io/v1") -}}
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+fsGroupChangePolicy: OnRootMismatch
+{{- end }}
 {{- end }}
 
 {{/* The API's settings. Its own namespace is the one that it begins with, which has to be one that it may read. */}}

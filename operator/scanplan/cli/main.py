@@ -97,6 +97,7 @@ def operator(
     from scanplan.controller.app import WatchEnded  # noqa: PLC0415
     from scanplan.controller.engine.http import CannotListen  # noqa: PLC0415
     from scanplan.controller.engine.leadership import LeadershipLost  # noqa: PLC0415
+    from scanplan.controller.platform import ServerTooOld  # noqa: PLC0415
     from scanplan.settings.loading import InvalidSettings  # noqa: PLC0415
 
     try:
@@ -113,6 +114,9 @@ def operator(
     except (LeadershipLost, WatchEnded) as error:
         say(f"scanplan operator: {error}")
         raise typer.Exit(os.EX_TEMPFAIL) from None
+    except ServerTooOld as error:
+        say(f"scanplan operator: {error}")
+        raise typer.Exit(os.EX_CONFIG) from None
     except CannotListen as error:
         say(f"scanplan operator: {error}")
         raise typer.Exit(os.EX_UNAVAILABLE) from None

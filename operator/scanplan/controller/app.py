@@ -16,7 +16,7 @@ from typing import Any
 import kopf
 
 from scanplan.api import labels
-from scanplan.controller import resync
+from scanplan.controller import platform, resync
 from scanplan.controller.api_server import ApiServerAddresses
 from scanplan.controller.engine.parts import until_one_ends
 from scanplan.controller.engine.probes import Health
@@ -52,6 +52,7 @@ async def work(
     """List everything, then watch and reconcile until `stop` is set, or kopf is told to end by a signal.
 
     Raises:
+        ServerTooOld: the API server lacks what every scan needs.
         WatchEnded: the server has broken the watch of the plans with an error.
     """
     namespaces = settings.namespaces or (None,)
@@ -61,6 +62,7 @@ async def work(
 
     async def reconcile() -> None:
         _keep_what_is_there()
+        await platform.look(controller, settings.pod_security_context)
         await watches.everything_listed()
         next_look = await addresses.look()
         controller.begin()

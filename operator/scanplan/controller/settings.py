@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from scanplan.api import environment
 from scanplan.api.names import PROXY
+from scanplan.core.planning import pod_security
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.policy import Policy
@@ -155,6 +156,7 @@ class OperatorSettings(PodBoundsSettings):
             default_requests=_by_resource(self.default_requests),
             default_limits=_by_resource(self.default_limits),
             tmp_size_limit=self.tmp_size_limit,
+            pod_security_context=pod_security.chosen(self.pod_security_context, assigns_users=False),
             worker_concurrency=self.worker_concurrency,
         )
 

@@ -206,6 +206,21 @@ class Api:
         found: Object = msgspec.json.decode(body)
         return ENDPOINT_SLICES.checked(found, "default", "kubernetes")
 
+    async def version(self) -> Object:
+        """Get the API server's version."""
+        answer: Object = msgspec.json.decode(await self._content("GET", "/version"))
+        return answer
+
+    async def serves(self, group: str) -> bool:
+        """Whether the API server has an API group."""
+        try:
+            await self._content("GET", resources.group(group))
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
+
     async def get_plan(self, namespace: str, name: str) -> Object:
         return await self._get(PLANS, namespace, name)
 

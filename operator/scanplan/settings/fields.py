@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, RedisDsn, TypeAdapter
@@ -9,6 +10,7 @@ from pydantic_settings import NoDecode
 
 from scanplan.core.planning import quantities
 from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.pod_security import PodSecurityContext
 from scanplan.core.planning.protocols import UNGUARDED
 
 _REDIS = TypeAdapter(RedisDsn)
@@ -72,6 +74,14 @@ Amounts = Annotated[NameList, AfterValidator(_amounts)]
 """Pairs such as ``memory=256Mi``."""
 Size = Annotated[str, AfterValidator(_size)]
 """A Kubernetes quantity above zero, such as ``1Gi``; may be empty."""
+
+
+def _json(value: Any) -> Any:
+    return (json.loads(value) if value.strip() else None) if isinstance(value, str) else value
+
+
+OptionalPodSecurityContext = Annotated[PodSecurityContext | None, NoDecode, BeforeValidator(_json)]
+"""A JSON object; empty: None."""
 
 
 def _redis_url(url: str) -> str:

@@ -35,5 +35,6 @@ def load(
         for problem in wrong.errors():
             name = str(problem["loc"][0])
             given = f" (is {os.environ[name]!r})" if repeat_values and name in os.environ else ""
-            lines.append(f"{name}: {problem['msg']}{given}")
+            place = "".join(f"{part}: " for part in problem["loc"][1:])
+            lines.append(f"{name}: {place}{problem['msg']}{given}")
         raise error("\n".join(lines)) from None

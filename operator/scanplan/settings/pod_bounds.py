@@ -8,13 +8,24 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scanplan.core.planning.pod_bounds import PodBounds
-from scanplan.settings.fields import NameList, Tolerations
+from scanplan.settings.fields import NameList, OptionalPodSecurityContext, Tolerations
 
 
-class PodBoundsSettings(BaseSettings):
-    """The bounds on what plans say about their pods."""
+class PodSecuritySettings(BaseSettings):
+    """Who pods run as that write to claims, or read them."""
 
     model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
+
+    pod_security_context: OptionalPodSecurityContext = Field(
+        None,
+        alias="SCANPLAN_POD_SECURITY_CONTEXT",
+        description='Users and groups of scan pods and reader pods, a JSON object such as `{"runAsUser": 1000}`; what it '
+        "leaves out is left to the platform. Empty: 65532 and, on OpenShift, `{}`.",
+    )
+
+
+class PodBoundsSettings(PodSecuritySettings):
+    """The bounds on what plans say about their pods."""
 
     allowed_service_accounts: NameList = Field(
         ("default",),

@@ -6,7 +6,6 @@ read is unknown, which is no failure.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +19,7 @@ from scanplan.cli import options, policies
 from scanplan.cli.commands.explain import used_up
 from scanplan.cli.output.failure import UNAVAILABLE, Failure, Forbidden, told
 from scanplan.cli.output.terminal import answers, say
+from scanplan.core.planning import server_version
 from scanplan.kube import resources
 from scanplan.kube.resources import CLAIMS, DEFINITIONS, DEPLOYMENTS, NETWORK_POLICIES, NODES, RESOURCE_QUOTAS
 from scanplan.settings import fields
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
     from scanplan.kube.objects import Object
 
-OLDEST_KUBERNETES = (1, 33)
 DEFAULT_CLAIM = "scanplan-artifacts"
 RIGHTS = (
     (
@@ -134,14 +133,15 @@ def _allowed(look: Any, cluster: Cluster, environment: dict[str, str]) -> Check:
 
 def _server(cluster: Cluster) -> Check:
     version = cluster.get("/version")
-    numbers = tuple(int(re.sub(r"\D.*", "", str(version.get(part, ""))) or 0) for part in ("major", "minor"))
+    numbers = server_version.parsed(version)
     seen = f"Kubernetes {version.get('gitVersion', '?')} at {cluster.address}"
-    if numbers < OLDEST_KUBERNETES:
-        oldest = ".".join(map(str, OLDEST_KUBERNETES))
+    if numbers is None or numbers < server_version.OLDEST:
+        oldest = server_version.spelled(server_version.OLDEST)
         return Check(
             "API server", Verdict.FAILED, seen, f"Kubernetes {oldest} or newer: retries of single shards need it"
         )
-    return Check("API server", Verdict.WELL, seen)
+    lacking = [f"{each.field} (from {server_version.spelled(each.since)})" for each in server_version.missing(numbers)]
+    return Check("API server", Verdict.WELL, f"{seen}; without {', '.join(lacking)}" if lacking else seen)
 
 
 def _definition(cluster: Cluster, plural: str) -> Check:

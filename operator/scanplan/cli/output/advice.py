@@ -47,7 +47,7 @@ ADVICE: dict[Reason, tuple[str, ...]] = {
     Reason.NOTHING_SENT: (f"remove the templates that can't be sent, or what keeps them from it: {_SPEC}",),
     Reason.INVALID_OPTIONS: (f"correct scanner: {_SPEC}",),
     Reason.TASK_DOCUMENT_INVALID: ("operator and scanner image are of different versions: install the same of both",),
-    Reason.CLAIM_NOT_WRITABLE: ("make the claim's root writable for group 65532, then " + _AGAIN,),
+    Reason.CLAIM_NOT_WRITABLE: ("make the claim's root writable for the group of scan pods, then " + _AGAIN,),
     Reason.OUT_OF_MEMORY: (
         f"raise podTemplate.resources.limits.memory, or lower scanner.concurrency or sharding.maxEndpointsPerShard: {_SPEC}",
         f"then {_AGAIN}",

@@ -20,24 +20,27 @@ from pydantic import ValidationError
 from scanplan.api import labels
 from scanplan.api.v1alpha1.pod_template import PodTemplate
 from scanplan.client.cluster.cluster import Cluster
-from scanplan.client.cluster.failure import Failure, NotFound
+from scanplan.client.cluster.failure import Failure, Forbidden, NotFound
 from scanplan.core.observed.pods import pod_view
-from scanplan.core.planning import pod_bounds
+from scanplan.core.planning import pod_bounds, pod_security
 from scanplan.core.planning.pod_bounds import PodBounds
+from scanplan.core.planning.pod_security import PodSecurityContext
 from scanplan.core.status import failure
+from scanplan.kube import resources
 from scanplan.kube.objects import Object
 from scanplan.kube.resources import PODS
+from scanplan.settings import loading
+from scanplan.settings.pod_bounds import PodSecuritySettings
 
 log = logging.getLogger("scanplan.reader")
 
 MOUNT = "/claim"
+_READS = pod_security.FIXED.of_reader()
 START_SECONDS = 120.0
 """Until a reader must be ready: nodes may have to attach the volume, or to pull the image."""
 DEADLINE_SECONDS = 3_600
 _POLL_SECONDS = 0.4
 _UNPACKED_BYTES = 1 << 20
-_USER = 65532
-"""As scan pods: what they write is for their user and group alone."""
 _SLEEP = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit()); signal.pause()"
 _OPEN = (
     "import errno, os, stat, sys, zlib\n"
@@ -142,7 +145,8 @@ def opened(
     """
     until = time.monotonic() + DEADLINE_SECONDS if until is None else until
     namespace = plan["metadata"]["namespace"]
-    made = cluster.call("POST", cluster.path(PODS, namespace=namespace), manifest(plan, claim, image, bounds))
+    pod = manifest(plan, claim, image, bounds, security_of(cluster))
+    made = cluster.call("POST", cluster.path(PODS, namespace=namespace), pod)
     name = made["metadata"]["name"]
     path = cluster.path(PODS, name, namespace=namespace)
     try:
@@ -152,7 +156,33 @@ def opened(
         _remove(cluster, path)
 
 
-def manifest(plan: Object, claim: str, image: str, bounds: PodBounds | None = None) -> Object:
+def security_of(cluster: Cluster) -> PodSecurityContext:
+    """Who a pod runs as that reads what scan pods have written: what they write is for their user and group alone.
+
+    Raises:
+        Failure: the environment's choice is wrong.
+    """
+    try:
+        configured = loading.load(PodSecuritySettings).pod_security_context
+    except loading.InvalidSettings as error:
+        raise Failure(str(error), "another value of this environment variable") from None
+    return pod_security.chosen(configured, configured is None and _assigns_users(cluster)).of_reader()
+
+
+def _assigns_users(cluster: Cluster) -> bool:
+    try:
+        return cluster.find(resources.group(pod_security.OPENSHIFT)) is not None
+    except Forbidden:
+        return False
+
+
+def manifest(
+    plan: Object,
+    claim: str,
+    image: str,
+    bounds: PodBounds | None = None,
+    security: PodSecurityContext = _READS,
+) -> Object:
     """The reader's pod; what the plan says beyond the bounds is left out of it."""
     metadata, template = plan["metadata"], plan["spec"].get("podTemplate", {})
     if bounds is not None:
@@ -184,9 +214,8 @@ def manifest(plan: Object, claim: str, image: str, bounds: PodBounds | None = No
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "securityContext": {
+                **security.manifest(),
                 "runAsNonRoot": True,
-                "runAsUser": _USER,
-                "runAsGroup": _USER,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             # A ReadWriteOnce volume can be where its scan pods are, and nowhere else.

@@ -18,7 +18,6 @@ from scanplan.core.planning.task import HEADERS_DIRECTORY, Task
 
 Manifest = dict[str, Any]
 
-USER = 65532
 TASK_DIRECTORY = "/etc/scanplan/task"
 RUN_DIRECTORY = "/scan/run"
 TERMINATION_LOG = "/dev/termination-log"
@@ -40,11 +39,8 @@ def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed) -> 
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {
+            **policy.pod_security_context.manifest(),
             "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(task, template, policy, digest, folders)],

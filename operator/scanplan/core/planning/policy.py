@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from scanplan.core.planning import pod_security
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.pod_bounds import PodBounds, matches
+from scanplan.core.planning.pod_security import PodSecurityContext
 
 IDEMPOTENCY_WINDOW_SECONDS = 3_600
 
@@ -44,6 +46,8 @@ class Policy(PodBounds):
     default_limits: Mapping[str, str] = field(default_factory=dict, hash=False)
     tmp_size_limit: str = ""
     """Quantity that a scan pod's /tmp may hold; empty: no limit."""
+    pod_security_context: PodSecurityContext = field(default=pod_security.FIXED, hash=False)
+    """Who scan pods run as."""
     worker_concurrency: int = 4
     """Jobs active at the same time in one namespace."""
     idempotency_window_seconds: int = IDEMPOTENCY_WINDOW_SECONDS
