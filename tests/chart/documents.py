@@ -61,8 +61,9 @@ policy:
 A toleration is compared in the form of a taint. With the operator `Exists` it has no value (`dedicated:NoSchedule`).
 Without a key it tolerates every taint (`*:NoSchedule`), without an effect every effect (`dedicated=scans:*`). A pattern
 must allow as much. A plan that asks for more is `Stalled` with the reason `InvalidSpec`; its message names the field and
-the setting. Affinity to pods of other namespaces is always refused. Labels and annotations of
-`kubernetes.io`, `k8s.io` and `scanplan.dev` are refused by the definition, whatever the list says.
+the setting. Affinity to pods of other namespaces is always refused. Keys of `scanplan.dev`,
+`batch.kubernetes.io` and `*.security.beta.kubernetes.io`, and those that the operator writes, are refused by the
+definition, whatever the list says.
 
 A change restarts the operator. Scans go on meanwhile. A started scan keeps its image and the digests of its inputs.
 

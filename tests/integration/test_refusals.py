@@ -54,15 +54,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no requests to a host": ({"scanner": {"maxRequestsPerSecondPerHost": 0}}, "should be greater than or equal to 1"),
     "a reserved label": (
         {"podTemplate": {"labels": {"scanplan.dev/task": "x"}}},
-        "labels of scanplan.dev, kubernetes.io and k8s.io are reserved: choose a prefix of your own",
+        "labels of scanplan.dev, batch.kubernetes.io and",
     ),
     "a label that the Job controller sets": (
         {"podTemplate": {"labels": {"batch.kubernetes.io/job-name": "x"}}},
-        "labels of scanplan.dev, kubernetes.io and k8s.io are reserved",
+        "labels of scanplan.dev, batch.kubernetes.io and",
     ),
     "a reserved annotation": (
         {"podTemplate": {"annotations": {"container.apparmor.security.beta.kubernetes.io/scanner": "unconfined"}}},
-        "annotations of scanplan.dev, kubernetes.io and k8s.io are reserved",
+        "annotations of scanplan.dev, batch.kubernetes.io and",
     ),
 }
 

@@ -24,6 +24,9 @@ COMPONENT = "app.kubernetes.io/component"
 COMPONENT_SCANNER = "scanner"
 COMPONENT_COLLECTOR = "collector"
 
+LINUX = {"kubernetes.io/os": "linux"}
+"""Node selector of all our pods: the images are for Linux, and some clusters have Windows nodes too."""
+
 CONTAINER = "scanner"
 """The scan pod's container: the one whose exit code and termination message count."""
 

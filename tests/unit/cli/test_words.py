@@ -117,7 +117,7 @@ def test_a_reader_is_restricted_temporary_and_owned_by_its_plan() -> None:
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     assert all(mount["readOnly"] for mount in container["volumeMounts"])
     assert spec["activeDeadlineSeconds"] == reader.DEADLINE_SECONDS
-    assert spec["nodeSelector"] == {"disk": "ssd"}
+    assert spec["nodeSelector"] == {"kubernetes.io/os": "linux", "disk": "ssd"}
     assert made["metadata"]["ownerReferences"][0]["uid"] == "u"
 
 

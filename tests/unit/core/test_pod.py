@@ -79,7 +79,7 @@ def test_pods_are_restricted_whatever_the_plan_says(template: dict[str, Any]) ->
 def test_everything_that_users_need_is_on_it() -> None:
     made = build(RICH)
     spec = made["spec"]
-    assert spec["nodeSelector"] == RICH["nodeSelector"]
+    assert spec["nodeSelector"] == {"kubernetes.io/os": "linux", "disk": "ssd"}
     assert spec["tolerations"] == RICH["tolerations"]
     assert spec["affinity"] == RICH["affinity"]
     assert spec["topologySpreadConstraints"] == RICH["topologySpreadConstraints"]
@@ -91,9 +91,10 @@ def test_everything_that_users_need_is_on_it() -> None:
 
 
 def test_what_a_plan_leaves_out_is_not_there() -> None:
-    """Defaults are the cluster's: an empty affinity or selector would be ours."""
+    """Defaults are the cluster's: an empty affinity or selector would be ours. But the images are for Linux."""
     spec = build()["spec"]
-    assert not set(RICH) & spec.keys()
+    assert set(RICH) & spec.keys() == {"nodeSelector"}
+    assert spec["nodeSelector"] == {"kubernetes.io/os": "linux"}
     assert "resources" not in spec["containers"][0]
 
 

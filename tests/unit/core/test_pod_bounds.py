@@ -155,5 +155,5 @@ def test_a_reader_that_the_api_makes_is_bounded_too(template: dict[str, Any]) ->
     }
     spec = reader.manifest(of, "claim", "image", CLOSED)["spec"]
     assert not spec.keys() & {"serviceAccountName", "priorityClassName", "tolerations"}
-    assert ("nodeSelector" in spec) == (template is BEYOND)
+    assert ("disk" in spec["nodeSelector"]) == (template is BEYOND)
     assert reader.manifest(of, "claim", "image")["spec"]["priorityClassName"] == "system-node-critical"

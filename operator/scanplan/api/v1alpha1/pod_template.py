@@ -34,9 +34,20 @@ class Toleration(Model):
 
 PRESERVE: dict[str, JsonValue] = {"x-kubernetes-preserve-unknown-fields": True}
 RESERVED_METADATA = (
-    "self.all(key, !key.matches('^([a-z0-9.-]+[.])?(scanplan[.]dev|kubernetes[.]io|k8s[.]io)/') "
-    "&& !(key in ['job-name', 'controller-uid', 'batch.kubernetes.io/job-name']))"
+    "self.all(key, !key.matches('^([a-z0-9.-]+[.])?(scanplan[.]dev|security[.](alpha|beta)[.]kubernetes[.]io)/"
+    "|^batch[.]kubernetes[.]io/|^app[.]kubernetes[.]io/(name|component|managed-by)$"
+    "|^kueue[.]x-k8s[.]io/(queue-name|priority-class)$|^(job-name|controller-uid)$'))"
 )
+"""The operator and the Job controller write these, and the last of the first line take restrictions off a pod."""
+
+
+def reserved(what: str) -> dict[str, Any]:
+    """Schema extra of a map of labels or annotations: some keys are not for users."""
+    message = (
+        f"{what} of scanplan.dev, batch.kubernetes.io and *.security.beta.kubernetes.io, and those that the operator writes, "
+        "are reserved"
+    )
+    return {"x-kubernetes-validations": [cel(RESERVED_METADATA, message)]}
 
 
 class PodTemplate(Model):
@@ -76,14 +87,7 @@ class PodTemplate(Model):
         Field(
             max_length=32,
             description="Their keys must be on the operator's allow-list.",
-            json_schema_extra={
-                "x-kubernetes-validations": [
-                    cel(
-                        RESERVED_METADATA,
-                        "labels of scanplan.dev, kubernetes.io and k8s.io are reserved: choose a prefix of your own",
-                    )
-                ]
-            },
+            json_schema_extra=reserved("labels"),
         ),
     ] = {}
     annotations: Annotated[
@@ -91,13 +95,6 @@ class PodTemplate(Model):
         Field(
             max_length=32,
             description="Their keys must be on the operator's allow-list.",
-            json_schema_extra={
-                "x-kubernetes-validations": [
-                    cel(
-                        RESERVED_METADATA,
-                        "annotations of scanplan.dev, kubernetes.io and k8s.io are reserved: choose a prefix of your own",
-                    )
-                ]
-            },
+            json_schema_extra=reserved("annotations"),
         ),
     ] = {}

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from scanplan.api.v1alpha1.model import Model, cel
-from scanplan.api.v1alpha1.pod_template import RESERVED_METADATA
+from scanplan.api.v1alpha1.model import Model
+from scanplan.api.v1alpha1.pod_template import reserved
 from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
 from scanplan.api.v1alpha1.status import Status
 
@@ -47,11 +47,6 @@ class ScanTemplateSpec(ScanPlanSpec):
     model_config = ConfigDict(json_schema_extra=_without_fields_of_runs)
 
 
-def _reserved(what: str) -> dict[str, Any]:
-    message = f"{what} of scanplan.dev, kubernetes.io and k8s.io are reserved: choose a prefix of your own"
-    return {"x-kubernetes-validations": [cel(RESERVED_METADATA, message)]}
-
-
 class TemplateMetadata(Model):
     """Labels and annotations of each run."""
 
@@ -61,7 +56,7 @@ class TemplateMetadata(Model):
             default_factory=dict,
             max_length=32,
             description="Labels of each run.",
-            json_schema_extra=_reserved("labels"),
+            json_schema_extra=reserved("labels"),
         ),
     ]
     annotations: Annotated[
@@ -70,7 +65,7 @@ class TemplateMetadata(Model):
             default_factory=dict,
             max_length=32,
             description="Annotations of each run.",
-            json_schema_extra=_reserved("annotations"),
+            json_schema_extra=reserved("annotations"),
         ),
     ]
 

@@ -189,7 +189,7 @@ def manifest(
         template = _within(template, bounds)
     claim_label = {labels.CLAIM: claim[:63].rstrip("-.")}
     with_the_claim = {"labelSelector": {"matchLabels": claim_label}, "topologyKey": "kubernetes.io/hostname"}
-    inherited = ("nodeSelector", "tolerations", "imagePullSecrets", "priorityClassName", "serviceAccountName")
+    inherited = ("tolerations", "imagePullSecrets", "priorityClassName", "serviceAccountName")
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -208,6 +208,7 @@ def manifest(
         },
         "spec": {
             **{field: template[field] for field in inherited if field in template},
+            "nodeSelector": {**labels.LINUX, **(template.get("nodeSelector") or {})},
             "restartPolicy": "Never",
             "activeDeadlineSeconds": DEADLINE_SECONDS,
             "terminationGracePeriodSeconds": 1,

@@ -111,7 +111,7 @@ def _with_pods_of_the_claim(affinity: Manifest | None, claim_label: dict[str, st
 def _user_fields(template: PodTemplate) -> Manifest:
     """The pod fields that a plan may set, without those that it left out."""
     fields: Manifest = {
-        "nodeSelector": template.node_selector,
+        "nodeSelector": {**labels.LINUX, **template.node_selector},
         "tolerations": [toleration.model_dump(by_alias=True, exclude_none=True) for toleration in template.tolerations],
         "affinity": template.affinity,
         "topologySpreadConstraints": template.topology_spread_constraints,
