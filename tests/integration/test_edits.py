@@ -44,6 +44,8 @@ KEY = [
     Row("endpointsFrom", {"endpointsFrom": [{"configMapKeyRef": {"name": "more", "key": "endpoints"}}]}),
     Row("templates", {"templates": ["http/exposures/"]}),
     Row("templatesFrom", {"templatesFrom": [{"configMap": {"name": "more"}}]}),
+    Row("selection.include", {"selection": {"include": {"tags": ["cve"]}}}),
+    Row("selection.exclude", {"selection": {"exclude": {"severities": ["info"]}}}),
     Row("severityLevels", {"severityLevels": ["critical"]}),
     Row("rerun", {"rerun": "again"}),
     Row("scanner.image", {"scanner": {"image": "registry.example/scanner:2"}}),

@@ -21,7 +21,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an endpoint that is too long": ({"endpoints": [f"https://a.example/{'x' * 2048}"]}, "Too long"),
     "more endpoints than fit": ({"endpoints": hosts(1001)}, "spec.endpoints: Too many: 1001: must have at most 1000"),
     "endpoints that are no list": ({"endpoints": "a.example"}, "must be of type array"),
-    "no templates": ({"templates": []}, "spec.templates in body should have at least 1 items"),
+    "no templates": ({"templates": []}, "there is nothing to scan with: set templates, or selection.include"),
+    "a tag with a comma": (
+        {"selection": {"include": {"tags": ["a,b"]}}},
+        "spec.selection.include.tags[0] in body should match",
+    ),
+    "an unknown protocol": ({"selection": {"exclude": {"protocols": ["ftp"]}}}, 'Unsupported value: "ftp"'),
+    "a regular expression for ids": (
+        {"selection": {"include": {"ids": ["CVE-(1|2)"]}}},
+        "spec.selection.include.ids[0] in body should match",
+    ),
     "a template above its folder": ({"templates": ["../../etc/passwd"]}, "spec.templates[0] in body should match"),
     "an absolute template": ({"templates": ["/etc/passwd"]}, "spec.templates[0] in body should match"),
     "a template that is a flag": ({"templates": ["-config"]}, "spec.templates[0] in body should match"),

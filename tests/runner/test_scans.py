@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import Outcome, ScannerOptions
+from scanplan.api.v1alpha1.task import Outcome, ScannerOptions, Severity, TemplateFilter
 from scanplan.runner import progress
 from scanplan.runner.artifacts import records
 from scanplan.runner.nuclei.installation import Installation
@@ -97,6 +97,22 @@ def test_severities_and_single_templates_are_what_is_scanned(bench: Bench) -> No
     report = bench.attempt().report
     assert report is not None
     assert (report.findings.critical, report.findings.total) == (3, 3)
+
+
+def test_a_selection_chooses_among_all_and_the_rest_is_counted(bench: Bench) -> None:
+    """What a plan leaves out is in the record of the scan: nobody takes it for scanned."""
+    bench.options = {
+        "templates": (),
+        "include": TemplateFilter(tags=("exposure",)),
+        "exclude": TemplateFilter(severities=(Severity.MEDIUM,), ids=("sql-*",)),
+    }
+    report = bench.attempt().report
+    assert report is not None
+    assert report.merged is not None
+    assert report.findings.medium == 0
+    assert report.findings.high
+    left_out = json.loads((bench.merged / layout.METADATA).read_bytes())["templatesLeftOut"]
+    assert left_out == {"none of the included tags": 12, "an excluded id": 1, "an excluded severity": 2}
 
 
 def test_an_id_selects_one_template(bench: Bench) -> None:

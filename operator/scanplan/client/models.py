@@ -15,7 +15,8 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.dataclasses import dataclass
 
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.scanplan import ENDPOINT, MAX_ENDPOINTS, RUN_NAME, TEMPLATE
+from scanplan.api.v1alpha1.scanplan import ENDPOINT, MAX_ENDPOINTS, RUN_NAME
+from scanplan.api.v1alpha1.selection import TEMPLATE
 from scanplan.api.v1alpha1.task import ErrorClass, FindingCounts, Severity
 from scanplan.client.errors import InvalidPayload
 from scanplan.core.planning import endpoints, keys

@@ -274,6 +274,9 @@ def _how(scan: Scan, compared: str) -> str:
         "Severities": _line(", ".join(scan.severity_levels)) or "all",
         "Nuclei": _line(scan.scanner.nuclei_version),
         "Templates loaded": f"{scan.scanner.templates_loaded:,}" if scan.scanner.templates_loaded else "",
+        "Templates left out": ", ".join(
+            f"{count:,} with {_line(why)}" for why, count in list(scan.templates_left_out.items())[:_MAX_LISTED]
+        ),
         "Templates digest": _code(scan.scanner.templates_digest) if scan.scanner.templates_digest else "",
         "Requests sent": f"{scan.requests:,}" if scan.requests else "",
         "Coverage": f"{scan.coverage / 10:.1f} % of the pairs of template and endpoint" if scan.coverage else "",

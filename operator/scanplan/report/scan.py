@@ -6,6 +6,8 @@ says about completeness comes from here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from scanplan.api.v1alpha1.task import FindingCounts, Outcome
@@ -114,6 +116,8 @@ class Scan(_View, frozen=True, kw_only=True):
     endpoints_blocked: int = 0
     templates_run: int = 0
     templates_not_run: tuple[NotRun, ...] = ()
+    templates_left_out: Mapping[str, int] = {}
+    """By cause: what the plan's own selection leaves out."""
     requests: int = 0
     coverage: int = 0
     """In thousandths."""

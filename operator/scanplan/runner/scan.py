@@ -43,6 +43,7 @@ from scanplan.runner.nuclei.coverage import Coverage
 from scanplan.runner.nuclei.evidence import Evidence
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.nuclei.reachability import Verdict
+from scanplan.runner.nuclei.selecting import Choice
 from scanplan.runner.nuclei.statistics import ScannerLog
 from scanplan.runner.nuclei.templates import Selection
 from scanplan.runner.nuclei_run import NucleiRun, Result
@@ -122,7 +123,10 @@ class Scan:
             self._attempt.findings.redactor = own_headers.redactor()
             templates.verify(self._document.template_folders)
             selection = templates.select(
-                self._document.templates, self._document.severity_levels, self._installation.templates
+                self._document.templates,
+                self._document.severity_levels,
+                self._installation.templates,
+                Choice(self._document.include, self._document.exclude),
             )
             selection, left_out = unguarded.without(selection, self._document.unguarded_protocols)
             if left_out:
@@ -158,6 +162,7 @@ class Scan:
             endpoints_troubled=verdict.troubled,
             templates_run=covered.run,
             templates_not_run=covered.not_run,
+            templates_left_out=dict(selection.filtered) if selection else {},
             steps=self._saved,
             requests=self._evidence.requests - self._earlier_requests,
             pairs=covered.pairs,

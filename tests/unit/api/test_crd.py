@@ -255,6 +255,8 @@ def test_what_makes_another_scan() -> None:
         "endpoints_from",
         "templates",
         "templates_from",
+        "selection.include",
+        "selection.exclude",
         "severity_levels",
         "rerun",
         "scanner.image",

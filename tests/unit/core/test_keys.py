@@ -46,6 +46,8 @@ OTHER = {
     "another path": {"endpoints": ["https://a.example/app", "https://b.example"]},
     "another template": {"templates": ["http/"]},
     "severities": {"severityLevels": ["critical"]},
+    "included tags": {"selection": {"include": {"tags": ["cve"]}}},
+    "excluded paths": {"selection": {"exclude": {"paths": ["http/cves/"]}}},
     "redirects": {"scanner": {"followRedirects": True}},
     "another image": {"scanner": {"image": "other:1"}},
     "another claim": {"artifacts": {"claimName": "other"}},

@@ -97,11 +97,11 @@ def test_a_mounted_config_map_is_read_once(root: Path, tmp_path: Path) -> None:
 def test_severities_filter_and_none_left_is_an_error(root: Path) -> None:
     selection = templates.select(["http/"], [Severity.CRITICAL, Severity.INFO], [root])
     assert names(selection) == ["CVE-2026-1.yaml", "robots.yml"]
-    assert selection.filtered == 1
+    assert selection.filtered == {"another severity": 1}
     with pytest.raises(NucleiBinaryError) as caught:
         templates.select(["http/info"], [Severity.CRITICAL], [root])
     assert caught.value.reason is Reason.NO_TEMPLATES_LOADED
-    assert "critical" in caught.value.message
+    assert "1 with another severity" in caught.value.message
 
 
 def test_the_digest_follows_names_and_contents_and_nothing_else(root: Path, tmp_path: Path) -> None:

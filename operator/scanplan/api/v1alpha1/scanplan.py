@@ -16,6 +16,7 @@ from scanplan.api.names import DNS_SUBDOMAIN
 from scanplan.api.v1alpha1.model import Effect, Model, cel, effect
 from scanplan.api.v1alpha1.pod_template import PodTemplate
 from scanplan.api.v1alpha1.scanner import Scanner
+from scanplan.api.v1alpha1.selection import TEMPLATE, Selection
 from scanplan.api.v1alpha1.sources import EndpointSource, TemplateSource
 from scanplan.api.v1alpha1.task import Severity
 
@@ -23,7 +24,6 @@ RUN_NAME = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 """Names of projects and runs: they become folder names on the claim, so no slash and no leading or trailing dot."""
 ENDPOINT = r"^[^\s,]+$"
 """CEL would cost too much on 1,000 items: a pattern refuses what no endpoint may have; the planner parses the rest."""
-TEMPLATE = r"^[A-Za-z0-9_][-A-Za-z0-9_./]*$"
 
 MAX_INLINE_ENDPOINTS = 1_000
 MAX_ENDPOINTS = 100_000
@@ -123,6 +123,11 @@ class ScanPlanSpec(Model):
                     "there is nothing to scan: set endpoints, or endpointsFrom",
                 ),
                 cel(
+                    "(has(self.templates) && size(self.templates) > 0) || "
+                    "(has(self.selection) && has(self.selection.include))",
+                    "there is nothing to scan with: set templates, or selection.include",
+                ),
+                cel(
                     "!has(self.queuePriorityClassName) || has(self.queueName)",
                     "queuePriorityClassName needs queueName, the LocalQueue that it is for",
                 ),
@@ -167,12 +172,13 @@ class ScanPlanSpec(Model):
     templates: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=512, pattern=TEMPLATE)]],
         Field(
-            min_length=1,
             max_length=1_000,
             json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
-            description="Nuclei templates: paths of files or folders, or ids, within the template sources.",
+            description="Nuclei templates: paths of files or folders, or ids, within the template sources. "
+            "With selection.include it may be left out: then these are chosen from all.",
         ),
-    ]
+    ] = []
+    selection: Selection = Selection()
     templates_from: Annotated[
         list[TemplateSource],
         Field(

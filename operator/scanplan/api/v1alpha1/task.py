@@ -36,6 +36,22 @@ class Severity(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Protocol(StrEnum):
+    """The protocols of templates, by Nuclei's names; a workflow runs other templates."""
+
+    HTTP = "http"
+    DNS = "dns"
+    TCP = "tcp"
+    SSL = "ssl"
+    WEBSOCKET = "websocket"
+    WHOIS = "whois"
+    JAVASCRIPT = "javascript"
+    HEADLESS = "headless"
+    CODE = "code"
+    FILE = "file"
+    WORKFLOW = "workflow"
+
+
 class ErrorClass(StrEnum):
     """The three retry classes: never, up to `retry.temporary` times, up to `retry.unknown` times."""
 
@@ -101,6 +117,19 @@ class TemplateFolder(Document, frozen=True, kw_only=True):
     """`content_digest` of its files as they were when the task was first seen; empty for an image, which pins itself."""
 
 
+class TemplateFilter(Document, frozen=True, kw_only=True):
+    """What templates say of themselves, in lower case; an empty list says nothing."""
+
+    tags: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    """With * for any text, and ? for one character."""
+    protocols: tuple[Protocol, ...] = ()
+    severities: tuple[Severity, ...] = ()
+    paths: tuple[str, ...] = ()
+    """Files or folders, relative to a source."""
+
+
 class DiscoveryReport(Document, frozen=True, kw_only=True):
     """What the objects of the cluster named when the task was made."""
 
@@ -133,6 +162,10 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     """Searched in this order, before the image's own."""
     severity_levels: tuple[Severity, ...] = ()
     """Empty: all."""
+    include: TemplateFilter = msgspec.field(default_factory=TemplateFilter)
+    """Only templates that have an item of each list run."""
+    exclude: TemplateFilter = msgspec.field(default_factory=TemplateFilter)
+    """Templates that have an item of any list don't run."""
     headers_folder: str = ""
     """Where the Secret with request headers is mounted in the pod; empty: none."""
     scanner: ScannerOptions = msgspec.field(default_factory=ScannerOptions)

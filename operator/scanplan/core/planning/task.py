@@ -11,11 +11,14 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+import msgspec
+
 from scanplan.api.errors import InputUnavailable, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import Effect, Model
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.api.v1alpha1.selection import Exclude, Include
 from scanplan.api.v1alpha1.sources import ImageSource
 from scanplan.api.v1alpha1.task import (
     DiscoveryReport,
@@ -23,6 +26,7 @@ from scanplan.api.v1alpha1.task import (
     RetryLimits,
     ScannerOptions,
     TaskDocument,
+    TemplateFilter,
     TemplateFolder,
 )
 from scanplan.core.planning import endpoints, keys, pod_bounds, proxies, rates, shards
@@ -199,6 +203,10 @@ def resolve(
     }
     if spec.scanner.proxy:
         options["proxy"] = spec.scanner.proxy
+    include, exclude = chosen(spec.selection.include), chosen(spec.selection.exclude)
+    for name, each in (("include", include), ("exclude", exclude)):
+        if each != TemplateFilter():
+            options[name] = msgspec.to_builtins(each)
     if spec.scanner.headers:
         options["plainHeaders"] = sorted((header.name, header.value) for header in spec.scanner.headers)
     digests = sources.template_digests(spec, inputs)
@@ -224,6 +232,8 @@ def resolve(
         templates=templates,
         template_folders=folders,
         severity_levels=tuple(sorted(spec.severity_levels)),
+        include=include,
+        exclude=exclude,
         headers_folder=HEADERS_DIRECTORY if headers else "",
         scanner=ScannerOptions(
             rate_limit=rates.of_shard(spec, count),
@@ -254,6 +264,19 @@ def resolve(
         ),
         one_node_only=sources.one_node_only(claim, inputs),
         document=document,
+    )
+
+
+def chosen(part: Include | Exclude | None) -> TemplateFilter:
+    """A part of `spec.selection` as the runner reads it: lower case, sorted and unique."""
+    if part is None:
+        return TemplateFilter()
+    lists = {name: getattr(part, name) for name in type(part).model_fields}
+    return TemplateFilter(
+        **{
+            name: tuple(sorted(set(values) if name == "paths" else {type(each)(each.lower()) for each in values}))
+            for name, values in lists.items()
+        }
     )
 
 

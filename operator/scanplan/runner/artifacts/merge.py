@@ -208,6 +208,7 @@ def _templates(parts: Sequence[_Part]) -> dict[str, Any]:
     return {
         "templates_run": max((record.templates_run for record in last), default=0),
         "templates_not_run": tuple(told[0][name] for name in sorted(common)),
+        "templates_left_out": next((dict(each.templates_left_out) for each in last if each.templates_left_out), {}),
         "requests": _total(
             attempt.requests or steps.requests(publish.folder(part.folder, attempt.attempt))
             for part in parts

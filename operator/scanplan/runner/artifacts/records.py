@@ -8,6 +8,7 @@ hold no clock of their own beyond what the attempts measured, so two merges of t
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -53,6 +54,8 @@ class ShardRecord(Record, frozen=True, kw_only=True):
     endpoints_troubled: tuple[EndpointTrouble, ...] = ()
     templates_run: Count = 0
     templates_not_run: tuple[TemplateNotRun, ...] = ()
+    templates_left_out: Mapping[str, Count] = {}
+    """How many templates the plan's own selection leaves out, by cause."""
     steps: Count = 0
     """Steps that the attempt has saved."""
     requests: Count = 0
@@ -164,6 +167,8 @@ class ScanMetadata(Record, frozen=True, kw_only=True):
     templates_run: Count = 0
     templates_not_run: tuple[TemplateNotRun, ...] = ()
     """Templates that no shard has run, with the cause."""
+    templates_left_out: Mapping[str, Count] = {}
+    """How many templates the plan's own selection leaves out, by cause."""
     requests: Count = 0
     seconds: Count = 0
     """From the first attempt's begin to the last one's end."""

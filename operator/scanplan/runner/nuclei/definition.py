@@ -107,6 +107,8 @@ _PROTOCOLS = (
     "file",
     "whois",
 )
+PROTOCOLS = {name: name for name in _PROTOCOLS} | {"requests": "http", "network": "tcp", "workflows": "workflow"}
+"""The protocols of requests, by the members of a template that hold them."""
 
 
 def former_ids(content: bytes) -> object:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,8 @@ from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import Severity, TemplateFolder, content_digest
 from scanplan.findings import aliases
-from scanplan.runner.nuclei import definition
+from scanplan.runner.nuclei import definition, selecting
+from scanplan.runner.nuclei.selecting import ALL, Choice
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -55,8 +57,8 @@ class Selection(msgspec.Struct, frozen=True):
     """In order of their sources and paths; those that the severity levels may leave over."""
     doubles: tuple[tuple[Template, Template], ...]
     """Templates that are left out, each with the one before it that has its id: Nuclei runs only one of them."""
-    filtered: int
-    """Templates that were selected, but have another severity."""
+    filtered: Mapping[str, int]
+    """How many templates were found and are not wanted, by cause."""
     digest: str
     """SHA-256 over the names and contents of `templates`."""
     left_out: tuple[tuple[Template, str], ...] = ()
@@ -73,13 +75,16 @@ class Selection(msgspec.Struct, frozen=True):
         return frozenset(template.path for template in self.templates if template.named)
 
 
-def select(requested: Sequence[str], severities: Iterable[Severity], roots: Sequence[Path]) -> Selection:
+def select(
+    requested: Sequence[str], severities: Iterable[Severity], roots: Sequence[Path], choice: Choice = ALL
+) -> Selection:
     """Resolve what a plan asks for.
 
     Args:
         requested: paths of files and folders, relative to a root or absolute within one, and template ids. Empty: all.
         severities: keep only these; empty: all. A template that states none counts as unknown, as for Nuclei.
         roots: absolute template folders, in order of precedence.
+        choice: the plan's `selection`.
 
     Raises:
         NucleiBinaryError: (InvalidOptions) an entry that leaves the roots or is neither path nor id, (TemplatesNotFound)
@@ -110,7 +115,7 @@ def select(requested: Sequence[str], severities: Iterable[Severity], roots: Sequ
             f"Templates not found: {_listed(missing)}. Name paths or ids that the template sources hold; "
             f"paths start at {', '.join(map(str, roots))}.",
         )
-    return _filtered(selected, frozenset(severities), roots)
+    return _filtered(selected, frozenset(severities), roots, choice)
 
 
 def verify(folders: Iterable[TemplateFolder]) -> None:
@@ -185,12 +190,14 @@ def _index(roots: Sequence[Path], wanted: Iterable[str]) -> dict[str, Path]:
     return by_id
 
 
-def _filtered(selected: dict[Path, bool], severities: frozenset[Severity], roots: Sequence[Path]) -> Selection:
+def _filtered(
+    selected: dict[Path, bool], severities: frozenset[Severity], roots: Sequence[Path], choice: Choice
+) -> Selection:
     digest = hashlib.sha256()
     chosen: list[Template] = []
     by_id: dict[str, Template] = {}
     doubles: list[tuple[Template, Template]] = []
-    filtered = 0
+    filtered: Counter[str] = Counter()
     placed = (
         (next(number for number, root in enumerate(roots) if path.is_relative_to(root)), path) for path in selected
     )
@@ -201,8 +208,13 @@ def _filtered(selected: dict[Path, bool], severities: frozenset[Severity], roots
             continue  # a folder's other files: configuration, profiles
         severity = definition.severity(content)
         if severities and severity and severity not in severities:
-            filtered += 1
+            filtered["another severity"] += 1
             continue
+        if not choice.of_all:
+            why = choice.left_out(selecting.facts(identifier or "", content), path.relative_to(roots[number]))
+            if why:
+                filtered[why] += 1
+                continue
         requests = definition.requests(content, path, roots[number])
         former_ids = definition.former_ids(content)
         template = Template(path, roots[number], identifier or "", selected[path], requests, former_ids)
@@ -212,11 +224,8 @@ def _filtered(selected: dict[Path, bool], severities: frozenset[Severity], roots
         chosen.append(template)
         digest.update(f"{path.relative_to(roots[number])}\0".encode() + hashlib.sha256(content).digest())
     if not chosen:
-        why = (
-            f"none of {filtered} has severity {' or '.join(sorted(severities))}"
-            if filtered
-            else "the sources hold none"
-        )
+        counts = ", ".join(f"{count} with {why}" for why, count in filtered.most_common())
+        why = f"left out are {counts}" if counts else "the sources hold none"
         raise NucleiBinaryError(Reason.NO_TEMPLATES_LOADED, f"No template is left to scan with: {why}.")
     return Selection(templates=tuple(chosen), doubles=tuple(doubles), filtered=filtered, digest=digest.hexdigest())
 

@@ -1,0 +1,66 @@
+"""`spec.selection`: which templates run, by what they say of themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from scanplan.api.v1alpha1.model import Effect, Model, effect
+from scanplan.api.v1alpha1.task import Protocol, Severity
+
+TEMPLATE = r"^[A-Za-z0-9_][-A-Za-z0-9_./]*$"
+"""Path of a file or folder within a source."""
+WORD = r"^[A-Za-z0-9_][-A-Za-z0-9_.:+]*$"
+ID = r"^[A-Za-z0-9_*?][-A-Za-z0-9_.*?]*$"
+AUTHOR = r"^[^\s,][^,\x00-\x1f\x7f]*$"
+
+_SET = {"x-kubernetes-list-type": "set"}
+Tags = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=64, pattern=WORD)]],
+    Field(max_length=100, json_schema_extra=_SET),
+]
+Authors = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=64, pattern=AUTHOR)]],
+    Field(max_length=100, json_schema_extra=_SET),
+]
+Ids = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=128, pattern=ID)]],
+    Field(max_length=1_000, json_schema_extra=_SET, description="Ids; * is any text, ? is one character."),
+]
+Protocols = Annotated[list[Protocol], Field(max_length=len(Protocol), json_schema_extra=_SET)]
+
+
+class Include(Model):
+    """Templates that run. One must have an item of each list that is not empty."""
+
+    tags: Tags = []
+    authors: Authors = []
+    ids: Ids = []
+    protocols: Protocols = []
+
+
+class Exclude(Model):
+    """Templates that don't run, even if they are included. An item of any list is enough."""
+
+    tags: Tags = []
+    authors: Authors = []
+    ids: Ids = []
+    protocols: Protocols = []
+    severities: Annotated[list[Severity], Field(max_length=6, json_schema_extra=_SET)] = []
+    paths: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=512, pattern=TEMPLATE)]],
+        Field(max_length=1_000, json_schema_extra=_SET, description="Files or folders within the template sources."),
+    ] = []
+
+
+class Selection(Model):
+    """Which of the templates run. Upper and lower case are the same in tags, authors and ids."""
+
+    include: Annotated[
+        Include | None,
+        Field(json_schema_extra=effect(Effect.KEY), description="Run only these; with {}, all that `templates` names."),
+    ] = None
+    exclude: Annotated[Exclude | None, Field(json_schema_extra=effect(Effect.KEY), description="Leave these out.")] = (
+        None
+    )
