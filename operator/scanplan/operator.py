@@ -22,6 +22,7 @@ from scanplan.controller.cache.store import Store
 from scanplan.controller.engine import leadership, probes
 from scanplan.controller.engine.probes import Health
 from scanplan.controller.engine.workqueue import WorkQueue
+from scanplan.controller.exceptions import ExceptionController
 from scanplan.controller.observer import Observer
 from scanplan.controller.scanplan import Controller
 from scanplan.controller.schedule import ScheduleController
@@ -98,7 +99,8 @@ async def run(configuration: Configuration) -> None:
             api = Api(client, metrics.count_request)
             controller = Controller(api, store, queue, settings.policy(), sharing=shared, observers=observers)
             schedules = ScheduleController(controller, known_schedules, WorkQueue(), Zones())
-            observers.append(schedules)
+            exceptions = ExceptionController(controller, WorkQueue())
+            observers += [schedules, exceptions]
 
             await services.enter_async_context(probes.serving(health, settings.probe_port))
             await services.enter_async_context(metrics_server.serving(metrics, settings.metrics_port))
@@ -108,7 +110,7 @@ async def run(configuration: Configuration) -> None:
                 await services.enter_async_context(publication.publishing())
 
             async def work() -> None:
-                await app.work(controller, schedules, settings, health, stop)
+                await app.work(controller, schedules, exceptions, settings, health, stop)
 
             if settings.leader_election:
                 namespace = settings.lease_namespace or own_namespace()

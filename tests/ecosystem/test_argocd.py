@@ -1,4 +1,4 @@
-"""Argo CD's view of plans and schedules: the shipped health scripts, in Argo CD's Lua interpreter, over their test data."""
+"""Argo CD's view of our kinds: the shipped health scripts, in Argo CD's Lua interpreter, over their test data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 EXAMPLES = Path(__file__).parents[2] / "examples/gitops/argocd"
-FOLDERS = [EXAMPLES / "scanplan.dev" / kind for kind in ("ScanPlan", "ScanSchedule")]
+FOLDERS = [EXAMPLES / "scanplan.dev" / kind for kind in ("ScanPlan", "ScanSchedule", "ScanException")]
 of_each_kind = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 
 

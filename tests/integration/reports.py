@@ -7,6 +7,7 @@ import hashlib
 from scanplan.api import layout
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import (
+    AppliedExceptions,
     ArtifactFile,
     ErrorClass,
     FindingCounts,
@@ -25,7 +26,12 @@ VERSION = ScannerVersion(nuclei_version="3.4.10", templates_digest="5f1c", templ
 
 
 def merged(
-    document: TaskDocument, *, complete: bool = True, findings: FindingCounts = FINDINGS, unreachable: int = 0
+    document: TaskDocument,
+    *,
+    complete: bool = True,
+    findings: FindingCounts = FINDINGS,
+    unreachable: int = 0,
+    exceptions: AppliedExceptions | None = None,
 ) -> MergedResult:
     """The merge of all shards of a task, as its last runner or the collector reports it."""
     folder = layout.run_directory(document.run_id) / layout.task_directory(keys.key_digest(document.key))
@@ -36,6 +42,7 @@ def merged(
         endpoints_scanned=len(document.endpoints) - unreachable,
         endpoints_unreachable=unreachable,
         findings=findings,
+        exceptions=exceptions,
         files=(ArtifactFile(name=layout.FINDINGS, bytes=7, sha256=hashlib.sha256(b"finding").hexdigest()),),
     )
 

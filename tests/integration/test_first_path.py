@@ -80,7 +80,7 @@ def test_kubectl_get_shows_what_people_ask_first(scene: Scene) -> None:
     assert header == ["NAME", "PHASE", "PROGRESS", "ENDPOINTS", "FINDINGS", "CRITICAL", "HIGH", "DURATION", "AGE"]
     assert row[:7] == ["plan", "Completed", "1/1", "1", "7", "1", "2"]
     wide = scene.kubectl("get", "sp", "-o", "wide").splitlines()
-    assert wide[0].split()[9:] == ["PROJECT", "RUN", "JOB", "KEY", "ERROR"]
+    assert wide[0].split()[9:] == ["PROJECT", "RUN", "JOB", "KEY", "SUPPRESSED", "ERROR"]
     assert wide[1].split()[9:12] == ["acme", "nightly", scene.plan()["status"]["taskId"]]
 
 

@@ -12,7 +12,7 @@ from scanplan.api.exit_codes import ExitCode
 from tests.cluster import LocalCluster
 from tests.deploy import ROOT
 from tests.fixtures.operators import StartOperator
-from tests.integration import audit, reports, test_schedules
+from tests.integration import audit, reports, test_exceptions, test_schedules
 from tests.integration.apiserver import ApiServer
 from tests.integration.kubelet import index_of
 from tests.integration.scene import Scene, condition, hosts, shards
@@ -91,6 +91,8 @@ def test_the_role_grants_what_the_operator_uses(alone: Scene, start_operator: St
     job = alone.started(run["metadata"]["name"])
     test_schedules.edit(alone, trigger="two")
     collect(alone, job, complete=False)
+    # an exception, into whose conditions it writes
+    alone.kubectl.apply(test_exceptions.manifest())
     alone.eventually(lambda: used(alone) >= granted())
     assert used(alone) == granted()
 

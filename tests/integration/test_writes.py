@@ -36,7 +36,9 @@ ONCE = ["get persistentvolumeclaims"]
 """For the claim's access modes, which one namespace's plans share."""
 ALL_THAT_LIVE = "fieldSelector="
 """One list of all pods alive goes with each list of all Jobs and plans."""
-OF_EVERY_START = {f"{verb} {kind}" for verb in ("list", "watch") for kind in ("jobs", "scanplans", "scanschedules")}
+OF_EVERY_START = {
+    f"{verb} {kind}" for verb in ("list", "watch") for kind in ("jobs", "scanplans", "scanschedules", "scanexceptions")
+}
 
 
 def reads(scene: Scene) -> list[str]:

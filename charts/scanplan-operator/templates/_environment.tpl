@@ -24,6 +24,8 @@
   value: {{ .Values.discovery.anySelector | quote }}
 - name: SCANPLAN_DISCOVERY_NAMESPACES
   value: {{ join "," .Values.discovery.namespaces | quote }}
+- name: SCANPLAN_EXCEPTION_MAX_DAYS
+  value: {{ .Values.policy.exceptionMaxDays | quote }}
 - name: SCANPLAN_UNGUARDED_PROTOCOLS
   value: {{ join "," .Values.policy.unguardedProtocols | quote }}
 - name: SCANPLAN_DEFAULT_REQUESTS

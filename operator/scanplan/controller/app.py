@@ -20,6 +20,7 @@ from scanplan.controller import platform, resync
 from scanplan.controller.api_server import ApiServerAddresses
 from scanplan.controller.engine.parts import until_one_ends
 from scanplan.controller.engine.probes import Health
+from scanplan.controller.exceptions import ExceptionController
 from scanplan.controller.scanplan import Controller
 from scanplan.controller.schedule import ScheduleController
 from scanplan.controller.settings import OperatorSettings
@@ -45,6 +46,7 @@ class WatchEnded(Exception):
 async def work(
     controller: Controller,
     schedules: ScheduleController,
+    exceptions: ExceptionController,
     settings: OperatorSettings,
     health: Health,
     stop: asyncio.Event,
@@ -64,6 +66,7 @@ async def work(
         _keep_what_is_there()
         await platform.look(controller, settings.pod_security_context)
         await watches.everything_listed()
+        await exceptions.listed(namespaces)
         next_look = await addresses.look()
         controller.begin()
         _keep_what_is_there()
@@ -72,11 +75,12 @@ async def work(
             controller.run(settings.workers),
             resync.run(controller, namespaces, watches.relisted, schedules.look_at_all),
             schedules.run(namespaces),
+            exceptions.run(),
             addresses.run(next_look),
             watch_plans(controller, settings.namespaces, watches),
         )
 
-    await until_one_ends(watches.jobs(), reconcile(), stop.wait())
+    await until_one_ends(watches.jobs(), exceptions.watch(namespaces), reconcile(), stop.wait())
 
 
 async def watch_plans(controller: Controller, namespaces: Collection[str], watches: Watches) -> None:

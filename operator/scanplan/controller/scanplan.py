@@ -243,6 +243,7 @@ class Controller:
             plans=self.store.uids,
             partners=tuple(map(self.store.plans.brief, sorted(partners))),
             inputs=answers.inputs,
+            exceptions=self.store.exceptions.handed(plan.namespace, self.policy.exception_max_days, self.now()),
             pods=self._pods(plan, answers),
             admissions=self.store.admissions,
             no_workload=answers.no_workload,

@@ -94,6 +94,13 @@ class OperatorSettings(PodBoundsSettings):
     worker_concurrency: int = Field(
         4, alias="WORKER_CONCURRENCY", ge=1, le=100_000, description="Jobs that may be active at once in a namespace."
     )
+    exception_max_days: int = Field(
+        365,
+        alias="SCANPLAN_EXCEPTION_MAX_DAYS",
+        ge=1,
+        le=365,
+        description="Days after it was written until which a ScanException may last; a later end is refused.",
+    )
     workers: int = Field(
         8, alias="SCANPLAN_WORKERS", ge=1, le=256, description="Plans that are reconciled at the same time."
     )
@@ -158,6 +165,7 @@ class OperatorSettings(PodBoundsSettings):
             tmp_size_limit=self.tmp_size_limit,
             pod_security_context=pod_security.chosen(self.pod_security_context, assigns_users=False),
             worker_concurrency=self.worker_concurrency,
+            exception_max_days=self.exception_max_days,
         )
 
 

@@ -8,21 +8,43 @@ so no flag can be stale. Several exceptions may match: the one that lasts longes
 from __future__ import annotations
 
 import fnmatch
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 import msgspec
 
 from scanplan.findings import aliases
+from scanplan.findings.identity import identity
 
 MAX_DAYS = 366
 """Days from now after which no exception may end; the operator's owner may say less."""
+HANDED_BYTES = 48 << 10
+"""Of the exceptions that a pod gets in an annotation: some hundreds. Whoever reads results later has all of them."""
 _PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 _MOST_REMEMBERED = 20_000
 """Templates and hosts whose exceptions are remembered while a result is read."""
+
+
+_Event = TypedDict(
+    "_Event",
+    {
+        "template-id": Any,
+        "info": Any,
+        "matcher-name": Any,
+        "extractor-name": Any,
+        "host": Any,
+        "port": Any,
+        "matched-at": Any,
+        "url": Any,
+    },
+    total=False,
+)
+"""The members of a finding that exceptions look at."""
+_decode = msgspec.json.Decoder(_Event).decode
 
 
 class Match(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -56,6 +78,45 @@ class ScanException(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     reason: str = ""
     owner: str = ""
     ticket: str = ""
+
+
+class Handed(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """The exceptions of a namespace, as the pods of a scan get them."""
+
+    time: datetime
+    """When the operator put them together. A result knows the exceptions that were there then."""
+    exceptions: tuple[ScanException, ...] = ()
+    left_out: int = 0
+    """How many had no room."""
+
+
+def handed(exceptions: Iterable[ScanException], time: datetime) -> str:
+    """What pods get, as JSON of at most `HANDED_BYTES`; those that last longest first, and only what decides."""
+    kept: list[ScanException] = []
+    left_out, room = 0, HANDED_BYTES
+    for each in sorted(exceptions, key=_order):
+        short = ScanException(name=each.name, match=each.match, expires_at=each.expires_at, status=each.status)
+        size = len(msgspec.json.encode(short)) + 1
+        if size <= room:
+            room -= size
+            kept.append(short)
+        else:
+            left_out += 1
+    return msgspec.json.encode(Handed(time=time, exceptions=tuple(kept), left_out=left_out)).decode()
+
+
+def read_handed(content: bytes) -> Handed:
+    """What `handed` has made.
+
+    Raises:
+        msgspec.MsgspecError: it is something else.
+    """
+    return msgspec.json.decode(content, type=Handed)
+
+
+def _order(exception: ScanException) -> tuple[float, str]:
+    """The one that lasts longest first, then by name."""
+    return -exception.expires_at.timestamp(), exception.name
 
 
 class Traits(msgspec.Struct, frozen=True):
@@ -111,6 +172,15 @@ def traits_of_event(event: Mapping[str, Any], *marks: str) -> Traits:
     return found if found.port else msgspec.structs.replace(found, port=str(event.get("port") or ""))
 
 
+def traits_of_line(line: bytes, *marks: str) -> Traits:
+    """The same, of a line of findings; one that can't be read has no traits, which no pattern but a star matches."""
+    try:
+        return traits_of_event(_decode(line), *marks)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return traits_of_event({}, *marks)
+
+
+@functools.lru_cache(4_096)
 def _place(text: str) -> tuple[str, str, str]:
     """Host, port and path of a URL, an address, or host:port; empty where there is none."""
     if text.count(":") > 1 and "//" not in text and not text.startswith("["):
@@ -170,13 +240,15 @@ class Exceptions:
     """Exceptions made ready for many findings."""
 
     def __init__(self, exceptions: Iterable[ScanException] = ()) -> None:
-        ordered = sorted(exceptions, key=lambda each: (-each.expires_at.timestamp(), each.name))
+        ordered = sorted(exceptions, key=_order)
         self.all: Sequence[ScanException] = tuple(each for each in ordered if not each.match.names_nothing)
         self._compiled = [_Compiled(each) for each in self.all]
         self._by_place: dict[tuple[tuple[str, ...], str, str], list[_Compiled]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self.all)
+    @functools.cached_property
+    def by_fingerprint(self) -> bool:
+        """Whether any of them names fingerprints; otherwise nobody needs to compute them."""
+        return any(each.match.fingerprints for each in self.all)
 
     def matching(self, finding: Traits, now: datetime) -> ScanException | None:
         """The exception that a finding falls under now; None: it is open."""
@@ -199,6 +271,37 @@ class Exceptions:
                 self._by_place.clear()
             found = self._by_place[key] = [each for each in self._compiled if each.matches_place(finding)]
         return found
+
+
+class Suppressor:
+    """Says of lines of findings which exception they fall under at one time."""
+
+    def __init__(
+        self, exceptions: Iterable[ScanException], now: datetime, fingerprint: Callable[[bytes], bytes]
+    ) -> None:
+        """
+        Args:
+            now: the time by which exceptions have expired or not.
+            fingerprint: of a line, as `scanplan.runner.artifacts.fingerprint.of` computes it.
+        """
+        self._exceptions = Exceptions(exceptions)
+        self._now = now
+        self._fingerprint = fingerprint
+
+    def __bool__(self) -> bool:
+        return bool(self._exceptions.all)
+
+    def __call__(self, line: bytes) -> ScanException | None:
+        """The exception that a finding falls under; None: it is open."""
+        return next(iter(self.each(line)), None)
+
+    def each(self, line: bytes) -> list[ScanException]:
+        """All exceptions that match a finding; the first one counts."""
+        if not self._exceptions.all:
+            return []
+        named = self._exceptions.by_fingerprint
+        marks = (self._fingerprint(line).hex(), identity(line)) if named else ()
+        return self._exceptions.each(traits_of_line(line, *marks), self._now)
 
 
 class _Compiled:

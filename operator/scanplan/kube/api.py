@@ -28,6 +28,7 @@ from scanplan.kube.resources import (
     CONFIG_MAPS,
     ENDPOINT_SLICES,
     EVENTS,
+    EXCEPTIONS,
     JOBS,
     PLANS,
     PODS,
@@ -250,6 +251,14 @@ class Api:
     async def patch_schedule_status(self, namespace: str, name: str, patch: Object) -> Object:
         answer = await self._call("PATCH", SCHEDULES.path(namespace, name, "status"), patch, patch_type="merge")
         return SCHEDULES.checked(answer, namespace, name)
+
+    def watch_exceptions(self, namespace: str | None) -> Watch:
+        """All ScanExceptions, and their changes."""
+        return Watch(self, EXCEPTIONS.path(namespace))
+
+    async def patch_exception_status(self, namespace: str, name: str, patch: Object) -> Object:
+        answer = await self._call("PATCH", EXCEPTIONS.path(namespace, name, "status"), patch, patch_type="merge")
+        return EXCEPTIONS.checked(answer, namespace, name)
 
     async def _get(self, resource: Resource, namespace: str, name: str) -> Object:
         return resource.checked(await self._call("GET", resource.path(namespace, name)), namespace, name)

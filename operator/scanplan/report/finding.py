@@ -13,10 +13,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from scanplan.api.v1alpha1.task import Severity
+from scanplan.findings.exceptions import ScanException
 from scanplan.report import text
 
 Fingerprint = Callable[[bytes], bytes]
 """Computes the fingerprint of a line, as `scanplan.runner.artifacts.fingerprint.of` does."""
+
+Suppressed = Callable[[bytes], ScanException | None]
+"""Says which exception a line falls under, as `scanplan.findings.exceptions.Suppressor` does."""
 
 RANK = {severity: rank for rank, severity in enumerate(Severity)}
 """Rank by severity; 0 is the most severe."""
@@ -63,14 +67,18 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     request: str
     response: str
     curl: str
+    suppressed: ScanException | None = None
+    """The exception that it falls under; None: it is open."""
 
 
-def read(lines: Iterable[bytes], fingerprint: Fingerprint) -> Iterator[Finding]:
+def read(
+    lines: Iterable[bytes], fingerprint: Fingerprint, suppressed: Suppressed = lambda _: None
+) -> Iterator[Finding]:
     """Parse the findings of a merged NDJSON file, in its order. Empty lines are skipped."""
-    return (parse(line, fingerprint) for line in lines if not line.isspace())
+    return (parse(line, fingerprint, suppressed) for line in lines if not line.isspace())
 
 
-def parse(line: bytes, fingerprint: Fingerprint) -> Finding:
+def parse(line: bytes, fingerprint: Fingerprint, suppressed: Suppressed = lambda _: None) -> Finding:
     """Parse one line. It never fails: a line that can't be read becomes a finding that says so."""
     try:
         event = _mapping(_decode(line))
@@ -103,6 +111,7 @@ def parse(line: bytes, fingerprint: Fingerprint) -> Finding:
         request=_text(event.get("request")),
         response=_text(event.get("response")),
         curl=_text(event.get("curl-command")),
+        suppressed=suppressed(line),
     )
 
 

@@ -48,12 +48,15 @@ class Contents:
 
     def __init__(self) -> None:
         self.seen = _Seen()
+        self.suppressed = 0
+        """Findings that fall under an exception."""
         self.heads, self.raws = MostSevere(_ROWS_BYTES), MostSevere(_RAW_BYTES)
 
     def add(self, finding: Finding, *, new: bool = False) -> None:
         """Add a finding; `new` marks it as new since the earlier scan."""
         number = self.seen.total
         self.seen.add(finding)
+        self.suppressed += finding.suppressed is not None
         self.heads.add(number, finding.severity, rows.head(finding, new=new))
         self.raws.add(number, finding.severity, rows.raw(finding))
 
@@ -89,6 +92,7 @@ def compose(
     *,
     counts: charts.Counts | None = None,
     since: Since | None = None,
+    suppressed: int | None = None,
     compared: str = "",
     notes: Sequence[str] = (),
     rest: str = layout.FINDINGS,
@@ -96,11 +100,13 @@ def compose(
     """Render the page of findings that were collected before. Further arguments are those of `render`.
 
     Args:
+        suppressed: how many of all findings fall under an exception; None counts `contents`.
         counts: counts of all findings by severity, where `contents` has only the most severe; None counts `contents`.
         compared: one sentence on the scan that this one was compared with, or why it was compared with none.
     """
     seen, heads, exchanges = contents.seen, contents.heads, dict(contents.raws)
     counts = counts or seen.counts
+    suppressed = contents.suppressed if suppressed is None else suppressed
     total = sum(counts)
     style, script = _asset("report.css"), _asset("report.js")
     title = f"{text.line(scan.run_id or scan.plan.name or 'scan', 250)}: {total:,} findings"
@@ -115,9 +121,10 @@ def compose(
         f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{style}</style></head>\n<body>'
         '<a class="skip" href="#findings">To the findings</a>'
         f"<header>{_header(scan)}</header><main>{_remarks([*remarks(scan), *notes, *(since.remarks if since else ())])}"
-        f"{_cards(scan, counts, since)}{_charts(seen, counts)}{_not_scanned(scan)}"
+        f"{_cards(scan, counts, suppressed, since)}{_charts(seen, counts)}{_not_scanned(scan)}"
     ).encode()
-    yield _table_head(counts, len(heads), rest, since, whole=scan.complete and not notes).encode()
+    marked = bool(contents.suppressed)
+    yield _table_head(counts, len(heads), rest, since, suppressed=marked, whole=scan.complete and not notes).encode()
     missing = f'<p class="quiet">The raw exchange is in {_where(rest)}.</p>'.encode()
     for number, head in heads:
         yield head
@@ -167,7 +174,7 @@ def _remarks(said: list[str]) -> str:
     return f'<div class="remarks" role="note">{"".join(f"<p>{_line(one)}</p>" for one in said)}</div>' if said else ""
 
 
-def _cards(scan: Scan, counts: charts.Counts, since: Since | None) -> str:
+def _cards(scan: Scan, counts: charts.Counts, suppressed: int, since: Since | None) -> str:
     finished = len(scan.shards) - len(scan.unfinished)
     cards = [
         (f"{sum(counts):,}", "findings"),
@@ -175,6 +182,8 @@ def _cards(scan: Scan, counts: charts.Counts, since: Since | None) -> str:
         (f"{scan.endpoints_scanned:,} of {scan.endpoints:,}", "endpoints scanned"),
         (f"{finished:,} of {len(scan.shards):,}", "shards complete"),
     ]
+    if suppressed:
+        cards.append((f"{suppressed:,}", "of them under an exception"))
     if since:
         cards += [(f"{len(since.new):,}", f"new since {since.run}"), (f"{since.fixed:,}", f"gone since {since.run}")]
     return f'<ul class="cards">{"".join(f"<li><b>{value}</b>{_line(name)}</li>" for value, name in cards)}</ul>'
@@ -245,7 +254,9 @@ def _and_more(total: int) -> str:
     return f"<p>and {total - _MAX_LISTED:,} more: see {layout.METADATA}</p>" if total > _MAX_LISTED else ""
 
 
-def _table_head(counts: charts.Counts, shown: int, rest: str, since: Since | None, *, whole: bool) -> str:
+def _table_head(
+    counts: charts.Counts, shown: int, rest: str, since: Since | None, *, suppressed: bool, whole: bool
+) -> str:
     total = sum(counts)
     start = f'<section id="findings" tabindex="-1"><h2>Findings{f" ({total:,})" if total else ""}</h2>'
     if not total:
@@ -256,10 +267,12 @@ def _table_head(counts: charts.Counts, shown: int, rest: str, since: Since | Non
         for severity, count in zip(Severity, counts, strict=True)
         if count
     )
-    only_new = '<label><input type="checkbox" name="new"> only new</label>' if since else ""
+    only = '<label><input type="checkbox" name="new"> only new</label>' if since else ""
+    if suppressed:
+        only += '<label><input type="checkbox" name="open"> only open</label>'
     return (
         f'{start}{cut}<form hidden><label>Filter <input type="search" name="text" autocomplete="off" '
-        f'placeholder="host, finding or template"></label><fieldset><legend>Severity</legend>{boxes}</fieldset>{only_new}'
+        f'placeholder="host, finding or template"></label><fieldset><legend>Severity</legend>{boxes}</fieldset>{only}'
         '<span role="status" class="quiet"></span></form>'
         '<div class="wide"><table class="findings"><thead><tr><th scope="col">Severity</th><th scope="col">Finding</th>'
         '<th scope="col">Where</th><th scope="col">Template</th></tr></thead>\n'

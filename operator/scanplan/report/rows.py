@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from scanplan.findings.exceptions import until
 from scanplan.report import text
 from scanplan.report.finding import Finding
 
@@ -23,6 +24,8 @@ def head(finding: Finding, *, new: bool) -> bytes:
     mark = ' data-new=""' if new else ""
     badge = ' <span class="new">new</span>' if new else ""
     severity = finding.severity.value
+    badge += _suppressed(finding)
+    mark += ' data-suppressed=""' if finding.suppressed else ""
     matcher = f' <span class="quiet">{_line(finding.matcher)}</span>' if finding.matcher else ""
     return (
         f'<tbody class="finding" data-severity="{severity}"{mark}>'
@@ -59,6 +62,14 @@ def links(addresses: Iterable[str]) -> str:
             f'<a href="{escape(href)}" rel="noopener noreferrer" target="_blank">{shown}</a>' if href else shown
         )
     return "<br>".join(items)
+
+
+def _suppressed(finding: Finding) -> str:
+    """The exception that it falls under, and until when."""
+    if finding.suppressed is None:
+        return ""
+    words = f"{finding.suppressed.status} until {until(finding.suppressed.expires_at)}"
+    return f' <span class="quiet">{_line(words)} ({_line(finding.suppressed.name)})</span>'
 
 
 def _about(finding: Finding) -> str:

@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
+from scanplan.findings.exceptions import until
 from scanplan.report import text
 from scanplan.report.finding import Finding
 
@@ -32,6 +33,9 @@ COLUMNS = (
     "tags",
     "timestamp",
     "fingerprint",
+    "suppressed_by",
+    "suppressed_as",
+    "suppressed_until",
 )
 MAX_CELL = 30_000
 """Characters; Excel takes 32,767."""
@@ -62,8 +66,14 @@ def render(findings: Iterable[Finding]) -> Iterator[bytes]:
                 " ".join(finding.tags),
                 finding.timestamp,
                 finding.fingerprint,
+                *_suppression(finding),
             )
         )
+
+
+def _suppression(finding: Finding) -> tuple[str, str, str]:
+    suppressed = finding.suppressed
+    return (suppressed.name, suppressed.status, until(suppressed.expires_at)) if suppressed else ("", "", "")
 
 
 def cell(value: str) -> str:

@@ -14,6 +14,7 @@ from scanplan.api.errors import TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import Outcome, ShardReport, TaskDocument
 from scanplan.core.planning import shards
+from scanplan.findings.exceptions import Handed
 from scanplan.runner.artifacts import durable, merge, publish, records, run_record
 from scanplan.runner.confidential import Redaction
 
@@ -21,10 +22,13 @@ COLLECTOR = -1
 """The shard in a collector's report: it is none."""
 
 
-def collect(document: TaskDocument, run_directory: Path) -> ShardReport:
+def collect(document: TaskDocument, run_directory: Path, exceptions: Handed | None = None) -> ShardReport:
     """Merge what the task's shards have left in `run_directory`.
 
     Only when no attempt of the task is alive. Again and again is harmless.
+
+    Args:
+        exceptions: see `merge.merge`.
 
     Raises:
         ScanError: the claim failed, or belongs to another project.
@@ -40,7 +44,7 @@ def collect(document: TaskDocument, run_directory: Path) -> ShardReport:
             left = records.begun(document.key, index, len(endpoints), now)
             for attempt in publish.numbers(folder):
                 publish.seal(folder, attempt, left)
-        merged = merge.merge(run_directory, document, partial=True)
+        merged = merge.merge(run_directory, document, partial=True, exceptions=exceptions)
         metadata = run_record.metadata(run_record.task_folder(run_directory, document))
     if merged is None or metadata is None:
         raise TemporaryError(

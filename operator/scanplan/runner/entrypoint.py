@@ -43,8 +43,9 @@ def main(arguments: Sequence[str], variables: Mapping[str, str], stop: Callable[
         folder = Path(_needed(variables, environment.TASK_DIRECTORY))
         document = task_source.read(folder, variables.get(environment.TASK_DIGEST, ""))
         confidential = document.confidential
+        exceptions = task_source.exceptions(folder)
         if mode == "collect":
-            result = collect.collect(document, run)
+            result = collect.collect(document, run, exceptions)
             _tell(_finished(result))
         else:
             index = _index(_needed(variables, environment.COMPLETION_INDEX))
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str], variables: Mapping[str, str], stop: Callable[
                 stop=stop,
                 on_saved=lambda so_far: reports.write(so_far, log),
                 pod=variables.get(environment.POD_NAME, ""),
+                exceptions=exceptions,
             )
         code = reports.exit_code(result)
     except _Usage as wrong:

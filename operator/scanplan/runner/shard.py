@@ -17,6 +17,7 @@ from scanplan.api.errors import NucleiBinaryError, ScanError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskDocument, TaskError
 from scanplan.core.planning import shards
+from scanplan.findings.exceptions import Handed
 from scanplan.runner import progress
 from scanplan.runner.artifacts import durable, merge, prune, publish, records, run_record
 from scanplan.runner.artifacts.records import ShardRecord
@@ -35,6 +36,7 @@ def run_shard(
     stop: Callable[[], bool] = lambda: False,
     on_saved: Callable[[ShardReport], None] = lambda _report: None,
     pod: str = "",
+    exceptions: Handed | None = None,
 ) -> ShardReport:
     """Make one attempt at one shard of a task.
 
@@ -47,12 +49,13 @@ def run_shard(
         stop: asked several times a second; once true, the scan ends early and what it has found is published as partial.
         on_saved: takes the report that stands for the attempt from now on, should it be killed; called after each saved step.
         pod: the attempt's name in its record.
+        exceptions: see `merge.merge`.
 
     Returns:
         How it came out. `report.exit_code` makes it an exit code, `report.fitted` a termination message.
     """
     attempt = _ShardRun(
-        document, index, run_directory, installation or Installation(), on_progress, stop, on_saved, pod
+        document, index, run_directory, installation or Installation(), on_progress, stop, on_saved, pod, exceptions
     )
     return attempt.report()
 
@@ -70,6 +73,7 @@ class _ShardRun:
         stop: Callable[[], bool],
         on_saved: Callable[[ShardReport], None],
         pod: str,
+        exceptions: Handed | None,
     ) -> None:
         self._document = document
         self._index = index
@@ -80,6 +84,7 @@ class _ShardRun:
         self._stop = stop
         self._on_saved = on_saved
         self._pod = pod
+        self._exceptions = exceptions
         self._began = time.monotonic()
         self._started_at = records.timestamp(time.time())
         self._endpoints: Sequence[str] = ()
@@ -100,7 +105,7 @@ class _ShardRun:
             error = record.error
             if record.outcome is Outcome.COMPLETE:
                 with durable.on_claim():
-                    merged = merge.merge(self._run, self._document)
+                    merged = merge.merge(self._run, self._document, exceptions=self._exceptions)
             elif error is not None and error.error_class is ErrorClass.UNKNOWN:
                 error = self._last_of_unknown(shard, error)
         except ScanError as failed:

@@ -7,6 +7,7 @@ a ConfigMap holds at most 1 MiB; the parts are joined in order and unpacked.
 from __future__ import annotations
 
 import hashlib
+import logging
 import zlib
 from pathlib import Path
 
@@ -15,9 +16,12 @@ import msgspec
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1 import task
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.findings.exceptions import Handed, read_handed
 
 DOCUMENT = "task.json"
+EXCEPTIONS = "exceptions.json"
 PART_PREFIX = "task.json.gz."
+_log = logging.getLogger(__name__)
 MAX_DOCUMENT_BYTES = 256 << 20
 """Bound on an unpacked document: 100,000 endpoints of 2,048 characters fit."""
 
@@ -42,6 +46,20 @@ def read(directory: Path, digest: str = "") -> task.TaskDocument:
             Reason.TASK_DOCUMENT_INVALID,
             f"The task document in {directory} can't be read: {error}. Operator and runner image must be of the same release.",
         ) from error
+
+
+def exceptions(directory: Path) -> Handed | None:
+    """The exceptions beside the task document; None: the namespace had none.
+
+    A file that can't be read is none too: a scan whose findings are safe must not fail because of how they are counted.
+    """
+    try:
+        return read_handed((directory / EXCEPTIONS).read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        _log.warning("Nothing is counted as suppressed: the exceptions can't be read: %s", error)
+        return None
 
 
 def _joined(directory: Path) -> bytes:

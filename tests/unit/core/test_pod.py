@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from scanplan.api import environment, labels
@@ -182,3 +183,27 @@ def test_template_sources_are_mounted_read_only_in_their_order() -> None:
 
 def test_the_template_is_json_that_the_same_task_gives_again() -> None:
     assert json.dumps(build(RICH)) == json.dumps(build(RICH))
+
+
+@pytest.mark.parametrize("confidential", [False, True])
+@pytest.mark.parametrize("endpoints", [2, 3_000])
+def test_exceptions_reach_the_pod_as_a_file_beside_the_document(endpoints: int, confidential: bool) -> None:
+    """However long the document is: lost otherwise are the counts of the status."""
+    of = plan(
+        endpoints=[f"https://a-host-of-the-long-list-{number}.example" for number in range(min(endpoints, 1_000))]
+    )
+    made = task(of, GENEROUS, INPUTS)
+    long = tuple(f"https://a-host-of-the-long-list-{number}.example" for number in range(endpoints))
+    made = replace(made, document=msgspec.structs.replace(made.document, endpoints=long, confidential=confidential))
+    packed = document.pack(made, made.job_name)
+    plain = pod.build(made, of.spec.pod_template, GENEROUS, packed)
+    template = pod.build(made, of.spec.pod_template, GENEROUS, packed, '{"time":"x"}')
+    assert template["metadata"]["annotations"].pop(labels.EXCEPTIONS) == '{"time":"x"}'
+    assert template["metadata"] == plain["metadata"]
+    volume, before = (each["spec"]["volumes"][2] for each in (template, plain))
+    files = volume.get("downwardAPI") or volume["projected"]["sources"][-1]["downwardAPI"]
+    reference = {"fieldPath": f"metadata.annotations['{labels.EXCEPTIONS}']"}
+    assert files["items"].pop() == {"path": pod.EXCEPTIONS_FILE, "fieldRef": reference}
+    if not files["items"]:
+        volume["projected"]["sources"].pop()
+    assert volume == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1 import task
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.core.manifests.pod import EXCEPTIONS_FILE
+from scanplan.findings.exceptions import Handed, Match, ScanException, handed
 from scanplan.runner import task_source
 
 from .documents import document
@@ -61,3 +64,20 @@ def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(NucleiBinaryError, match="neither"):
         task_source.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b'{"time": 5}', b'{"time": "2026-11-27T14:00:00Z", "exceptions": [{}]}']
+)
+def test_exceptions_that_cannot_be_read_fail_no_scan(tmp_path: Path, content: bytes) -> None:
+    """Lost otherwise: findings that are safe, for the sake of how they are counted."""
+    assert task_source.exceptions(tmp_path) is None
+    (tmp_path / EXCEPTIONS_FILE).write_bytes(content)
+    assert task_source.exceptions(tmp_path) is None
+
+
+def test_exceptions_are_read_as_they_were_handed(tmp_path: Path) -> None:
+    end = datetime(2027, 1, 1, tzinfo=UTC)
+    one = ScanException(name="x", match=Match(hosts=("a",)), expires_at=end, status="Mitigated")
+    (tmp_path / EXCEPTIONS_FILE).write_text(handed([one], end))
+    assert task_source.exceptions(tmp_path) == Handed(time=end, exceptions=(one,))

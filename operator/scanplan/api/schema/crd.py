@@ -168,6 +168,7 @@ SCANPLAN = Definition(
         _column("Run", ".spec.runId", priority=1),
         _column("Job", ".status.jobRef.name", priority=1),
         _column("Key", ".status.taskKey", priority=1),
+        _column("Suppressed", ".status.findings.suppressed", "integer", priority=1),
         _column("Error", ".status.error.message", priority=1),
     ),
 )

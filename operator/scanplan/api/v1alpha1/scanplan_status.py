@@ -40,6 +40,32 @@ class Findings(Model):
     low: int = 0
     info: int = 0
     unknown: int = 0
+    suppressed: Annotated[
+        int | None, Field(description="Those of them that fell under a ScanException when they were merged.")
+    ] = None
+    suppressed_by_severity: Annotated[
+        dict[str, int] | None, Field(description="The same by severity, where it is not 0.")
+    ] = None
+
+
+class ExceptionUse(Model):
+    """How many findings a ScanException matches."""
+
+    name: str
+    findings: int
+
+
+class AppliedExceptions(Model):
+    """The ScanExceptions that the findings were counted with."""
+
+    time: Annotated[
+        str,
+        Field(json_schema_extra={"format": "date-time"}, description="Exceptions that were there then are counted."),
+    ]
+    used: Annotated[
+        tuple[ExceptionUse, ...], Field(max_length=1_000, description="Those that match a finding, the most first.")
+    ] = ()
+    more: Annotated[bool, Field(description="Others match too, that are not listed.")] = False
 
 
 class PublishedFile(Model):
@@ -145,6 +171,7 @@ class ScanPlanStatus(Status):
         Field(description="Share of the pairs of loaded template and endpoint that were sent, such as 98.4%."),
     ] = None
     findings: Findings | None = None
+    exceptions: AppliedExceptions | None = None
     artifacts: PublishedArtifacts | None = None
     scanner: ScannerStatus | None = None
     error: StatusError | None = None

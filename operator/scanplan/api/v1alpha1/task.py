@@ -273,6 +273,26 @@ class EndpointTrouble(Document, frozen=True, kw_only=True):
     """The same in words."""
 
 
+class ExceptionUse(Document, frozen=True, kw_only=True):
+    """How many findings an exception matches."""
+
+    name: Annotated[str, msgspec.Meta(max_length=63)]
+    findings: Count
+
+
+class AppliedExceptions(Document, frozen=True, kw_only=True):
+    """The exceptions that a merge has counted with."""
+
+    time: Annotated[str, msgspec.Meta(max_length=40)]
+    """RFC 3339: when the operator put them together."""
+    suppressed: FindingCounts = msgspec.field(default_factory=FindingCounts)
+    """Findings that fall under one of them."""
+    used: Annotated[tuple[ExceptionUse, ...], msgspec.Meta(max_length=1_000)] = ()
+    """Those that match a finding, the most first."""
+    more: bool = False
+    """Others do too: there was no room for them, or they were not handed to the pod."""
+
+
 class MergedResult(Document, frozen=True, kw_only=True):
     """The merged artifacts of all shards, published by the last shard or the collector."""
 
@@ -285,6 +305,8 @@ class MergedResult(Document, frozen=True, kw_only=True):
     endpoints_unreachable: Count
     endpoints_skipped: Count = 0
     """Endpoints that stopped to answer, or that no template had anything to send to."""
+    exceptions: AppliedExceptions | None = None
+    """None: the namespace had no exceptions when the Job was made."""
     endpoints_throttled: Count = 0
     """Endpoints that answered 429, 502, 503 or 504."""
     endpoints_blocked: Count = 0

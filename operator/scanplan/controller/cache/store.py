@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from scanplan.controller.cache.exceptions import KnownExceptions
 from scanplan.controller.cache.plans import Plans
 from scanplan.controller.cache.runs import Runs
 from scanplan.controller.engine.workqueue import PlanName
@@ -32,6 +33,7 @@ class Store:
         self.plans = Plans()
         self.runs = Runs()
         """The plans that are runs of a schedule."""
+        self.exceptions = KnownExceptions()
         self.written: dict[PlanName, datetime] = {}
         """When this process last wrote a plan's status."""
         self.documented: set[str] = set()
@@ -68,6 +70,7 @@ class Store:
         self._names[uid] = name
         plan = self.plans.put(body)
         self.runs.put(plan)
+        self.exceptions.put_plan(name, plan.status)
         return plan
 
     def drop_plan(self, name: PlanName, uid: str) -> None:
@@ -78,6 +81,7 @@ class Store:
             return
         self.plans.drop(name)
         self.runs.drop(name)
+        self.exceptions.drop_plan(name)
         self._names.pop(uid, None)
         self.written.pop(name, None)
         self.set_waiting(name, None)

@@ -41,8 +41,12 @@ MAX_BACKOFF_SECONDS = 600
 """Kubernetes caps the exponential back-off of a Job's pods (10 s, 20 s, …) here."""
 
 
-def build(task: Task, plan: Plan, policy: Policy) -> Manifest:
-    """The manifest with which a task's Job is created, owned by `plan`."""
+def build(task: Task, plan: Plan, policy: Policy, exceptions: str = "") -> Manifest:
+    """The manifest with which a task's Job is created, owned by `plan`.
+
+    Args:
+        exceptions: see `pod.build`.
+    """
     spec, shards = plan.spec, task.document.shards
     queued = spec.queue_name is not None
     asked = Asked(
@@ -65,7 +69,7 @@ def build(task: Task, plan: Plan, policy: Policy) -> Manifest:
             **asked.spec(),
             "podFailurePolicy": _pod_failure_policy(),
         },
-        pod.build(task, spec.pod_template, policy, document.pack(task, task.job_name)),
+        pod.build(task, spec.pod_template, policy, document.pack(task, task.job_name), exceptions),
     )
     manifest["metadata"]["annotations"][labels.ASKED] = asked.annotation()
     return manifest
@@ -77,12 +81,16 @@ def queue_labels(spec: ScanPlanSpec) -> dict[str, str]:
     return {name: value for name, value in pairs.items() if value}
 
 
-def build_collector(task: Task, plan: Plan, policy: Policy) -> Manifest:
-    """The small Job that merges what a task's pods left on the claim, where none of them could."""
+def build_collector(task: Task, plan: Plan, policy: Policy, exceptions: str = "") -> Manifest:
+    """The small Job that merges what a task's pods left on the claim, where none of them could.
+
+    Args:
+        exceptions: see `pod.build`.
+    """
     name = collector_name(task.job_name)
     # It comes whatever the plan says by now, so what was written since and is out of bounds is left out.
     fields = pod_bounds.within(plan.spec.pod_template, policy)
-    template = pod.build(task, fields, policy, document.pack(task, name))
+    template = pod.build(task, fields, policy, document.pack(task, name), exceptions)
     container = template["spec"]["containers"][0]
     container["args"] = ["collect"]
     if (limits := container.get("resources", {}).get("limits", {})).get("memory") is not None:

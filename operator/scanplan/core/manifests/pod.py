@@ -19,6 +19,8 @@ from scanplan.core.planning.task import HEADERS_DIRECTORY, Task
 Manifest = dict[str, Any]
 
 TASK_DIRECTORY = "/etc/scanplan/task"
+EXCEPTIONS_FILE = "exceptions.json"
+"""Beside the task document."""
 RUN_DIRECTORY = "/scan/run"
 TERMINATION_LOG = "/dev/termination-log"
 IMAGE_TEMPLATES_DIRECTORY = "/opt/nuclei-templates"
@@ -26,10 +28,14 @@ GRACE_SECONDS = 60
 """From SIGTERM to SIGKILL: time for Nuclei to stop and for partial findings to be published."""
 
 
-def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed) -> Manifest:
-    """The pod template of a task's Job."""
+def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed, exceptions: str = "") -> Manifest:
+    """The pod template of a task's Job.
+
+    Args:
+        exceptions: those of the namespace, as `scanplan.findings.exceptions.handed` makes them; empty: there are none.
+    """
     claim_label = {labels.CLAIM: task.claim[:63].rstrip("-.")}
-    document, digest = _document_volume(packed)
+    document, digest = _document_volume(packed, exceptions)
     folders = _template_volumes(task)
     secret = task.headers_secret
     headers = [{"name": "headers", "secret": {"secretName": secret}}] if secret else []
@@ -58,6 +64,8 @@ def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed) -> 
     annotations = dict(template.annotations)
     if packed.inline is not None:
         annotations[labels.TASK_DOCUMENT] = packed.inline
+    if exceptions:
+        annotations[labels.EXCEPTIONS] = exceptions
     return {
         "metadata": {"labels": {**template.labels, **labels_of(task), **claim_label}, "annotations": annotations},
         "spec": spec,
@@ -74,14 +82,23 @@ def labels_of(task: Task) -> dict[str, str]:
     }
 
 
-def _document_volume(packed: Packed) -> tuple[Manifest, str]:
+def _document_volume(packed: Packed, exceptions: str) -> tuple[Manifest, str]:
     """The volume with the task document, and the digest that the runner has to hold it against (not where it is inline)."""
+    files = [] if packed.inline is None else [_annotation("task.json", labels.TASK_DOCUMENT)]
+    if exceptions:
+        files.append(_annotation(EXCEPTIONS_FILE, labels.EXCEPTIONS))
     if packed.inline is not None:
-        field = {"fieldPath": f"metadata.annotations['{labels.TASK_DOCUMENT}']"}
-        return {"name": "task", "downwardAPI": {"items": [{"path": "task.json", "fieldRef": field}]}}, ""
+        return {"name": "task", "downwardAPI": {"items": files}}, ""
     kind = "secret" if packed.confidential else "configMap"
-    sources = [{kind: {"name": name}} for name in packed.names]
+    sources: list[Manifest] = [{kind: {"name": name}} for name in packed.names]
+    if files:
+        sources.append({"downwardAPI": {"items": files}})
     return {"name": "task", "projected": {"sources": sources}}, packed.digest
+
+
+def _annotation(file: str, name: str) -> Manifest:
+    """A file with the value of one of the pod's annotations."""
+    return {"path": file, "fieldRef": {"fieldPath": f"metadata.annotations['{name}']"}}
 
 
 def _template_volumes(task: Task) -> list[Manifest]:

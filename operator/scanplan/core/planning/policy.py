@@ -50,6 +50,8 @@ class Policy(PodBounds):
     """Who scan pods run as."""
     worker_concurrency: int = 4
     """Jobs active at the same time in one namespace."""
+    exception_max_days: int = 365
+    """Days after it was written until which a ScanException may last."""
     idempotency_window_seconds: int = IDEMPOTENCY_WINDOW_SECONDS
     """How old a published shard may be to be taken over by a task that is made again."""
 

@@ -163,6 +163,8 @@ class Observed:
     """Other plans that own the task's Job."""
     inputs: sources.Inputs | None = None
     """The objects that the plan names, where the last decision asked for them."""
+    exceptions: str = field(default="", repr=False)
+    """The exceptions of the namespace, as pods get them; empty: there are none."""
     pods: tuple[PodView, ...] | None = None
     """The task's pods, where the last decision asked for them."""
     workload: WorkloadView | None = None

@@ -145,7 +145,8 @@ def _without_job(context: Context, name: str, task: Task | None) -> Decision:
         task = task or context.resolve()
     except InvalidPlan as error:
         return context.invalid(error)
-    return Act((CreateJob(jobs.build(task, context.plan, context.observed.policy), task, sure),))
+    observed = context.observed
+    return Act((CreateJob(jobs.build(task, context.plan, observed.policy, observed.exceptions), task, sure),))
 
 
 def _elsewhere(context: Context, other: Elsewhere, name: str, task: Task | None) -> Decision:

@@ -88,7 +88,8 @@ def _collect(context: Context, job: JobView | None, collector: JobView | None) -
             task = context.resolve(scans=False)
         except InvalidPlan:
             return None
-        return Act((CreateJob(jobs.build_collector(task, context.plan, context.observed.policy)),))
+        observed = context.observed
+        return Act((CreateJob(jobs.build_collector(task, context.plan, observed.policy, observed.exceptions)),))
     if context.lacks_document(collector):
         return context.store_document(collector)
     message = _merging(context, collector)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
-from scanplan.api.v1alpha1.task import MergedResult
+from scanplan.api.v1alpha1.scanplan_status import AppliedExceptions, ExceptionUse
+from scanplan.api.v1alpha1.task import MergedResult, Severity
 from scanplan.core.manifests import jobs
 from scanplan.core.observed import alterations
 from scanplan.core.observed.jobs import FOUND, JobView
+from scanplan.core.observed.times import lenient_time
 from scanplan.core.planning.task import Plan
 from scanplan.core.status.conditions import Condition
 
@@ -20,10 +24,33 @@ def of_result(merged: MergedResult, endpoint_count: int) -> list[Condition]:
         ConditionType.FINDINGS_PRESENT,
         "True" if total else "False",
         Reason.FINDINGS if total else Reason.NO_FINDINGS,
-        f"{total} findings, {merged.findings.critical} critical, {merged.findings.high} high",
+        f"{total} findings, {merged.findings.critical} critical, {merged.findings.high} high{_of_exceptions(merged)}",
     )
     templates = _of_templates(merged)
     return [findings, *_of_endpoints(merged, endpoint_count), *templates]
+
+
+def suppressed(merged: MergedResult) -> dict[str, Any]:
+    """How many findings fell under an exception; nothing where there were no exceptions."""
+    if merged.exceptions is None:
+        return {}
+    counts = merged.exceptions.suppressed
+    by_severity = {severity.value: count for severity in Severity if (count := getattr(counts, severity.value))}
+    return {"suppressed": counts.total, "suppressed_by_severity": by_severity or None}
+
+
+def exceptions(merged: MergedResult) -> AppliedExceptions | None:
+    """The exceptions that a result was counted with; a report with a time that is none is forged."""
+    applied = merged.exceptions
+    if applied is None or lenient_time(applied.time) is None:
+        return None
+    used = tuple(ExceptionUse(name=use.name, findings=use.findings) for use in applied.used)
+    return AppliedExceptions(time=applied.time, used=used, more=applied.more)
+
+
+def _of_exceptions(merged: MergedResult) -> str:
+    count = merged.exceptions.suppressed.total if merged.exceptions else 0
+    return f"; {count} of them fall under an exception" if count else ""
 
 
 def _of_endpoints(merged: MergedResult, endpoint_count: int) -> list[Condition]:

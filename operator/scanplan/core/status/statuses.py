@@ -290,7 +290,9 @@ def _published(fields: ScanPlanStatus, merged: MergedResult, claim: str, cluster
             low=findings.low,
             info=findings.info,
             unknown=findings.unknown,
+            **details.suppressed(merged),
         ),
+        exceptions=details.exceptions(merged),
         artifacts=PublishedArtifacts(
             claim_name=claim,
             path=merged.path,

@@ -13,9 +13,11 @@
     const wanted = form.elements.text.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
     const severities = new Set(Array.from(form.querySelectorAll("[name=severity]:checked"), (box) => box.value));
     const onlyNew = form.elements.new && form.elements.new.checked;
+    const onlyOpen = form.elements.open && form.elements.open.checked;
     let shown = 0;
     for (const finding of findings) {
       const visible = severities.has(finding.dataset.severity) && (!onlyNew || "new" in finding.dataset)
+        && (!onlyOpen || !("suppressed" in finding.dataset))
         && wanted.every((word) => words(finding).includes(word));
       finding.hidden = !visible;
       if (visible) shown += 1;

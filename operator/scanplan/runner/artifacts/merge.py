@@ -33,10 +33,12 @@ from scanplan.api.v1alpha1.task import (
 from scanplan.core.planning import keys, shards
 from scanplan.runner.artifacts import durable, findings, fingerprint, publish, records, run_record, steps
 from scanplan.runner.artifacts.records import AttemptSummary, RunRecord, ScanMetadata, ShardRecord, ShardSummary
+from scanplan.runner.artifacts.suppression import Suppression, short
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from scanplan.findings.exceptions import Handed
     from scanplan.findings.ran import Ran
     from scanplan.runner.artifacts.history import HistoryWriter
     from scanplan.runner.artifacts.overview import Overview
@@ -80,13 +82,16 @@ def shard_folder(run: Path, document: TaskDocument, endpoints: Sequence[str]) ->
     return run / layout.shard_directory(keys.key_digest(document.key), shards.content_digest(endpoints))
 
 
-def merge(run: Path, document: TaskDocument, *, partial: bool = False) -> MergedResult | None:
+def merge(
+    run: Path, document: TaskDocument, *, partial: bool = False, exceptions: Handed | None = None
+) -> MergedResult | None:
     """Merge the task's shards.
 
     Args:
         run: the run's folder.
         document: the task.
         partial: merge what is there, even where shards are missing or incomplete.
+        exceptions: those of the namespace: what falls under one is counted apart. None: there are none.
 
     Returns:
         What was published, now or before; None where shards are missing and `partial` is not set.
@@ -110,13 +115,19 @@ def merge(run: Path, document: TaskDocument, *, partial: bool = False) -> Merged
     summaries = tuple(map(_summary, parts))
     metadata = run_record.metadata(task)
     if metadata is None or metadata.shards != summaries or not _stands(task, metadata):
-        metadata = _write(task, document, parts, summaries, complete=complete)
+        metadata = _write(task, document, parts, summaries, exceptions, complete=complete)
     run_record.update(run, RunRecord(run_id=document.run_id, project_id=document.project_id))
     return _result(task, document, metadata)
 
 
 def _write(
-    task: Path, document: TaskDocument, parts: Sequence[_Part], summaries: tuple[ShardSummary, ...], *, complete: bool
+    task: Path,
+    document: TaskDocument,
+    parts: Sequence[_Part],
+    summaries: tuple[ShardSummary, ...],
+    exceptions: Handed | None,
+    *,
+    complete: bool,
 ) -> ScanMetadata:
     # Most attempts are not the last, and start without these.
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
@@ -125,16 +136,17 @@ def _write(
     from scanplan.runner.artifacts.overview import Overview  # noqa: PLC0415
 
     attempts = [attempt for part in parts for attempt in part.attempts]
-    overview = Overview(task, attempts)
+    suppression = Suppression(exceptions, max((records.seconds(each.finished_at) for each in attempts), default=0.0))
+    overview = Overview(task, attempts, suppression)
     temporary = task / f".merging.{durable.unique()}"
     with contextlib.closing(HistoryWriter(task)) as history, ThreadPoolExecutor(1) as beside:
         merged = durable.CheckedFile(temporary)
         try:
             counts: collections.Counter[str] = collections.Counter()
             for part in parts:
-                _append(merged, part, counts, overview, history, beside)
+                _append(merged, part, counts, overview, history, beside, suppression)
             synced = beside.submit(merged.close)
-            metadata = _metadata(document, parts, summaries, counts, complete=complete)
+            metadata = _metadata(document, parts, summaries, counts, suppression, complete=complete)
             changed = history.write(metadata.started_at, _ran(parts) if complete else None)
             synced.result()
         except OSError:
@@ -156,6 +168,7 @@ def _metadata(
     parts: Sequence[_Part],
     summaries: tuple[ShardSummary, ...],
     counts: collections.Counter[str],
+    suppression: Suppression,
     *,
     complete: bool,
 ) -> ScanMetadata:
@@ -184,6 +197,7 @@ def _metadata(
         endpoints_blocked=_troubled(summaries, Trouble.BLOCKED),
         **_templates(parts),
         findings=FindingCounts(**{severity: _total([count]) for severity, count in counts.items()}),
+        exceptions=suppression.applied(),
         shards=summaries,
         files=(),
     )
@@ -230,6 +244,7 @@ def _append(
     overview: Overview,
     history: HistoryWriter,
     beside: Executor,
+    suppression: Suppression,
 ) -> None:
     if len(part.attempts) == 1:
         (attempt,) = part.attempts
@@ -241,6 +256,8 @@ def _append(
                 written = beside.submit(merged.write, block)
                 look(block)
                 history.take(block)
+                if suppression:
+                    suppression.see_all(block)
                 written.result()
         counts.update(
             {severity: getattr(attempt.findings, severity) for severity in attempt.findings.__struct_fields__}
@@ -252,6 +269,8 @@ def _append(
         if (severity := findings.severity_of(line)) is not None:
             counts[severity] += 1
             overview.see(line, severity)
+            if suppression:
+                suppression.see(line, severity)
 
 
 def _union(part: _Part) -> Iterator[bytes]:
@@ -339,6 +358,7 @@ def _result(task: Path, document: TaskDocument, metadata: ScanMetadata) -> Merge
         coverage=metadata.coverage,
         findings=metadata.findings,
         history=metadata.history,
+        exceptions=short(metadata.exceptions),
         files=(*metadata.files, publish.artifact(task / layout.METADATA)),
     )
 

@@ -22,6 +22,7 @@ from scanplan.report import compare, page, scan
 from scanplan.report.finding import parse
 from scanplan.runner.artifacts import durable, findings, fingerprint, run_record
 from scanplan.runner.artifacts.records import ScanMetadata, ShardRecord
+from scanplan.runner.artifacts.suppression import Suppression
 
 MOST_SHOWN = 3_000
 """Findings that are read for the page."""
@@ -44,8 +45,9 @@ class Overview:
     Nothing here raises.
     """
 
-    def __init__(self, task: Path, attempts: Sequence[ShardRecord]) -> None:
+    def __init__(self, task: Path, attempts: Sequence[ShardRecord], suppression: Suppression) -> None:
         """Begin the report of what these attempts have found, in a task's folder."""
+        self._suppression = suppression
         self._task = task
         self._contents = page.Contents()
         self._new: set[bytes] = set()
@@ -85,7 +87,7 @@ class Overview:
                 (self._new if new else self._kept).add(mark)
             if self._wanted[severity]:
                 self._wanted[severity] -= 1
-                self._contents.add(parse(line, fingerprint.of), new=new)
+                self._contents.add(parse(line, fingerprint.of, self._suppression.of), new=new)
 
     def publish(self, metadata: ScanMetadata) -> ArtifactFile | None:
         """Put the report beside the findings; None where there is none.
@@ -179,6 +181,7 @@ class Overview:
             self._contents,
             scanplan.__version__,
             counts=[getattr(metadata.findings, severity) for severity in Severity],
+            suppressed=metadata.exceptions.suppressed.total if metadata.exceptions else 0,
             since=since,
             compared=self._compared,
         )

@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 
 from scanplan.api.v1alpha1.task import (
+    AppliedExceptions,
     ArtifactFile,
     Count,
     DiscoveryReport,
@@ -176,6 +177,8 @@ class ScanMetadata(Record, frozen=True, kw_only=True):
     """Pairs of template and endpoint that were sent, in thousandths of all pairs of the templates that were loaded."""
     findings: FindingCounts
     history: HistoryCounts | None = None
+    exceptions: AppliedExceptions | None = None
+    """What the merge has counted as suppressed; None: there were no exceptions."""
     shards: tuple[ShardSummary, ...]
     files: tuple[ArtifactFile, ...]
 

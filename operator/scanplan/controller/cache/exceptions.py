@@ -1,0 +1,150 @@
+"""The known ScanExceptions by namespace, and what the newest result of each plan says of them.
+
+Exceptions are kept as the compressed JSON that they came as, without what is for people only. A plan's result takes memory only
+where it was counted with exceptions.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from scanplan.api.v1alpha1.scanexception import ScanExceptionStatus
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.controller.cache.bodies import status_of
+from scanplan.controller.engine.workqueue import PlanName
+from scanplan.core.exceptions.status import Known, Use, refusal
+from scanplan.core.observed.times import lenient_time
+from scanplan.findings import exceptions
+
+LONG_BYTES = 32 << 10
+"""Of an exception as JSON. A longer one is not kept, and does not act: tenants must not fill the operator's memory."""
+_FAST = 1
+"""Compression level."""
+_SPEC = ("match", "status", "expiresAt")
+_METADATA = ("name", "generation", "resourceVersion")
+
+
+class _Folded(NamedTuple):
+    uid: str
+    resource_version: str
+    generation: int
+    seen: datetime
+    content: bytes
+    """Without `match`, where that is too long."""
+
+
+class KnownExceptions:
+    """To be changed by its `put` and `drop` methods alone."""
+
+    def __init__(self) -> None:
+        self._known: defaultdict[str, dict[str, _Folded]] = defaultdict(dict)
+        self._uses: defaultdict[str, dict[str, Use]] = defaultdict(dict)
+        self._handed: dict[str, str] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        """The namespaces that have exceptions."""
+        return iter([namespace for namespace, known in self._known.items() if known])
+
+    def put(self, body: dict[str, Any], now: datetime) -> bool:
+        """Take in a ScanException object as the API returns it; whether it is news."""
+        metadata, spec = body["metadata"], body.get("spec") or {}
+        namespace, name = metadata["namespace"], metadata["name"]
+        before = self._known[namespace].get(name)
+        if before and int(before.resource_version) >= int(metadata["resourceVersion"]):
+            return False
+        same = before is not None and (before.uid, before.generation) == (metadata["uid"], metadata["generation"])
+        content = msgspec.json.encode(
+            {
+                "metadata": {key: metadata[key] for key in _METADATA},
+                "spec": {key: spec[key] for key in _SPEC if key in spec},
+                "status": body.get("status") or {},
+            }
+        )
+        if len(content) > LONG_BYTES:
+            content = msgspec.json.encode({"metadata": {key: metadata[key] for key in _METADATA}})
+        self._known[namespace][name] = _Folded(
+            metadata["uid"],
+            metadata["resourceVersion"],
+            metadata["generation"],
+            before.seen if before and same else now,
+            zlib.compress(content, _FAST),
+        )
+        self._handed.pop(namespace, None)
+        return True
+
+    def drop(self, namespace: str, name: str, uid: str) -> None:
+        """Forget a deleted exception; a newer one of the same name stays."""
+        known = self._known[namespace].get(name)
+        if known and known.uid == uid:
+            del self._known[namespace][name]
+            self._handed.pop(namespace, None)
+
+    def of(self, namespace: str) -> list[Known]:
+        """The exceptions of a namespace."""
+        return [_unfolded(known) for known in self._known.get(namespace, {}).values()]
+
+    def handed(self, namespace: str, max_days: int, now: datetime) -> str:
+        """The exceptions that act in a namespace, as pods get them; empty: there are none."""
+        if not self._known.get(namespace):
+            return ""
+        if namespace not in self._handed:
+            acting = [
+                known.exception
+                for known in self.of(namespace)
+                if known.exception and now < known.exception.expires_at and not refusal(known, max_days)
+            ]
+            self._handed[namespace] = exceptions.handed(acting, now) if acting else ""
+        return self._handed[namespace]
+
+    # plans
+
+    def put_plan(self, name: PlanName, status: ScanPlanStatus) -> None:
+        """Take in what a plan's newest result says of exceptions."""
+        applied = status.exceptions
+        time = lenient_time(applied.time) if applied else None
+        if applied is None or time is None:
+            self.drop_plan(name)
+            return
+        self._uses[name.namespace][name.name] = Use(
+            time=time,
+            total=status.findings.total if status.findings else 0,
+            findings={use.name: use.findings for use in applied.used},
+            more=applied.more,
+        )
+
+    def drop_plan(self, name: PlanName) -> None:
+        """Forget a plan."""
+        self._uses.get(name.namespace, {}).pop(name.name, None)
+
+    def uses(self, namespace: str) -> list[Use]:
+        """What the newest results of the namespace's plans say of exceptions."""
+        return list(self._uses.get(namespace, {}).values())
+
+
+def _unfolded(folded: _Folded) -> Known:
+    body = msgspec.json.decode(zlib.decompress(folded.content))
+    status, unreadable = status_of(ScanExceptionStatus, body)
+    exception, problem = None, unreadable
+    if "spec" not in body:
+        problem = f"the exception is longer than {LONG_BYTES >> 10} KiB: split it"
+    else:
+        try:
+            exception = exceptions.read(body)
+        except ValueError as error:
+            problem = str(error)
+    metadata = body["metadata"]
+    return Known(
+        name=metadata["name"],
+        generation=metadata["generation"],
+        resource_version=metadata["resourceVersion"],
+        seen=folded.seen,
+        exception=exception,
+        problem=problem,
+        status=status,
+    )

@@ -1,0 +1,151 @@
+"""Watches ScanExceptions, and writes into their conditions what the results of their namespace say of them.
+
+One namespace at a time is looked at: soon after one of its exceptions has changed, some seconds after a result came, and when the
+next of them expires. A condition is written where it differs. So a thousand plans that end at once cost one look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from kubernetes.aio.client import ApiException
+
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.controller.cache.exceptions import KnownExceptions
+from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.observer import Observer
+from scanplan.controller.scanplan import Controller
+from scanplan.core.exceptions import status as statuses
+from scanplan.core.planning.task import Plan
+from scanplan.kube.failures import FAILURES, reason_of, retry_after
+from scanplan.kube.objects import merge_patch
+from scanplan.kube.watching import Changed, Failed, Listed
+
+log = logging.getLogger("scanplan.exceptions")
+
+SOON_SECONDS = 0.5
+"""After a change of an exception: files of many come at once."""
+RESULTS_SECONDS = 5.0
+"""After a result: scans of many plans end at once."""
+LONGEST_SECONDS = 6 * 3_600.0
+"""Until the next look: clocks are changed, and timers run on."""
+
+
+class ExceptionController(Observer):
+    """Keeps the conditions of ScanExceptions true until cancelled."""
+
+    def __init__(self, plans: Controller, queue: WorkQueue) -> None:
+        """Builds a controller that does nothing until `watch` and `run`.
+
+        Args:
+            plans: of the ScanPlans, whose store knows the exceptions too.
+            queue: the namespaces to look at, each as a name without a name.
+        """
+        self._api = plans.api
+        self._known: KnownExceptions = plans.store.exceptions
+        self._max_days = plans.policy.exception_max_days
+        self._now = plans.now
+        self._queue = queue
+        self._listed: dict[str | None, asyncio.Event] = {}
+        self._unheard = False
+        """The exceptions can't be watched, and the log has said so."""
+
+    # what it hears
+
+    async def watch(self, namespaces: Sequence[str | None]) -> None:
+        """Take in the exceptions of these namespaces (None: of all) and their changes."""
+        async with asyncio.TaskGroup() as group:
+            for namespace in namespaces:
+                self._listed.setdefault(namespace, asyncio.Event())
+                group.create_task(self._watch(namespace))
+
+    async def listed(self, namespaces: Sequence[str | None]) -> None:
+        """Wait until all are known, or can't be: scans don't wait for the right to list exceptions."""
+        for namespace in namespaces:
+            await self._listed.setdefault(namespace, asyncio.Event()).wait()
+
+    async def _watch(self, namespace: str | None) -> None:
+        async for event in self._api.watch_exceptions(namespace).events():
+            match event:
+                case Changed(kind, body):
+                    try:
+                        self.exception_event(kind, body)
+                    except Exception:
+                        # A bug of ours that one object brings to light is no reason to hear nothing of all others.
+                        log.exception("an event of an exception could not be taken in")
+                case Failed(error, _):
+                    if not self._unheard:
+                        log.warning("ScanExceptions can't be watched, trying on: %s", reason_of(error))
+                    self._unheard = True
+                    self._listed[namespace].set()
+                case Listed():
+                    self._unheard = False
+                    self._listed[namespace].set()
+
+    def exception_event(self, kind: str | None, body: dict[str, Any]) -> None:
+        """An exception was listed (None), added, modified or deleted."""
+        metadata = body["metadata"]
+        if kind == "DELETED":
+            self._known.drop(metadata["namespace"], metadata["name"], metadata["uid"])
+        elif self._known.put(body, self._now()):
+            self._look(metadata["namespace"], SOON_SECONDS)
+
+    def plan_changed(self, before: Plan | None, after: Plan | None, now: datetime) -> None:  # noqa: ARG002 - as all observers
+        """A result came, or is gone."""
+        if (before.status.exceptions if before else None) != (after.status.exceptions if after else None):
+            plan = after or before
+            assert plan is not None  # noqa: S101 - one of them is always there
+            self._look(plan.namespace, RESULTS_SECONDS)
+
+    def status_written(self, plan: Plan, status: ScanPlanStatus) -> None:
+        """A result came."""
+        if plan.status.exceptions != status.exceptions:
+            self._look(plan.namespace, RESULTS_SECONDS)
+
+    def _look(self, namespace: str, seconds: float) -> None:
+        self._queue.add_after(PlanName(namespace, ""), seconds)
+
+    # the loop
+
+    async def run(self) -> None:
+        """Look at namespaces as they come."""
+        for namespace in self._known:
+            self._look(namespace, 0.0)
+        while True:
+            name = await self._queue.get()
+            try:
+                await self.look(name.namespace)
+                self._queue.forget(name)
+            except FAILURES as error:
+                delay = self._queue.add_failed(name, retry_after(error))
+                log.warning("exceptions of %s: %s; trying again in %.1f s", name.namespace, reason_of(error), delay)
+            except Exception:
+                log.exception("exceptions of %s: trying again in %.1f s", name.namespace, self._queue.add_failed(name))
+            finally:
+                self._queue.done(name)
+
+    async def look(self, namespace: str) -> None:
+        """Write the statuses of a namespace's exceptions, where they differ."""
+        known, uses, now = self._known.of(namespace), self._known.uses(namespace), self._now()
+        for each in known:
+            status = statuses.of(each, uses, self._max_days, now)
+            if status != each.status:
+                change = merge_patch(each.status.document(), status.document())
+                patch = {"metadata": {"resourceVersion": each.resource_version}, "status": change}
+                await self._write(namespace, each.name, patch)
+        if end := statuses.next_look(known, now):
+            self._look(namespace, min(LONGEST_SECONDS, (end - now).total_seconds()))
+
+    async def _write(self, namespace: str, name: str, patch: dict[str, Any]) -> None:
+        """One merge patch; where the exception has changed or gone since, the watch brings it back here."""
+        try:
+            body = await self._api.patch_exception_status(namespace, name, patch)
+        except ApiException as error:
+            if error.status not in {404, 409}:
+                raise
+        else:
+            self._known.put(body, self._now())

@@ -1,0 +1,110 @@
+"""The operator's memory of exceptions: what pods get of it, and how much a tenant can fill."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.controller.cache.exceptions import LONG_BYTES, KnownExceptions
+from scanplan.controller.engine.workqueue import PlanName
+from scanplan.findings import exceptions
+
+NOW = datetime(2026, 11, 27, 14, tzinfo=UTC)
+
+
+def body(
+    name: str = "x", version: int = 1, days: float = 30, namespace: str = "team", **changed: Any
+) -> dict[str, Any]:
+    end = (NOW + timedelta(days=days)).isoformat()
+    spec = {"match": {"templates": ["git-config"]}, "reason": "long " * 9, "expiresAt": end, **changed}
+    metadata = {
+        "namespace": namespace,
+        "name": name,
+        "uid": f"uid-{name}",
+        "generation": version,
+        "resourceVersion": str(version),
+    }
+    return {"metadata": metadata, "spec": spec}
+
+
+def names(known: KnownExceptions, namespace: str = "team", now: datetime = NOW) -> list[str]:
+    text = known.handed(namespace, 365, now)
+    return [each.name for each in exceptions.read_handed(text.encode()).exceptions] if text else []
+
+
+def test_pods_get_what_acts_in_their_own_namespace() -> None:
+    """Lost otherwise: a tenant that decides about the findings of another one."""
+    known = KnownExceptions()
+    for each in (
+        body("a"),
+        body("gone", days=-1),
+        body("late", days=366),
+        body("odd", match={}),
+        body("b", days=40),
+        body("foreign", namespace="other"),
+    ):
+        assert known.put(each, NOW)
+    assert names(known) == ["b", "a"]
+    assert names(known, "other") == ["foreign"]
+    assert known.handed("third", 365, NOW) == ""
+    assert sorted(known) == ["other", "team"]
+
+
+def test_news_replaces_what_is_known_and_old_news_does_not() -> None:
+    known = KnownExceptions()
+    known.put(body("a", 5), NOW)
+    assert names(known) == ["a"]
+    assert not known.put(body("a", 4, match={}), NOW)
+    assert names(known) == ["a"]
+    assert known.put(body("a", 6, match={}), NOW)
+    assert names(known) == []
+    known.drop("team", "a", "uid-of-another")
+    assert len(known.of("team")) == 1
+    known.drop("team", "a", "uid-a")
+    assert known.of("team") == []
+
+
+def test_what_pods_get_is_bounded_and_says_so() -> None:
+    """Lost otherwise: a Job that the API server refuses, since annotations have a limit."""
+    known = KnownExceptions()
+    for number in range(1_000):
+        known.put(body(f"x{number}", days=1 + number / 10, match={"hosts": [f"host-{number}.example.com"]}), NOW)
+    text = known.handed("team", 365, NOW)
+    given = exceptions.read_handed(text.encode())
+    assert len(text) < exceptions.HANDED_BYTES + 200
+    assert len(given.exceptions) + given.left_out == 1_000
+    assert given.exceptions[0].name == "x999"
+    assert given.left_out > 100
+
+
+def test_a_long_exception_is_not_kept_and_is_told() -> None:
+    known = KnownExceptions()
+    known.put(body(match={"paths": [f"/{number}" + "x" * 1_000 for number in range(50)]}), NOW)
+    (found,) = known.of("team")
+    assert found.exception is None
+    assert f"{LONG_BYTES >> 10} KiB" in found.problem
+    assert names(known) == []
+
+
+def test_an_edit_is_seen_anew_and_a_status_is_not() -> None:
+    known = KnownExceptions()
+    known.put(body(version=1), NOW)
+    written = body(version=1)
+    written["metadata"]["resourceVersion"] = "2"
+    known.put(written, NOW + timedelta(days=1))
+    assert known.of("team")[0].seen == NOW
+    known.put(body(version=3), NOW + timedelta(days=2))
+    assert known.of("team")[0].seen == NOW + timedelta(days=2)
+
+
+def test_only_results_that_were_counted_with_exceptions_are_remembered() -> None:
+    known, name = KnownExceptions(), PlanName("team", "nightly")
+    known.put_plan(name, ScanPlanStatus())
+    assert known.uses("team") == []
+    applied = {"time": NOW.isoformat(), "used": [{"name": "x", "findings": 2}]}
+    known.put_plan(name, ScanPlanStatus.model_validate({"findings": {"total": 3}, "exceptions": applied}))
+    (use,) = known.uses("team")
+    assert (use.total, use.findings, use.time) == (3, {"x": 2}, NOW)
+    known.put_plan(name, ScanPlanStatus.model_validate({"exceptions": {"time": "whenever"}}))
+    assert known.uses("team") == []
