@@ -20,7 +20,7 @@ from scanplan.api import labels
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import MAX_INLINE_ENDPOINTS, Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.api.v1alpha1.task import ErrorClass
+from scanplan.api.v1alpha1.task import ErrorClass, Severity
 from scanplan.client import document, models, pipeline
 from scanplan.client.cluster.kubernetes_api import Conflict, KubernetesApi, NotFound
 from scanplan.client.errors import ClientError, InvalidPayload, QueueUnavailable, UnknownTask, UnknownTaskType
@@ -233,7 +233,7 @@ def status_of(plan: Object) -> TaskStatus:
 def result_of(plan: Object) -> ScanResult:
     """The result of a plan that has ended."""
     status = ScanPlanStatus.of(plan)
-    counts = status.findings.model_dump(exclude={"total"}) if status.findings else {}
+    counts = {each.value: getattr(status.findings, each) for each in Severity} if status.findings else {}
     published, error = status.artifacts, status.error
     elsewhere = published is not None and published.cluster is not None
     listed = published.files if published and published.files and not elsewhere else ()
