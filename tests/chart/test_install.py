@@ -145,9 +145,10 @@ def test_an_update_never_has_two_operators_at_work(clean: Installer, running: Lo
     kubectl.apply(plan(names[0]))
     kubectl("wait", f"scanplan/{names[0]}", "--for=jsonpath={.status.phase}=Running", "--timeout=60s")
     kubectl("rollout", "restart", "deployment/scanplan-operator")
-    for name in names[1:]:
+    for name in names[1:-1]:
         kubectl.apply(plan(name))
     kubectl("rollout", "status", "deployment/scanplan-operator", "--timeout=180s")
+    kubectl.apply(plan(names[-1]))  # the old pod may have done all others before the new one was there
     for name in names:
         completed(kubectl, name)
     assert len(jobs(kubectl)) == len(names)

@@ -22,6 +22,7 @@ from scanplan.cli.commands.doctor import doctor
 from scanplan.cli.commands.explain import explain
 from scanplan.cli.commands.get import get
 from scanplan.cli.commands.logs import logs
+from scanplan.cli.commands.plan import plan
 from scanplan.cli.commands.prune import prune
 from scanplan.cli.commands.rerun import rerun
 from scanplan.cli.commands.results import results
@@ -123,7 +124,7 @@ def operator(
 
 
 for heading, commands in {
-    "Scans": (submit, discover, get, watch, explain, logs, cancel, rerun, run),
+    "Scans": (submit, plan, discover, get, watch, explain, logs, cancel, rerun, run),
     "Results": (results, diff, prune),
     "Cluster": (doctor, crd, operator, api, worker),
     "About": (version, reference),

@@ -1,0 +1,188 @@
+"""``scanplan plan``: shows what a plan would do, before it does it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.text import Text
+
+from scanplan.api.errors import InvalidPlan, NucleiBinaryError
+from scanplan.api.schema import strictness
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.cli.commands.submit import Manifest, read_plans
+from scanplan.cli.output.failure import DATA, NO_INPUT, USAGE, Failure, told
+from scanplan.cli.output.terminal import answers, write_json
+from scanplan.core.manifests import jobs
+from scanplan.core.planning import endpoints, rates, shards
+from scanplan.core.planning.task import chosen
+from scanplan.core.status.statuses import format_duration
+from scanplan.report import text
+from scanplan.runner.nuclei import templates, unguarded
+from scanplan.runner.nuclei.selecting import Choice
+
+
+class Output(StrEnum):
+    """Formats of the answer."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a plan would do."""
+
+    name: str
+    endpoints: int
+    shards: int
+    parallelism: int
+    templates: tuple[str, ...]
+    """Paths within their sources."""
+    left_out: dict[str, int]
+    """How many templates do not run, by cause."""
+    requests: int
+    """To all endpoints, as far as the templates tell."""
+    seconds: int
+    """Of the whole scan, at the plan's rates, if every request is sent once and no host is slow."""
+    deadline_seconds: int
+
+    def document(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "name": self.name,
+            "endpoints": self.endpoints,
+            "shards": self.shards,
+            "parallelism": self.parallelism,
+            "templates": list(self.templates),
+            "templatesLeftOut": self.left_out,
+            "requests": self.requests,
+            "seconds": self.seconds,
+            "deadlineSeconds": self.deadline_seconds,
+        }
+
+
+@told
+def plan(
+    file: Annotated[
+        Path,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="ScanPlan manifests (YAML); - is standard input.", allow_dash=True
+        ),
+    ],
+    sources: Annotated[
+        list[Path],
+        typer.Option(
+            "--templates",
+            metavar="FOLDER",
+            help="A folder with the templates that the scanner has, such as a checkout of the community's. Repeatable.",
+        ),
+    ],
+    targets: Annotated[
+        Path | None,
+        typer.Option("--endpoints", metavar="FILE", help="What endpointsFrom will give: one endpoint a line."),
+    ] = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="Format. JSON lists the templates.")] = Output.TEXT,
+) -> None:
+    """Show what plans would do: templates, shards, requests, time. Causes are named where templates are left out.
+
+    \b
+      scanplan plan -f scanplan.yaml --templates nuclei-templates
+      scanplan plan -f scanplan.yaml --templates nuclei-templates -o json | jq -r '.[].templates[]'
+
+    Requests are counted as the templates tell; some can be known only while a scan runs.
+
+    Exit codes: 0; 64 an option is missing; 65 something in the plan is wrong; 66 no such file or folder.
+    """
+    for folder in sources:
+        if not folder.is_dir():
+            raise Failure(f"{folder} is no folder", code=NO_INPUT)
+    more = _lines(targets) if targets else []
+    forecasts = [_forecast(manifest, [folder.absolute() for folder in sources], more) for manifest in read_plans(file)]
+    if output is Output.JSON:
+        write_json([forecast.document() for forecast in forecasts])
+        return
+    for forecast in forecasts:
+        _print(forecast)
+
+
+def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str]) -> Forecast:
+    name = str(manifest["metadata"]["name"])
+    try:
+        if unknown := strictness.unknown_fields(manifest):
+            raise Failure(f"{name}: {', '.join(unknown)}: no such field", "kubectl explain scanplan.spec", DATA)
+        spec = ScanPlanSpec.model_validate(manifest.get("spec") or {})
+        if spec.endpoints_from and not more:
+            raise Failure(
+                f"{name}: endpointsFrom is read when the scan starts", "--endpoints FILE, with what it will give", USAGE
+            )
+        targets = endpoints.canonical_all([*spec.endpoints, *more])
+        choice = Choice(chosen(spec.selection.include), chosen(spec.selection.exclude))
+        selection = templates.select(sorted(set(spec.templates)), spec.severity_levels, sources, choice)
+        selection, _ = unguarded.without(selection, ())
+    except ValidationError as error:
+        wrong = ", ".join(sorted({".".join(map(str, each["loc"])) for each in error.errors()}))
+        raise Failure(f"{name}: spec.{wrong}: not as it must be", "kubectl explain scanplan.spec", DATA) from None
+    except (InvalidPlan, NucleiBinaryError) as error:
+        raise Failure(f"{name}: {error.message}", code=DATA) from None
+    left_out = dict(selection.filtered)
+    if selection.doubles:
+        left_out["an id that another one has"] = len(selection.doubles)
+    if selection.left_out:
+        left_out["a protocol that can't be guarded"] = len(selection.left_out)
+    count = shards.shard_count(targets, spec.sharding.max_endpoints_per_shard)
+    each = sum(template.requests for template in selection.templates)
+    return Forecast(
+        name=name,
+        endpoints=len(targets),
+        shards=count,
+        parallelism=jobs.parallelism(spec, count),
+        templates=tuple(str(template.path.relative_to(template.root)) for template in selection.templates),
+        left_out=left_out,
+        requests=each * len(targets),
+        seconds=_seconds(spec, targets, count, each),
+        deadline_seconds=jobs.deadline_seconds(spec, count, len(targets)),
+    )
+
+
+def _seconds(spec: ScanPlanSpec, targets: Sequence[str], count: int, each: int) -> int:
+    """Rounds of the longest shard, at the rate that it may have."""
+    most = max((len(shard) for shard in shards.cut(targets, count)), default=0)
+    rate = rates.of_shard(spec, count)
+    if spec.scanner.max_requests_per_second_per_host is not None:
+        rate = min(rate, spec.scanner.max_requests_per_second_per_host * max(1, most))
+    return math.ceil(count / jobs.parallelism(spec, count)) * math.ceil(each * most / rate)
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return [
+            line for line in map(str.strip, file.read_text("utf-8").splitlines()) if line and not line.startswith("#")
+        ]
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}", code=NO_INPUT) from None
+    except UnicodeDecodeError:
+        raise Failure(f"{file} is no text", code=DATA) from None
+
+
+def _print(forecast: Forecast) -> None:
+    rows = [
+        ("endpoints", f"{forecast.endpoints:,} in {forecast.shards:,} shards, {forecast.parallelism} at a time"),
+        ("templates", f"{len(forecast.templates):,}"),
+        *(
+            ("left out", f"{count:,} with {why}")
+            for why, count in sorted(forecast.left_out.items(), key=lambda item: -item[1])
+        ),
+        ("requests", f"about {forecast.requests:,}"),
+        ("time", f"about {format_duration(forecast.seconds * 1000)} at the plan's rate, if no host is slow"),
+        ("deadline", format_duration(forecast.deadline_seconds * 1000)),
+    ]
+    answers().print(Text(text.line(forecast.name), "bold"))
+    for name, value in rows:
+        answers().print(Text(f"  {name:<10} {value}"))

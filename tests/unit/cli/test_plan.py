@@ -1,0 +1,109 @@
+"""`scanplan plan` foretells what a scan does; a wrong forecast is a surprise at night."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from scanplan.cli.main import app
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    folder = tmp_path / "library"
+    for name, tags, severity in (("one", "cve", "high"), ("two", "cve,dos", "low"), ("three", "tech", "info")):
+        path = folder / f"http/{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            f"id: {name}\ninfo:\n  name: x\n  severity: {severity}\n  tags: {tags}\n"
+            'http:\n  - method: GET\n    path: ["{{BaseURL}}/a", "{{BaseURL}}/b"]\n'
+        )
+    return folder
+
+
+def forecast(folder: Path, library: Path, *options: str, **spec: Any) -> tuple[int, str]:
+    plan = folder / "plan.yaml"
+    fields = {"endpoints": [f"https://h{number}.example" for number in range(10)], "templates": ["http/"]} | spec
+    fields = {name: value for name, value in fields.items() if value is not None}
+    manifest = {"apiVersion": "scanplan.dev/v1alpha1", "kind": "ScanPlan", "metadata": {"name": "n"}, "spec": fields}
+    plan.write_text(yaml.safe_dump(manifest))
+    done = CliRunner().invoke(app, ["plan", "-f", str(plan), "--templates", str(library), *options])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+def test_it_counts_what_runs_and_what_does_not(tmp_path: Path, library: Path) -> None:
+    code, output = forecast(
+        tmp_path,
+        library,
+        "-o",
+        "json",
+        templates=None,
+        selection={"include": {"tags": ["CVE"]}, "exclude": {"tags": ["dos"]}},
+        sharding={"maxEndpointsPerShard": 2, "parallelism": 2},
+        scanner={"rateLimit": 1},
+    )
+    assert code == 0, output
+    (told,) = json.loads(output)
+    assert told.pop("shards") >= 5
+    assert told.pop("deadlineSeconds") > told.pop("seconds") >= 12
+    assert told == {
+        "name": "n",
+        "endpoints": 10,
+        "parallelism": 2,
+        "templates": ["http/one.yaml"],
+        "templatesLeftOut": {"none of the included tags": 1, "an excluded tag": 1},
+        "requests": 20,
+    }
+
+
+def test_people_read_a_few_lines(tmp_path: Path, library: Path) -> None:
+    code, output = forecast(tmp_path, library, severityLevels=["high"])
+    assert code == 0
+    assert [line.split()[0] for line in output.splitlines()] == [
+        "n",
+        "endpoints",
+        "templates",
+        "left",
+        "requests",
+        "time",
+        "deadline",
+    ]
+    assert "2 with another severity" in output
+
+
+def test_endpoints_that_only_the_cluster_knows_are_given(tmp_path: Path, library: Path) -> None:
+    source = {"endpoints": None, "endpointsFrom": [{"configMapKeyRef": {"name": "hosts", "key": "endpoints"}}]}
+    code, output = forecast(tmp_path, library, **source)
+    assert (code, "--endpoints FILE" in output) == (64, True), output
+    (tmp_path / "hosts").write_text("# ours\na.example\n\nb.example\n")
+    code, output = forecast(tmp_path, library, "--endpoints", str(tmp_path / "hosts"), "-o", "json", **source)
+    assert (code, json.loads(output)[0]["endpoints"]) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"template": ["x"]}, "spec.template"),
+        ({"selection": {"include": {"tag": ["x"]}}}, "spec.selection.include.tag"),
+        ({"templates": ["http/none.yaml"]}, "Templates not found: http/none.yaml"),
+        ({"selection": {"include": {"tags": ["none"]}}}, "left out are 3 with none of the included tags"),
+        ({"endpoints": ["ftp://a.example"]}, "ftp"),
+        ({"timeoutSeconds": 1}, "spec.timeoutSeconds"),
+    ],
+)
+def test_a_plan_that_could_not_run_is_refused_with_its_cause(
+    tmp_path: Path, library: Path, spec: dict[str, Any], words: str
+) -> None:
+    code, output = forecast(tmp_path, library, **spec)
+    assert (code, words in " ".join(output.split())) == (65, True), output
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    code, output = forecast(tmp_path, tmp_path / "none")
+    assert (code, "is no folder" in output) == (66, True)
