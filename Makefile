@@ -40,7 +40,7 @@ test-e2e: install ## Real pods on a real node
 	$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
 test-chart: install ## The chart: values, suites, checkers, and installations on a real cluster
 	$(BIN)/python -m pytest tests/chart $(PYTEST_ARGS)
-test-ecosystem: install .venv/ecosystem .venv/axe/installed ## What others' programs make of ours: Chromium, Prometheus, Grafana, Argo CD, Flux, DefectDojo (DEFECTDOJO_SRC), krew
+test-ecosystem: install .venv/ecosystem .venv/axe/installed ## What others' programs make of ours: Chromium, Prometheus, Grafana, Argo CD, Flux, Kueue, DefectDojo (DEFECTDOJO_SRC), krew
 	@command -v chromium >/dev/null || { echo "Installing chromium"; apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
 	$(BIN)/python -m tests.ecosystem.programs
 	$(BIN)/python -m pytest -m ecosystem $(PYTEST_ARGS)

@@ -15,7 +15,12 @@ from pathlib import Path
 from tests.cluster.local import binaries
 from tests.console import step
 
-SOURCES = (Path(__file__).with_name("flux"), binaries.TOOLS / "krew", binaries.TOOLS / "prometheus")
+SOURCES = (
+    Path(__file__).with_name("flux"),
+    binaries.TOOLS / "krew",
+    binaries.TOOLS / "kueue",
+    binaries.TOOLS / "prometheus",
+)
 TAGS = "remove_all_sd"
 """Prometheus without the service discoveries of all clouds, which are most of it."""
 
