@@ -93,6 +93,14 @@ def test_a_clean_scan_has_no_findings_and_succeeds(scene: Scene) -> None:
     assert condition(status, "Succeeded")["status"] == "True"
 
 
+def test_every_address_of_a_range_is_scanned_and_counted(scene: Scene) -> None:
+    """Lost otherwise: the hosts of a range, or the count of what was scanned."""
+    scene.apply(endpoints=["198.51.100.0/29", "2001:db8::/127"], sharding={"maxEndpointsPerShard": 5, "parallelism": 2})
+    pods = scene.kubelet.pending(scene.started(), 2)
+    assert len(scene.kubelet.document(pods[0]).endpoints) == 10
+    assert scene.plan()["status"]["endpointCount"] == 10
+
+
 def test_endpoints_that_did_not_answer_are_counted(scene: Scene) -> None:
     """Lost otherwise: a scan that looks whole while half of its targets were down."""
     scene.apply(endpoints=["https://a.example.com", "https://b.example.com"])

@@ -1,8 +1,9 @@
 """Plans whose Jobs Kueue admits.
 
-The test plays Kueue's part, so that it needs no build; the real one admits in `tests/ecosystem/test_kueue.py`. A Workload for each Job with a queue name, and
-`suspend` as admission says. What is tested is ours: Jobs are born suspended with Kueue's labels, hold none of the operator's own
-slots, and are suspended and resumed through their Workload, never by fighting over `spec.suspend`.
+The test plays Kueue's part, so that it needs no build: a Workload for each Job with a queue name, and `suspend` as admission
+says. The real one admits in `tests/ecosystem/test_kueue.py`. What is tested is ours: Jobs are born suspended with Kueue's labels,
+hold none of the operator's own slots, and are suspended and resumed through their Workload, never by fighting over
+`spec.suspend`.
 """
 
 from __future__ import annotations

@@ -97,7 +97,8 @@ def test_kubectl_says_why(scene: Scene) -> None:
 
 STALLED: dict[str, tuple[dict[str, Any], str, str]] = {
     "an endpoint without a host": ({"endpoints": ["http://"]}, "InvalidEndpoint", "there is no host"),
-    "a range of addresses": ({"endpoints": ["198.51.100.0/24"]}, "InvalidEndpoint", "CIDR ranges are not expanded"),
+    "a range too large": ({"endpoints": ["10.0.0.0/8"]}, "InvalidEndpoint", "more than 65,536 addresses"),
+    "a range with host bits": ({"endpoints": ["198.51.100.7/24"]}, "InvalidEndpoint", "bits after the prefix"),
     "another protocol": ({"endpoints": ["ftp://a.example"]}, "InvalidEndpoint", "scheme must be http or https"),
     "a password in the URL": ({"endpoints": ["http://me:secret@a.example"]}, "InvalidEndpoint", "user information"),
     "the metadata service": ({"endpoints": ["http://169.254.169.254"]}, "TargetDenied", "169.254.0.0/16"),

@@ -27,6 +27,7 @@ from scanplan.controller.reading import Reading
 from scanplan.controller.recorder import record
 from scanplan.controller.sharing import Alone, Sharing
 from scanplan.core.observed.pods import PodView
+from scanplan.core.planning.inputs import has_ranges
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan
 from scanplan.core.reconcile import reconcile
@@ -209,7 +210,9 @@ class Controller:
 
     async def _decide(self, observed: Observed) -> Decision:
         """In a thread where many targets are to be read: that takes seconds, for which neither lease nor other plans can wait."""
-        if sum(each.size for each in (observed.inputs or {}).values()) < LONG_BYTES:
+        inputs = observed.inputs or {}
+        size = sum(each.size for each in inputs.values())
+        if size < LONG_BYTES and not (inputs and has_ranges(observed.plan.spec, inputs)):
             return reconcile.reconcile(observed, self.now())
         async with self._long:
             return await asyncio.to_thread(reconcile.reconcile, observed, self.now())

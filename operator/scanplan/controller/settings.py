@@ -8,7 +8,8 @@ from pydantic import Field, field_validator
 
 from scanplan.api import environment
 from scanplan.api.names import PROXY
-from scanplan.core.planning import pod_security
+from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS
+from scanplan.core.planning import pod_security, ranges
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.policy import Policy
@@ -64,6 +65,13 @@ class OperatorSettings(PodBoundsSettings):
         (),
         alias="SCANPLAN_DISCOVERY_NAMESPACES",
         description="Namespaces besides their own in which plans may discover endpoints; shell patterns.",
+    )
+    max_range_addresses: int = Field(
+        ranges.MAX_ADDRESSES,
+        alias="SCANPLAN_MAX_RANGE_ADDRESSES",
+        ge=0,
+        le=MAX_ENDPOINTS,
+        description="Addresses that the CIDR ranges of one plan may have together; 0: no ranges.",
     )
     denied_targets: DeniedTargets = Field(
         DEFAULT_DENIED,
@@ -156,6 +164,7 @@ class OperatorSettings(PodBoundsSettings):
             allowed_priority_classes=self.allowed_priority_classes,
             allowed_tolerations=self.allowed_tolerations,
             allowed_pod_metadata=self.allowed_pod_metadata,
+            max_range_addresses=self.max_range_addresses,
             guard=Guard((*self.denied_targets, *own)),
             unguarded_protocols=self.unguarded_protocols,
             discovery_any_selector=self.discovery_any_selector,

@@ -82,7 +82,7 @@ REFUSED = [
     ("https://user:secret@a.example", "headers from a Secret"),
     ("https://a.example@b.example", "headers from a Secret"),
     ("user@a.example", "headers from a Secret"),
-    ("10.0.0.0/8", "CIDR ranges are not expanded"),
+    ("10.0.0.0/8", "a range an address"),
     ("a.example/path", "a path needs a scheme"),
     ("/etc/targets.txt", "a path needs a scheme"),
     ("AS13335", "AS numbers are not expanded"),

@@ -27,7 +27,7 @@ NAMES = st.sampled_from(PLANS)
 # Spellings of two contents: one endpoint, and two hosts in two shards.
 ONE = (["a.example"], ["A.example."], ["a.example", "a.example"])
 TWO = (["a.example", "b.example"], ["b.example", "a.example"])
-INVALID = ["10.0.0.0/8"]
+INVALID = ["ftp://a.example"]
 
 EDITS: list[dict[str, Any]] = [
     *({"endpoints": endpoints} for endpoints in (*ONE, *TWO, INVALID)),

@@ -158,7 +158,7 @@ class ScanPlanSpec(Model):
         Field(
             max_length=MAX_INLINE_ENDPOINTS,
             json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
-            description="Hosts, host:port or http(s) URLs.",
+            description="Hosts, host:port, http(s) URLs or CIDR ranges (10.1.0.0/24), each address of which is a host.",
         ),
     ] = []
     endpoints_from: Annotated[

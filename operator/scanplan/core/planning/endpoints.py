@@ -1,7 +1,8 @@
 """Endpoints in one canonical form, so that the same target has the same key however it was written.
 
-Accepted are hosts, ``host:port`` and http(s) URLs. Everything that Nuclei would expand by itself (CIDR ranges, AS numbers,
-comma lists, files) is refused: a task's endpoints are what the plan says, no more. Numeric addresses are read as
+Accepted are hosts, ``host:port``, http(s) URLs and CIDR ranges. A range is expanded here (`scanplan.core.planning.ranges`), so
+that the target guard, the key and the shards see each address. What else Nuclei would expand by itself (AS numbers, comma lists,
+files) is refused: a task's endpoints are what the plan says, no more. Numeric addresses are read as
 inet_aton(3) reads them (decimal, octal, hex, short), because that is how the HTTP client under the scanner would, and the target
 guard must see the address that will be dialled.
 """
@@ -14,6 +15,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
 
 from scanplan.api.errors import InvalidEndpoint
+from scanplan.core.planning import ranges
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -72,7 +74,7 @@ def _canonical(endpoint: str) -> str:
     if "@" in parts.netloc:
         raise InvalidEndpoint("user information is not allowed; pass credentials as headers from a Secret")
     if not has_scheme and (parts.path or parts.query or parts.fragment):
-        raise InvalidEndpoint("a path needs a scheme (https://…); CIDR ranges are not expanded, list the hosts")
+        raise InvalidEndpoint("a path needs a scheme (https://…), and a range an address (10.1.0.0/24)")
     if port == 0:
         raise InvalidEndpoint("a port is 1 to 65535")
     host = canonical_host(parts.hostname or "")
@@ -87,12 +89,32 @@ def _canonical(endpoint: str) -> str:
 
 
 def canonical_all(endpoints: Iterable[str]) -> tuple[str, ...]:
-    """All endpoints in canonical form, sorted, without doubles.
+    """All endpoints in canonical form, with each address of a range; sorted, without doubles.
 
     Raises:
-        InvalidEndpoint: the first that can't be parsed.
+        InvalidEndpoint: the first that can't be parsed, or ranges with more than `ranges.MAX_ADDRESSES` in all.
     """
-    return tuple(sorted({canonical(endpoint) for endpoint in endpoints}))
+    budget = ranges.Budget(ranges.MAX_ADDRESSES)
+    found: set[str] = set()
+    for endpoint in endpoints:
+        network = range_of(endpoint, budget)
+        found.update(ranges.addresses(network) if network else (canonical(endpoint),))
+    return tuple(sorted(found))
+
+
+def range_of(endpoint: str, budget: ranges.Budget, where: str = "") -> ranges.Network | None:
+    """The range that an endpoint is, counted in the budget; None: it is a single one. `where` as in `canonical`.
+
+    Raises:
+        InvalidEndpoint: it is written as a range, and can't be read, or has too many addresses.
+    """
+    try:
+        network = ranges.parse(endpoint)
+        if network:
+            budget.take(network)
+    except InvalidEndpoint as error:
+        raise InvalidEndpoint(f"{where or quoted(endpoint)}: {error.message}") from None
+    return network
 
 
 def canonical_host(host: str) -> str:
@@ -116,7 +138,7 @@ def canonical_host(host: str) -> str:
             raise InvalidEndpoint("this is not an address")
         return str(address)
     if _ASN.fullmatch(name):
-        raise InvalidEndpoint("AS numbers are not expanded; list the hosts")
+        raise InvalidEndpoint("AS numbers are not expanded; list the hosts, or ranges such as 10.1.0.0/24")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
         raise InvalidEndpoint("this is not a host name")
     return name

@@ -13,12 +13,15 @@ import ipaddress
 from collections.abc import Callable, Iterable
 
 from scanplan.api.errors import InvalidEndpoint, TargetDenied
-from scanplan.core.planning import endpoints, shards
+from scanplan.core.planning import endpoints, ranges, shards
 
 _EMBEDDING = tuple(
     ipaddress.IPv6Network(prefix) for prefix in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "2002::/16")
 )
 """Prefixes that an IPv4 address follows: compatible (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052), 6to4 (RFC 3056)."""
+
+_HIDING = tuple(ipaddress.IPv6Network(prefix) for prefix in ("::ffff:0:0/96", "2001::/32"))
+"""The others that hide an IPv4 address: mapped, and Teredo."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -80,6 +83,24 @@ class Guard:
                 if candidate in network:
                     return str(network)
         return None
+
+    def check_ranges(self, written: Iterable[tuple[ranges.Network, str]]) -> None:
+        """Raise TargetDenied for the first range that has a denied address; the text says where the range is written."""
+        for network, where in written:
+            if entry := self.covering_range(network):
+                raise TargetDenied(
+                    f"{where} has addresses in {entry}, which may not be scanned from this cluster; leave them out, or ask the "
+                    "operator's owner to allow the range"
+                )
+
+    def covering_range(self, network: ranges.Network) -> str | None:
+        """The range that denies some address of a network, or the IPv4 address that it leads to; None where none does."""
+        if isinstance(network, ipaddress.IPv4Network):
+            return next((str(denied) for denied in self._ranges if denied.overlaps(network)), None)
+        near = (*map(ipaddress.ip_network, self.ranges()), *_HIDING)
+        if not any(each.overlaps(network) for each in near):
+            return None
+        return next(filter(None, map(self.covering, network)), None)
 
     def ranges(self) -> list[str]:
         """All denied ranges in CIDR notation, with those that lead to a denied IPv4 address by a gateway or a tunnel.

@@ -23,7 +23,7 @@ from scanplan.api.v1alpha1.task import content_digest
 from scanplan.core.discovery.reading import Found, Skipped
 from scanplan.core.discovery.selection import Selection, selections
 from scanplan.core.planning import endpoints as spelling
-from scanplan.core.planning import headers
+from scanplan.core.planning import headers, ranges
 from scanplan.core.planning.policy import Policy
 
 PLAN_BYTES = 8 << 20
@@ -82,6 +82,8 @@ class Written(NamedTuple):
     line: int = 0
     discovered: bool = False
     """An object of the cluster names it."""
+    network: ranges.Network | None = None
+    """The range that it is."""
 
     @property
     def where(self) -> str:
@@ -112,6 +114,14 @@ def needed(
     if spec.scanner.headers_from and scans:
         references.append(Reference(Kind.SECRET, spec.scanner.headers_from.secret_ref.name, labels.USE_HEADERS))
     return tuple(dict.fromkeys(references))
+
+
+def has_ranges(spec: ScanPlanSpec, inputs: Inputs) -> bool:
+    """Whether some endpoints may be ranges, which take longer than their text is long."""
+    texts = (text for found in inputs.values() for text in found.files.values())
+    return any(ranges.IN_BYTES.match(each.encode()) for each in spec.endpoints) or any(
+        map(ranges.IN_BYTES.search, texts)
+    )
 
 
 def are_confidential(spec: ScanPlanSpec) -> bool:

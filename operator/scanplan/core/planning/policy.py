@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from scanplan.core.planning import pod_security
+from scanplan.core.planning import pod_security, ranges
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.pod_bounds import PodBounds, matches
@@ -38,6 +38,8 @@ class Policy(PodBounds):
     """Selectors of plans choose freely: objects need no label that says yes."""
     discovery_namespaces: tuple[str, ...] = ()
     """Namespaces besides a plan's own in which it may discover endpoints, as shell patterns."""
+    max_range_addresses: int = ranges.MAX_ADDRESSES
+    """Addresses that the CIDR ranges of one plan may have together; 0: no ranges."""
     guard: Guard = field(default_factory=lambda: Guard(DEFAULT_DENIED))
     unguarded_protocols: tuple[str, ...] = ()
     """Protocols that are switched on although the guard can't hold them."""

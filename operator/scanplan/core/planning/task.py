@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from scanplan.api.errors import InputUnavailable, InvalidPlan
+from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import Effect, Model
-from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.selection import Exclude, Include
 from scanplan.api.v1alpha1.sources import ImageSource
@@ -29,7 +29,7 @@ from scanplan.api.v1alpha1.task import (
     TemplateFilter,
     TemplateFolder,
 )
-from scanplan.core.planning import endpoints, keys, pod_bounds, proxies, rates, shards
+from scanplan.core.planning import endpoints, keys, pod_bounds, proxies, ranges, rates, shards
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
 
@@ -183,8 +183,9 @@ def resolve(
     targets = tuple(sorted(written))
     if scans:
         _check_bounds(spec, image, claim, policy, pinned)
-        written_by_plan = (target for target in targets if not written[target].discovered)
+        written_by_plan = (target for target in targets if not (written[target].discovered or written[target].network))
         policy.guard.check(written_by_plan, lambda target: written[target].where)
+        policy.guard.check_ranges({each.network: each.where for each in written.values() if each.network}.items())
         sources.check_headers(spec, inputs)
     proxy = spec.scanner.proxy or policy.proxy
     if scans and proxy:
@@ -291,7 +292,14 @@ def _endpoints(
     written: dict[str, sources.Written] = {}
     left_out = [str(each) for found in inputs.values() for each in found.left_out]
     count = sum(found.left_out_count for found in inputs.values())
+    budget = ranges.Budget(policy.max_range_addresses)
     for each in sources.endpoints(spec, inputs):
+        network = None if each.discovered else endpoints.range_of(each.text, budget, each.where)
+        if network:
+            ranged = each._replace(network=network)
+            for target in ranges.addresses(network):
+                written.setdefault(target, ranged)
+            continue
         try:
             target = (
                 policy.guard.canonical(each.text, each.where)
@@ -305,6 +313,8 @@ def _endpoints(
             left_out.append(error.message)
         else:
             written.setdefault(target, each)
+    if len(written) > MAX_ENDPOINTS:
+        raise InvalidEndpoint(f"there are more than {MAX_ENDPOINTS:,} endpoints; make several plans of them")
     if not written:
         raise InputUnavailable(f"nothing that was discovered can be scanned: {left_out[0]}")
     if not sources.discovers(inputs):
