@@ -1,4 +1,4 @@
-"""What watches and answers show of plans and Jobs, on its way into the store.
+"""Takes in what watches and answers show of plans and Jobs.
 
 Each piece of news goes to the plans that it matters to, by the queue, and to the observers.
 """

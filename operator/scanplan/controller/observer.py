@@ -1,4 +1,4 @@
-"""What others may learn of the operator's work: metrics and Redis do, and the controller knows neither."""
+"""The interface by which others hear of the operator's work. Metrics and Redis use it; the controller knows neither."""
 
 from __future__ import annotations
 

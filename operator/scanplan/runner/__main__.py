@@ -1,4 +1,4 @@
-"""`python3 -m scanplan.runner`: SIGTERM first, everything else after."""
+"""Starts the runner. It handles SIGTERM before it imports anything that takes time."""
 
 from scanplan.runner.interruption import Interruption
 

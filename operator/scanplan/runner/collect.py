@@ -1,4 +1,4 @@
-"""Merge what is there, where a Job ended without doing so itself.
+"""Merges what the pods have published, where their Job ended without doing so.
 
 Its last pod was killed, a shard failed for good, the deadline passed, somebody cancelled: the operator then starts a
 collector, when no pod of the task is left. It seals what killed attempts had written, merges all that was published,

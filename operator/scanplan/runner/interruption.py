@@ -1,4 +1,4 @@
-"""SIGTERM, from the first line on.
+"""Handles SIGTERM: Nuclei is stopped, and what it has found is published.
 
 Kubernetes tells a pod to stop by SIGTERM (suspension, eviction, preemption, deadline). Before the handler is there, SIGTERM
 ends the process with the same exit code, since the image's process 1 is an init (tini). This module is imported before

@@ -1,4 +1,4 @@
-"""One run of Nuclei: some templates, some endpoints, its outputs read as they come.
+"""Runs Nuclei once, with some templates and some endpoints, and reads its outputs as they come.
 
 Findings go to the attempt's file, the log to the attempt's log, and the trace log becomes evidence. What the run's end means
 by itself is in the result; what its evidence means is decided for all runs of a scan together (`scan`).

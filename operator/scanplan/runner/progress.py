@@ -1,4 +1,4 @@
-"""How far a shard is, as it happens: the pod's log, one JSON line an event.
+"""Reports a shard's progress in the pod's log, one JSON line for each event.
 
 The operator's status holds whole shards only; percent within a shard is read from here on demand, by people, the CLI and
 the API. A scan says that it started, at most every five seconds where it is, and how it finished; warnings at once.

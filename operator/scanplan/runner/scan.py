@@ -1,4 +1,4 @@
-"""The scan of one attempt: Nuclei run and watched, and its end understood.
+"""Scans for one attempt: runs and watches Nuclei, and finds out why it ended.
 
 Between the attempt's folder, which exists, and its record, which is written afterwards, this is where Nuclei's outputs
 meet the modules that read them. A shard is scanned in steps (`work`), each a run of Nuclei that is saved when it has ended

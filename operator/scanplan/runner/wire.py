@@ -1,4 +1,4 @@
-"""What reading somebody else's JSON may raise.
+"""The errors that reading JSON of unknown origin may raise.
 
 One home for it, since a line that can't be read must never end a scan: besides malformed text there are broken encodings
 and nesting deeper than the parser goes.

@@ -1,4 +1,4 @@
-"""The known plans by name, nearly all of them folded away.
+"""The known plans by name. Nearly all of them are kept as compressed JSON.
 
 A plan as the core reads it takes some ten KiB of small objects, and most plans of most clusters have ended or wait, and are not
 looked at. All are kept as the compressed JSON that they came as, a tenth of that, and read anew when somebody asks for them;
@@ -103,7 +103,7 @@ class _Folded(NamedTuple):
 
 
 class Plans(Mapping[PlanName, Plan]):
-    """To be changed by `put` and `drop` alone."""
+    """A read-only mapping for others; `put` and `drop` change it."""
 
     def __init__(self) -> None:
         self._plans: dict[PlanName, _Folded] = {}

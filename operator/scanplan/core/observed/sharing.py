@@ -1,4 +1,4 @@
-"""A task that another cluster has, where the owner of several clusters lets their operators share tasks."""
+"""A task that another cluster has taken, where several clusters share their tasks."""
 
 from __future__ import annotations
 

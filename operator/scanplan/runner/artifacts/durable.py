@@ -1,4 +1,4 @@
-"""Writes that are known to have happened.
+"""Writes files so that a crash loses or tears none of them.
 
 A finding that was printed must survive a full disk, a `kill -9` and a second writer. So every write is checked and
 trimmed back to whole lines when it fails, files become visible by link or rename after fsync, and what must exist once

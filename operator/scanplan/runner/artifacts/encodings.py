@@ -1,4 +1,4 @@
-"""Texts with their encodings undone, and the way back to where each character came from.
+"""Undoes the encodings of texts, and tells where each character came from.
 
 A scanned host may echo a value as it was sent, percent-encoded, as HTML or JSON writes it, quoted for a shell, or several of these
 in turn. All of them become the same once nothing is left to decode, so that a value is found by searching plain text.

@@ -1,4 +1,4 @@
-"""Nuclei's stdout becomes our findings file, line by line.
+"""Turns Nuclei's standard output into our findings file, line by line.
 
 A line is decoded just far enough to count it (is it a match, how severe), and its bytes go to the file as they came, at
 once: a finding that was read is on the volume before the next read, and the counts are those of the lines written. What

@@ -1,4 +1,4 @@
-"""When two lines are the same finding.
+"""Computes a finding's fingerprint: two lines with the same one are the same finding.
 
 An attempt that was interrupted is run again from the start, so its findings come twice. They are the same when template,
 protocol, matcher, extractor, place (host, port, matched-at), extracted results and payload are the same; time, raw

@@ -1,4 +1,4 @@
-"""All shards' findings become one file.
+"""Merges the findings of all shards into one file.
 
 The merge takes the contributing attempts of every shard, in order of shards and attempts, and writes their lines as they
 are; where a shard has several attempts, a finding that came in more than one is kept once. It depends on nothing but

@@ -1,4 +1,4 @@
-"""Retention: which runs go, and how they go without hurting a scan.
+"""Removes old runs from the claim, without hurting a scan.
 
 `plan` decides from a survey: runs beyond a number per project, beyond an age, and the oldest beyond a size, but none
 that is alive. Removing takes a handshake with attempts that are just beginning: the pruner marks the run and then looks

@@ -1,4 +1,4 @@
-"""Attempts on the claim: begun, published, sealed, found again.
+"""Begins attempts on the claim, publishes and seals them, and finds them again.
 
 An attempt is a folder of its own, made exclusively, so no attempt writes over another. Its findings grow in a hidden
 file, get their name when they are whole and synced, and the shard record comes last: with it the attempt is published

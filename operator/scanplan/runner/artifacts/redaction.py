@@ -1,4 +1,4 @@
-"""Secrets out of everything that is kept or quoted.
+"""Removes secrets from everything that is kept or quoted.
 
 Scanned hosts echo what they are sent, and Nuclei records requests. So the values of secret headers are blotted out of each
 finding before it is written: of its texts in decoded form, in every usual encoding of a value, and never of what

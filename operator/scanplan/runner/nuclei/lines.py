@@ -1,4 +1,4 @@
-"""Cut a stream into lines, with flat memory.
+"""Cuts a stream into lines, in flat memory.
 
 Pipes deliver blocks, and findings are lines of up to several megabytes. Whoever reads gets whole lines, and what is longer
 than any honest line comes through in pieces instead of piling up in memory.

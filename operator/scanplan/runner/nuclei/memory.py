@@ -1,4 +1,4 @@
-"""How near the pod is to its memory limit, from its own cgroup.
+"""Tells from the pod's own cgroup how near it is to its memory limit.
 
 An OOM kill of Nuclei looks like any SIGKILL. The kernel counts its kills in the cgroup, so comparing before and after
 tells them apart, and a scan that came near the limit can say so before it is killed next time. Files of version 2

@@ -1,4 +1,4 @@
-"""The machine's own DNS servers, for Nuclei.
+"""Finds the machine's own DNS servers, for Nuclei.
 
 Nuclei asks public resolvers unless it is told otherwise: they don't know a cluster's names, and where there is no way out
 every request waits for them in vain until it fails. So it gets the servers of `resolv.conf` by file; where these have no

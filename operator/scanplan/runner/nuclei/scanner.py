@@ -1,4 +1,4 @@
-"""A Nuclei process, from start to end.
+"""Starts a Nuclei process, reads its outputs, and ends it.
 
 One loop reads its outputs and its trace log, looks every moment whether it has to stop, and stops it the way it can bear: SIGINT,
 which it handles, then SIGKILL after a while. Nothing survives the call: the process has a group of its own, which is

@@ -1,4 +1,4 @@
-"""Which Nuclei this is, asked before it scans.
+"""Asks Nuclei for its version before it scans.
 
 Older ones go where they must not: up to 3.10 neither `pipeline` requests nor JavaScript templates heed the exclusion of
 denied addresses, and unsigned JavaScript is loaded. The runner is tested with the oldest version that it takes.
