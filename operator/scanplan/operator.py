@@ -27,7 +27,7 @@ from scanplan.controller.observer import Observer
 from scanplan.controller.scanplan import Controller
 from scanplan.controller.schedule import ScheduleController
 from scanplan.controller.settings import OperatorSettings
-from scanplan.controller.zones import Zones
+from scanplan.controller.zones import ZONES
 from scanplan.core.planning.policy import IDEMPOTENCY_WINDOW_SECONDS
 from scanplan.kube.api import Api
 from scanplan.kube.connection import connect
@@ -98,7 +98,7 @@ async def run(configuration: Configuration) -> None:
             client = await services.enter_async_context(await connect(connections=0))
             api = Api(client, metrics.count_request)
             controller = Controller(api, store, queue, settings.policy(), sharing=shared, observers=observers)
-            schedules = ScheduleController(controller, known_schedules, WorkQueue(), Zones())
+            schedules = ScheduleController(controller, known_schedules, WorkQueue(), ZONES)
             exceptions = ExceptionController(controller, WorkQueue())
             observers += [schedules, exceptions]
 

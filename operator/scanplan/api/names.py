@@ -27,6 +27,8 @@ LABEL_KEY = rf"^({_LABEL}([.]{_LABEL})*/)?{_QUALIFIED}$"
 LABEL_VALUE = rf"^({_QUALIFIED})?$"
 _LABEL_VALUE = re.compile(_QUALIFIED)
 _LABEL_KEY = re.compile(LABEL_KEY)
+TIME_ZONE = r"^[A-Za-z0-9][A-Za-z0-9_+-]*(/[A-Za-z0-9][A-Za-z0-9_+-]*){0,2}$"
+"""Name of a zone of the IANA time zone database. The operator knows which of them exist."""
 MAX_LABEL_KEY = 317
 """Characters of a prefix, the slash and a name."""
 

@@ -62,6 +62,10 @@ async def work(
     addresses = ApiServerAddresses(controller)
     log.info("watching %s", ", ".join(settings.namespaces) or "all namespaces")
 
+    def compared() -> None:
+        schedules.look_at_all()
+        controller.look_at_windows()
+
     async def reconcile() -> None:
         _keep_what_is_there()
         await platform.look(controller, settings.pod_security_context)
@@ -73,7 +77,7 @@ async def work(
         health.working = True
         await until_one_ends(
             controller.run(settings.workers),
-            resync.run(controller, namespaces, watches.relisted, schedules.look_at_all),
+            resync.run(controller, namespaces, watches.relisted, compared),
             schedules.run(namespaces),
             exceptions.run(),
             addresses.run(next_look),

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Container, Sequence
-from datetime import datetime
+from collections.abc import Callable, Container, Mapping, Sequence
+from datetime import datetime, tzinfo
 
 from kubernetes.aio.client import ApiException
 
@@ -26,6 +26,7 @@ from scanplan.controller.observer import Observer
 from scanplan.controller.reading import Reading
 from scanplan.controller.recorder import record
 from scanplan.controller.sharing import Alone, Sharing
+from scanplan.controller.zones import ZONES
 from scanplan.core.observed.pods import PodView
 from scanplan.core.planning.inputs import has_ranges
 from scanplan.core.planning.policy import Policy
@@ -76,6 +77,7 @@ class Controller:
         now: Callable[[], datetime] | None = None,
         sharing: Sharing | None = None,
         observers: Sequence[Observer] = (),
+        zones: Mapping[str, tzinfo] = ZONES,
     ) -> None:
         """Builds a controller that does nothing until `run`.
 
@@ -87,6 +89,7 @@ class Controller:
             now: the present time, by default the API server's; tests put their own clock in its place.
             sharing: with other clusters; None: with nobody.
             observers: are told what has happened, in this order.
+            zones: time zones by their IANA names.
         """
         self.api = api
         self.store = store
@@ -100,6 +103,7 @@ class Controller:
         self._long = asyncio.Lock()
         """One long list of targets is read at a time: several threads would be no faster, and take as many times the memory."""
         self._observers = observers
+        self._zones = zones
 
     async def run(self, workers: int) -> None:
         """Work on the queue with so many workers, three quarters of them for one namespace; ends only when cancelled."""
@@ -111,6 +115,11 @@ class Controller:
     def begin(self) -> None:
         """All is known: begin with the plans that have not ended, which would be late among thousands that have."""
         for name in (*self.store.plans.unfinished(), *self.store.plans):
+            self.queue.add(name)
+
+    def look_at_windows(self) -> None:
+        """Look whether a clock was changed: timers run on, whatever the time is."""
+        for name in self.store.plans.with_windows():
             self.queue.add(name)
 
     async def _work(self) -> None:
@@ -205,6 +214,9 @@ class Controller:
             self._backoff.forget(name)
         else:
             after = self._backoff.next(name, (plan.uid, plan.generation), after, decision.requeue_max)
+        if decision.look_at:
+            left = max(0.0, (decision.look_at - self.now()).total_seconds())
+            after = left if after is None else min(after, left)
         if after is not None:
             self.queue.add_after(name, after)
 
@@ -255,6 +267,7 @@ class Controller:
             rejection=answers.rejection,
             free_slots=self.store.free_slots(plan, self.policy.worker_concurrency),
             last_write=self.store.written.get(PlanName(plan.namespace, plan.name)),
+            zones=self._zones,
         )
 
     async def _write_status(self, plan: Plan, status: ScanPlanStatus) -> bool:

@@ -27,3 +27,6 @@ class Zones(Mapping[str, tzinfo]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+ZONES = Zones()

@@ -277,4 +277,5 @@ def test_what_acts_at_once() -> None:
         "suspend",
         "cancel",
         "ttl_seconds_after_finished",
+        "windows",
     }

@@ -106,6 +106,9 @@ WISHES = {
     "retry": {"temporary": 5},
     "timeoutSeconds": 60,
     "queueName": "team",
+    "windows": [
+        {"days": ["Mon-Tue", "Wed", "Thu-Fri"], "from": "22:00", "to": f"06:{minute}"} for minute in range(10, 26)
+    ],
 }
 
 
@@ -151,7 +154,7 @@ def test_others_see_the_wishes_of_a_plan_that_is_not_kept() -> None:
     brief = plans.brief(PlanName("team", "long"))
     assert not brief.problem
     fields = ("priority", "suspend", "ttl_seconds_after_finished", "deadline_seconds", "sharding", "retry")
-    for field in (*fields, "timeout_seconds", "queue_name", "cancel"):
+    for field in (*fields, "timeout_seconds", "queue_name", "cancel", "windows"):
         assert getattr(brief.spec, field) == getattr(short.spec, field), field
     assert brief.status.phase == "Running"
 
@@ -164,3 +167,15 @@ def test_only_some_plans_are_kept_as_objects_however_many_there_are() -> None:
     assert len(plans._recent) == cache.RECENT
     assert plans[PlanName("team", "plan-0")].status.phase == "Running"
     assert len(plans.unfinished()) == cache.RECENT + 50
+
+
+def test_plans_with_windows_are_known_until_they_end() -> None:
+    """Lost otherwise: a scan through the day, where a clock was set while the operator waited for an evening."""
+    plans = Plans()
+    windows = {"endpoints": ["a.example"], "templates": ["t"], "windows": [{"from": "22:00", "to": "06:00"}]}
+    plans.put(named("windows", windows, RUNNING))
+    plans.put(named("none", {**windows, "windows": []}, RUNNING))
+    assert plans.with_windows() == [PlanName("team", "windows")]
+    ended = {**RUNNING, "phase": "Completed", "completionTime": "2026-11-27T02:00:00Z"}
+    plans.put(named("windows", windows, ended))
+    assert plans.with_windows() == []

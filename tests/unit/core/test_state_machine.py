@@ -18,6 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.controller.zones import ZONES
+from scanplan.core.reconcile.holding import hold_of
 from tests.unit.core import model
 from tests.unit.core.process import Operator
 
@@ -28,6 +30,9 @@ NAMES = st.sampled_from(PLANS)
 ONE = (["a.example"], ["A.example."], ["a.example", "a.example"])
 TWO = (["a.example", "b.example"], ["b.example", "a.example"])
 INVALID = ["ftp://a.example"]
+AFTERNOON = [{"from": "12:00", "to": "18:00"}]
+ALL_DAY = [{"from": "00:00", "to": "24:00"}]
+UNREADABLE = [{"from": "12:00", "to": "18:00", "timeZone": "Europe/Atlantis"}]
 
 EDITS: list[dict[str, Any]] = [
     *({"endpoints": endpoints} for endpoints in (*ONE, *TWO, INVALID)),
@@ -36,6 +41,10 @@ EDITS: list[dict[str, Any]] = [
     {"suspend": False, "cancel": False, "endpoints": TWO[0]},
     {"cancel": True},
     {"cancel": False},
+    {"windows": AFTERNOON},
+    {"windows": ALL_DAY},
+    {"windows": UNREADABLE},
+    {"windows": []},
     {"priority": 9},
     {"rerun": "again"},
     {"rerun": ""},
@@ -114,7 +123,7 @@ class Lives(RuleBasedStateMachine):
     def garbage_collector(self) -> None:
         self.cluster.collect_garbage()
 
-    @rule(seconds=st.sampled_from([1, 6, 31, 400, 90_000]))
+    @rule(seconds=st.sampled_from([1, 6, 31, 400, 21_600, 90_000]))
     def time(self, seconds: int) -> None:
         self.cluster.advance(seconds)
         self.cluster.expire()
@@ -207,12 +216,20 @@ class Lives(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "cluster"):
             return
+        self.leave_edges_behind()
         for operator in self.operators:
             operator.compare()
         self.come_to_rest()
         for name, plan in self.cluster.plans.items():
             self.check(name, plan)
         self.check_silence()
+
+    def leave_edges_behind(self) -> None:
+        """Go on to an hour in which no window opens or closes."""
+        if any(plan["spec"].get("windows") for plan in self.cluster.plans.values()):
+            while self.cluster.now.hour not in {3, 14}:
+                self.cluster.advance(3_600)
+            self.cluster.expire()
 
     def come_to_rest(self) -> None:
         """All pods end well, all events arrive, time goes on."""
@@ -254,6 +271,7 @@ class Lives(RuleBasedStateMachine):
         assert {each["observedGeneration"] for each in status["conditions"]} == {plan["metadata"]["generation"]}
         phase = status["phase"]
         ended = "completionTime" in status
+        hold = hold_of(spec, ZONES, self.cluster.now)
         if spec.endpoints == INVALID:
             assert phase == "Failed"
             assert conditions["Stalled"]["reason"] == "InvalidEndpoint"
@@ -261,14 +279,18 @@ class Lives(RuleBasedStateMachine):
             assert phase in {"Completed", "Failed", "Cancelled"}
         else:
             # Only its author can keep a plan from its end, or a plan of the same slot that is kept.
-            assert phase == "Suspended", (name, status)
-            assert spec.suspend
+            assert hold, (name, status)
+            assert phase == ("Failed" if hold.reason == "InvalidSpec" else "Suspended"), (name, status)
+            assert conditions["Ready"]["reason"] == hold.reason
         if "jobRef" in status:
             assert status["jobRef"]["uid"] in self.cluster.uids[status["taskKey"]]
         if phase == "Completed":
             assert status["artifacts"]["complete"]
             assert status["shards"]["succeeded"] == status["shards"]["total"]
-        assert ("Reconciling" in conditions) == (phase not in {"Completed", "Failed", "Cancelled", "Suspended"})
+        waits = conditions["Ready"]["reason"] == "OutsideWindow"
+        assert ("Reconciling" in conditions) == (
+            waits or phase not in {"Completed", "Failed", "Cancelled", "Suspended"}
+        )
         assert ("Stalled" in conditions) == (phase == "Failed")
 
 

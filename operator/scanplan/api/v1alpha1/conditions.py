@@ -48,6 +48,7 @@ class Reason(StrEnum):
     RETRYING = "Retrying"
     QUEUED = "Queued"
     SUSPENDED = "Suspended"
+    OUTSIDE_WINDOW = "OutsideWindow"
     CANCELLED = "Cancelled"
     COMPLETED = "Completed"
     COLLECTING = "Collecting"

@@ -19,6 +19,7 @@ from scanplan.api.v1alpha1.scanner import Scanner
 from scanplan.api.v1alpha1.selection import TEMPLATE, Selection
 from scanplan.api.v1alpha1.sources import EndpointSource, TemplateSource
 from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.v1alpha1.windows import MAX_WINDOWS, ScanWindow
 
 RUN_NAME = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 """Names of projects and runs: they become folder names on the claim, so no slash and no leading or trailing dot."""
@@ -235,6 +236,14 @@ class ScanPlanSpec(Model):
     cancel: Annotated[
         bool, Field(json_schema_extra=effect(Effect.LIVE), description="End the scan for good. What was found is kept.")
     ] = False
+    windows: Annotated[
+        list[ScanWindow],
+        Field(
+            max_length=MAX_WINDOWS,
+            json_schema_extra=effect(Effect.LIVE, **{"x-kubernetes-list-type": "atomic"}),
+            description="When the scan may run; empty: at any time. Outside of all windows it is suspended.",
+        ),
+    ] = []
     rerun: Annotated[
         str,
         Field(

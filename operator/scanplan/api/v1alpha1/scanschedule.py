@@ -10,15 +10,15 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from scanplan.api.names import TIME_ZONE
 from scanplan.api.v1alpha1.model import Model
 from scanplan.api.v1alpha1.pod_template import reserved
 from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
 from scanplan.api.v1alpha1.status import Status
+from scanplan.api.v1alpha1.windows import MAX_WINDOWS, ScanWindow
 
 MAX_NAME = 50
 """Characters of a schedule's name: a run's name adds 13, and has to be a label's value."""
-ZONE = r"^[A-Za-z0-9][A-Za-z0-9_+-]*(/[A-Za-z0-9][A-Za-z0-9_+-]*){0,2}$"
-"""Names of the IANA time zone database. The operator knows which of them exist."""
 SCHEDULE = r"^[^\x00-\x1f\x7f]+$"
 OF_RUNS = ("runId", "rerun", "suspend", "cancel")
 """Fields of a ScanPlan that a template does not have: the schedule sets the first two, the others are for one run."""
@@ -98,7 +98,9 @@ class ScanScheduleSpec(Model):
     ]
     time_zone: Annotated[
         str,
-        Field(max_length=64, pattern=ZONE, description="Name of the IANA time zone that the schedule is written in."),
+        Field(
+            max_length=64, pattern=TIME_ZONE, description="Name of the IANA time zone that the schedule is written in."
+        ),
     ] = "Etc/UTC"
     spread_seconds: Annotated[
         int,
@@ -144,6 +146,15 @@ class ScanScheduleSpec(Model):
     failed_runs_history_limit: Annotated[
         int, Field(ge=0, le=100, description="Failed and cancelled runs that are kept.")
     ] = 3
+    windows: Annotated[
+        list[ScanWindow],
+        Field(
+            max_length=MAX_WINDOWS,
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+            description="When runs may scan; each run gets them, unless the template has windows of its own. "
+            "An edit acts on the next run.",
+        ),
+    ] = []
     template: Annotated[ScanTemplate, Field(description="The ScanPlan that each run is. An edit acts on the next run.")]
 
 

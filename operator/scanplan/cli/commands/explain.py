@@ -105,7 +105,9 @@ class _Page:
         elif phase is Phase.QUEUED:
             steps = [self._place()]
         elif phase is Phase.SUSPENDED:
-            steps = [f'kubectl patch scanplan {self._name} --type=merge -p \'{{"spec":{{"suspend":false}}}}\'']
+            ready = self._status.condition("Ready")
+            resume = f'kubectl patch scanplan {self._name} --type=merge -p \'{{"spec":{{"suspend":false}}}}\''
+            steps = advice.of(ready.reason if ready else "", self._name) or [resume]
         elif phase is Phase.CANCELLED:
             steps = [f"start it anew: scanplan rerun {self._name}"]
         elif phase is not Phase.COMPLETED:

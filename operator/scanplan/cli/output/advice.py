@@ -39,6 +39,10 @@ ADVICE: dict[Reason, tuple[str, ...]] = {
         "or free, or raise, the quota",
     ),
     Reason.RUNNING_ELSEWHERE: ("nothing: its result is taken over, and if it fails there the scan starts here",),
+    Reason.OUTSIDE_WINDOW: (
+        "nothing: it goes on in its next window",
+        'or let it run at any time: kubectl patch scanplan NAME --type=merge -p \'{"spec":{"windows":null}}\'',
+    ),
     Reason.WAITING_FOR_PODS: ("nothing: it goes on when the pods of the old Job have ended",),
     Reason.RUN_ID_CONFLICT: (f"choose another runId: {_SPEC}",),
     Reason.NUCLEI_BINARY_ERROR: (f"read what Nuclei said: {_LOGS}", f"then correct it, and {_AGAIN}"),

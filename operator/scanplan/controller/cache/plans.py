@@ -67,6 +67,8 @@ class _Folded(NamedTuple):
     resource_version: str
     phase: str
     ended: bool
+    windows: bool
+    """It has windows."""
     length: int
     """Bytes of its JSON."""
     content: bytes
@@ -82,7 +84,9 @@ class _Folded(NamedTuple):
         brief = b""
         if len(content) > SMALL_BYTES:
             # Without templates it would be no valid spec.
-            spec = {"templates": ["_"], **_picked(spec, _BRIEF_SPEC)}
+            # Windows are longer than other fields, and the CRD bounds them.
+            windows = {"windows": spec["windows"]} if plan.spec.windows else {}
+            spec = {"templates": ["_"], **_picked(spec, _BRIEF_SPEC), **windows}
             status = _picked(status, _BRIEF_STATUS)
             brief = msgspec.json.encode({"metadata": metadata, "spec": spec, "status": status})
         return cls(
@@ -90,6 +94,7 @@ class _Folded(NamedTuple):
             plan.resource_version,
             _phase(plan),
             plan.status.ended,
+            bool(plan.spec.windows),
             len(content),
             zlib.compress(content, _FAST) if len(content) <= LONG_BYTES else b"",
             zlib.compress(brief, _FAST) if brief else b"",
@@ -134,6 +139,10 @@ class Plans(Mapping[PlanName, Plan]):
     def unfinished(self) -> list[PlanName]:
         """The plans that have not ended."""
         return [name for name, known in self._plans.items() if not known.ended]
+
+    def with_windows(self) -> list[PlanName]:
+        """The plans that have not ended and may be scanned at some times only."""
+        return [name for name, known in self._plans.items() if known.windows and not known.ended]
 
     def version(self, name: PlanName) -> tuple[str, str] | None:
         """UID and resource version of a plan, which take no unfolding."""

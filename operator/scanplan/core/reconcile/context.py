@@ -32,6 +32,7 @@ from scanplan.core.reconcile.decision import (
     StoreDocument,
     Write,
 )
+from scanplan.core.reconcile.holding import Hold, hold_of
 from scanplan.core.status import events, statuses
 
 START_SECONDS = 5.0
@@ -199,6 +200,17 @@ class Context:
         most = QUOTA_MAX_SECONDS if rejection.retry_after else None
         return self.wait(Phase.PENDING, rejection.reason, rejection.message, rejection.retry_after, most)
 
-    def suspended(self) -> Decision:
-        """A suspended plan without a Job of its own does nothing, whether or not there is one that it could take over."""
-        return self.wait(Phase.SUSPENDED, Reason.SUSPENDED, "suspended; set suspend to false to start")
+    @property
+    def hold(self) -> Hold | None:
+        """What keeps the plan from being scanned now."""
+        return self.hold_of(self.plan)
+
+    def hold_of(self, plan: Plan) -> Hold | None:
+        """What keeps this plan or a partner of it from being scanned now."""
+        return hold_of(plan.spec, self.observed.zones, self.now)
+
+    def held(self, hold: Hold) -> Decision:
+        """A held plan without a Job of its own does nothing, whether or not there is one that it could take over."""
+        if hold.reason is Reason.INVALID_SPEC:
+            return self.invalid(InvalidPlan(hold.reason, hold.message("start")))
+        return self.wait(Phase.SUSPENDED, hold.reason, hold.message("start"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
@@ -181,6 +181,8 @@ class Observed:
     """Free slots of the namespace, less the waiting plans that go first."""
     last_write: datetime | None = None
     """When the status was last written, as far as this process knows."""
+    zones: Mapping[str, tzinfo] = field(default_factory=dict)
+    """Time zones by their IANA names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,8 @@ class Write:
     """Seconds after which to decide again without any event."""
     requeue_max: float | None = None
     """The delay doubles from one such decision about the same spec to the next, up to this; None: it stays the same."""
+    look_at: datetime | None = None
+    """When to decide again at the latest: a window opens or closes."""
     queued: bool = False
     """The plan waits for a slot."""
     event: events.Event | None = None

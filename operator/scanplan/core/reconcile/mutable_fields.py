@@ -21,13 +21,13 @@ _REMADE = timedelta(seconds=60)
 
 
 def changes(context: Context, job: JobView) -> tuple[Action, ...]:
-    """The changes; values of co-owners are combined by maximum, and all of them have to ask for a suspension."""
+    """The changes; values of co-owners are combined by maximum, and the Job is suspended where all of them are held."""
     owners = (context.plan, *context.observed.partners)
     wanted = replace(job.asked, ttl_seconds=max(owner.spec.ttl_seconds_after_finished for owner in owners))
     if job.finished:
         return _patch(job, wanted)
     wanted = replace(wanted, deadline_seconds=max(_deadline(owner.spec, job) for owner in owners))
-    suspend = all(owner.spec.suspend for owner in owners)
+    suspend = all(context.hold_of(owner) for owner in owners)
     if job.by_kueue:
         return _through_kueue(context, job, wanted, suspend)
     parallel = max(jobs.parallelism(owner.spec, job.completions) for owner in owners)

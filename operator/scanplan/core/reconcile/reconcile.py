@@ -18,7 +18,7 @@ from scanplan.core.observed.jobs import MAX_OWNERS, JobView
 from scanplan.core.observed.sharing import Elsewhere
 from scanplan.core.observed.times import format_time
 from scanplan.core.planning.task import Task
-from scanplan.core.reconcile import mutable_fields, running, termination
+from scanplan.core.reconcile import holding, mutable_fields, running, termination
 from scanplan.core.reconcile.context import START_SECONDS, Context
 from scanplan.core.reconcile.decision import (
     Act,
@@ -45,6 +45,14 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
         now: the present time, timezone-aware.
     """
     context = Context(observed, now)
+    decision = _decide(context)
+    if not isinstance(decision, Write) or (decision.status or context.plan.status).ended:
+        return decision
+    edge = holding.next_edge(context.plan.spec, observed.zones, now)
+    return replace(decision, look_at=edge) if edge else decision
+
+
+def _decide(context: Context) -> Decision:
     if context.plan.deleting:
         return Write()
     if context.plan.problem:
@@ -118,8 +126,8 @@ def _without_job(context: Context, name: str, task: Task | None) -> Decision:
     if spec.cancel and not (started and context.ran):
         return termination.cancelled(context, name, _key(context, task), " before it started")
     if not spec.cancel:
-        if spec.suspend:
-            return context.suspended()
+        if hold := context.hold:
+            return context.held(hold)
         if isinstance(rejection, Elsewhere):
             return _elsewhere(context, rejection, name, task)
         if rejection:
@@ -206,8 +214,8 @@ def _of_others(context: Context, job: JobView, key: str) -> Decision | None:
     if context.plan.spec.cancel:
         detail = "; other plans go on with the same scan" if job.in_progress else ""
         return termination.cancelled(context, job.name, key, detail)
-    if context.plan.spec.suspend:
-        return context.suspended()
+    if hold := context.hold:
+        return context.held(hold)
     if job.owners and not any(uid in context.observed.plans for uid in job.owners):
         # The garbage collector is about to delete it: taken over, it would live or not as the two happen to meet.
         message = "waiting for the Job of a deleted plan to go"

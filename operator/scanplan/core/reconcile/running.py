@@ -26,16 +26,8 @@ PROGRESS_SECONDS = 10.0
 
 def running(context: Context, job: JobView) -> Decision:
     """Decide about a plan whose Job is as it should be."""
-    plan = context.plan
     if job.suspended:
-        stopping = job.active + job.terminating
-        if not plan.spec.suspend and not stopping:
-            return queued(context, job)
-        message = f"stopping {stopping} pods" if stopping else "suspended; set suspend to false to go on"
-        phase = Phase.RUNNING if stopping else Phase.SUSPENDED
-        reason = Reason.SUSPENDED if plan.spec.suspend else Reason.QUEUED
-        status = statuses.of_running(plan, job, phase, reason, message, context.now)
-        return _progress(context, status, job) if stopping else _held(context, job, context.write(status))
+        return _suspended(context, job)
     blocked = _blocked(context, job) if job.active and not job.ready else None
     if blocked:
         return blocked
@@ -50,11 +42,30 @@ def running(context: Context, job: JobView) -> Decision:
     return _scanning(context, job)
 
 
+def _suspended(context: Context, job: JobView) -> Decision:
+    hold, stopping = context.hold, job.active + job.terminating
+    if stopping:
+        stopped = job.is_suspended.since if job.is_suspended else None
+        left = BLOCKED_SECONDS - (context.now - (stopped or context.now)).total_seconds()
+        if hold and hold.reason is Reason.OUTSIDE_WINDOW and left > 0 and not context.outdated:
+            return Write(requeue_after=left)  # the end of a window is one write, unless its pods take long to stop
+        reason, message = hold.reason if hold else Reason.QUEUED, f"stopping {stopping} pods"
+        status = statuses.of_running(context.plan, job, Phase.RUNNING, reason, message, context.now)
+        return _progress(context, status, job)
+    if hold is None:
+        return queued(context, job)
+    if hold.reason is Reason.INVALID_SPEC:
+        return context.held(hold)
+    message = hold.message("go on")
+    status = statuses.of_running(context.plan, job, Phase.SUSPENDED, hold.reason, message, context.now)
+    return _held(context, job, context.write(status))
+
+
 def _scanning(context: Context, job: JobView) -> Decision:
     failed = f", {job.failed_indexes} of them failed" if job.failed_indexes else ""
     done = job.succeeded + job.failed_indexes
     message = f"{done} of {job.completions} shards finished{failed}" if job.completions > 1 else "scanning"
-    if context.plan.spec.suspend and job.by_kueue:
+    if context.hold and job.by_kueue:
         message += "; waiting for Kueue, or whoever else has resumed the Job, to suspend it"
     status = statuses.of_running(context.plan, job, Phase.RUNNING, Reason.RUNNING, message, context.now)
     return _held(context, job, _progress(context, status, job))
@@ -62,7 +73,7 @@ def _scanning(context: Context, job: JobView) -> Decision:
 
 def _held(context: Context, job: JobView, decision: Decision) -> Decision:
     """Look again for the Workload of a Job that is to be held: Kueue may make it later."""
-    waits = context.plan.spec.suspend and job.asked.deactivated and context.observed.no_workload
+    waits = context.hold is not None and job.asked.deactivated and context.observed.no_workload
     if not waits or not isinstance(decision, Write):
         return decision
     return replace(decision, requeue_after=START_SECONDS, requeue_max=WORKLOAD_MAX_SECONDS)

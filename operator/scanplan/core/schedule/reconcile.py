@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanschedule import ConcurrencyPolicy, ScanScheduleStatus
 from scanplan.core.observed.times import parse_time
-from scanplan.core.schedule import history, runs, schedule, status
+from scanplan.core.schedule import history, runs, schedule, status, windows
 from scanplan.core.schedule.decision import (
     RETRY_SECONDS,
     STALLED_SECONDS,
@@ -65,6 +65,8 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
     if zone is None:
         message = f"timeZone {of.spec.time_zone!r} is no time zone of the IANA database"
         return _stalled(observed, Reason.INVALID_SCHEDULE, message, now)
+    if problem := windows.problem((*of.spec.windows, *of.spec.template.spec.windows), observed.zones):
+        return _stalled(observed, Reason.INVALID_SPEC, problem, now)
     try:
         timetable = Timetable(of.spec.schedule, zone)
     except InvalidTimetable as error:

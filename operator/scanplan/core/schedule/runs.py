@@ -40,8 +40,15 @@ def build(schedule: Schedule, name: str, time: datetime | None) -> dict[str, Any
             ],
         },
         "spec": {
+            **_windows(schedule),
             **template.spec.model_dump(mode="json", by_alias=True, exclude_unset=True),
             "runId": schedule.name,
             "rerun": suffix_of(name),
         },
     }
+
+
+def _windows(schedule: Schedule) -> dict[str, Any]:
+    """The schedule's windows, which the template's own replace."""
+    given = [each.model_dump(mode="json", by_alias=True, exclude_unset=True) for each in schedule.spec.windows]
+    return {"windows": given} if given else {}

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from cronsim import CronSim, CronSimError
+
+from scanplan.core.schedule import clocks
 
 NAMED = {
     "@yearly": "0 0 1 1 *",
@@ -27,7 +29,6 @@ _FIELD = re.compile(rf"{_TERM}(-{_TERM})?(/[0-9]{{1,2}})?(,{_TERM}(-{_TERM})?(/[
 MAX_COUNTED = 10_000
 """Times that are counted one by one; a schedule of each minute has so many in a week."""
 _SOME_DAY = datetime(2026, 1, 1)  # noqa: DTZ001 - a wall clock has no zone
-_MINUTE = timedelta(minutes=1)
 _LONGEST_SHIFT = timedelta(days=1)
 """Longer than any change of a clock."""
 
@@ -99,7 +100,7 @@ class Timetable:
         if self._every_hour and (again := self._turned_back(moment, min(candidate, moment + _LONGEST_SHIFT))):
             # The clock shows once more what it has shown: of an hour that comes twice, the second one.
             wall = again.astimezone(self._zone).replace(tzinfo=None)
-            repeated = self._walk(again - _MINUTE, wall - _MINUTE, 1)
+            repeated = self._walk(again - clocks.MINUTE, wall - clocks.MINUTE, 1)
             return min(candidate, repeated)
         return candidate
 
@@ -113,29 +114,19 @@ class Timetable:
 
     def _instant(self, wall: datetime, fold: int) -> datetime | None:
         """When the clock shows a time; None: it is not to run."""
-        early, late = (wall.replace(tzinfo=self._zone, fold=each).astimezone(UTC) for each in (0, 1))
+        early, late = clocks.moments(wall, self._zone)
         if early == late:
             return early
         shift = abs(late - early)
         keeps_rhythm = self._every_hour and (wall + shift).minute in self._minutes
         if early < late:  # it comes twice
             return late if fold and keeps_rhythm else early
-        return None if keeps_rhythm else self._changed(late, early)
+        return None if keeps_rhythm else clocks.changed(late, early, self._zone)
 
     def _turned_back(self, before: datetime, after: datetime) -> datetime | None:
         """The minute at which the clock was turned back between two moments, or None."""
-        return self._changed(before, after) if self._offset(after) < self._offset(before) else None
-
-    def _changed(self, before: datetime, after: datetime) -> datetime:
-        """The first minute that has another offset to UTC than the moment before."""
-        offset = self._offset(before)
-        while (span := (after - before) // _MINUTE) > 1:
-            middle = before + span // 2 * _MINUTE
-            before, after = (middle, after) if self._offset(middle) == offset else (before, middle)
-        return after
-
-    def _offset(self, moment: datetime) -> timedelta:
-        return moment.astimezone(self._zone).utcoffset() or timedelta(0)
+        back = clocks.offset_at(after, self._zone) < clocks.offset_at(before, self._zone)
+        return clocks.changed(before, after, self._zone) if back else None
 
 
 def _expression(text: str) -> str:

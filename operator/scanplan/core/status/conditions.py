@@ -1,7 +1,8 @@
 """Conditions of a plan, built in one place from its phase (kstatus's rules; see the table in docs/design.md).
 
 `Reconciling` and `Stalled` are there only while they are True. `Ready` says that the plan is as its author wants it: scanned,
-suspended on request or cancelled on request. A transition time changes only with the condition's status.
+suspended on request or cancelled on request. A plan that waits for its next window is Reconciling. A transition time changes only
+with the condition's status.
 """
 
 from __future__ import annotations
@@ -42,10 +43,11 @@ class Condition:
 
 def for_phase(phase: Phase, reason: Reason, message: str) -> list[Condition]:
     """The conditions that every plan of this phase has."""
-    result = [Condition(ConditionType.READY, "True" if phase in _READY else "False", reason, message)]
+    ready = phase in _READY and reason is not Reason.OUTSIDE_WINDOW
+    result = [Condition(ConditionType.READY, "True" if ready else "False", reason, message)]
     if phase is Phase.FAILED:
         result.append(Condition(ConditionType.STALLED, "True", reason, message))
-    elif phase not in _READY:
+    elif not ready:
         result.append(Condition(ConditionType.RECONCILING, "True", reason, message))
     result.append(Condition(ConditionType.SUCCEEDED, _SUCCEEDED.get(phase, "Unknown"), reason, message))
     return result
