@@ -98,9 +98,12 @@ async def run(configuration: Configuration) -> None:
             client = await services.enter_async_context(await connect(connections=0))
             api = Api(client, metrics.count_request)
             controller = Controller(api, store, queue, settings.policy(), sharing=shared, observers=observers)
-            schedules = ScheduleController(controller, known_schedules, WorkQueue(), ZONES)
             exceptions = ExceptionController(controller, WorkQueue())
-            observers += [schedules, exceptions]
+            observers.append(exceptions)
+            schedules = None
+            if settings.schedules:
+                schedules = ScheduleController(controller, known_schedules, WorkQueue(), ZONES)
+                observers.append(schedules)
 
             await services.enter_async_context(probes.serving(health, settings.probe_port))
             await services.enter_async_context(metrics_server.serving(metrics, settings.metrics_port))

@@ -71,15 +71,18 @@ def merged(base: Values, over: Values) -> Values:
 
 
 def sweep(kubectl: Kubectl) -> None:
-    """Remove what an uninstallation leaves: plans, and with them their Jobs, before the definition; claims when no pod has them.
+    """Remove what an uninstallation leaves: schedules, which make plans; plans, and with them their Jobs, before the definitions;
+    claims when no pod has them.
 
     The lease last, which an operator may still have as it ends.
     """
-    if kubectl.find("crd", CRD):
-        for namespace in NAMESPACES:
-            kubectl.in_namespace(namespace)("delete", "scanplans", "--all", "--timeout=30s")
+    definitions = [f"{plural}.scanplan.dev" for plural in ("scanschedules", "scanplans")]
+    for definition in definitions:
+        if kubectl.find("crd", definition):
+            for namespace in NAMESPACES:
+                kubectl.in_namespace(namespace)("delete", definition, "--all", "--timeout=30s")
     eventually(lambda: not kubectl.get("jobs,pods", "-A", "-l", "scanplan.dev/task")["items"], within=PATIENCE)
-    kubectl("delete", f"crd/{CRD}", "--ignore-not-found", "--timeout=30s")
+    kubectl("delete", "crd", *definitions, "--ignore-not-found", "--timeout=30s")
     for namespace in NAMESPACES:
         kubectl.in_namespace(namespace)("delete", "pvc", "--all", "--timeout=60s")
     eventually(lambda: not kubectl.get("pods", "-A", "-l", OWN)["items"], within=PATIENCE)

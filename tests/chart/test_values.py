@@ -325,6 +325,26 @@ def test_with_kueue_the_operator_may_do_what_the_plain_manifest_lets_it_do(watch
     assert not [name for name in render({"watchNamespaces": watched}) if "kueue" in name]
 
 
+def test_without_schedules_the_operator_may_make_no_plan_and_there_is_no_definition(plain: Objects) -> None:
+    """Lost otherwise: a release whose operator makes only what people have written."""
+    objects = render({"schedules": {"enabled": False}})
+    assert not OperatorSettings(**environment(objects)).schedules  # type: ignore[arg-type]
+    definition = "CustomResourceDefinition scanschedules.scanplan.dev"
+    assert definition in plain
+    assert definition not in objects
+    role = "ClusterRole scanplan-operator"
+    verbs = {
+        resource: set(rule["verbs"])
+        for rule in objects[role]["rules"]
+        for resource in rule["resources"]
+        if resource.startswith("scan")
+    }
+    assert (verbs["scanplans"], verbs["scanplans/status"]) == ({"get", "list", "watch"}, {"patch"})
+    assert not [resource for resource in verbs if resource.startswith("scanschedules")]
+    others = [rule for rule in plain[role]["rules"] if not rule["resources"][0].startswith("scan")]
+    assert [rule for rule in objects[role]["rules"] if not rule["resources"][0].startswith("scan")] == others
+
+
 def test_the_operator_reads_the_secrets_that_are_named_and_no_others() -> None:
     objects = render({"rbac": {"secrets": {"red": ["targets"]}}})
     about_secrets = [

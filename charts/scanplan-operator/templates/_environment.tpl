@@ -36,6 +36,8 @@
   value: {{ include "scanplan.amounts" .Values.scanner.resources.limits | quote }}
 - name: SCANPLAN_TMP_SIZE_LIMIT
   value: {{ .Values.scanner.tmpSizeLimit | quote }}
+- name: SCANPLAN_SCHEDULES
+  value: {{ .Values.schedules.enabled | quote }}
 - name: SCANPLAN_NAMESPACES
   value: {{ join "," (.Values.watchNamespaces | uniq) | quote }}
 - name: WORKER_CONCURRENCY

@@ -45,7 +45,7 @@ class WatchEnded(Exception):
 
 async def work(
     controller: Controller,
-    schedules: ScheduleController,
+    schedules: ScheduleController | None,
     exceptions: ExceptionController,
     settings: OperatorSettings,
     health: Health,
@@ -63,7 +63,8 @@ async def work(
     log.info("watching %s", ", ".join(settings.namespaces) or "all namespaces")
 
     def compared() -> None:
-        schedules.look_at_all()
+        if schedules:
+            schedules.look_at_all()
         controller.look_at_windows()
 
     async def reconcile() -> None:
@@ -78,7 +79,7 @@ async def work(
         await until_one_ends(
             controller.run(settings.workers),
             resync.run(controller, namespaces, watches.relisted, compared),
-            schedules.run(namespaces),
+            *([schedules.run(namespaces)] if schedules else []),
             exceptions.run(),
             addresses.run(next_look),
             watch_plans(controller, settings.namespaces, watches),

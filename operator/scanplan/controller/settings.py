@@ -99,6 +99,11 @@ class OperatorSettings(PodBoundsSettings):
         description="What `/tmp` of a scan pod may hold; a scan that comes near ends with DiskFull. Empty: no limit.",
     )
     namespaces: NameList = Field((), alias="SCANPLAN_NAMESPACES", description="Namespaces to watch; empty: all.")
+    schedules: bool = Field(
+        True,
+        alias="SCANPLAN_SCHEDULES",
+        description="Act on ScanSchedules. Without it, the operator needs neither their definition nor a right to make plans.",
+    )
     worker_concurrency: int = Field(
         4, alias="WORKER_CONCURRENCY", ge=1, le=100_000, description="Jobs that may be active at once in a namespace."
     )
