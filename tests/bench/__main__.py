@@ -1,6 +1,6 @@
 """`python -m tests.bench`: take the figures, print them beside their targets, and write build/bench.json.
 
-`python -m tests.bench report` writes those of that file into docs/performance.md.
+`python -m tests.bench report` writes those of that file into docs/performance.md; what was not measured stays there.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tests.bench import (
     reconciles,
     runner_share,
     scale,
+    schedules,
     settled,
     sizes,
     standby,
@@ -64,6 +65,7 @@ GROUPS: dict[Callable[[], list[Figure]], tuple[str, ...]] = {
     endpoints.measure: ("endpoints",),
     limits.measure: ("limits",),
     hostile.measure: ("hostile",),
+    schedules.measure: ("schedules",),
     parallel.measure: ("shards",),
     against_job.measure: ("against-job",),
 }

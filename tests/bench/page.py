@@ -25,6 +25,20 @@ def rows(document: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def joined(before: str, measured: str) -> str:
+    """The rows of a table, where those of the measured families take the place of their former ones."""
+    head, new = measured.splitlines()[:2], measured.splitlines()[2:]
+    families = {_family(line) for line in new}
+    old = [line for line in before.splitlines() if line.startswith("| ") and line not in head]
+    place = next((number for number, line in enumerate(old) if _family(line) in families), len(old))
+    kept = [[line for line in part if _family(line) not in families] for part in (old[:place], old[place:])]
+    return "\n".join([*head, *kept[0], *new, *kept[1]]) + "\n"
+
+
+def _family(line: str) -> str:
+    return line.removeprefix("| ").partition(" |")[0].partition(":")[0]
+
+
 def with_rows(page: str, table: str) -> str:
     """The page with another table between its two marks.
 
@@ -39,7 +53,8 @@ def with_rows(page: str, table: str) -> str:
 
 
 def write(measured: Path) -> None:
-    document = json.loads(measured.read_text())
-    PAGE.write_text(with_rows(PAGE.read_text(), rows(document)))
+    document, page = json.loads(measured.read_text()), PAGE.read_text()
+    before = page.partition(BEGIN)[2].partition(END)[0]
+    PAGE.write_text(with_rows(page, joined(before, rows(document))))
     if charts := growth.points(document["figures"]):
         PLOT.write_text(growth.svg(charts))

@@ -6,7 +6,14 @@ from concurrent.futures import Future, wait
 
 import pytest
 
-from tests.faults import rows_servers, rows_soak, rows_streams, rows_users, rows_writes  # noqa: F401 - they register their rows
+from tests.faults import (  # noqa: F401 - they register their rows
+    rows_schedules,
+    rows_servers,
+    rows_soak,
+    rows_streams,
+    rows_users,
+    rows_writes,
+)
 from tests.faults.case import Laboratory
 from tests.faults.matrix import ROWS, Outcome
 from tests.faults.table import Line, Table
