@@ -77,6 +77,16 @@ def test_people_read_a_few_lines(tmp_path: Path, library: Path) -> None:
     assert "2 with another severity" in output
 
 
+def test_the_hours_in_which_it_may_run_are_told(tmp_path: Path, library: Path) -> None:
+    """Lost otherwise: a forecast of two hours for a scan that takes until tomorrow."""
+    windows = [{"days": ["Mon-Fri"], "from": "22:00", "to": "06:00", "timeZone": "Europe/Berlin"}]
+    code, output = forecast(tmp_path, library, windows=windows)
+    assert code == 0
+    assert "window     Mon-Fri 22:00 to 06:00 in Europe/Berlin" in output
+    _, output = forecast(tmp_path, library, "-o", "json", windows=windows)
+    assert json.loads(output)[0]["windows"] == ["Mon-Fri 22:00 to 06:00 in Europe/Berlin"]
+
+
 def test_endpoints_that_only_the_cluster_knows_are_given(tmp_path: Path, library: Path) -> None:
     source = {"endpoints": None, "endpointsFrom": [{"configMapKeyRef": {"name": "hosts", "key": "endpoints"}}]}
     code, output = forecast(tmp_path, library, **source)

@@ -52,6 +52,8 @@ class Forecast:
     seconds: int
     """Of the whole scan, at the plan's rates, if every request is sent once and no host is slow."""
     deadline_seconds: int
+    windows: tuple[str, ...] = ()
+    """When it may run; empty: at any time."""
 
     def document(self) -> dict[str, Any]:
         """For programs."""
@@ -65,6 +67,7 @@ class Forecast:
             "requests": self.requests,
             "seconds": self.seconds,
             "deadlineSeconds": self.deadline_seconds,
+            **({"windows": list(self.windows)} if self.windows else {}),
         }
 
 
@@ -148,6 +151,7 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str]) 
         requests=each * len(targets),
         seconds=_seconds(spec, targets, count, each),
         deadline_seconds=jobs.deadline_seconds(spec, count, len(targets)),
+        windows=tuple(f"{', '.join(each.days)} {each.begin} to {each.to} in {each.time_zone}" for each in spec.windows),
     )
 
 
@@ -181,6 +185,7 @@ def _print(forecast: Forecast) -> None:
         ),
         ("requests", f"about {forecast.requests:,}"),
         ("time", f"about {format_duration(forecast.seconds * 1000)} at the plan's rate, if no host is slow"),
+        *(("window", window) for window in forecast.windows),
         ("deadline", format_duration(forecast.deadline_seconds * 1000)),
     ]
     answers().print(Text(text.line(forecast.name), "bold"))
