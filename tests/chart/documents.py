@@ -63,7 +63,36 @@ Without a key it tolerates every taint (`*:NoSchedule`), without an effect every
 must allow as much. A plan that asks for more is `Stalled` with the reason `InvalidSpec`; its message names the field and
 the setting. Affinity to pods of other namespaces is always refused. Keys of `scanplan.dev`,
 `batch.kubernetes.io` and `*.security.beta.kubernetes.io`, and those that the operator writes, are refused by the
-definition, whatever the list says.
+definition, whatever the list says. [Platforms](how-to/platforms.md) has those of autoscalers and meshes.
+
+## Defaults for all plans
+
+`scanDefaults` has the form of a plan's `spec`, and is laid under every plan's own values:
+
+```yaml
+scanDefaults:
+  scanner: {{rateLimit: 50, maxRequestsPerSecondPerHost: 20}}
+  templatesFrom:
+    - image: {{reference: "registry.example.com/templates@sha256:{digest}"}}
+  podTemplate:
+    nodeSelector: {{pool: scans}}
+    tolerations: [{{key: dedicated, value: scans, effect: NoSchedule}}]
+    imagePullSecrets: [{{name: mirror}}]
+    runtimeClassName: gvisor
+    dnsConfig: {{options: [{{name: ndots, value: "1"}}]}}
+  locked: [scanner.rateLimit, podTemplate.nodeSelector]
+```
+
+- A plan's own value wins. Maps such as `nodeSelector` are merged key by key; lists are replaced.
+- A value that is the schema's default, such as `rateLimit: 150`, counts as none: the API server writes it into every
+  plan.
+- `locked` lists paths that no plan may set otherwise. `podTemplate` stands for all that is below it. A plan that does is
+  `Stalled` with the reason `InvalidSpec`.
+- The owner's own values need no allow-list. `podTemplate.runtimeClassName` and `podTemplate.dnsConfig` exist only here.
+- What changes what is found (`templatesFrom`, `severityLevels`, `selection`, and of `scanner` headers, proxy and
+  redirects) is part of the task key. What has started keeps its key: an edit of the defaults starts no scan.
+- `endpoints`, `templates`, `scanner.image` and what else is of one plan is no default. A wrong value ends the
+  operator's start (exit code 78). `scanplan doctor` and `scanplan explain` show what is set.
 
 A change restarts the operator. Scans go on meanwhile. A started scan keeps its image and the digests of its inputs.
 
@@ -127,6 +156,7 @@ def configuration() -> str:
         redis=_table(PublicationSettings),
         api=_table(ApiSettings, inherited=False),
         denied=denied,
+        digest="0" * 64,
     )
 
 

@@ -36,7 +36,7 @@ from tests.unit.core.objects import POLICY, plan, task
 
 API_SERVER = ["10.96.0.1/32", "192.0.2.7/32", "2001:db8::7/128"]
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
-_OF_PODS = ("resources", "podSecurityContext", "securityContext")
+_OF_PODS = ("resources", "podSecurityContext", "securityContext", "nodeSelector")
 HANDED_ON = {
     *_OF_PODS,
     *(f"{part}.{name}" for part in ("api", "worker") for name in _OF_PODS),

@@ -56,6 +56,31 @@ def changing(name: str, namespaces: Iterable[str], mutation: str, condition: str
     return bound("MutatingAdmissionPolicy", name, namespaces, spec)
 
 
+def sidecar(name: str, namespaces: Iterable[str], image: str, native: bool) -> list[Manifest]:
+    """A container that runs for ever, injected into scan pods as a mesh does it."""
+    restart = '"restartPolicy": dyn("Always"), ' if native else ""
+    program = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit()); signal.pause()"
+    container = (
+        f'{{"name": dyn("proxy"), "image": dyn("{image}"), {restart}"command": dyn(["python3", "-c", "{program}"]), '
+        '"securityContext": dyn({"allowPrivilegeEscalation": dyn(false), "capabilities": dyn({"drop": ["ALL"]})})}'
+    )
+    path, value = ("/spec/initContainers", f"[{container}]") if native else ("/spec/containers/-", container)
+    spec = {
+        "matchConstraints": rules(),
+        "matchConditions": [
+            {"name": "scan", "expression": "'scanplan.dev/task' in object.metadata.?labels.orValue({})"}
+        ],
+        "reinvocationPolicy": "Never",
+        "mutations": [
+            {
+                "patchType": "JSONPatch",
+                "jsonPatch": {"expression": f'[JSONPatch{{op: "add", path: "{path}", value: {value}}}]'},
+            }
+        ],
+    }
+    return bound("MutatingAdmissionPolicy", name, namespaces, spec)
+
+
 def openshift(*namespaces: str) -> list[Manifest]:
     """The group of security context constraints, and what `restricted-v2` does to pods that name a user, and that name none."""
     definition = {

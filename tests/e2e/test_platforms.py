@@ -40,12 +40,17 @@ def installed(node: Cluster, archives: dict[str, images.Archive]) -> Kubectl:
     return deploy.install(node, archives, {"WORKER_CONCURRENCY": "20"})
 
 
+def staged(kubectl: Kubectl, archives: dict[str, images.Archive], namespace: str) -> Stage:
+    references = Images(*(archives[name].reference for name in ("scanner", "webapp")))
+    made = Stage(kubectl.in_namespace(namespace), references, namespace)
+    made.set_up()
+    return made
+
+
 @pytest.fixture(scope="module")
 def openshift(installed: Kubectl, archives: dict[str, images.Archive]) -> Stage:
     """A namespace whose pods get their user from the platform, with an application and a gate."""
-    references = Images(*(archives[name].reference for name in ("scanner", "webapp")))
-    made = Stage(installed.in_namespace(OPENSHIFT), references, OPENSHIFT)
-    made.set_up()
+    made = staged(installed, archives, OPENSHIFT)
     made.web_application("app")
     made.gate("gate", "second-gate")
     return made
@@ -94,3 +99,33 @@ def test_openshift_a_reader_reads_what_scan_pods_have_written(openshift: Stage, 
     with reader.opened(cluster, openshift.get("read"), CLAIM, openshift.images.scanner) as opened:
         opened.copy(f"{status['artifacts']['path']}/nuclei_output.ndjson", content)
     assert len(content.getvalue().splitlines()) == len(EXPOSED)
+
+
+def is_injected(stage: Stage) -> bool:
+    """Whether the sidecar's policy is at work, a moment after it was made: asked without making a pod."""
+    probe = pod("probe", stage.namespace, stage.images.scanner)
+    probe["metadata"]["labels"]["scanplan.dev/task"] = "probe"
+    made = stage.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(probe))
+    return '"proxy"' in made
+
+
+@pytest.fixture(params=["native", "ordinary"])
+def mesh(request: pytest.FixtureRequest, installed: Kubectl, archives: dict[str, images.Archive]) -> Stage:
+    """A namespace whose scan pods get a sidecar."""
+    namespace = f"mesh-{request.param}"
+    made = staged(installed, archives, namespace)
+    made.web_application("app")
+    installed.apply(*admission.sidecar(namespace, [namespace], made.images.scanner, request.param == "native"))
+    made.until(lambda: is_injected(made))
+    return made
+
+
+def test_istio_linkerd_a_native_sidecar_ends_with_the_scan_and_an_ordinary_one_at_the_deadline(mesh: Stage) -> None:
+    """The page promises both. What was found is kept either way."""
+    native = mesh.namespace.endswith("native")
+
+    mesh.apply(mesh.plan("meshed", deadlineSeconds=60, timeoutSeconds=60))
+    status = mesh.ends("meshed", "Completed" if native else "Failed")
+    if not native:
+        assert status["error"]["reason"] == "DeadlineExceeded"
+    assert templates(mesh.findings(status)) == sorted(EXPOSED)

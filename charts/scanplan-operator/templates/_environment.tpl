@@ -79,6 +79,8 @@
   value: {{ join "," .Values.policy.allowedTolerations | quote }}
 - name: SCANPLAN_ALLOWED_POD_METADATA
   value: {{ join "," .Values.policy.allowedPodMetadata | quote }}
+- name: SCANPLAN_SCAN_DEFAULTS
+  value: {{ empty .Values.scanDefaults | ternary "" (toJson .Values.scanDefaults) | quote }}
 - name: SCANPLAN_POD_SECURITY_CONTEXT
   value: {{ kindIs "invalid" .Values.scanner.podSecurityContext | ternary "" (toJson .Values.scanner.podSecurityContext) | quote }}
 {{- end }}

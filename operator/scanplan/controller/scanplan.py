@@ -250,13 +250,15 @@ class Controller:
         owned = self.store.owned(plan)
         partners = {name for job in owned for name in self.store.owners_of(job)} - {PlanName(plan.namespace, plan.name)}
         return Observed(
-            plan=plan,
+            plan=plan.with_defaults(self.policy.scan_defaults),
             policy=self.policy,
             jobs=self.store.jobs(plan.namespace),
             owned=owned,
             doubted=self.store.doubted(plan.namespace) if self.actions.alone else ALL_NAMES,
             plans=self.store.uids,
-            partners=tuple(map(self.store.plans.brief, sorted(partners))),
+            partners=tuple(
+                self.store.plans.brief(each).with_defaults(self.policy.scan_defaults) for each in sorted(partners)
+            ),
             inputs=answers.inputs,
             exceptions=self.store.exceptions.handed(plan.namespace, self.policy.exception_max_days, self.now()),
             pods=self._pods(plan, answers),

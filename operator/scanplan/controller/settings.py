@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from pydantic import Field, field_validator
 
 from scanplan.api import environment
 from scanplan.api.names import PROXY
+from scanplan.api.v1alpha1.pod_template import Resources
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS
 from scanplan.core.planning import pod_security, ranges
 from scanplan.core.planning.denied import DEFAULT_DENIED
@@ -24,6 +26,10 @@ _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 def _by_resource(amounts: tuple[str, ...]) -> dict[str, str]:
     return dict(amount.split("=", 1) for amount in amounts)
+
+
+def _texts(quantities: Mapping[str, int | str]) -> dict[str, str]:
+    return {name: str(quantity) for name, quantity in quantities.items()}
 
 
 class OperatorSettings(PodBoundsSettings):
@@ -156,6 +162,7 @@ class OperatorSettings(PodBoundsSettings):
 
     def policy(self) -> Policy:
         """The part of the settings on which decisions depend."""
+        defaults = self.scan_defaults.pod_template.resources if self.scan_defaults else Resources()
         own = (self.api_server_host,) if self.api_server_host else ()
         return Policy(
             scanner_image=self.scanner_image,
@@ -174,8 +181,9 @@ class OperatorSettings(PodBoundsSettings):
             unguarded_protocols=self.unguarded_protocols,
             discovery_any_selector=self.discovery_any_selector,
             discovery_namespaces=self.discovery_namespaces,
-            default_requests=_by_resource(self.default_requests),
-            default_limits=_by_resource(self.default_limits),
+            default_requests={**_by_resource(self.default_requests), **_texts(defaults.requests)},
+            default_limits={**_by_resource(self.default_limits), **_texts(defaults.limits)},
+            scan_defaults=self.scan_defaults,
             tmp_size_limit=self.tmp_size_limit,
             pod_security_context=pod_security.chosen(self.pod_security_context, assigns_users=False),
             worker_concurrency=self.worker_concurrency,

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, RedisDsn, TypeAdapter
 from pydantic_settings import NoDecode
 
+from scanplan.api.v1alpha1.pod_template import Resources
+from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.core.planning import quantities
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.pod_security import PodSecurityContext
@@ -81,6 +83,21 @@ def _json(value: Any) -> Any:
 
 
 OptionalPodSecurityContext = Annotated[PodSecurityContext | None, NoDecode, BeforeValidator(_json)]
+"""A JSON object; empty: None."""
+
+
+def _amounts_of(defaults: ScanDefaults | None) -> ScanDefaults | None:
+    resources = defaults.pod_template.resources if defaults else Resources()
+    for kind, amounts in (("requests", resources.requests), ("limits", resources.limits)):
+        for name, amount in amounts.items():
+            try:
+                quantities.quantity(str(amount))
+            except ValueError as error:
+                raise ValueError(f"podTemplate.resources.{kind}.{name}: {error}") from None
+    return defaults
+
+
+OptionalScanDefaults = Annotated[ScanDefaults | None, NoDecode, BeforeValidator(_json), AfterValidator(_amounts_of)]
 """A JSON object; empty: None."""
 
 

@@ -8,11 +8,11 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scanplan.core.planning.pod_bounds import PodBounds
-from scanplan.settings.fields import NameList, OptionalPodSecurityContext, Tolerations
+from scanplan.settings.fields import NameList, OptionalPodSecurityContext, OptionalScanDefaults, Tolerations
 
 
-class PodSecuritySettings(BaseSettings):
-    """Who pods run as that write to claims, or read them."""
+class PodSettings(BaseSettings):
+    """What all pods have that write to claims, or read them."""
 
     model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
 
@@ -23,8 +23,14 @@ class PodSecuritySettings(BaseSettings):
         "leaves out is left to the platform. Empty: 65532 and, on OpenShift, `{}`.",
     )
 
+    scan_defaults: OptionalScanDefaults = Field(
+        None,
+        alias="SCANPLAN_SCAN_DEFAULTS",
+        description="Values for all plans, a JSON object in the form of a plan's spec; see below.",
+    )
 
-class PodBoundsSettings(PodSecuritySettings):
+
+class PodBoundsSettings(PodSettings):
     """The bounds on what plans say about their pods."""
 
     allowed_service_accounts: NameList = Field(

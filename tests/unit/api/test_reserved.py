@@ -8,11 +8,10 @@ from dataclasses import replace
 import pytest
 
 from scanplan.api import labels
-from scanplan.api.v1alpha1.pod_template import RESERVED_METADATA
+from scanplan.api.v1alpha1.pod_template import RESERVED_KEYS as PATTERN
 from scanplan.core.manifests import jobs
 from tests.unit.core.objects import POLICY, plan, task
 
-(PATTERN,) = re.findall(r"matches\('([^']+)'\)", RESERVED_METADATA)
 OPEN = replace(POLICY, allowed_priority_classes=("*",))
 ALLOWED = [
     "cluster-autoscaler.kubernetes.io/safe-to-evict",

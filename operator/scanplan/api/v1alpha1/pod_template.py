@@ -33,10 +33,10 @@ class Toleration(Model):
 
 
 PRESERVE: dict[str, JsonValue] = {"x-kubernetes-preserve-unknown-fields": True}
-RESERVED_METADATA = (
-    "self.all(key, !key.matches('^([a-z0-9.-]+[.])?(scanplan[.]dev|security[.](alpha|beta)[.]kubernetes[.]io)/"
-    "|^batch[.]kubernetes[.]io/|^app[.]kubernetes[.]io/(name|component|managed-by)$"
-    "|^kueue[.]x-k8s[.]io/(queue-name|priority-class)$|^(job-name|controller-uid)$'))"
+RESERVED_KEYS = (
+    r"^([a-z0-9.-]+[.])?(scanplan[.]dev|security[.](alpha|beta)[.]kubernetes[.]io)/"
+    r"|^batch[.]kubernetes[.]io/|^app[.]kubernetes[.]io/(name|component|managed-by)$"
+    r"|^kueue[.]x-k8s[.]io/(queue-name|priority-class)$|^(job-name|controller-uid)$"
 )
 """The operator and the Job controller write these, and the last of the first line take restrictions off a pod."""
 
@@ -47,7 +47,7 @@ def reserved(what: str) -> dict[str, Any]:
         f"{what} of scanplan.dev, batch.kubernetes.io and *.security.beta.kubernetes.io, and those that the operator writes, "
         "are reserved"
     )
-    return {"x-kubernetes-validations": [cel(RESERVED_METADATA, message)]}
+    return {"x-kubernetes-validations": [cel(f"self.all(key, !key.matches('{RESERVED_KEYS}'))", message)]}
 
 
 class PodTemplate(Model):

@@ -15,13 +15,13 @@ import typer
 from rich.text import Text
 
 from scanplan.api import labels
-from scanplan.cli import options, policies
+from scanplan.cli import operator_settings, options, policies
 from scanplan.cli.commands.explain import used_up
 from scanplan.cli.output.failure import UNAVAILABLE, Failure, Forbidden, told
 from scanplan.cli.output.terminal import answers, say
 from scanplan.core.planning import server_version
 from scanplan.kube import resources
-from scanplan.kube.resources import CLAIMS, DEFINITIONS, DEPLOYMENTS, NETWORK_POLICIES, NODES, RESOURCE_QUOTAS
+from scanplan.kube.resources import CLAIMS, DEFINITIONS, NETWORK_POLICIES, NODES, RESOURCE_QUOTAS
 from scanplan.settings import fields
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def _checks(cluster: Cluster) -> Iterator[Check]:
     environment: dict[str, str] = {}
     for look in (_operator, _image):
         yield _allowed(look, cluster, environment)
+    yield _allowed(_scan_defaults, cluster, environment)
     yield _allowed(_claim, cluster, environment)
     yield _allowed(_quota, cluster, environment)
     yield _allowed(_network, cluster, environment)
@@ -193,9 +194,7 @@ def _fields(definition: Object) -> set[str]:
 def _operator(cluster: Cluster, environment: dict[str, str]) -> Check:
     """Whether an operator runs. Puts its environment variables into `environment`."""
     what = "operator"
-    selector = {"labelSelector": "app.kubernetes.io/part-of=scanplan"}
-    everywhere = cluster.path(DEPLOYMENTS, namespace=None)
-    deployments = [each for each in cluster.each(everywhere, selector) if _is_operator(each)]
+    deployments = list(operator_settings.deployments(cluster))
     if not deployments:
         return Check(
             what,
@@ -206,7 +205,7 @@ def _operator(cluster: Cluster, environment: dict[str, str]) -> Check:
     deployment = deployments[0]
     metadata, status = deployment["metadata"], deployment.get("status", {})
     container = deployment["spec"]["template"]["spec"]["containers"][0]
-    environment.update({each["name"]: str(each.get("value", "")) for each in container.get("env", ())})
+    environment.update(operator_settings.environment(deployment))
     where = f"{metadata['namespace']}/{metadata['name']}"
     if not status.get("readyReplicas"):
         return Check(
@@ -233,9 +232,13 @@ def _operator(cluster: Cluster, environment: dict[str, str]) -> Check:
     return Check(what, Verdict.WELL, f"{where}, {container['image']}")
 
 
-def _is_operator(deployment: Object) -> bool:
-    containers = deployment["spec"]["template"]["spec"]["containers"]
-    return any(each["name"] == "SCANPLAN_SCANNER_IMAGE" for each in containers[0].get("env", ()))
+def _scan_defaults(_: Cluster, environment: dict[str, str]) -> Check:
+    """What the owner sets for all plans, and who their pods run as."""
+    what = "scan defaults"
+    if not environment:
+        return Check(what, Verdict.UNKNOWN, "the operator's settings can't be read")
+    words = operator_settings.defaults_in(environment)
+    return Check(what, Verdict.WELL, words or "none: plans have the values of the reference")
 
 
 def _image(cluster: Cluster, environment: dict[str, str]) -> Check:

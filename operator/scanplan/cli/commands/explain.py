@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.cli import options, plans
+from scanplan.cli import operator_settings, options, plans
 from scanplan.cli.output import advice
 from scanplan.cli.output.failure import Failure, told
 from scanplan.cli.output.terminal import answers
@@ -68,12 +68,24 @@ class _Page:
         self._headline()
         self._advice()
         self._conditions()
+        self._defaults()
         self._job()
         self._pod_table()
         self._quotas()
         self._events()
         for what in self._unread:
             self._say(f"(not shown: {what})", "dim")
+
+    def _defaults(self) -> None:
+        """What the owner sets for all plans; without a word where the user may not read the operator's Deployment."""
+        try:
+            operators = list(operator_settings.deployments(self._cluster))
+        except Failure:
+            return
+        for words in filter(
+            None, (operator_settings.defaults_in(operator_settings.environment(each)) for each in operators)
+        ):
+            self._say(f"set for all plans by the operator's owner: {words}", "dim")
 
     def _headline(self) -> None:
         now = plans.now()

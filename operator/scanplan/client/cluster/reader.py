@@ -19,10 +19,11 @@ from pydantic import ValidationError
 
 from scanplan.api import labels
 from scanplan.api.v1alpha1.pod_template import PodTemplate
+from scanplan.api.v1alpha1.scan_defaults import PodDefaults
 from scanplan.client.cluster.cluster import Cluster
 from scanplan.client.cluster.failure import Failure, Forbidden, NotFound
 from scanplan.core.observed.pods import pod_view
-from scanplan.core.planning import pod_bounds, pod_security
+from scanplan.core.planning import pod_bounds, pod_security, scan_defaults
 from scanplan.core.planning.pod_bounds import PodBounds
 from scanplan.core.planning.pod_security import PodSecurityContext
 from scanplan.core.status import failure
@@ -30,7 +31,7 @@ from scanplan.kube import resources
 from scanplan.kube.objects import Object
 from scanplan.kube.resources import PODS
 from scanplan.settings import loading
-from scanplan.settings.pod_bounds import PodSecuritySettings
+from scanplan.settings.pod_bounds import PodSettings
 
 log = logging.getLogger("scanplan.reader")
 
@@ -145,7 +146,7 @@ def opened(
     """
     until = time.monotonic() + DEADLINE_SECONDS if until is None else until
     namespace = plan["metadata"]["namespace"]
-    pod = manifest(plan, claim, image, bounds, security_of(cluster))
+    pod = manifest(plan, claim, image, bounds, *settings_of(cluster))
     made = cluster.call("POST", cluster.path(PODS, namespace=namespace), pod)
     name = made["metadata"]["name"]
     path = cluster.path(PODS, name, namespace=namespace)
@@ -156,17 +157,21 @@ def opened(
         _remove(cluster, path)
 
 
-def security_of(cluster: Cluster) -> PodSecurityContext:
-    """Who a pod runs as that reads what scan pods have written: what they write is for their user and group alone.
+def settings_of(cluster: Cluster) -> tuple[PodSecurityContext, PodDefaults | None]:
+    """Who a pod runs as that reads what scan pods have written, and what the owner sets for all pods.
+
+    What scan pods write is for their user and group alone. The choices are those of the environment, as in the operator's.
 
     Raises:
         Failure: the environment's choice is wrong.
     """
     try:
-        configured = loading.load(PodSecuritySettings).pod_security_context
+        settings = loading.load(PodSettings)
     except loading.InvalidSettings as error:
         raise Failure(str(error), "another value of this environment variable") from None
-    return pod_security.chosen(configured, configured is None and _assigns_users(cluster)).of_reader()
+    configured = settings.pod_security_context
+    security = pod_security.chosen(configured, configured is None and _assigns_users(cluster)).of_reader()
+    return security, settings.scan_defaults.pod_template if settings.scan_defaults else None
 
 
 def _assigns_users(cluster: Cluster) -> bool:
@@ -182,14 +187,22 @@ def manifest(
     image: str,
     bounds: PodBounds | None = None,
     security: PodSecurityContext = _READS,
+    defaults: PodDefaults | None = None,
 ) -> Object:
-    """The reader's pod; what the plan says beyond the bounds is left out of it."""
+    """The reader's pod; what the plan says beyond the bounds is left out of it, and the owner's defaults are laid under it."""
     metadata, template = plan["metadata"], plan["spec"].get("podTemplate", {})
-    if bounds is not None:
-        template = _within(template, bounds)
+    if bounds is not None or defaults is not None:
+        template = _within(template, bounds, defaults)
     claim_label = {labels.CLAIM: claim[:63].rstrip("-.")}
     with_the_claim = {"labelSelector": {"matchLabels": claim_label}, "topologyKey": "kubernetes.io/hostname"}
-    inherited = ("tolerations", "imagePullSecrets", "priorityClassName", "serviceAccountName")
+    inherited = (
+        "tolerations",
+        "runtimeClassName",
+        "dnsConfig",
+        "imagePullSecrets",
+        "priorityClassName",
+        "serviceAccountName",
+    )
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -250,13 +263,17 @@ def manifest(
     }
 
 
-def _within(template: Object, bounds: PodBounds) -> Object:
+def _within(template: Object, bounds: PodBounds | None, defaults: PodDefaults | None) -> Object:
     """The template within the bounds; nothing of one that can't be read (it was stored under another version's rules)."""
     try:
         read = PodTemplate.model_validate(template)
     except ValidationError:
-        return {}
-    return pod_bounds.within(read, bounds).model_dump(by_alias=True, exclude_defaults=True)
+        read = PodTemplate()
+    if bounds is not None:
+        read = pod_bounds.within(read, bounds)
+    if defaults is not None:
+        read = scan_defaults.under(read, defaults)
+    return {**read.model_dump(by_alias=True, exclude_defaults=True), **(defaults.owner_fields() if defaults else {})}
 
 
 def _remove(cluster: Cluster, path: str) -> None:

@@ -18,7 +18,7 @@ from scanplan.core.manifests import document, pod
 from scanplan.core.observed.asked import Asked
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.times import format_time
-from scanplan.core.planning import pod_bounds, quantities, rates
+from scanplan.core.planning import pod_bounds, quantities, rates, scan_defaults
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, Task
 
@@ -89,7 +89,9 @@ def build_collector(task: Task, plan: Plan, policy: Policy, exceptions: str = ""
     """
     name = collector_name(task.job_name)
     # It comes whatever the plan says by now, so what was written since and is out of bounds is left out.
-    fields = pod_bounds.within(plan.spec.pod_template, policy)
+    fields = pod_bounds.within(plan.own.pod_template, policy)
+    if policy.scan_defaults:
+        fields = scan_defaults.under(fields, policy.scan_defaults.pod_template)
     template = pod.build(task, fields, policy, document.pack(task, name), exceptions)
     container = template["spec"]["containers"][0]
     container["args"] = ["collect"]

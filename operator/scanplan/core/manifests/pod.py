@@ -59,6 +59,8 @@ def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed, exc
         ],
     }
     spec.update(_user_fields(template))
+    if policy.scan_defaults:
+        spec.update(policy.scan_defaults.pod_template.owner_fields())
     if task.one_node_only:
         spec["affinity"] = _with_pods_of_the_claim(template.affinity, claim_label)
     annotations = dict(template.annotations)

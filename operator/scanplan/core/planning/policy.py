@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.core.planning import pod_security, ranges
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
@@ -50,6 +51,8 @@ class Policy(PodBounds):
     """Quantity that a scan pod's /tmp may hold; empty: no limit."""
     pod_security_context: PodSecurityContext = field(default=pod_security.FIXED, hash=False)
     """Who scan pods run as."""
+    scan_defaults: ScanDefaults | None = field(default=None, hash=False)
+    """The owner's values for all plans."""
     worker_concurrency: int = 4
     """Jobs active at the same time in one namespace."""
     exception_max_days: int = 365

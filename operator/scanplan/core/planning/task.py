@@ -6,7 +6,7 @@ upgrade of the operator nor an edit of a default gives the plan another key; `Pi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ import msgspec
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import Effect, Model
+from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.selection import Exclude, Include
@@ -29,7 +30,7 @@ from scanplan.api.v1alpha1.task import (
     TemplateFilter,
     TemplateFolder,
 )
-from scanplan.core.planning import endpoints, keys, pod_bounds, proxies, ranges, rates, shards
+from scanplan.core.planning import endpoints, keys, pod_bounds, proxies, ranges, rates, scan_defaults, shards
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
 
@@ -67,16 +68,34 @@ class Plan:
     """Why the spec can't be read (it was stored under another version's rules); `spec` is then no more than a stand-in."""
     schedule: ScheduleReference | None = None
     """By its controlling owner reference."""
+    written: ScanPlanSpec | None = None
+    """The spec as its author wrote it, where `spec` also has the owner's defaults."""
+
+    @property
+    def own(self) -> ScanPlanSpec:
+        """The spec as its author wrote it: this is what bounds hold, and what the key is pinned to."""
+        return self.written or self.spec
+
+    def with_defaults(self, defaults: ScanDefaults | None) -> Plan:
+        """The plan with the owner's values laid under its own."""
+        if defaults is None:
+            return self
+        return replace(self, spec=scan_defaults.under(self.own, defaults), written=self.own)
+
+    @property
+    def has_defaults_of_the_key(self) -> bool:
+        """Whether the owner's defaults change what is found."""
+        return self.written is not None and input_digest(self.spec) != self.input_digest
 
     @cached_property
     def input_digest(self) -> str:
         """What its key is pinned to."""
-        return input_digest(self.spec)
+        return input_digest(self.own)
 
     @cached_property
     def next_run_digest(self) -> str:
         """Of the fields that a running Job doesn't take over."""
-        return digest_of(self.spec, Effect.NEXT)
+        return digest_of(self.own, Effect.NEXT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +201,7 @@ def resolve(
     written, discovery = _endpoints(spec, inputs, policy)
     targets = tuple(sorted(written))
     if scans:
-        _check_bounds(spec, image, claim, policy, pinned)
+        _check_bounds(plan.own, image, claim, policy, pinned)
         written_by_plan = (target for target in targets if not (written[target].discovered or written[target].network))
         policy.guard.check(written_by_plan, lambda target: written[target].where)
         policy.guard.check_ranges({each.network: each.where for each in written.values() if each.network}.items())
@@ -215,7 +234,7 @@ def resolve(
         TemplateFolder(path=f"{TEMPLATES_DIRECTORY}/{position}", digest=digest if source.config_map else "")
         for position, (source, digest) in enumerate(zip(spec.templates_from, digests, strict=True))
     )
-    if pinned and not names_objects(spec):
+    if pinned and not (names_objects(spec) or plan.has_defaults_of_the_key):
         key = pinned.key  # the inputs are in the spec and have not changed: how keys are made may have
     else:
         key = keys.task_key(project_id, run_id, targets, templates, digests, options)
@@ -358,5 +377,6 @@ def _check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, pi
             f"queuePriorityClassName {spec.queue_priority_class_name!r} is not on the operator's allow-list "
             "(SCANPLAN_ALLOWED_PRIORITY_CLASSES)",
         )
-    for refusal in pod_bounds.refusals(spec.pod_template, policy):
+    locked = scan_defaults.refusals(spec, policy.scan_defaults) if policy.scan_defaults else ()
+    for refusal in (*pod_bounds.refusals(spec.pod_template, policy), *locked):
         raise InvalidPlan(Reason.INVALID_SPEC, refusal)

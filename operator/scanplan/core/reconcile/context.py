@@ -103,8 +103,8 @@ class Context:
         if self.pinned and task.key != self.plan.status.task_key:
             raise InvalidPlan(
                 Reason.INPUTS_CHANGED,
-                "what this plan names has changed after it started (a ConfigMap, a Secret, or what it discovers), so the "
-                "scan can't be made again as it was; set rerun to scan what is there now",
+                "what this plan names has changed after it started (a ConfigMap, a Secret, what it discovers, or the "
+                "operator's defaults), so the scan can't be made again as it was; set rerun to scan what is there now",
             )
         return task
 

@@ -1,0 +1,54 @@
+"""What the operator's Deployment says of its settings, for commands that tell users about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
+
+from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
+from scanplan.core.planning import scan_defaults
+from scanplan.kube.resources import DEPLOYMENTS
+from scanplan.settings.fields import OptionalScanDefaults
+
+if TYPE_CHECKING:
+    from scanplan.client.cluster.cluster import Cluster
+    from scanplan.kube.objects import Object
+
+_DEFAULTS = TypeAdapter[object](OptionalScanDefaults)
+
+
+def deployments(cluster: Cluster) -> Iterator[Object]:
+    """The Deployments of operators, in all namespaces.
+
+    Raises:
+        Forbidden: the user may not list Deployments.
+    """
+    selector = {"labelSelector": "app.kubernetes.io/part-of=scanplan"}
+    for each in cluster.each(cluster.path(DEPLOYMENTS, namespace=None), selector):
+        if "SCANPLAN_SCANNER_IMAGE" in environment(each):
+            yield each
+
+
+def environment(deployment: Object) -> dict[str, str]:
+    """The environment variables of a Deployment's container that are written there; none of one that can't be read."""
+    try:
+        container = deployment["spec"]["template"]["spec"]["containers"][0]
+        return {each["name"]: str(each.get("value", "")) for each in container.get("env", ())}
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return {}
+
+
+def defaults_in(variables: Mapping[str, str]) -> str:
+    """What the owner sets for all plans, in words; empty: nothing."""
+    text = variables.get("SCANPLAN_SCAN_DEFAULTS", "")
+    try:
+        defaults = _DEFAULTS.validate_python(text)
+    except ValidationError:
+        return "an object that this version can't read"
+    if not isinstance(defaults, ScanDefaults):
+        return ""
+    words = ", ".join(scan_defaults.set_fields(defaults))
+    locked = f"; locked: {', '.join(defaults.locked)}" if defaults.locked else ""
+    return f"{words}{locked}".removeprefix("; ")
