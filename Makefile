@@ -14,6 +14,9 @@ LANES ?=
 ONLY ?=
 SOAK_SECONDS ?=
 AUDIT_ARGS ?=
+REGISTRY ?=
+PLATFORMS ?=
+PUSH_ARGS ?=
 
 ##@ See it work
 .PHONY: demo demo-down
@@ -60,9 +63,12 @@ bench-soak: install ## An hour of churn, in which the operator's memory has to s
 	$(BIN)/python -m tests.bench.soak $(if $(SOAK_SECONDS),--seconds $(SOAK_SECONDS))
 
 ##@ Build
-.PHONY: images crds chart docs format lock
+.PHONY: images push crds chart docs format lock
 images: install ## Build the images as OCI archives in build/images
 	$(BIN)/python -m tests.images build operator scanner worker
+push: install ## Push the images to REGISTRY=host/path, for PLATFORMS; print their digests, and write them into build/values.yaml
+	@test -n "$(REGISTRY)" || { echo "say where to: make push REGISTRY=registry.example.com/scanplan" >&2; exit 64; }
+	$(BIN)/python -m tests.images push $(REGISTRY) $(if $(PLATFORMS),--platforms $(PLATFORMS)) $(PUSH_ARGS)
 crds: install ## Generate crds/, docs/reference.md and the chart's generated files
 	@for kind in $(KINDS); do $(BIN)/scanplan crd $$kind > crds/$$kind.scanplan.dev.yaml; done
 	$(BIN)/scanplan reference > docs/reference.md

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.images import NAMES, ImageError, build
+from tests.images.push import PLATFORMS, VALUES, push
 from tests.images.store import Store
 
 
@@ -23,12 +24,23 @@ def main() -> int:
     builds = commands.add_parser("build", help="build OCI archives; print each one's reference and file")
     builds.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)")
     builds.add_argument("--output", type=Path, default=Path("build/images"), help="default: %(default)s")
+    pushes = commands.add_parser("push", help="push operator, scanner and worker; print their digests; write values")
+    pushes.add_argument(
+        "registry", metavar="REGISTRY", help="host, perhaps with port and path, such as registry.example.com/scanplan"
+    )
+    pushes.add_argument("--platforms", default=PLATFORMS, help="of Docker's buildx (default: %(default)s)")
+    pushes.add_argument("--values", type=Path, default=VALUES, help="default: %(default)s")
+    pushes.add_argument(
+        "--stand-in", action="store_true", help="push the tests' stand-in for Nuclei; it finds nothing real"
+    )
     commands.add_parser("clean", help="delete the cache: the Debian base, the wheels and buildah's layers")
     arguments = parser.parse_args()
 
     if arguments.command == "clean":
         Store.default().delete()
         return os.EX_OK
+    if arguments.command == "push":
+        return _push(arguments)
     if unknown := set(arguments.names) - set(NAMES):
         print(f"No such image: {', '.join(sorted(unknown))}. There are {', '.join(NAMES)}.", file=sys.stderr)
         return os.EX_USAGE
@@ -40,6 +52,18 @@ def main() -> int:
     width = min(shutil.get_terminal_size().columns, 60)
     for archive in archives.values():
         print(f"{archive.reference:{width}} {archive.path} ({archive.path.stat().st_size / 1e6:.0f} MB)")
+    return os.EX_OK
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    try:
+        pushed = push(arguments.registry, arguments.platforms, arguments.stand_in, arguments.values)
+    except ImageError as error:
+        print(error, file=sys.stderr)
+        return os.EX_UNAVAILABLE
+    for image in pushed.values():
+        print(image)
+    print(f"helm install scanplan charts/scanplan-operator -n scanplan-system --create-namespace -f {arguments.values}")
     return os.EX_OK
 
 

@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -150,6 +151,15 @@ class Store:
         unfinished.unlink(missing_ok=True)
         ask(self._buildah("push", "--quiet", reference, f"oci-archive:{unfinished}:{reference}"))
         unfinished.rename(archive)
+
+    def push(self, archive: Path, reference: str, tls: bool = True) -> str:
+        """Copy an image from its archive to a registry, and return its digest there. Credentials are those of `buildah login`."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder, self.locked():
+            told = Path(folder) / "digest"
+            image = ask(self._buildah("pull", "--quiet", f"oci-archive:{archive}"))
+            options = (f"--tls-verify={str(tls).lower()}", f"--digestfile={told}", "--quiet")
+            ask(self._buildah("push", *options, image, f"docker://{reference}"))
+            return told.read_text().strip()
 
     def _buildah(self, command: str, *arguments: str | Path) -> Sequence[str | Path]:
         folders = ("--root", self.folder / "layers", "--runroot", self.folder / "running")

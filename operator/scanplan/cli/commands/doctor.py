@@ -20,14 +20,16 @@ from scanplan.cli.commands.explain import used_up
 from scanplan.cli.output.failure import UNAVAILABLE, Failure, Forbidden, told
 from scanplan.cli.output.terminal import answers, say
 from scanplan.core.planning import server_version
+from scanplan.core.status.failure import IMAGE_REASONS
 from scanplan.kube import resources
-from scanplan.kube.resources import CLAIMS, DEFINITIONS, NETWORK_POLICIES, NODES, RESOURCE_QUOTAS
+from scanplan.kube.resources import CLAIMS, DEFINITIONS, NETWORK_POLICIES, NODES, PODS, RESOURCE_QUOTAS
 from scanplan.settings import fields
 
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
     from scanplan.kube.objects import Object
 
+PUSH = "`make push REGISTRY=…` and the values that it writes; for a private registry, imagePullSecrets"
 DEFAULT_CLAIM = "scanplan-artifacts"
 RIGHTS = (
     (
@@ -208,6 +210,11 @@ def _operator(cluster: Cluster, environment: dict[str, str]) -> Check:
     environment.update(operator_settings.environment(deployment))
     where = f"{metadata['namespace']}/{metadata['name']}"
     if not status.get("readyReplicas"):
+        selector = {
+            "labelSelector": ",".join(f"{k}={v}" for k, v in deployment["spec"]["selector"]["matchLabels"].items())
+        }
+        if unpulled := _unpulled(cluster, metadata["namespace"], selector):
+            return Check(what, Verdict.FAILED, f"{where}: {unpulled}", PUSH)
         return Check(
             what,
             Verdict.FAILED,
@@ -245,6 +252,9 @@ def _image(cluster: Cluster, environment: dict[str, str]) -> Check:
     image = environment.get("SCANPLAN_SCANNER_IMAGE", "")
     if not image:
         return Check("scanner image", Verdict.UNKNOWN, "the operator's settings can't be read")
+    scans = {"labelSelector": labels.TASK}
+    if unpulled := _unpulled(cluster, cluster.namespace, scans):
+        return Check("scanner image", Verdict.FAILED, unpulled, PUSH)
     try:
         nodes = [image in _images(node) for node in cluster.each(cluster.path(NODES, namespace=None))]
     except Forbidden:
@@ -257,6 +267,20 @@ def _image(cluster: Cluster, environment: dict[str, str]) -> Check:
         f"{image} is on no node yet",
         "the first scan pulls it; `scanplan explain` says if that fails",
     )
+
+
+def _unpulled(cluster: Cluster, namespace: str, selector: dict[str, str]) -> str:
+    """Which image a pod can't get, in words; empty where none is missing, or where pods may not be listed."""
+    try:
+        pods = list(cluster.each(cluster.path(PODS, namespace=namespace), selector))
+    except Forbidden:
+        return ""
+    for pod in pods:
+        for container in pod.get("status", {}).get("containerStatuses", ()):
+            waiting = container.get("state", {}).get("waiting", {})
+            if waiting.get("reason") in IMAGE_REASONS:
+                return f"image {container['image']} can't be pulled ({waiting['reason']}): {waiting.get('message', 'see the pod')}"
+    return ""
 
 
 def _images(node: Object) -> set[str]:

@@ -16,7 +16,7 @@ from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView
 
 _GRAVITY = {ErrorClass.FATAL: 0, ErrorClass.UNKNOWN: 1, ErrorClass.TEMPORARY: 2}
-_IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
+IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 _CONFIGURATION_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 
 
@@ -90,7 +90,7 @@ def blocked_by(pods: Iterable[PodView]) -> TaskError | None:
     for pod in pods:
         if pod.phase != "Pending" or pod.deleting:
             continue
-        if pod.waiting_reason in _IMAGE_REASONS:
+        if pod.waiting_reason in IMAGE_REASONS:
             return TaskError(
                 error_class=ErrorClass.TEMPORARY,
                 reason=Reason.IMAGE_PULL_FAILED,
