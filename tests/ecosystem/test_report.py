@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scanplan.report import page
+from scanplan.findings.history import State
 from tests.ecosystem import browser
 from tests.kubectl import eventually
 from tests.unit.report import events
@@ -27,9 +27,9 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Page]
 def test_hostile_findings_run_nothing_and_ask_nobody_in_a_real_browser(chromium: browser.Page, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     findings = events.read(events.hostile())
-    file.write_text(
-        events.rendered(findings, since=page.Since("<b>x</b>", frozenset(f.fingerprint for f in findings), 0))
-    )
+    scan = events.record(findings, history={"since": "<b>x</b>"})
+    lives = {each.identity: events.life(each, first_seen="<b>x</b>") for each in findings}
+    file.write_text(events.rendered(findings, scan, life=lives.get))
     chromium.open(file)
     chromium.run("document.querySelectorAll('td button').forEach((button) => button.click())")
     chromium.run("new Promise((done) => setTimeout(done, 500))")
@@ -89,10 +89,11 @@ def report_of_all_kinds() -> str:
     found = events.read([events.event(info={"severity": name, "name": name}, response=long) for name in severities])
     down = {"endpoints": 3, "endpointsScanned": 1, "endpointsUnreachable": ["http://down.example"]}
     shards = [{"shard": 0, "outcome": "complete", **down}, events.failed(1, "OutOfMemory", "raise the limit")]
-    scan = events.record(found, complete=False, endpoints=13, endpointsUnreachable=1, shards=shards)
-    return events.rendered(
-        found, scan, since=page.Since("nightly~1", frozenset({found[0].fingerprint}), 3, ("Templates.",))
-    )
+    history = {"since": "2026-11-23T06:00:00Z", "new": {"critical": 1}, "resolved": {"low": 3}}
+    scan = events.record(found, complete=False, endpoints=13, endpointsUnreachable=1, shards=shards, history=history)
+    lives = {each.identity: events.life(each) for each in found[1:]}
+    lives[found[0].identity] = events.life(found[0], state=State.NEW)
+    return events.rendered(found, scan, life=lives.get)
 
 
 @pytest.mark.parametrize("screen", [{}, {"dark": True}, {"width": 420}], ids=["light", "dark", "narrow"])

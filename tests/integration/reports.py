@@ -11,6 +11,7 @@ from scanplan.api.v1alpha1.task import (
     ArtifactFile,
     ErrorClass,
     FindingCounts,
+    HistoryCounts,
     MergedResult,
     Outcome,
     ScannerVersion,
@@ -43,6 +44,7 @@ def merged(
         endpoints_unreachable=unreachable,
         findings=findings,
         exceptions=exceptions,
+        history=HistoryCounts(new=FindingCounts(high=1), resolved=FindingCounts(low=1), open=findings),
         files=(ArtifactFile(name=layout.FINDINGS, bytes=7, sha256=hashlib.sha256(b"finding").hexdigest()),),
     )
 

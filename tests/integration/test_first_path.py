@@ -27,6 +27,8 @@ def test_a_plan_runs_from_apply_to_completed(scene: Scene) -> None:
     assert status["attempts"] == 1
     assert status["findings"] == {
         "total": 7, "critical": 1, "high": 2, "medium": 0, "low": 0, "info": 4, "unknown": 0,
+        "new": 1, "newBySeverity": {"high": 1}, "resolved": 1, "resolvedBySeverity": {"low": 1}, "reopened": 0,
+        "open": 7, "openBySeverity": {"critical": 1, "high": 2, "info": 4},
     }  # fmt: skip
     assert status["artifacts"]["claimName"] == "scanplan-artifacts"
     assert status["artifacts"]["path"].startswith("ui_projects/plan/tasks/")
@@ -77,11 +79,22 @@ def test_kubectl_get_shows_what_people_ask_first(scene: Scene) -> None:
     scene.phase("Running")
     scene.complete()
     header, row = (line.split() for line in scene.kubectl("get", "sp").splitlines())
-    assert header == ["NAME", "PHASE", "PROGRESS", "ENDPOINTS", "FINDINGS", "CRITICAL", "HIGH", "DURATION", "AGE"]
-    assert row[:7] == ["plan", "Completed", "1/1", "1", "7", "1", "2"]
+    assert header == [
+        "NAME",
+        "PHASE",
+        "PROGRESS",
+        "ENDPOINTS",
+        "FINDINGS",
+        "CRITICAL",
+        "HIGH",
+        "NEW",
+        "DURATION",
+        "AGE",
+    ]
+    assert row[:8] == ["plan", "Completed", "1/1", "1", "7", "1", "2", "1"]
     wide = scene.kubectl("get", "sp", "-o", "wide").splitlines()
-    assert wide[0].split()[9:] == ["PROJECT", "RUN", "JOB", "KEY", "SUPPRESSED", "ERROR"]
-    assert wide[1].split()[9:12] == ["acme", "nightly", scene.plan()["status"]["taskId"]]
+    assert wide[0].split()[10:] == ["PROJECT", "RUN", "RESOLVED", "JOB", "KEY", "SUPPRESSED", "ERROR"]
+    assert wide[1].split()[10:14] == ["acme", "nightly", "1", scene.plan()["status"]["taskId"]]
 
 
 def test_a_clean_scan_has_no_findings_and_succeeds(scene: Scene) -> None:

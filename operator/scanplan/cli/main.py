@@ -20,6 +20,7 @@ from scanplan.cli.commands.diff import diff
 from scanplan.cli.commands.discover import discover
 from scanplan.cli.commands.doctor import doctor
 from scanplan.cli.commands.explain import explain
+from scanplan.cli.commands.findings import findings
 from scanplan.cli.commands.get import get
 from scanplan.cli.commands.logs import logs
 from scanplan.cli.commands.plan import plan
@@ -125,7 +126,7 @@ def operator(
 
 for heading, commands in {
     "Scans": (submit, plan, discover, get, watch, explain, logs, cancel, rerun, run),
-    "Results": (results, diff, prune),
+    "Results": (results, findings, diff, prune),
     "Cluster": (doctor, crd, operator, api, worker),
     "About": (version, reference),
 }.items():

@@ -80,7 +80,7 @@ def message(plan: Object) -> str:
 def findings(plan: Object) -> Mapping[str, int]:
     """Published findings by severity, and `total`; empty before there is a result."""
     counts = status(plan).findings
-    return {str(each): getattr(counts, each) for each in ("total", *Severity)} if counts else {}
+    return counts.counts if counts else {}
 
 
 def count_text(plan: Object, severity: Severity) -> Text:

@@ -27,6 +27,9 @@ from scanplan.cli.output.failure import Failure, NotFound
 from scanplan.cli.output.terminal import waiting
 from scanplan.cli.plans import here
 from scanplan.core.planning import keys
+from scanplan.findings import history, lookup
+from scanplan.findings.history import Entry
+from scanplan.findings.lookup import Life
 from scanplan.report import finding, scan
 from scanplan.report.finding import Finding
 from scanplan.report.scan import File, Scan
@@ -52,6 +55,45 @@ class Findings:
             yield from finding.read(lines, fingerprint.of)
 
 
+class History:
+    """The history of a run's findings up to a result; one that is made of the findings where the result has none."""
+
+    def __init__(self, fetch: Callable[[], Path] | None, findings: Findings, began: str) -> None:
+        """Args: fetch: copies the published history to this machine, once it is needed."""
+        self._fetch = fetch
+        self._findings = findings
+        self._began = began
+
+    @functools.cached_property
+    def _path(self) -> Path | None:
+        return self._fetch() if self._fetch else None
+
+    def lines(self) -> Iterator[bytes]:
+        """Its lines, by identity."""
+        if self._path is not None:
+            with self._path.open("rb") as lines:
+                yield from history.bounded(lines)
+            return
+        with self._findings.path.open("rb") as found:
+            sightings = (history.sighting(line, fingerprint.of_event) for line in found)
+            seen = sorted(history.record(each) for each in sightings if each is not None)
+        yield from history.continued((), seen, self._began, lambda _: False, history.Tally())
+
+    def entries(self) -> Iterator[Entry]:
+        """Its findings, by identity."""
+        return history.entries(self.lines())
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Life]:
+        """Looks up single findings."""
+        if self._path is None:
+            yield lookup.nowhere
+            return
+        with self._path.open("rb") as file:
+            descriptor, size = file.fileno(), self._path.stat().st_size
+            yield lookup.in_file(lambda offset, count: os.pread(descriptor, count, offset), size)
+
+
 @dataclass(frozen=True)
 class Result:
     """The published result of one task."""
@@ -60,6 +102,7 @@ class Result:
     """The name by which the user asked for it, such as ``nightly~1``."""
     scan: Scan
     findings: Findings
+    history: History
     place: str
     """Where the findings are, as text for people."""
     report: Callable[[], Path] | None
@@ -190,7 +233,10 @@ class ResultSource:
         path, page = f"{folder}/{layout.FINDINGS}", f"{folder}/{layout.REPORT}"
         findings = Findings(self._fetch(shelf, path, listed.get(layout.FINDINGS)))
         report = functools.partial(self._fetch, shelf, page, listed[layout.REPORT]) if layout.REPORT in listed else None
-        return Result(name, described, findings, f"{path} {place}", report)
+        kept = listed.get(layout.HISTORY)
+        fetch = functools.partial(self._fetch, shelf, f"{folder}/{layout.HISTORY}", kept) if kept else None
+        lives = History(fetch, findings, described.started_at)
+        return Result(name, described, findings, lives, f"{path} {place}", report)
 
     def _fetch(self, shelf: Shelf, path: str, listed: File | None = None) -> Path:
         """Copy a file to this machine, and check it against its entry in the record."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from typing import BinaryIO
 
 import msgspec
 
@@ -217,6 +218,15 @@ def entries(lines: Iterable[bytes]) -> Iterator[Entry]:
             yield _decode_entry(line)
         except UNREADABLE:
             continue
+
+
+def bounded(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file that somebody else may have written; those that are longer than ours are left out."""
+    whole = True
+    while line := file.readline(MOST_LINE_BYTES):
+        if whole and line.endswith(b"\n"):
+            yield line
+        whole = line.endswith(b"\n")
 
 
 def merged(runs: Iterable[Iterable[bytes]]) -> Iterator[bytes]:

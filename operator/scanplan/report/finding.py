@@ -14,6 +14,7 @@ import msgspec
 
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.findings.exceptions import ScanException
+from scanplan.findings.identity import identity
 from scanplan.report import text
 
 Fingerprint = Callable[[bytes], bytes]
@@ -38,7 +39,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     fingerprint: str
-    """Hex; the same for the same finding in every run."""
+    """Hex; tells the records of one scan apart."""
+    identity: str
+    """Hex; the same for the same finding for its whole life."""
     severity: Severity
     template_id: str
     """A line."""
@@ -90,6 +93,7 @@ def parse(line: bytes, fingerprint: Fingerprint, suppressed: Suppressed = lambda
     template = text.line(event.get("template-id") or "unknown", 250)
     return Finding(
         fingerprint=fingerprint(line).hex(),
+        identity=identity(line),
         severity=severity_of(information.get("severity")),
         template_id=template,
         name=text.line(information.get("name") or template, 250),

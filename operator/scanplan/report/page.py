@@ -11,36 +11,26 @@ import base64
 import hashlib
 import importlib.resources
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from html import escape
 
 from scanplan.api import layout
 from scanplan.api.v1alpha1.task import Severity
+from scanplan.findings.identity import LENGTH
+from scanplan.findings.lookup import Life, nowhere
 from scanplan.report import charts, rows, text
 from scanplan.report.finding import RANK, Finding
 from scanplan.report.scan import Scan, Shard, remarks
 from scanplan.report.severity_budget import MostSevere
 
 MAX_BYTES = 10_000_000
-_ROWS_BYTES = 5_000_000
+_ROWS_BYTES = 4_000_000
+"""Without the begin of each row, which is at most 200 bytes."""
 _RAW_BYTES = 3_500_000
 _CHART_HOSTS = 12
+_SEVERITIES = tuple(Severity)
 _MAX_HOSTS = 100_000
 _MAX_LISTED = 500
 """Most unreachable endpoints, and most shards, that the page lists by name."""
-
-
-@dataclass(frozen=True)
-class Since:
-    """What has changed since an earlier scan."""
-
-    run: str
-    """The earlier scan's name, such as ``nightly~1``."""
-    new: frozenset[str]
-    """Fingerprints of findings that the earlier scan did not have."""
-    fixed: int
-    remarks: tuple[str, ...] = ()
-    """Other reasons why the two scans may differ (`compare.unlike`)."""
 
 
 class Contents:
@@ -52,12 +42,14 @@ class Contents:
         """Findings that fall under an exception."""
         self.heads, self.raws = MostSevere(_ROWS_BYTES), MostSevere(_RAW_BYTES)
 
-    def add(self, finding: Finding, *, new: bool = False) -> None:
-        """Add a finding; `new` marks it as new since the earlier scan."""
+    def add(self, finding: Finding) -> None:
+        """Add a finding."""
         number = self.seen.total
         self.seen.add(finding)
         self.suppressed += finding.suppressed is not None
-        self.heads.add(number, finding.severity, rows.head(finding, new=new))
+        marks = f"{RANK[finding.severity]}{int(finding.suppressed is not None)}"
+        prefix = f"{finding.identity}{marks}".encode()  # what has become of it is not known yet
+        self.heads.add(number, finding.severity, prefix + rows.head(finding))
         self.raws.add(number, finding.severity, rows.raw(finding))
 
 
@@ -66,7 +58,7 @@ def render(
     findings: Iterable[Finding],
     version: str,
     *,
-    since: Since | None = None,
+    life: Life = nowhere,
     notes: Sequence[str] = (),
     rest: str = layout.FINDINGS,
 ) -> Iterator[bytes]:
@@ -75,14 +67,14 @@ def render(
     Args:
         findings: read once.
         version: of this program.
-        since: the comparison with an earlier scan; None shows no comparison.
+        life: finds what is known of a finding from earlier scans; asked for those that are shown.
         notes: further remarks for the reader, such as that only some severities are shown.
         rest: where all findings are, as text. A file name becomes a link.
     """
     contents = Contents()
     for finding in findings:
-        contents.add(finding, new=since is not None and finding.fingerprint in since.new)
-    yield from compose(scan, contents, version, since=since, notes=notes, rest=rest)
+        contents.add(finding)
+    yield from compose(scan, contents, version, life=life, notes=notes, rest=rest)
 
 
 def compose(
@@ -91,9 +83,8 @@ def compose(
     version: str,
     *,
     counts: charts.Counts | None = None,
-    since: Since | None = None,
+    life: Life = nowhere,
     suppressed: int | None = None,
-    compared: str = "",
     notes: Sequence[str] = (),
     rest: str = layout.FINDINGS,
 ) -> Iterator[bytes]:
@@ -102,7 +93,6 @@ def compose(
     Args:
         suppressed: how many of all findings fall under an exception; None counts `contents`.
         counts: counts of all findings by severity, where `contents` has only the most severe; None counts `contents`.
-        compared: one sentence on the scan that this one was compared with, or why it was compared with none.
     """
     seen, heads, exchanges = contents.seen, contents.heads, dict(contents.raws)
     counts = counts or seen.counts
@@ -120,18 +110,20 @@ def compose(
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">'
         f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{style}</style></head>\n<body>'
         '<a class="skip" href="#findings">To the findings</a>'
-        f"<header>{_header(scan)}</header><main>{_remarks([*remarks(scan), *notes, *(since.remarks if since else ())])}"
-        f"{_cards(scan, counts, suppressed, since)}{_charts(seen, counts)}{_not_scanned(scan)}"
+        f"<header>{_header(scan)}</header><main>{_remarks([*remarks(scan), *notes])}"
+        f"{_cards(scan, counts, suppressed)}{_charts(seen, counts)}{_not_scanned(scan)}"
     ).encode()
     marked = bool(contents.suppressed)
-    yield _table_head(counts, len(heads), rest, since, suppressed=marked, whole=scan.complete and not notes).encode()
+    yield _table_head(scan, counts, len(heads), rest, suppressed=marked, whole=scan.complete and not notes).encode()
     missing = f'<p class="quiet">The raw exchange is in {_where(rest)}.</p>'.encode()
-    for number, head in heads:
-        yield head
+    for number, piece in heads:
+        identity, severity = piece[:LENGTH].decode(), _SEVERITIES[int(piece[LENGTH:][:1])]
+        yield rows.opening(severity, life(identity), suppressed=piece[LENGTH + 1 :][:1] == b"1")
+        yield piece[LENGTH + 2 :]
         yield exchanges.get(number, missing)
         yield rows.TAIL
     yield (
-        f"{'</table></div>' if len(heads) else ''}</section>{_how(scan, compared or (since.run if since else ''))}</main>"
+        f"{'</table></div>' if len(heads) else ''}</section>{_how(scan)}</main>"
         f"<footer>Made by scanplan {escape(version)} from {_where(rest)}.</footer><script>{script}</script></body></html>\n"
     ).encode()
 
@@ -174,7 +166,7 @@ def _remarks(said: list[str]) -> str:
     return f'<div class="remarks" role="note">{"".join(f"<p>{_line(one)}</p>" for one in said)}</div>' if said else ""
 
 
-def _cards(scan: Scan, counts: charts.Counts, suppressed: int, since: Since | None) -> str:
+def _cards(scan: Scan, counts: charts.Counts, suppressed: int) -> str:
     finished = len(scan.shards) - len(scan.unfinished)
     cards = [
         (f"{sum(counts):,}", "findings"),
@@ -184,8 +176,12 @@ def _cards(scan: Scan, counts: charts.Counts, suppressed: int, since: Since | No
     ]
     if suppressed:
         cards.append((f"{suppressed:,}", "of them under an exception"))
-    if since:
-        cards += [(f"{len(since.new):,}", f"new since {since.run}"), (f"{since.fixed:,}", f"gone since {since.run}")]
+    if (history := scan.history) is not None:
+        since = f" since {moment(history.since)}" if history.since else ""
+        cards += [(f"{history.new.total:,}", f"new{since}")]
+        cards += [(f"{history.resolved.total:,}", f"resolved{since}")] if since else []
+        cards += [(f"{history.reopened.total:,}", "came back")] if history.reopened.total else []
+        cards += [(f"{history.open.total:,}", "open, each counted once")]
     return f'<ul class="cards">{"".join(f"<li><b>{value}</b>{_line(name)}</li>" for value, name in cards)}</ul>'
 
 
@@ -254,9 +250,7 @@ def _and_more(total: int) -> str:
     return f"<p>and {total - _MAX_LISTED:,} more: see {layout.METADATA}</p>" if total > _MAX_LISTED else ""
 
 
-def _table_head(
-    counts: charts.Counts, shown: int, rest: str, since: Since | None, *, suppressed: bool, whole: bool
-) -> str:
+def _table_head(scan: Scan, counts: charts.Counts, shown: int, rest: str, *, suppressed: bool, whole: bool) -> str:
     total = sum(counts)
     start = f'<section id="findings" tabindex="-1"><h2>Findings{f" ({total:,})" if total else ""}</h2>'
     if not total:
@@ -267,7 +261,8 @@ def _table_head(
         for severity, count in zip(Severity, counts, strict=True)
         if count
     )
-    only = '<label><input type="checkbox" name="new"> only new</label>' if since else ""
+    compared = scan.history is not None and bool(scan.history.since)
+    only = '<label><input type="checkbox" name="new"> only new</label>' if compared else ""
     if suppressed:
         only += '<label><input type="checkbox" name="open"> only open</label>'
     return (
@@ -279,7 +274,13 @@ def _table_head(
     )
 
 
-def _how(scan: Scan, compared: str) -> str:
+def _how(scan: Scan) -> str:
+    since = scan.history.since if scan.history else ""
+    compared = (
+        f"the scan of this run that began {moment(since)}, the last complete one then"
+        if since
+        else "nothing: no other scan of this run was complete when this one began"
+    )
     templates = scan.templates[:100]
     more = f" and {len(scan.templates) - 100:,} more" if len(scan.templates) > 100 else ""
     facts = {

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from scanplan.api.v1alpha1.task import Severity
 from scanplan.findings.exceptions import until
+from scanplan.findings.history import Entry, State
 from scanplan.report import text
 from scanplan.report.finding import Finding
 
@@ -19,25 +21,33 @@ MAX_RESPONSE = 8_000
 _MAX_LIST = 20
 
 
-def head(finding: Finding, *, new: bool) -> bytes:
-    """The first part of a finding's table body: its row, and the start of the details cell, which `raw` continues."""
-    mark = ' data-new=""' if new else ""
-    badge = ' <span class="new">new</span>' if new else ""
-    severity = finding.severity.value
-    badge += _suppressed(finding)
-    mark += ' data-suppressed=""' if finding.suppressed else ""
+def opening(severity: Severity, life: Entry | None, *, suppressed: bool) -> bytes:
+    """The begin of a finding's table body, which `head` continues: what has become of it over time."""
+    state = life.state.value if life else ""
+    fresh = state in {State.NEW, State.REOPENED}
+    new = ' data-new=""' if fresh else ""
+    mark = f' data-state="{state}"{new}' if state else ""
+    mark += ' data-suppressed=""' if suppressed else ""
+    since = f' <span class="quiet">since {_line(life.first_seen[:10])}</span>' if life and not fresh else ""
+    badge = f' <span class="new">{state}</span>' if fresh else since
+    return (
+        f'<tbody class="finding" data-severity="{severity.value}"{mark}>'
+        f'<tr><td><span class="severity {severity.value}">{severity.value}</span>{badge}</td>'
+    ).encode()
+
+
+def head(finding: Finding) -> bytes:
+    """The second part: the rest of its row, and the start of the details cell, which `raw` continues."""
     matcher = f' <span class="quiet">{_line(finding.matcher)}</span>' if finding.matcher else ""
     return (
-        f'<tbody class="finding" data-severity="{severity}"{mark}>'
-        f'<tr><td><span class="severity {severity}">{severity}</span></td>'
-        f'<td><button type="button">{_line(finding.name)}</button>{matcher}{badge}</td>'
+        f'<td><button type="button">{_line(finding.name)}</button>{matcher}{_suppressed(finding)}</td>'
         f"<td><code>{_line(finding.matched_at)}</code></td><td><code>{_line(finding.template_id)}</code></td></tr>"
         f'<tr class="more"><td colspan="4">{_about(finding)}'
     ).encode()
 
 
 def raw(finding: Finding) -> bytes:
-    """The second part: request, response and curl command."""
+    """The third part: request, response and curl command."""
     return "".join(
         f'<h3>{title}</h3><pre tabindex="0">{escape(text.block(content, limit).rstrip())}</pre>'
         for title, content, limit in (

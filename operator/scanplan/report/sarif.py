@@ -16,8 +16,10 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from scanplan.api.v1alpha1.task import Severity
+from scanplan.findings.history import Entry, State
+from scanplan.findings.lookup import Life, nowhere
 from scanplan.report import text
-from scanplan.report.finding import Finding
+from scanplan.report.finding import Finding, parse
 from scanplan.report.scan import Scan, remarks
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -50,14 +52,19 @@ _encode = msgspec.json.Encoder().encode
 Json = dict[str, Any]
 
 
-def render(scan: Scan, findings: Iterable[Finding], version: str) -> Iterator[bytes]:
+def render(
+    scan: Scan, findings: Iterable[Finding], version: str, *, life: Life = nowhere, resolved: Iterable[Entry] = ()
+) -> Iterator[bytes]:
     """The SARIF file, result by result; memory grows with the number of templates only.
 
     Args:
         findings: all of the scan's, or those that the reader asked for. Where there are more than `MAX_RESULTS`, the most severe
             are kept, by the scan's own counts, and a notification says how many are missing.
         version: of this program.
+        life: finds what is known of a finding from earlier scans: with an earlier scan, results have a `baselineState`.
+        resolved: findings that are gone, to be written as absent. GitHub and DefectDojo would show them as if they were there.
     """
+    compared = scan.history is not None and bool(scan.history.since)
     room = _Room(scan)
     rules: dict[str, tuple[int, Json]] = {}
     separator = b""
@@ -67,8 +74,14 @@ def render(scan: Scan, findings: Iterable[Finding], version: str) -> Iterator[by
         if not room.take(finding.severity, known=known):
             continue
         index, _ = rules.setdefault(finding.template_id, (len(rules), _rule(finding)))
-        yield separator + _encode(_result(finding, index))
+        yield separator + _encode(_result(finding, index) | _over_time(life(finding.identity), compared=compared))
         separator = b","
+    for entry in resolved:
+        finding = _gone(entry)
+        if room.take(finding.severity, known=finding.template_id in rules or len(rules) < MAX_RULES):
+            index, _ = rules.setdefault(finding.template_id, (len(rules), _rule(finding)))
+            yield separator + _encode(_result(finding, index) | {"baselineState": "absent"})
+            separator = b","
     driver = {
         "name": "Nuclei",
         "informationUri": "https://github.com/projectdiscovery/nuclei",
@@ -165,9 +178,38 @@ def _result(finding: Finding, rule: int) -> Json:
             }
         ],
         # GitHub uses the first name, other readers use ours.
-        "partialFingerprints": {"primaryLocationLineHash": finding.fingerprint, "scanplan/v1": finding.fingerprint},
+        "partialFingerprints": {
+            "primaryLocationLineHash": finding.fingerprint,
+            "scanplan/v1": finding.fingerprint,
+            "scanplan/identity/v1": finding.identity,
+        },
         "properties": {"severity": finding.severity.value, "host": finding.host, "timestamp": finding.timestamp},
     }
+
+
+def _over_time(life: Entry | None, *, compared: bool) -> Json:
+    """What earlier scans know of a result (SARIF 2.1.0, 3.27.24 and 3.48.3); a state only where there was an earlier scan."""
+    if life is None:
+        return {}
+    state: Json = {"baselineState": "unchanged" if life.state is State.OPEN else "new"} if compared else {}
+    return {"provenance": {"firstDetectionTimeUtc": life.first_seen, "lastDetectionTimeUtc": life.last_seen}} | state
+
+
+def _gone(entry: Entry) -> Finding:
+    """A finding of which only its history is left."""
+    return parse(
+        _encode(
+            {
+                "template-id": entry.template,
+                "info": {"name": entry.name, "severity": entry.severity.value},
+                "matcher-name": entry.matcher,
+                "host": entry.host,
+                "matched-at": entry.where,
+                "timestamp": entry.last_seen,
+            }
+        ),
+        lambda _: bytes.fromhex(entry.fingerprint),
+    )
 
 
 def place(address: str) -> str:

@@ -83,6 +83,16 @@ class NotRun(_View, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class History(_View, frozen=True, kw_only=True):
+    """What the scan has changed in the run's findings over time."""
+
+    since: str = ""
+    new: Counts = Counts()
+    resolved: Counts = Counts()
+    reopened: Counts = Counts()
+    open: Counts = Counts()
+
+
 class File(_View, frozen=True, kw_only=True):
     """An artifact beside the record, with its size in bytes and SHA-256 in hex."""
 
@@ -122,6 +132,7 @@ class Scan(_View, frozen=True, kw_only=True):
     coverage: int = 0
     """In thousandths."""
     findings: Counts = Counts()
+    history: History | None = None
     shards: tuple[Shard, ...] = ()
     files: tuple[File, ...] = ()
 

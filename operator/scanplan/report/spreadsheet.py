@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterable, Iterator
 
 from scanplan.findings.exceptions import until
+from scanplan.findings.lookup import Life, nowhere
 from scanplan.report import text
 from scanplan.report.finding import Finding
 
@@ -36,16 +37,26 @@ COLUMNS = (
     "suppressed_by",
     "suppressed_as",
     "suppressed_until",
+    "identity",
+    "state",
+    "first_seen",
+    "last_seen",
+    "times_seen",
 )
 MAX_CELL = 30_000
 """Characters; Excel takes 32,767."""
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "|", "%")
 
 
-def render(findings: Iterable[Finding]) -> Iterator[bytes]:
-    """The CSV, line by line, with a header; UTF-8."""
+def render(findings: Iterable[Finding], life: Life = nowhere) -> Iterator[bytes]:
+    """The CSV, line by line, with a header; UTF-8.
+
+    Args:
+        life: finds what is known of a finding from earlier scans.
+    """
     yield _line(COLUMNS)
     for finding in findings:
+        known = life(finding.identity)
         yield _line(
             (
                 finding.severity.value,
@@ -67,6 +78,11 @@ def render(findings: Iterable[Finding]) -> Iterator[bytes]:
                 finding.timestamp,
                 finding.fingerprint,
                 *_suppression(finding),
+                finding.identity,
+                known.state.value if known else "",
+                known.first_seen if known else "",
+                known.last_seen if known else "",
+                str(known.times_seen) if known else "",
             )
         )
 

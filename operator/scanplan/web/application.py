@@ -13,7 +13,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from aiohttp import web
 from prometheus_client.registry import Collector
@@ -37,7 +37,7 @@ from scanplan.web.api.origin import Hosts
 from scanplan.web.api.problems import as_problems, problem
 from scanplan.web.api.sessions import Sessions
 from scanplan.web.api.throttle import Throttle
-from scanplan.web.artifacts import files, reports
+from scanplan.web.artifacts import files, history, reports
 from scanplan.web.artifacts.remote import Copies
 from scanplan.web.artifacts.turns import TooMany, Turns
 from scanplan.web.settings import ApiSettings, Authentication
@@ -86,6 +86,7 @@ class Api:
             web.get("/api/v1/tasks/{task_id}/artifacts", self.artifacts),
             web.get("/api/v1/tasks/{task_id}/artifacts/{name}", self.artifact),
             web.get("/api/v1/tasks/{task_id}/reports/{name}", self.report),
+            web.get("/api/v1/tasks/{task_id}/history", self.history),
             web.get("/api/v1/queue/health", self.health),
             web.get("/api/v1/openapi.json", self.openapi),
             web.get("/metrics", self.scrape),
@@ -137,10 +138,27 @@ class Api:
             if left:
                 root, folder = await self._place(caller, namespace, result, [left.name])
                 return await files.send(request, root, folder, left, self._calls, f"{result.run_id}.html")
-            root, folder = await self._place(caller, namespace, result, [layout.METADATA, layout.FINDINGS])
+            needed = [layout.METADATA, layout.FINDINGS]
+            needed += [layout.HISTORY] if _has_history(result) else []
+            root, folder = await self._place(caller, namespace, result, needed)
             return await reports.send(request, root, replace(result, artifact_path=folder), name, self._calls)
         except FileNotFoundError:
             raise _elsewhere("its findings were published, and are not on the volume mounted here") from None
+
+    async def history(self, request: web.Request) -> web.Response:
+        """The findings of a task's run over time."""
+        task_id = request.match_info["task_id"]
+        caller, namespace = await self._admitted(request, task_id, artifacts=True)
+        which, severities, limit = history.asked(request)
+        result = await self._calls.run(self._result, namespace, task_id)
+        if not _has_history(result):
+            raise web.HTTPNotFound(text=f"task {task_id!r} has published no history")
+        try:
+            root, folder = await self._place(caller, namespace, result, [layout.HISTORY])
+            found = await self._calls.run(history.answer, root, PurePosixPath(folder), which, severities, limit)
+        except FileNotFoundError:
+            raise _elsewhere("its history was published, and is not on the volume mounted here") from None
+        return web.json_response({"task_id": task_id, "complete": result.complete, **found})
 
     async def health(self, request: web.Request) -> web.Response:
         """The health of the queue."""
@@ -271,6 +289,10 @@ def build(settings: ClientSettings, api_settings: ApiSettings) -> web.Applicatio
     application.on_shutdown.append(end_streams)
     application.on_cleanup.append(clean_up)
     return application
+
+
+def _has_history(result: ScanResult) -> bool:
+    return any(file.name == layout.HISTORY for file in result.artifacts) and result.artifact_path is not None
 
 
 def _elsewhere(text: str) -> web.HTTPNotFound:

@@ -11,7 +11,8 @@ import msgspec
 from scanplan.api import layout
 from scanplan.api.v1alpha1.task import PlanReference
 from scanplan.core.planning import keys
-from scanplan.runner.artifacts import records
+from scanplan.findings import history
+from scanplan.runner.artifacts import fingerprint, records
 from scanplan.runner.artifacts.records import RunRecord, TaskArtifacts
 from tests.unit.report import events
 
@@ -25,20 +26,28 @@ def write(root: Path, run_id: str, *results: list[dict[str, Any]], report: bytes
     """
     run = root / layout.run_directory(run_id)
     tasks = []
+    lives: list[bytes] = []
     for number, found in enumerate(results):
         last = number == len(results) - 1
         key = f"scan:acme:{run_id}:{number}"
         where = layout.task_directory(keys.key_digest(key))
         folder = run / where
         folder.mkdir(parents=True)
-        contents = {layout.FINDINGS: b"".join(events.lines(found))} | ({layout.REPORT: report} if report else {})
+        began = f"2026-11-2{number}T06:00:00.000Z"
+        sightings = (history.sighting(line, fingerprint.of_event) for line in events.lines(found))
+        seen = sorted(history.record(each) for each in sightings if each is not None)
+        lives = list(history.continued(lives, seen, began, lambda _: True, history.Tally()))
+        contents = {layout.FINDINGS: b"".join(events.lines(found)), layout.HISTORY: b"".join(lives)}
+        contents |= {layout.REPORT: report} if report else {}
         for name, content in contents.items():
             (folder / name).write_bytes(content)
         listed = [
             {"name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for name, content in contents.items()
         ]
-        record = events.record(events.read(found), key=key, runId=run_id, files=listed, **(members if last else {}))
+        dated = {"startedAt": began, "history": {"since": f"2026-11-2{number - 1}T06:00:00.000Z" if number else ""}}
+        more = dated | (members if last else {})
+        record = events.record(events.read(found), key=key, runId=run_id, files=listed, **more)
         (folder / layout.METADATA).write_bytes(msgspec.json.encode(record))
         tasks.append(
             TaskArtifacts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ def test_a_run_that_is_not_there_is_said_so(root: Path, name: str, code: int, wo
 
 def test_a_report_marks_what_is_new_since_the_run_before(root: Path, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
-    answer = scanplan("results", "nightly", "--directory", root, "-o", "html", "-f", file, "--since", "nightly~1")
+    answer = scanplan("results", "nightly", "--directory", root, "-o", "html", "-f", file)
     assert answer.exit_code == 0
     assert file.read_text().count('data-new=""') == 1
 
@@ -125,7 +126,7 @@ def test_the_report_that_the_scan_has_left_is_the_one_that_everybody_gets(tmp_pa
     assert (answer.exit_code, (tmp_path / "r.html").read_bytes()) == (1, b"<!doctype html>left")
     assert "2 findings" in answer.stderr
     assert 'class="finding"' in scanplan(*html, "--severity", "high").stdout
-    assert 'data-new=""' in scanplan(*html, "--since", "nightly~1").stdout
+    assert 'data-new=""' in scanplan(*html, "--severity", "high").stdout
     (folder.tasks(run)[1] / "report.html").write_bytes(b"<!doctype html>other")
     assert scanplan(*html).exit_code == 65
 
@@ -147,8 +148,11 @@ def test_hostile_findings_draw_nothing_on_the_terminal(tmp_path: Path) -> None:
 def test_a_difference_names_what_is_new_and_what_is_gone(root: Path) -> None:
     answer = scanplan("diff", "nightly~1", "nightly", "--directory", root)
     assert answer.exit_code == 0
-    assert [line.split()[:3] for line in answer.stdout.splitlines()[1:]] == [["+", "new", "high"], ["-", "gone", "low"]]
-    assert "1 new, 1 gone, 1 unchanged" in answer.stderr
+    assert [line.split()[:3] for line in answer.stdout.splitlines()[1:]] == [
+        ["+", "new", "high"],
+        ["-", "resolved", "low"],
+    ]
+    assert "1 new, 0 reopened, 1 resolved, 0 not seen, 1 unchanged" in answer.stderr
 
 
 def test_a_difference_as_json(root: Path) -> None:
@@ -156,7 +160,7 @@ def test_a_difference_as_json(root: Path) -> None:
         scanplan("diff", "nightly~1", "nightly", "--directory", root, "-o", "json").stdout
     )
     assert [finding["matchedAt"] for finding in told["new"]] == ["https://app.example.com/high"]
-    assert [finding["severity"] for finding in told["fixed"]] == ["low"]
+    assert [finding["severity"] for finding in told["resolved"]] == ["low"]
     assert told["unchanged"] == 1
 
 
@@ -168,3 +172,63 @@ def test_a_pipeline_can_stop_on_new_findings_only(root: Path, earlier: str, late
 def test_scans_that_looked_for_different_things_are_compared_with_a_warning(tmp_path: Path) -> None:
     folder.write(tmp_path, "nightly", [MEDIUM], [], templates=["dns/"])
     assert "different templates" in scanplan("diff", "nightly~1", "nightly", "--directory", tmp_path).stderr
+
+
+def test_what_two_runs_without_a_common_history_do_not_share_was_not_seen(tmp_path: Path) -> None:
+    """Called fixed otherwise: what the other run has never looked for."""
+    folder.write(tmp_path, "one", [MEDIUM, HIGH])
+    folder.write(tmp_path, "two", [MEDIUM])
+    answer = scanplan("diff", "one", "two", "--directory", tmp_path)
+    assert "0 new, 0 reopened, 0 resolved, 1 not seen, 1 unchanged" in answer.stderr
+
+
+def test_what_came_back_stops_a_pipeline_as_what_is_new(tmp_path: Path) -> None:
+    folder.write(tmp_path, "nightly", [HIGH], [], [HIGH])
+    answer = scanplan("diff", "nightly~1", "nightly", "--directory", tmp_path, "--fail-on", "high")
+    assert answer.exit_code == 1
+    assert "1 reopened" in answer.stderr
+
+
+def test_a_result_without_a_history_is_compared_by_its_findings(tmp_path: Path) -> None:
+    run = folder.write(tmp_path, "nightly", [MEDIUM], [MEDIUM, HIGH])
+    for task in folder.tasks(run):
+        metadata = json.loads((task / "scan_metadata.json").read_bytes())
+        metadata["files"] = [file for file in metadata["files"] if file["name"] != "history.ndjson"]
+        (task / "scan_metadata.json").write_text(json.dumps(metadata))
+    assert "1 new" in scanplan("diff", "nightly~1", "nightly", "--directory", tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("state", "names"),
+    [("open", ["high", "medium"]), ("new", ["high"]), ("resolved", ["low"]), ("all", ["high", "medium", "low"])],
+)
+def test_findings_over_time(root: Path, state: str, names: list[str]) -> None:
+    answer = scanplan("findings", "nightly", "--directory", root, "--state", state, "-o", "json")
+    items = json.loads(answer.stdout)["items"]
+    assert [item["severity"] for item in items] == names
+    assert all(item["firstSeen"] <= item["lastSeen"] for item in items)
+    table = scanplan("findings", "nightly", "--directory", root, "--state", state)
+    assert len(table.stdout.splitlines()) == 1 + len(names)
+
+
+def test_sarif_says_what_is_new_and_on_demand_what_is_gone(root: Path) -> None:
+    def states(*options: str) -> list[str]:
+        answer = scanplan("results", "nightly", "--directory", root, "-o", "sarif", *options)
+        return sorted(result["baselineState"] for result in json.loads(answer.stdout)["runs"][0]["results"])
+
+    assert states() == ["new", "unchanged"]
+    assert states("--resolved") == ["absent", "new", "unchanged"]
+
+
+def test_a_first_scan_has_no_baseline(tmp_path: Path) -> None:
+    folder.write(tmp_path, "nightly", [HIGH])
+    (result,) = json.loads(scanplan("results", "nightly", "--directory", tmp_path, "-o", "sarif").stdout)["runs"][0][
+        "results"
+    ]
+    assert "baselineState" not in result
+
+
+def test_a_spreadsheet_says_since_when_a_finding_is_open(root: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(scanplan("results", "nightly", "--directory", root, "-o", "csv").stdout)))
+    told = {row["severity"]: (row["state"], row["first_seen"][:10], row["times_seen"]) for row in rows}
+    assert told == {"high": ("new", "2026-11-21", "1"), "medium": ("open", "2026-11-20", "2")}

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from scanplan.api.v1alpha1.task import Severity
+from scanplan.findings.history import Entry, State
 from scanplan.report import finding, page, scan
 from scanplan.report.finding import Finding
 from scanplan.report.scan import Scan
@@ -142,3 +143,23 @@ def hostile() -> list[dict[str, Any]]:
 def rendered(findings: list[Finding], scan: Scan | None = None, **options: Any) -> str:
     """The HTML report of these findings."""
     return b"".join(page.render(scan or record(findings), findings, "1.2.3", **options)).decode()
+
+
+def life(finding: Finding, **changes: Any) -> Entry:
+    """What is known of a finding that has been open since the 20th."""
+    members: dict[str, Any] = {
+        "identity": finding.identity,
+        "fingerprint": finding.fingerprint,
+        "severity": finding.severity,
+        "name": finding.name,
+        "template": finding.template_id,
+        "matcher": finding.matcher,
+        "host": finding.host,
+        "where": finding.matched_at,
+        "target": finding.matched_at,
+        "state": State.OPEN,
+        "first_seen": "2026-11-20T06:00:00.000Z",
+        "last_seen": "2026-11-24T06:00:00.000Z",
+        "times_seen": 5,
+    }
+    return Entry(**members | changes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+from scanplan.findings.history import State
 from scanplan.report import page
 from tests.unit.report import events
 
@@ -73,8 +74,9 @@ def test_a_report_of_any_scan_stays_small_and_keeps_the_most_severe() -> None:
 
 def test_what_is_new_since_the_last_run_is_marked() -> None:
     old, new = events.read([events.event(), events.event(**{"matched-at": "https://app.example.com/new"})])
-    since = page.Since("nightly~1", frozenset({new.fingerprint}), 7, ("The templates have changed between them.",))
-    content = events.rendered([old, new], since=since)
+    scan = events.record([old, new], history={"since": "2026-11-23T06:00:00Z", "resolved": {"low": 7}})
+    lives = {old.identity: events.life(old), new.identity: events.life(new, state=State.NEW)}
+    content = events.rendered([old, new], scan, life=lives.get)
     assert content.count('data-new=""') == 1
-    assert "<b>7</b>gone since nightly~1" in content
-    assert "The templates have changed between them." in content
+    assert "<b>7</b>resolved since 2026-11-23 06:00:00 UTC" in content
+    assert "since 2026-11-20" in content

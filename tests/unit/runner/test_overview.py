@@ -78,7 +78,8 @@ def test_what_is_new_is_told_against_the_complete_scan_before(tmp_path: Path) ->
     second = scanned(tmp_path, rerun(2), 2.0, finding("stays", timestamp="later"), finding("comes"))
     assert "<b>1</b>new since 2026-11-24 06:00:00 UTC" in second
     assert "the scan of this run that began 2026-11-24 06:00:00 UTC, the last complete one then" in second
-    assert "<b>2</b>gone since" in second
+    assert "<b>2</b>resolved since" not in second, "nothing says that the second scan looked for them"
+    assert "<b>4</b>open, each counted once" in second
     assert second.count('data-new=""') == 1
 
 
@@ -93,14 +94,20 @@ def test_every_merger_compares_with_the_same_scan(tmp_path: Path) -> None:
     assert merged(tmp_path, rerun(2)) == first
 
 
-def test_it_says_why_nothing_was_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_says_where_nothing_was_compared(tmp_path: Path) -> None:
     scanned(tmp_path, rerun(1), 1.0, finding("a"))
-    monkeypatch.setattr(overview, "MOST_COMPARED", 1)
-    assert "too many findings" in scanned(tmp_path, rerun(2), 2.0, finding("a"), finding("b"))
-    run_record.enter(tmp_path, rerun(3), 3.0)
+    run_record.enter(tmp_path, rerun(2), 2.0)
     for name in (layout.FINDINGS, layout.METADATA):
-        (run_record.task_folder(tmp_path, rerun(2)) / name).unlink()
-    assert "not on the volume any more" in scanned(tmp_path, rerun(3), 3.0, finding("a"))
+        (run_record.task_folder(tmp_path, rerun(1)) / name).unlink()
+    assert "nothing: no other scan of this run was complete" in scanned(tmp_path, rerun(2), 2.0, finding("a"))
+
+
+def test_as_many_findings_as_there_are_are_compared(tmp_path: Path) -> None:
+    lines = [finding("t", at=f"http://a.example/x{number:x}x") for number in range(overview.MOST_SHOWN + 50)]
+    scanned(tmp_path, rerun(1), 1.0, *lines)
+    content = scanned(tmp_path, rerun(2), 2.0, *lines, finding("new", severity="critical"))
+    assert content.count('data-new=""') == 1
+    assert "<b>1</b>new since" in content
 
 
 def test_a_report_that_can_not_be_made_fails_no_scan(

@@ -30,8 +30,11 @@ class ShardCounts(Model):
     failed: int = 0
 
 
+BySeverity = dict[str, int]
+
+
 class Findings(Model):
-    """Findings of the published result, by severity."""
+    """Findings of the published result, by severity, and what has changed since the last complete scan of the run."""
 
     total: int = 0
     critical: int = 0
@@ -46,6 +49,26 @@ class Findings(Model):
     suppressed_by_severity: Annotated[
         dict[str, int] | None, Field(description="The same by severity, where it is not 0.")
     ] = None
+    new: Annotated[int | None, Field(description="Findings that this scan has seen for the first time.")] = None
+    resolved: Annotated[
+        int | None, Field(description="Findings that this complete scan looked for, and that are not there any more.")
+    ] = None
+    reopened: Annotated[
+        int | None, Field(description="Findings that were resolved before, and that this scan has seen again.")
+    ] = None
+    open: Annotated[
+        int | None,
+        Field(description="Findings of the run that are not resolved, also those that this scan did not look for."),
+    ] = None
+    new_by_severity: Annotated[BySeverity | None, Field(description="`new`, where it is not 0.")] = None
+    resolved_by_severity: Annotated[BySeverity | None, Field(description="`resolved`, where it is not 0.")] = None
+    reopened_by_severity: Annotated[BySeverity | None, Field(description="`reopened`, where it is not 0.")] = None
+    open_by_severity: Annotated[BySeverity | None, Field(description="`open`, where it is not 0.")] = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The numbers by name: total, severities, and what has changed where that is known."""
+        return {name: value for name, value in self.model_dump().items() if isinstance(value, int)}
 
 
 class ExceptionUse(Model):

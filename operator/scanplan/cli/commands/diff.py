@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli import options, result_source
 from scanplan.cli.output import severities
 from scanplan.cli.output.failure import ANSWER_IS_NO, told
-from scanplan.cli.output.tables import report_table
+from scanplan.cli.output.tables import lives_table
 from scanplan.cli.output.terminal import answers, say, warn, write_json
+from scanplan.findings.difference import Change, difference
+from scanplan.findings.history import Entry
 from scanplan.report import compare, scan
-from scanplan.report.finding import Finding
+from scanplan.report.finding import RANK
 
 
 class Output(StrEnum):
@@ -37,57 +41,81 @@ def diff(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Print which findings are new, and which are gone.
+    """Print which findings are new, and which are resolved.
 
     \b
       scanplan diff nightly~1 nightly                 since the result before
       scanplan diff 2026-11-23 2026-11-24             two runs, by their runId
       scanplan diff nightly~1 nightly --fail-on high  exit code 1 for new findings only
 
-    Findings are the same where template, place, matcher and extracted values are; when they were seen doesn't count. Where
-    the two scans did not look for the same things, a warning says so.
+    Read from the histories of both results. A finding is resolved where a complete scan looked for it and did not see it. "Not
+    seen" is what nobody can say that of: its template was not run, its target did not answer, or the two results are of
+    different runs. Where the two scans did not look for the same things, a warning says so.
 
-    Exit codes: 0; 1 there are new findings that --fail-on names; 66 no such run.
+    Exit codes: 0; 1 there are new findings, or some that came back, that --fail-on names; 66 no such run.
     """
     wanted = severities.parsed(severity)
+    found: dict[Change, list[Entry]] = {change: [] for change in Change}
+    unchanged = 0
     with result_source.opened(directory, namespace, context, kubeconfig) as shelves:
         before, after = shelves.find(earlier), shelves.find(later)
-        change = compare.difference(before.findings, after.findings)
+        for change, entry in difference(before.history.lines(), after.history.lines(), after.scan.started_at):
+            if change is Change.UNCHANGED:
+                unchanged += 1
+            else:
+                found[change].append(entry)
     remarks = [
         *(f"{before.name}: {remark}" for remark in scan.remarks(before.scan)),
         *(f"{after.name}: {remark}" for remark in scan.remarks(after.scan)),
         *compare.unlike(before.scan, after.scan),
     ]
-    new = [finding for finding in change.new if finding.severity in wanted]
-    fixed = [finding for finding in change.fixed if finding.severity in wanted]
+    shown = {change: _most_severe_first(entries, wanted) for change, entries in found.items()}
     if output is Output.JSON:
         write_json(
             {
                 "earlier": before.name,
                 "later": after.name,
                 "remarks": remarks,
-                "unchanged": change.unchanged,
-                "new": [_summary(finding) for finding in new],
-                "fixed": [_summary(finding) for finding in fixed],
+                "unchanged": unchanged,
+                **{_NAMES[change]: [_summary(entry) for entry in shown[change]] for change in _NAMES},
             }
         )
     else:
-        rows: list[Finding] = [*new, *fixed]
+        rows = [(f"{_SIGNS[change]} {change}", entry) for change in _NAMES for entry in shown[change]]
         if rows:
-            answers().print(report_table(rows, ["+ new"] * len(new) + ["- gone"] * len(fixed)))
-        say(f"{len(new):,} new, {len(fixed):,} gone, {change.unchanged:,} unchanged")
+            answers().print(lives_table([entry for _, entry in rows], [mark for mark, _ in rows]))
+        counts = ", ".join(f"{len(shown[change]):,} {change}" for change in _NAMES)
+        say(f"{counts}, {unchanged:,} unchanged")
         for remark in remarks:
             warn(remark)
-    if fail_on and any(finding.severity in severities.at_least(fail_on) for finding in change.new):
+    fresh = [*found[Change.NEW], *found[Change.REOPENED]]
+    if fail_on and any(entry.severity in severities.at_least(fail_on) for entry in fresh):
         raise typer.Exit(ANSWER_IS_NO)
 
 
-def _summary(finding: Finding) -> dict[str, object]:
+_NAMES = {
+    Change.NEW: "new",
+    Change.REOPENED: "reopened",
+    Change.RESOLVED: "resolved",
+    Change.NOT_SEEN: "notSeen",
+}
+_SIGNS = {Change.NEW: "+", Change.REOPENED: "+", Change.RESOLVED: "-", Change.NOT_SEEN: "?"}
+
+
+def _most_severe_first(entries: Iterable[Entry], wanted: frozenset[Severity]) -> list[Entry]:
+    chosen = (entry for entry in entries if entry.severity in wanted)
+    return sorted(chosen, key=lambda entry: (RANK[entry.severity], entry.template, entry.where))
+
+
+def _summary(entry: Entry) -> dict[str, object]:
     return {
-        "fingerprint": finding.fingerprint,
-        "severity": finding.severity.value,
-        "name": finding.name,
-        "template": finding.template_id,
-        "host": finding.host,
-        "matchedAt": finding.matched_at,
+        "identity": entry.identity,
+        "fingerprint": entry.fingerprint,
+        "severity": entry.severity.value,
+        "name": entry.name,
+        "template": entry.template,
+        "host": entry.host,
+        "matchedAt": entry.where,
+        "firstSeen": entry.first_seen,
+        "lastSeen": entry.last_seen,
     }

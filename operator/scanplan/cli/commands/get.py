@@ -68,7 +68,7 @@ def _table(found: list[dict[str, Any]], *, everywhere: bool, wide: bool) -> Tabl
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in (["NAMESPACE"] if everywhere else []) + ["NAME", "PHASE"]:
         table.add_column(column, no_wrap=True)
-    for column in ("SHARDS", "ENDPOINTS", "FINDINGS", "CRITICAL", "HIGH", "DURATION", "AGE"):
+    for column in ("SHARDS", "ENDPOINTS", "FINDINGS", "CRITICAL", "HIGH", "NEW", "DURATION", "AGE"):
         table.add_column(column, justify="right", no_wrap=True)
     if wide:
         table.add_column("MESSAGE", overflow="fold")
@@ -84,6 +84,7 @@ def _table(found: list[dict[str, Any]], *, everywhere: bool, wide: bool) -> Tabl
             Text(f"{plans.findings(plan)['total']:,}" if plans.findings(plan) else "-"),
             plans.count_text(plan, Severity.CRITICAL),
             plans.count_text(plan, Severity.HIGH),
+            Text(f"{plans.findings(plan).get('new', '-')}"),
             line(plans.duration(plan, now)),
             Text(plans.age(plan, now)),
             *([line(plans.message(plan))] if wide else []),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +14,7 @@ from scanplan.cli.output import severities
 from scanplan.cli.output.failure import ANSWER_IS_NO, UNAVAILABLE, USAGE, Failure, told
 from scanplan.cli.output.formats import Output, Selection, pieces, table
 from scanplan.cli.output.terminal import answers, pour, say, warn, written_to
-from scanplan.cli.result_source import Result, ResultSource
-from scanplan.report import compare, scan
-from scanplan.report.page import Since
+from scanplan.report import scan
 
 
 @told
@@ -28,10 +27,9 @@ def results(
     ] = None,
     severity: severities.Wanted = None,
     fail_on: severities.FailOn = None,
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="RUN", help="Mark what is new since this run (html), such as PLAN~1.", show_default=False),
-    ] = None,
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="Add what this scan has resolved, as absent (sarif).")
+    ] = False,
     directory: options.Directory = None,
     namespace: options.Namespace = None,
     context: options.Context = None,
@@ -44,7 +42,7 @@ def results(
       scanplan results nightly --severity critical,high
       scanplan results nightly --fail-on high                   exit code for a pipeline
       scanplan results nightly -o sarif -f nightly.sarif        for GitHub's code scanning
-      scanplan results nightly -o html -f nightly.html --since nightly~1
+      scanplan results nightly -o html -f nightly.html          a page that marks what is new
       scanplan results nightly~1 -o ndjson | jq .info.name      the result before the last, as Nuclei wrote it
 
     Findings are read from the plan's claim through a short-lived pod in its namespace, with your own rights (create pods,
@@ -54,15 +52,15 @@ def results(
     given, or the claim can't be read; 66 no such run; 75 it hasn't ended yet.
     """
     wanted = severities.parsed(severity)
-    if since and output is not Output.HTML:
-        raise Failure("--since marks what is new in a report", "-o html, or scanplan diff", USAGE)
+    if resolved and output is not Output.SARIF:
+        raise Failure("--resolved adds results to SARIF", "-o sarif, or scanplan findings --state resolved", USAGE)
     if output is Output.HTML and file is None and sys.stdout.isatty():
         raise Failure("a report is no text for a terminal", "--file report.html", USAGE)
     with result_source.opened(directory, namespace, context, kubeconfig) as shelves:
         result = shelves.find(run)
-        changes = _since(shelves, since, result) if since else None
         selection = Selection(result, wanted)
-        _write(selection, output, file, changes)
+        with result.history.opened() as life:
+            _write(selection, output, file, lambda: pieces(selection, output, life, resolved=resolved))
     for remark in scan.remarks(result.scan):
         warn(remark)
     if fail_on is None:
@@ -74,14 +72,14 @@ def results(
         raise typer.Exit(UNAVAILABLE)
 
 
-def _write(selection: Selection, output: Output, file: Path | None, since: Since | None) -> None:
+def _write(selection: Selection, output: Output, file: Path | None, content: Callable[[], Iterable[bytes]]) -> None:
     if file is None:
         if output is Output.TABLE:
             words = table(selection, answers())
             say("")
             say(words.plain)
         else:
-            pour(pieces(selection, output, since), sys.stdout.buffer)
+            pour(content(), sys.stdout.buffer)
         return
     try:
         if output is Output.TABLE:
@@ -89,13 +87,7 @@ def _write(selection: Selection, output: Output, file: Path | None, since: Since
                 table(selection, written_to(target))
         else:
             with file.open("wb") as target_of_bytes:
-                pour(pieces(selection, output, since), target_of_bytes)
+                pour(content(), target_of_bytes)
     except OSError as error:
         raise Failure(f"{file}: {error.strerror}") from None
     say(f"{file}: {sum(selection.counts[each] for each in selection.wanted):,} findings")
-
-
-def _since(shelves: ResultSource, earlier: str, result: Result) -> Since:
-    before = shelves.find(earlier)
-    change = compare.difference(before.findings, result.findings)
-    return Since(earlier, change.new_marks, len(change.fixed), tuple(compare.unlike(before.scan, result.scan)))

@@ -107,12 +107,12 @@ def history(
             run["metadata"]["name"],
             plans.phase(run).value,
             (run["metadata"].get("annotations") or {}).get(labels.SCHEDULED_AT, "triggered"),
-            plans.findings(run).get("total", "-"),
+            *(plans.findings(run).get(name, "-") for name in ("total", "new", "resolved")),
             plans.duration(run, now),
         ]
         for run in runs
     ]
-    _print(["RUN", "PHASE", "SCHEDULED", "FINDINGS", "DURATION"], rows, f"{name} has no runs")
+    _print(["RUN", "PHASE", "SCHEDULED", "FINDINGS", "NEW", "RESOLVED", "DURATION"], rows, f"{name} has no runs")
 
 
 @app.command(cls=Command)

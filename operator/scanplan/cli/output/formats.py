@@ -17,9 +17,10 @@ import scanplan
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli.output import tables
 from scanplan.cli.result_source import Result
+from scanplan.findings.history import Entry
+from scanplan.findings.lookup import Life
 from scanplan.report import page, sarif, spreadsheet
 from scanplan.report.finding import Finding, parse
-from scanplan.report.page import Since
 from scanplan.report.scan import remarks
 
 MOST_ROWS = 1_000
@@ -80,26 +81,28 @@ def table(selection: Selection, console: Console) -> Text:
     return words
 
 
-def pieces(selection: Selection, output: Output, since: Since | None = None) -> Iterable[bytes]:
+def pieces(selection: Selection, output: Output, life: Life, *, resolved: bool = False) -> Iterable[bytes]:
     """The result in a format for programs.
 
     Args:
-        since: the findings that a report marks as new; None keeps the marks that the scan made.
+        life: finds what is known of a finding from earlier scans.
+        resolved: SARIF has also what this scan has resolved, as absent.
     """
     result = selection.result
     match output:
         case Output.SARIF:
-            return sarif.render(result.scan, selection.findings(), scanplan.__version__)
+            gone = _resolved(selection) if resolved else ()
+            return sarif.render(result.scan, selection.findings(), scanplan.__version__, life=life, resolved=gone)
         case Output.CSV:
-            return spreadsheet.render(selection.findings())
+            return spreadsheet.render(selection.findings(), life)
         case Output.HTML:
-            if since is None and (left := selection.report()) is not None:
+            if (left := selection.report()) is not None:
                 return [left]
             return page.render(
                 result.scan,
                 selection.findings(),
                 scanplan.__version__,
-                since=since,
+                life=life,
                 notes=_notes(selection.wanted),
                 rest=result.place,
             )
@@ -109,6 +112,11 @@ def pieces(selection: Selection, output: Output, since: Since | None = None) -> 
             return _json(selection)
         case Output.TABLE:
             raise ValueError("a table is for people: see `table`")
+
+
+def _resolved(selection: Selection) -> Iterator[Entry]:
+    began = selection.result.scan.started_at
+    return (each for each in selection.result.history.entries() if each.resolved_at == began)
 
 
 def _notes(wanted: frozenset[Severity]) -> list[str]:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scanplan.api.v1alpha1.task import Severity
+from scanplan.findings.history import Entry
 from scanplan.report.finding import Finding
 
 STYLES = {
@@ -68,23 +69,40 @@ def ranked(findings: Iterable[Finding], most: int) -> tuple[list[Finding], Count
     ), counts
 
 
-def report_table(rows: Iterable[Finding], marks: Iterable[str] = ()) -> Table:
-    """A table of parsed findings, in the given order.
-
-    Args:
-        marks: a word for each row, such as `new`; without marks the table has no such column.
-    """
-    marked = list(marks)
+def report_table(rows: Iterable[Finding]) -> Table:
+    """A table of parsed findings, in the given order."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ([""] if marked else []) + ["SEVERITY", "FINDING", "WHERE", "TEMPLATE"]:
+    for column in ("SEVERITY", "FINDING", "WHERE", "TEMPLATE"):
         table.add_column(column, overflow="fold")
-    for number, finding in enumerate(rows):
+    for finding in rows:
         table.add_row(
-            *([Text(marked[number])] if marked else []),
             Text(finding.severity.value, STYLES[finding.severity]),
             Text(finding.name),
             Text(finding.matched_at or finding.host),
             Text(finding.template_id),
+        )
+    return table
+
+
+def lives_table(rows: Iterable[Entry], marks: Iterable[str]) -> Table:
+    """A table of findings over time, in the given order.
+
+    Args:
+        marks: what has become of each, in words.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("", "SEVERITY", "FINDING", "WHERE", "TEMPLATE", "SINCE", "LAST SEEN", "SCANS"):
+        table.add_column(column, overflow="fold")
+    for entry, mark in zip(rows, marks, strict=True):
+        table.add_row(
+            Text(mark),
+            Text(entry.severity.value, STYLES[entry.severity]),
+            _text(entry.name),
+            _text(entry.where),
+            _text(entry.template),
+            _text(entry.first_seen[:10]),
+            _text(entry.last_seen[:10]),
+            Text(f"{entry.times_seen:,}"),
         )
     return table
 

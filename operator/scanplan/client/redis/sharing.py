@@ -24,6 +24,7 @@ from scanplan.client.redis import background
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.sharing import Elsewhere
 from scanplan.core.planning.task import Plan
+from scanplan.core.status import findings
 
 log = logging.getLogger("scanplan.sharing")
 
@@ -144,6 +145,7 @@ def _result_of(status: ScanPlanStatus, artifacts: PublishedArtifacts) -> MergedR
         seconds=status.sending_seconds or 0,
         coverage=round(float((status.coverage or "0%").removesuffix("%")) * 10),
         findings=FindingCounts(**counts),
+        history=findings.history_of(status.findings or Findings()),
         files=tuple(
             ArtifactFile(name=file.name, bytes=file.bytes, sha256=file.sha256) for file in artifacts.files or ()
         ),

@@ -86,8 +86,8 @@ def run_of(plan: Plan) -> Run:
         cancelled=plan.spec.cancel,
         deleting=plan.deleting,
         findings=findings.total if findings else None,
-        new=getattr(findings, "new", None),
-        resolved=getattr(findings, "resolved", None),
+        new=findings.new if findings else None,
+        resolved=findings.resolved if findings else None,
     )
 
 

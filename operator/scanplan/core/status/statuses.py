@@ -14,7 +14,6 @@ from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import (
     Discovery,
-    Findings,
     JobReference,
     PublishedArtifacts,
     PublishedFile,
@@ -31,7 +30,7 @@ from scanplan.core.observed.sharing import Elsewhere
 from scanplan.core.observed.times import format_time, parse_time
 from scanplan.core.planning import keys
 from scanplan.core.planning.task import Plan
-from scanplan.core.status import details
+from scanplan.core.status import details, findings
 from scanplan.core.status.conditions import Condition, fit, for_phase, render
 
 _PINNED = {
@@ -276,22 +275,12 @@ def _ended(fields: ScanPlanStatus, started: datetime | None, ended: datetime) ->
 
 
 def _published(fields: ScanPlanStatus, merged: MergedResult, claim: str, cluster: str | None = None) -> ScanPlanStatus:
-    findings = merged.findings
     return _with(
         fields,
         endpoints_scanned=merged.endpoints_scanned,
         endpoints_unreachable=merged.endpoints_unreachable,
         **_evidence(merged),
-        findings=Findings(
-            total=findings.total,
-            critical=findings.critical,
-            high=findings.high,
-            medium=findings.medium,
-            low=findings.low,
-            info=findings.info,
-            unknown=findings.unknown,
-            **details.suppressed(merged),
-        ),
+        findings=findings.of_result(merged),
         exceptions=details.exceptions(merged),
         artifacts=PublishedArtifacts(
             claim_name=claim,

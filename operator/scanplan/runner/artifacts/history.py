@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 import msgspec
 
@@ -129,7 +128,7 @@ class HistoryWriter:
             return
         with file, contextlib.closing(Sorter(self._task)) as sorter:
             if kept:
-                yield _bounded(file)
+                yield history.bounded(file)
                 return
             while block := file.read(_BLOCK_BYTES):
                 _take(sorter, block + file.readline())
@@ -171,15 +170,6 @@ def _take(sorter: Sorter, block: bytes) -> None:
     for line in block.split(b"\n"):
         if line and (found := history.sighting(line, fingerprint.of_event)) is not None:
             sorter.add(history.record(found))
-
-
-def _bounded(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file that somebody else may have written: none is longer than ours are."""
-    whole = True
-    while line := file.readline(history.MOST_LINE_BYTES):
-        if whole and line.endswith(b"\n"):
-            yield line
-        whole = line.endswith(b"\n")
 
 
 def _nowhere(_: Sighting) -> bool:

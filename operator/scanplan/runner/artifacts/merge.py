@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,6 +134,7 @@ def _write(
     # Most attempts are not the last, and start without these.
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
+    from scanplan.findings.lookup import in_file  # noqa: PLC0415
     from scanplan.runner.artifacts.history import HistoryWriter  # noqa: PLC0415
     from scanplan.runner.artifacts.overview import Overview  # noqa: PLC0415
 
@@ -157,7 +160,9 @@ def _write(
         durable.rename(temporary, task / layout.FINDINGS)
         files.append(history.publish())
     metadata = msgspec.structs.replace(metadata, history=changed, files=tuple(files))
-    if (report := overview.publish(metadata)) is not None:
+    with durable.open_regular(task / layout.HISTORY) as file:
+        report = overview.publish(metadata, in_file(functools.partial(_part_of, file.fileno()), files[1].bytes))
+    if report is not None:
         metadata = msgspec.structs.replace(metadata, files=(*metadata.files, report))
     durable.replace(task / layout.METADATA, records.readable(metadata))
     return metadata
@@ -201,6 +206,10 @@ def _metadata(
         shards=summaries,
         files=(),
     )
+
+
+def _part_of(descriptor: int, offset: int, size: int) -> bytes:
+    return os.pread(descriptor, size, offset)
 
 
 def _ran(parts: Sequence[_Part]) -> Callable[[], Ran]:

@@ -2,8 +2,8 @@
 
 Most findings of a large scan have no room on a page, and to read them all would cost more than the merge. How many there are
 of each severity is known beforehand, from the attempts' records; so those that may be shown are picked by their severity as
-they pass by, and only these are read. What is new is told by fingerprint against the task that the task's own record names,
-which all mergers find the same. Where a report can't be made, the merge goes without.
+they pass by, and only these are read. What has become of each is looked up in the history. Where a report can't be made, the
+merge goes without.
 """
 
 from __future__ import annotations
@@ -11,32 +11,23 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import msgspec
 
 import scanplan
 from scanplan.api import layout
 from scanplan.api.v1alpha1.task import ArtifactFile, FindingCounts, Severity
-from scanplan.report import compare, page, scan
+from scanplan.findings.lookup import Life
+from scanplan.report import page, scan
 from scanplan.report.finding import parse
-from scanplan.runner.artifacts import durable, findings, fingerprint, run_record
+from scanplan.runner.artifacts import durable, findings, fingerprint
 from scanplan.runner.artifacts.records import ScanMetadata, ShardRecord
 from scanplan.runner.artifacts.suppression import Suppression
 
 MOST_SHOWN = 3_000
 """Findings that are read for the page."""
-MOST_COMPARED = 25_000
-"""Findings of either scan; with more, what is new is left to those who ask for it, who have more memory and time."""
-MOST_COMPARED_BYTES = 128 << 20
 _log = logging.getLogger(__name__)
-
-
-class _Baseline(msgspec.Struct, frozen=True):
-    """The scan to compare with."""
-
-    scan: scan.Scan
-    marks: frozenset[bytes]
 
 
 class Overview:
@@ -50,19 +41,13 @@ class Overview:
         self._suppression = suppression
         self._task = task
         self._contents = page.Contents()
-        self._new: set[bytes] = set()
-        self._kept: set[bytes] = set()
         self._broken = False
         room = MOST_SHOWN
         self._wanted: dict[str, int] = {}
         for severity in Severity:
             self._wanted[severity] = min(sum(getattr(attempt.findings, severity) for attempt in attempts), room)
             room -= self._wanted[severity]
-        self._baseline: _Baseline | None = None
-        self._compared = ""
-        with self._without_harm():
-            self._compare(attempts)
-        self._reads_all = room > 0 or self._baseline is not None
+        self._reads_all = room > 0
 
     def watch(self, counts: FindingCounts) -> Callable[[bytes], None]:
         """What has to see the blocks (whole lines) of one attempt's findings.
@@ -80,25 +65,21 @@ class Overview:
         if self._broken:
             return
         with self._without_harm():
-            new = False
-            if self._baseline is not None:
-                mark = fingerprint.of(line)
-                new = mark not in self._baseline.marks
-                (self._new if new else self._kept).add(mark)
             if self._wanted[severity]:
                 self._wanted[severity] -= 1
-                self._contents.add(parse(line, fingerprint.of, self._suppression.of), new=new)
+                self._contents.add(parse(line, fingerprint.of, self._suppression.of))
 
-    def publish(self, metadata: ScanMetadata) -> ArtifactFile | None:
+    def publish(self, metadata: ScanMetadata, life: Life) -> ArtifactFile | None:
         """Put the report beside the findings; None where there is none.
 
         Args:
             metadata: of the merge.
+            life: finds what has become of a finding.
         """
         final = self._task / layout.REPORT
         if not self._broken:
             with self._without_harm():
-                return self._write(metadata, final)
+                return self._write(metadata, life, final)
         with contextlib.suppress(OSError):
             final.unlink(missing_ok=True)  # that of an earlier, partial merge
         return None
@@ -110,28 +91,6 @@ class Overview:
         except Exception as error:  # a scan whose findings are safe must not fail for its report
             self._broken = True
             _log.warning("There is no %s, the findings are complete without it: %r", layout.REPORT, error)
-
-    def _compare(self, attempts: Sequence[ShardRecord]) -> None:
-        record = run_record.task_record(self._task)
-        if record is None or record.compared_with is None:
-            self._compared = "nothing: no other scan of this run was complete when this one began"
-            return
-        earlier = self._task.parent / PurePosixPath(record.compared_with).name
-        try:
-            before = scan.read(durable.read_record(earlier / layout.METADATA))
-            here = [file.bytes for attempt in attempts for file in attempt.files if file.name == layout.FINDINGS]
-            size = max(sum(here), (earlier / layout.FINDINGS).stat().st_size)
-            count = max(sum(attempt.findings.total for attempt in attempts), before.findings.total)
-            if count > MOST_COMPARED or size > MOST_COMPARED_BYTES:
-                self._compared = "nothing: there are too many findings to compare them in a scan's pod"
-                return
-            self._compared = (
-                f"the scan of this run that began {page.moment(before.started_at)}, the last complete one then"
-            )
-            with durable.open_regular(earlier / layout.FINDINGS) as lines:
-                self._baseline = _Baseline(before, frozenset(map(fingerprint.of, lines)))
-        except (OSError, ValueError):
-            self._compared = "nothing: the complete scan before this one is not on the volume any more"
 
     def _see_all(self, block: bytes) -> None:
         for line in block.split(b"\n"):
@@ -151,11 +110,11 @@ class Overview:
                     self.see(line, severity)
                 at = block.find(spelled, end)
 
-    def _write(self, metadata: ScanMetadata, final: Path) -> ArtifactFile:
+    def _write(self, metadata: ScanMetadata, life: Life, final: Path) -> ArtifactFile:
         temporary = final.with_name(f".{final.name}.{durable.unique()}")
         file = durable.CheckedFile(temporary)
         try:
-            for piece in self._page(metadata):
+            for piece in self._page(metadata, life):
                 file.write(piece)
             file.close()
             durable.rename(temporary, final)
@@ -166,22 +125,12 @@ class Overview:
             raise
         return file.artifact(final.name)
 
-    def _page(self, metadata: ScanMetadata) -> Iterator[bytes]:
-        this = scan.read(msgspec.json.encode(metadata))
-        since = None
-        if self._baseline is not None:
-            since = page.Since(
-                run=page.moment(self._baseline.scan.started_at),
-                new=frozenset(mark.hex() for mark in self._new),
-                fixed=len(self._baseline.marks - self._kept),
-                remarks=tuple(compare.unlike(self._baseline.scan, this)),
-            )
+    def _page(self, metadata: ScanMetadata, life: Life) -> Iterator[bytes]:
         return page.compose(
-            this,
+            scan.read(msgspec.json.encode(metadata)),
             self._contents,
             scanplan.__version__,
             counts=[getattr(metadata.findings, severity) for severity in Severity],
             suppressed=metadata.exceptions.suppressed.total if metadata.exceptions else 0,
-            since=since,
-            compared=self._compared,
+            life=life,
         )

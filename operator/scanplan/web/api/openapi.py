@@ -7,9 +7,13 @@ from typing import Any
 from pydantic import TypeAdapter
 
 import scanplan
+from scanplan.api.v1alpha1.task import Severity
 from scanplan.client.models import QueueHealth, ScanResult, TaskStatus
+from scanplan.findings.history import State
+from scanplan.findings.listing import Which
 from scanplan.web.api.access import MAX_TOKEN_CHARACTERS
 from scanplan.web.api.problems import MEDIA_TYPE
+from scanplan.web.artifacts.history import DEFAULT_LIMIT, MOST
 from scanplan.web.artifacts.reports import FORMATS
 from scanplan.web.ui.live import ALL
 
@@ -61,6 +65,11 @@ def document(*, is_open: bool = False) -> Schema:
             files: {"get": _operation("The published files of a task", _json("Artifacts"), _task())},
             f"{files}/{{name}}": {"get": _file_operation()},
             reports: {"get": _report_operation()},
+            "/api/v1/tasks/{task_id}/history": {
+                "get": _operation(
+                    "The findings of a task's run over time, most severe first", _json("History"), _of_history()
+                )
+            },
             "/api/v1/queue/health": {"get": _operation("How the queue is doing", _json("QueueHealth"), [_namespace()])},
             "/api/v1/events": {"get": _events_operation()},
             "/session": {"get": _open("Who the page's reader is, and where it begins", _json("Session"), ("503",))},
@@ -172,6 +181,21 @@ def _report_operation() -> Schema:
     return operation
 
 
+def _of_history() -> list[Schema]:
+    """The parameters of a list of findings over time."""
+    state = {"type": "string", "enum": [which.value for which in Which], "default": Which.OPEN.value}
+    limit = {"type": "integer", "minimum": 0, "maximum": MOST, "default": DEFAULT_LIMIT}
+    names = [severity.value for severity in Severity]
+    severity = {"type": "array", "items": {"type": "string", "enum": names}}
+    listed = {"name": "severity", "in": "query", "style": "form", "explode": False, "schema": severity}
+    return [
+        *_task(),
+        {"name": "state", "in": "query", "schema": state},
+        {**listed, "description": "Separated by commas; by default all."},
+        {"name": "limit", "in": "query", "schema": limit},
+    ]
+
+
 def _task() -> list[Schema]:
     task = {"name": "task_id", "in": "path", "required": True, "schema": {"type": "string", "pattern": TASK_ID}}
     return [task, _namespace()]
@@ -226,6 +250,13 @@ def _schemas() -> Schema:
             complete={"type": "boolean"},
             files={"type": "array", "items": {"$ref": "#/components/schemas/ArtifactRef"}},
         ),
+        "History": _object(
+            task_id={"type": "string"},
+            complete={"type": "boolean"},
+            total={"type": "integer", "description": "How many there are, also those beyond the limit."},
+            by_severity={"type": "object", "additionalProperties": {"type": "integer"}},
+            items={"type": "array", "items": _life()},
+        ),
         "Probe": _object(status={"const": "ok"}),
         "Session": _object(
             known={"type": "boolean"},
@@ -247,6 +278,24 @@ def _schemas() -> Schema:
             "required": ["type", "status", "title"],
         },
     }
+
+
+def _life() -> Schema:
+    """One finding over time."""
+    text, number = {"type": "string"}, {"type": "integer"}
+    texts = ("identity", "fingerprint", "name", "template", "matcher", "host", "where", "target")
+    return _object(
+        **dict.fromkeys(texts, text),
+        severity={"type": "string", "enum": [severity.value for severity in Severity]},
+        state={"type": "string", "enum": [state.value for state in State]},
+        first_seen=text,
+        last_seen=text,
+        times_seen=number,
+        reopened={"type": "integer", "description": "How often it came back after it was resolved."},
+        reopened_at=text,
+        resolved_at=text,
+        age_days={"type": ["integer", "null"]},
+    )
 
 
 def _plan_schemas() -> Schema:

@@ -7,6 +7,7 @@ kept, never to be shown as one of ours.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ import scanplan
 from scanplan.api import layout
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ScanResult
+from scanplan.findings.lookup import Life, in_file, nowhere
 from scanplan.report import page, sarif, spreadsheet
 from scanplan.report.finding import Finding, read
 from scanplan.report.scan import Scan
@@ -26,12 +28,18 @@ from scanplan.runner.artifacts import fingerprint
 from scanplan.web.api.blocking import Calls
 from scanplan.web.artifacts.files import BLOCK_BYTES, attachment, open_below
 
-Render = Callable[[Scan, Iterator[Finding]], Iterator[bytes]]
+Render = Callable[[Scan, Iterator[Finding], Life], Iterator[bytes]]
 
 FORMATS: dict[str, tuple[str, Render]] = {
-    "sarif": ("application/sarif+json", lambda scan, findings: sarif.render(scan, findings, scanplan.__version__)),
-    "csv": ("text/csv; charset=utf-8", lambda _, findings: spreadsheet.render(findings)),
-    "html": ("text/html; charset=utf-8", lambda scan, findings: page.render(scan, findings, scanplan.__version__)),
+    "sarif": (
+        "application/sarif+json",
+        lambda scan, found, life: sarif.render(scan, found, scanplan.__version__, life=life),
+    ),
+    "csv": ("text/csv; charset=utf-8", lambda _, found, life: spreadsheet.render(found, life)),
+    "html": (
+        "text/html; charset=utf-8",
+        lambda scan, found, life: page.render(scan, found, scanplan.__version__, life=life),
+    ),
 }
 """By name: the media type, and who makes it."""
 
@@ -47,9 +55,11 @@ async def send(request: web.Request, root: Path, result: ScanResult, name: str, 
     folder = PurePosixPath(result.artifact_path or "")
     with await calls.run(_opened, root, folder / layout.METADATA) as metadata:
         content = await calls.run(metadata.read)
-    with await calls.run(_opened, root, folder / layout.FINDINGS) as lines:
+    with contextlib.ExitStack() as files:
+        lines = files.enter_context(await calls.run(_opened, root, folder / layout.FINDINGS))
+        life = files.enter_context(await calls.run(_lives, root, folder / layout.HISTORY))
         try:
-            pieces = render(read_scan(content), read(lines, fingerprint.of))
+            pieces = render(read_scan(content), read(lines, fingerprint.of), life)
         except ValueError as error:
             raise InvalidPayload(str(error)) from error
         headers = {
@@ -76,6 +86,19 @@ async def send(request: web.Request, root: Path, result: ScanResult, name: str, 
 
 def _opened(root: Path, path: PurePosixPath) -> BinaryIO:
     return os.fdopen(open_below(root, path), "rb")
+
+
+@contextlib.contextmanager
+def _lives(root: Path, path: PurePosixPath) -> Iterator[Life]:
+    """Looks up what is known of a finding; nothing where the result has no history."""
+    try:
+        file = _opened(root, path)
+    except FileNotFoundError:
+        yield nowhere
+        return
+    with file:
+        descriptor = file.fileno()
+        yield in_file(lambda offset, size: os.pread(descriptor, size, offset), os.fstat(descriptor).st_size)
 
 
 def _block(pieces: Iterator[bytes]) -> bytes:

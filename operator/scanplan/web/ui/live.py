@@ -272,7 +272,7 @@ def row(plan: Mapping[str, Any]) -> Object:
         "project": plan.get("spec", {}).get("projectId", ""),
         "phase": status.phase or Phase.PENDING,
         "shards": {"total": shards.total, "succeeded": shards.succeeded, "failed": shards.failed},
-        "findings": status.findings.model_dump(exclude_none=True) if status.findings else {},
+        "findings": status.findings.counts if status.findings else {},
         "started": status.start_time,
         "completed": status.completion_time,
         "attempts": status.attempts or 0,

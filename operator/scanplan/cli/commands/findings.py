@@ -1,0 +1,62 @@
+"""``scanplan findings``: a run's findings over time."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+import typer
+
+from scanplan.cli import options, result_source
+from scanplan.cli.output import severities
+from scanplan.cli.output.failure import told
+from scanplan.cli.output.tables import counted_words, lives_table
+from scanplan.cli.output.terminal import answers, say, write_json
+from scanplan.findings.listing import Which, listed
+
+MOST_ROWS = 1_000
+
+
+class Output(StrEnum):
+    """Formats of a list."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+@told
+def findings(
+    run: options.RunName,
+    state: Annotated[Which, typer.Option(help="Which ones.")] = Which.OPEN,
+    output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TABLE,
+    severity: severities.Wanted = None,
+    directory: options.Directory = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """List what is open, since when, and what is resolved.
+
+    \b
+      scanplan findings nightly                     all that are open, most severe first
+      scanplan findings nightly --state new         what the last scan has found for the first time, or again
+      scanplan findings nightly --state resolved    what is gone, as a complete scan has seen
+      scanplan findings nightly -o json | jq '.items[].firstSeen'
+
+    A finding is open until a complete scan runs its template against its target and does not see it.
+
+    Exit codes: 0; 66 no such run; 75 it has not ended yet.
+    """
+    wanted = severities.parsed(severity)
+    with result_source.opened(directory, namespace, context, kubeconfig) as shelves:
+        result = shelves.find(run)
+        most = sys.maxsize if output is Output.JSON else MOST_ROWS
+        rows, counts = listed(result.history.entries(), state, wanted, most)
+    if output is Output.JSON:
+        write_json({"run": result.name, "items": [msgspec.to_builtins(entry) for entry in rows]})
+        return
+    if rows:
+        answers().print(lives_table(rows, [entry.state.value for entry in rows]))
+    say(counted_words(counts).plain)
