@@ -181,7 +181,7 @@ def report() -> str:
     )
     message = documents.encode(reports.complete(0, result)).decode()
     mounts = "{{ range (index .spec.containers 0).volumeMounts }}{{ if .subPath }}{{ .subPath }}{{ end }}{{ end }}"
-    task = f'{{{{ slice (index .metadata.labels "{labels.TASK}") {len("scan-")} }}}}'
+    task = f'{{{{ trimPrefix "scan-" (index .metadata.labels "{labels.TASK}") }}}}'
     return json.dumps(message).replace(FOLDER, f"{mounts}/tasks/{task}")
 
 
