@@ -51,9 +51,10 @@ def configuration(archive: Archive) -> dict[str, Any]:
 
 
 def began(process: Path, program: str | Path) -> bool:
-    """Whether a process runs this program, and blocks signals."""
+    """Whether a process is this init, and has blocked signals. While it waits for one, the kernel says that none is blocked."""
     blocks = re.search(r"SigBlk:\s*0*[1-9a-f]", (process / "status").read_text())
-    return bool(blocks) and (process / "exe").resolve() == Path(program).resolve()
+    waits = (process / "task" / process.name / "children").read_text().strip()
+    return bool(blocks or waits) and (process / "exe").resolve() == Path(program).resolve()
 
 
 def told_to_end(command: Sequence[str | Path], milliseconds: float) -> int:
