@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict
@@ -242,7 +243,16 @@ class Exceptions:
     def __init__(self, exceptions: Iterable[ScanException] = ()) -> None:
         ordered = sorted(exceptions, key=_order)
         self.all: Sequence[ScanException] = tuple(each for each in ordered if not each.match.names_nothing)
-        self._compiled = [_Compiled(each) for each in self.all]
+        self._others: list[tuple[int, _Compiled]] = []
+        """Those that have to be asked of each template, with their places in the order."""
+        self._by_template: defaultdict[str, list[tuple[int, _Compiled]]] = defaultdict(list)
+        """The others, by the names of their templates."""
+        for place, exception in enumerate(self.all):
+            compiled = _Compiled(exception)
+            for name in compiled.template_names:
+                self._by_template[name].append((place, compiled))
+            if not compiled.template_names:
+                self._others.append((place, compiled))
         self._by_place: dict[tuple[tuple[str, ...], str, str], list[_Compiled]] = {}
 
     @functools.cached_property
@@ -269,7 +279,10 @@ class Exceptions:
         if found is None:
             if len(self._by_place) >= _MOST_REMEMBERED:
                 self._by_place.clear()
-            found = self._by_place[key] = [each for each in self._compiled if each.matches_place(finding)]
+            names = {name.lower() for name in finding.templates}
+            asked = dict(each for name in names for each in self._by_template.get(name, ())) | dict(self._others)
+            found = [each for _, each in sorted(asked.items()) if each.matches_place(finding)]
+            self._by_place[key] = found
         return found
 
 
@@ -308,7 +321,11 @@ class _Compiled:
     def __init__(self, exception: ScanException) -> None:
         self.exception = exception
         match = exception.match
-        self._templates = _globs((*match.templates, *map(aliases.canonical, match.templates)), fold=True)
+        named = {*match.templates, *map(aliases.canonical, match.templates)}
+        self._templates = _globs(named, fold=True)
+        wild = any(_is_wild(name) for name in named)
+        self.template_names = frozenset() if wild else frozenset(name.lower() for name in named)
+        """Templates that it is about; empty: all, or those of a pattern."""
         self._hosts = _globs((_without_brackets(host) for host in match.hosts), fold=True)
         self._paths = _globs(match.paths)
         self._matchers = _globs(match.matchers)
@@ -331,7 +348,7 @@ def _globs(patterns: Iterable[str], *, fold: bool = False) -> Callable[[str], bo
     """Whether a text matches one of these; None where there are none. With `fold` capitals don't count."""
     exact, wild = set(), []
     for pattern in patterns:
-        if "*" in pattern or "?" in pattern:
+        if _is_wild(pattern):
             # fnmatch makes an expression that takes linear time. It knows sets in brackets too, which a glob of ours has not.
             expression = fnmatch.translate(pattern.replace("[", "[[]"))
             wild.append(re.compile(expression, re.IGNORECASE if fold else 0))
@@ -344,6 +361,10 @@ def _globs(patterns: Iterable[str], *, fold: bool = False) -> Callable[[str], bo
         return (text.lower() if fold else text) in exact or any(pattern.match(text) for pattern in wild)
 
     return matches
+
+
+def _is_wild(pattern: str) -> bool:
+    return "*" in pattern or "?" in pattern
 
 
 def _without_brackets(host: str) -> str:
