@@ -82,6 +82,7 @@ def test_kubectl_get_shows_what_people_ask_first(scene: Scene) -> None:
     assert header == [
         "NAME",
         "PHASE",
+        "REASON",
         "PROGRESS",
         "ENDPOINTS",
         "FINDINGS",
@@ -93,8 +94,20 @@ def test_kubectl_get_shows_what_people_ask_first(scene: Scene) -> None:
     ]
     assert row[:8] == ["plan", "Completed", "1/1", "1", "7", "1", "2", "1"]
     wide = scene.kubectl("get", "sp", "-o", "wide").splitlines()
-    assert wide[0].split()[10:] == ["PROJECT", "RUN", "RESOLVED", "JOB", "KEY", "SUPPRESSED", "ERROR"]
+    assert wide[0].split()[11:] == ["PROJECT", "RUN", "RESOLVED", "JOB", "KEY", "SUPPRESSED", "ERROR"]
     assert wide[1].split()[10:14] == ["acme", "nightly", "1", scene.plan()["status"]["taskId"]]
+
+
+def test_kubectl_get_says_why_a_plan_is_not_well(scene: Scene) -> None:
+    """Lost otherwise: a second command for each plan that failed or waits; and whose run it is, where the plan names none."""
+    scene.apply(endpoints=["http://169.254.169.254"])
+    scene.phase("Failed")
+    row = scene.kubectl("get", "sp", "--no-headers").split()
+    assert row[:3] == ["plan", "Failed", "TargetDenied"]
+    wide = scene.kubectl(
+        "get", "sp", "--no-headers", "-o", "custom-columns=P:.status.projectId,R:.status.runId"
+    ).split()
+    assert wide == [scene.namespace, "plan"]
 
 
 def test_a_clean_scan_has_no_findings_and_succeeds(scene: Scene) -> None:

@@ -56,6 +56,18 @@ def test_a_plan_of_one_shard_takes_three_writes_and_three_reads(scene: Scene) ->
     assert reads(scene) == ONCE + READS
 
 
+def test_events_of_the_normal_course_are_two_more_writes(alone: Scene, start_operator: Callable[..., Any]) -> None:
+    """Lost otherwise: what an owner pays for them, and that they come once."""
+    start_operator(SCANPLAN_LIFECYCLE_EVENTS="true")
+    alone.apply()
+    alone.complete()
+    events = alone.api.list(
+        f"/apis/events.k8s.io/v1/namespaces/{alone.namespace}/events", fieldSelector="regarding.kind=ScanPlan"
+    )
+    assert sorted(each["reason"] for each in events) == ["Completed", "Started"]
+    assert len(alone.writes()) == len(A_LIFE) + 2
+
+
 def test_with_the_lease_one_read_a_plan_is_left(
     administrator: Kubectl, alone: Scene, start_operator: Callable[..., Any]
 ) -> None:

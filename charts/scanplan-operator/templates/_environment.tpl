@@ -22,6 +22,8 @@
 - name: SCANPLAN_DENIED_TARGETS
   value: {{ join "," .Values.policy.deniedTargets | quote }}
 {{- end }}
+- name: SCANPLAN_LIFECYCLE_EVENTS
+  value: {{ .Values.events.lifecycle | quote }}
 - name: SCANPLAN_DISCOVERY_ANY_SELECTOR
   value: {{ .Values.discovery.anySelector | quote }}
 - name: SCANPLAN_DISCOVERY_NAMESPACES

@@ -104,6 +104,11 @@ class OperatorSettings(PodBoundsSettings):
         alias=environment.TMP_SIZE_LIMIT,
         description="What `/tmp` of a scan pod may hold; a scan that comes near ends with DiskFull. Empty: no limit.",
     )
+    lifecycle_events: bool = Field(
+        False,
+        alias="SCANPLAN_LIFECYCLE_EVENTS",
+        description="Record the Events `Started` and `Completed` too: two more requests for each plan.",
+    )
     namespaces: NameList = Field((), alias="SCANPLAN_NAMESPACES", description="Namespaces to watch; empty: all.")
     schedules: bool = Field(
         True,
@@ -186,6 +191,7 @@ class OperatorSettings(PodBoundsSettings):
             scan_defaults=self.scan_defaults,
             tmp_size_limit=self.tmp_size_limit,
             pod_security_context=pod_security.chosen(self.pod_security_context, assigns_users=False),
+            lifecycle_events=self.lifecycle_events,
             worker_concurrency=self.worker_concurrency,
             exception_max_days=self.exception_max_days,
         )

@@ -20,6 +20,7 @@ from scanplan.client.cluster import reader
 
 WELL = {
     Reason.PENDING,
+    Reason.STARTED,
     Reason.RUNNING,
     Reason.RETRYING,
     Reason.QUEUED,

@@ -50,6 +50,28 @@ def test_the_normal_course_is_on_the_status(old: ScanPlanStatus, new: ScanPlanSt
     assert events.of_change(old, new) is None
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (NEW, RUNNING, "Started"),
+        (status(Phase.QUEUED, Reason.QUEUED), RUNNING, "Started"),
+        (status(Phase.SUSPENDED, Reason.SUSPENDED), RUNNING, "Started"),
+        (RETRYING, RUNNING, None),
+        (RUNNING, status(Phase.RUNNING, Reason.COLLECTING), None),
+        (RUNNING, status(Phase.COMPLETED, Reason.COMPLETED), "Completed"),
+        (NEW, status(Phase.COMPLETED, Reason.RESULT_REUSED), "ResultReused"),
+        (RUNNING, status(Phase.FAILED, Reason.OUT_OF_MEMORY), "OutOfMemory"),
+        (NEW, status(Phase.QUEUED, Reason.QUEUED), None),
+    ],
+)
+def test_the_owner_may_ask_for_the_normal_course_too(
+    old: ScanPlanStatus, new: ScanPlanStatus, reason: str | None
+) -> None:
+    """Lost otherwise: a start and an end where a team's tools read Events alone."""
+    event = events.of_change(old, new, lifecycle=True)
+    assert (event.reason if event else None) == reason
+
+
 def test_a_note_is_as_long_as_kubernetes_takes_it() -> None:
     event = events.of_change(NEW, status(Phase.FAILED, Reason.JOB_REJECTED, "x" * 3_000))
     assert event is not None

@@ -225,3 +225,47 @@ class TestLastReports:
 
     def test_pods_without_one_say_nothing(self) -> None:
         assert statuses.last_reports([replace(succeeded(0), report=None)]) == []
+
+
+def waiting(phase: Phase, reason: Reason) -> Status:
+    return statuses.of_waiting(plan(), phase, reason, "because", NOW).document()
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (waiting(Phase.PENDING, Reason.QUOTA_EXCEEDED), "QuotaExceeded"),
+        (waiting(Phase.PENDING, Reason.WAITING_FOR_PODS), "WaitingForPods"),
+        (waiting(Phase.PENDING, Reason.PENDING), None),
+        (waiting(Phase.QUEUED, Reason.QUEUED), None),
+        (waiting(Phase.SUSPENDED, Reason.SUSPENDED), None),
+        (waiting(Phase.RUNNING, Reason.COLLECTING), None),
+        (running_status(), None),
+        (completed_status(), None),
+        (finished(endpoints_unreachable=1), "SomeUnreachable"),
+        (finished(templates_run=3, templates_not_run=1), "SomeNotRun"),
+        (statuses.of_invalid(plan(), Reason.TARGET_DENIED, "no", NOW).document(), "TargetDenied"),
+        (statuses.of_finished(plan(), failed(), [], None, _error(), NOW).document(), _error().reason),
+        (
+            statuses.of_running(plan(), job(), Phase.RETRYING, Reason.RETRYING, "again", NOW, _error()).document(),
+            _error().reason,
+        ),
+        (statuses.of_cancelled(plan(), "t", "k", None, "", NOW).document(), None),
+    ],
+)
+def test_the_reason_says_what_is_not_well_and_nothing_else(status: Status, reason: str | None) -> None:
+    """Lost otherwise: what is wrong, at the first glance; or that all is well."""
+    assert status.get("reason") == reason
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"projectId": None, "runId": None}, ("team", "alpha")),
+        ({"projectId": "acme", "runId": "nightly"}, ("acme", "nightly")),
+    ],
+)
+def test_project_and_run_are_what_holds(spec: dict[str, Any], expected: tuple[str, str]) -> None:
+    """Lost otherwise: whose run it is, where the plan leaves that to the defaults."""
+    status = statuses.of_waiting(plan(**spec), Phase.PENDING, Reason.PENDING, "soon", NOW).document()
+    assert (status["projectId"], status["runId"]) == expected

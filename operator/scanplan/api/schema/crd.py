@@ -157,6 +157,7 @@ SCANPLAN = Definition(
     new={"observedGeneration": -1, "phase": Phase.PENDING.value},
     columns=(
         _column("Phase", ".status.phase"),
+        _column("Reason", ".status.reason"),
         _column("Progress", ".status.progress"),
         _column("Endpoints", ".status.endpointCount", "integer"),
         _column("Findings", ".status.findings.total", "integer"),
@@ -165,8 +166,8 @@ SCANPLAN = Definition(
         _column("New", ".status.findings.new", "integer"),
         _column("Duration", ".status.duration"),
         _column("Age", ".metadata.creationTimestamp", "date"),
-        _column("Project", ".spec.projectId", priority=1),
-        _column("Run", ".spec.runId", priority=1),
+        _column("Project", ".status.projectId", priority=1),
+        _column("Run", ".status.runId", priority=1),
         _column("Resolved", ".status.findings.resolved", "integer", priority=1),
         _column("Job", ".status.jobRef.name", priority=1),
         _column("Key", ".status.taskKey", priority=1),

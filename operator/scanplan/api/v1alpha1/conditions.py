@@ -45,6 +45,7 @@ class Reason(StrEnum):
     # how a plan is doing
     PENDING = "Pending"
     RUNNING = "Running"
+    STARTED = "Started"
     RETRYING = "Retrying"
     QUEUED = "Queued"
     SUSPENDED = "Suspended"

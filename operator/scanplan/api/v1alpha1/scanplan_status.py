@@ -143,6 +143,12 @@ class ScanPlanStatus(Status):
     """The state and the result of the plan."""
 
     phase: Phase | None = None
+    reason: Annotated[
+        str | None,
+        Field(description="What is not well, in a word: an error, what the plan waits for, or what its result lacks."),
+    ] = None
+    project_id: Annotated[str | None, Field(description="Project that the findings belong to.")] = None
+    run_id: Annotated[str | None, Field(description="Run that the findings belong to.")] = None
     task_id: Annotated[
         str | None, Field(description="Name of the task's Job, and the task's id in queues and APIs.")
     ] = None

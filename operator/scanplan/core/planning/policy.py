@@ -53,6 +53,8 @@ class Policy(PodBounds):
     """Who scan pods run as."""
     scan_defaults: ScanDefaults | None = field(default=None, hash=False)
     """The owner's values for all plans."""
+    lifecycle_events: bool = False
+    """Record an Event where a scan starts, and where it is complete."""
     worker_concurrency: int = 4
     """Jobs active at the same time in one namespace."""
     exception_max_days: int = 365

@@ -178,7 +178,8 @@ class Context:
         if actions:
             return Act(actions)
         changed = self.unless_same(status)
-        event = events.of_change(self.plan.status, changed) if changed else None
+        lifecycle = self.observed.policy.lifecycle_events
+        event = events.of_change(self.plan.status, changed, lifecycle) if changed else None
         return Write(status=changed, requeue_after=requeue_after, requeue_max=requeue_max, event=event)
 
     def unless_same(self, status: ScanPlanStatus) -> ScanPlanStatus | None:

@@ -1,7 +1,8 @@
 """Which changes of a plan are worth an Event: those that somebody would want to know of, and that are not the normal course.
 
-A scan that starts and completes is on the status and in the Job's own events; writing it a third time would only cost. What goes
-wrong, is tried again, is cancelled or was taken over is recorded once, with the words of the status.
+A scan that starts and completes is on the status and in the Job's own events. Writing it a third time costs two requests a plan,
+so it is recorded only where the owner asks for it. What goes wrong, is tried again, is cancelled or was taken over is always
+recorded, once, with the words of the status.
 """
 
 from __future__ import annotations
@@ -27,15 +28,28 @@ class Event:
     message: str
 
 
-def of_change(old: ScanPlanStatus, new: ScanPlanStatus) -> Event | None:
-    """The Event for a status that changes from `old` to `new`; None where the change is the normal course."""
+def of_change(old: ScanPlanStatus, new: ScanPlanStatus, lifecycle: bool = False) -> Event | None:
+    """The Event for a status that changes from `old` to `new`; None where the change is not worth one.
+
+    Args:
+        lifecycle: the normal course is worth Events too: a start, and a scan that is complete.
+    """
     reason, message = _ready(new)
     if (new.phase, reason) == (old.phase, _ready(old)[0]):
         return None
+    if lifecycle and (usual := _of_lifecycle(old, new)):
+        return Event(False, usual, message[:_MESSAGE_LENGTH])
     if new.phase not in {*_WARNINGS, Phase.CANCELLED} and reason not in _REASONS:
         return None
     warning = new.phase in _WARNINGS or reason in _REASONS - {Reason.RESULT_REUSED}
     return Event(warning, reason, message[:_MESSAGE_LENGTH])
+
+
+def _of_lifecycle(old: ScanPlanStatus, new: ScanPlanStatus) -> Reason | None:
+    if new.phase is Phase.RUNNING and old.phase not in {Phase.RUNNING, Phase.RETRYING}:
+        return Reason.STARTED
+    reused = _ready(new)[0] == Reason.RESULT_REUSED
+    return Reason.COMPLETED if new.phase is Phase.COMPLETED and not reused else None
 
 
 def _ready(status: ScanPlanStatus) -> tuple[str, str]:

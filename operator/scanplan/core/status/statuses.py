@@ -46,6 +46,10 @@ _PINNED = {
 }
 
 
+_ORDINARY = {phase.value for phase in Phase} | {Reason.COLLECTING.value}
+"""Reasons that say no more than a phase does."""
+
+
 def of_waiting(plan: Plan, phase: Phase, reason: Reason, message: str, now: datetime) -> ScanPlanStatus:
     """Status of a plan that has no Job now: queued, suspended before its start, or waiting for something."""
     return _assemble(plan, _pinned(plan), phase, for_phase(phase, reason, message), now)
@@ -322,7 +326,27 @@ def _assemble(
     plan: Plan, fields: ScanPlanStatus, phase: Phase, conditions: Iterable[Condition], now: datetime
 ) -> ScanPlanStatus:
     written: tuple[WrittenCondition, ...] = render(conditions, plan.status.conditions, plan.generation, now)
-    return _with(fields, observed_generation=plan.generation, phase=phase, conditions=written)
+    return _with(
+        fields,
+        observed_generation=plan.generation,
+        phase=phase,
+        reason=_unwell(fields, phase, written),
+        project_id=plan.spec.project_id or plan.namespace,
+        run_id=plan.spec.run_id or plan.name,
+        conditions=written,
+    )
+
+
+def _unwell(fields: ScanPlanStatus, phase: Phase, conditions: Iterable[WrittenCondition]) -> str | None:
+    """What people should know beyond the phase: an error, what a plan waits for, or what a complete result lacks."""
+    if fields.error:
+        return fields.error.reason
+    reasons = {condition.type: condition.reason for condition in conditions if condition.status != "True"}
+    lacks = reasons.get(ConditionType.ENDPOINTS_REACHABLE) or reasons.get(ConditionType.TEMPLATES_RUN)
+    if phase is Phase.COMPLETED:
+        return lacks
+    ready = reasons.get(ConditionType.READY)
+    return None if ready in _ORDINARY else ready
 
 
 def artifacts_path(plan: Plan, key: str) -> str:
