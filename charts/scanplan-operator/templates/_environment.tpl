@@ -15,6 +15,8 @@
   value: {{ .Values.scanner.proxy | quote }}
 - name: SCANPLAN_ALLOWED_PROXIES
   value: {{ join "," .Values.policy.allowedProxies | quote }}
+- name: SCANPLAN_ALLOWED_RESOLVERS
+  value: {{ join "," .Values.policy.allowedResolvers | quote }}
 - name: SCANPLAN_MAX_RANGE_ADDRESSES
   value: {{ .Values.policy.maxRangeAddresses | int | quote }}
 {{ include "scanplan.podBounds" . }}

@@ -62,6 +62,11 @@ class OperatorSettings(PodBoundsSettings):
     allowed_proxies: NameList = Field(
         (), alias="SCANPLAN_ALLOWED_PROXIES", description="Further proxies that plans may name; shell patterns of URLs."
     )
+    allowed_resolvers: NameList = Field(
+        (),
+        alias="SCANPLAN_ALLOWED_RESOLVERS",
+        description="DNS resolvers that plans may name instead of the cluster's; shell patterns of addresses.",
+    )
     discovery_any_selector: bool = Field(
         False,
         alias="SCANPLAN_DISCOVERY_ANY_SELECTOR",
@@ -177,6 +182,7 @@ class OperatorSettings(PodBoundsSettings):
             allowed_claims=self.allowed_claims,
             proxy=self.proxy,
             allowed_proxies=self.allowed_proxies,
+            allowed_resolvers=self.allowed_resolvers,
             allowed_service_accounts=self.allowed_service_accounts,
             allowed_priority_classes=self.allowed_priority_classes,
             allowed_tolerations=self.allowed_tolerations,

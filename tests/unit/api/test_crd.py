@@ -156,7 +156,18 @@ def test_the_status_is_a_subresource(plural: str) -> None:
 def test_what_kubectl_get_shows() -> None:
     columns = {column["name"]: column for column in VERSION["additionalPrinterColumns"]}
     usual = [name for name, column in columns.items() if not column.get("priority")]
-    assert usual == ["Phase", "Reason", "Progress", "Endpoints", "Findings", "Critical", "High", "New", "Duration", "Age"]
+    assert usual == [
+        "Phase",
+        "Reason",
+        "Progress",
+        "Endpoints",
+        "Findings",
+        "Critical",
+        "High",
+        "New",
+        "Duration",
+        "Age",
+    ]
     assert set(columns) - set(usual) == {"Project", "Run", "Resolved", "Job", "Key", "Suppressed", "Error"}
 
 
@@ -264,6 +275,8 @@ def test_what_makes_another_scan() -> None:
         "scanner.follow_redirects",
         "scanner.headers",
         "scanner.headers_from",
+        "dns_config",
+        "host_aliases",
         "artifacts.claim_name",
     }
 

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 
 from scanplan.api.names import DNS_SUBDOMAIN
 from scanplan.api.v1alpha1.model import Effect, Model, cel, effect
+from scanplan.api.v1alpha1.name_resolution import DnsConfig, HostAlias
 from scanplan.api.v1alpha1.pod_template import PodTemplate
 from scanplan.api.v1alpha1.scanner import Scanner
 from scanplan.api.v1alpha1.selection import TEMPLATE, Selection
@@ -282,4 +283,15 @@ class ScanPlanSpec(Model):
     ] = None
     scanner: Scanner = Scanner()
     artifacts: Artifacts = Artifacts()
+    dns_config: Annotated[
+        DnsConfig | None, Field(json_schema_extra=effect(Effect.KEY), description="Other resolvers than the cluster's.")
+    ] = None
+    host_aliases: Annotated[
+        list[HostAlias],
+        Field(
+            max_length=32,
+            json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
+            description="Addresses of names in scan pods, whatever DNS says.",
+        ),
+    ] = []
     pod_template: Annotated[PodTemplate, Field(json_schema_extra=effect(Effect.NEXT))] = PodTemplate()

@@ -18,7 +18,7 @@ from scanplan.core.manifests import document, pod
 from scanplan.core.observed.asked import Asked
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.times import format_time
-from scanplan.core.planning import pod_bounds, quantities, rates, scan_defaults
+from scanplan.core.planning import pod_bounds, quantities, rates, resolution, scan_defaults
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, Task
 
@@ -71,6 +71,7 @@ def build(task: Task, plan: Plan, policy: Policy, exceptions: str = "") -> Manif
         },
         pod.build(task, spec.pod_template, policy, document.pack(task, task.job_name), exceptions),
     )
+    manifest["spec"]["template"]["spec"].update(resolution.pod_fields(spec))
     manifest["metadata"]["annotations"][labels.ASKED] = asked.annotation()
     return manifest
 

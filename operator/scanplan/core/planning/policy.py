@@ -35,6 +35,8 @@ class Policy(PodBounds):
     """Proxy of plans that name none; empty: no proxy. Always allowed."""
     allowed_proxies: tuple[str, ...] = ()
     """Further proxies, as shell patterns. A proxy dials for the scan, where the guard can't look."""
+    allowed_resolvers: tuple[str, ...] = ()
+    """Addresses of DNS resolvers that plans may name, as shell patterns."""
     discovery_any_selector: bool = False
     """Selectors of plans choose freely: objects need no label that says yes."""
     discovery_namespaces: tuple[str, ...] = ()

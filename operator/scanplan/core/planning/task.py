@@ -30,7 +30,17 @@ from scanplan.api.v1alpha1.task import (
     TemplateFilter,
     TemplateFolder,
 )
-from scanplan.core.planning import endpoints, keys, pod_bounds, proxies, ranges, rates, scan_defaults, shards
+from scanplan.core.planning import (
+    endpoints,
+    keys,
+    pod_bounds,
+    proxies,
+    ranges,
+    rates,
+    resolution,
+    scan_defaults,
+    shards,
+)
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
 
@@ -209,6 +219,8 @@ def resolve(
     proxy = spec.scanner.proxy or policy.proxy
     if scans and proxy:
         policy.guard.check((proxies.place(proxy),), lambda _: f"the proxy {proxy}")
+    if scans:
+        resolution.check(spec, policy)
     templates = tuple(sorted(set(spec.templates)))
     project_id = spec.project_id or plan.namespace
     run_id = spec.run_id or plan.name
@@ -221,6 +233,7 @@ def resolve(
         "headers": headers,
         "rerun": spec.rerun,
     }
+    options.update(resolution.options(spec))
     if spec.scanner.proxy:
         options["proxy"] = spec.scanner.proxy
     include, exclude = chosen(spec.selection.include), chosen(spec.selection.exclude)
