@@ -27,6 +27,10 @@ def test_a_well_known_checker_finds_nothing_wrong(workflow: Path) -> None:
     programs.run("actionlint", "-shellcheck=", "-pyflakes=", str(workflow))
 
 
+def test_it_finds_nothing_wrong_with_the_example_either() -> None:
+    programs.run("actionlint", "-shellcheck=", "-pyflakes=", str(ROOT / "examples/pipelines/github-actions.yml"))
+
+
 def test_actions_of_others_are_named_by_commit(workflow: Path) -> None:
     """A tag of theirs can be moved; what it moves to would run with our rights."""
     used = re.findall(r"uses: (\S+)", workflow.read_text())

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import scanplan
-from scanplan.cli.commands import artifacts, schedule
+from scanplan.cli.commands import artifacts, exception, schedule
 from scanplan.cli.commands.api import api
 from scanplan.cli.commands.cancel import cancel
 from scanplan.cli.commands.diff import diff
@@ -27,6 +27,7 @@ from scanplan.cli.commands.plan import plan
 from scanplan.cli.commands.prune import prune
 from scanplan.cli.commands.rerun import rerun
 from scanplan.cli.commands.results import results
+from scanplan.cli.commands.retest import retest
 from scanplan.cli.commands.run import run
 from scanplan.cli.commands.submit import submit
 from scanplan.cli.commands.watch import watch
@@ -126,7 +127,7 @@ def operator(
 
 for heading, commands in {
     "Scans": (submit, plan, discover, get, watch, explain, logs, cancel, rerun, run),
-    "Results": (results, findings, diff, prune),
+    "Results": (results, findings, diff, retest, prune),
     "Cluster": (doctor, crd, operator, api, worker),
     "About": (version, reference),
 }.items():
@@ -136,6 +137,7 @@ for heading, commands in {
         app.add_typer(schedule.app, name="schedule", rich_help_panel=heading)
     if heading == "Results":
         app.add_typer(artifacts.app, name="artifacts", rich_help_panel=heading)
+        app.add_typer(exception.app, name="exception", rich_help_panel=heading)
 
 
 def main() -> None:

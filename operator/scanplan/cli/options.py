@@ -51,6 +51,16 @@ RunName = Annotated[
         autocompletion=_plan_names,
     ),
 ]
+Exceptions = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--exceptions",
+        metavar="FILE",
+        help="Go by the ScanExceptions in this file or folder instead of the cluster's. Several times.",
+        exists=True,
+        show_default=False,
+    ),
+]
 Directory = Annotated[
     Path | None,
     typer.Option(

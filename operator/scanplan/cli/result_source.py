@@ -22,12 +22,14 @@ import msgspec
 from scanplan.api import layout
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.cli import exceptions
 from scanplan.cli.output import failure
 from scanplan.cli.output.failure import Failure, NotFound
 from scanplan.cli.output.terminal import waiting
 from scanplan.cli.plans import here
 from scanplan.core.planning import keys
 from scanplan.findings import history, lookup
+from scanplan.findings.exceptions import Suppressor
 from scanplan.findings.history import Entry
 from scanplan.findings.lookup import Life
 from scanplan.report import finding, scan
@@ -47,12 +49,14 @@ _NAME = re.compile(r"(?P<run>[A-Za-z0-9][-A-Za-z0-9_.]*)(~(?P<back>\d{1,4}))?")
 class Findings:
     """The findings in a file. Each iteration reads the file from its start."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, suppressed: Suppressor) -> None:
         self.path = path
+        self.suppressed = suppressed
+        """Says which lines fall under an exception now."""
 
     def __iter__(self) -> Iterator[Finding]:
         with self.path.open("rb") as lines:
-            yield from finding.read(lines, fingerprint.of)
+            yield from finding.read(lines, fingerprint.of, self.suppressed)
 
 
 class History:
@@ -143,14 +147,24 @@ class ResultSource:
     """Finds results. `opened` makes one, and removes the reader pods that it started."""
 
     def __init__(
-        self, scratch: Path, cluster: Cluster | None, folder: Path | None, resources: contextlib.ExitStack
+        self,
+        scratch: Path,
+        cluster: Cluster | None,
+        folder: Path | None,
+        resources: contextlib.ExitStack,
+        files: list[Path] | None = None,
     ) -> None:
+        self._files = files
         self._scratch = scratch
         self._cluster = cluster
         self._folder = folder
         self._resources = resources
         self._shelves: dict[str, Shelf] = {}
         self._found = 0
+
+    @functools.cached_property
+    def _suppressed(self) -> Suppressor:
+        return exceptions.suppressor(self._cluster, self._files)
 
     def find(self, name: str) -> Result:
         """Find the result of a name such as ``nightly`` or ``nightly~1``.
@@ -231,7 +245,7 @@ class ResultSource:
             raise Failure(str(error), code=failure.DATA) from None
         listed = {file.name: file for file in described.files}
         path, page = f"{folder}/{layout.FINDINGS}", f"{folder}/{layout.REPORT}"
-        findings = Findings(self._fetch(shelf, path, listed.get(layout.FINDINGS)))
+        findings = Findings(self._fetch(shelf, path, listed.get(layout.FINDINGS)), self._suppressed)
         report = functools.partial(self._fetch, shelf, page, listed[layout.REPORT]) if layout.REPORT in listed else None
         kept = listed.get(layout.HISTORY)
         fetch = functools.partial(self._fetch, shelf, f"{folder}/{layout.HISTORY}", kept) if kept else None
@@ -283,9 +297,17 @@ def check(file: Path, path: str, listed: File) -> None:
 
 @contextlib.contextmanager
 def opened(
-    directory: Path | None, namespace: str | None, context: str | None, kubeconfig: Path | None
+    directory: Path | None,
+    namespace: str | None,
+    context: str | None,
+    kubeconfig: Path | None,
+    files: list[Path] | None = None,
 ) -> Iterator[ResultSource]:
-    """Open the results of a folder or, where `directory` is None, of a cluster."""
+    """Open the results of a folder or, where `directory` is None, of a cluster.
+
+    Args:
+        files: with the exceptions to go by, instead of the cluster's.
+    """
     cluster = None
     if not directory:
         from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
@@ -293,4 +315,4 @@ def opened(
         cluster = connect(namespace, context, kubeconfig)
     with contextlib.ExitStack() as resources:
         scratch = resources.enter_context(tempfile.TemporaryDirectory(prefix="scanplan-"))
-        yield ResultSource(Path(scratch), cluster, directory, resources)
+        yield ResultSource(Path(scratch), cluster, directory, resources, files)

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from scanplan.findings import aliases
+from scanplan.findings.history import Entry
 from scanplan.findings.identity import identity
 
 MAX_DAYS = 366
@@ -181,6 +182,12 @@ def traits_of_line(line: bytes, *marks: str) -> Traits:
         return traits_of_event({}, *marks)
 
 
+def traits_of_entry(entry: Entry) -> Traits:
+    """The same, of a finding in a history. It has the template's newest name, and no aliases that the template declares."""
+    scanned, marks = entry.target or entry.host, (entry.fingerprint, entry.identity)
+    return traits(entry.template, entry.matcher, scanned, entry.where, *marks)
+
+
 @functools.lru_cache(4_096)
 def _place(text: str) -> tuple[str, str, str]:
     """Host, port and path of a URL, an address, or host:port; empty where there is none."""
@@ -315,6 +322,10 @@ class Suppressor:
         named = self._exceptions.by_fingerprint
         marks = (self._fingerprint(line).hex(), identity(line)) if named else ()
         return self._exceptions.each(traits_of_line(line, *marks), self._now)
+
+    def of_entry(self, entry: Entry) -> ScanException | None:
+        """The exception that a finding of a history falls under, by what its newest record says; None: it is under none."""
+        return self._exceptions.matching(traits_of_entry(entry), self._now) if self else None
 
 
 class _Compiled:

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from scanplan.api.v1alpha1.task import Severity
+from scanplan.findings.exceptions import ScanException, until
 from scanplan.findings.history import Entry, State
 from scanplan.findings.lookup import Life, nowhere
 from scanplan.report import text
@@ -53,7 +54,12 @@ Json = dict[str, Any]
 
 
 def render(
-    scan: Scan, findings: Iterable[Finding], version: str, *, life: Life = nowhere, resolved: Iterable[Entry] = ()
+    scan: Scan,
+    findings: Iterable[Finding],
+    version: str,
+    *,
+    life: Life = nowhere,
+    resolved: Iterable[tuple[Entry, ScanException | None]] = (),
 ) -> Iterator[bytes]:
     """The SARIF file, result by result; memory grows with the number of templates only.
 
@@ -62,7 +68,8 @@ def render(
             are kept, by the scan's own counts, and a notification says how many are missing.
         version: of this program.
         life: finds what is known of a finding from earlier scans: with an earlier scan, results have a `baselineState`.
-        resolved: findings that are gone, to be written as absent. GitHub and DefectDojo would show them as if they were there.
+        resolved: findings that are gone, to be written as absent, each with the exception that it falls under. GitHub and
+            DefectDojo would show them as if they were there.
     """
     compared = scan.history is not None and bool(scan.history.since)
     room = _Room(scan)
@@ -76,8 +83,8 @@ def render(
         index, _ = rules.setdefault(finding.template_id, (len(rules), _rule(finding)))
         yield separator + _encode(_result(finding, index) | _over_time(life(finding.identity), compared=compared))
         separator = b","
-    for entry in resolved:
-        finding = _gone(entry)
+    for entry, suppressed in resolved:
+        finding = _gone(entry, suppressed)
         if room.take(finding.severity, known=finding.template_id in rules or len(rules) < MAX_RULES):
             index, _ = rules.setdefault(finding.template_id, (len(rules), _rule(finding)))
             yield separator + _encode(_result(finding, index) | {"baselineState": "absent"})
@@ -184,6 +191,19 @@ def _result(finding: Finding, rule: int) -> Json:
             "scanplan/identity/v1": finding.identity,
         },
         "properties": {"severity": finding.severity.value, "host": finding.host, "timestamp": finding.timestamp},
+        **_suppressions(finding),
+    }
+
+
+def _suppressions(finding: Finding) -> Json:
+    """SARIF's word for an exception (3.27.23 and 3.35). GitHub does not read it."""
+    found = finding.suppressed
+    if found is None:
+        return {}
+    told = text.cut(f"{found.status}: {text.line(found.reason)}" if found.reason else found.status, MAX_TEXT)
+    properties = {"exception": found.name, "expiresAt": until(found.expires_at), "owner": found.owner}
+    return {
+        "suppressions": [{"kind": "external", "status": "accepted", "justification": told, "properties": properties}]
     }
 
 
@@ -195,7 +215,7 @@ def _over_time(life: Entry | None, *, compared: bool) -> Json:
     return {"provenance": {"firstDetectionTimeUtc": life.first_seen, "lastDetectionTimeUtc": life.last_seen}} | state
 
 
-def _gone(entry: Entry) -> Finding:
+def _gone(entry: Entry, suppressed: ScanException | None) -> Finding:
     """A finding of which only its history is left."""
     return parse(
         _encode(
@@ -209,6 +229,7 @@ def _gone(entry: Entry) -> Finding:
             }
         ),
         lambda _: bytes.fromhex(entry.fingerprint),
+        lambda _: suppressed,
     )
 
 

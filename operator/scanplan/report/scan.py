@@ -109,6 +109,8 @@ class Scan(_View, frozen=True, kw_only=True):
     run_id: str = ""
     plan: Plan = Plan()
     complete: bool = False
+    exceptions: dict[str, object] | None = None
+    """Not None: exceptions were counted when the findings were merged."""
     started_at: str = ""
     finished_at: str = ""
     duration_ms: int = 0

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import re
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -21,12 +23,15 @@ from prometheus_client.registry import Collector
 from scanplan.api import layout
 from scanplan.client import models
 from scanplan.client.cluster.kubernetes_api import KubernetesApi
-from scanplan.client.errors import UnknownTask
+from scanplan.client.errors import QueueUnavailable, UnknownTask
 from scanplan.client.models import ScanResult
 from scanplan.client.queues.base import TaskQueue
 from scanplan.client.queues.kubernetes import KubernetesTaskQueue
 from scanplan.client.settings import ClientSettings, QueueType
 from scanplan.client.submission import queue_for
+from scanplan.findings.exceptions import Suppressor, in_force
+from scanplan.kube.objects import Object
+from scanplan.runner.artifacts import fingerprint
 from scanplan.serving.server import MAX_BODY_BYTES
 from scanplan.web.api import openapi
 from scanplan.web.api.access import Access, Caller, Everybody, KubernetesAccess, Wanted
@@ -43,6 +48,8 @@ from scanplan.web.artifacts.turns import TooMany, Turns
 from scanplan.web.settings import ApiSettings, Authentication
 from scanplan.web.ui.browser import Browser
 from scanplan.web.ui.live import Feeds
+
+log = logging.getLogger("scanplan.api")
 
 _NAMESPACE = re.compile(openapi.NAMESPACE)
 _FILE = re.compile(openapi.FILE)
@@ -134,14 +141,18 @@ class Api:
         if result.artifact_path is None:
             raise web.HTTPNotFound(text=f"task {task_id!r} has published no findings")
         left = next((file for file in result.artifacts if file.name == layout.REPORT and name == "html"), None)
+        suppressed = await self._calls.run(self._suppressed, namespace)
         try:
             if left:
-                root, folder = await self._place(caller, namespace, result, [left.name])
-                return await files.send(request, root, folder, left, self._calls, f"{result.run_id}.html")
+                root, folder = await self._place(caller, namespace, result, [left.name, layout.METADATA])
+                record = await reports.metadata(root, replace(result, artifact_path=folder), self._calls)
+                if reports.made_before(record, suppressed):
+                    return await files.send(request, root, folder, left, self._calls, f"{result.run_id}.html")
             needed = [layout.METADATA, layout.FINDINGS]
             needed += [layout.HISTORY] if _has_history(result) else []
             root, folder = await self._place(caller, namespace, result, needed)
-            return await reports.send(request, root, replace(result, artifact_path=folder), name, self._calls)
+            found = replace(result, artifact_path=folder)
+            return await reports.send(request, root, found, name, self._calls, suppressed)
         except FileNotFoundError:
             raise _elsewhere("its findings were published, and are not on the volume mounted here") from None
 
@@ -155,7 +166,9 @@ class Api:
             raise web.HTTPNotFound(text=f"task {task_id!r} has published no history")
         try:
             root, folder = await self._place(caller, namespace, result, [layout.HISTORY])
-            found = await self._calls.run(history.answer, root, PurePosixPath(folder), which, severities, limit)
+            suppressed = (await self._calls.run(self._suppressed, namespace)).of_entry
+            path = PurePosixPath(folder)
+            found = await self._calls.run(history.answer, root, path, which, severities, limit, suppressed)
         except FileNotFoundError:
             raise _elsewhere("its history was published, and is not on the volume mounted here") from None
         return web.json_response({"task_id": task_id, "complete": result.complete, **found})
@@ -197,6 +210,17 @@ class Api:
         if fields is None:
             raise UnknownTask(task_id)
         return models.load(ScanResult, fields, f"the result of {task_id}")
+
+    def _suppressed(self, namespace: str) -> Suppressor:
+        """Says which findings of a namespace fall under an exception now; none where there is no cluster to ask, or no right to."""
+        queue, now = self._queue(namespace), datetime.now(UTC)
+        bodies: list[Object] = []
+        if isinstance(queue, KubernetesTaskQueue):
+            try:
+                bodies = queue.exceptions()
+            except QueueUnavailable as error:
+                log.warning("no exception of namespace %s is taken into account: %s", namespace, error)
+        return Suppressor(in_force(bodies, now), now, fingerprint.of)
 
     def _queue(self, namespace: str) -> TaskQueue:
         with self._lock:

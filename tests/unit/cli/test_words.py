@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.cli import plans
-from scanplan.cli.commands import artifacts, explain, schedule, submit
+from scanplan.cli.commands import artifacts, exception, explain, schedule, submit
 from scanplan.cli.main import app
 from scanplan.cli.output import advice, progress
 from scanplan.client.cluster import reader
@@ -164,7 +164,7 @@ def test_without_a_cluster_every_command_says_so_and_what_to_do(command: str) ->
         ("run FILE", 65, "is not a ScanPlan manifest: it says no kind"),
         ("prune DIR --max-age 5x", 64, "--max-age '5x' can't be read"),
         ("prune DIR --max-size 5x", 64, "try: a number and one of Ki, Mi, Gi, Ti: 20Gi"),
-        ("reslts nightly", 2, "Did you mean 'results'?"),
+        ("reslts nightly", 2, "Did you mean 'results'"),
         ("logs a b", 2, "unexpected extra argument(s) (b)"),
     ],
 )
@@ -183,9 +183,10 @@ COMMANDS = {
         "": get_command(app),
         "artifacts": get_command(artifacts.app),
         "schedule": get_command(schedule.app),
+        "exception": get_command(exception.app),
     }.items()
     for name, command in getattr(commands, "commands", {}).items()
-    if name not in {"artifacts", "schedule"}
+    if name not in {"artifacts", "schedule", "exception"}
 }
 OWN_WAYS = {"version", "crd", "reference", "operator"}
 """Commands that fail in no way of their own."""

@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanplan.findings import exceptions
-from scanplan.findings.exceptions import Exceptions, Match, ScanException, Traits
+from scanplan.findings import exceptions, history
+from scanplan.findings.exceptions import Exceptions, Match, ScanException, Suppressor, Traits
+from scanplan.findings.identity import identity
+from scanplan.runner.artifacts import fingerprint
+from tests.unit.report import events
 
 NOW = datetime(2026, 11, 27, 14, tzinfo=UTC)
 LATER = NOW + timedelta(days=30)
@@ -214,3 +217,46 @@ def test_what_the_operator_refused_acts_for_no_reader(seen: int, status: str, ac
 )
 def test_a_match_that_excludes_nothing_is_known_before_any_scan(match: dict[str, Any], any_finding: bool) -> None:
     assert exception(**match).match.is_any is any_finding
+
+
+URL = events.event()
+PLACES = {
+    "a URL": URL,
+    "another port": events.event(
+        **{"url": "https://app.example.com:8443", "matched-at": "https://app.example.com:8443/a"}
+    ),
+    "host and port": events.event(**{"type": "tcp", "port": "22", "url": None, "matched-at": "app.example.com:22"}),
+    "a port apart": events.event(**{"type": "ssl", "port": "8443", "url": None, "matched-at": "app.example.com:8443"}),
+    "IPv6": events.event(**{"host": "2001:db8::1", "port": "22", "url": None, "matched-at": "[2001:db8::1]:22"}),
+    "a redirect": events.event(**{"matched-at": "https://other.example.com/login"}),
+    "DNS": events.event(**{"type": "dns", "url": None, "matched-at": "app.example.com"}),
+    "an extractor": events.event(**{"matcher-name": None, "extractor-name": "version"}),
+}
+MATCHES: list[dict[str, Any]] = [
+    {"templates": ["GIT-*"]},
+    {"templates": ["other"]},
+    {"hosts": ["app.example.com"]},
+    {"hosts": ["app.example.com:*"]},
+    {"hosts": ["*:22"]},
+    {"hosts": ["*:443"]},
+    {"hosts": ["[2001:db8::1]:22"]},
+    {"hosts": ["other.example.com"]},
+    {"paths": ["/*"]},
+    {"paths": ["/a"]},
+    {"matchers": ["version"]},
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_line_of_a_history_falls_under_what_its_record_falls_under(place: str) -> None:
+    """Lost otherwise: `diff` stops a pipeline for what `results` lets pass, or the other way round."""
+    (line,) = events.lines([PLACES[place]])
+    sighting = history.sighting(line, fingerprint.of_event)
+    assert sighting is not None
+    (lived,) = history.continued((), [history.record(sighting)], "2026-11-01", lambda _: True, history.Tally())
+    (entry,) = history.entries([lived])
+    own: list[dict[str, Any]] = [{"fingerprints": [mark]} for mark in (fingerprint.of(line).hex(), identity(line))]
+    for match in MATCHES + own:
+        suppressor = Suppressor([exception(**match)], NOW, fingerprint.of)
+        assert suppressor.of_entry(entry) == suppressor(line), match
+    assert Suppressor([exception(until=NOW, templates=["*"])], NOW, fingerprint.of).of_entry(entry) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,8 +13,10 @@ from aiohttp.test_utils import make_mocked_request
 from scanplan.api import layout
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.findings import history as lives
+from scanplan.findings.exceptions import Match, ScanException, Suppressor
 from scanplan.findings.history import Sighting, Tally
 from scanplan.findings.listing import Which
+from scanplan.runner.artifacts import fingerprint
 from scanplan.web.artifacts import history
 from tests.unit.findings.sightings import records, sighting
 
@@ -63,6 +66,20 @@ def test_a_finding_has_an_age(tmp_path: Path) -> None:
     (item,) = answered(tmp_path)["items"]
     assert item["first_seen"] == "2026-11-01T06:00:00.000Z"
     assert item["age_days"] > 0
+
+
+def test_a_finding_under_an_exception_says_so_and_stays(tmp_path: Path) -> None:
+    """Lost otherwise: a list of open findings that hides a decision, or that hides a finding."""
+    taken, left = sighting(1, name="taken"), sighting(2, name="left")
+    write(tmp_path, (taken, left))
+    end = datetime(2027, 6, 30, tzinfo=UTC)
+    decided = ScanException(name="x", match=Match(fingerprints=(taken.identity,)), expires_at=end, reason="a test")
+    under = Suppressor([decided], datetime(2026, 11, 27, tzinfo=UTC), fingerprint.of).of_entry
+    found = history.answer(tmp_path, PurePosixPath(), Which.OPEN, ALL, 10, under)
+    told = {item["name"]: item["suppressed"] for item in found["items"]}
+    assert told["left"] is None
+    assert (told["taken"]["exception"], told["taken"]["expires_at"]) == ("x", "2027-06-30T00:00:00+00:00")
+    assert found["total"] == 2
 
 
 def test_a_history_that_somebody_else_wrote_is_no_failure(tmp_path: Path) -> None:

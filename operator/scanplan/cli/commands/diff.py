@@ -10,11 +10,13 @@ import typer
 
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli import options, result_source
+from scanplan.cli.exceptions import described, words
 from scanplan.cli.output import severities
 from scanplan.cli.output.failure import ANSWER_IS_NO, told
 from scanplan.cli.output.tables import lives_table
 from scanplan.cli.output.terminal import answers, say, warn, write_json
 from scanplan.findings.difference import Change, difference
+from scanplan.findings.exceptions import ScanException
 from scanplan.findings.history import Entry
 from scanplan.report import compare, scan
 from scanplan.report.finding import RANK
@@ -36,6 +38,7 @@ def diff(
     output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TABLE,
     severity: severities.Wanted = None,
     fail_on: severities.FailOn = None,
+    exceptions: options.Exceptions = None,
     directory: options.Directory = None,
     namespace: options.Namespace = None,
     context: options.Context = None,
@@ -52,13 +55,16 @@ def diff(
     seen" is what nobody can say that of: its template was not run, its target did not answer, or the two results are of
     different runs. Where the two scans did not look for the same things, a warning says so.
 
+    Findings under a ScanException are marked, and --fail-on does not look at them.
+
     Exit codes: 0; 1 there are new findings, or some that came back, that --fail-on names; 66 no such run.
     """
     wanted = severities.parsed(severity)
     found: dict[Change, list[Entry]] = {change: [] for change in Change}
     unchanged = 0
-    with result_source.opened(directory, namespace, context, kubeconfig) as shelves:
+    with result_source.opened(directory, namespace, context, kubeconfig, exceptions) as shelves:
         before, after = shelves.find(earlier), shelves.find(later)
+        suppressed = after.findings.suppressed.of_entry
         for change, entry in difference(before.history.lines(), after.history.lines(), after.scan.started_at):
             if change is Change.UNCHANGED:
                 unchanged += 1
@@ -77,19 +83,23 @@ def diff(
                 "later": after.name,
                 "remarks": remarks,
                 "unchanged": unchanged,
-                **{_NAMES[change]: [_summary(entry) for entry in shown[change]] for change in _NAMES},
+                **{
+                    _NAMES[change]: [_summary(entry, suppressed(entry)) for entry in shown[change]] for change in _NAMES
+                },
             }
         )
     else:
-        rows = [(f"{_SIGNS[change]} {change}", entry) for change in _NAMES for entry in shown[change]]
+        rows = [(change, entry) for change in _NAMES for entry in shown[change]]
         if rows:
-            answers().print(lives_table([entry for _, entry in rows], [mark for mark, _ in rows]))
+            marks = [_mark(f"{_SIGNS[change]} {change}", suppressed(entry)) for change, entry in rows]
+            answers().print(lives_table([entry for _, entry in rows], marks))
         counts = ", ".join(f"{len(shown[change]):,} {change}" for change in _NAMES)
         say(f"{counts}, {unchanged:,} unchanged")
         for remark in remarks:
             warn(remark)
+    gates = severities.at_least(fail_on) if fail_on else frozenset()
     fresh = [*found[Change.NEW], *found[Change.REOPENED]]
-    if fail_on and any(entry.severity in severities.at_least(fail_on) for entry in fresh):
+    if any(entry.severity in gates and suppressed(entry) is None for entry in fresh):
         raise typer.Exit(ANSWER_IS_NO)
 
 
@@ -107,7 +117,11 @@ def _most_severe_first(entries: Iterable[Entry], wanted: frozenset[Severity]) ->
     return sorted(chosen, key=lambda entry: (RANK[entry.severity], entry.template, entry.where))
 
 
-def _summary(entry: Entry) -> dict[str, object]:
+def _mark(change: str, suppressed: ScanException | None) -> str:
+    return f"{change}, {words(suppressed)}" if suppressed else change
+
+
+def _summary(entry: Entry, suppressed: ScanException | None) -> dict[str, object]:
     return {
         "identity": entry.identity,
         "fingerprint": entry.fingerprint,
@@ -118,4 +132,5 @@ def _summary(entry: Entry) -> dict[str, object]:
         "matchedAt": entry.where,
         "firstSeen": entry.first_seen,
         "lastSeen": entry.last_seen,
+        **({"suppressed": described(suppressed)} if suppressed else {}),
     }

@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from scanplan.cli import options, result_source
+from scanplan.cli.exceptions import described, words
 from scanplan.cli.output import severities
 from scanplan.cli.output.failure import told
 from scanplan.cli.output.tables import counted_words, lives_table
@@ -32,6 +33,7 @@ def findings(
     state: Annotated[Which, typer.Option(help="Which ones.")] = Which.OPEN,
     output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TABLE,
     severity: severities.Wanted = None,
+    exceptions: options.Exceptions = None,
     directory: options.Directory = None,
     namespace: options.Namespace = None,
     context: options.Context = None,
@@ -45,18 +47,28 @@ def findings(
       scanplan findings nightly --state resolved    what is gone, as a complete scan has seen
       scanplan findings nightly -o json | jq '.items[].firstSeen'
 
-    A finding is open until a complete scan runs its template against its target and does not see it.
+    A finding is open until a complete scan runs its template against its target and does not see it. Those under a ScanException
+    stay in the list, marked.
 
     Exit codes: 0; 66 no such run; 75 it has not ended yet.
     """
     wanted = severities.parsed(severity)
-    with result_source.opened(directory, namespace, context, kubeconfig) as shelves:
+    with result_source.opened(directory, namespace, context, kubeconfig, exceptions) as shelves:
         result = shelves.find(run)
         most = sys.maxsize if output is Output.JSON else MOST_ROWS
         rows, counts = listed(result.history.entries(), state, wanted, most)
+        suppressed = [result.findings.suppressed.of_entry(entry) for entry in rows]
     if output is Output.JSON:
-        write_json({"run": result.name, "items": [msgspec.to_builtins(entry) for entry in rows]})
+        items = [
+            {**msgspec.to_builtins(entry), **({"suppressed": described(under)} if under else {})}
+            for entry, under in zip(rows, suppressed, strict=True)
+        ]
+        write_json({"run": result.name, "items": items})
         return
     if rows:
-        answers().print(lives_table(rows, [entry.state.value for entry in rows]))
+        marks = [
+            f"{entry.state}, {words(under)}" if under else entry.state.value
+            for entry, under in zip(rows, suppressed, strict=True)
+        ]
+        answers().print(lives_table(rows, marks))
     say(counted_words(counts).plain)

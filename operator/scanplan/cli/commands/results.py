@@ -30,6 +30,10 @@ def results(
     resolved: Annotated[
         bool, typer.Option("--resolved", help="Add what this scan has resolved, as absent (sarif).")
     ] = False,
+    include_suppressed: Annotated[
+        bool, typer.Option("--include-suppressed", help="SARIF has findings under an exception too, marked.")
+    ] = False,
+    exceptions: options.Exceptions = None,
     directory: options.Directory = None,
     namespace: options.Namespace = None,
     context: options.Context = None,
@@ -48,6 +52,9 @@ def results(
     Findings are read from the plan's claim through a short-lived pod in its namespace, with your own rights (create pods,
     create pods/exec), and checked against their published SHA-256 sums.
 
+    Findings under a ScanException are marked and counted, and --fail-on does not look at them. The exceptions and the time of now
+    count, not those of the scan. SARIF has no finding under an exception, unless --include-suppressed asks for it.
+
     Exit codes: 0; 1 there are findings that --fail-on names; 69 there are none, but the scan is not complete and --fail-on was
     given, or the claim can't be read; 66 no such run; 75 it hasn't ended yet.
     """
@@ -56,16 +63,23 @@ def results(
         raise Failure("--resolved adds results to SARIF", "-o sarif, or scanplan findings --state resolved", USAGE)
     if output is Output.HTML and file is None and sys.stdout.isatty():
         raise Failure("a report is no text for a terminal", "--file report.html", USAGE)
-    with result_source.opened(directory, namespace, context, kubeconfig) as shelves:
+    if include_suppressed and output is not Output.SARIF:
+        raise Failure("--include-suppressed is about SARIF: all other formats have them", "-o sarif", USAGE)
+    with result_source.opened(directory, namespace, context, kubeconfig, exceptions) as shelves:
         result = shelves.find(run)
         selection = Selection(result, wanted)
         with result.history.opened() as life:
-            _write(selection, output, file, lambda: pieces(selection, output, life, resolved=resolved))
+            _write(
+                selection,
+                output,
+                file,
+                lambda: pieces(selection, output, life, resolved=resolved, include_suppressed=include_suppressed),
+            )
     for remark in scan.remarks(result.scan):
         warn(remark)
     if fail_on is None:
         return
-    if sum(selection.counts[each] for each in severities.at_least(fail_on)):
+    if sum(selection.counts[each] - selection.suppressed[each] for each in severities.at_least(fail_on)):
         raise typer.Exit(ANSWER_IS_NO)
     if not result.scan.complete:
         say("error: nothing that --fail-on names was found, but the scan is not complete")

@@ -23,6 +23,8 @@ STYLES = {
     Severity.INFO: "dim",
     Severity.UNKNOWN: "dim",
 }
+SHORT = 10
+"""Characters of a fingerprint that a table shows; commands take it by its beginning."""
 _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
@@ -69,17 +71,24 @@ def ranked(findings: Iterable[Finding], most: int) -> tuple[list[Finding], Count
     ), counts
 
 
-def report_table(rows: Iterable[Finding]) -> Table:
-    """A table of parsed findings, in the given order."""
+def report_table(rows: Iterable[Finding], marks: Iterable[str] = ()) -> Table:
+    """A table of parsed findings, in the given order.
+
+    Args:
+        marks: words for each row, such as its exception; without marks the table has no such column.
+    """
+    marked = list(marks)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("SEVERITY", "FINDING", "WHERE", "TEMPLATE"):
+    for column in ([""] if marked else []) + ["SEVERITY", "FINDING", "WHERE", "TEMPLATE", "FINGERPRINT"]:
         table.add_column(column, overflow="fold")
-    for finding in rows:
+    for number, finding in enumerate(rows):
         table.add_row(
+            *([Text(marked[number])] if marked else []),
             Text(finding.severity.value, STYLES[finding.severity]),
             Text(finding.name),
             Text(finding.matched_at or finding.host),
             Text(finding.template_id),
+            Text(finding.fingerprint[:SHORT]),
         )
     return table
 

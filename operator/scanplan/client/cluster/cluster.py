@@ -22,6 +22,7 @@ from scanplan.kube.objects import Object
 from scanplan.kube.refusal import Refusal
 from scanplan.kube.resources import (
     CORE_EVENTS,
+    EXCEPTIONS,
     JOBS,
     OWN_ACCESS_REVIEWS,
     PLANS,
@@ -143,6 +144,12 @@ class Cluster:
         path = self.path(SCHEDULES, name, namespace=self.namespace)
         answer = self.call("PATCH", path, {"spec": spec}, {"fieldManager": FIELD_MANAGER}, MERGE_PATCH)
         return _checked(SCHEDULES, answer, self.namespace, name)
+
+    # exceptions
+
+    def exceptions(self, *, everywhere: bool = False) -> Iterator[Object]:
+        """All ScanExceptions of the namespace, or of the cluster. Raises NotFound where the cluster has no such kind."""
+        yield from self.each(self.path(EXCEPTIONS, namespace=None if everywhere else self.namespace))
 
     # what plans lead to
 

@@ -13,7 +13,7 @@ from scanplan.kube import blocking
 from scanplan.kube.blocking import Query
 from scanplan.kube.objects import Object
 from scanplan.kube.refusal import Refusal
-from scanplan.kube.resources import CONFIG_MAPS, PLANS, InvalidName, Resource, WrongObject
+from scanplan.kube.resources import CONFIG_MAPS, EXCEPTIONS, PLANS, InvalidName, Resource, WrongObject
 from scanplan.kube.service_account import own_namespace
 
 FIELD_MANAGER = "scanplan-client"
@@ -56,6 +56,11 @@ class KubernetesApi:
         path = PLANS.path(self.namespace)
         selected = [("labelSelector", selector)] if selector else []
         return list(blocking.each(lambda query: self._call("GET", path, query=query), selected))
+
+    def list_exceptions(self) -> list[Object]:
+        """All ScanExceptions of the namespace."""
+        path = EXCEPTIONS.path(self.namespace)
+        return list(blocking.each(lambda query: self._call("GET", path, query=query)))
 
     def check_plans(self) -> None:
         """Check that plans can be listed. Requests at most one."""

@@ -126,6 +126,10 @@ class KubernetesTaskQueue(TaskQueue):
     def check(self) -> None:
         self._api.check_plans()
 
+    def exceptions(self) -> list[Object]:
+        """The ScanExceptions of the namespace. Raises QueueUnavailable."""
+        return self._api.list_exceptions()
+
     def close(self) -> None:
         self._api.close()
 

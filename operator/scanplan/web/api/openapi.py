@@ -172,7 +172,9 @@ def _of_file(whole: str, content: Schema) -> Schema:
 def _report_operation() -> Schema:
     names = sorted(FORMATS)
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "enum": names}}
-    operation = _operation("The findings of a task as SARIF, CSV or an HTML page", {}, [*_task(), name, _span()])
+    operation = _operation(
+        "The findings of a task as SARIF, CSV or an HTML page", {}, [*_task(), name, _suppressed(), _span()]
+    )
     content: Schema = {FORMATS[each][0].partition(";")[0]: {"schema": {"type": "string"}} for each in names}
     content["application/sarif+json"] = {"schema": {"type": "object"}}
     operation["responses"] |= _of_file(
@@ -194,6 +196,16 @@ def _of_history() -> list[Schema]:
         {**listed, "description": "Separated by commas; by default all."},
         {"name": "limit", "in": "query", "schema": limit},
     ]
+
+
+def _suppressed() -> Schema:
+    return {
+        "name": "include_suppressed",
+        "in": "query",
+        "required": False,
+        "description": "SARIF has findings under a ScanException too, marked as suppressed; the other forms always have them.",
+        "schema": {"type": "boolean", "default": False},
+    }
 
 
 def _task() -> list[Schema]:
@@ -295,6 +307,10 @@ def _life() -> Schema:
         reopened_at=text,
         resolved_at=text,
         age_days={"type": ["integer", "null"]},
+        suppressed={
+            "description": "The ScanException that it falls under now.",
+            "anyOf": [_object(exception=text, status=text, reason=text, expires_at=text), {"type": "null"}],
+        },
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,6 +14,7 @@ from aiohttp import web
 from scanplan.api import layout
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.findings import history
+from scanplan.findings.exceptions import ScanException
 from scanplan.findings.history import Entry
 from scanplan.findings.listing import Which, listed
 from scanplan.web.artifacts.files import open_below
@@ -41,9 +43,17 @@ def asked(request: web.Request) -> tuple[Which, frozenset[Severity], int]:
 
 
 def answer(
-    root: Path, folder: PurePosixPath, which: Which, severities: frozenset[Severity], limit: int
+    root: Path,
+    folder: PurePosixPath,
+    which: Which,
+    severities: frozenset[Severity],
+    limit: int,
+    suppressed: Callable[[Entry], ScanException | None] = lambda _: None,
 ) -> dict[str, Any]:
     """The findings that were asked for.
+
+    Args:
+        suppressed: says which exception a finding falls under now.
 
     Raises:
         FileNotFoundError: the history is not on this volume.
@@ -54,14 +64,20 @@ def answer(
     return {
         "total": counts.total(),
         "by_severity": {severity.value: counts[severity] for severity in Severity if counts[severity]},
-        "items": [_item(entry, now) for entry in items],
+        "items": [_item(entry, suppressed(entry), now) for entry in items],
     }
 
 
-def _item(entry: Entry, now: datetime) -> dict[str, Any]:
+def _item(entry: Entry, suppressed: ScanException | None, now: datetime) -> dict[str, Any]:
     item = {**msgspec.structs.asdict(entry), "severity": entry.severity.value, "state": entry.state.value}
     try:
         item["age_days"] = max(0, (now - datetime.fromisoformat(entry.first_seen)).days)
     except (ValueError, TypeError):
         item["age_days"] = None  # somebody else wrote this time
+    item["suppressed"] = suppressed and {
+        "exception": suppressed.name,
+        "status": suppressed.status,
+        "reason": suppressed.reason,
+        "expires_at": suppressed.expires_at.astimezone(UTC).isoformat(),
+    }
     return item

@@ -19,6 +19,7 @@ import scanplan
 from scanplan.api import layout
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ScanResult
+from scanplan.findings.exceptions import Suppressor
 from scanplan.findings.lookup import Life, in_file, nowhere
 from scanplan.report import page, sarif, spreadsheet
 from scanplan.report.finding import Finding, read
@@ -29,9 +30,11 @@ from scanplan.web.api.blocking import Calls
 from scanplan.web.artifacts.files import BLOCK_BYTES, attachment, open_below
 
 Render = Callable[[Scan, Iterator[Finding], Life], Iterator[bytes]]
+SARIF = "sarif"
+"""Its readers take findings under an exception for alerts, so it has them only where they are asked for."""
 
 FORMATS: dict[str, tuple[str, Render]] = {
-    "sarif": (
+    SARIF: (
         "application/sarif+json",
         lambda scan, found, life: sarif.render(scan, found, scanplan.__version__, life=life),
     ),
@@ -44,8 +47,28 @@ FORMATS: dict[str, tuple[str, Render]] = {
 """By name: the media type, and who makes it."""
 
 
-async def send(request: web.Request, root: Path, result: ScanResult, name: str, calls: Calls) -> web.StreamResponse:
+def made_before(scan: bytes, suppressed: Suppressor) -> bool:
+    """Whether the report that a scan has left says what is so today: no exception was counted then, and there is none now."""
+    return not suppressed and read_scan(scan).exceptions is None
+
+
+async def metadata(root: Path, result: ScanResult, calls: Calls) -> bytes:
+    """The record of a scan.
+
+    Raises:
+        FileNotFoundError: it is not on this volume.
+    """
+    with await calls.run(_opened, root, PurePosixPath(result.artifact_path or "") / layout.METADATA) as file:
+        return await calls.run(file.read)
+
+
+async def send(
+    request: web.Request, root: Path, result: ScanResult, name: str, calls: Calls, suppressed: Suppressor
+) -> web.StreamResponse:
     """Answer with a report of a result that has artifacts.
+
+    Args:
+        suppressed: says which findings fall under an exception now.
 
     Raises:
         FileNotFoundError: the artifacts are not on this volume.
@@ -53,13 +76,15 @@ async def send(request: web.Request, root: Path, result: ScanResult, name: str, 
     """
     media_type, render = FORMATS[name]
     folder = PurePosixPath(result.artifact_path or "")
-    with await calls.run(_opened, root, folder / layout.METADATA) as metadata:
-        content = await calls.run(metadata.read)
+    content = await metadata(root, result, calls)
     with contextlib.ExitStack() as files:
         lines = files.enter_context(await calls.run(_opened, root, folder / layout.FINDINGS))
         life = files.enter_context(await calls.run(_lives, root, folder / layout.HISTORY))
         try:
-            pieces = render(read_scan(content), read(lines, fingerprint.of), life)
+            found = read(lines, fingerprint.of, suppressed)
+            if name == SARIF and request.query.get("include_suppressed") != "true":
+                found = (finding for finding in found if finding.suppressed is None)
+            pieces = render(read_scan(content), found, life)
         except ValueError as error:
             raise InvalidPayload(str(error)) from error
         headers = {

@@ -1,0 +1,264 @@
+"""``scanplan exception``: writes ScanExceptions from findings, and lists those that there are."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+from pydantic import ValidationError
+from rich.table import Table
+
+from scanplan.api import labels
+from scanplan.api.v1alpha1.scanexception import MAX_NAME, Disposition, Match
+from scanplan.cli import options, plans, result_source
+from scanplan.cli.finding import falls_under, found, place
+from scanplan.cli.output.failure import UNAVAILABLE, USAGE, Failure, NotFound, told
+from scanplan.cli.output.help import SETTINGS, Command
+from scanplan.cli.output.terminal import answers, line, say, warn, write_json
+from scanplan.findings.exceptions import read
+from scanplan.findings.identity import identity
+
+if TYPE_CHECKING:
+    from scanplan.kube.objects import Object
+    from scanplan.report.finding import Finding
+
+MAX_DAYS = 365
+_SPAN = re.compile(r"(\d{1,4})(d|w)", re.IGNORECASE)
+_DAYS = {"d": 1, "w": 7}
+
+app = typer.Typer(
+    help="Accept findings until a day; list exceptions.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings=SETTINGS,
+)
+
+
+class Output(StrEnum):
+    """Formats of what is shown."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class Form(StrEnum):
+    """Formats of a manifest."""
+
+    YAML = "yaml"
+    JSON = "json"
+
+
+class State(StrEnum):
+    """What an exception is good for, by its status and the clock."""
+
+    IN_FORCE = "InForce"
+    NO_RESULT_YET = "NoResultYet"
+    UNUSED = "Unused"
+    TOO_WIDE = "TooWide"
+    EXPIRED = "Expired"
+    REFUSED = "Refused"
+    NEW = "New"
+    """The operator has not seen it as it is now."""
+
+
+@app.command(cls=Command)
+@told
+def create(
+    fingerprint: Annotated[
+        str, typer.Argument(metavar="FINGERPRINT", help="Of a finding of RUN, or the first 6 characters of it.")
+    ],
+    run: Annotated[str, typer.Option("--run", metavar="RUN", help="The plan, runId or RUN~1 that has the finding.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why it needs no work now.")],
+    expires: Annotated[
+        str, typer.Option(metavar="90d|12w|DATE", help="When it counts again: from now, or a day. At most a year.")
+    ],
+    status: Annotated[Disposition, typer.Option(help="What it is taken for.")] = Disposition.ACCEPTED_RISK,
+    owner: Annotated[str, typer.Option(metavar="NAME", help="Who has decided.", show_default=False)] = "",
+    ticket: Annotated[str, typer.Option(metavar="URL", help="Where it is tracked.", show_default=False)] = "",
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name; by default of the template.", show_default=False)
+    ] = None,
+    output: Annotated[Form, typer.Option("--output", "-o", help="Format.")] = Form.YAML,
+    directory: options.Directory = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Print a ScanException for one finding, to be reviewed and kept in Git. Nothing is changed in the cluster.
+
+    \b
+      scanplan results nightly                                         shows fingerprints
+      scanplan exception create 3f2a9c --run nightly --reason "behind the VPN" --expires 90d > exception.yaml
+      kubectl apply -f exception.yaml
+
+    It matches the finding's template, host, path and matcher; a part of the path that changes by itself is a star.
+
+    Exit codes: 0; 64 an option is wrong; 66 RUN has no such finding.
+    """
+    if not reason.strip():
+        raise Failure("--reason is empty: somebody has to judge this decision in a year", code=USAGE)
+    end = parsed_end(expires, plans.now())
+    with result_source.opened(directory, namespace, context, kubeconfig) as shelves:
+        result = shelves.find(run)
+        finding, raw = found(result, fingerprint)
+    if finding.suppressed:
+        warn(
+            f"it falls under exception {finding.suppressed.name} already, until {finding.suppressed.expires_at:%Y-%m-%d}"
+        )
+    written = manifest(finding, raw, reason=reason, status=status, owner=owner, ticket=ticket, end=end)
+    written["metadata"] = {
+        "name": name or written["metadata"]["name"],
+        "namespace": result.scan.plan.namespace or namespace or "default",
+    }
+    if output is Form.JSON:
+        write_json(written)
+        return
+    remark = line(f"# {finding.severity.value}: {finding.name} at {finding.matched_at}").plain
+    answers().print(f"{remark}\n{yaml.safe_dump(written, sort_keys=False)}", end="")
+
+
+def manifest(
+    finding: Finding, raw: bytes, *, reason: str, status: Disposition, owner: str, ticket: str, end: datetime
+) -> dict[str, Any]:
+    """The exception for one finding, in words that a reviewer can read.
+
+    Args:
+        raw: the finding's line.
+    """
+    host, path = place(finding)
+    match: dict[str, list[str]] = {"templates": [finding.template_id]}
+    if host:
+        match["hosts"] = [host]
+    if path:
+        match["paths"] = [path]
+    if finding.matcher:
+        match["matchers"] = [finding.matcher]
+    if not _says(match, raw, end):
+        match = {"fingerprints": [identity(raw)]}
+    spec: dict[str, Any] = {"match": match, "status": status.value, "reason": reason}
+    spec |= {key: value for key, value in (("owner", owner), ("ticket", ticket)) if value}
+    spec["expiresAt"] = end.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    slug = re.sub(r"[^a-z0-9]+", "-", f"{finding.template_id}-{finding.host}".lower()).strip("-")
+    name = f"{slug[: MAX_NAME - 7].strip('-') or 'finding'}-{identity(raw)[:6]}"
+    return {
+        "apiVersion": labels.API_VERSION,
+        "kind": labels.EXCEPTION_KIND,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def _says(match: dict[str, list[str]], raw: bytes, end: datetime) -> bool:
+    """Whether a match is valid, and its finding falls under it: a scanned host may answer with what no pattern can say."""
+    wanted = {"metadata": {"name": "x"}, "spec": {"match": match, "expiresAt": end.isoformat()}}
+    try:
+        Match.model_validate(match)
+    except ValidationError:
+        return False
+    return falls_under(read(wanted), raw)
+
+
+def parsed_end(text: str, now: datetime) -> datetime:
+    """The end that ``90d``, ``12w``, a day or a time names.
+
+    Raises:
+        Failure: it names none, or one that is over or too far ahead.
+    """
+    if match := _SPAN.fullmatch(text.strip()):
+        end = now + timedelta(days=int(match[1]) * _DAYS[match[2].lower()])
+    else:
+        try:
+            end = datetime.fromisoformat(text.strip())
+        except ValueError:
+            raise Failure(f"--expires {text!r} names no time", "90d, 12w or 2027-03-31", USAGE) from None
+        end = end if end.tzinfo else end.replace(tzinfo=UTC)
+    if end <= now:
+        raise Failure(f"--expires {text!r} is over", "90d, 12w or a day to come", USAGE)
+    if end > now + timedelta(days=MAX_DAYS):
+        raise Failure(f"--expires {text!r} is more than a year ahead: decisions are made anew", "365d", USAGE)
+    return end
+
+
+@app.command("list", cls=Command)
+@told
+def show(
+    state: Annotated[
+        list[State] | None,
+        typer.Option(
+            metavar="STATE", help=f"Only of this state: {', '.join(State)}. Several times.", show_default=False
+        ),
+    ] = None,
+    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")] = False,
+    output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TABLE,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """List exceptions: what they match, and until when. The states are by the clock of now.
+
+    \b
+      scanplan exception list --state Unused --state TooWide --state Expired      those that somebody should look at
+
+    Exit codes: 0; 69 the cluster knows no ScanExceptions.
+    """
+    from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+
+    cluster, now = connect(namespace, context, kubeconfig), plans.now()
+    try:
+        all_of_them = list(cluster.exceptions(everywhere=everywhere))
+    except NotFound:
+        hint = "scanplan crd scanexceptions | kubectl apply --server-side -f -"
+        raise Failure("the cluster knows no ScanExceptions", hint, UNAVAILABLE) from None
+    states = {each["metadata"]["uid"]: state_of(each, now) for each in all_of_them}
+    kept = [each for each in all_of_them if not state or states[each["metadata"]["uid"]] in state]
+    kept.sort(
+        key=lambda each: (each["metadata"]["namespace"], str(each["spec"]["expiresAt"]), each["metadata"]["name"])
+    )
+    if output is Output.JSON:
+        write_json({"items": [{**each, "state": states[each["metadata"]["uid"]].value} for each in kept]})
+        return
+    if not kept:
+        say("no exceptions")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    heads = ["NAME", "STATUS", "STATE", "FINDINGS", "EXPIRES", "OWNER", "REASON"]
+    for head in (["NAMESPACE"] if everywhere else []) + heads:
+        table.add_column(head, overflow="fold")
+    for each in kept:
+        metadata, spec = each["metadata"], each["spec"]
+        cells = [
+            *([metadata["namespace"]] if everywhere else []),
+            metadata["name"],
+            spec.get("status", ""),
+            states[metadata["uid"]].value,
+            (each.get("status") or {}).get("findings", "-"),
+            spec["expiresAt"],
+            spec.get("owner", ""),
+            spec["reason"],
+        ]
+        table.add_row(*(line(str(cell)) for cell in cells))
+    answers().print(table)
+
+
+def state_of(body: Object, now: datetime) -> State:
+    """What an exception is good for now."""
+    try:
+        exception = read(body)
+    except ValueError:
+        return State.REFUSED
+    if now >= exception.expires_at:
+        return State.EXPIRED
+    status = body.get("status") or {}
+    if status.get("observedGeneration") != body["metadata"].get("generation"):
+        return State.NEW
+    ready: dict[str, Any] = next((each for each in status.get("conditions") or () if each.get("type") == "Ready"), {})
+    if ready.get("status") != "True":
+        return State.REFUSED
+    try:
+        return State(str(ready.get("reason")))
+    except ValueError:
+        return State.NEW

@@ -1,0 +1,176 @@
+"""``scanplan retest``: scans one finding again, by a plan of its own, and says whether it is still there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from scanplan.api import labels
+from scanplan.api.v1alpha1.scanplan import ENDPOINT
+from scanplan.api.v1alpha1.selection import TEMPLATE
+from scanplan.cli import options, plans, result_source
+from scanplan.cli.commands.watch import follow
+from scanplan.cli.finding import found
+from scanplan.cli.output.failure import ANSWER_IS_NO, DATA, UNAVAILABLE, USAGE, Failure, told
+from scanplan.cli.output.terminal import answers, line, say, write_json
+from scanplan.core.manifests.pod import IMAGE_TEMPLATES_DIRECTORY
+from scanplan.core.planning.task import TEMPLATES_DIRECTORY
+from scanplan.findings.identity import address, identity
+from scanplan.report.scan import Scan
+
+Object = Mapping[str, Any]
+
+KEPT = (
+    "projectId",
+    "templatesFrom",
+    "scanner",
+    "artifacts",
+    "retry",
+    "timeoutSeconds",
+    "queueName",
+    "queuePriorityClassName",
+    "ttlSecondsAfterFinished",
+    "podTemplate",
+)
+"""Fields of the plan that a retest has too: with what, and how, it scans."""
+
+
+class Output(StrEnum):
+    """Formats of the answer."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Verdict(StrEnum):
+    """What a retest has shown."""
+
+    OPEN = "open"
+    FIXED = "fixed"
+    UNKNOWN = "unknown"
+
+
+@told
+def retest(
+    fingerprint: Annotated[
+        str, typer.Argument(metavar="FINGERPRINT", help="Of a finding of RUN, or the first 6 characters of it.")
+    ],
+    run: Annotated[str, typer.Option("--run", metavar="RUN", help="The plan, runId or RUN~1 that has the finding.")],
+    output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TEXT,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Scan one finding again, and say open or fixed.
+
+    \b
+      scanplan retest 3f2a9c --run nightly
+
+    A plan of its own scans the template of the finding on its target. It takes image, templates and pod settings from the plan of
+    RUN, and stays: kubectl delete scanplan removes it.
+
+    Exit codes: 0 fixed; 1 open; 66 RUN has no such finding; 69 the scan could not tell.
+    """
+    from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+
+    cluster = connect(namespace, context, kubeconfig)
+    with result_source.opened(None, namespace, context, kubeconfig) as shelves:
+        result = shelves.find(run)
+        finding, raw = found(result, fingerprint)
+    name = f"retest-{identity(raw)[:10]}-{plans.now():%Y%m%d%H%M%S}"
+    cluster.apply_plan(manifest(cluster.plan(result.scan.plan.name), raw, name))
+    say(f"{name}: scans {finding.template_id} at {finding.matched_at or finding.host} again")
+    completed = follow(cluster, [name])
+    with result_source.opened(None, namespace, context, kubeconfig) as shelves:
+        verdict = Verdict.UNKNOWN
+        if completed or plans.findings(cluster.plan(name)):
+            again = shelves.find(name)
+            with again.findings.path.open("rb") as lines:
+                verdict = verdict_of(raw, lines, again.scan)
+    if output is Output.JSON:
+        write_json({"plan": name, "fingerprint": finding.fingerprint, "verdict": verdict.value})
+    else:
+        answers().print(line(f"{verdict}: {finding.name} at {finding.matched_at or finding.host}"))
+    if verdict is Verdict.OPEN:
+        raise typer.Exit(ANSWER_IS_NO)
+    if verdict is Verdict.UNKNOWN:
+        raise Failure(f"{name} could not tell", f"scanplan explain {name}", UNAVAILABLE)
+
+
+def manifest(plan: Object, raw: bytes, name: str) -> dict[str, Any]:
+    """The plan that scans one finding again.
+
+    Args:
+        plan: whose result has the finding.
+        raw: the finding's line.
+
+    Raises:
+        Failure: the finding does not say what to scan, or the target must not be named in a plan.
+    """
+    spec = plan["spec"]
+    if any("secretKeyRef" in source for source in spec.get("endpointsFrom") or ()):
+        hint = f"scanplan rerun {plan['metadata']['name']} --follow"
+        raise Failure(
+            "the targets of this plan come from a Secret, and a retest would name one in its spec", hint, USAGE
+        )
+    try:
+        event = msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        event = {}
+    template, endpoint = _template(event), _endpoint(event, spec.get("endpoints") or ())
+    if not template or not endpoint:
+        raise Failure("the finding does not say which template and target it is of", "scanplan rerun", DATA)
+    wanted = {field: spec[field] for field in KEPT if field in spec}
+    wanted |= {"runId": name, "rerun": name, "endpoints": [endpoint], "templates": [template]}
+    return {
+        "apiVersion": labels.API_VERSION,
+        "kind": labels.KIND,
+        "metadata": {"name": name},
+        "spec": wanted,
+    }
+
+
+def verdict_of(raw: bytes, lines: Iterable[bytes], scan: Scan) -> Verdict:
+    """Whether a finding is still there; fixed only where a complete scan has really looked."""
+    wanted = identity(raw)
+    if any(identity(each) == wanted for each in lines):
+        return Verdict.OPEN
+    looked = scan.complete and scan.endpoints_scanned and not scan.endpoints_unreachable and not scan.templates_not_run
+    return Verdict.FIXED if looked else Verdict.UNKNOWN
+
+
+def _template(event: Object) -> str:
+    """The template's path below its source; empty where the finding has none that a plan can name."""
+    given = event.get("template-path")
+    path = PurePosixPath(given if isinstance(given, str) else "")
+    for folder in (
+        PurePosixPath(IMAGE_TEMPLATES_DIRECTORY),
+        *(PurePosixPath(TEMPLATES_DIRECTORY, str(n)) for n in range(20)),
+    ):
+        if path.is_relative_to(folder):
+            text = str(path.relative_to(folder))
+            return text if re.fullmatch(TEMPLATE, text) else ""
+    return ""
+
+
+def _endpoint(event: Object, endpoints: Iterable[str]) -> str:
+    """The endpoint of the plan that the finding is of; otherwise the target that the finding names."""
+    said = [text for name in ("url", "host", "matched-at") if isinstance(text := event.get(name), str) and text]
+    if not said:
+        return ""
+    target = said[0]
+    port = event.get("port")
+    if ":" not in target and port:
+        target = f"{target}:{port}"
+    place = address(target)
+    for endpoint in endpoints:
+        own = address(endpoint)
+        if own.host == place.host and own.port in {place.port, ""}:
+            return endpoint
+    return target if re.fullmatch(ENDPOINT, target) else ""

@@ -1,0 +1,106 @@
+"""The ScanExceptions that readers of results go by: those of the cluster, or of files from Git."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import ValidationError
+
+from scanplan.api import labels
+from scanplan.api.v1alpha1.scanexception import ScanExceptionSpec
+from scanplan.cli import plans
+from scanplan.cli.output.failure import DATA, NO_INPUT, Failure, Forbidden, NotFound
+from scanplan.cli.output.terminal import warn
+from scanplan.findings.exceptions import ScanException, Suppressor, in_force
+from scanplan.runner.artifacts import fingerprint
+
+if TYPE_CHECKING:
+    from scanplan.client.cluster.cluster import Cluster
+
+Object = Mapping[str, Any]
+
+
+def suppressor(cluster: Cluster | None, files: list[Path] | None) -> Suppressor:
+    """Says which findings fall under an exception now.
+
+    Args:
+        cluster: whose namespace has them; None: there is no cluster.
+        files: are taken instead.
+
+    Raises:
+        Failure: a file holds something else than exceptions.
+    """
+    bodies = list(read(files)) if files else _of(cluster) if cluster else []
+    return Suppressor(in_force(bodies, plans.now()), plans.now(), fingerprint.of)
+
+
+def _of(cluster: Cluster) -> list[Object]:
+    """Those of a cluster's namespace; none where it has no such kind, or where the user may not read them."""
+    try:
+        return list(cluster.exceptions())
+    except NotFound:
+        return []
+    except Forbidden as error:
+        warn(f"no exception is taken into account: {error.message}")
+        return []
+
+
+def read(files: list[Path]) -> Iterator[Object]:
+    """The ScanExceptions of files, and of all YAML files of folders; other kinds are passed over.
+
+    Raises:
+        Failure: a file can't be read, or an exception in it is wrong.
+    """
+    for file in files:
+        found = sorted({*file.rglob("*.yaml"), *file.rglob("*.yml")}) if file.is_dir() else [file]
+        for each in found:
+            yield from _read(each)
+
+
+def _read(file: Path) -> Iterator[Object]:
+    try:
+        documents = list(yaml.safe_load_all(file.read_text("utf-8")))
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}", code=NO_INPUT) from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Failure(f"{file} is no YAML: {' '.join(str(error).split())}", code=DATA) from None
+    for document in documents:
+        if not isinstance(document, dict) or document.get("kind") != labels.EXCEPTION_KIND:
+            continue
+        if problem := _problem(document):
+            raise Failure(f"{file}: {problem}", "kubectl explain scanexception.spec", DATA)
+        yield document
+
+
+def _problem(document: dict[str, Any]) -> str:
+    """What is wrong with an exception that no API server has checked."""
+    metadata, spec = document.get("metadata"), document.get("spec")
+    if not isinstance(metadata, dict) or not metadata.get("name"):
+        return "a ScanException needs metadata.name"
+    if isinstance(spec, dict) and isinstance(spec.get("expiresAt"), datetime):
+        spec["expiresAt"] = spec["expiresAt"].isoformat()  # YAML reads a time that is not quoted
+    try:
+        ScanExceptionSpec.model_validate(spec)
+    except ValidationError as error:
+        places = (f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        return f"{metadata['name']}: {'; '.join(places)}"
+    return ""
+
+
+def words(exception: ScanException) -> str:
+    """An exception in a few words, such as for a row of a table."""
+    return f"{exception.status} until {exception.expires_at:%Y-%m-%d}"
+
+
+def described(exception: ScanException) -> dict[str, str]:
+    """An exception as a member of a finding's JSON."""
+    return {
+        "exception": exception.name,
+        "status": exception.status,
+        "reason": exception.reason,
+        "expiresAt": exception.expires_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }

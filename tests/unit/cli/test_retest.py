@@ -1,0 +1,111 @@
+"""`scanplan retest`: what it scans, and when it may say fixed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.cli.commands import retest
+from scanplan.cli.commands.retest import Verdict
+from scanplan.cli.output.failure import Failure
+from tests.unit.report import events
+
+GIT = events.event(**{"template-path": "/opt/nuclei-templates/http/exposures/git-config.yaml"})
+OTHER = events.event(**{"template-id": "other"})
+SPEC: dict[str, Any] = {
+    "projectId": "acme",
+    "runId": "nightly",
+    "rerun": "7",
+    "endpoints": ["https://a.example", "https://app.example.com/start", "ssh.example:22"],
+    "templates": ["http/"],
+    "severityLevels": ["critical"],
+    "scanner": {"image": "scanner:1", "concurrency": 5},
+    "sharding": {"parallelism": 9},
+    "suspend": True,
+}
+
+
+def line(event: dict[str, Any]) -> bytes:
+    return events.lines([event])[0]
+
+
+def manifest(event: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    plan = {"metadata": {"name": "nightly"}, "spec": {**SPEC, **spec}}
+    return retest.manifest(plan, line(event), "retest-1")
+
+
+def test_a_retest_is_a_plan_of_its_own_that_scans_as_the_plan_did() -> None:
+    """Lost otherwise: the result of the plan, which a retest under its name would replace."""
+    made = manifest(GIT)
+    ScanPlanSpec.model_validate(made["spec"])
+    assert made["spec"] == {
+        "projectId": "acme",
+        "scanner": {"image": "scanner:1", "concurrency": 5},
+        "runId": "retest-1",
+        "rerun": "retest-1",
+        "endpoints": ["https://app.example.com/start"],
+        "templates": ["http/exposures/git-config.yaml"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("members", "endpoint", "template"),
+    [
+        ({"url": "https://app.example.com"}, "https://app.example.com/start", "http/exposures/git-config.yaml"),
+        ({"url": "https://new.example:8443"}, "https://new.example:8443", "http/exposures/git-config.yaml"),
+        ({"host": "ssh.example", "port": "22", "url": None}, "ssh.example:22", "http/exposures/git-config.yaml"),
+        ({"template-path": "/etc/scanplan/templates/3/own.yaml"}, "https://app.example.com/start", "own.yaml"),
+    ],
+    ids=str,
+)
+def test_what_is_scanned_again(members: dict[str, Any], endpoint: str, template: str) -> None:
+    spec = manifest({**GIT, **members})["spec"]
+    assert (spec["endpoints"], spec["templates"]) == ([endpoint], [template])
+
+
+@pytest.mark.parametrize(
+    ("members", "spec"),
+    [
+        ({"template-path": "/etc/passwd"}, {}),
+        ({"template-path": "/opt/nuclei-templates/../../etc/passwd"}, {}),
+        ({"template-path": None}, {}),
+        ({"host": None, "matched-at": None}, {}),
+        ({"host": "a b", "url": "x y", "port": ""}, {}),
+        ({}, {"endpointsFrom": [{"secretKeyRef": {"name": "targets", "key": "list"}}]}),
+    ],
+    ids=str,
+)
+def test_what_a_plan_must_not_or_cannot_name_is_refused(members: dict[str, Any], spec: dict[str, Any]) -> None:
+    """Lost otherwise: a target from a Secret in a spec that everybody reads."""
+    with pytest.raises(Failure):
+        manifest({**GIT, **members}, **spec)
+
+
+@pytest.mark.parametrize(
+    ("left", "record", "verdict"),
+    [
+        ([GIT], {}, Verdict.OPEN),
+        ([OTHER, GIT], {"complete": False}, Verdict.OPEN),
+        ([], {}, Verdict.FIXED),
+        ([OTHER], {}, Verdict.FIXED),
+        ([], {"complete": False}, Verdict.UNKNOWN),
+        ([], {"endpointsUnreachable": 1}, Verdict.UNKNOWN),
+        ([], {"endpointsScanned": 0}, Verdict.UNKNOWN),
+        ([], {"templatesNotRun": [{"template": "x", "reason": "y"}]}, Verdict.UNKNOWN),
+    ],
+    ids=str,
+)
+def test_fixed_is_said_only_where_a_scan_has_looked(
+    left: list[dict[str, Any]], record: dict[str, Any], verdict: Verdict
+) -> None:
+    """Lost otherwise: a weakness that is closed because its host was down."""
+    scan = events.record(events.read(left), **record)
+    assert retest.verdict_of(line(GIT), events.lines(left), scan) is verdict
+
+
+def test_a_finding_with_another_answer_is_the_same_finding() -> None:
+    """Lost otherwise: fixed, said of a server whose version has changed."""
+    newer = {**GIT, "extracted-results": ["2.0"], "timestamp": "2026-12-01T00:00:00Z"}
+    assert retest.verdict_of(line(GIT), events.lines([newer]), events.record()) is Verdict.OPEN
