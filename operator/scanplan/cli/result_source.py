@@ -68,6 +68,11 @@ class History:
         self._findings = findings
         self._began = began
 
+    @property
+    def published(self) -> bool:
+        """Whether the scan has left one."""
+        return self._fetch is not None
+
     @functools.cached_property
     def _path(self) -> Path | None:
         return self._fetch() if self._fetch else None

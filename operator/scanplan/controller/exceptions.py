@@ -137,6 +137,7 @@ class ExceptionController(Observer):
                 change = merge_patch(each.status.document(), status.document())
                 patch = {"metadata": {"resourceVersion": each.resource_version}, "status": change}
                 await self._write(namespace, each.name, patch)
+            await asyncio.sleep(0)  # a thousand exceptions over ten thousand plans would be one long turn
         if end := statuses.next_look(known, now):
             self._look(namespace, min(LONGEST_SECONDS, (end - now).total_seconds()))
 

@@ -17,11 +17,14 @@ from scanplan.runner.artifacts.records import RunRecord, TaskArtifacts
 from tests.unit.report import events
 
 
-def write(root: Path, run_id: str, *results: list[dict[str, Any]], report: bytes = b"", **members: Any) -> Path:
+def write(
+    root: Path, run_id: str, *results: list[dict[str, Any]], report: bytes = b"", histories: bool = True, **members: Any
+) -> Path:
     """A run with so many results, each of these events; returns the run's folder.
 
     Args:
         report: that each has left; by default it has left none.
+        histories: whether each has left the run's history.
         members: of the last result's record.
     """
     run = root / layout.run_directory(run_id)
@@ -37,7 +40,8 @@ def write(root: Path, run_id: str, *results: list[dict[str, Any]], report: bytes
         sightings = (history.sighting(line, fingerprint.of_event) for line in events.lines(found))
         seen = sorted(history.record(each) for each in sightings if each is not None)
         lives = list(history.continued(lives, seen, began, lambda _: True, history.Tally()))
-        contents = {layout.FINDINGS: b"".join(events.lines(found)), layout.HISTORY: b"".join(lives)}
+        contents = {layout.FINDINGS: b"".join(events.lines(found))}
+        contents |= {layout.HISTORY: b"".join(lives)} if histories else {}
         contents |= {layout.REPORT: report} if report else {}
         for name, content in contents.items():
             (folder / name).write_bytes(content)

@@ -298,3 +298,46 @@ def test_states_are_by_the_clock_of_now(days: float, ready: tuple[str, str], obs
         "status": {"observedGeneration": observed, "conditions": [condition]},
     }
     assert exception.state_of(body, NOW).value == state
+
+
+OTHER = {"templates": ["unrelated"]}
+NEW = ([MEDIUM], [MEDIUM, HIGH])
+
+
+@pytest.mark.parametrize(
+    ("scans", "match", "code"),
+    [
+        (NEW, OTHER, 1),
+        (([MEDIUM, HIGH], [MEDIUM], [MEDIUM, HIGH]), OTHER, 1),
+        (([MEDIUM, HIGH], [MEDIUM, HIGH]), OTHER, 0),
+        (([MEDIUM, HIGH], [MEDIUM]), OTHER, 0),
+        (NEW, {"templates": ["git-config"]}, 0),
+        (([], [MEDIUM, HIGH]), {"templates": ["git-config"]}, 1),
+    ],
+    ids=["new", "came back", "known", "resolved", "accepted", "another one is new"],
+)
+@pytest.mark.parametrize("output", ["table", "html", "sarif"])
+def test_a_gate_for_new_findings_goes_by_the_runs_history(
+    tmp_path: Path, scans: tuple[list[dict[str, Any]], ...], match: dict[str, Any], code: int, output: str
+) -> None:
+    """Lost otherwise: a pipeline that stops for what was there before it, or lets in what came back."""
+    folder.write(tmp_path, "nightly", *scans, report=b"the scan's own")
+    where = ("results", "nightly", "--directory", tmp_path, "--exceptions", written(tmp_path / "x.yaml", **match))
+    assert scanplan(*where, "-o", output, "--fail-on", "medium", "--new").exit_code == code
+
+
+def test_new_without_a_history_is_an_error_and_not_an_open_gate(tmp_path: Path) -> None:
+    folder.write(tmp_path, "nightly", [HIGH], histories=False)
+    where = ("results", "nightly", "--directory", tmp_path)
+    answer = scanplan(*where, "--fail-on", "high", "--new")
+    assert answer.exit_code == 69
+    assert "no history" in answer.stderr
+    assert scanplan(*where, "--new").exit_code == 64
+
+
+def test_a_history_that_somebody_has_changed_opens_no_gate(tmp_path: Path) -> None:
+    """Lost otherwise: the gate, to whoever can write to the claim."""
+    run = folder.write(tmp_path, "nightly", [MEDIUM, HIGH], [MEDIUM, HIGH])
+    (folder.tasks(run)[-1] / "history.ndjson").write_bytes(b"")
+    answer = scanplan("results", "nightly", "--directory", tmp_path, "--fail-on", "high", "--new")
+    assert answer.exit_code == 65

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli import options, result_source
 from scanplan.cli.output import severities
 from scanplan.cli.output.failure import ANSWER_IS_NO, UNAVAILABLE, USAGE, Failure, told
 from scanplan.cli.output.formats import Output, Selection, pieces, table
 from scanplan.cli.output.terminal import answers, pour, say, warn, written_to
+from scanplan.cli.result_source import Result
+from scanplan.findings.history import State
 from scanplan.report import scan
 
 
@@ -27,6 +30,7 @@ def results(
     ] = None,
     severity: severities.Wanted = None,
     fail_on: severities.FailOn = None,
+    only_new: severities.OnlyNew = False,
     resolved: Annotated[
         bool, typer.Option("--resolved", help="Add what this scan has resolved, as absent (sarif).")
     ] = False,
@@ -45,6 +49,7 @@ def results(
       scanplan results nightly                                  a table, most severe first
       scanplan results nightly --severity critical,high
       scanplan results nightly --fail-on high                   exit code for a pipeline
+      scanplan results nightly --fail-on high --new             the same, for what the run did not have before
       scanplan results nightly -o sarif -f nightly.sarif        for GitHub's code scanning
       scanplan results nightly -o html -f nightly.html          a page that marks what is new
       scanplan results nightly~1 -o ndjson | jq .info.name      the result before the last, as Nuclei wrote it
@@ -65,8 +70,11 @@ def results(
         raise Failure("a report is no text for a terminal", "--file report.html", USAGE)
     if include_suppressed and output is not Output.SARIF:
         raise Failure("--include-suppressed is about SARIF: all other formats have them", "-o sarif", USAGE)
+    if only_new and fail_on is None:
+        raise Failure("--new is about --fail-on", "--fail-on high --new", USAGE)
     with result_source.opened(directory, namespace, context, kubeconfig, exceptions) as shelves:
         result = shelves.find(run)
+        has_new = only_new and fail_on is not None and _has_new(result, severities.at_least(fail_on))
         selection = Selection(result, wanted)
         with result.history.opened() as life:
             _write(
@@ -79,7 +87,8 @@ def results(
         warn(remark)
     if fail_on is None:
         return
-    if sum(selection.counts[each] - selection.suppressed[each] for each in severities.at_least(fail_on)):
+    left = selection.counts - selection.suppressed
+    if has_new if only_new else any(left[each] for each in severities.at_least(fail_on)):
         raise typer.Exit(ANSWER_IS_NO)
     if not result.scan.complete:
         say("error: nothing that --fail-on names was found, but the scan is not complete")
@@ -105,3 +114,20 @@ def _write(selection: Selection, output: Output, file: Path | None, content: Cal
     except OSError as error:
         raise Failure(f"{file}: {error.strerror}") from None
     say(f"{file}: {sum(selection.counts[each] for each in selection.wanted):,} findings")
+
+
+def _has_new(result: Result, gates: Collection[Severity]) -> bool:
+    """Whether there is a finding that the run did not have before, or that came back, and that falls under no exception.
+
+    Raises:
+        Failure: the scan has left no history.
+    """
+    if not result.history.published:
+        hint = f"scanplan rerun {result.scan.plan.name or result.name}"
+        raise Failure(f"{result.name} has no history, so what is new is not known", hint, UNAVAILABLE)
+    with result.history.opened() as life:
+        return any(
+            (known := life(finding.identity)) is None or known.state is not State.OPEN
+            for finding in result.findings
+            if finding.severity in gates and finding.suppressed is None
+        )

@@ -24,6 +24,14 @@ FailOn = Annotated[
 ]
 
 
+OnlyNew = Annotated[
+    bool,
+    typer.Option(
+        "--new", help="--fail-on looks only at findings that this scan has seen for the first time, or that came back."
+    ),
+]
+
+
 def parsed(wanted: list[str] | None) -> frozenset[Severity]:
     """Parse a severity option, ``high,critical`` or repeated; an empty option means all severities.
 
