@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +69,19 @@ def test_a_full_volume_gets_nothing_by_halves_and_the_scan_goes_on_when_there_is
 def test_a_volume_that_can_not_be_written_is_named(stage: Stage) -> None:
     stage.until(lambda: condition(stage.reaches("unwritable", "Pending"), "Ready")["reason"] == "ClaimNotWritable")
     assert "artifacts.claimName" in condition(stage.status("unwritable"), "Ready")["message"]
+
+
+@pytest.mark.parametrize(
+    ("volume", "code", "told"),
+    [("scanplan-artifacts", 0, "does all that scans need, as user 65532"), ("read-only", 69, "EROFS")],
+)
+def test_doctor_tries_a_claim_in_a_pod(stage: Stage, volume: str, code: int, told: str) -> None:
+    """Else the first scan is what finds out that the storage is not fit for it."""
+    program = str(Path(sys.executable).parent / "scanplan")
+    command = [program, "doctor", "--claim", volume, "--image", stage.images.scanner, "--output", "json"]
+    reach = ["--namespace", stage.namespace, "--kubeconfig", str(stage.kubectl.kubeconfig)]
+    done = subprocess.run([*command, *reach], capture_output=True, text=True, check=False)
+    checks = {check["what"]: check for check in json.loads(done.stdout)["checks"]}
+    assert told in checks["volume"]["seen"], done.stderr
+    assert checks["volume"]["verdict"] == ("ok" if code == 0 else "failed")
+    assert not stage.kubectl.get("pods", "-l", "app.kubernetes.io/component=doctor")["items"]

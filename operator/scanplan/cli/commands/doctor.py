@@ -1,24 +1,25 @@
 """``scanplan doctor``: checks whether this cluster is ready for scans, and whether the user may ask for them.
 
-Each check is a function that returns what it saw and, if that is bad, what to do. Checks change nothing. What the user may not
-read is unknown, which is no failure.
+Each check is a function that returns what it saw and, if that is bad, what to do. What the user may not read is unknown, which
+is no failure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from scanplan.api import labels
-from scanplan.cli import operator_settings, options, policies
+from scanplan.cli import operator_settings, options, policies, volumes
 from scanplan.cli.commands.explain import used_up
-from scanplan.cli.output.failure import UNAVAILABLE, Failure, Forbidden, told
-from scanplan.cli.output.terminal import answers, say
+from scanplan.cli.output.checks import Check, Verdict
+from scanplan.cli.output.failure import UNAVAILABLE, USAGE, Failure, Forbidden, told
+from scanplan.cli.output.terminal import say, waiting, write_json
 from scanplan.core.planning import server_version
 from scanplan.core.status.failure import IMAGE_REASONS
 from scanplan.kube import resources
@@ -59,53 +60,62 @@ RIGHTS = (
 )
 
 
-class Verdict(StrEnum):
-    """The result of a check."""
+class Output(StrEnum):
+    """Formats of the answer."""
 
-    WELL = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-
-
-STYLES = {Verdict.WELL: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "bold red", Verdict.UNKNOWN: "dim"}
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check: what it looked at, its verdict, and what to do."""
-
-    what: str
-    verdict: Verdict
-    seen: str
-    advice: str = ""
+    TEXT = "text"
+    JSON = "json"
 
 
 @told
 def doctor(
+    claim: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Try this claim in a pod: write, sync, rename, link, space.", show_default=False
+        ),
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="The scanner's, for --claim where you can't read the operator's settings.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TEXT,
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
     """Check that a cluster is ready for scans. API server, CRD, operator, image, claim, quota, network, Kueue, your own rights.
 
+    \b
+      scanplan doctor
+      scanplan doctor --claim scanplan-artifacts      does the storage do what scans need?
+
+    Nothing is changed. With --claim, a pod writes a hidden folder to the claim and removes it.
+
     Exit codes: 0 ready, perhaps with warnings; 69 it is not.
     """
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
-    cluster = connect(namespace, context, kubeconfig)
-    failed = 0
-    for check in _checks(cluster):
-        failed += check.verdict is Verdict.FAILED
-        answers().print(Text(f"{check.verdict.value:8} ", STYLES[check.verdict]) + Text(f"{check.what}: {check.seen}"))
-        if check.advice:
-            answers().print(Text(f"         try: {check.advice}", "dim"))
+    if image and not claim:
+        raise Failure("--image is for the pod that tries a claim", "--claim NAME", USAGE)
+    seen = []
+    for check in _checks(connect(namespace, context, kubeconfig), claim, image):
+        seen.append(check)
+        if output is Output.TEXT:
+            check.print()
+    failed = sum(check.verdict is Verdict.FAILED for check in seen)
+    if output is Output.JSON:
+        write_json({"ready": not failed, "checks": [asdict(check) for check in seen]})
     if failed:
         say(f"not ready: {failed} of the checks failed", "red")
         raise typer.Exit(UNAVAILABLE)
 
 
-def _checks(cluster: Cluster) -> Iterator[Check]:
+def _checks(cluster: Cluster, claim: str | None, image: str | None) -> Iterator[Check]:
     yield _server(cluster)  # without the API server no other check can run
     for plural in (labels.PLURAL, labels.SCHEDULE_PLURAL):
         yield _definition(cluster, plural)
@@ -113,7 +123,9 @@ def _checks(cluster: Cluster) -> Iterator[Check]:
     for look in (_operator, _image):
         yield _allowed(look, cluster, environment)
     yield _allowed(_scan_defaults, cluster, environment)
-    yield _allowed(_claim, cluster, environment)
+    yield _allowed(partial(_claim, name=claim), cluster, environment)
+    if claim:
+        yield from _volume(cluster, claim, image or environment.get("SCANPLAN_SCANNER_IMAGE", ""))
     yield _allowed(_quota, cluster, environment)
     yield _allowed(_network, cluster, environment)
     yield _allowed(_kueue, cluster, environment)
@@ -128,10 +140,14 @@ def _allowed(look: Any, cluster: Cluster, environment: dict[str, str]) -> Check:
     try:
         check: Check = look(cluster, environment)
     except Forbidden as failure:
-        return Check(look.__name__.strip("_"), Verdict.UNKNOWN, failure.message)
+        return Check(_named(look), Verdict.UNKNOWN, failure.message)
     except Failure as failure:
-        return Check(look.__name__.strip("_"), Verdict.FAILED, failure.message, failure.hint)
+        return Check(_named(look), Verdict.FAILED, failure.message, failure.hint)
     return check
+
+
+def _named(look: Any) -> str:
+    return str(getattr(look, "func", look).__name__).strip("_")
 
 
 def _server(cluster: Cluster) -> Check:
@@ -288,9 +304,9 @@ def _images(node: Object) -> set[str]:
     return {name for image in node.get("status", {}).get("images", ()) for name in image.get("names", ())}
 
 
-def _claim(cluster: Cluster, environment: dict[str, str]) -> Check:
+def _claim(cluster: Cluster, environment: dict[str, str], name: str | None) -> Check:
     what = "claim"
-    name = environment.get("SCANPLAN_CLAIM_NAME") or DEFAULT_CLAIM
+    name = name or environment.get("SCANPLAN_CLAIM_NAME") or DEFAULT_CLAIM
     found = cluster.find(cluster.path(CLAIMS, name, namespace=cluster.namespace))
     if found is None:
         return Check(
@@ -305,12 +321,28 @@ def _claim(cluster: Cluster, environment: dict[str, str]) -> Check:
     modes = found["spec"].get("accessModes", [])
     size = found.get("status", {}).get("capacity", {}).get("storage", "")
     seen = f"{name} is {phase}, {', '.join(modes)} {size}".strip()
-    if phase != "Bound":
+    verdict, words = volumes.of_modes(modes)
+    if verdict is not Verdict.FAILED and phase != "Bound":
         return Check(
             what, Verdict.WARNING, seen, "it may be bound by the first scan; `kubectl describe pvc` says if not"
         )
-    one_node = "" if "ReadWriteMany" in modes else ": all shards run on one node"
-    return Check(what, Verdict.WELL, f"{seen}{one_node}")
+    return Check(what, verdict, f"{seen}: {words}" if words else seen)
+
+
+def _volume(cluster: Cluster, claim: str, image: str) -> Iterator[Check]:
+    """Try a claim in a pod."""
+    from scanplan.client.cluster import volume_trial  # noqa: PLC0415 - needs the `kubernetes` extra
+
+    if not image:
+        yield Check("volume", Verdict.UNKNOWN, "the operator's settings can't be read", "--image IMAGE, the scanner's")
+        return
+    try:
+        with waiting(f"Trying claim {claim} in a pod"):
+            trial = volume_trial.tried(cluster, claim, image)
+    except Failure as failure:
+        yield Check("volume", Verdict.FAILED, failure.message, failure.hint)
+        return
+    yield from volumes.checks(claim, trial)
 
 
 def _quota(cluster: Cluster, _: dict[str, str]) -> Check:

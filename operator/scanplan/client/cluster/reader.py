@@ -160,7 +160,17 @@ def opened(
 def settings_of(cluster: Cluster) -> tuple[PodSecurityContext, PodDefaults | None]:
     """Who a pod runs as that reads what scan pods have written, and what the owner sets for all pods.
 
-    What scan pods write is for their user and group alone. The choices are those of the environment, as in the operator's.
+    What scan pods write is for their user and group alone.
+
+    Raises:
+        Failure: the environment's choice is wrong.
+    """
+    security, defaults = scan_settings_of(cluster)
+    return security.of_reader(), defaults
+
+
+def scan_settings_of(cluster: Cluster) -> tuple[PodSecurityContext, PodDefaults | None]:
+    """Who scan pods run as, and what the owner sets for them, by the environment's variables, as in the operator's.
 
     Raises:
         Failure: the environment's choice is wrong.
@@ -170,7 +180,7 @@ def settings_of(cluster: Cluster) -> tuple[PodSecurityContext, PodDefaults | Non
     except loading.InvalidSettings as error:
         raise Failure(str(error), "another value of this environment variable") from None
     configured = settings.pod_security_context
-    security = pod_security.chosen(configured, configured is None and _assigns_users(cluster)).of_reader()
+    security = pod_security.chosen(configured, configured is None and _assigns_users(cluster))
     return security, settings.scan_defaults.pod_template if settings.scan_defaults else None
 
 
