@@ -78,6 +78,62 @@ async def test_a_request_that_fails_brings_the_plan_back_later(error: Exception)
     assert queue.failed == [PlanName(model.NAMESPACE, "alpha")]
 
 
+async def worked_on(api: model.ModelApi, cluster: model.Cluster, before: model.Object | None = None) -> model.Object:
+    """The status of a plan of two shards after a worker has had it once, or (`before`: an edit) twice."""
+    controller = Controller(api, Store(), WorkQueue(), POLICY, now=lambda: cluster.now)
+    targets = [f"host{number}.example" for number in range(8)]
+    cluster.create_plan(
+        "alpha", {**SPEC, "endpoints": targets, "sharding": {"maxEndpointsPerShard": 2, "parallelism": 2}}
+    )
+    controller.intake.plan_event("ADDED", cluster.plans["alpha"])
+    if before:
+        await controller.reconcile(PlanName(model.NAMESPACE, "alpha"))
+        cluster.edit_plan("alpha", **before)
+        controller.intake.plan_event("MODIFIED", cluster.plans["alpha"])
+    queue = Later()
+    controller.queue = queue
+    queue.add(PlanName(model.NAMESPACE, "alpha"))
+    with pytest.raises(ExceptionGroup) as ended:
+        await controller.run(workers=1)
+    assert ended.group_contains(Enough)
+    status: model.Object = cluster.plans["alpha"]["status"]
+    return status
+
+
+def ready(status: model.Object) -> tuple[str, str, str]:
+    condition = next(each for each in status["conditions"] if each["type"] == "Ready")
+    return condition["status"], condition["reason"], condition["message"]
+
+
+async def test_a_patch_that_the_api_server_accepts_and_drops_is_told_on_the_plan() -> None:
+    """Otherwise a plan stays as it was, and only the operator's log knows why."""
+
+    class Dropping(model.ModelApi):
+        async def patch_job(self, namespace: str, name: str, patch: model.Object) -> model.Object:  # noqa: ARG002
+            await model.Turn()
+            return copy.deepcopy(self.cluster.jobs[name])
+
+    cluster = model.Cluster()
+    status = await worked_on(Dropping(cluster), cluster, {"sharding": {"maxEndpointsPerShard": 2, "parallelism": 1}})
+    told, reason, message = ready(status)
+    assert (told, reason) == ("False", "NoFixedPoint")
+    assert "the Job doesn't have it" in message
+
+
+async def test_a_fault_of_the_operator_itself_is_told_on_the_plan_without_its_words() -> None:
+    """They may come from a Secret."""
+
+    class Broken(model.ModelApi):
+        async def create_job(self, namespace: str, manifest: model.Object) -> model.Object:  # noqa: ARG002
+            raise ValueError("hunter2")
+
+    cluster = model.Cluster()
+    told, reason, message = ready(await worked_on(Broken(cluster), cluster))
+    assert (told, reason) == ("False", "InternalError")
+    assert "ValueError" in message
+    assert "hunter2" not in message
+
+
 class Enough(Exception):
     """The test has seen what it wanted to see."""
 
