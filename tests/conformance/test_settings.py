@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pathlib
+import re
+import subprocess
+
 import pytest
 
 from tests.conformance.conftest import Site, needs_root
@@ -109,3 +113,16 @@ def test_read_only_settings_that_lack_a_file_are_fatal(lab: Laboratory, site: Si
     done = lab.run("-l", lab.targets(site.url), "-t", lab.template("a"), environment=surroundings)
     assert done.code == 1
     assert reason in done.log[-1]
+
+
+def test_the_page_for_who_comes_from_nuclei_has_every_flag(lab: Laboratory, scanner: pathlib.Path) -> None:
+    """A flag that it does not have would be one that somebody uses, and looks for in vain."""
+    if not scanner.is_symlink():
+        pytest.skip("the stand-in has fewer flags")
+    said = subprocess.run(
+        [scanner, "-h", "-duc"], capture_output=True, text=True, check=False, env={"HOME": str(lab.home)}
+    )
+    flags = set(re.findall(r"(?m)^ +(-[a-z0-9]+(?:-[a-z0-9]+)*)", said.stdout + said.stderr, re.IGNORECASE))
+    assert len(flags) > 150
+    page = pathlib.Path("docs/how-to/from-nuclei.md").read_text()
+    assert not sorted(flag for flag in flags if f"`{flag}`" not in page)

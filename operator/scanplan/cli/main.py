@@ -32,6 +32,7 @@ from scanplan.cli.commands.run import run
 from scanplan.cli.commands.submit import submit
 from scanplan.cli.commands.watch import watch
 from scanplan.cli.commands.worker import worker
+from scanplan.cli.nuclei_flags import Flagged
 from scanplan.cli.output.help import SETTINGS, Command, Commands
 from scanplan.cli.output.terminal import say
 from scanplan.client.errors import ClientError
@@ -132,7 +133,7 @@ for heading, commands in {
     "About": (version, reference),
 }.items():
     for command in commands:
-        app.command(cls=Command, rich_help_panel=heading)(command)
+        app.command(cls=Flagged if command is submit else Command, rich_help_panel=heading)(command)
     if heading == "Scans":
         app.add_typer(schedule.app, name="schedule", rich_help_panel=heading)
     if heading == "Results":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,11 +10,15 @@ import typer
 import yaml
 
 from scanplan.api import labels
+from scanplan.api.v1alpha1.scanplan import MAX_INLINE_ENDPOINTS
 from scanplan.api.v1alpha1.task import Severity
+from scanplan.cli import nuclei_flags as flags
 from scanplan.cli import options
 from scanplan.cli.commands.watch import follow as watch
+from scanplan.cli.output import severities
 from scanplan.cli.output.failure import ANSWER_IS_NO, DATA, NO_INPUT, USAGE, Conflict, Failure, told
 from scanplan.cli.output.terminal import answers, say
+from scanplan.core.planning import keys
 from scanplan.kube.resources import PLANS
 
 if TYPE_CHECKING:
@@ -54,19 +59,42 @@ def submit(
         typer.Option(
             "--template",
             "-t",
+            "-templates",
             metavar="TEMPLATE",
             help="Template, folder of templates, or id. Several times.",
             show_default=False,
         ),
     ] = None,
     severity: Annotated[
-        list[Severity] | None,
+        list[str] | None,
         typer.Option(
-            metavar="SEVERITY",
-            help=f"Only templates of this severity: {', '.join(Severity)}. Several times.",
+            "--severity",
+            "-s",
+            "-severity",
+            metavar="A,B",
+            help=f"Only templates of these severities: {', '.join(Severity)}.",
             show_default=False,
         ),
     ] = None,
+    target: flags.Targets = None,
+    target_file: flags.TargetFile = None,
+    tags: flags.Tags = None,
+    exclude_tags: flags.ExcludeTags = None,
+    ids: flags.Ids = None,
+    exclude_ids: flags.ExcludeIds = None,
+    authors: flags.Authors = None,
+    protocols: flags.Protocols = None,
+    exclude_protocols: flags.ExcludeProtocols = None,
+    exclude_severities: flags.ExcludeSeverities = None,
+    exclude_templates: flags.ExcludeTemplates = None,
+    rate_limit: flags.RateLimit = None,
+    concurrency: flags.Concurrency = None,
+    bulk_size: flags.BulkSize = None,
+    timeout: flags.Timeout = None,
+    retries: flags.Retries = None,
+    header: flags.Headers = None,
+    proxy: flags.Proxy = None,
+    follow_redirects: flags.FollowRedirects = False,
     project: Annotated[
         str | None, typer.Option(metavar="NAME", help="projectId; by default the namespace.", show_default=False)
     ] = None,
@@ -91,40 +119,52 @@ def submit(
 
     \b
       scanplan submit -f scanplan.yaml --follow
-      scanplan submit nightly -e https://app.example.com -t http/cves/ --severity critical --severity high
+      scanplan submit nightly -e https://app.example.com -t http/cves/ --severity critical,high
       scanplan submit nightly -e https://app.example.com -t http/ --dry-run > scanplan.yaml
+      scanplan submit -l targets.txt -tags cve,rce -s critical,high -rl 50      as with nuclei
+
+    Nuclei's own flags have one dash. A plan without a name is named after its content, and is shown.
 
     Exit codes: 0; with --follow 1 where a scan doesn't complete; 64 or 65 something in it is wrong; 66 no such
     file.
     """
-    from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
-
-    options_given = [
-        each for each in (name, endpoint, template, severity, project, run_id, priority, parallelism) if each
-    ]
+    given: dict[str, Any] = {
+        "tags": tags,
+        "exclude_tags": exclude_tags,
+        "ids": ids,
+        "exclude_ids": exclude_ids,
+        "authors": authors,
+        "protocols": protocols,
+        "exclude_protocols": exclude_protocols,
+        "exclude_severities": exclude_severities,
+        "exclude_templates": exclude_templates,
+        "rate_limit": rate_limit,
+        "concurrency": concurrency,
+        "bulk_size": bulk_size,
+        "timeout": timeout,
+        "retries": retries,
+        "proxy": proxy,
+        "follow_redirects": follow_redirects,
+    }
+    spec = {
+        "projectId": project,
+        "runId": run_id,
+        "endpoints": [*(endpoint or ()), *flags.targets(target, target_file)],
+        "templates": flags.parts(template),
+        "severityLevels": [each.value for each in Severity if each in severities.parsed(severity)] if severity else [],
+        "priority": priority,
+        "sharding": {"parallelism": parallelism} if parallelism else None,
+        **flags.spec_of(given, header),
+    }
+    filled = {field: value for field, value in spec.items() if value not in (None, [])}
     if file is not None:
-        if options_given:
+        if name or filled:
             raise Failure("a plan comes from a file or from options, not from both", "submit -f FILE", USAGE)
         manifests = read_plans(file)
     else:
-        needed = {"a name": name, "endpoints (-e)": endpoint, "templates (-t)": template}
-        if missing := [what for what, given in needed.items() if not given]:
-            hint = "scanplan submit NAME -e https://app.example.com -t http/, or scanplan submit -f FILE"
-            raise Failure(f"a plan needs {' and '.join(missing)}", hint, USAGE)
-        sharding = {"parallelism": parallelism} if parallelism else None
-        spec = {
-            "projectId": project,
-            "runId": run_id,
-            "endpoints": endpoint,
-            "templates": template,
-            "severityLevels": [each.value for each in severity or ()],
-            "priority": priority,
-            "sharding": sharding,
-        }
-        filled = {field: value for field, value in spec.items() if value not in (None, [])}
-        manifests = [
-            {"apiVersion": labels.API_VERSION, "kind": labels.KIND, "metadata": {"name": name}, "spec": filled}
-        ]
+        manifests = [_manifest(name, filled)]
+    from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+
     cluster = connect(namespace or _namespace(manifests), context, kubeconfig)
     for manifest in manifests:
         _submit(cluster, manifest, dry_run=dry_run)
@@ -133,6 +173,26 @@ def submit(
         if not watch(cluster, names):
             raise typer.Exit(ANSWER_IS_NO)
         say(f"scanplan results {names[0]} shows what was found")
+
+
+def _manifest(name: str | None, spec: dict[str, Any]) -> Manifest:
+    """A plan of options. One without a name has one that its content gives, so that the same options are the same plan."""
+    chosen = spec.get("templates") or spec.get("selection", {}).get("include")
+    needed = {"endpoints (-e, -u or -l)": spec.get("endpoints"), "templates (-t, -tags or -id)": chosen}
+    if missing := [what for what, given in needed.items() if not given]:
+        hint = "scanplan submit NAME -e https://app.example.com -t http/, or scanplan submit -f FILE"
+        raise Failure(f"a plan needs {' and '.join(missing)}", hint, USAGE)
+    if len(spec["endpoints"]) > MAX_INLINE_ENDPOINTS:
+        raise Failure(
+            f"a plan takes {MAX_INLINE_ENDPOINTS:,} endpoints, and these are {len(spec['endpoints']):,}",
+            "endpointsFrom in a file: a ConfigMap takes 100,000",
+            DATA,
+        )
+    manifest = {"apiVersion": labels.API_VERSION, "kind": labels.KIND, "metadata": {"name": name}, "spec": spec}
+    if name is None:
+        manifest["metadata"] = {"name": f"scan-{keys.digest(json.dumps(spec, sort_keys=True))[:10]}"}
+        say(yaml.safe_dump(manifest, sort_keys=False).rstrip())
+    return manifest
 
 
 def _submit(cluster: Cluster, manifest: Manifest, *, dry_run: bool) -> None:

@@ -1,0 +1,162 @@
+"""Nuclei's own flags for `scanplan submit`, and the fields of a plan that they mean.
+
+docs/how-to/from-nuclei.md has all of Nuclei's flags, with the field of each, or the reason why there is none.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scanplan.cli.output.failure import DATA, NO_INPUT, USAGE, Failure
+from scanplan.cli.output.help import Command
+
+_FLAG = re.compile(r"-[A-Za-z][A-Za-z-]+")
+
+
+def _listed(*names: str, what: str) -> Any:
+    return typer.Option(*names, metavar="A,B", help=what, show_default=False)
+
+
+def _number(*names: str, what: str) -> Any:
+    return typer.Option(*names, metavar="N", help=what, min=0, show_default=False)
+
+
+Targets = Annotated[list[str] | None, _listed("-u", "-target", what="Targets.")]
+TargetFile = Annotated[
+    Path | None,
+    typer.Option("-l", "-list", metavar="FILE", help="File with a target on each line.", show_default=False),
+]
+Tags = Annotated[list[str] | None, _listed("-tags", what="Only templates with one of these tags.")]
+ExcludeTags = Annotated[list[str] | None, _listed("-etags", "-exclude-tags", what="None with one of these tags.")]
+Ids = Annotated[
+    list[str] | None, _listed("-id", "-template-id", what="Only templates with these ids, or globs of them.")
+]
+ExcludeIds = Annotated[list[str] | None, _listed("-eid", "-exclude-id", what="None with these ids, or globs of them.")]
+Authors = Annotated[list[str] | None, _listed("-a", "-author", what="Only templates of these authors.")]
+Protocols = Annotated[list[str] | None, _listed("-pt", "-type", what="Only templates of these protocols.")]
+ExcludeProtocols = Annotated[list[str] | None, _listed("-ept", "-exclude-type", what="None of these protocols.")]
+ExcludeSeverities = Annotated[list[str] | None, _listed("-es", "-exclude-severity", what="None of these severities.")]
+ExcludeTemplates = Annotated[
+    list[str] | None, _listed("-et", "-exclude-templates", what="None of these files and folders.")
+]
+RateLimit = Annotated[int | None, _number("-rl", "-rate-limit", what="Requests a second, of one shard.")]
+Concurrency = Annotated[int | None, _number("-c", "-concurrency", what="Templates in parallel.")]
+BulkSize = Annotated[int | None, _number("-bs", "-bulk-size", what="Hosts in parallel, for each template.")]
+Timeout = Annotated[int | None, _number("-timeout", what="Seconds for one request.")]
+Retries = Annotated[int | None, _number("-retries", what="Repeats of a failed request.")]
+Headers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-H",
+        "-header",
+        metavar="NAME: VALUE",
+        help="Header of every request. For secret ones: headersFrom.",
+        show_default=False,
+    ),
+]
+Proxy = Annotated[
+    str | None, typer.Option("-p", "-proxy", metavar="URL", help="Proxy of all requests.", show_default=False)
+]
+FollowRedirects = Annotated[bool, typer.Option("-fr", "-follow-redirects", help="Follow redirects.")]
+
+LISTS = {
+    "tags": "selection.include.tags",
+    "exclude_tags": "selection.exclude.tags",
+    "ids": "selection.include.ids",
+    "exclude_ids": "selection.exclude.ids",
+    "authors": "selection.include.authors",
+    "protocols": "selection.include.protocols",
+    "exclude_protocols": "selection.exclude.protocols",
+    "exclude_severities": "selection.exclude.severities",
+    "exclude_templates": "selection.exclude.paths",
+}
+VALUES = {
+    "rate_limit": "scanner.rateLimit",
+    "concurrency": "scanner.concurrency",
+    "bulk_size": "scanner.bulkSize",
+    "timeout": "scanner.requestTimeoutSeconds",
+    "retries": "scanner.requestRetries",
+    "proxy": "scanner.proxy",
+    "follow_redirects": "scanner.followRedirects",
+}
+"""Fields of a plan's spec, by the names of the flags in `submit`."""
+_IN_LOWER_CASE = {"protocols", "exclude_protocols", "exclude_severities"}
+
+
+class Flagged(Command):
+    """A command with flags of one dash, where an unknown one is no letter with a value behind it: ``-headless`` is not ``-h``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        known = {option for parameter in self.get_params(ctx) for option in parameter.opts}
+        for word in args[: args.index("--")] if "--" in args else args:
+            if _FLAG.fullmatch(word) and word not in known:
+                near = difflib.get_close_matches(word, known, n=1)
+                hint = f"Did you mean {near[0]}?" if near else "docs/how-to/from-nuclei.md has all of Nuclei's flags."
+                raise typer.BadParameter(f"No such option: {word}. {hint}")
+        return super().parse_args(ctx, args)
+
+
+def parts(texts: Iterable[str] | None) -> list[str]:
+    """Items that are separated by commas, in one text or several."""
+    return [item for text in texts or () for each in text.split(",") if (item := each.strip())]
+
+
+def targets(given: Iterable[str] | None, file: Path | None) -> list[str]:
+    """The targets of ``-u`` and ``-l``.
+
+    Raises:
+        Failure: the file can't be read.
+    """
+    if file is None:
+        return parts(given)
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}", code=NO_INPUT) from None
+    except UnicodeDecodeError:
+        raise Failure(f"{file} is no text", code=DATA) from None
+    return [*parts(given), *(line.strip() for line in lines if line.strip() and not line.startswith("#"))]
+
+
+def spec_of(given: Mapping[str, Any], headers: Iterable[str] | None) -> dict[str, Any]:
+    """The fields of a spec that flags mean.
+
+    Args:
+        given: values by the names in `LISTS` and `VALUES`; what is None or False was not given.
+
+    Raises:
+        Failure: a header has no colon.
+    """
+    spec: dict[str, Any] = {}
+    for name, path in LISTS.items():
+        items = parts(given.get(name))
+        if items:
+            _put(spec, path, [item.lower() for item in items] if name in _IN_LOWER_CASE else items)
+    for name, path in VALUES.items():
+        value = given.get(name)
+        if value is not None and value is not False:
+            _put(spec, path, value)
+    named = [_header(text) for text in headers or ()]
+    if named:
+        _put(spec, "scanner.headers", named)
+    return spec
+
+
+def _header(text: str) -> dict[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise Failure(f"-H {text!r} is no header", '-H "Name: value"', USAGE)
+    return {"name": name.strip(), "value": value.strip()}
+
+
+def _put(spec: dict[str, Any], path: str, value: Any) -> None:
+    *above, last = path.split(".")
+    for name in above:
+        spec = spec.setdefault(name, {})
+    spec[last] = value
