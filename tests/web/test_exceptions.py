@@ -50,7 +50,13 @@ async def test_reports_go_by_the_exceptions_of_today(
     async def alerts(query: str = "") -> list[dict[str, Any]]:
         return list(json.loads(await text(open_api, f"{where}/sarif{query}"))["runs"][0]["results"])
 
+    async def lives() -> list[str]:
+        """Names of the exceptions that findings over time fall under; empty where there is none."""
+        items = json.loads(await text(open_api, f"/api/v1/tasks/{task_id}/history"))["items"]
+        return [(item["suppressed"] or {"exception": ""})["exception"] for item in items]
+
     assert len(await alerts()) == 14
+    assert set(await lives()) == {""}
     end = (datetime.now(UTC) + timedelta(days=9)).strftime("%Y-%m-%dT%H:%M:%SZ")
     spec = {"match": {"templates": ["*"], "paths": ["/*"]}, "reason": "a test", "expiresAt": end}
     kubectl.apply(
@@ -60,5 +66,7 @@ async def test_reports_go_by_the_exceptions_of_today(
     assert len([each for each in await alerts("?include_suppressed=true") if "suppressions" in each]) == 14
     assert (await text(open_api, f"{where}/csv")).count('"AcceptedRisk"') == 14
     assert (await text(open_api, f"{where}/html")).count('data-suppressed=""') == 14
+    assert set(await lives()) == {"x"}
     kubectl("delete", "scanexception", "x")
     assert len(await alerts()) == 14
+    assert set(await lives()) == {""}

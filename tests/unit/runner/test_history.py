@@ -12,6 +12,7 @@ from scanplan.api import layout
 from scanplan.api.v1alpha1.task import FindingCounts, HistoryCounts, MergedResult, Outcome, ScannerVersion, TaskDocument
 from scanplan.core.planning import shards
 from scanplan.findings import history
+from scanplan.findings.exceptions import Handed
 from scanplan.findings.history import Entry
 from scanplan.runner import collect
 from scanplan.runner.artifacts import merge, publish, records, run_record, sorting
@@ -33,6 +34,8 @@ class Run:
         self.shards = shard_count
         self.number = 0
         self.task = document()
+        self.exceptions: Handed | None = None
+        """Those of the namespace, from the next merge on."""
 
     def begin(self, number: int | None = None) -> TaskDocument:
         """A new task, a day after the one before."""
@@ -74,8 +77,9 @@ class Run:
         return self.merge()
 
     def merge(self) -> HistoryCounts:
-        result = merge.merge(self.folder, self.task)
+        result = merge.merge(self.folder, self.task, exceptions=self.exceptions)
         assert result is not None
+        self.suppressed = result.exceptions.suppressed.total if result.exceptions else 0
         return counts(result)
 
     @property
