@@ -96,6 +96,16 @@ def words(exception: ScanException) -> str:
     return f"{exception.status} until {exception.expires_at:%Y-%m-%d}"
 
 
+def marked(state: str, exception: ScanException | None) -> str:
+    """The state of a finding in a row of a table, with the exception that it falls under."""
+    return f"{state}, {words(exception)}" if exception else state
+
+
+def member(exception: ScanException | None) -> dict[str, object]:
+    """The member `suppressed` of a finding's JSON; nothing where it falls under none."""
+    return {"suppressed": described(exception)} if exception else {}
+
+
 def described(exception: ScanException) -> dict[str, str]:
     """An exception as a member of a finding's JSON."""
     return {

@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -29,8 +29,9 @@ from scanplan.cli.output.terminal import waiting
 from scanplan.cli.plans import here
 from scanplan.core.planning import keys
 from scanplan.findings import history, lookup
-from scanplan.findings.exceptions import Suppressor
+from scanplan.findings.exceptions import ScanException, Suppressor
 from scanplan.findings.history import Entry
+from scanplan.findings.identity import identity
 from scanplan.findings.lookup import Life
 from scanplan.report import finding, scan
 from scanplan.report.finding import Finding
@@ -116,6 +117,24 @@ class Result:
     """Where the findings are, as text for people."""
     report: Callable[[], Path] | None
     """Fetches the report that the scan wrote beside the findings; None where it wrote none."""
+
+    def suppressed(self, entries: Iterable[Entry]) -> Mapping[str, ScanException]:
+        """Which of these findings fall under an exception now: exceptions by identity.
+
+        The records of this result decide, and all records of a finding have to fall under one. A finding without a record here
+        is judged by its line of the history.
+        """
+        if not self.findings.suppressed:
+            return {}
+        wanted = {entry.identity: entry for entry in entries}
+        found: dict[str, ScanException | None] = {}
+        with self.findings.path.open("rb") as lines:
+            for line in lines:
+                mark = identity(line)
+                if mark in wanted and (mark not in found or found[mark] is not None):
+                    found[mark] = self.findings.suppressed(line)
+        rest = {mark: self.findings.suppressed.of_entry(entry) for mark, entry in wanted.items() if mark not in found}
+        return {mark: exception for mark, exception in (found | rest).items() if exception is not None}
 
 
 class Sink(Protocol):

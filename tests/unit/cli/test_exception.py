@@ -341,3 +341,32 @@ def test_a_history_that_somebody_has_changed_opens_no_gate(tmp_path: Path) -> No
     (folder.tasks(run)[-1] / "history.ndjson").write_bytes(b"")
     answer = scanplan("results", "nightly", "--directory", tmp_path, "--fail-on", "high", "--new")
     assert answer.exit_code == 65
+
+
+RENAMED = events.event(
+    **{"template-id": "renamed", "info": {"severity": "high", "metadata": {"aliases": ["git-config"]}}}
+)
+MOVED = events.event(**{"matched-at": "https://other.example.com/login", "info": {"severity": "high"}})
+TWICE = [events.event(**{"extracted-results": [text], "info": {"severity": "high"}}) for text in ("one", "two")]
+
+
+@pytest.mark.parametrize(
+    ("found", "match", "code"),
+    [
+        ([RENAMED], {"templates": ["git-config"]}, 0),
+        ([MOVED], {"hosts": ["app.example.com"]}, 0),
+        ([MOVED], {"hosts": ["other.example.com"]}, 1),
+        (TWICE, {"fingerprints": [fingerprint.of(line_of(each)).hex() for each in TWICE]}, 0),
+        (TWICE, {"fingerprints": [fingerprint.of(line_of(TWICE[0])).hex()]}, 1),
+        (TWICE, {"fingerprints": [fingerprint.of(line_of(TWICE[1])).hex()]}, 1),
+    ],
+    ids=["renamed", "redirected", "by its other host", "both records", "the first record", "the second record"],
+)
+def test_all_gates_agree_on_what_is_decided(
+    tmp_path: Path, found: list[dict[str, Any]], match: dict[str, Any], code: int
+) -> None:
+    """A history has one line for several records. Lost otherwise: a gate that passes what nobody has decided about."""
+    folder.write(tmp_path, "nightly", [MEDIUM], [MEDIUM, *found])
+    where = ("--directory", tmp_path, "--exceptions", written(tmp_path / "x.yaml", **match), "--fail-on", "high")
+    gates = (("results", "nightly"), ("results", "nightly", "--new"), ("diff", "nightly~1", "nightly"))
+    assert {gate: scanplan(*gate, *where).exit_code for gate in gates} == dict.fromkeys(gates, code)

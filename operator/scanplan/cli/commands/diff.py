@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
@@ -10,7 +11,7 @@ import typer
 
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli import options, result_source
-from scanplan.cli.exceptions import described, words
+from scanplan.cli.exceptions import marked, member
 from scanplan.cli.output import severities
 from scanplan.cli.output.failure import ANSWER_IS_NO, told
 from scanplan.cli.output.tables import lives_table
@@ -64,12 +65,12 @@ def diff(
     unchanged = 0
     with result_source.opened(directory, namespace, context, kubeconfig, exceptions) as shelves:
         before, after = shelves.find(earlier), shelves.find(later)
-        suppressed = after.findings.suppressed.of_entry
         for change, entry in difference(before.history.lines(), after.history.lines(), after.scan.started_at):
             if change is Change.UNCHANGED:
                 unchanged += 1
             else:
                 found[change].append(entry)
+        suppressed = after.suppressed(itertools.chain.from_iterable(found.values()))
     remarks = [
         *(f"{before.name}: {remark}" for remark in scan.remarks(before.scan)),
         *(f"{after.name}: {remark}" for remark in scan.remarks(after.scan)),
@@ -84,14 +85,15 @@ def diff(
                 "remarks": remarks,
                 "unchanged": unchanged,
                 **{
-                    _NAMES[change]: [_summary(entry, suppressed(entry)) for entry in shown[change]] for change in _NAMES
+                    _NAMES[change]: [_summary(entry, suppressed.get(entry.identity)) for entry in shown[change]]
+                    for change in _NAMES
                 },
             }
         )
     else:
         rows = [(change, entry) for change in _NAMES for entry in shown[change]]
         if rows:
-            marks = [_mark(f"{_SIGNS[change]} {change}", suppressed(entry)) for change, entry in rows]
+            marks = [marked(f"{_SIGNS[change]} {change}", suppressed.get(entry.identity)) for change, entry in rows]
             answers().print(lives_table([entry for _, entry in rows], marks))
         counts = ", ".join(f"{len(shown[change]):,} {change}" for change in _NAMES)
         say(f"{counts}, {unchanged:,} unchanged")
@@ -99,7 +101,7 @@ def diff(
             warn(remark)
     gates = severities.at_least(fail_on) if fail_on else frozenset()
     fresh = [*found[Change.NEW], *found[Change.REOPENED]]
-    if any(entry.severity in gates and suppressed(entry) is None for entry in fresh):
+    if any(entry.severity in gates and entry.identity not in suppressed for entry in fresh):
         raise typer.Exit(ANSWER_IS_NO)
 
 
@@ -117,10 +119,6 @@ def _most_severe_first(entries: Iterable[Entry], wanted: frozenset[Severity]) ->
     return sorted(chosen, key=lambda entry: (RANK[entry.severity], entry.template, entry.where))
 
 
-def _mark(change: str, suppressed: ScanException | None) -> str:
-    return f"{change}, {words(suppressed)}" if suppressed else change
-
-
 def _summary(entry: Entry, suppressed: ScanException | None) -> dict[str, object]:
     return {
         "identity": entry.identity,
@@ -132,5 +130,5 @@ def _summary(entry: Entry, suppressed: ScanException | None) -> dict[str, object
         "matchedAt": entry.where,
         "firstSeen": entry.first_seen,
         "lastSeen": entry.last_seen,
-        **({"suppressed": described(suppressed)} if suppressed else {}),
+        **member(suppressed),
     }

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from scanplan.cli import options, result_source
-from scanplan.cli.exceptions import described, words
+from scanplan.cli.exceptions import marked, member
 from scanplan.cli.output import severities
 from scanplan.cli.output.failure import told
 from scanplan.cli.output.tables import counted_words, lives_table
@@ -57,18 +57,12 @@ def findings(
         result = shelves.find(run)
         most = sys.maxsize if output is Output.JSON else MOST_ROWS
         rows, counts = listed(result.history.entries(), state, wanted, most)
-        suppressed = [result.findings.suppressed.of_entry(entry) for entry in rows]
+        suppressed = result.suppressed(rows)
     if output is Output.JSON:
-        items = [
-            {**msgspec.to_builtins(entry), **({"suppressed": described(under)} if under else {})}
-            for entry, under in zip(rows, suppressed, strict=True)
-        ]
+        items = [msgspec.to_builtins(entry) | member(suppressed.get(entry.identity)) for entry in rows]
         write_json({"run": result.name, "items": items})
         return
     if rows:
-        marks = [
-            f"{entry.state}, {words(under)}" if under else entry.state.value
-            for entry, under in zip(rows, suppressed, strict=True)
-        ]
+        marks = [marked(entry.state, suppressed.get(entry.identity)) for entry in rows]
         answers().print(lives_table(rows, marks))
     say(counted_words(counts).plain)
