@@ -100,7 +100,8 @@ def test_results_are_what_the_claim_holds_and_no_reader_stays_behind(
 
 def test_a_run_is_compared_with_the_one_before(scanplan: Terminal, nightly: Manifest) -> None:
     told = json.loads(scanplan("diff", "nightly~1", "nightly", "-o", "json").stdout)
-    assert {finding["template"] for finding in told["fixed"]} == EXPOSED
+    assert {finding["template"] for finding in told["notSeen"]} == EXPOSED
+    assert told["resolved"] == [], "their templates were not run"
     assert len(told["new"]) == nightly["status"]["findings"]["total"]
     assert "They ran different templates." in told["remarks"]
     earlier = scanplan("results", "nightly~1", "-o", "ndjson").stdout
@@ -115,6 +116,7 @@ def test_a_finding_is_accepted_and_tested_again(stage: Stage, scanplan: Terminal
     written = scanplan("exception", "create", mark, "--run", "nightly", "--reason", "a test", "--expires", "9d").stdout
     gate = ("results", "nightly", "--fail-on", finding["info"]["severity"])
     scanplan(*gate, code=1)
+    scanplan(*gate, "--new", code=1)
     stage.kubectl.apply(yaml.safe_load(written))
     total = nightly["status"]["findings"]["total"]
     alerts = json.loads(scanplan("results", "nightly", "-o", "sarif").stdout)["runs"][0]["results"]
@@ -122,6 +124,7 @@ def test_a_finding_is_accepted_and_tested_again(stage: Stage, scanplan: Terminal
     scanplan("rerun", "nightly", "--follow")
     status = stage.get("nightly")["status"]
     assert (status["findings"]["total"], status["findings"]["suppressed"]) == (total, 1)
+    scanplan("results", "nightly", "--fail-on", "info", "--new")
     (use,) = status["exceptions"]["used"]
     name = yaml.safe_load(written)["metadata"]["name"]
     assert use == {"name": name, "findings": 1}
