@@ -32,7 +32,7 @@ CODES = {
 }
 """Exit codes other than 0: the sites have findings."""
 BACKUP = "docs/how-to/backup.md"
-WITH_A_NIGHTLY_PLAN = {"docs/how-to/hand-on-results.md", "docs/cli.md"}
+WITH_A_NIGHTLY_PLAN = {"docs/how-to/hand-on-results.md", "docs/how-to/findings-over-time.md", "docs/cli.md"}
 RUN_HERE = [page for page in PAGES if any(block.is_run_as_it_is for block in blocks(page))]
 
 
@@ -53,6 +53,8 @@ class Reader:
             copy = folder / example.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text(moved(example.read_text()).replace("OPERATOR_IMAGE", operator))
+        (folder / "images/scanner").mkdir(parents=True)
+        (folder / "images/scanner/templates").symlink_to(ROOT / "images/scanner/templates")
 
     def has(self, file: str, manifest: Manifest) -> None:
         (self._folder / file).write_text(yaml.safe_dump(manifest))
@@ -96,6 +98,8 @@ def reader(stage: Stage, archives: dict[str, Archive], tmp_path: Path) -> Reader
 @pytest.mark.parametrize("page", [page for page in RUN_HERE if page != BACKUP])
 def test_the_commands_of_a_page_work(stage: Stage, reader: Reader, page: str) -> None:
     if page in WITH_A_NIGHTLY_PLAN:
+        stage.apply(stage.plan("before", "app", runId="nightly", rerun="before"))
+        stage.ends("before", "Completed")
         stage.apply(stage.plan("nightly", "app"))
         stage.ends("nightly", "Completed")
         reader.has("scanplan.yaml", stage.plan("nightly", "app"))

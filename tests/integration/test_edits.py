@@ -17,6 +17,7 @@ from tests.fixtures.control_plane import make_namespace
 from tests.integration.apiserver import ApiServer, Object
 from tests.integration.operator_process import OperatorProcess
 from tests.integration.scene import Scene, condition, condition_types, hosts
+from tests.integration.test_windows import closed
 from tests.kubectl import Kubectl
 
 pytestmark = pytest.mark.integration
@@ -53,6 +54,8 @@ KEY = [
     Row("scanner.followRedirects", {"scanner": {"followRedirects": True}}),
     Row("scanner.headers", {"scanner": {"headers": [{"name": "X-Team", "value": "red"}]}}),
     Row("scanner.headersFrom", {"scanner": {"headersFrom": {"secretRef": {"name": "headers"}}}}),
+    Row("dnsConfig", {"dnsConfig": {"nameservers": ["192.0.2.53"]}}),
+    Row("hostAliases", {"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["a.example"]}]}),
     Row("artifacts.claimName", {"artifacts": {"claimName": "another"}}),
 ]
 LIVE = [
@@ -60,6 +63,7 @@ LIVE = [
     (Row("deadlineSeconds", {"deadlineSeconds": 9000}), {"activeDeadlineSeconds": 9000}),
     (Row("ttlSecondsAfterFinished", {"ttlSecondsAfterFinished": 300}), {"ttlSecondsAfterFinished": 300}),
     (Row("suspend", {"suspend": True}), {"suspend": True}),
+    (Row("windows", {"windows": closed()}), {"suspend": True}),
     (Row("priority", {"priority": 9}), {}),
 ]
 NEXT = [
@@ -132,6 +136,7 @@ def running(
         WORKER_CONCURRENCY="100",
         SCANPLAN_ALLOWED_IMAGES="registry.example/*",
         SCANPLAN_ALLOWED_PROXIES="socks5://proxy.example:*",
+        SCANPLAN_ALLOWED_RESOLVERS="192.0.2.53",
         SCANPLAN_ALLOWED_PRIORITY_CLASSES="gold",
         SCANPLAN_ALLOWED_POD_METADATA="team",
     ).start()

@@ -40,6 +40,8 @@ def expected(plan: dict[str, Any]) -> str:
         return "Terminating"
     if plan["status"]["observedGeneration"] != plan["metadata"]["generation"]:
         return "InProgress"
+    if Reason.OUTSIDE_WINDOW in {each["reason"] for each in plan["status"]["conditions"]}:
+        return "InProgress"  # suspended by nobody: it goes on by itself
     return EXPECTED[Phase(plan["status"]["phase"])]
 
 
