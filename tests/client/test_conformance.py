@@ -31,7 +31,8 @@ def test_a_scan_gives_the_same_result_and_artifacts_everywhere(bench: Laboratory
     assert result.finding_count == 14
     assert result.findings == SeverityCounts(critical=3, high=1, medium=3, low=3, info=4)
     assert result.complete
-    assert {file.name for file in result.artifacts} == {"nuclei_output.ndjson", "report.html", "scan_metadata.json"}
+    names = {"nuclei_output.ndjson", "history.ndjson", "report.html", "scan_metadata.json"}
+    assert {file.name for file in result.artifacts} == names
     assert result.artifact_path
     for file in result.artifacts:
         content = (bench.data / result.artifact_path / file.name).read_bytes()

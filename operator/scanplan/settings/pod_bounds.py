@@ -26,7 +26,7 @@ class PodSettings(BaseSettings):
     scan_defaults: OptionalScanDefaults = Field(
         None,
         alias="SCANPLAN_SCAN_DEFAULTS",
-        description="Values for all plans, a JSON object in the form of a plan's spec; see below.",
+        description="Values for all plans, a JSON object in the form of a plan's spec.",
     )
 
 
