@@ -108,29 +108,30 @@ def test_a_run_is_compared_with_the_one_before(scanplan: Terminal, nightly: Mani
     assert {json.loads(line)["template-id"] for line in earlier.splitlines()} == EXPOSED
 
 
-def test_a_finding_is_accepted_and_tested_again(stage: Stage, scanplan: Terminal, nightly: Manifest) -> None:
+def test_a_finding_is_accepted_and_tested_again(stage: Stage, scanplan: Terminal) -> None:
     """The whole way, with real pods: from a finding to an exception, to a scan that counts with it, to a retest."""
-    finding = json.loads(scanplan("results", "nightly", "-o", "ndjson").stdout.splitlines()[0])
-    rows = scanplan("results", "nightly").stdout.splitlines()
+    scanplan("submit", "accepted", "-e", stage.endpoint("app"), "-t", MISCONFIGURATION, "--follow")
+    finding = json.loads(scanplan("results", "accepted", "-o", "ndjson").stdout.splitlines()[0])
+    rows = scanplan("results", "accepted").stdout.splitlines()
     mark = next(row.split()[-1] for row in rows if finding["template-id"] in row and finding["matched-at"] in row)
-    written = scanplan("exception", "create", mark, "--run", "nightly", "--reason", "a test", "--expires", "9d").stdout
-    gate = ("results", "nightly", "--fail-on", finding["info"]["severity"])
+    written = scanplan("exception", "create", mark, "--run", "accepted", "--reason", "a test", "--expires", "9d").stdout
+    gate = ("results", "accepted", "--fail-on", finding["info"]["severity"])
     scanplan(*gate, code=1)
     scanplan(*gate, "--new", code=1)
     stage.kubectl.apply(yaml.safe_load(written))
-    total = nightly["status"]["findings"]["total"]
-    alerts = json.loads(scanplan("results", "nightly", "-o", "sarif").stdout)["runs"][0]["results"]
+    total = stage.get("accepted")["status"]["findings"]["total"]
+    alerts = json.loads(scanplan("results", "accepted", "-o", "sarif").stdout)["runs"][0]["results"]
     assert len(alerts) == total - 1
-    scanplan("rerun", "nightly", "--follow")
-    status = stage.get("nightly")["status"]
+    scanplan("rerun", "accepted", "--follow")
+    status = stage.get("accepted")["status"]
     assert (status["findings"]["total"], status["findings"]["suppressed"]) == (total, 1)
-    scanplan("results", "nightly", "--fail-on", "info", "--new")
+    scanplan("results", "accepted", "--fail-on", "info", "--new")
     (use,) = status["exceptions"]["used"]
     name = yaml.safe_load(written)["metadata"]["name"]
     assert use == {"name": name, "findings": 1}
     listed = json.loads(scanplan("exception", "list", "-o", "json").stdout)["items"]
     assert [each["metadata"]["name"] for each in listed] == [name]
-    answer = scanplan("retest", mark, "--run", "nightly", "-o", "json", code=1)
+    answer = scanplan("retest", mark, "--run", "accepted", "-o", "json", code=1)
     assert json.loads(answer.stdout[answer.stdout.index("{") :])["verdict"] == "open"
     stage.kubectl("delete", "scanexception", name)
 
