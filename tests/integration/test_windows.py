@@ -39,9 +39,11 @@ def closed() -> list[dict[str, Any]]:
 
 
 def soon() -> datetime:
-    """A full minute that is not over before a test has begun."""
-    now = datetime.now(UTC)
-    return now.replace(second=0, microsecond=0) + timedelta(minutes=1 if now.second < 30 else 2)
+    """A full minute, 25 to 40 seconds from now: a test has begun by then, and no pod is so old that it is collected as an orphan
+    of a node that does not exist (after 40 seconds)."""
+    while not 20 <= datetime.now(UTC).second <= 35:
+        time.sleep(0.2)
+    return datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
 def test_a_scan_stops_at_the_end_of_its_window_and_goes_on_in_the_next(

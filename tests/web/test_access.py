@@ -53,8 +53,11 @@ async def test_the_role_grants_what_the_api_uses(
 ) -> None:
     """Lost otherwise: an API that fails on a rare path, or one that a stolen token can do more with than read."""
     task_id = await asyncio.to_thread(laboratory.submit, laboratory.plan())
-    headers = {"Authorization": f"Bearer {Reader(plane, namespace, 'viewer', SCANPLANS).token()}"}
-    for path in ("/readyz", "/metrics", f"/api/v1/tasks/{task_id}/status", "/api/v1/queue/health"):
+    await asyncio.to_thread(laboratory.result, task_id)
+    analyst = Reader(plane, namespace, "analyst", SCANPLANS, f"{SCANPLANS}/artifacts")
+    headers = {"Authorization": f"Bearer {analyst.token()}"}
+    task = f"/api/v1/tasks/{task_id}"
+    for path in ("/readyz", "/metrics", f"{task}/status", f"{task}/reports/csv", "/api/v1/queue/health"):
         async with api.get(path, headers=headers) as answer:
             assert answer.status == 200, path
     async with api.get("/api/v1/events", headers=headers) as stream:
@@ -66,14 +69,22 @@ async def test_the_role_grants_what_the_api_uses(
 
     documents = yaml.safe_load_all((ROOT / "examples/python/api-rbac.yaml").read_text())
     (role,) = (document for document in documents if document["kind"] == "ClusterRole")
-    (rule,) = role["rules"]
-    granted = {("scanplan.dev", "scanplans", verb) for verb in rule["verbs"]}
+    granted = {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
     reviews = {
         ("authentication.k8s.io", "tokenreviews", "create"),
         ("authorization.k8s.io", "subjectaccessreviews", "create"),
     }
     await asyncio.to_thread(eventually, lambda: used() == granted | reviews, within=30)
-    assert (rule["apiGroups"], rule["resources"]) == (["scanplan.dev"], ["scanplans"])
+    assert {(group, resource) for group, resource, _ in granted} == {
+        ("scanplan.dev", "scanplans"),
+        ("scanplan.dev", "scanexceptions"),
+    }
 
 
 def test_the_plain_manifests_are_accepted(plane: ControlPlane) -> None:
