@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import msgspec
 
-from scanplan.api import layout
+from scanplan.api import layout, wire
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.cli import exceptions
@@ -36,7 +36,6 @@ from scanplan.findings.lookup import Life
 from scanplan.report import finding, scan
 from scanplan.report.finding import Finding
 from scanplan.report.scan import File, Scan
-from scanplan.runner import wire
 from scanplan.runner.artifacts import durable, fingerprint
 from scanplan.runner.artifacts.records import RunRecord
 

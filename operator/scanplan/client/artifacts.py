@@ -17,13 +17,12 @@ from typing import Any
 
 import msgspec
 
-from scanplan.api import layout
+from scanplan.api import layout, wire
 from scanplan.api.v1alpha1.scanplan import RUN_NAME
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ArtifactRef, ScanResult, SeverityCounts, TaskStatus
 from scanplan.client.settings import load as load_settings
 from scanplan.core.planning import keys
-from scanplan.runner import wire
 from scanplan.runner.artifacts import durable, publish, run_record
 from scanplan.runner.artifacts.records import ScanMetadata
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from scanplan.api.wire import UNREADABLE
 from scanplan.findings import aliases
 from scanplan.findings.history import Entry
 from scanplan.findings.identity import identity
@@ -178,7 +179,7 @@ def traits_of_line(line: bytes, *marks: str) -> Traits:
     """The same, of a line of findings; one that can't be read has no traits, which no pattern but a star matches."""
     try:
         return traits_of_event(_decode(line), *marks)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return traits_of_event({}, *marks)
 
 

@@ -18,8 +18,9 @@ from typing import BinaryIO
 import msgspec
 
 from scanplan.api.v1alpha1.task import Count, Severity
+from scanplan.api.wire import UNREADABLE
 from scanplan.findings import identity
-from scanplan.findings.identity import LENGTH, UNREADABLE
+from scanplan.findings.identity import LENGTH
 
 MOST_LINE_BYTES = 32 << 10
 """Longer lines are none of ours."""

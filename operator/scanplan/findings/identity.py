@@ -17,11 +17,11 @@ from urllib.parse import unquote
 
 import msgspec
 
+from scanplan.api.wire import UNREADABLE
 from scanplan.findings import aliases
 
 LENGTH = 32
 """Characters of an identity: half of a SHA-256 in hex."""
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MOST_CHARACTERS = 2_048
 """Of an address, that are looked at."""
 _PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
@@ -130,7 +130,7 @@ class Event(msgspec.Struct, rename="kebab"):
 
 
 read = msgspec.json.Decoder(Event).decode
-"""Reads a record; raises one of `UNREADABLE`."""
+"""Reads a record; raises one of `scanplan.api.wire.UNREADABLE`."""
 
 
 def identity(record: bytes) -> str:

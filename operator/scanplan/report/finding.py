@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.wire import UNREADABLE
 from scanplan.findings.exceptions import ScanException
 from scanplan.findings.identity import identity
 from scanplan.report import text
@@ -27,7 +28,6 @@ RANK = {severity: rank for rank, severity in enumerate(Severity)}
 """Rank by severity; 0 is the most severe."""
 
 _SEVERITIES = {severity.value: severity for severity in Severity}
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NOTHING: Mapping[str, Any] = {}
 _decode = msgspec.json.Decoder().decode
 
@@ -85,7 +85,7 @@ def parse(line: bytes, fingerprint: Fingerprint, suppressed: Suppressed = lambda
     """Parse one line. It never fails: a line that can't be read becomes a finding that says so."""
     try:
         event = _mapping(_decode(line))
-    except _UNREADABLE:
+    except UNREADABLE:
         event = {"info": {"name": "A finding that can't be read"}, "response": line[:10_000].decode(errors="replace")}
     information = _mapping(event.get("info"))
     classification = _mapping(information.get("classification"))

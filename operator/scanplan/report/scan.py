@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from scanplan.api.v1alpha1.task import FindingCounts, Outcome
+from scanplan.api.wire import UNREADABLE
 
 
 class _View(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -152,7 +153,7 @@ def read(content: bytes) -> Scan:
     """
     try:
         return msgspec.json.decode(content, type=Scan)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"scan_metadata.json can't be read: {error}") from error
 
 

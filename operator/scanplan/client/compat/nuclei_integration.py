@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.api.v1alpha1.task import Severity
-from scanplan.runner import wire
 from scanplan.runner.artifacts import durable, fingerprint
 
 FINDING_VERSION: Literal[1] = 1

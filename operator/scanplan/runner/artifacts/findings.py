@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.api.v1alpha1.task import FindingCounts, Severity
-from scanplan.runner import wire
 from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.durable import CheckedFile
 from scanplan.runner.artifacts.redaction import Pieces, Redactor

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.findings.identity import Event
-from scanplan.runner import wire
 
 DIGEST_BYTES = 16
 

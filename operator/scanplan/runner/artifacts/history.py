@@ -13,12 +13,11 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from scanplan.api import layout
+from scanplan.api import layout, wire
 from scanplan.api.v1alpha1.task import ArtifactFile, FindingCounts, HistoryCounts, Severity
 from scanplan.findings import history
 from scanplan.findings.history import Sighting, Tally
 from scanplan.findings.ran import Ran, ShardRan
-from scanplan.runner import wire
 from scanplan.runner.artifacts import durable, fingerprint, records, run_record
 from scanplan.runner.artifacts.records import ScanMetadata, ShardCoverage
 from scanplan.runner.artifacts.sorting import Sorter

@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from scanplan.runner import wire
+from scanplan.api import wire
 from scanplan.runner.artifacts import encodings
 
 BLOT = "[redacted]"

@@ -12,12 +12,11 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from scanplan.api import layout
+from scanplan.api import layout, wire
 from scanplan.api.errors import ClaimError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import TaskDocument
 from scanplan.core.planning import keys
-from scanplan.runner import wire
 from scanplan.runner.artifacts import durable, records
 from scanplan.runner.artifacts.records import RunRecord, ScanMetadata, TaskArtifacts, TaskRecord
 

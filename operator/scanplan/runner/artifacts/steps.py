@@ -13,9 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from scanplan.api import layout
+from scanplan.api import layout, wire
 from scanplan.api.v1alpha1.task import Count
-from scanplan.runner import wire
 from scanplan.runner.artifacts import durable, publish
 from scanplan.runner.artifacts.records import Mask
 from scanplan.runner.nuclei.evidence import Answers, Contact, Evidence

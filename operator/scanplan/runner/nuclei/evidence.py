@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.api.v1alpha1.task import Count
-from scanplan.runner import wire
 
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _NONE = "none"

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from scanplan.runner import wire
+from scanplan.api import wire
 
 _TAIL_LINES = 60
 _TAIL_COLUMNS = 600
