@@ -22,7 +22,7 @@ from scanplan.api import layout
 from scanplan.api.v1alpha1.task import HistoryCounts, Outcome, PlanReference, TaskDocument
 from scanplan.core.planning import shards
 from scanplan.findings import history as lives
-from scanplan.runner.artifacts import durable, fingerprint, history, merge, publish, records, run_record
+from scanplan.runner.artifacts import durable, history, merge, publish, records, run_record
 from scanplan.runner.artifacts.records import ShardCoverage
 from scanplan.runner.artifacts.sorting import Sorter
 from tests.bench.figure import Figure, at_most
@@ -124,7 +124,7 @@ def _leave_result(folder: Path, task: TaskDocument, count: int) -> None:
     place = run_record.task_folder(folder, task)
     sorter = Sorter(place)
     for line in lines(0, count):
-        found = lives.sighting(line, fingerprint.of_event)
+        found = lives.sighting(line)
         assert found is not None
         sorter.add(lives.record(found))
     file = durable.CheckedFile(place / layout.HISTORY)

@@ -16,7 +16,6 @@ from scanplan.cli import plans
 from scanplan.cli.output.failure import DATA, NO_INPUT, Failure, Forbidden, NotFound
 from scanplan.cli.output.terminal import warn
 from scanplan.findings.exceptions import ScanException, Suppressor, in_force
-from scanplan.runner.artifacts import fingerprint
 
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
@@ -35,7 +34,7 @@ def suppressor(cluster: Cluster | None, files: list[Path] | None) -> Suppressor:
         Failure: a file holds something else than exceptions.
     """
     bodies = list(read(files)) if files else _of(cluster) if cluster else []
-    return Suppressor(in_force(bodies, plans.now()), plans.now(), fingerprint.of)
+    return Suppressor(in_force(bodies, plans.now()), plans.now())
 
 
 def _of(cluster: Cluster) -> list[Object]:

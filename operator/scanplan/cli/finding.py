@@ -7,11 +7,10 @@ from datetime import timedelta
 
 from scanplan.cli.output.failure import USAGE, Failure, NotFound
 from scanplan.cli.result_source import Result
-from scanplan.findings import exceptions
+from scanplan.findings import exceptions, fingerprint
 from scanplan.findings.exceptions import ScanException, Suppressor
 from scanplan.findings.identity import address, identity
 from scanplan.report.finding import Finding, parse
-from scanplan.runner.artifacts import fingerprint
 
 SHORTEST = 6
 """Characters of a fingerprint that name a finding."""
@@ -39,13 +38,13 @@ def found(result: Result, mark: str) -> tuple[Finding, bytes]:
     if len(matches) > 1:
         raise Failure(f"{len(matches)} findings of {result.name} begin with {mark}: give more of it", code=USAGE)
     (line,) = matches.values()
-    return parse(line, fingerprint.of, result.findings.suppressed), line
+    return parse(line, result.findings.suppressed), line
 
 
 def falls_under(exception: ScanException, line: bytes) -> bool:
     """Whether a finding falls under an exception that has not expired."""
     before = exception.expires_at - timedelta(seconds=1)
-    return Suppressor([exception], before, fingerprint.of)(line) is not None
+    return Suppressor([exception], before)(line) is not None
 
 
 def place(finding: Finding) -> tuple[str, str]:

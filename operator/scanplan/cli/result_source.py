@@ -36,7 +36,7 @@ from scanplan.findings.lookup import Life
 from scanplan.report import finding, scan
 from scanplan.report.finding import Finding
 from scanplan.report.scan import File, Scan
-from scanplan.runner.artifacts import durable, fingerprint
+from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.records import RunRecord
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Findings:
 
     def __iter__(self) -> Iterator[Finding]:
         with self.path.open("rb") as lines:
-            yield from finding.read(lines, fingerprint.of, self.suppressed)
+            yield from finding.read(lines, self.suppressed)
 
 
 class History:
@@ -84,7 +84,7 @@ class History:
                 yield from history.bounded(lines)
             return
         with self._findings.path.open("rb") as found:
-            sightings = (history.sighting(line, fingerprint.of_event) for line in found)
+            sightings = (history.sighting(line) for line in found)
             seen = sorted(history.record(each) for each in sightings if each is not None)
         yield from history.continued((), seen, self._began, lambda _: False, history.Tally())
 

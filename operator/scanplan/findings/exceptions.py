@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from scanplan.api.wire import UNREADABLE
-from scanplan.findings import aliases
+from scanplan.findings import aliases, fingerprint
 from scanplan.findings.history import Entry
 from scanplan.findings.identity import identity
 
@@ -297,17 +297,10 @@ class Exceptions:
 class Suppressor:
     """Says of lines of findings which exception they fall under at one time."""
 
-    def __init__(
-        self, exceptions: Iterable[ScanException], now: datetime, fingerprint: Callable[[bytes], bytes]
-    ) -> None:
-        """
-        Args:
-            now: the time by which exceptions have expired or not.
-            fingerprint: of a line, as `scanplan.runner.artifacts.fingerprint.of` computes it.
-        """
+    def __init__(self, exceptions: Iterable[ScanException], now: datetime) -> None:
+        """Args: now: the time by which exceptions have expired or not."""
         self._exceptions = Exceptions(exceptions)
         self._now = now
-        self._fingerprint = fingerprint
 
     def __bool__(self) -> bool:
         return bool(self._exceptions.all)
@@ -321,7 +314,7 @@ class Suppressor:
         if not self._exceptions.all:
             return []
         named = self._exceptions.by_fingerprint
-        marks = (self._fingerprint(line).hex(), identity(line)) if named else ()
+        marks = (fingerprint.of(line).hex(), identity(line)) if named else ()
         return self._exceptions.each(traits_of_line(line, *marks), self._now)
 
     def of_entry(self, entry: Entry) -> ScanException | None:

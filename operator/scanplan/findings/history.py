@@ -19,7 +19,7 @@ import msgspec
 
 from scanplan.api.v1alpha1.task import Count, Severity
 from scanplan.api.wire import UNREADABLE
-from scanplan.findings import identity
+from scanplan.findings import fingerprint, identity
 from scanplan.findings.identity import LENGTH
 
 MOST_LINE_BYTES = 32 << 10
@@ -27,7 +27,6 @@ MOST_LINE_BYTES = 32 << 10
 _MOST_NAME = 250
 _MOST_PLACE = 2_048
 """Characters of names and places that are kept."""
-_SEVERITIES = {severity.value: severity for severity in Severity}
 _RANKS = {severity.value: str(rank).encode() for rank, severity in enumerate(Severity)}
 _BY_RANK = {rank[0]: Severity(severity) for severity, rank in _RANKS.items()}
 _RECORD_PREFIX = LENGTH + 1
@@ -67,7 +66,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What was scanned: the endpoint's URL, or host:port."""
 
 
-def sighting(line: bytes, fingerprint: Callable[[identity.Event], bytes]) -> Sighting | None:
+def sighting(line: bytes) -> Sighting | None:
     """What a line of a findings file says; None where it is no finding."""
     try:
         event = identity.read(line)
@@ -79,8 +78,8 @@ def sighting(line: bytes, fingerprint: Callable[[identity.Event], bytes]) -> Sig
     found = event.subject
     return Sighting(
         identity=found.identity,
-        fingerprint=fingerprint(event).hex(),
-        severity=_severity(information.severity),
+        fingerprint=fingerprint.of_event(event).hex(),
+        severity=Severity.of(information.severity),
         name=(identity.text(information.name) or event.template_id)[:_MOST_NAME],
         template=event.template_id[:_MOST_NAME],
         matcher=found.matcher[:_MOST_NAME],
@@ -93,10 +92,6 @@ def sighting(line: bytes, fingerprint: Callable[[identity.Event], bytes]) -> Sig
 def _named(host: str, port: str) -> str:
     host = f"[{host}]" if host.count(":") > 1 and not host.startswith("[") and "//" not in host else host
     return f"{host}:{port}" if port and ":" not in host.rpartition("]")[2] else host
-
-
-def _severity(value: object) -> Severity:
-    return _SEVERITIES.get(value.strip().lower(), Severity.UNKNOWN) if isinstance(value, str) else Severity.UNKNOWN
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

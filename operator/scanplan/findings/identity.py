@@ -3,7 +3,7 @@
 Two scans report the same weakness with other words: another session in the address, another object's number, a newer version
 in an extracted result. The identity leaves all of this out: it is made of template, matcher, host, port and path, where the
 parts of the path that change by themselves are a star. So it is coarser than the fingerprint, which tells apart two records of
-one scan (`scanplan.runner.artifacts.fingerprint`).
+one scan (`scanplan.findings.fingerprint`).
 """
 
 from __future__ import annotations

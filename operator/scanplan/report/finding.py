@@ -14,12 +14,10 @@ import msgspec
 
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.api.wire import UNREADABLE
+from scanplan.findings import fingerprint
 from scanplan.findings.exceptions import ScanException
 from scanplan.findings.identity import identity
 from scanplan.report import text
-
-Fingerprint = Callable[[bytes], bytes]
-"""Computes the fingerprint of a line, as `scanplan.runner.artifacts.fingerprint.of` does."""
 
 Suppressed = Callable[[bytes], ScanException | None]
 """Says which exception a line falls under, as `scanplan.findings.exceptions.Suppressor` does."""
@@ -27,7 +25,6 @@ Suppressed = Callable[[bytes], ScanException | None]
 RANK = {severity: rank for rank, severity in enumerate(Severity)}
 """Rank by severity; 0 is the most severe."""
 
-_SEVERITIES = {severity.value: severity for severity in Severity}
 _NOTHING: Mapping[str, Any] = {}
 _decode = msgspec.json.Decoder().decode
 
@@ -74,14 +71,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """The exception that it falls under; None: it is open."""
 
 
-def read(
-    lines: Iterable[bytes], fingerprint: Fingerprint, suppressed: Suppressed = lambda _: None
-) -> Iterator[Finding]:
+def read(lines: Iterable[bytes], suppressed: Suppressed = lambda _: None) -> Iterator[Finding]:
     """Parse the findings of a merged NDJSON file, in its order. Empty lines are skipped."""
-    return (parse(line, fingerprint, suppressed) for line in lines if not line.isspace())
+    return (parse(line, suppressed) for line in lines if not line.isspace())
 
 
-def parse(line: bytes, fingerprint: Fingerprint, suppressed: Suppressed = lambda _: None) -> Finding:
+def parse(line: bytes, suppressed: Suppressed = lambda _: None) -> Finding:
     """Parse one line. It never fails: a line that can't be read becomes a finding that says so."""
     try:
         event = _mapping(_decode(line))
@@ -92,9 +87,9 @@ def parse(line: bytes, fingerprint: Fingerprint, suppressed: Suppressed = lambda
     matched_at = text.line(event.get("matched-at") or event.get("url") or event.get("host") or "")
     template = text.line(event.get("template-id") or "unknown", 250)
     return Finding(
-        fingerprint=fingerprint(line).hex(),
+        fingerprint=fingerprint.of(line).hex(),
         identity=identity(line),
-        severity=severity_of(information.get("severity")),
+        severity=Severity.of(information.get("severity")),
         template_id=template,
         name=text.line(information.get("name") or template, 250),
         host=_host(event, matched_at),
@@ -119,9 +114,13 @@ def parse(line: bytes, fingerprint: Fingerprint, suppressed: Suppressed = lambda
     )
 
 
-def severity_of(value: object) -> Severity:
-    """The severity for a word of Nuclei's; `unknown` for any other value."""
-    return _SEVERITIES.get(value.strip().lower(), Severity.UNKNOWN) if isinstance(value, str) else Severity.UNKNOWN
+def severity_of(line: bytes) -> Severity:
+    """The severity that `parse` gives a line, without the rest of it."""
+    try:
+        event = _mapping(_decode(line))
+    except UNREADABLE:
+        return Severity.UNKNOWN
+    return Severity.of(_mapping(event.get("info")).get("severity"))
 
 
 def _host(event: Mapping[str, Any], matched_at: str) -> str:

@@ -217,7 +217,7 @@ def _over_time(life: Entry | None, *, compared: bool) -> Json:
 
 def _gone(entry: Entry, suppressed: ScanException | None) -> Finding:
     """A finding of which only its history is left."""
-    return parse(
+    known = parse(
         _encode(
             {
                 "template-id": entry.template,
@@ -227,10 +227,9 @@ def _gone(entry: Entry, suppressed: ScanException | None) -> Finding:
                 "matched-at": entry.where,
                 "timestamp": entry.last_seen,
             }
-        ),
-        lambda _: bytes.fromhex(entry.fingerprint),
-        lambda _: suppressed,
+        )
     )
+    return msgspec.structs.replace(known, fingerprint=bytes.fromhex(entry.fingerprint).hex(), suppressed=suppressed)
 
 
 def place(address: str) -> str:

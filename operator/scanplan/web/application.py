@@ -31,7 +31,6 @@ from scanplan.client.settings import ClientSettings, QueueType
 from scanplan.client.submission import queue_for
 from scanplan.findings.exceptions import Suppressor, in_force
 from scanplan.kube.objects import Object
-from scanplan.runner.artifacts import fingerprint
 from scanplan.serving.server import MAX_BODY_BYTES
 from scanplan.web.api import openapi
 from scanplan.web.api.access import Access, Caller, Everybody, KubernetesAccess, Wanted
@@ -220,7 +219,7 @@ class Api:
                 bodies = queue.exceptions()
             except QueueUnavailable as error:
                 log.warning("no exception of namespace %s is taken into account: %s", namespace, error)
-        return Suppressor(in_force(bodies, now), now, fingerprint.of)
+        return Suppressor(in_force(bodies, now), now)
 
     def _queue(self, namespace: str) -> TaskQueue:
         with self._lock:

@@ -12,7 +12,7 @@ from scanplan.api import layout
 from scanplan.api.v1alpha1.task import PlanReference
 from scanplan.core.planning import keys
 from scanplan.findings import history
-from scanplan.runner.artifacts import fingerprint, records
+from scanplan.runner.artifacts import records
 from scanplan.runner.artifacts.records import RunRecord, TaskArtifacts
 from tests.unit.report import events
 
@@ -37,7 +37,7 @@ def write(
         folder = run / where
         folder.mkdir(parents=True)
         began = f"2026-11-2{number}T06:00:00.000Z"
-        sightings = (history.sighting(line, fingerprint.of_event) for line in events.lines(found))
+        sightings = (history.sighting(line) for line in events.lines(found))
         seen = sorted(history.record(each) for each in sightings if each is not None)
         lives = list(history.continued(lives, seen, began, lambda _: True, history.Tally()))
         contents = {layout.FINDINGS: b"".join(events.lines(found))}

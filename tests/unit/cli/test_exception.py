@@ -16,8 +16,8 @@ from scanplan.api.v1alpha1.scanexception import ScanExceptionSpec
 from scanplan.cli.commands import exception
 from scanplan.cli.main import app
 from scanplan.cli.output.failure import Failure
+from scanplan.findings import fingerprint
 from scanplan.findings.identity import identity
-from scanplan.runner.artifacts import fingerprint
 from tests.unit.cli import folder
 from tests.unit.report import events
 

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanplan.findings import exceptions, history
+from scanplan.findings import exceptions, fingerprint, history
 from scanplan.findings.exceptions import Exceptions, Match, ScanException, Suppressor, Traits
 from scanplan.findings.identity import identity
-from scanplan.runner.artifacts import fingerprint
 from tests.unit.report import events
 
 NOW = datetime(2026, 11, 27, 14, tzinfo=UTC)
@@ -251,12 +250,12 @@ MATCHES: list[dict[str, Any]] = [
 def test_a_line_of_a_history_falls_under_what_its_record_falls_under(place: str) -> None:
     """Lost otherwise: `diff` stops a pipeline for what `results` lets pass, or the other way round."""
     (line,) = events.lines([PLACES[place]])
-    sighting = history.sighting(line, fingerprint.of_event)
+    sighting = history.sighting(line)
     assert sighting is not None
     (lived,) = history.continued((), [history.record(sighting)], "2026-11-01", lambda _: True, history.Tally())
     (entry,) = history.entries([lived])
     own: list[dict[str, Any]] = [{"fingerprints": [mark]} for mark in (fingerprint.of(line).hex(), identity(line))]
     for match in MATCHES + own:
-        suppressor = Suppressor([exception(**match)], NOW, fingerprint.of)
+        suppressor = Suppressor([exception(**match)], NOW)
         assert suppressor.of_entry(entry) == suppressor(line), match
-    assert Suppressor([exception(until=NOW, templates=["*"])], NOW, fingerprint.of).of_entry(entry) is None
+    assert Suppressor([exception(until=NOW, templates=["*"])], NOW).of_entry(entry) is None

@@ -222,7 +222,7 @@ def test_records_in_any_order_and_any_parts_make_the_same_bytes(
 )
 def test_a_record_with_members_of_any_type_becomes_a_sighting_or_none(members: dict[str, object]) -> None:
     line = finding(**members)
-    found = history.sighting(line, lambda _: b"f")
+    found = history.sighting(line)
     assert (found is None) == (not isinstance(members.get("template-id", "t"), str))
     if found is not None:
         assert found.identity == identity.identity(line)
@@ -231,7 +231,7 @@ def test_a_record_with_members_of_any_type_becomes_a_sighting_or_none(members: d
 
 @pytest.mark.parametrize("line", [b"", b"no json", b"[]", b'{"template-id":1}', finding(**{"matcher-status": False})])
 def test_what_is_no_finding_has_no_history(line: bytes) -> None:
-    assert history.sighting(line, lambda _: b"f") is None
+    assert history.sighting(line) is None
 
 
 @pytest.mark.parametrize(
@@ -245,6 +245,6 @@ def test_what_is_no_finding_has_no_history(line: bytes) -> None:
     ],
 )
 def test_a_sighting_names_what_was_scanned(members: dict[str, object], target: str) -> None:
-    found = history.sighting(finding(**members), lambda _: b"f")
+    found = history.sighting(finding(**members))
     assert found is not None
     assert found.target == target

@@ -14,7 +14,6 @@ from scanplan.findings.history import Entry, State
 from scanplan.report import finding, page, scan
 from scanplan.report.finding import Finding
 from scanplan.report.scan import Scan
-from scanplan.runner.artifacts import fingerprint
 
 HOSTILE = (
     "<script>alert('script')</script>",
@@ -74,7 +73,7 @@ def lines(events: Iterable[Mapping[str, Any]]) -> list[bytes]:
 
 def read(events: Iterable[Mapping[str, Any]]) -> list[Finding]:
     """The findings as the reports get them."""
-    return list(finding.read(lines(events), fingerprint.of))
+    return list(finding.read(lines(events)))
 
 
 def record(findings: Iterable[Finding] = (), **members: Any) -> Scan:

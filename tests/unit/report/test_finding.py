@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanplan.api.v1alpha1.task import Severity
+from scanplan.findings import fingerprint
 from scanplan.report import finding, page, sarif, spreadsheet
 from scanplan.report.text import block, line, web_address
-from scanplan.runner.artifacts import fingerprint
 from tests.unit.report import events
 
 JSON = st.recursive(
@@ -59,7 +59,7 @@ def test_no_event_however_odd_ends_a_report(event: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("broken", [b"{", b'{"info":', b"\xff\xfe", b"[" * 5_000, b"null", b'"text"', b"[1]"])
 def test_a_line_that_cannot_be_read_is_still_a_finding(broken: bytes) -> None:
-    (found,) = finding.read([broken, b"\n", b"  \n"], fingerprint.of)
+    (found,) = finding.read([broken, b"\n", b"  \n"])
     assert found.severity is Severity.UNKNOWN
     assert found.name
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanplan.api.v1alpha1.task import FindingCounts
-from scanplan.runner.artifacts import fingerprint
+from scanplan.findings import fingerprint
 from scanplan.runner.artifacts.durable import CheckedFile
 from scanplan.runner.artifacts.findings import Findings, count
 from scanplan.runner.nuclei.lines import Lines

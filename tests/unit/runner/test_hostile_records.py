@@ -23,9 +23,10 @@ from scanplan.cli.result_source import ResultSource
 from scanplan.client import artifacts
 from scanplan.client.compat import nuclei_integration
 from scanplan.core.planning import keys, shards
+from scanplan.findings import fingerprint
 from scanplan.report import page, sarif, spreadsheet
 from scanplan.report.scan import Scan
-from scanplan.runner.artifacts import durable, fingerprint, merge, prune, publish, run_record
+from scanplan.runner.artifacts import durable, merge, prune, publish, run_record
 from scanplan.runner.collect import collect
 
 from .documents import document, finding

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scanplan.runner.artifacts import fingerprint
+from scanplan.findings import fingerprint
 from scanplan.runner.artifacts.redaction import BLOT, Pieces, Redactor
 
 TOKEN = "p4ss#w0rd&<1>'\"\\/+ \u00e9z"

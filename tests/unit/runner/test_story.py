@@ -11,7 +11,6 @@ import pytest
 
 from scanplan.api.v1alpha1.task import HistoryCounts
 from scanplan.findings.exceptions import Handed, Match, ScanException, Suppressor
-from scanplan.runner.artifacts import fingerprint
 
 from .documents import finding
 from .test_history import Run
@@ -65,5 +64,5 @@ def test_readers_of_the_story_go_by_the_exceptions_end(tmp_path: Path, day: int,
     run = Run(tmp_path)
     run.scan(finding("t"))
     (entry,) = run.entries
-    suppressor = Suppressor([ACCEPTED], datetime(2026, 11, day, tzinfo=UTC), fingerprint.of)
+    suppressor = Suppressor([ACCEPTED], datetime(2026, 11, day, tzinfo=UTC))
     assert (suppressor.of_entry(entry) is not None) is falls_under

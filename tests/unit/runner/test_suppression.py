@@ -11,10 +11,11 @@ import pytest
 
 from scanplan.api import layout
 from scanplan.api.v1alpha1.task import AppliedExceptions, ExceptionUse, FindingCounts, Outcome, TaskDocument
+from scanplan.findings import fingerprint
 from scanplan.findings.exceptions import Handed, Match, ScanException
 from scanplan.findings.identity import identity
 from scanplan.runner import collect
-from scanplan.runner.artifacts import fingerprint, merge, run_record, suppression
+from scanplan.runner.artifacts import merge, run_record, suppression
 
 from .documents import document, finding
 from .test_merge import content, published

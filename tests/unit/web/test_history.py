@@ -16,7 +16,6 @@ from scanplan.findings import history as lives
 from scanplan.findings.exceptions import Match, ScanException, Suppressor
 from scanplan.findings.history import Sighting, Tally
 from scanplan.findings.listing import Which
-from scanplan.runner.artifacts import fingerprint
 from scanplan.web.artifacts import history
 from tests.unit.findings.sightings import records, sighting
 
@@ -74,7 +73,7 @@ def test_a_finding_under_an_exception_says_so_and_stays(tmp_path: Path) -> None:
     write(tmp_path, (taken, left))
     end = datetime(2027, 6, 30, tzinfo=UTC)
     decided = ScanException(name="x", match=Match(fingerprints=(taken.identity,)), expires_at=end, reason="a test")
-    under = Suppressor([decided], datetime(2026, 11, 27, tzinfo=UTC), fingerprint.of).of_entry
+    under = Suppressor([decided], datetime(2026, 11, 27, tzinfo=UTC)).of_entry
     found = history.answer(tmp_path, PurePosixPath(), Which.OPEN, ALL, 10, under)
     told = {item["name"]: item["suppressed"] for item in found["items"]}
     assert told["left"] is None

@@ -35,6 +35,14 @@ class Severity(StrEnum):
     INFO = "info"
     UNKNOWN = "unknown"
 
+    @classmethod
+    def of(cls, value: object) -> Severity:
+        """The severity for a word of Nuclei's; `unknown` for any other value."""
+        return _SEVERITIES.get(value.strip().lower(), cls.UNKNOWN) if isinstance(value, str) else cls.UNKNOWN
+
+
+_SEVERITIES = {severity.value: severity for severity in Severity}
+
 
 class Protocol(StrEnum):
     """The protocols of templates, by Nuclei's names; a workflow runs other templates."""

@@ -23,7 +23,7 @@ from scanplan.findings.exceptions import ScanException
 from scanplan.findings.history import Entry
 from scanplan.findings.lookup import Life
 from scanplan.report import page, sarif, spreadsheet
-from scanplan.report.finding import Finding, parse
+from scanplan.report.finding import Finding, severity_of
 from scanplan.report.scan import remarks
 
 MOST_ROWS = 1_000
@@ -67,11 +67,11 @@ class Selection:
         """The selected findings as Nuclei wrote them, without newlines, each with the exception that it falls under."""
         with self.result.findings.path.open("rb") as lines:
             for line in lines:
-                finding = parse(line, lambda _: b"", self.result.findings.suppressed)
-                self.counts[finding.severity] += 1
-                self.suppressed[finding.severity] += finding.suppressed is not None
-                if finding.severity in self.wanted:
-                    yield line.rstrip(b"\n"), finding.suppressed
+                severity, suppressed = severity_of(line), self.result.findings.suppressed(line)
+                self.counts[severity] += 1
+                self.suppressed[severity] += suppressed is not None
+                if severity in self.wanted:
+                    yield line.rstrip(b"\n"), suppressed
 
     def report(self) -> bytes | None:
         """The HTML report that the scan wrote; None where it wrote none, or where another one is needed.

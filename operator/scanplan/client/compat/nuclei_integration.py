@@ -14,7 +14,8 @@ import msgspec
 
 from scanplan.api import wire
 from scanplan.api.v1alpha1.task import Severity
-from scanplan.runner.artifacts import durable, fingerprint
+from scanplan.findings import fingerprint
+from scanplan.runner.artifacts import durable
 
 FINDING_VERSION: Literal[1] = 1
 _WORST_SCORE = 10

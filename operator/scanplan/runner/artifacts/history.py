@@ -18,7 +18,7 @@ from scanplan.api.v1alpha1.task import ArtifactFile, FindingCounts, HistoryCount
 from scanplan.findings import history
 from scanplan.findings.history import Sighting, Tally
 from scanplan.findings.ran import Ran, ShardRan
-from scanplan.runner.artifacts import durable, fingerprint, records, run_record
+from scanplan.runner.artifacts import durable, records, run_record
 from scanplan.runner.artifacts.records import ScanMetadata, ShardCoverage
 from scanplan.runner.artifacts.sorting import Sorter
 
@@ -167,7 +167,7 @@ def _coverage(attempt: Path) -> ShardCoverage | None:
 
 def _take(sorter: Sorter, block: bytes) -> None:
     for line in block.split(b"\n"):
-        if line and (found := history.sighting(line, fingerprint.of_event)) is not None:
+        if line and (found := history.sighting(line)) is not None:
             sorter.add(history.record(found))
 
 

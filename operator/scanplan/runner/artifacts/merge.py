@@ -33,7 +33,8 @@ from scanplan.api.v1alpha1.task import (
     Trouble,
 )
 from scanplan.core.planning import keys, shards
-from scanplan.runner.artifacts import durable, findings, fingerprint, publish, records, run_record, steps
+from scanplan.findings import fingerprint
+from scanplan.runner.artifacts import durable, findings, publish, records, run_record, steps
 from scanplan.runner.artifacts.records import AttemptSummary, RunRecord, ScanMetadata, ShardRecord, ShardSummary
 from scanplan.runner.artifacts.suppression import Suppression, short
 

@@ -21,7 +21,7 @@ from scanplan.api.v1alpha1.task import ArtifactFile, FindingCounts, Severity
 from scanplan.findings.lookup import Life
 from scanplan.report import page, scan
 from scanplan.report.finding import parse
-from scanplan.runner.artifacts import durable, findings, fingerprint
+from scanplan.runner.artifacts import durable, findings
 from scanplan.runner.artifacts.records import ScanMetadata, ShardRecord
 from scanplan.runner.artifacts.suppression import Suppression
 
@@ -67,7 +67,7 @@ class Overview:
         with self._without_harm():
             if self._wanted[severity]:
                 self._wanted[severity] -= 1
-                self._contents.add(parse(line, fingerprint.of, self._suppression.of))
+                self._contents.add(parse(line, self._suppression.of))
 
     def publish(self, metadata: ScanMetadata, life: Life) -> ArtifactFile | None:
         """Put the report beside the findings; None where there is none.

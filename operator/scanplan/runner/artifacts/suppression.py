@@ -13,7 +13,7 @@ import msgspec
 
 from scanplan.api.v1alpha1.task import AppliedExceptions, ExceptionUse, FindingCounts
 from scanplan.findings.exceptions import Handed, ScanException, Suppressor
-from scanplan.runner.artifacts import findings, fingerprint
+from scanplan.runner.artifacts import findings
 
 USED_BYTES = 1_000
 """Of the names in a pod's termination message, which has to hold much else."""
@@ -30,7 +30,7 @@ class Suppression:
         """
         self._handed = handed
         exceptions = handed.exceptions if handed else ()
-        self._suppressor = Suppressor(exceptions, datetime.fromtimestamp(ended, UTC), fingerprint.of)
+        self._suppressor = Suppressor(exceptions, datetime.fromtimestamp(ended, UTC))
         self._suppressed: collections.Counter[str] = collections.Counter()
         self._used: collections.Counter[str] = collections.Counter()
 

@@ -25,7 +25,6 @@ from scanplan.report import page, sarif, spreadsheet
 from scanplan.report.finding import Finding, read
 from scanplan.report.scan import Scan
 from scanplan.report.scan import read as read_scan
-from scanplan.runner.artifacts import fingerprint
 from scanplan.web.api.blocking import Calls
 from scanplan.web.artifacts.files import BLOCK_BYTES, attachment, open_below
 
@@ -81,7 +80,7 @@ async def send(
         lines = files.enter_context(await calls.run(_opened, root, folder / layout.FINDINGS))
         life = files.enter_context(await calls.run(_lives, root, folder / layout.HISTORY))
         try:
-            found = read(lines, fingerprint.of, suppressed)
+            found = read(lines, suppressed)
             if name == SARIF and request.query.get("include_suppressed") != "true":
                 found = (finding for finding in found if finding.suppressed is None)
             pieces = render(read_scan(content), found, life)

@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanplan.findings import identity
-from scanplan.runner.artifacts import fingerprint
-
-from .documents import finding
+from scanplan.findings import fingerprint, identity
+from tests.unit.runner.documents import finding
 
 SAME = [
     {"timestamp": "2027-01-01T00:00:00Z"},

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from scanplan.api import wire
+from scanplan.api.wire import UNREADABLE
 from scanplan.findings.identity import Event
 
 DIGEST_BYTES = 16
@@ -43,34 +43,33 @@ def of(line: bytes) -> bytes:
     A line that is no JSON object, or nests too deep, is identified by all its bytes.
     """
     try:
-        identity = _decode(line)
-        if isinstance(identity.extracted_results, list):
-            # Nuclei collects them in a map, so their order is chance.
-            identity.extracted_results = sorted(identity.extracted_results, key=str)
-        identified = _encode(identity)
-    except wire.UNREADABLE:
-        identified = line.rstrip(b"\n")
-    return _digest(identified)
+        return _of(_decode(line))
+    except UNREADABLE:
+        return _digest(line.rstrip(b"\n"))
 
 
 def of_event(event: Event) -> bytes:
     """The fingerprint of a line that was read already: the same as `of` the line."""
-    results = event.extracted_results
-    return _digest(
-        _encode(
-            _Identity(
-                event.template_id,
-                event.type,
-                event.matcher_name,
-                event.extractor_name,
-                event.host,
-                event.port,
-                event.matched_at,
-                sorted(results, key=str) if isinstance(results, list) else results,
-                event.meta,
-            )
+    return _of(
+        _Identity(
+            event.template_id,
+            event.type,
+            event.matcher_name,
+            event.extractor_name,
+            event.host,
+            event.port,
+            event.matched_at,
+            event.extracted_results,
+            event.meta,
         )
     )
+
+
+def _of(identity: _Identity) -> bytes:
+    if isinstance(identity.extracted_results, list):
+        # Nuclei collects them in a map, so their order is chance.
+        identity.extracted_results = sorted(identity.extracted_results, key=str)
+    return _digest(_encode(identity))
 
 
 def _digest(identified: bytes) -> bytes:
