@@ -7,27 +7,25 @@ so no flag can be stale. Several exceptions may match: the one that lasts longes
 
 from __future__ import annotations
 
-import fnmatch
 import functools
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 import msgspec
 
+from scanplan.api import globs
 from scanplan.api.wire import UNREADABLE
 from scanplan.findings import aliases, fingerprint
 from scanplan.findings.history import Entry
-from scanplan.findings.identity import identity
+from scanplan.findings.identity import PORTS, identity
 
 MAX_DAYS = 366
 """Days from now after which no exception may end; the operator's owner may say less."""
 HANDED_BYTES = 48 << 10
 """Of the exceptions that a pod gets in an annotation: some hundreds. Whoever reads results later has all of them."""
-_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 _MOST_REMEMBERED = 20_000
 """Templates and hosts whose exceptions are remembered while a result is read."""
 
@@ -196,7 +194,7 @@ def _place(text: str) -> tuple[str, str, str]:
         return text.lower(), "", "/"  # an IPv6 address without brackets
     try:
         parts = urlsplit(text if "//" in text else f"//{text}")
-        return parts.hostname or "", str(parts.port or _PORTS.get(parts.scheme, "")), parts.path or "/"
+        return parts.hostname or "", str(parts.port or PORTS.get(parts.scheme, "")), parts.path or "/"
     except ValueError:
         return text.lower(), "", "/"
 
@@ -238,11 +236,6 @@ def _refused(body: Mapping[str, Any]) -> bool:
         each.get("type") == "Stalled" and each.get("status") == "True" and each.get("observedGeneration") == generation
         for each in (body.get("status") or {}).get("conditions") or ()
     )
-
-
-def matching(exceptions: Iterable[ScanException], finding: Traits, now: datetime) -> ScanException | None:
-    """The exception that a finding falls under now; None: it is open."""
-    return Exceptions(exceptions).matching(finding, now)
 
 
 class Exceptions:
@@ -328,10 +321,10 @@ class _Compiled:
         match = exception.match
         named = {*match.templates, *map(aliases.canonical, match.templates)}
         self._templates = _globs(named, fold=True)
-        wild = any(_is_wild(name) for name in named)
+        wild = any(globs.is_wild(name) for name in named)
         self.template_names = frozenset() if wild else frozenset(name.lower() for name in named)
         """Templates that it is about; empty: all, or those of a pattern."""
-        self._hosts = _globs((_without_brackets(host) for host in match.hosts), fold=True)
+        self._hosts = _globs([_without_brackets(host) for host in match.hosts], fold=True)
         self._paths = _globs(match.paths)
         self._matchers = _globs(match.matchers)
         self._marks = frozenset(match.fingerprints)
@@ -349,27 +342,9 @@ class _Compiled:
         )
 
 
-def _globs(patterns: Iterable[str], *, fold: bool = False) -> Callable[[str], bool] | None:
-    """Whether a text matches one of these; None where there are none. With `fold` capitals don't count."""
-    exact, wild = set(), []
-    for pattern in patterns:
-        if _is_wild(pattern):
-            # fnmatch makes an expression that takes linear time. It knows sets in brackets too, which a glob of ours has not.
-            expression = fnmatch.translate(pattern.replace("[", "[[]"))
-            wild.append(re.compile(expression, re.IGNORECASE if fold else 0))
-        else:
-            exact.add(pattern.lower() if fold else pattern)
-    if not exact and not wild:
-        return None
-
-    def matches(text: str) -> bool:
-        return (text.lower() if fold else text) in exact or any(pattern.match(text) for pattern in wild)
-
-    return matches
-
-
-def _is_wild(pattern: str) -> bool:
-    return "*" in pattern or "?" in pattern
+def _globs(patterns: Collection[str], *, fold: bool = False) -> Callable[[str], bool] | None:
+    """Whether a text matches one of these; None where there are none."""
+    return globs.any_of(patterns, fold=fold) if patterns else None
 
 
 def _without_brackets(host: str) -> str:

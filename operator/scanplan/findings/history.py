@@ -10,7 +10,6 @@ the pass moves the first part as bytes, and decodes only the second.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import BinaryIO
@@ -108,18 +107,9 @@ class Course(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     resolved_at: str = ""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One line of a history: a `Sighting` and a `Course`."""
+class Entry(Sighting, frozen=True, kw_only=True, rename="camel"):
+    """One line of a history: a `Sighting` with the members of a `Course`."""
 
-    identity: str
-    fingerprint: str
-    severity: Severity
-    name: str
-    template: str
-    matcher: str
-    host: str
-    where: str
-    target: str
     state: State
     first_seen: str
     last_seen: str
@@ -223,11 +213,6 @@ def bounded(file: BinaryIO) -> Iterator[bytes]:
         if whole and line.endswith(b"\n"):
             yield line
         whole = line.endswith(b"\n")
-
-
-def merged(runs: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
-    """Sorted sequences as one."""
-    return heapq.merge(*runs)
 
 
 def _firsts(records: Iterable[bytes]) -> Iterator[bytes]:

@@ -24,7 +24,8 @@ LENGTH = 32
 """Characters of an identity: half of a SHA-256 in hex."""
 _MOST_CHARACTERS = 2_048
 """Of an address, that are looked at."""
-_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
+PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
+"""Ports of an address without one, by scheme."""
 _STAR = "*"
 
 _ADDRESS = re.compile(
@@ -168,7 +169,7 @@ def _address(written: str) -> Address:
     if not host.isascii():
         with contextlib.suppress(UnicodeError):
             host = host.encode("idna").decode()
-    return Address(host, port or _PORTS.get((scheme or "").lower(), ""), _stable(path, query))
+    return Address(host, port or PORTS.get((scheme or "").lower(), ""), _stable(path, query))
 
 
 @functools.lru_cache(8_192)

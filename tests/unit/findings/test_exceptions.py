@@ -84,7 +84,7 @@ def body(name: str = "x", generation: int = 1, **spec: Any) -> dict[str, Any]:
     ids=str,
 )
 def test_what_matches(finding: Traits, match: dict[str, Any], expected: bool) -> None:
-    found = exceptions.matching([exception(**match)], finding, NOW)
+    found = Exceptions([exception(**match)]).matching(finding, NOW)
     assert (found is not None) is expected
 
 
@@ -115,7 +115,7 @@ def test_an_exception_lives_on_when_its_template_is_renamed(
 ) -> None:
     """Lost otherwise: an accepted risk that wakes people up, because somebody gave the check a better name."""
     event = {"template-id": found, "host": "h", "info": {"metadata": {"aliases": declared}}}
-    match = exceptions.matching([exception(templates=[written])], exceptions.traits_of_event(event), NOW)
+    match = Exceptions([exception(templates=[written])]).matching(exceptions.traits_of_event(event), NOW)
     assert bool(match) is acts
 
 
@@ -129,7 +129,7 @@ def test_of_several_the_one_that_lasts_longest_counts_in_any_order() -> None:
         exception("other", LATER + timedelta(days=9), templates=["other"]),
     ]
     for order in (several, several[::-1], several[2:] + several[:2]):
-        found = exceptions.matching(order, GIT, NOW)
+        found = Exceptions(order).matching(GIT, NOW)
         assert found
         assert found.name == "z"
         assert [each.name for each in Exceptions(order).each(GIT, NOW)] == ["z", "a", "b"]
@@ -139,7 +139,7 @@ def test_of_several_the_one_that_lasts_longest_counts_in_any_order() -> None:
 def test_a_glob_has_two_signs_and_no_others(pattern: str, text: str) -> None:
     """As a slow, plain matcher says. A pattern that means more than it says hides findings."""
     finding = Traits(("t",), text, "h", "", "/")
-    found = exceptions.matching([exception(matchers=[pattern])], finding, NOW)
+    found = Exceptions([exception(matchers=[pattern])]).matching(finding, NOW)
     assert bool(found) == _plain(pattern, text)
 
 
@@ -156,7 +156,7 @@ def test_no_pattern_takes_more_than_linear_time() -> None:
     hostile = exception(paths=["*a" * 400 + "b"], hosts=["*" * 250 + "x"])
     began = time.process_time()
     finding = exceptions.traits("t", "", "h" * 200, f"https://h/{'a' * 10_000}")
-    assert not exceptions.matching([hostile], finding, NOW)
+    assert not Exceptions([hostile]).matching(finding, NOW)
     assert time.process_time() - began < 30
 
 
@@ -168,7 +168,7 @@ def test_no_pattern_takes_more_than_linear_time() -> None:
 )
 def test_no_finding_however_odd_ends_a_merge(event: dict[str, Any]) -> None:
     finding = exceptions.traits_of_event(event)
-    assert exceptions.matching([exception(hosts=["*"], paths=["*"])], finding, NOW)
+    assert Exceptions([exception(hosts=["*"], paths=["*"])]).matching(finding, NOW)
 
 
 @pytest.mark.parametrize(

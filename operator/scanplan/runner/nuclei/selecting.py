@@ -6,13 +6,12 @@ choice is made here, by Nuclei's rules, and Nuclei gets the list of files.
 
 from __future__ import annotations
 
-import fnmatch
 import re
-from collections.abc import Callable, Iterable
 from pathlib import PurePath
 
 import msgspec
 
+from scanplan.api import globs
 from scanplan.api.v1alpha1.task import TemplateFilter
 from scanplan.runner.nuclei import definition
 
@@ -61,7 +60,7 @@ class Choice:
     def __init__(self, include: TemplateFilter, exclude: TemplateFilter) -> None:
         self._include = include
         self._exclude = exclude
-        self._wanted, self._unwanted = _globs(include.ids), _globs(exclude.ids)
+        self._wanted, self._unwanted = globs.any_of(include.ids), globs.any_of(exclude.ids)
         self.of_all = include == exclude == TemplateFilter()
         """Nothing is left out."""
 
@@ -119,13 +118,6 @@ def _words(value: object) -> frozenset[str]:
     """Tags or authors: one text with commas, or a list."""
     items = value if isinstance(value, list) else str(value or "").split(",")
     return frozenset(str(item).strip().lower() for item in items if str(item).strip())
-
-
-def _globs(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a text has one of the patterns; in linear time, since each is tried by itself."""
-    plain = frozenset(each for each in patterns if not {"*", "?"} & set(each))
-    compiled = [re.compile(fnmatch.translate(each)) for each in patterns if each not in plain]
-    return lambda text: text in plain or any(each.match(text) for each in compiled)
 
 
 ALL = Choice(TemplateFilter(), TemplateFilter())
