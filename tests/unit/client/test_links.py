@@ -15,7 +15,7 @@ import pytest
 from scanplan.cli.output.failure import NotFound as NoResult
 from scanplan.cli.result_source import Folder
 from scanplan.client import artifacts
-from scanplan.client.cluster import reader
+from scanplan.client.cluster import pods, reader
 from scanplan.client.cluster.failure import Failure, NotFound
 from scanplan.client.compat import nuclei_integration, projects
 from scanplan.client.queues.local import FOLDER, SyncTaskQueue
@@ -42,7 +42,7 @@ class Here:
 def claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / THEIRS).mkdir(parents=True)
     (tmp_path / THEIRS / "nuclei_output.ndjson").write_bytes(FOREIGN)
-    monkeypatch.setattr(reader, "MOUNT", str(tmp_path))
+    monkeypatch.setattr(pods, "MOUNT", str(tmp_path))
     return tmp_path
 
 

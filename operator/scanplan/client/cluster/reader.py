@@ -7,7 +7,6 @@ the pod has a deadline, so nothing stays behind even where this program is kille
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 import zlib
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 from scanplan.api import labels
 from scanplan.api.v1alpha1.pod_template import PodTemplate
 from scanplan.api.v1alpha1.scan_defaults import PodDefaults
+from scanplan.client.cluster import pods
 from scanplan.client.cluster.cluster import Cluster
 from scanplan.client.cluster.failure import Failure, Forbidden, NotFound
 from scanplan.core.observed.pods import pod_view
@@ -33,9 +33,6 @@ from scanplan.kube.resources import PODS
 from scanplan.settings import loading
 from scanplan.settings.pod_bounds import PodSettings
 
-log = logging.getLogger("scanplan.reader")
-
-MOUNT = "/claim"
 _READS = pod_security.FIXED.of_reader()
 START_SECONDS = 120.0
 """Until a reader must be ready: nodes may have to attach the volume, or to pull the image."""
@@ -115,7 +112,7 @@ class Reader:
 
     def _run(self, program: str, path: str) -> Iterator[bytes]:
         try:
-            command = ("python3", "-c", program, MOUNT, path)
+            command = ("python3", "-c", program, pods.MOUNT, path)
             yield from self._cluster.execute(self._namespace, self._pod, command, until=self._until)
         except Failure as error:
             if "FileNotFoundError" in error.message:
@@ -146,7 +143,8 @@ def opened(
     """
     until = time.monotonic() + DEADLINE_SECONDS if until is None else until
     namespace = plan["metadata"]["namespace"]
-    pod = manifest(plan, claim, image, bounds, *settings_of(cluster))
+    security, defaults = settings_of(cluster)
+    pod = manifest(plan, claim, image, bounds, security.of_reader(), defaults)
     made = cluster.call("POST", cluster.path(PODS, namespace=namespace), pod)
     name = made["metadata"]["name"]
     path = cluster.path(PODS, name, namespace=namespace)
@@ -154,22 +152,10 @@ def opened(
         _wait(cluster, path, claim, min(until, time.monotonic() + START_SECONDS))
         yield Reader(cluster, namespace, name, until)
     finally:
-        _remove(cluster, path)
+        pods.remove(cluster, path)
 
 
 def settings_of(cluster: Cluster) -> tuple[PodSecurityContext, PodDefaults | None]:
-    """Who a pod runs as that reads what scan pods have written, and what the owner sets for all pods.
-
-    What scan pods write is for their user and group alone.
-
-    Raises:
-        Failure: the environment's choice is wrong.
-    """
-    security, defaults = scan_settings_of(cluster)
-    return security.of_reader(), defaults
-
-
-def scan_settings_of(cluster: Cluster) -> tuple[PodSecurityContext, PodDefaults | None]:
     """Who scan pods run as, and what the owner sets for them, by the environment's variables, as in the operator's.
 
     Raises:
@@ -203,8 +189,6 @@ def manifest(
     metadata, template = plan["metadata"], plan["spec"].get("podTemplate", {})
     if bounds is not None or defaults is not None:
         template = _within(template, bounds, defaults)
-    claim_label = {labels.CLAIM: claim[:63].rstrip("-.")}
-    with_the_claim = {"labelSelector": {"matchLabels": claim_label}, "topologyKey": "kubernetes.io/hostname"}
     inherited = (
         "tolerations",
         "runtimeClassName",
@@ -212,65 +196,37 @@ def manifest(
         "imagePullSecrets",
         "priorityClassName",
         "serviceAccountName",
+        "nodeSelector",
     )
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "generateName": f"{metadata['name'][:50]}-read-",
-            "namespace": metadata["namespace"],
-            "labels": {labels.NAME: labels.NAME_VALUE, labels.COMPONENT: "reader", **claim_label},
-            "ownerReferences": [
-                {
-                    "apiVersion": labels.API_VERSION,
-                    "kind": labels.KIND,
-                    "name": metadata["name"],
-                    "uid": metadata["uid"],
-                }
-            ],
-        },
-        "spec": {
-            **{field: template[field] for field in inherited if field in template},
-            "nodeSelector": {**labels.LINUX, **(template.get("nodeSelector") or {})},
-            "restartPolicy": "Never",
-            "activeDeadlineSeconds": DEADLINE_SECONDS,
-            "terminationGracePeriodSeconds": 1,
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "securityContext": {
-                **security.manifest(),
-                "runAsNonRoot": True,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            # A ReadWriteOnce volume can be where its scan pods are, and nowhere else.
-            "affinity": {
-                "podAffinity": {
-                    "preferredDuringSchedulingIgnoredDuringExecution": [
-                        {"weight": 100, "podAffinityTerm": with_the_claim}
-                    ]
-                }
-            },
-            "containers": [
-                {
-                    "name": labels.CONTAINER,
-                    "image": image,
-                    "imagePullPolicy": "IfNotPresent",
-                    "command": ["python3", "-c", _SLEEP],
-                    "resources": {
-                        "requests": {"cpu": "10m", "memory": "32Mi"},
-                        "limits": {"cpu": "1", "memory": "128Mi"},
-                    },
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "readOnlyRootFilesystem": True,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
-                    "volumeMounts": [{"name": "claim", "mountPath": MOUNT, "readOnly": True}],
-                }
-            ],
-            "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": claim}}],
-        },
+    pod = pods.restricted(
+        pods.Use(
+            name=f"{metadata['name'][:50]}-read-",
+            namespace=metadata["namespace"],
+            component="reader",
+            claim=claim,
+            image=image,
+            command=["python3", "-c", _SLEEP],
+            seconds=DEADLINE_SECONDS,
+            read_only=True,
+        ),
+        security,
+        {field: template[field] for field in inherited if field in template},
+    )
+    owner = {
+        "apiVersion": labels.API_VERSION,
+        "kind": labels.KIND,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
     }
+    pod["metadata"]["ownerReferences"] = [owner]
+    # A ReadWriteOnce volume can be where its scan pods are, and nowhere else.
+    term = {
+        "labelSelector": {"matchLabels": pods.label_of(claim)},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    preferred = [{"weight": 100, "podAffinityTerm": term}]
+    pod["spec"]["affinity"] = {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
+    return pod
 
 
 def _within(template: Object, bounds: PodBounds | None, defaults: PodDefaults | None) -> Object:
@@ -284,16 +240,6 @@ def _within(template: Object, bounds: PodBounds | None, defaults: PodDefaults | 
     if defaults is not None:
         read = scan_defaults.under(read, defaults)
     return {**read.model_dump(by_alias=True, exclude_defaults=True), **(defaults.owner_fields() if defaults else {})}
-
-
-def _remove(cluster: Cluster, path: str) -> None:
-    """What was read is good even where its reader can't be removed; then its deadline and its owner see to it."""
-    try:
-        cluster.call("DELETE", path)
-    except NotFound:
-        return
-    except Failure as error:
-        log.warning("pod %s stays behind, and ends by itself: %s", path.rpartition("/")[2], error.message)
 
 
 def _wait(cluster: Cluster, path: str, claim: str, end: float) -> None:
