@@ -5,6 +5,7 @@ Kyverno's and Gatekeeper's baselines are stood for by ValidatingAdmissionPolicie
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from tests.chart import pages
 from tests.e2e import admission
 from tests.integration.scene import Scene
-from tests.kubectl import Kubectl
+from tests.kubectl import Kubectl, KubectlError, eventually
 
 pytestmark = pytest.mark.integration
 
@@ -31,6 +32,38 @@ BASELINE = {
 }
 
 
+PROBE = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "probe"},
+    "spec": {
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [
+            {
+                "name": "probe",
+                "image": "probe",
+                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+            }
+        ],
+    },
+}
+"""A pod that the namespace admits, and the baseline does not."""
+
+
+def refuse(scene: Scene, administrator: Kubectl) -> None:
+    """Refuse pods that are outside of the baseline. The API server does so some time after it has taken the policies."""
+    administrator.apply(*admission.refusing(f"{scene.namespace}-baseline", [scene.namespace], BASELINE))
+
+    def refused() -> bool:
+        try:
+            scene.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(PROBE))
+        except KubectlError as error:
+            return "denied request" in str(error)
+        return False
+
+    eventually(refused)
+
+
 @pytest.mark.parametrize(
     "setting",
     SETTINGS,
@@ -40,9 +73,8 @@ def test_each_setting_of_the_page_reaches_the_pods(
     setting: pages.Setting, alone: Scene, administrator: Kubectl, start_operator: Callable[..., Any]
 ) -> None:
     """Lost otherwise: somebody's first hour, with a page that names a field that is refused."""
-    kyverno = admission.refusing(f"{alone.namespace}-baseline", [alone.namespace], BASELINE)
     if "Kyverno" in setting.title:
-        administrator.apply(*kyverno)
+        refuse(alone, administrator)
     start_operator(**setting.settings())
     alone.apply(**setting.spec)
     (pod,) = alone.kubelet.pending(alone.started())
@@ -70,7 +102,7 @@ def test_without_the_pages_settings_a_baseline_refuses_the_pods(
     alone: Scene, administrator: Kubectl, start_operator: Callable[..., Any]
 ) -> None:
     """Else the policies above would show nothing."""
-    administrator.apply(*admission.refusing(f"{alone.namespace}-baseline", [alone.namespace], BASELINE))
+    refuse(alone, administrator)
     start_operator()
     alone.apply()
     job = alone.started()
