@@ -201,7 +201,8 @@ class Scan:
         done = [step.span for step in journal.earlier]
         options, count = document.scanner, len(self._endpoints)
         work = Work(selection.templates, count, rates.expected(options, count), done, rates.most_endpoints(options))
-        self._foretell(work)
+        if told := rates.foretold(options, count, work.requests - work.done, self._document.timeout_seconds):
+            self._warn(told)
         nuclei = self._nuclei = NucleiRun(
             document, self._attempt, self._installation, own_headers, self._refused, self._memory
         )
@@ -219,12 +220,14 @@ class Scan:
             if result.error is not None and result.error.reason is not Reason.NO_TEMPLATES_LOADED:
                 return result.error
             error = result.error or error
-            if not self._trustworthy(result):
-                return error
+            trusted = self._trustworthy(result)
+            if not trusted and (result.evidence.shortages or len(targets) == len(self._endpoints)):
+                return error  # where these are some of the endpoints, it says nothing of the others
             work.finish(span)
-            work.measured(span, time.monotonic() - began)
+            if trusted:
+                work.measured(span, time.monotonic() - began)
             if work.next() is not None:
-                self._save(journal, span, result)
+                self._save(journal, span, result, held=not trusted)
         return error if not any(log.templates_loaded for log in self._logs) else None
 
     def _check_proxy(self) -> None:
@@ -266,17 +269,6 @@ class Scan:
             )
         self._earlier_requests = self._evidence.requests
 
-    def _foretell(self, work: Work) -> None:
-        """Say how long it will take, where that is more than an attempt may."""
-        rate = rates.expected(self._document.scanner, len(self._endpoints))
-        seconds = (work.requests - work.done) / rate
-        if seconds > self._document.timeout_seconds:
-            self._warn(
-                f"About {work.requests - work.done:,} requests at {rate:.0f} a second take at least "
-                f"{seconds / 3600:.1f} hours, more than timeoutSeconds ({self._document.timeout_seconds}). What is done is saved, "
-                "and the next attempt goes on; more shards or a higher rateLimit make it faster."
-            )
-
     def _take(self, result: Result) -> None:
         evidence = result.evidence
         self._logs.append(result.log)
@@ -292,16 +284,18 @@ class Scan:
         )
 
     def _trustworthy(self, result: Result) -> bool:
-        """Whether a step counts as done: not where this machine failed, or where no endpoint answered any more."""
+        """Whether a step is sure to be done: not where this machine failed, or where no endpoint answered any more."""
         verdict = self._judge(result.evidence, [result.log])
         return not result.evidence.shortages and bool(verdict.scanned or not (verdict.unreachable or verdict.stopped))
 
-    def _save(self, journal: Journal, span: Span, result: Result) -> None:
+    def _save(self, journal: Journal, span: Span, result: Result, *, held: bool) -> None:
         with durable.on_claim():
             size = self._attempt.sync()
-            journal.add(steps.step(journal.plan, span, size, result.log, result.evidence, self._matched))
-        self._saved = journal.added
-        self._on_saved(self._saved)
+            step = steps.step(journal.plan, span, size, result.log, result.evidence, self._matched)
+            (journal.hold if held else journal.add)(step)
+        if journal.added > self._saved:
+            self._saved = journal.added
+            self._on_saved(self._saved)
 
     def _judge(self, evidence: Evidence, logs: Sequence[ScannerLog]) -> Verdict:
         given_up = {name for log in logs for name in log.skipped}

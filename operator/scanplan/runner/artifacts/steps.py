@@ -113,13 +113,23 @@ class Journal:
             if step.plan == plan
         )
         self.added = 0
+        self._held: list[Step] = []
+
+    def hold(self, step: Step) -> None:
+        """Note a step of which it is not known yet whether its endpoints or the network were dead; see `add`."""
+        self._held.append(step)
 
     def add(self, step: Step) -> None:
-        """Note a step as done. Its findings must be on the volume.
+        """Note a step as done, and with it those that were held: the network works. Its findings must be on the volume.
 
         Raises:
             OSError: the claim didn't take it; the step counts as not done.
         """
+        for each in (*self._held, step):
+            self._write(each)
+        self._held.clear()
+
+    def _write(self, step: Step) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with durable.own_folder(self._path.parent) as folder:
             descriptor = os.open(self._path.name, flags, 0o640, dir_fd=folder)

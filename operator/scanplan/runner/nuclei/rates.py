@@ -50,3 +50,15 @@ def expected(options: ScannerOptions, endpoints: int) -> float:
     """Requests a second that a shard of so many endpoints can send."""
     limit = options.host_rate_limit * endpoints if options.host_rate_limit else options.rate_limit
     return float(max(1, min(options.rate_limit, limit)))
+
+
+def foretold(options: ScannerOptions, endpoints: int, requests: int, timeout_seconds: int) -> str:
+    """A warning where so many requests take longer than an attempt may; empty: they don't."""
+    rate = expected(options, endpoints)
+    if requests / rate <= timeout_seconds:
+        return ""
+    return (
+        f"About {requests:,} requests at {rate:.0f} a second take at least {requests / rate / 3600:.1f} hours, more than "
+        f"timeoutSeconds ({timeout_seconds}). What is done is saved, and the next attempt goes on; more shards or a higher "
+        "rateLimit make it faster."
+    )

@@ -1,0 +1,51 @@
+"""A shard that is scanned some endpoints at a time: what of them is dead says nothing about the others.
+
+Limits for each host bound the endpoints of a step (`runner.nuclei.rates.most_endpoints`), down to one.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from scanplan.api.v1alpha1.task import Outcome, ScannerOptions
+from tests.conformance.test_truth import Desk, Server, dead_urls
+
+ONE_AT_A_TIME = ScannerOptions(request_timeout_seconds=2, request_retries=0, rate_limit=50, host_rate_limit=50)
+
+
+@pytest.fixture
+def live() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def desk(scanner: pathlib.Path, tmp_path: pathlib.Path) -> Desk:
+    return Desk(scanner, tmp_path)
+
+
+@pytest.mark.parametrize("dead_first", [True, False])
+def test_dead_endpoints_do_not_end_the_scan_of_those_after_them(desk: Desk, live: Server, dead_first: bool) -> None:
+    """Lost otherwise: nearly all of a range, as soon as its first address is dead."""
+    port = int(live.url.rpartition(":")[2])
+    dead = tuple(url for url in dead_urls(20) if (int(url.rpartition(":")[2]) < port) is dead_first)[:2]
+    if not dead:
+        pytest.skip("no free port sorts there")
+    desk.write("title.yaml", "other.yaml")
+    desk.options["scanner"] = ONE_AT_A_TIME
+    report, record = desk.scan(live.url, *dead)
+    assert (report.outcome, report.error, report.findings.total) == (Outcome.COMPLETE, None, 2)
+    assert record.endpoints_unreachable == tuple(sorted(dead))
+    assert (record.endpoints_scanned, record.endpoints_skipped) == (1, ())
+
+
+def test_a_shard_of_dead_endpoints_is_an_error_that_can_be_tried_again(desk: Desk) -> None:
+    desk.write("title.yaml")
+    desk.options["scanner"] = ONE_AT_A_TIME
+    report, _ = desk.scan(*dead_urls(3))
+    assert report.error is not None
+    assert (report.error.error_class, report.error.reason) == ("Temporary", "EndpointsUnreachable")
