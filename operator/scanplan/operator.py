@@ -98,7 +98,7 @@ async def run(configuration: Configuration) -> None:
             client = await services.enter_async_context(await connect(connections=0))
             api = Api(client, metrics.count_request)
             controller = Controller(api, store, queue, settings.policy(), sharing=shared, observers=observers)
-            exceptions = ExceptionController(controller, WorkQueue())
+            exceptions = ExceptionController(controller, WorkQueue(), settings.namespaces or (None,))
             observers.append(exceptions)
             schedules = None
             if settings.schedules:

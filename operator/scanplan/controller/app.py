@@ -71,21 +71,21 @@ async def work(
         _keep_what_is_there()
         await platform.look(controller, settings.pod_security_context)
         await watches.everything_listed()
-        await exceptions.listed(namespaces)
+        await exceptions.heard.settled()
         next_look = await addresses.look()
         controller.begin()
         _keep_what_is_there()
         health.working = True
         await until_one_ends(
             controller.run(settings.workers),
-            resync.run(controller, namespaces, watches.relisted, compared),
+            resync.run(controller, namespaces, watches.jobs.relisted, compared),
             *([schedules.run(namespaces)] if schedules else []),
             exceptions.run(),
             addresses.run(next_look),
             watch_plans(controller, settings.namespaces, watches),
         )
 
-    await until_one_ends(watches.jobs(), exceptions.watch(namespaces), reconcile(), stop.wait())
+    await until_one_ends(watches.jobs.run(), exceptions.heard.run(), reconcile(), stop.wait())
 
 
 async def watch_plans(controller: Controller, namespaces: Collection[str], watches: Watches) -> None:
@@ -99,7 +99,7 @@ async def watch_plans(controller: Controller, namespaces: Collection[str], watch
     @kopf.on.event(labels.GROUP, labels.VERSION, labels.PLURAL, registry=registry)
     async def plan_event(event: kopf.RawEvent, **_: Any) -> None:
         if event["type"] is None:
-            watches.relisted.set()
+            watches.jobs.relisted.set()
         controller.intake.plan_event(event["type"], dict(event["object"]))
 
     try:

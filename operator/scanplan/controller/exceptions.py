@@ -16,14 +16,14 @@ from kubernetes.aio.client import ApiException
 
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.exceptions import KnownExceptions
+from scanplan.controller.engine import worker
+from scanplan.controller.engine.hearing import Hearing
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.observer import Observer
 from scanplan.controller.scanplan import Controller
 from scanplan.core.exceptions import status as statuses
 from scanplan.core.planning.task import Plan
-from scanplan.kube.failures import FAILURES, reason_of, retry_after
 from scanplan.kube.objects import merge_patch
-from scanplan.kube.watching import Changed, Failed, Listed
 
 log = logging.getLogger("scanplan.exceptions")
 
@@ -38,53 +38,23 @@ LONGEST_SECONDS = 6 * 3_600.0
 class ExceptionController(Observer):
     """Keeps the conditions of ScanExceptions true until cancelled."""
 
-    def __init__(self, plans: Controller, queue: WorkQueue) -> None:
-        """Builds a controller that does nothing until `watch` and `run`.
+    def __init__(self, plans: Controller, queue: WorkQueue, namespaces: Sequence[str | None]) -> None:
+        """Builds a controller that does nothing until `heard.run` and `run`.
 
         Args:
             plans: of the ScanPlans, whose store knows the exceptions too.
             queue: the namespaces to look at, each as a name without a name.
+            namespaces: the watched namespaces; [None]: the whole cluster.
         """
         self._api = plans.api
         self._known: KnownExceptions = plans.store.exceptions
         self._max_days = plans.policy.exception_max_days
         self._now = plans.now
         self._queue = queue
-        self._listed: dict[str | None, asyncio.Event] = {}
-        self._unheard = False
-        """The exceptions can't be watched, and the log has said so."""
+        self.heard = Hearing("ScanExceptions", self._api.watch_exceptions, self.exception_event, namespaces)
+        """What is known of them; scans don't wait for the right to list exceptions."""
 
     # what it hears
-
-    async def watch(self, namespaces: Sequence[str | None]) -> None:
-        """Take in the exceptions of these namespaces (None: of all) and their changes."""
-        async with asyncio.TaskGroup() as group:
-            for namespace in namespaces:
-                self._listed.setdefault(namespace, asyncio.Event())
-                group.create_task(self._watch(namespace))
-
-    async def listed(self, namespaces: Sequence[str | None]) -> None:
-        """Wait until all are known, or can't be: scans don't wait for the right to list exceptions."""
-        for namespace in namespaces:
-            await self._listed.setdefault(namespace, asyncio.Event()).wait()
-
-    async def _watch(self, namespace: str | None) -> None:
-        async for event in self._api.watch_exceptions(namespace).events():
-            match event:
-                case Changed(kind, body):
-                    try:
-                        self.exception_event(kind, body)
-                    except Exception:
-                        # A bug of ours that one object brings to light is no reason to hear nothing of all others.
-                        log.exception("an event of an exception could not be taken in")
-                case Failed(error, _):
-                    if not self._unheard:
-                        log.warning("ScanExceptions can't be watched, trying on: %s", reason_of(error))
-                    self._unheard = True
-                    self._listed[namespace].set()
-                case Listed():
-                    self._unheard = False
-                    self._listed[namespace].set()
 
     def exception_event(self, kind: str | None, body: dict[str, Any]) -> None:
         """An exception was listed (None), added, modified or deleted."""
@@ -115,21 +85,11 @@ class ExceptionController(Observer):
         """Look at namespaces as they come."""
         for namespace in self._known:
             self._look(namespace, 0.0)
-        while True:
-            name = await self._queue.get()
-            try:
-                await self.look(name.namespace)
-                self._queue.forget(name)
-            except FAILURES as error:
-                delay = self._queue.add_failed(name, retry_after(error))
-                log.warning("exceptions of %s: %s; trying again in %.1f s", name.namespace, reason_of(error), delay)
-            except Exception:
-                log.exception("exceptions of %s: trying again in %.1f s", name.namespace, self._queue.add_failed(name))
-            finally:
-                self._queue.done(name)
+        await worker.run(self._queue, self.look, log)
 
-    async def look(self, namespace: str) -> None:
+    async def look(self, name: PlanName) -> None:
         """Write the statuses of a namespace's exceptions, where they differ."""
+        namespace = name.namespace
         known, uses, now = self._known.of(namespace), self._known.uses(namespace), self._now()
         for each in known:
             status = statuses.of(each, uses, self._max_days, now)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime, tzinfo
 
@@ -17,6 +16,7 @@ from kubernetes.aio.client import ApiException
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.actions import Actions, Answers
 from scanplan.controller.cache.store import Store, waiting_entry
+from scanplan.controller.engine import worker
 from scanplan.controller.engine.backoff import Backoff
 from scanplan.controller.engine.budget import Postponed
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
@@ -43,7 +43,7 @@ from scanplan.core.reconcile.decision import (
 )
 from scanplan.core.status import statuses
 from scanplan.kube.api import Api
-from scanplan.kube.failures import FAILURES, reason_of, retry_after
+from scanplan.kube.failures import FAILURES, reason_of
 from scanplan.kube.objects import merge_patch
 
 log = logging.getLogger("scanplan.controller")
@@ -110,7 +110,7 @@ class Controller:
         self.queue.share = max(1, workers * 3 // 4)
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
-                group.create_task(self._work())
+                group.create_task(worker.run(self.queue, self.reconcile, log, self._ended))
 
     def begin(self) -> None:
         """All is known: begin with the plans that have not ended, which would be late among thousands that have."""
@@ -122,30 +122,11 @@ class Controller:
         for name in self.store.plans.with_windows():
             self.queue.add(name)
 
-    async def _work(self) -> None:
-        while True:
-            name = await self.queue.get()
-            begun = time.monotonic()
-            failure: Exception | None = None
-            try:
-                await self.reconcile(name)
-                self.queue.forget(name)
-            except FAILURES as error:
-                failure = error
-                delay = self.queue.add_failed(name, retry_after(error))
-                log.warning("%s: %s; trying again in %.1f s", name, reason_of(error), delay)
-                await self._tell(name, error)
-            except Exception as error:
-                # A bug of ours that one plan brings to light is no reason to leave all others alone.
-                failure = error
-                log.exception("%s: trying again in %.1f s", name, self.queue.add_failed(name))
-                await self._tell(name, error)
-            finally:
-                self.queue.done(name)
-            for observer in self._observers:
-                observer.reconciled(time.monotonic() - begun, failure)
-            # Plans that have ended ask for nothing: thousands of them would be one long turn, for which even the lease waits.
-            await asyncio.sleep(0)
+    async def _ended(self, name: PlanName, seconds: float, failure: Exception | None) -> None:
+        if failure:
+            await self._tell(name, failure)
+        for observer in self._observers:
+            observer.reconciled(seconds, failure)
 
     async def _tell(self, name: PlanName, error: Exception) -> None:
         """Say in a plan's status why it can't be worked on, where that is likely to last."""

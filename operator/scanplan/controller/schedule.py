@@ -18,6 +18,8 @@ from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.scanschedule import ScanScheduleStatus
 from scanplan.controller.cache.schedules import Schedules
+from scanplan.controller.engine import worker
+from scanplan.controller.engine.hearing import Hearing
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.failing import NoFixedPoint
 from scanplan.controller.observer import Observer
@@ -27,9 +29,8 @@ from scanplan.core.planning.task import Plan
 from scanplan.core.schedule.decision import Act, Action, CancelRun, CreateRun, DeleteRun, Observed, Refusal, Write
 from scanplan.core.schedule.reconcile import reconcile
 from scanplan.core.schedule.schedule import Schedule
-from scanplan.kube.failures import FAILURES, message_of, reason_of, retry_after
+from scanplan.kube.failures import message_of
 from scanplan.kube.objects import merge_patch
-from scanplan.kube.watching import Changed, Failed, Listed
 
 log = logging.getLogger("scanplan.schedules")
 
@@ -55,33 +56,16 @@ class ScheduleController(Observer):
         self._queue = queue
         self._zones = zones
         self._now: Callable[[], datetime] = plans.now
-        self._unheard = False
-        """The schedules can't be watched, and the log has said so."""
 
     async def run(self, namespaces: Sequence[str | None]) -> None:
         """Watch and work; ends only when cancelled. Begin it when all plans are listed: a run that is there is made already."""
+        heard = Hearing("ScanSchedules", self._api.watch_schedules, self.schedule_event, namespaces)
         async with asyncio.TaskGroup() as group:
-            for namespace in namespaces:
-                group.create_task(self._watch(namespace))
+            group.create_task(heard.run())
             for _ in range(WORKERS):
-                group.create_task(self._work())
+                group.create_task(worker.run(self._queue, self.reconcile, log))
 
     # what it hears
-
-    async def _watch(self, namespace: str | None) -> None:
-        async for event in self._api.watch_schedules(namespace).events():
-            match event:
-                case Changed(kind, body):
-                    try:
-                        self.schedule_event(kind, body)
-                    except Exception:
-                        # A bug of ours that one object brings to light is no reason to hear nothing of all others.
-                        log.exception("an event of a schedule could not be taken in")
-                case Failed(error, _) if not self._unheard:
-                    log.warning("ScanSchedules can't be watched, trying on: %s", reason_of(error))
-                    self._unheard = True
-                case Listed():
-                    self._unheard = False
 
     def schedule_event(self, kind: str | None, body: dict[str, Any]) -> None:
         """A schedule was listed (None), added, modified or deleted."""
@@ -110,21 +94,6 @@ class ScheduleController(Observer):
             self._queue.add(PlanName(plan.namespace, plan.schedule.name))
 
     # the loop
-
-    async def _work(self) -> None:
-        while True:
-            name = await self._queue.get()
-            try:
-                await self.reconcile(name)
-                self._queue.forget(name)
-            except FAILURES as error:
-                delay = self._queue.add_failed(name, retry_after(error))
-                log.warning("schedule %s: %s; trying again in %.1f s", name, reason_of(error), delay)
-            except Exception:
-                log.exception("schedule %s: trying again in %.1f s", name, self._queue.add_failed(name))
-            finally:
-                self._queue.done(name)
-            await asyncio.sleep(0)
 
     async def reconcile(self, name: PlanName) -> None:
         """Bring one schedule to where nothing is to be done now."""

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from scanplan.controller import resync
-from scanplan.controller.engine.parts import until_one_ends
+from scanplan.controller.engine.hearing import Hearing
 from scanplan.controller.scanplan import Controller
 from scanplan.kube.failures import FAILURES, reason_of
-from scanplan.kube.watching import Changed, Failed, Listed
 
 log = logging.getLogger("scanplan.watches")
 
@@ -23,17 +22,11 @@ class Watches:
     """What one operator takes in, of the namespaces that it watches ([None]: of the whole cluster)."""
 
     def __init__(self, controller: Controller, namespaces: Sequence[str | None]) -> None:
-        self.relisted = asyncio.Event()
-        """Set when a watch had to list again: something may have gone unseen."""
+        self.jobs = Hearing("Jobs", controller.api.watch_jobs, controller.intake.job_event, namespaces)
         self.largest_plan = 0
         """Bytes of the largest plan that was listed."""
         self._controller = controller
         self._namespaces = namespaces
-        self._jobs_listed = {namespace: asyncio.Event() for namespace in namespaces}
-
-    async def jobs(self) -> None:
-        """Watch the Jobs without end."""
-        await until_one_ends(*(self._jobs(namespace) for namespace in self._namespaces))
 
     async def everything_listed(self) -> None:
         """Wait for the Jobs' lists, list the plans, and then the pods that outlive their Jobs.
@@ -41,29 +34,11 @@ class Watches:
         The Jobs come first, so that no plan with a running one seems to have none. Nothing is done about the plans yet.
         """
         doubts = self._controller.store.doubts
-        for listed in self._jobs_listed.values():
-            await listed.wait()
+        await self.jobs.listed()
         for namespace in self._namespaces:
             await self._listed_plans(namespace)
         for namespace in self._namespaces:
             await self._listed_leftovers(namespace, doubts)
-
-    async def _jobs(self, namespace: str | None) -> None:
-        async for event in self._controller.api.watch_jobs(namespace).events():
-            match event:
-                case Changed(kind, body):
-                    self._take_job(kind, body)
-                case Listed(first):
-                    (self._jobs_listed[namespace] if first else self.relisted).set()
-                case Failed(error, pause):
-                    log.warning("Jobs can't be watched, trying again in %.0f s: %s", pause, reason_of(error))
-
-    def _take_job(self, kind: str | None, body: dict[str, object]) -> None:
-        try:
-            self._controller.intake.job_event(kind, body)
-        except Exception:
-            # A bug of ours that one object brings to light is no reason to hear nothing of all others.
-            log.exception("an event of a Job could not be taken in")
 
     async def _listed_plans(self, namespace: str | None) -> None:
         while True:

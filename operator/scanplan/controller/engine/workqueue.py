@@ -22,13 +22,13 @@ MAX_DOUBLINGS = 16
 
 
 class PlanName(NamedTuple):
-    """Namespace and name of a plan."""
+    """Namespace and name of an object; without a name, the namespace itself."""
 
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
+        return f"{self.namespace}/{self.name}" if self.name else self.namespace
 
 
 class WorkQueue:

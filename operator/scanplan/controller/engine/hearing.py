@@ -1,0 +1,81 @@
+"""Takes in the objects of one kind from its watches, one for each namespace."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from scanplan.controller.engine.parts import until_one_ends
+from scanplan.kube.failures import reason_of
+from scanplan.kube.objects import Object
+from scanplan.kube.watching import Changed, Failed, Listed, Resumed, Watch
+
+log = logging.getLogger("scanplan.watches")
+
+
+class Hearing:
+    """Hears of every object of one kind in some namespaces, and of each change."""
+
+    def __init__(
+        self,
+        kinds: str,
+        watch: Callable[[str | None], Watch],
+        take: Callable[[str | None, Object], object],
+        namespaces: Sequence[str | None],
+    ) -> None:
+        """Hears nothing until `run`.
+
+        Args:
+            kinds: the kind as the log names it, in the plural.
+            watch: opens the watch of a namespace.
+            take: is called with each object, and with what has happened to it: None (it was listed), ADDED, MODIFIED or DELETED.
+            namespaces: the watched namespaces; [None]: the whole cluster.
+        """
+        self.relisted = asyncio.Event()
+        """Set when a watch had to list again: something may have gone unseen."""
+        self._kinds = kinds
+        self._watch = watch
+        self._take = take
+        self._listed = {namespace: asyncio.Event() for namespace in namespaces}
+        self._settled = {namespace: asyncio.Event() for namespace in namespaces}
+        self._failing: set[str | None] = set()
+        """Namespaces whose watch has failed last."""
+
+    async def run(self) -> None:
+        """Hear until cancelled."""
+        await until_one_ends(*map(self._hear, self._listed))
+
+    async def listed(self) -> None:
+        """Wait until every object that there is was taken in."""
+        for event in self._listed.values():
+            await event.wait()
+
+    async def settled(self) -> None:
+        """Wait until every object was taken in, or can't be: for kinds without which work can begin."""
+        for event in self._settled.values():
+            await event.wait()
+
+    async def _hear(self, namespace: str | None) -> None:
+        async for event in self._watch(namespace).events():
+            match event:
+                case Changed(kind, body):
+                    self._take_in(kind, body)
+                case Listed(first):
+                    (self._listed[namespace] if first else self.relisted).set()
+                    self._settled[namespace].set()
+                    self._failing.discard(namespace)
+                case Failed(error, _):
+                    if not self._failing:
+                        log.warning("%s can't be watched, trying on: %s", self._kinds, reason_of(error))
+                    self._failing.add(namespace)
+                    self._settled[namespace].set()
+                case Resumed():
+                    self._failing.discard(namespace)
+
+    def _take_in(self, kind: str | None, body: Object) -> None:
+        try:
+            self._take(kind, body)
+        except Exception:
+            # A bug of ours that one object brings to light is no reason to hear nothing of all others.
+            log.exception("an event of %s could not be taken in", self._kinds)

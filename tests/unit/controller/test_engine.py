@@ -1,0 +1,127 @@
+"""The engine under all controllers: what it hears, and how it works off what it has heard."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import Any, cast
+
+import pytest
+
+from scanplan.controller.engine import worker
+from scanplan.controller.engine.hearing import Hearing
+from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.kube.watching import Changed, Event, Failed, Listed, Resumed, Watch
+
+LOG = logging.getLogger("test")
+REFUSED = Failed(TimeoutError("no answer"), 1.0)
+
+
+class Told:
+    """A watch that reports given events, and no more."""
+
+    def __init__(self, *events: Event) -> None:
+        self._events = events
+
+    async def events(self) -> AsyncGenerator[Event]:
+        for event in self._events:
+            yield event
+        await asyncio.Event().wait()
+
+
+async def hear(taken: Any, **events: list[Event]) -> Hearing:
+    """What is heard of some namespaces, each with its events, until nothing more comes."""
+    heard = Hearing("Things", lambda each: cast("Watch", Told(*events[each or ""])), taken, list(events))
+    task = asyncio.create_task(heard.run())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    return heard
+
+
+async def done(event: Any) -> bool:
+    """Whether something that is waited for is so at once."""
+    try:
+        await asyncio.wait_for(event, 0.01)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def test_an_object_that_cannot_be_taken_in_hides_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    taken = []
+
+    def take(kind: str | None, body: dict[str, Any]) -> None:
+        if body["name"] == "bad":
+            raise ValueError("of no use")
+        taken.append((kind, body["name"]))
+
+    await hear(take, a=[Changed(None, {"name": "bad"}), Changed("ADDED", {"name": "good"}), Listed(first=True)])
+    assert taken == [("ADDED", "good")]
+    assert "Things could not be taken in" in caplog.text
+
+
+async def test_all_is_known_when_each_namespace_is_listed() -> None:
+    assert await done((await hear(print, a=[Listed(first=True)], b=[Listed(first=True)])).listed())
+    assert not await done((await hear(print, a=[Listed(first=True)], b=[])).listed())
+    assert not (await hear(print, a=[Listed(first=True)])).relisted.is_set()
+
+
+async def test_a_second_list_is_told_since_changes_may_have_gone_unseen() -> None:
+    assert (await hear(print, a=[Listed(first=True), Listed(first=False)])).relisted.is_set()
+
+
+async def test_a_kind_that_cannot_be_listed_is_settled_and_not_listed() -> None:
+    heard = await hear(print, a=[REFUSED], b=[Listed(first=True)])
+    assert await done(heard.settled())
+    assert not await done(heard.listed())
+
+
+@pytest.mark.parametrize(
+    ("events", "warnings"),
+    [
+        ({"a": [REFUSED, REFUSED, REFUSED]}, 1),
+        ({"a": [REFUSED], "b": [REFUSED]}, 1),
+        ({"a": [REFUSED, Listed(first=True), REFUSED]}, 2),
+        ({"a": [REFUSED, Resumed(), REFUSED]}, 2),
+        ({"a": [Listed(first=True)]}, 0),
+    ],
+)
+async def test_each_outage_is_told_once(
+    events: dict[str, list[Event]], warnings: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    await hear(print, **events)
+    assert caplog.text.count("Things can't be watched") == warnings
+
+
+async def test_what_fails_is_tried_again_and_holds_up_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    queue, worked, told, over = WorkQueue(), [], [], asyncio.Event()
+    names = [PlanName("a", "bug"), PlanName("a", "away"), PlanName("a", "good")]
+
+    async def reconcile(name: PlanName) -> None:
+        worked.append(name.name)
+        if worked.count(name.name) == 1 and name.name != "good":
+            raise {"bug": ValueError("its words"), "away": TimeoutError("no answer")}[name.name]
+
+    async def ended(name: PlanName, seconds: float, failure: Exception | None) -> None:
+        assert seconds >= 0
+        told.append((name.name, type(failure).__name__ if failure else None, queue.failures(name)))
+        if len(told) == 5:
+            over.set()
+
+    for name in names:
+        queue.add(name)
+    task = asyncio.create_task(worker.run(queue, reconcile, LOG, ended))
+    await over.wait()
+    task.cancel()
+    assert told[:3] == [("bug", "ValueError", 1), ("away", "TimeoutError", 1), ("good", None, 0)]
+    assert sorted(told[3:], key=str) == [("away", None, 0), ("bug", None, 0)]
+    assert "a/bug: trying again in 0.1 s" in caplog.text
+
+
+async def test_a_namespace_is_named_without_a_slash() -> None:
+    assert str(PlanName("shop", "")) == "shop"
+    assert str(PlanName("shop", "nightly")) == "shop/nightly"
