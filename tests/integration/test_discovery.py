@@ -14,7 +14,11 @@ import yaml
 
 from tests.cluster import LocalCluster
 from tests.deploy import SYSTEM_NAMESPACE
+from tests.fixtures.operators import StartOperator
+from tests.integration import reports
 from tests.integration.scene import Scene, condition
+from tests.integration.test_life_cycle import collect, stopped
+from tests.integration.test_windows import closed
 from tests.kubectl import Kubectl, KubectlError, Manifest
 
 ROOT = Path(__file__).parent.parent.parent
@@ -80,6 +84,82 @@ def test_labelled_ingresses_are_scanned_and_the_rest_is_told(scene: Scene, admin
     assert status["endpointCount"] == 3, "the list is that of the start"
     scene.edit(rerun="again")
     scene.eventually(lambda: scene.plan()["status"].get("endpointCount") == 4)
+
+
+class TestChangedSince:
+    """The objects change while a scan runs: it goes on, and whatever ends it, what it found is kept."""
+
+    @pytest.fixture
+    def begun(self, scene: Scene, administrator: Kubectl) -> Scene:
+        """A plan that scans one Ingress, and a second one that came later."""
+        grant(administrator, scene.namespace, "ingresses")
+        scene.kubectl.apply(ingress("a", "shop.example.com"))
+        scene.apply(**discovering(ingresses={}))
+        scene.run()
+        scene.phase("Running")
+        scene.kubectl.apply(ingress("b", "wiki.example.com"))
+        return scene
+
+    @pytest.mark.parametrize("gone", [False, True], ids=["another Ingress", "no Ingress"])
+    def test_a_cancelled_scan_is_collected(self, begun: Scene, gone: bool) -> None:
+        if gone:
+            begun.kubectl("delete", "ingress", "a", "b")
+        job = begun.job_of()["metadata"]["name"]
+        begun.edit(cancel=True)
+        begun.kubelet.stop_deleted(job, stopped)
+        collect(begun, job, complete=False)
+        status = begun.phase("Cancelled")
+        assert status["findings"]["total"] == reports.FINDINGS.total
+        assert (status["endpointCount"], status["discovery"]["found"]) == (1, 1)
+
+    def test_a_failed_scan_is_collected(self, begun: Scene) -> None:
+        job = begun.job_of()["metadata"]["name"]
+        begun.edit(deadlineSeconds=10, timeoutSeconds=10)
+        begun.kubelet.stop_deleted(job, stopped)
+        collect(begun, job, complete=False)
+        status = begun.phase("Failed", reason="DeadlineExceeded")
+        assert status["findings"]["total"] == reports.FINDINGS.total
+
+    def test_a_scan_whose_job_is_lost_is_collected(self, begun: Scene) -> None:
+        job = begun.job_of()["metadata"]["name"]
+        begun.kubectl("delete", "job", job, "--wait=false")
+        begun.kubelet.stop_deleted(job, stopped)
+        collect(begun, job, complete=False)
+        status = begun.phase("Failed", reason="InputsChanged")
+        assert status["findings"]["total"] == reports.FINDINGS.total
+        assert "set rerun" in condition(status, "Ready")["message"]
+        begun.edit(rerun="again")
+        assert begun.complete()["endpointCount"] == 2
+
+    def test_a_paused_scan_goes_on_with_its_list(self, begun: Scene) -> None:
+        job = begun.job_of()["metadata"]
+        begun.edit(suspend=True)
+        begun.kubelet.stop_deleted(job["name"], stopped)
+        begun.phase("Suspended")
+        begun.edit(suspend=False)
+        status = begun.complete()
+        assert (status["jobRef"]["uid"], status["endpointCount"]) == (job["uid"], 1)
+
+    def test_a_scan_outside_of_its_window_goes_on_with_its_list(
+        self, alone: Scene, administrator: Kubectl, start_operator: StartOperator
+    ) -> None:
+        """Through a restart of the operator, too."""
+        operator = start_operator()
+        grant(administrator, alone.namespace, "ingresses")
+        alone.kubectl.apply(ingress("a", "shop.example.com"))
+        alone.apply(**discovering(ingresses={}))
+        alone.run()
+        alone.phase("Running")
+        job = alone.job_of()["metadata"]
+        alone.kubectl.apply(ingress("b", "wiki.example.com"))
+        alone.edit(windows=closed())
+        alone.kubelet.stop_deleted(job["name"], stopped)
+        alone.phase("Suspended", reason="OutsideWindow")
+        operator.kill()
+        operator.start()
+        alone.edit(windows=None)
+        status = alone.complete()
+        assert (status["jobRef"]["uid"], status["endpointCount"]) == (job["uid"], 1)
 
 
 def test_a_missing_right_is_named_with_what_gives_it(scene: Scene, administrator: Kubectl) -> None:

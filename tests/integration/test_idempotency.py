@@ -13,6 +13,7 @@ from tests.integration import reports
 from tests.integration.apiserver import JOBS, Object
 from tests.integration.kubelet import document_of
 from tests.integration.scene import Scene, condition
+from tests.integration.test_life_cycle import collect
 
 pytestmark = pytest.mark.integration
 
@@ -306,10 +307,12 @@ def test_an_edited_config_map_changes_no_scan_that_has_started(scene: Scene) -> 
     scene.api.patch(f"{path}/targets", {"data": {"endpoints": "b.example.com\n"}})
     scene.kubectl("annotate", "scanplan/done", "scanplan/begun", "note=seen")
     scene.kubectl("delete", "job", begun["taskId"], "--cascade=background", "--wait=false")
+    collect(scene, begun["taskId"], complete=False)
     status = scene.phase("Failed", "begun", "InputsChanged")
     assert "set rerun" in status["error"]["message"]
+    assert status["findings"]["total"], "what it had found is kept"
     assert scene.plan("done")["status"] == done
-    assert len(created(scene)) == 2
+    assert created(scene)[2:] == [f"{begun['taskId']}-collect"]
     scene.edit("begun", rerun="with what is there now")
     assert scene.complete("begun")["endpointCount"] == 2
 

@@ -22,6 +22,10 @@ SHARD_RECORD = "shard.json"
 """In an attempt's folder. It is written last, so an attempt without it was cut off."""
 TASK_RECORD = "task.json"
 """In a task's folder: its key, plan and creation time. The run record is made from these."""
+SHARDS = "shards"
+"""In a task's folder: a folder for each shard that has begun."""
+SCOPE = "scope.json"
+"""In a task's folder: its endpoints, shards and templates. A collector reads them there."""
 SCANNER_LOG = "scanner.log"
 """In an attempt's folder: the first megabyte of what Nuclei logged."""
 STEPS = "steps.jsonl"
@@ -44,4 +48,4 @@ def task_directory(key_digest: str) -> PurePosixPath:
 
 def shard_directory(key_digest: str, content_digest: str) -> PurePosixPath:
     """One shard's folder; named by its content, so that a re-made Job finds what is already there."""
-    return task_directory(key_digest) / "shards" / content_digest
+    return task_directory(key_digest) / SHARDS / content_digest

@@ -250,6 +250,7 @@ class Controller:
             rejection=answers.rejection,
             free_slots=self.store.free_slots(plan, self.policy.worker_concurrency),
             last_write=self.store.written.get(PlanName(plan.namespace, plan.name)),
+            superseded=self.store.runs.supersede(plan),
             zones=self._zones,
         )
 

@@ -28,6 +28,7 @@ def collect(document: TaskDocument, run_directory: Path, exceptions: Handed | No
     Only when no attempt of the task is alive. Again and again is harmless.
 
     Args:
+        document: the task; one without endpoints is that which its attempts had.
         exceptions: see `merge.merge`.
 
     Raises:
@@ -37,6 +38,7 @@ def collect(document: TaskDocument, run_directory: Path, exceptions: Handed | No
     with durable.on_claim(starting=True):
         run_directory.mkdir(parents=True, exist_ok=True)
         run_record.enter(run_directory, document, time.time())
+        document = run_record.with_scope(run_directory, document)
     now = records.timestamp(time.time())
     with durable.on_claim():
         for index, endpoints in enumerate(shards.cut(document.endpoints, document.shards)):

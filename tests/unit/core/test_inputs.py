@@ -133,14 +133,6 @@ def test_lines_end_where_python_ends_them(separator: str) -> None:
     assert found == [(line, number) for line, number in lines if line and not line.startswith("#")]
 
 
-def test_a_collector_needs_no_headers() -> None:
-    """Lost otherwise: findings of a scan whose Secret has been deleted since."""
-    of = plan(scanner={"headersFrom": {"secretRef": {"name": "hidden"}}})
-    headers = HEADERS
-    assert headers in sources.needed(of.spec, of.namespace, "claim", POLICY)
-    assert headers not in sources.needed(of.spec, of.namespace, "claim", POLICY, scans=False)
-
-
 def test_too_much_is_said_after_what_is_missing() -> None:
     too_much: sources.Inputs = {LIST: Input(size=sources.PLAN_BYTES + 1)}
     with pytest.raises(InvalidPlan) as error:

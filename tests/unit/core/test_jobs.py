@@ -10,8 +10,11 @@ import pytest
 from scanplan.api import labels
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.api.v1alpha1.task import decode_task
 from scanplan.core.manifests import jobs
-from tests.unit.core.objects import POLICY, plan, task
+from scanplan.core.planning import merging
+from scanplan.core.planning.task import Pinned
+from tests.unit.core.objects import CLAIM, INPUTS, NOW, POLICY, merge_task, plan, task
 
 ACTIONS = {
     ExitCode.OK: None,
@@ -148,7 +151,7 @@ class TestCollector:
 
     def manifest(self, **spec: Any) -> dict[str, Any]:
         of = plan(**spec)
-        return jobs.build_collector(task(of), of, POLICY)
+        return jobs.build_collector(merge_task(of), of, POLICY)
 
     def test_is_told_from_the_scan_by_name_and_label(self) -> None:
         manifest = self.manifest()
@@ -184,6 +187,34 @@ class TestCollector:
         pod, scan = self.manifest()["spec"]["template"]["spec"], build()["spec"]["template"]["spec"]
         for field in ("securityContext", "automountServiceAccountToken", "volumes"):
             assert pod[field] == scan[field]
+
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            {"endpoints": [], "endpointsFrom": [{"secretKeyRef": {"name": "hidden", "key": "hosts"}}]},
+            {"endpoints": [], "endpointsFrom": [{"configMapKeyRef": {"name": "list", "key": "hosts"}}]},
+            {"endpoints": [], "endpointsFrom": [{"ingresses": {}}]},
+            {"templatesFrom": [{"configMap": {"name": "own"}}]},
+            {"templatesFrom": [{"image": {"reference": "templates:1"}}]},
+            {"scanner": {"headersFrom": {"secretRef": {"name": "hidden"}}}},
+            {"endpoints": [f"https://host-{number}.example" for number in range(900)]},
+        ],
+    )
+    def test_needs_nothing_of_what_the_plan_names(self, spec: dict[str, Any]) -> None:
+        """Lost otherwise: what was found, because a ConfigMap or a discovered object has changed or gone since."""
+        of = plan(**spec)
+        pinned = Pinned(key="scan:acme:nightly:1:2:3", image="scanner:1", claim="scanplan-artifacts")
+        assert merging.needed(pinned) == CLAIM
+        made = merging.task(of, POLICY, NOW, INPUTS, pinned)
+        manifest = jobs.build_collector(made, of, POLICY)
+        pod = manifest["spec"]["template"]
+        assert [each["name"] for each in pod["spec"]["volumes"]] == ["claim", "scratch", "task"]
+        document = decode_task(pod["metadata"]["annotations"][labels.TASK_DOCUMENT])
+        assert (document.key, document.endpoints, document.templates) == (pinned.key, (), ())
+        assert document.confidential == ("secretKeyRef" in str(spec))
+        assert not {labels.DOCUMENT_PARTS, labels.ENDPOINT_COUNT, labels.DISCOVERY} & set(
+            manifest["metadata"]["annotations"]
+        )
 
 
 class TestPatches:

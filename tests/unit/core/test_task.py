@@ -51,12 +51,12 @@ REFUSED: list[tuple[dict[str, Any], Reason, str]] = [
 ]
 
 
-def resolved(policy: Policy, spec: dict[str, Any], pinned: Pinned | None = None, scans: bool = True) -> Any:
+def resolved(policy: Policy, spec: dict[str, Any], pinned: Pinned | None = None) -> Any:
     of = plan(**spec)
     inputs = dict.fromkeys(
         sources.needed(of.spec, of.namespace, claim_of(of.spec, policy, pinned), policy), INPUTS[CLAIM]
     )
-    return resolve(of, policy, NOW, inputs, pinned, scans)
+    return resolve(of, policy, NOW, inputs, pinned)
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,6 @@ class TestPinning:
         tightened = replace(POLICY, guard=Guard(["a.example"]))
         with pytest.raises(InvalidPlan):
             resolved(tightened, {}, self.PINNED)
-
-    def test_a_collector_scans_nothing_and_is_never_refused(self) -> None:
-        """What was found before the policy was tightened must not be lost to it."""
-        tightened = replace(POLICY, guard=Guard(["a.example"]), allowed_service_accounts=())
-        resolved(tightened, {"podTemplate": {"serviceAccountName": "default"}}, self.PINNED, scans=False)
 
 
 class TestInputDigest:

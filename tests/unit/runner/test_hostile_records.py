@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.errors import ClaimError
+from scanplan.api.errors import ClaimError, TemporaryError
 from scanplan.api.v1alpha1.task import Outcome, ShardReport
 from scanplan.cli.output.failure import Failure
 from scanplan.cli.result_source import ResultSource
@@ -33,7 +33,9 @@ from .documents import document, finding
 from .test_merge import published
 
 TASK = document(endpoints=("http://a.example", "http://b.example"), shards=2)
-NAMES = [layout.RUN_RECORD, layout.TASK_RECORD, layout.METADATA, layout.SHARD_RECORD, layout.STEPS, artifacts.RECORD]
+NAMES = [
+    layout.RUN_RECORD, layout.TASK_RECORD, layout.SCOPE, layout.METADATA, layout.SHARD_RECORD, layout.STEPS, artifacts.RECORD,
+]  # fmt: skip
 VALUES: list[Any] = [
     None,
     True,
@@ -128,6 +130,8 @@ def read_all(claim: Path, scratch: Path) -> None:
         publish.published(folder, not_before=0.0)
     with contextlib.suppress(ClaimError):  # a run that says that it is another project's
         assert_well_formed(collect(TASK, run))
+        with contextlib.suppress(TemporaryError):  # the list of endpoints is gone
+            assert_well_formed(collect(msgspec.structs.replace(TASK, endpoints=(), templates=()), run))
         run_record.enter(run, TASK, 0.0)
     merge.merge(run, TASK, partial=True)
 

@@ -7,14 +7,16 @@ import hashlib
 import multiprocessing
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.errors import ClaimError
+from scanplan.api.errors import ClaimError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import (
+    DiscoveryReport,
     ErrorClass,
     FindingCounts,
     MergedResult,
@@ -179,10 +181,52 @@ def test_the_collector_takes_what_is_there_and_says_that_it_is_partial(tmp_path:
 
 
 def test_the_collector_of_a_job_that_never_ran_leaves_an_empty_result(tmp_path: Path) -> None:
-    report = collect.collect(TWO, tmp_path / "new")
+    report = collect.collect(msgspec.structs.replace(TWO, endpoints=()), tmp_path / "new")
     assert report.merged is not None
     assert (report.merged.complete, report.merged.shards, report.merged.findings.total) == (False, 0, 0)
     assert content(tmp_path / "new", TWO) == b""
+
+
+DISCOVERED = DiscoveryReport(found=2, left_out=1, examples=("Ingress a: no host",))
+
+
+@pytest.mark.parametrize("task", [TWO, msgspec.structs.replace(TWO, confidential=True, discovery=DISCOVERED)])
+def test_the_collector_needs_no_list_but_that_of_the_attempts(tmp_path: Path, task: TaskDocument) -> None:
+    """Lost otherwise: findings of a plan whose ConfigMap was edited, or whose Ingresses changed, since its scan began."""
+    bare = TaskDocument(
+        key=task.key, project_id=task.project_id, run_id=task.run_id, plan=task.plan, endpoints=(), templates=(),
+        confidential=task.confidential, replay_not_before=task.replay_not_before,
+    )  # fmt: skip
+    results: list[Any] = []
+    for place, handed in ((tmp_path / "with", task), (tmp_path / "without", bare)):
+        place.mkdir()
+        run_record.enter(place, task, 0.0)
+        published(place, task, 0, finding("a"))
+        results.append(collect.collect(handed, place))
+        folder = run_record.task_folder(place, task)
+        results.append(msgspec.json.decode((folder / layout.METADATA).read_bytes()) | {"files": ()})
+    assert results[0].findings == results[2].findings
+    assert results[1] == results[3], "also what the metadata says of shards that never began"
+
+
+def test_the_collector_takes_the_list_of_the_newest_job(tmp_path: Path) -> None:
+    """Lost otherwise: findings of a Job that was made again with other shards."""
+    one = msgspec.structs.replace(TWO, shards=1)
+    run_record.enter(tmp_path, TWO, 0.0)
+    run_record.enter(tmp_path, one, 1.0)
+    published(tmp_path, one, 0, finding("a"), finding("b"))
+    report = collect.collect(msgspec.structs.replace(TWO, endpoints=(), shards=1), tmp_path)
+    assert (report.outcome, report.findings.total) == (Outcome.COMPLETE, 2)
+
+
+def test_a_lost_list_is_said_and_no_empty_result_published(tmp_path: Path) -> None:
+    run_record.enter(tmp_path, TWO, 0.0)
+    published(tmp_path, TWO, 0, finding("a"))
+    (run_record.task_folder(tmp_path, TWO) / layout.SCOPE).unlink()
+    with pytest.raises(TemporaryError) as error:
+        collect.collect(msgspec.structs.replace(TWO, endpoints=()), tmp_path)
+    assert layout.SCOPE in error.value.message
+    assert not (run_record.task_folder(tmp_path, TWO) / layout.FINDINGS).exists()
 
 
 def test_a_partial_merge_becomes_complete_when_the_rest_is_there(tmp_path: Path) -> None:

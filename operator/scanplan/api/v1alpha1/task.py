@@ -159,7 +159,8 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     run_id: str
     plan: PlanReference
     endpoints: tuple[str, ...]
-    """Canonical, sorted and unique; `scanplan.core.planning.shards` cuts them into `shards` parts."""
+    """Canonical, sorted and unique; `scanplan.core.planning.shards` cuts them into `shards` parts. A collector's has none: it
+    merges the shards of the task as its attempts had it."""
     confidential: bool = False
     """Some endpoints come from a Secret: logs and messages name none of them; files on the claim do."""
     discovery: DiscoveryReport | None = None

@@ -21,6 +21,13 @@ class Runs:
         """The runs of one schedule."""
         return tuple(self._runs.get((namespace, uid), {}).values())
 
+    def supersede(self, plan: Plan) -> bool:
+        """Whether the plan is a run of a schedule that has made a later one."""
+        if not plan.schedule:
+            return False
+        runs = self._runs.get((plan.namespace, plan.schedule.uid), {})
+        return any((run.created, run.name) > (plan.created, plan.name) for run in runs.values())
+
     def put(self, plan: Plan) -> None:
         """Take in a plan, in place of the one that had its name."""
         name = PlanName(plan.namespace, plan.name)

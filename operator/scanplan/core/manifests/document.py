@@ -2,7 +2,8 @@
 
 An annotation costs no API write and no extra object, but every pod carries it. So lists of thousands of endpoints are gzipped
 and cut into ConfigMaps instead (at most 1 MiB each). The Job owns them. They are made right after it, and its pods wait for them.
-A document with endpoints from a Secret is always in Secrets: the `view` role reads annotations and ConfigMaps.
+A document with endpoints from a Secret is always in Secrets: the `view` role reads annotations and ConfigMaps. A collector's
+names no endpoint.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def pack(task: Task, job_name: str) -> Packed:
     """The same task gives the same bytes, so that what a crash has left undone can be done again."""
     content = documents.encode(task.document)
     digest = hashlib.sha256(content).hexdigest()
-    confidential = task.document.confidential
+    confidential = task.document.confidential and bool(task.document.endpoints)
     if len(content) <= INLINE_BYTES and not confidential:
         return Packed(job_name, content.decode(), (), digest, confidential)
     compressed = gzip.compress(content, mtime=0)

@@ -72,8 +72,20 @@ def build(task: Task, plan: Plan, policy: Policy, exceptions: str = "") -> Manif
         pod.build(task, spec.pod_template, policy, document.pack(task, task.job_name), exceptions),
     )
     manifest["spec"]["template"]["spec"].update(resolution.pod_fields(spec))
-    manifest["metadata"]["annotations"][labels.ASKED] = asked.annotation()
+    manifest["metadata"]["annotations"].update(_scan_annotations(task, plan), **{labels.ASKED: asked.annotation()})
     return manifest
+
+
+def _scan_annotations(task: Task, plan: Plan) -> dict[str, str]:
+    """What is to be known of a scan without its document."""
+    annotations = {labels.ENDPOINT_COUNT: str(len(task.document.endpoints))}
+    if plan.spec.scanner.max_requests_per_second is not None:
+        annotations[labels.RATE_SHARES] = str(parallelism(plan.spec, task.document.shards))
+    if task.document.discovery is not None:
+        annotations[labels.DISCOVERY] = msgspec.json.encode(task.document.discovery).decode()
+    if parts := len(document.pack(task, task.job_name).parts):
+        annotations[labels.DOCUMENT_PARTS] = str(parts)
+    return annotations
 
 
 def queue_labels(spec: ScanPlanSpec) -> dict[str, str]:
@@ -86,6 +98,7 @@ def build_collector(task: Task, plan: Plan, policy: Policy, exceptions: str = ""
     """The small Job that merges what a task's pods left on the claim, where none of them could.
 
     Args:
+        task: of `scanplan.core.planning.merging`.
         exceptions: see `pod.build`.
     """
     name = collector_name(task.job_name)
@@ -124,17 +137,9 @@ def _job(name: str, task: Task, plan: Plan, spec: Manifest, template: Manifest) 
         labels.TASK_KEY: task.key,
         labels.CREATOR: plan.uid,
         labels.FIRST_SEEN: format_time(task.first_seen),
-        labels.ENDPOINT_COUNT: str(len(task.document.endpoints)),
         labels.NEXT_RUN_DIGEST: plan.next_run_digest,
         pin_annotation(plan.uid): plan.input_digest,
     }
-    if plan.spec.scanner.max_requests_per_second is not None:
-        annotations[labels.RATE_SHARES] = str(parallelism(plan.spec, task.document.shards))
-    if task.document.discovery is not None:
-        annotations[labels.DISCOVERY] = msgspec.json.encode(task.document.discovery).decode()
-    parts = len(document.pack(task, name).parts)
-    if parts:
-        annotations[labels.DOCUMENT_PARTS] = str(parts)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

@@ -93,10 +93,8 @@ class Written(NamedTuple):
         return f"{self.source}, line {self.line}" if self.source else spelling.quoted(self.text)
 
 
-def needed(
-    spec: ScanPlanSpec, namespace: str, claim: str, policy: Policy, scans: bool = True
-) -> tuple[Reference | Selection, ...]:
-    """All objects that resolving a plan of a namespace takes; `scans` as in `scanplan.core.planning.task.resolve`.
+def needed(spec: ScanPlanSpec, namespace: str, claim: str, policy: Policy) -> tuple[Reference | Selection, ...]:
+    """All objects that resolving a plan of a namespace takes.
 
     Raises:
         InvalidPlan: it selects objects where it may not.
@@ -111,7 +109,7 @@ def needed(
     references += [
         Reference(Kind.CONFIG_MAP, folder.config_map.name) for folder in spec.templates_from if folder.config_map
     ]
-    if spec.scanner.headers_from and scans:
+    if spec.scanner.headers_from:
         references.append(Reference(Kind.SECRET, spec.scanner.headers_from.secret_ref.name, labels.USE_HEADERS))
     return tuple(dict.fromkeys(references))
 

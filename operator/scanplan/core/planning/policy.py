@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
+from scanplan.core.observed.times import format_time
 from scanplan.core.planning import pod_security, ranges
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
@@ -75,3 +77,7 @@ class Policy(PodBounds):
 
     def allows_discovery_in(self, namespace: str) -> bool:
         return matches(namespace, self.discovery_namespaces)
+
+    def replay_not_before(self, first_seen: datetime) -> str:
+        """RFC 3339 time from which on published shards count, of a task that was first seen at `first_seen`."""
+        return format_time(first_seen - timedelta(seconds=self.idempotency_window_seconds))

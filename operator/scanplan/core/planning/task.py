@@ -7,7 +7,7 @@ upgrade of the operator nor an edit of a default gives the plan another key; `Pi
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -85,6 +85,16 @@ class Plan:
     def own(self) -> ScanPlanSpec:
         """The spec as its author wrote it: this is what bounds hold, and what the key is pinned to."""
         return self.written or self.spec
+
+    @property
+    def project_id(self) -> str:
+        """The project that its findings belong to."""
+        return self.spec.project_id or self.namespace
+
+    @property
+    def run_id(self) -> str:
+        """The run that its task is a part of."""
+        return self.spec.run_id or self.name
 
     def with_defaults(self, defaults: ScanDefaults | None) -> Plan:
         """The plan with the owner's values laid under its own."""
@@ -190,15 +200,12 @@ def resolve(
     now: datetime,
     inputs: sources.Inputs,
     pinned: Pinned | None = None,
-    scans: bool = True,
 ) -> Task:
     """The plan's task.
 
     Args:
         inputs: all that `scanplan.core.planning.inputs.needed` asks for.
         pinned: what was resolved before, where only the Job has to be made again.
-        scans: False for a collector, which reads nothing but the claim: no bound on what may be scanned can forbid it to save
-            what was found before.
         now: when these inputs were first seen, in whole seconds; shards published more than a window earlier are scanned again.
 
     Raises:
@@ -210,20 +217,17 @@ def resolve(
     sources.check(inputs)
     written, discovery = _endpoints(spec, inputs, policy)
     targets = tuple(sorted(written))
-    if scans:
-        _check_bounds(plan.own, image, claim, policy, pinned)
-        written_by_plan = (target for target in targets if not (written[target].discovered or written[target].network))
-        policy.guard.check(written_by_plan, lambda target: written[target].where)
-        policy.guard.check_ranges({each.network: each.where for each in written.values() if each.network}.items())
-        sources.check_headers(spec, inputs)
+    _check_bounds(plan.own, image, claim, policy, pinned)
+    written_by_plan = (target for target in targets if not (written[target].discovered or written[target].network))
+    policy.guard.check(written_by_plan, lambda target: written[target].where)
+    policy.guard.check_ranges({each.network: each.where for each in written.values() if each.network}.items())
+    sources.check_headers(spec, inputs)
     proxy = spec.scanner.proxy or policy.proxy
-    if scans and proxy:
+    if proxy:
         policy.guard.check((proxies.place(proxy),), lambda _: f"the proxy {proxy}")
-    if scans:
-        resolution.check(spec, policy)
+    resolution.check(spec, policy)
     templates = tuple(sorted(set(spec.templates)))
-    project_id = spec.project_id or plan.namespace
-    run_id = spec.run_id or plan.name
+    project_id, run_id = plan.project_id, plan.run_id
     headers = spec.scanner.headers_from.secret_ref.name if spec.scanner.headers_from else ""
     options: dict[str, Any] = {
         "severityLevels": sorted(spec.severity_levels),
@@ -251,7 +255,6 @@ def resolve(
         key = pinned.key  # the inputs are in the spec and have not changed: how keys are made may have
     else:
         key = keys.task_key(project_id, run_id, targets, templates, digests, options)
-    not_before = now - timedelta(seconds=policy.idempotency_window_seconds)
     count = shards.shard_count(targets, spec.sharding.max_endpoints_per_shard)
     document = TaskDocument(
         key=key,
@@ -283,7 +286,7 @@ def resolve(
         timeout_seconds=spec.timeout_seconds,
         denied_targets=policy.guard.entries,
         unguarded_protocols=policy.unguarded_protocols,
-        replay_not_before=not_before.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        replay_not_before=policy.replay_not_before(now),
     )
     return Task(
         key=key,

@@ -78,6 +78,13 @@ class Context:
         )
 
     @property
+    def passed_over(self) -> bool:
+        """A run that could not begin, and whose schedule has made a later one: that one takes what there is by now."""
+        status = self.plan.status
+        failed = status.phase is Phase.FAILED and status.observed_generation == self.plan.generation
+        return self.observed.superseded and failed and not self.pinned
+
+    @property
     def outdated(self) -> bool:
         """The status is of an earlier generation, or of a failure of the operator that has passed."""
         status = self.plan.status
@@ -91,15 +98,20 @@ class Context:
             return None
         return Pinned(key=status.task_key, image=status.scanner.image, claim=status.artifacts.claim_name)
 
-    def resolve(self, first_seen: datetime | None = None, pinned: Pinned | None = None, scans: bool = True) -> Task:
+    def first_seen(self, job: JobView | None) -> datetime:
+        """When the task was first seen, in whole seconds."""
+        seen = job.first_seen if job else None
+        started = lenient_time(self.plan.status.start_time) if self.pinned else None
+        return (seen or started or self.now).replace(microsecond=0)
+
+    def resolve(self, job: JobView | None = None, pinned: Pinned | None = None) -> Task:
         """The task; the same as before, where there was one before.
 
         Raises:
             InvalidPlan: the plan can't run, or what it names has been edited since it started.
         """
-        started = lenient_time(self.plan.status.start_time) if self.pinned else None
-        seen = (first_seen or started or self.now).replace(microsecond=0)
-        task = resolve(self.plan, self.observed.policy, seen, self.observed.inputs or {}, pinned or self.pins(), scans)
+        seen, inputs = self.first_seen(job), self.observed.inputs or {}
+        task = resolve(self.plan, self.observed.policy, seen, inputs, pinned or self.pins())
         if self.pinned and task.key != self.plan.status.task_key:
             raise InvalidPlan(
                 Reason.INPUTS_CHANGED,
@@ -133,10 +145,10 @@ class Context:
         inputs = self.observed.inputs
         # By now the plan may default to another claim than the Job has.
         if inputs is None or sources.Reference(sources.Kind.CLAIM, job.claim) not in inputs:
-            return self._needs(job.claim, scans=not job.collector)
+            return self._needs(job.claim)
         try:
             pinned = Pinned(key=job.key or "", image=job.image, claim=job.claim)
-            task = self.resolve(job.first_seen, pinned, scans=not job.collector)
+            task = self.resolve(job, pinned)
         except InvalidPlan as error:
             return self.invalid(error)
         if (task.key, task.document.confidential) != (job.key, job.document_confidential):
@@ -145,13 +157,13 @@ class Context:
         task = replace(task, document=msgspec.structs.replace(task.document, discovery=job.discovery))
         return Act((StoreDocument(job, document.objects(task, job)),))
 
-    def read(self, scans: bool = True) -> Decision:
+    def read(self) -> Decision:
         """Decide again with what the plan names."""
-        return self._needs(claim_of(self.plan.spec, self.observed.policy, self.pins()), scans)
+        return self._needs(claim_of(self.plan.spec, self.observed.policy, self.pins()))
 
-    def _needs(self, claim: str, scans: bool) -> Decision:
+    def _needs(self, claim: str) -> Decision:
         try:
-            return NeedInputs(sources.needed(self.plan.spec, self.plan.namespace, claim, self.observed.policy, scans))
+            return NeedInputs(sources.needed(self.plan.spec, self.plan.namespace, claim, self.observed.policy))
         except InvalidPlan as error:
             return self.invalid(error)
 

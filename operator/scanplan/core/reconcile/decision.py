@@ -181,6 +181,8 @@ class Observed:
     """Free slots of the namespace, less the waiting plans that go first."""
     last_write: datetime | None = None
     """When the status was last written, as far as this process knows."""
+    superseded: bool = False
+    """Its schedule has made a later run."""
     zones: Mapping[str, tzinfo] = field(default_factory=dict)
     """Time zones by their IANA names."""
 

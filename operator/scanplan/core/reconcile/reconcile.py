@@ -59,7 +59,7 @@ def _decide(context: Context) -> Decision:
         if context.plan.status.ended:
             return Write()
         return context.invalid(InvalidPlan(Reason.INVALID_SPEC, context.plan.problem))
-    if context.given_up:
+    if context.given_up or context.passed_over:
         return Write()
     pinned_name = _pinned_name(context)
     task: Task | None = None
@@ -152,6 +152,8 @@ def _without_job(context: Context, name: str, task: Task | None) -> Decision:
     try:
         task = task or context.resolve()
     except InvalidPlan as error:
+        if context.ran and error.reason is Reason.INPUTS_CHANGED:
+            return termination.unrepeatable(context, name, error)
         return context.invalid(error)
     observed = context.observed
     return Act((CreateJob(jobs.build(task, context.plan, observed.policy, observed.exceptions), task, sure),))

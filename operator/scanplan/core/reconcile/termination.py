@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 
-from scanplan.api.errors import InvalidPlan
+from scanplan.api.errors import InputUnavailable, InvalidPlan
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
@@ -13,8 +13,10 @@ from scanplan.api.v1alpha1.task import MergedResult, Outcome, ShardReport
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView
+from scanplan.core.planning import merging
+from scanplan.core.planning.task import Pinned
 from scanplan.core.reconcile.context import START_SECONDS, Context
-from scanplan.core.reconcile.decision import Act, CreateJob, Decision, DeleteJob, NeedPods, Rejection
+from scanplan.core.reconcile.decision import Act, CreateJob, Decision, DeleteJob, NeedInputs, NeedPods, Rejection
 from scanplan.core.status import failure, statuses
 
 _RETRIES_USED_UP = {"FailedIndexes", "BackoffLimitExceeded"}
@@ -38,18 +40,32 @@ def cancelled(context: Context, name: str, key: str, detail: str, merged: Merged
     return context.write(statuses.of_cancelled(context.plan, name, key, merged, detail, context.now))
 
 
+def unrepeatable(context: Context, name: str, error: InvalidPlan) -> Decision:
+    """The task's Job is gone, and can't be made again: the plan fails, and keeps what its pods have published."""
+    collector = context.observed.jobs.get(jobs.collector_name(name))
+    if (collector is None or not collector.finished) and (decision := _collect(context, None, collector)):
+        return decision
+    path = statuses.artifacts_path(context.plan, context.plan.status.task_key or "")
+    merged = _collected(context.observed.pods or (), path)
+    message = error.message if merged else f"{error.message}; {NOT_COLLECTED}"
+    return context.write(statuses.of_unrepeatable(context.plan, error.reason, message, merged, context.now))
+
+
 def finished(context: Context, job: JobView) -> Decision:
     """Decide about a plan whose Job is over."""
     if context.observed.pods is None:
         return NeedPods(job.name)
     own = [pod for pod in context.observed.pods if pod.job_uid == job.uid]
     reports = statuses.last_reports(own)
-    if not context.plan.spec.cancel and _goes_on(context, job, own):
-        return Act((DeleteJob(job),))
+    collector = context.observed.jobs.get(jobs.collector_name(job.name))
+    if collector is None and not context.plan.spec.cancel and _goes_on(context, job, own):
+        if context.observed.inputs is None:
+            return context.read()
+        if _can_be_made_again(context):
+            return Act((DeleteJob(job),))
     path = statuses.artifacts_path(context.plan, job.key or "")
     merged = _merged(reports, path) or _collected(context.observed.pods, path)
     error = None if job.complete else failure.of_job(job, own)
-    collector = context.observed.jobs.get(jobs.collector_name(job.name))
     if merged is None and (collector is None or not collector.finished) and _may_have_published(job, own):
         decision = _collect(context, job, collector)
         if decision:
@@ -75,6 +91,14 @@ def _goes_on(context: Context, job: JobView, pods: list[PodView]) -> bool:
     return job.failed_at <= stepped - given_up
 
 
+def _can_be_made_again(context: Context) -> bool:
+    try:
+        context.resolve()
+    except InvalidPlan:
+        return False
+    return True
+
+
 def _collect(context: Context, job: JobView | None, collector: JobView | None) -> Decision | None:
     """The next step of a collector Job's life; None where none can be made."""
     if collector is None:
@@ -82,16 +106,17 @@ def _collect(context: Context, job: JobView | None, collector: JobView | None) -
             if context.observed.rejection.final:
                 return None
             return context.rejected(context.observed.rejection)
-        if context.observed.inputs is None:
-            return context.read(scans=False)
-        try:
-            task = context.resolve(scans=False)
-        except InvalidPlan:
+        pinned = Pinned(key=job.key or "", image=job.image, claim=job.claim) if job else context.pins()
+        if pinned is None:
             return None
-        observed = context.observed
+        observed, claim = context.observed, merging.needed(pinned)
+        if observed.inputs is None or claim not in observed.inputs:
+            return NeedInputs((claim,))
+        try:
+            task = merging.task(context.plan, observed.policy, context.first_seen(job), observed.inputs, pinned)
+        except InputUnavailable:
+            return None
         return Act((CreateJob(jobs.build_collector(task, context.plan, observed.policy, observed.exceptions)),))
-    if context.lacks_document(collector):
-        return context.store_document(collector)
     message = _merging(context, collector)
     if job is None:
         return context.wait(Phase.RUNNING, Reason.COLLECTING, message, START_SECONDS)

@@ -116,6 +116,25 @@ def of_cancelled(
     return _assemble(plan, fields, Phase.CANCELLED, conditions, now)
 
 
+def of_unrepeatable(
+    plan: Plan, reason: Reason, message: str, merged: MergedResult | None, now: datetime
+) -> ScanPlanStatus:
+    """Status of a plan whose Job is gone, and can't be made again.
+
+    Args:
+        merged: what the collector has saved.
+    """
+    error = TaskError(error_class=ErrorClass.FATAL, reason=reason, message=message)
+    fields = _ended(_with(_pinned(plan), error=_error(error)), parse_time(plan.status.start_time), now)
+    conditions = []
+    if merged:
+        fields = _published(fields, merged, fields.artifacts.claim_name if fields.artifacts else "")
+        message += f"; the findings so far are in {merged.path}"
+        conditions = details.of_result(merged, fields.endpoint_count or 0)
+    conditions = [*for_phase(Phase.FAILED, reason, message), *conditions]
+    return _assemble(plan, fields, Phase.FAILED, conditions, now)
+
+
 def of_elsewhere(plan: Plan, task_id: str, task_key: str, other: Elsewhere, now: datetime) -> ScanPlanStatus:
     """Status of a plan whose task another cluster has brought to a complete end (`other.result` is there)."""
     if other.result is None:
@@ -331,8 +350,8 @@ def _assemble(
         observed_generation=plan.generation,
         phase=phase,
         reason=_unwell(fields, phase, written),
-        project_id=plan.spec.project_id or plan.namespace,
-        run_id=plan.spec.run_id or plan.name,
+        project_id=plan.project_id,
+        run_id=plan.run_id,
         conditions=written,
     )
 
@@ -351,8 +370,7 @@ def _unwell(fields: ScanPlanStatus, phase: Phase, conditions: Iterable[WrittenCo
 
 def artifacts_path(plan: Plan, key: str) -> str:
     """The folder of a task's artifacts, from the root of its claim; a report that names another one is forged."""
-    run_id = plan.spec.run_id or plan.name
-    return str(layout.run_directory(run_id) / layout.task_directory(keys.key_digest(key)))
+    return str(layout.run_directory(plan.run_id) / layout.task_directory(keys.key_digest(key)))
 
 
 def last_reports(pods: Iterable[PodView]) -> list[ShardReport]:

@@ -30,6 +30,7 @@ from scanplan.api.v1alpha1.task import (
     TaskError,
     TemplateNotRun,
 )
+from scanplan.core.planning.shards import MAX_SHARDS
 
 Mask = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]+\Z")]
 
@@ -112,6 +113,20 @@ class TaskRecord(Record, frozen=True, kw_only=True):
     compared_with: str | None = None
     """The task's folder, relative to the run's, that the report says what is new since; fixed here, so that all mergers
     make the same report."""
+
+
+class TaskScope(Record, frozen=True, kw_only=True):
+    """What a task scans, as its newest Job has it: `layout.SCOPE`; written by each attempt that finds another one.
+
+    By the time when a collector comes, the objects that the plan names may have changed or gone.
+    """
+
+    version: DocumentVersion = 1
+    endpoints: tuple[str, ...]
+    shards: Annotated[int, msgspec.Meta(ge=1, le=MAX_SHARDS)]
+    templates: tuple[str, ...]
+    severity_levels: tuple[Severity, ...]
+    discovery: DiscoveryReport | None = None
 
 
 class AttemptSummary(Record, frozen=True, kw_only=True):

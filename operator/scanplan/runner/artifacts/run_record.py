@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from scanplan.api import layout, wire
-from scanplan.api.errors import ClaimError
+from scanplan.api.errors import ClaimError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import TaskDocument
 from scanplan.core.planning import keys
 from scanplan.runner.artifacts import durable, records
-from scanplan.runner.artifacts.records import RunRecord, ScanMetadata, TaskArtifacts, TaskRecord
+from scanplan.runner.artifacts.records import RunRecord, ScanMetadata, TaskArtifacts, TaskRecord, TaskScope
 
 _MAX_ROUNDS = 20
 
@@ -60,8 +60,52 @@ def enter(run: Path, document: TaskDocument, now: float) -> None:
     )
     if not (folder / layout.TASK_RECORD).exists():
         durable.create(folder / layout.TASK_RECORD, records.readable(task))
+    if document.endpoints:
+        _keep_scope(folder, document)
     if owner is None or document.key not in {known.key for known in owner.tasks}:
         update(run, first)
+
+
+def _keep_scope(folder: Path, document: TaskDocument) -> None:
+    """Keep what the task scans; a Job that is made again may have other shards."""
+    scope = TaskScope(
+        endpoints=document.endpoints,
+        shards=document.shards,
+        templates=document.templates,
+        severity_levels=document.severity_levels,
+        discovery=document.discovery,
+    )
+    content = records.readable(scope)
+    if not _holds(folder / layout.SCOPE, content):
+        durable.replace(folder / layout.SCOPE, content)
+
+
+def with_scope(run: Path, document: TaskDocument) -> TaskDocument:
+    """A collector's document, completed by what the task's attempts have kept; one with endpoints stays as it is.
+
+    Raises:
+        TemporaryError: attempts have begun, and what they scan is not there.
+        OSError: the claim refused.
+    """
+    if document.endpoints:
+        return document
+    folder = task_folder(run, document)
+    try:
+        scope = msgspec.json.decode(durable.read_record(folder / layout.SCOPE), type=TaskScope)
+    except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
+        if not (folder / layout.SHARDS).exists():
+            return document
+        raise TemporaryError(
+            Reason.STORAGE_ERROR, f"{layout.SCOPE} of the task is not on the volume any more: somebody removes it."
+        ) from None
+    return msgspec.structs.replace(
+        document,
+        endpoints=scope.endpoints,
+        shards=scope.shards,
+        templates=scope.templates,
+        severity_levels=scope.severity_levels,
+        discovery=scope.discovery,
+    )
 
 
 def update(run: Path, first: RunRecord) -> None:

@@ -1,0 +1,52 @@
+"""The task of a collector, which merges what a scan's pods have left on the claim.
+
+ConfigMaps, Secrets, discovered objects and the owner's defaults may have changed or gone since the scan began. So a collector
+reads none of them: its key is the pinned one, and it finds endpoints, shards and templates on the claim (`layout.SCOPE`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from scanplan.api.v1alpha1.task import PlanReference, TaskDocument
+from scanplan.core.planning import inputs as sources
+from scanplan.core.planning import keys
+from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.task import Pinned, Plan, Task
+
+
+def needed(pinned: Pinned) -> sources.Reference:
+    """The one object that `task` asks for."""
+    return sources.Reference(sources.Kind.CLAIM, pinned.claim)
+
+
+def task(plan: Plan, policy: Policy, first_seen: datetime, inputs: sources.Inputs, pinned: Pinned) -> Task:
+    """What a collector is made of. No bound on scans can forbid it to save what was found before.
+
+    Args:
+        first_seen: as of the scan's Job; shards that were published more than a window earlier are none of its.
+
+    Raises:
+        InputUnavailable: the claim is not there.
+    """
+    document = TaskDocument(
+        key=pinned.key,
+        project_id=plan.project_id,
+        run_id=plan.run_id,
+        plan=PlanReference(namespace=plan.namespace, name=plan.name),
+        endpoints=(),
+        confidential=sources.are_confidential(plan.spec),
+        templates=(),
+        replay_not_before=policy.replay_not_before(first_seen),
+    )
+    return Task(
+        key=pinned.key,
+        job_name=keys.job_name(pinned.key),
+        image=pinned.image,
+        claim=pinned.claim,
+        first_seen=first_seen,
+        templates_from=(),
+        headers_secret="",
+        one_node_only=sources.one_node_only(pinned.claim, inputs),
+        document=document,
+    )
