@@ -22,9 +22,9 @@ import urllib3
 
 from scanplan.api import labels
 from scanplan.api.exit_codes import ExitCode
+from scanplan.api.times import format_time
 from scanplan.api.v1alpha1 import task as documents
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.observed.times import format_time
 from tests.faults.history import History, Object
 from tests.integration import reports
 from tests.integration.apiserver import ApiServer, Refused

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-from scanplan.core.observed.times import required_time
+from scanplan.api.times import required_time
 from scanplan.core.schedule.schedule import name_at, time_of
 from tests.faults.case import Case, Laboratory
 from tests.faults.faults import Death, LostAnswers, Unreachable

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 from scanplan.api import labels
 from scanplan.api.exit_codes import ExitCode
+from scanplan.api.times import format_time
 from scanplan.api.v1alpha1 import task as documents
-from scanplan.core.observed.times import format_time
 from tests.integration.apiserver import CONFIG_MAPS, PODS, ApiServer, Object
 from tests.kubectl import eventually
 

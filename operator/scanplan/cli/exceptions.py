@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import ValidationError
 
 from scanplan.api import labels
+from scanplan.api.times import format_day, format_time
 from scanplan.api.v1alpha1.scanexception import ScanExceptionSpec
 from scanplan.cli import plans
-from scanplan.cli.output.failure import DATA, NO_INPUT, Failure, Forbidden, NotFound
+from scanplan.cli.manifests import mistakes, read_documents
+from scanplan.cli.output.failure import DATA, Failure, Forbidden, NotFound
 from scanplan.cli.output.terminal import warn
 from scanplan.findings.exceptions import ScanException, Suppressor, in_force
 
@@ -61,13 +62,7 @@ def read(files: list[Path]) -> Iterator[Object]:
 
 
 def _read(file: Path) -> Iterator[Object]:
-    try:
-        documents = list(yaml.safe_load_all(file.read_text("utf-8")))
-    except OSError as error:
-        raise Failure(f"{file}: {error.strerror}", code=NO_INPUT) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise Failure(f"{file} is no YAML: {' '.join(str(error).split())}", code=DATA) from None
-    for document in documents:
+    for document in read_documents(file):
         if not isinstance(document, dict) or document.get("kind") != labels.EXCEPTION_KIND:
             continue
         if problem := _problem(document):
@@ -85,14 +80,13 @@ def _problem(document: dict[str, Any]) -> str:
     try:
         ScanExceptionSpec.model_validate(spec)
     except ValidationError as error:
-        places = (f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        return f"{metadata['name']}: {'; '.join(places)}"
+        return f"{metadata['name']}: {'; '.join(mistakes(error))}"
     return ""
 
 
 def words(exception: ScanException) -> str:
     """An exception in a few words, such as for a row of a table."""
-    return f"{exception.status} until {exception.expires_at:%Y-%m-%d}"
+    return f"{exception.status} until {format_day(exception.expires_at)}"
 
 
 def marked(state: str, exception: ScanException | None) -> str:
@@ -111,5 +105,5 @@ def described(exception: ScanException) -> dict[str, str]:
         "exception": exception.name,
         "status": exception.status,
         "reason": exception.reason,
-        "expiresAt": exception.expires_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "expiresAt": format_time(exception.expires_at),
     }

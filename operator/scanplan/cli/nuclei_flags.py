@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from scanplan.cli.output.failure import DATA, NO_INPUT, USAGE, Failure
+from scanplan.cli.manifests import read_lines
+from scanplan.cli.output.failure import USAGE, Failure
 from scanplan.cli.output.help import Command
 
 _FLAG = re.compile(r"-[A-Za-z][A-Za-z-]+")
@@ -113,15 +114,7 @@ def targets(given: Iterable[str] | None, file: Path | None) -> list[str]:
     Raises:
         Failure: the file can't be read.
     """
-    if file is None:
-        return parts(given)
-    try:
-        lines = file.read_text("utf-8").splitlines()
-    except OSError as error:
-        raise Failure(f"{file}: {error.strerror}", code=NO_INPUT) from None
-    except UnicodeDecodeError:
-        raise Failure(f"{file} is no text", code=DATA) from None
-    return [*parts(given), *(line.strip() for line in lines if line.strip() and not line.startswith("#"))]
+    return [*parts(given), *(read_lines(file) if file else ())]
 
 
 def spec_of(given: Mapping[str, Any], headers: Iterable[str] | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.task import PlanReference, RetryLimits, Severity, TaskDocument
 from scanplan.client.models import ScanPlan, generate_task_key
 from scanplan.client.settings import ClientSettings
@@ -48,5 +49,5 @@ def build(plan: ScanPlan, settings: ClientSettings, now: datetime) -> TaskDocume
         timeout_seconds=settings.task_timeout,
         denied_targets=settings.guard().entries,
         unguarded_protocols=settings.unguarded_protocols,
-        replay_not_before=not_before.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        replay_not_before=format_time(not_before),
     )

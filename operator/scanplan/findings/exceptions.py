@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
@@ -350,8 +350,3 @@ def _globs(patterns: Collection[str], *, fold: bool = False) -> Callable[[str], 
 def _without_brackets(host: str) -> str:
     """A host as findings have it: ``[::1]:8443`` becomes ``::1:8443``."""
     return host.replace("[", "").replace("]", "")
-
-
-def until(moment: datetime) -> str:
-    """The end of an exception, for people."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d")

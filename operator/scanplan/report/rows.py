@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from scanplan.api.times import format_day
 from scanplan.api.v1alpha1.task import Severity
-from scanplan.findings.exceptions import until
 from scanplan.findings.history import Entry, State
 from scanplan.report import text
 from scanplan.report.finding import Finding
@@ -78,7 +78,7 @@ def _suppressed(finding: Finding) -> str:
     """The exception that it falls under, and until when."""
     if finding.suppressed is None:
         return ""
-    words = f"{finding.suppressed.status} until {until(finding.suppressed.expires_at)}"
+    words = f"{finding.suppressed.status} until {format_day(finding.suppressed.expires_at)}"
     return f' <span class="quiet">{_line(words)} ({_line(finding.suppressed.name)})</span>'
 
 

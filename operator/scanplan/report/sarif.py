@@ -15,8 +15,9 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from scanplan.api.times import format_day
 from scanplan.api.v1alpha1.task import Severity
-from scanplan.findings.exceptions import ScanException, until
+from scanplan.findings.exceptions import ScanException
 from scanplan.findings.history import Entry, State
 from scanplan.findings.lookup import Life, nowhere
 from scanplan.report import text
@@ -201,7 +202,7 @@ def _suppressions(finding: Finding) -> Json:
     if found is None:
         return {}
     told = text.cut(f"{found.status}: {text.line(found.reason)}" if found.reason else found.status, MAX_TEXT)
-    properties = {"exception": found.name, "expiresAt": until(found.expires_at), "owner": found.owner}
+    properties = {"exception": found.name, "expiresAt": format_day(found.expires_at), "owner": found.owner}
     return {
         "suppressions": [{"kind": "external", "status": "accepted", "justification": told, "properties": properties}]
     }

@@ -10,7 +10,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
-from scanplan.findings.exceptions import until
+from scanplan.api.times import format_day
 from scanplan.findings.lookup import Life, nowhere
 from scanplan.report import text
 from scanplan.report.finding import Finding
@@ -89,7 +89,7 @@ def render(findings: Iterable[Finding], life: Life = nowhere) -> Iterator[bytes]
 
 def _suppression(finding: Finding) -> tuple[str, str, str]:
     suppressed = finding.suppressed
-    return (suppressed.name, suppressed.status, until(suppressed.expires_at)) if suppressed else ("", "", "")
+    return (suppressed.name, suppressed.status, format_day(suppressed.expires_at)) if suppressed else ("", "", "")
 
 
 def cell(value: str) -> str:

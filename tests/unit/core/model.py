@@ -19,9 +19,9 @@ from kubernetes.aio.client import ApiException
 
 from scanplan.api import labels
 from scanplan.api.exit_codes import ExitCode
+from scanplan.api.times import format_time
 from scanplan.api.v1alpha1 import task as documents
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.observed.times import format_time
 from scanplan.core.planning.inputs import Kind, Reference
 from scanplan.core.planning.keys import key_digest
 from scanplan.kube.api import Api

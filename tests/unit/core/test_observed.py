@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from scanplan.api import labels
+from scanplan.api.times import format_time, parse_time, required_time
 from scanplan.api.v1alpha1.task import encode
 from scanplan.core.observed.jobs import MAX_OWNERS, JobView, indexes, job_view
 from scanplan.core.observed.pods import PodView, pod_view
-from scanplan.core.observed.times import format_time, parse_time, required_time
 from tests.unit.core.objects import report
 
 JOB: dict[str, Any] = {

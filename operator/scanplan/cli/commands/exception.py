@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from scanplan.api import labels
+from scanplan.api.times import format_day, format_time
 from scanplan.api.v1alpha1.scanexception import MAX_NAME, Disposition, Match
 from scanplan.cli import options, plans, result_source
 from scanplan.cli.finding import falls_under, found, place
@@ -106,9 +107,8 @@ def create(
         result = shelves.find(run)
         finding, raw = found(result, fingerprint)
     if finding.suppressed:
-        warn(
-            f"it falls under exception {finding.suppressed.name} already, until {finding.suppressed.expires_at:%Y-%m-%d}"
-        )
+        last = format_day(finding.suppressed.expires_at)
+        warn(f"it falls under exception {finding.suppressed.name} already, until {last}")
     written = manifest(finding, raw, reason=reason, status=status, owner=owner, ticket=ticket, end=end)
     written["metadata"] = {
         "name": name or written["metadata"]["name"],
@@ -141,7 +141,7 @@ def manifest(
         match = {"fingerprints": [identity(raw)]}
     spec: dict[str, Any] = {"match": match, "status": status.value, "reason": reason}
     spec |= {key: value for key, value in (("owner", owner), ("ticket", ticket)) if value}
-    spec["expiresAt"] = end.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    spec["expiresAt"] = format_time(end)
     slug = re.sub(r"[^a-z0-9]+", "-", f"{finding.template_id}-{finding.host}".lower()).strip("-")
     name = f"{slug[: MAX_NAME - 7].strip('-') or 'finding'}-{identity(raw)[:6]}"
     return {

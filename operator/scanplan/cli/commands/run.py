@@ -31,7 +31,7 @@ from scanplan.api.v1alpha1.pod_template import PodTemplate
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskDocument
-from scanplan.cli.commands.submit import problem_of
+from scanplan.cli.manifests import mistakes, yaml_problem
 from scanplan.cli.output.failure import Failure, told
 from scanplan.cli.output.tables import findings_table
 from scanplan.cli.output.terminal import answers, pour, remarks, say, write_json
@@ -140,10 +140,9 @@ def _document(path: Path, allowed: list[str]) -> TaskDocument:
         if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
             raise ValueError(f"{path} is not a {labels.KIND} manifest: metadata has no name")
     except ValidationError as error:
-        lines = (f"spec.{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
-        raise ValueError(f"{path} is not a valid {labels.KIND}:\n  " + "\n  ".join(lines)) from None
+        raise ValueError(f"{path} is not a valid {labels.KIND}:\n  " + "\n  ".join(mistakes(error))) from None
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} is no YAML: {problem_of(error)}") from None
+        raise ValueError(f"{path} is no YAML: {yaml_problem(error)}") from None
     except KeyError as error:
         raise ValueError(f"{path} is not a {labels.KIND} manifest: it has no {error.args[0]}") from None
     if spec.endpoints_from or spec.templates_from or spec.scanner.headers_from:

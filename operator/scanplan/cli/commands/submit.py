@@ -15,16 +15,15 @@ from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli import nuclei_flags as flags
 from scanplan.cli import options
 from scanplan.cli.commands.watch import follow as watch
+from scanplan.cli.manifests import Manifest, read_plans
 from scanplan.cli.output import severities
-from scanplan.cli.output.failure import ANSWER_IS_NO, DATA, NO_INPUT, USAGE, Conflict, Failure, told
+from scanplan.cli.output.failure import ANSWER_IS_NO, DATA, USAGE, Conflict, Failure, told
 from scanplan.cli.output.terminal import answers, say
 from scanplan.core.planning import keys
 from scanplan.kube.resources import PLANS
 
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
-
-Manifest = dict[str, Any]
 
 
 @told
@@ -212,43 +211,6 @@ def _submit(cluster: Cluster, manifest: Manifest, *, dry_run: bool) -> None:
     known = before["metadata"]["generation"] if before else 0
     done = {0: "created", generation: "unchanged"}.get(known, "changed")
     say(f"scanplan.scanplan.dev/{name} {done} in namespace {cluster.namespace}")
-
-
-def read_plans(file: Path) -> list[Manifest]:
-    """The ScanPlans of a file.
-
-    Raises:
-        Failure: it holds something else.
-    """
-    try:
-        text = typer.get_text_stream("stdin").read() if str(file) == "-" else file.read_text("utf-8")
-        manifests = [document for document in yaml.safe_load_all(text) if document is not None]
-    except OSError as error:
-        raise Failure(f"{file}: {error.strerror}", code=NO_INPUT) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise Failure(f"{file} is no YAML: {problem_of(error)}", code=DATA) from None
-    for manifest in manifests:
-        kind = manifest.get("kind") if isinstance(manifest, dict) else type(manifest).__name__
-        if (
-            kind != labels.KIND
-            or not isinstance(manifest.get("metadata"), dict)
-            or not manifest["metadata"].get("name")
-        ):
-            raise Failure(
-                f"{file} holds a {kind} without a use here: ScanPlans with a name are submitted",
-                f"kubectl apply -f {file}",
-                DATA,
-            )
-    if not manifests:
-        raise Failure(f"{file} holds no ScanPlan", code=DATA)
-    return manifests
-
-
-def problem_of(error: Exception) -> str:
-    """A YAML parser's error as one line."""
-    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
-    return str(error)
 
 
 def _namespace(manifests: list[Manifest]) -> str | None:

@@ -7,8 +7,8 @@ from typing import Any, TypedDict, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from scanplan.api.times import required_time
 from scanplan.api.v1alpha1.status import Status, UnreadableStatus
-from scanplan.core.observed.times import required_time
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
 StatusT = TypeVar("StatusT", bound=Status)

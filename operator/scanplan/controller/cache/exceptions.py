@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from scanplan.api.times import lenient_time
 from scanplan.api.v1alpha1.scanexception import ScanExceptionStatus
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.bodies import status_of
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.core.exceptions.status import Known, Use, refusal
-from scanplan.core.observed.times import lenient_time
 from scanplan.findings import exceptions
 
 LONG_BYTES = 32 << 10

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from scanplan.api.times import parse_time
 from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec, ScanScheduleStatus, ScanTemplate, ScanTemplateSpec
 from scanplan.controller.cache.bodies import identity_of, spec_of, status_of
 from scanplan.controller.engine.workqueue import PlanName
-from scanplan.core.observed.times import parse_time
 from scanplan.core.schedule.schedule import Schedule
 
 _METADATA = ("namespace", "name", "uid", "generation", "creationTimestamp", "resourceVersion", "deletionTimestamp")

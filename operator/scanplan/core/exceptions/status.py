@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from scanplan.api.times import format_time, lenient_time
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanexception import ScanExceptionStatus
-from scanplan.core.observed.times import format_time, lenient_time
 from scanplan.core.status.conditions import Condition, render
 from scanplan.findings.exceptions import ScanException
 

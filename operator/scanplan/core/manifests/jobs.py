@@ -13,11 +13,11 @@ import msgspec
 
 from scanplan.api import labels
 from scanplan.api.exit_codes import ExitCode
+from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.manifests import document, pod
 from scanplan.core.observed.asked import Asked
 from scanplan.core.observed.jobs import JobView
-from scanplan.core.observed.times import format_time
 from scanplan.core.planning import pod_bounds, quantities, rates, resolution, scan_defaults
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, Task

@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 
 from scanplan.api import labels
+from scanplan.api.times import lenient_time, parse_time, required_time
 from scanplan.api.v1alpha1 import task as documents
 from scanplan.core.observed import asked as asking
 from scanplan.core.observed.asked import Asked
 from scanplan.core.observed.pods import PodView
-from scanplan.core.observed.times import lenient_time, parse_time, required_time
 from scanplan.core.observed.untrusted import MAX_MESSAGE, MAX_REPORT, number, short
 
 MAX_OWNERS = 256

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from scanplan.api import labels
+from scanplan.api.times import required_time
 from scanplan.api.v1alpha1 import task as documents
-from scanplan.core.observed.times import required_time
 from scanplan.core.observed.untrusted import MAX_MESSAGE, MAX_REPORT, number
 
 _SIGKILLED = 137

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
-from scanplan.core.observed.times import format_time
 from scanplan.core.planning import pod_security, ranges
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard

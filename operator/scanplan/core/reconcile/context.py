@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 import msgspec
 
 from scanplan.api.errors import InputUnavailable, InvalidPlan
+from scanplan.api.times import lenient_time
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.manifests import document, jobs
 from scanplan.core.manifests.pod import GRACE_SECONDS
 from scanplan.core.observed.jobs import JobView
-from scanplan.core.observed.times import lenient_time
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.task import Pinned, Plan, Task, claim_of, resolve
 from scanplan.core.reconcile.decision import (

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.windows import WEEK
-from scanplan.core.observed.times import format_time
 from scanplan.core.schedule import windows
 
 _VERB = "{verb}"

@@ -11,12 +11,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from scanplan.api.errors import InvalidPlan
+from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import MAX_OWNERS, JobView
 from scanplan.core.observed.sharing import Elsewhere
-from scanplan.core.observed.times import format_time
 from scanplan.core.planning.task import Task
 from scanplan.core.reconcile import holding, mutable_fields, running, termination
 from scanplan.core.reconcile.context import START_SECONDS, Context

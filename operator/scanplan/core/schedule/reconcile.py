@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from scanplan.api.times import parse_time
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanschedule import ConcurrencyPolicy, ScanScheduleStatus
-from scanplan.core.observed.times import parse_time
 from scanplan.core.schedule import history, runs, schedule, status, windows
 from scanplan.core.schedule.decision import (
     RETRY_SECONDS,

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from scanplan.api import labels
-from scanplan.core.observed.times import format_time
+from scanplan.api.times import format_time
 from scanplan.core.schedule.schedule import Schedule, suffix_of
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from scanplan.api.times import format_time, parse_time
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanschedule import RunSummary, ScanScheduleStatus
-from scanplan.core.observed.times import format_time, parse_time
 from scanplan.core.schedule.decision import Refusal
 from scanplan.core.schedule.schedule import Run, Schedule
 from scanplan.core.status.conditions import Condition, ConditionStatus, render

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from scanplan.api.times import format_time
 from scanplan.api.v1alpha1 import status
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.core.observed.times import format_time
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 _READY = {Phase.COMPLETED, Phase.SUSPENDED, Phase.CANCELLED}

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from scanplan.api import layout
+from scanplan.api.times import format_time, parse_time
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import (
@@ -27,7 +28,6 @@ from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, ShardReport, Ta
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.sharing import Elsewhere
-from scanplan.core.observed.times import format_time, parse_time
 from scanplan.core.planning import keys
 from scanplan.core.planning.task import Plan
 from scanplan.core.status import details, findings

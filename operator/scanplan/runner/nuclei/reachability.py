@@ -13,6 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
+from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.task import EndpointTrouble, Trouble
 from scanplan.runner.nuclei.evidence import (
     FORBIDDEN,
@@ -119,7 +120,7 @@ def judge(
 
 def _stopped(endpoint: str, contact: Contact, answers: Answers) -> EndpointTrouble:
     answered = contact.answered + answers.checks
-    since = datetime.datetime.fromtimestamp(contact.answered_at, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    since = format_time(datetime.datetime.fromtimestamp(contact.answered_at, datetime.UTC))
     return EndpointTrouble(
         endpoint=endpoint,
         trouble=Trouble.STOPPED,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 _YEARS = range(2000, 3000)
 """Of a believable annotation: near the ends of what a datetime holds, a window earlier or later raises an error."""
@@ -19,8 +19,13 @@ def required_time(text: str) -> datetime:
 
 
 def format_time(moment: datetime) -> str:
-    """As the API writes it: seconds, Z."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    """As the API server writes it: UTC, whole seconds, Z."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def format_day(moment: datetime) -> str:
+    """The day in UTC, for people."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d")
 
 
 def lenient_time(text: str | None) -> datetime | None:

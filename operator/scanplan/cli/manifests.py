@@ -1,0 +1,104 @@
+"""Reads the files that users hand to commands: manifests, and lists of targets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+import yaml
+from pydantic import ValidationError
+
+from scanplan.api import labels
+from scanplan.api.schema import strictness
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.cli.output.failure import DATA, NO_INPUT, Failure
+
+Manifest = dict[str, Any]
+
+
+def read_text(file: Path) -> str:
+    """The text of a file; ``-`` is standard input.
+
+    Raises:
+        Failure: it can't be read, or is no text.
+    """
+    try:
+        return typer.get_text_stream("stdin").read() if str(file) == "-" else file.read_text("utf-8")
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}", code=NO_INPUT) from None
+    except UnicodeDecodeError:
+        raise Failure(f"{file} is no text (UTF-8)", code=DATA) from None
+
+
+def read_lines(file: Path) -> list[str]:
+    """The targets of a file, one a line; empty lines and those that begin with ``#`` are left out.
+
+    Raises:
+        Failure: the file can't be read, or is no text.
+    """
+    return [line for line in map(str.strip, read_text(file).splitlines()) if line and not line.startswith("#")]
+
+
+def read_documents(file: Path) -> list[Any]:
+    """The YAML documents of a file, without empty ones.
+
+    Raises:
+        Failure: the file can't be read, or is no YAML.
+    """
+    try:
+        return [document for document in yaml.safe_load_all(read_text(file)) if document is not None]
+    except yaml.YAMLError as error:
+        raise Failure(f"{file} is no YAML: {yaml_problem(error)}", code=DATA) from None
+
+
+def read_plans(file: Path) -> list[Manifest]:
+    """The ScanPlans of a file.
+
+    Raises:
+        Failure: it holds something else.
+    """
+    manifests = read_documents(file)
+    for manifest in manifests:
+        kind = manifest.get("kind") if isinstance(manifest, dict) else type(manifest).__name__
+        if (
+            kind != labels.KIND
+            or not isinstance(manifest.get("metadata"), dict)
+            or not manifest["metadata"].get("name")
+        ):
+            raise Failure(
+                f"{file} holds a {kind} without a use here: ScanPlans with a name are submitted",
+                f"kubectl apply -f {file}",
+                DATA,
+            )
+    if not manifests:
+        raise Failure(f"{file} holds no ScanPlan", code=DATA)
+    return manifests
+
+
+def spec_of(manifest: Manifest) -> ScanPlanSpec:
+    """The spec of a plan, checked as far as that goes without an API server.
+
+    Raises:
+        Failure: a field is wrong, or there is no such field.
+    """
+    name = manifest["metadata"]["name"]
+    if unknown := strictness.unknown_fields(manifest):
+        raise Failure(f"{name}: {', '.join(unknown)}: no such field", "kubectl explain scanplan.spec", DATA)
+    try:
+        return ScanPlanSpec.model_validate(manifest.get("spec") or {})
+    except ValidationError as error:
+        wrong = "; ".join(mistakes(error))
+        raise Failure(f"{name}: {wrong}", "kubectl explain scanplan.spec", DATA) from None
+
+
+def mistakes(error: ValidationError) -> list[str]:
+    """Each wrong field of a spec, and what is wrong with it."""
+    return [f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)]
+
+
+def yaml_problem(error: Exception) -> str:
+    """A YAML parser's error as one line."""
+    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())
