@@ -14,6 +14,7 @@ import pytest
 
 from scanplan.api.v1alpha1.task import Outcome, ScannerOptions
 from tests.conformance.conftest import REAL
+from tests.conformance.laboratory import Laboratory
 from tests.conformance.test_truth import Desk, Server, dead_urls
 
 
@@ -112,8 +113,8 @@ def desk(scanner: pathlib.Path, tmp_path: pathlib.Path, request: pytest.FixtureR
     return Desk(scanner, tmp_path)
 
 
-def through(proxy: str) -> ScannerOptions:
-    return ScannerOptions(request_timeout_seconds=2, request_retries=0, proxy=proxy)
+def through(proxy: str, *direct: str) -> ScannerOptions:
+    return ScannerOptions(request_timeout_seconds=2, request_retries=0, proxy=proxy, no_proxy=direct)
 
 
 def test_all_requests_go_through_the_plans_proxy(desk: Desk, live: Server, proxy: tuple[str, Proxy]) -> None:
@@ -183,3 +184,104 @@ def test_a_denied_endpoint_is_refused_before_the_proxy_hears_of_it(
     assert report.error is not None
     assert report.error.reason == "TargetDenied"
     assert server.forwarded == []
+
+
+@pytest.fixture
+def other() -> Iterator[Server]:
+    """Another host."""
+    with Server("127.0.0.2") as server:
+        yield server
+        server.shutdown()
+
+
+DIRECT = ["127.0.0.2", "127.0.0.2/31", "{host}:{port}"]
+
+
+@pytest.mark.parametrize("entry", DIRECT)
+def test_targets_of_no_proxy_go_direct_and_the_others_do_not(
+    desk: Desk, live: Server, other: Server, proxy: tuple[str, Proxy], entry: str
+) -> None:
+    """Lost otherwise: hosts of one's own network, which the proxy does not reach, or all others."""
+    url, server = proxy
+    port = int(other.url.rpartition(":")[2])
+    desk.write("title.yaml", "other.yaml")
+    desk.options["scanner"] = through(url, entry.format(host="127.0.0.2", port=port), "x.example")
+    report, record = desk.scan(live.url, other.url)
+    assert (report.outcome, report.error, report.findings.total) == (Outcome.COMPLETE, None, 4)
+    assert record.endpoints_scanned == 2
+    assert {where for where, _ in server.forwarded} == {"127.0.0.1"}
+    assert len(server.forwarded) == live.count
+    assert other.count >= 2
+
+
+def test_a_dead_proxy_does_not_keep_targets_from_being_scanned_direct(desk: Desk, other: Server) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        desk.write("title.yaml")
+        desk.options["scanner"] = through(closed, "*")
+        report, _ = desk.scan(other.url)
+    assert (report.outcome, report.error, report.findings.total) == (Outcome.COMPLETE, None, 1)
+
+
+def test_what_is_found_direct_is_kept_where_the_proxy_is_dead(desk: Desk, live: Server, other: Server) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        desk.options["scanner"] = through(f"http://127.0.0.1:{probe.getsockname()[1]}", "127.0.0.2")
+        desk.write("title.yaml")
+        report, _ = desk.scan(live.url, other.url)
+    assert report.error is not None
+    assert (report.outcome, report.error.reason) == (Outcome.PARTIAL, "NetworkUnavailable")
+    assert (report.findings.total, live.count) == (1, 0)
+
+
+def test_a_dead_target_behind_the_proxy_does_not_end_the_scan_of_those_that_go_direct(
+    desk: Desk, other: Server, proxy: tuple[str, Proxy]
+) -> None:
+    url, _ = proxy
+    (dead,) = dead_urls(1)
+    desk.write("title.yaml")
+    desk.options["scanner"] = through(url, "127.0.0.2")
+    report, _ = desk.scan(dead, other.url)
+    assert (report.outcome, report.error, report.findings.total) == (Outcome.COMPLETE, None, 1)
+    assert report.warnings, "one of two was not scanned"
+
+
+def test_without_a_cluster_no_proxy_of_the_environment_divides_the_targets(
+    desk: Desk, live: Server, other: Server, proxy: tuple[str, Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nuclei has one proxy for all; before, one target that is not on the list had all others go through it."""
+    url, server = proxy
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.2,.svc")
+    desk.write("title.yaml")
+    report, _ = desk.scan(live.url, other.url)
+    assert (report.outcome, report.findings.total) == (Outcome.COMPLETE, 2)
+    assert {where for where, _ in server.forwarded} == {"127.0.0.1"}
+
+
+def test_nuclei_itself_knows_no_no_proxy(lab: Laboratory, live: Server, proxy: tuple[str, Proxy]) -> None:
+    """Why the runner divides targets: once this fails, it need not."""
+    if "real" not in lab.scanner.parent.name:
+        pytest.skip("the stand-in has no proxies")
+    url, server = proxy
+    done = lab.run(
+        *("-l", lab.targets(live.url), "-t", lab.template("a"), "-proxy", url), environment={"NO_PROXY": "*,127.0.0.1"}
+    )
+    assert done.found == ["a"]
+    assert server.forwarded
+
+
+def test_an_http_proxy_carries_web_requests_alone(lab: Laboratory, live: Server, proxy: tuple[str, Proxy]) -> None:
+    """As docs/nuclei.md says: templates of tcp, ssl and dns go past it; a SOCKS proxy carries them."""
+    if "real" not in lab.scanner.parent.name:
+        pytest.skip("the stand-in has no proxies")
+    url, server = proxy
+    text = (
+        "id: tcp\ninfo: {name: t, author: t, severity: info}\n"
+        'tcp: [{inputs: [{data: "GET / HTTP/1.0\\r\\n\\r\\n"}], host: ["{{Hostname}}"], '
+        "matchers: [{type: word, words: [hello]}]}]\n"
+    )
+    done = lab.run(*("-l", lab.targets(live.url), "-t", lab.file("tcp.yaml", text), "-proxy", url))
+    assert done.found == ["tcp"]
+    assert bool(server.forwarded) is url.startswith("socks5:")

@@ -51,6 +51,7 @@ KEY = [
     Row("rerun", {"rerun": "again"}),
     Row("scanner.image", {"scanner": {"image": "registry.example/scanner:2"}}),
     Row("scanner.proxy", {"scanner": {"proxy": "socks5://proxy.example:1080"}}),
+    Row("scanner.noProxy", {"scanner": {"proxy": "socks5://proxy.example:1080", "noProxy": ["10.0.0.0/8"]}}),
     Row("scanner.followRedirects", {"scanner": {"followRedirects": True}}),
     Row("scanner.headers", {"scanner": {"headers": [{"name": "X-Team", "value": "red"}]}}),
     Row("scanner.headersFrom", {"scanner": {"headersFrom": {"secretRef": {"name": "headers"}}}}),

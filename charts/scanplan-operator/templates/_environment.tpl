@@ -13,6 +13,8 @@
   value: {{ join "," .Values.policy.allowedClaims | quote }}
 - name: SCANPLAN_PROXY
   value: {{ .Values.scanner.proxy | quote }}
+- name: SCANPLAN_NO_PROXY
+  value: {{ join "," .Values.scanner.noProxy | quote }}
 - name: SCANPLAN_ALLOWED_PROXIES
   value: {{ join "," .Values.policy.allowedProxies | quote }}
 - name: SCANPLAN_ALLOWED_RESOLVERS

@@ -20,6 +20,8 @@ DATA_KEY = r"^([-_A-Za-z0-9]|\.[-_A-Za-z0-9])[-._A-Za-z0-9]*$"
 
 PROXY = r"^(https?|socks5)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$"
 """The URL of a proxy. It has no place for credentials: plans are read by many."""
+NO_PROXY = r"^[^\s,]+$"
+"""An entry of NO_PROXY; the planner parses it."""
 
 _QUALIFIED = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
 LABEL_KEY = rf"^({_LABEL}([.]{_LABEL})*/)?{_QUALIFIED}$"

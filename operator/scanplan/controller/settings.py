@@ -16,7 +16,7 @@ from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.policy import Policy
 from scanplan.settings import loading
-from scanplan.settings.fields import Amounts, DeniedTargets, NameList, Size, UnguardedProtocols
+from scanplan.settings.fields import Amounts, DeniedTargets, NameList, NoProxyList, Size, UnguardedProtocols
 from scanplan.settings.pod_bounds import PodBoundsSettings
 
 MAX_NAME = 253
@@ -58,6 +58,11 @@ class OperatorSettings(PodBoundsSettings):
         alias="SCANPLAN_PROXY",
         pattern=f"^$|{PROXY}",
         description="Proxy for scans of plans that name none: an http, https or socks5 URL without credentials.",
+    )
+    no_proxy: NoProxyList = Field(
+        (),
+        alias="SCANPLAN_NO_PROXY",
+        description="Targets that go past that proxy: hosts, domains, addresses, CIDR ranges.",
     )
     allowed_proxies: NameList = Field(
         (), alias="SCANPLAN_ALLOWED_PROXIES", description="Further proxies that plans may name; shell patterns of URLs."
@@ -181,6 +186,7 @@ class OperatorSettings(PodBoundsSettings):
             allowed_images=self.allowed_images,
             allowed_claims=self.allowed_claims,
             proxy=self.proxy,
+            no_proxy=self.no_proxy,
             allowed_proxies=self.allowed_proxies,
             allowed_resolvers=self.allowed_resolvers,
             allowed_service_accounts=self.allowed_service_accounts,

@@ -15,7 +15,7 @@ from scanplan.api.v1alpha1.task import TaskDocument, TaskError
 from scanplan.core.planning.guard import Guard
 from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.publish import Attempt
-from scanplan.runner.nuclei import classify, command, memory, rates, resolvers, scanner, version
+from scanplan.runner.nuclei import classify, command, memory, rates, resolvers, route, scanner, version
 from scanplan.runner.nuclei.classify import Ended, StopCause
 from scanplan.runner.nuclei.evidence import Evidence
 from scanplan.runner.nuclei.headers import Headers
@@ -48,6 +48,7 @@ class NucleiRun:
         headers: Headers,
         refused: Mapping[str, str],
         usage: memory.Memory,
+        way: route.Route,
     ) -> None:
         self._document = document
         self._attempt = attempt
@@ -57,6 +58,7 @@ class NucleiRun:
         self._guard = Guard(document.denied_targets)
         self._refused = refused
         self._memory = usage
+        self._route = way
         self.log = ScannerLog(time.monotonic())
         """Of the run that goes on, or was the last."""
         self._evidence = Evidence(())
@@ -84,7 +86,7 @@ class NucleiRun:
 
         Args:
             batch: templates of one source.
-            endpoints: those to scan.
+            endpoints: those to scan; a proxy leads to all of them, or to none.
             shard: all endpoints of the shard, which the evidence is about.
             on_tick: called several times a second with the monotonic clock; a cause makes Nuclei stop.
 
@@ -105,7 +107,7 @@ class NucleiRun:
             header_files = self._headers.write(workspace)
             workspace.denied.write_text(command.list_file(self._guard.ranges()))
             limits = rates.of(self._document.scanner, targets)
-            proxy = self._document.scanner.proxy or command.proxy_of(self._installation.inherited, targets)
+            proxy = self._route.proxy_to(endpoints[0])
             if not proxy or proxy.startswith("http://"):
                 watch = Watch(targets, self._ask(proxy), during=limits.checks)
             if proxy:

@@ -18,7 +18,6 @@ import msgspec
 from scanplan.api.errors import NucleiBinaryError, ScanError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import Outcome, ScannerVersion, TaskDocument, TaskError
-from scanplan.core.planning import proxies
 from scanplan.core.planning.guard import Guard
 from scanplan.runner import progress
 from scanplan.runner.artifacts import durable, merge, publish, records, steps
@@ -34,6 +33,7 @@ from scanplan.runner.nuclei import (
     rates,
     reachability,
     resolution,
+    route,
     scratch,
     templates,
     unguarded,
@@ -89,6 +89,7 @@ class Scan:
         self._deadline = time.monotonic() + document.timeout_seconds
         self._hang_seconds = hang_seconds(document)
         self._guard = Guard(document.denied_targets)
+        self._route = route.Route(document.scanner, installation.inherited)
         self._refused: dict[str, str] = {}
         """Endpoints that are kept from Nuclei, since their names have denied addresses, with the range."""
         self._evidence = Evidence(endpoints)
@@ -190,9 +191,11 @@ class Scan:
                 f"All {len(self._refused)} endpoints resolve to addresses that the target guard denies: "
                 f"{resolution.shown(self._refused)}.",
             )
-        self._check_proxy()
+        route.check(self._document.scanner.proxy, self._guard, self._stop)
         names = [str(template.path.relative_to(template.root)) for template in selection.templates]
-        plan = hashlib.sha256("\0".join([selection.digest, *names]).encode()).hexdigest()
+        ordered, direct = self._route.ordered(self._endpoints)
+        positions = ordered if 0 < direct < len(ordered) else ()
+        plan = hashlib.sha256("\0".join([selection.digest, *names, *positions]).encode()).hexdigest()
         not_before = merge.not_before(self._document)
         with durable.on_claim():
             journal = Journal(self._shard, self._attempt.number, plan, not_before=not_before)
@@ -200,11 +203,12 @@ class Scan:
         self._resume(journal)
         done = [step.span for step in journal.earlier]
         options, count = document.scanner, len(self._endpoints)
-        work = Work(selection.templates, count, rates.expected(options, count), done, rates.most_endpoints(options))
+        rate, most = rates.expected(options, count), rates.most_endpoints(options)
+        work = Work(selection.templates, count, rate, done, most_endpoints=most, boundary=direct)
         if told := rates.foretold(options, count, work.requests - work.done, self._document.timeout_seconds):
             self._warn(told)
         nuclei = self._nuclei = NucleiRun(
-            document, self._attempt, self._installation, own_headers, self._refused, self._memory
+            document, self._attempt, self._installation, own_headers, self._refused, self._memory, self._route
         )
         nuclei.check_version(selection.templates[0], self._stop)
         error = None
@@ -214,7 +218,7 @@ class Scan:
             self._done_percent, self._step_share = 100.0 * work.done / max(1, work.requests), work.share(span)
             began = time.monotonic()
             batch = selection.templates[span.first : span.end]
-            targets = self._endpoints[span.first_endpoint : span.end_endpoint]
+            targets = ordered[span.first_endpoint : span.end_endpoint]
             result = nuclei.run(batch, targets, self._endpoints, self._tick)
             self._take(result)
             if result.error is not None and result.error.reason is not Reason.NO_TEMPLATES_LOADED:
@@ -229,14 +233,6 @@ class Scan:
             if work.next() is not None:
                 self._save(journal, span, result, held=not trusted)
         return error if not any(log.templates_loaded for log in self._logs) else None
-
-    def _check_proxy(self) -> None:
-        """Refuse a proxy whose name leads to a denied address: Nuclei would dial it."""
-        proxy = self._document.scanner.proxy
-        if proxy and (found := resolution.denied([proxies.place(proxy)], self._guard, stop=self._stop)):
-            raise NucleiBinaryError(
-                Reason.TARGET_DENIED, f"The target guard denies the proxy {proxy}: {resolution.shown(found)}."
-            )
 
     def _halved(self, attempts: Sequence[ShardRecord]) -> TaskDocument:
         """The document, with less concurrency after attempts that were killed for memory."""
@@ -300,9 +296,11 @@ class Scan:
     def _judge(self, evidence: Evidence, logs: Sequence[ScannerLog]) -> Verdict:
         given_up = {name for log in logs for name in log.skipped}
         timeout = float(self._document.scanner.request_timeout_seconds)
-        return reachability.judge(
-            evidence, given_up, self._refused, lambda endpoint: knock.listens(endpoint, self._guard, timeout)
-        )
+
+        def connects(endpoint: str) -> bool:
+            return not self._route.hides(endpoint) and knock.listens(endpoint, self._guard, timeout)
+
+        return reachability.judge(evidence, given_up, self._refused, connects)
 
     def _doubt(self, error: TaskError | None, covered: Coverage, verdict: Verdict) -> TaskError | None:
         """The error that counts, with what the scan has to say besides."""

@@ -40,11 +40,14 @@ class Work:
         rate: float,
         done: Iterable[Span] = (),
         most_endpoints: int = 1 << 31,
+        boundary: int = 0,
     ) -> None:
+        """No step has more than `most_endpoints`, or endpoints on both sides of `boundary`."""
         self._requests = [template.requests for template in templates]
         self._roots: Sequence[Path] = [template.root for template in templates]
         self._endpoints = endpoints
         self._most_endpoints = most_endpoints
+        self._boundary = boundary
         self._limit = rate
         self._rate = rate
         """Requests a second that are expected of the next step."""
@@ -114,4 +117,5 @@ class Work:
         if load * fitting > 2 * self._rate * self._seconds:
             fitting = max(1, int(self._rate * self._seconds / load))
         fitting = min(fitting, self._most_endpoints)
-        return Span(first, end, from_endpoint, min(from_endpoint + fitting, self._endpoints))
+        limit = self._boundary if from_endpoint < self._boundary else self._endpoints
+        return Span(first, end, from_endpoint, min(from_endpoint + fitting, limit))

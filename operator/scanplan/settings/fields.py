@@ -8,12 +8,14 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, RedisDsn, TypeAdapter
 from pydantic_settings import NoDecode
 
+from scanplan.api.errors import InvalidEndpoint
 from scanplan.api.v1alpha1.pod_template import Resources
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.core.planning import quantities
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.pod_security import PodSecurityContext
 from scanplan.core.planning.protocols import UNGUARDED
+from scanplan.core.planning.proxies.no_proxy import NoProxy
 
 _REDIS = TypeAdapter(RedisDsn)
 
@@ -32,6 +34,15 @@ def _denied(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _no_proxy(value: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in value:
+        try:
+            NoProxy([entry])
+        except InvalidEndpoint as error:
+            raise ValueError(f"{entry!r}: {error.message}") from None
+    return value
+
+
 def _unguarded(value: tuple[str, ...]) -> tuple[str, ...]:
     if wrong := [protocol for protocol in value if protocol not in UNGUARDED]:
         raise ValueError(f"{wrong[0]!r} is none of {', '.join(UNGUARDED)}")
@@ -42,6 +53,8 @@ NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)]
 """Comma-separated in the environment."""
 DeniedTargets = Annotated[NameList, AfterValidator(_denied)]
 """Entries that a Guard takes: addresses, CIDRs, names."""
+NoProxyList = Annotated[NameList, AfterValidator(_no_proxy)]
+"""Entries that a NoProxy takes."""
 UnguardedProtocols = Annotated[NameList, AfterValidator(_unguarded)]
 """Protocols that are off unless they are named."""
 

@@ -272,6 +272,7 @@ def test_what_makes_another_scan() -> None:
         "rerun",
         "scanner.image",
         "scanner.proxy",
+        "scanner.no_proxy",
         "scanner.follow_redirects",
         "scanner.headers",
         "scanner.headers_from",

@@ -102,24 +102,6 @@ def test_the_environment_is_private_and_has_no_secrets() -> None:
     }
 
 
-PROXY = "http://user:secret@proxy:3128"
-PROXIES = [
-    ({}, ["http://a"], ""),
-    ({"HTTPS_PROXY": PROXY}, ["http://a"], PROXY),
-    ({"http_proxy": PROXY}, ["a"], PROXY),
-    ({"HTTP_PROXY": PROXY, "NO_PROXY": "corp"}, ["http://a.corp:80", "b.corp"], ""),
-    ({"HTTP_PROXY": PROXY, "NO_PROXY": "corp"}, ["http://a.corp:80", "b.example"], PROXY),
-    ({"HTTP_PROXY": PROXY, "no_proxy": "*"}, ["http://a"], ""),
-]
-
-
-@pytest.mark.parametrize(("inherited", "endpoints", "expected"), PROXIES)
-def test_row_9_the_proxy_of_the_environment_is_used(
-    inherited: dict[str, str], endpoints: list[str], expected: str
-) -> None:
-    assert command.proxy_of(inherited, endpoints) == expected
-
-
 def test_row_9_the_proxys_password_is_not_in_argv() -> None:
     argv = command.arguments(document(), "nuclei", WORKSPACE, TRACE, proxy=True)
     assert flag(argv, "-proxy") == "/w/proxy.txt"

@@ -38,24 +38,27 @@ def pairs(span: Span) -> set[tuple[int, int]]:
     st.floats(1, 500),
     st.lists(st.floats(0.0, 5_000.0), max_size=400),
     st.integers(0, 30),
+    st.integers(0, 60),
 )
 def test_all_is_done_once_and_a_later_attempt_goes_on(
-    requests: list[int], endpoints: int, roots: int, rate: float, times: list[float], stop_after: int
+    requests: list[int], endpoints: int, roots: int, rate: float, times: list[float], stop_after: int, boundary: int
 ) -> None:
     templates = library(requests, roots)
     saved: list[Span] = []
     done: set[tuple[int, int]] = set()
-    work = Work(templates, endpoints, rate)
+    boundary = min(boundary, endpoints)
+    work = Work(templates, endpoints, rate, boundary=boundary)
     while (span := work.next()) is not None:
         assert pairs(span)
         assert not pairs(span) & done
+        assert not span.first_endpoint < boundary < span.end_endpoint
         assert len({template.root for template in templates[span.first : span.end]}) == 1
         done |= pairs(span)
         saved.append(span)
         work.finish(span)
         work.measured(span, times[len(saved) % len(times)] if times else 1.0)
         if len(saved) == stop_after:  # killed: another attempt, that knows only what was saved
-            work = Work(templates, endpoints, rate, saved)
+            work = Work(templates, endpoints, rate, saved, boundary=boundary)
     assert done == {(t, e) for t in range(len(requests)) for e in range(endpoints)}
     assert work.done == work.requests
     assert Work(templates, endpoints, rate, saved).next() is None

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from scanplan.api.names import PROXY
+from scanplan.api.names import NO_PROXY, PROXY
 from scanplan.api.v1alpha1.model import Effect, Model, effect
 from scanplan.api.v1alpha1.references import LocalObjectReference
 
@@ -111,6 +111,15 @@ class Scanner(Model):
             "socks5://proxy.example.com:1080. It must be on the operator's allow-list. By default the operator's own, if any.",
         ),
     ] = None
+    no_proxy: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=260, pattern=NO_PROXY)]],
+        Field(
+            max_length=64,
+            json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "set"}),
+            description="Targets that go past the proxy, as in NO_PROXY: hosts and domains with their subdomains, addresses, CIDR "
+            "ranges, *. Where the owner has set a proxy, only the owner's entries.",
+        ),
+    ] = []
     follow_redirects: Annotated[
         bool, Field(json_schema_extra=effect(Effect.KEY), description="Follow HTTP redirects in templates.")
     ] = False

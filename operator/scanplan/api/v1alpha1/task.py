@@ -104,7 +104,9 @@ class ScannerOptions(Document, frozen=True, kw_only=True):
     request_retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 1
     follow_redirects: bool = False
     proxy: str = ""
-    """URL of the proxy for all requests, without credentials; empty: none."""
+    """URL of the proxy, without credentials; empty: none."""
+    no_proxy: tuple[str, ...] = ()
+    """Targets that go direct although there is a proxy, as entries of NO_PROXY."""
     headers: Mapping[str, str] = {}
     """Headers of every request, which are no secrets: value by name."""
 

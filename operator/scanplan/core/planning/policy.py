@@ -35,6 +35,8 @@ class Policy(PodBounds):
     """Further claims, as shell patterns."""
     proxy: str = ""
     """Proxy of plans that name none; empty: no proxy. Always allowed."""
+    no_proxy: tuple[str, ...] = ()
+    """Targets that go past `proxy`, as entries of NO_PROXY."""
     allowed_proxies: tuple[str, ...] = ()
     """Further proxies, as shell patterns. A proxy dials for the scan, where the guard can't look."""
     allowed_resolvers: tuple[str, ...] = ()

@@ -34,7 +34,6 @@ from scanplan.core.planning import (
     endpoints,
     keys,
     pod_bounds,
-    proxies,
     ranges,
     rates,
     resolution,
@@ -43,6 +42,7 @@ from scanplan.core.planning import (
 )
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.proxies import choice
 
 HEADERS_DIRECTORY = "/etc/scanplan/headers"
 """Where the Secret with request headers is mounted in the scan pod."""
@@ -222,9 +222,8 @@ def resolve(
     policy.guard.check(written_by_plan, lambda target: written[target].where)
     policy.guard.check_ranges({each.network: each.where for each in written.values() if each.network}.items())
     sources.check_headers(spec, inputs)
-    proxy = spec.scanner.proxy or policy.proxy
-    if proxy:
-        policy.guard.check((proxies.place(proxy),), lambda _: f"the proxy {proxy}")
+    proxy, no_proxy = choice.of(spec, policy)
+    choice.check(spec, plan.own, policy)
     resolution.check(spec, policy)
     templates = tuple(sorted(set(spec.templates)))
     project_id, run_id = plan.project_id, plan.run_id
@@ -240,6 +239,8 @@ def resolve(
     options.update(resolution.options(spec))
     if spec.scanner.proxy:
         options["proxy"] = spec.scanner.proxy
+        if no_proxy:
+            options["noProxy"] = no_proxy
     include, exclude = chosen(spec.selection.include), chosen(spec.selection.exclude)
     for name, each in (("include", include), ("exclude", exclude)):
         if each != TemplateFilter():
@@ -280,6 +281,7 @@ def resolve(
             request_retries=spec.scanner.request_retries,
             follow_redirects=spec.scanner.follow_redirects,
             proxy=proxy,
+            no_proxy=no_proxy,
             headers={header.name: header.value for header in spec.scanner.headers},
         ),
         retry=RetryLimits(temporary=spec.retry.temporary, unknown=spec.retry.unknown),
@@ -375,11 +377,6 @@ def _check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, pi
         raise InvalidPlan(
             Reason.INVALID_SPEC,
             f"artifacts.claimName {claim!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_CLAIMS)",
-        )
-    if not policy.allows_proxy(spec.scanner.proxy or ""):
-        raise InvalidPlan(
-            Reason.INVALID_SPEC,
-            f"scanner.proxy {spec.scanner.proxy!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_PROXIES)",
         )
     for source in spec.templates_from:
         if source.image and not policy.allows_image(source.image.reference):

@@ -7,7 +7,7 @@ since a `config.yaml` found anywhere changes its flags silently, and none of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,6 @@ from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import TaskDocument
 from scanplan.core.planning.protocols import UNGUARDED
-from scanplan.runner.nuclei.evidence import address
 from scanplan.runner.nuclei.rates import Rates
 
 STATISTICS_INTERVAL_SECONDS = 5
@@ -138,28 +137,10 @@ def arguments(
     return argv
 
 
-def proxy_of(inherited: Mapping[str, str], endpoints: Iterable[str]) -> str:
-    """The proxy that the machine's environment names, since Nuclei reads none of these variables.
-
-    Returns:
-        Its URL; empty where there is none, or where `NO_PROXY` names the host of every endpoint: Nuclei has one for all.
-    """
-    by_name = {name.lower(): value for name, value in inherited.items()}
-    proxy = by_name.get("https_proxy") or by_name.get("http_proxy") or by_name.get("all_proxy") or ""
-    if not proxy:
-        return ""
-    import urllib.request  # noqa: PLC0415 - it takes as long as the rest of the runner, and few need it
-
-    direct = {"no": by_name.get("no_proxy", "")}
-    hosts = [address(endpoint) for endpoint in endpoints]
-    bypass = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
-    return "" if all(bypass(host, direct) for host in hosts) else proxy
-
-
 def environment(inherited: Mapping[str, str], workspace: Workspace, templates: Path) -> dict[str, str]:
     """Nuclei's environment: a few harmless variables of ours, and its folders.
 
-    `PDCP_*`, `NUCLEI_*` and `ENABLE_CLOUD_UPLOAD` are never passed on; of proxies see `proxy_of`.
+    `PDCP_*`, `NUCLEI_*` and `ENABLE_CLOUD_UPLOAD` are never passed on; of proxies see `runner.nuclei.route`.
     """
     kept = {name: value for name, value in inherited.items() if name in _PASSED_ON}
     return kept | {

@@ -1,4 +1,4 @@
-"""The proxy of a scan, as a plan or the operator's owner names it."""
+"""Where a proxy listens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scanplan.core.planning import endpoints
 _PORTS = {"http": 80, "https": 443, "socks5": 1080}
 
 
-def place(proxy: str) -> str:
+def of(proxy: str) -> str:
     """Where it listens, as an endpoint in canonical form, so that the target guard can look at it.
 
     Raises:
