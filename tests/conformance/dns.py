@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import collections
 import ipaddress
+import socket
 import socketserver
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-A = 1
+A, AAAA = 1, 28
 
 
 class Zone:
-    """Addresses by name: one list of addresses an answer, the last of them for ever."""
+    """Addresses by name: one list of addresses an answer, the last of them for ever. IPv6 ones never change."""
 
-    def __init__(self, **answers: Sequence[Sequence[str]]) -> None:
+    def __init__(self, six: Mapping[str, str] | None = None, **answers: Sequence[Sequence[str]]) -> None:
+        self.six = six or {}
         self._answers = {name.replace("_", "."): list(lists) for name, lists in answers.items()}
         self.asked: collections.Counter[str] = collections.Counter()
 
@@ -28,25 +30,29 @@ class Zone:
 
 
 @contextmanager
-def serving(zone: Zone) -> Iterator[str]:
-    """Serve a zone; yields ``address:port``."""
+def serving(zone: Zone, host: str = "127.0.0.1") -> Iterator[str]:
+    """Serve a zone on a loopback address; yields ``address:port``."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            message, socket = self.request
+            message, own = self.request
             name, end = _name(message)
             kind = struct.unpack("!H", message[end : end + 2])[0]
-            found = zone.addresses(name) if kind == A else []
+            found = zone.addresses(name) if kind == A else [zone.six[name]] if kind == AAAA and name in zone.six else []
+            packed = [ipaddress.ip_address(address).packed for address in found]
             answers = b"".join(
-                b"\xc0\x0c" + struct.pack("!HHIH", A, 1, 0, 4) + ipaddress.IPv4Address(address).packed
-                for address in found
+                b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 0, len(address)) + address for address in packed
             )
             head = message[:2] + struct.pack("!HHHHH", 0x8180, 1, len(found), 0, 0)
-            socket.sendto(head + message[12 : end + 4] + answers, self.client_address)
+            own.sendto(head + message[12 : end + 4] + answers, self.client_address)
 
-    with socketserver.ThreadingUDPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(socketserver.ThreadingUDPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    with Server((host, 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{server.server_address[1]}"
+        where = f"[{host}]" if ":" in host else host
+        yield f"{where}:{server.server_address[1]}"
         server.shutdown()
 
 

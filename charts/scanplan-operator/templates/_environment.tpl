@@ -119,7 +119,7 @@ fsGroupChangePolicy: OnRootMismatch
 - name: SCANPLAN_NAMESPACES
   value: {{ join "," (.Values.watchNamespaces | uniq) | quote }}
 - name: SCANPLAN_API_HOST
-  value: "0.0.0.0"
+  value: "*"
 - name: SCANPLAN_API_PORT
   value: "8081"
 - name: SCANPLAN_API_AUTHENTICATION

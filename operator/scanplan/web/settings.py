@@ -22,7 +22,12 @@ class Authentication(StrEnum):
 class ApiSettings(PodBoundsSettings):
     """What the API's owner decides; the environment variables are the aliases. Bounds on pods are for reader pods."""
 
-    host: str = Field("127.0.0.1", alias="SCANPLAN_API_HOST", min_length=1, description="Address to listen on.")
+    host: str = Field(
+        "127.0.0.1",
+        alias="SCANPLAN_API_HOST",
+        min_length=1,
+        description="Address to listen on; `*`: all, of IPv4 and IPv6.",
+    )
     port: int = Field(8081, alias="SCANPLAN_API_PORT", ge=0, le=65_535, description="Port to listen on; 0: any.")
     authentication: Authentication = Field(
         Authentication.KUBERNETES,

@@ -36,7 +36,7 @@ async def serving(routes: Sequence[web.RouteDef], port: int, setting: str) -> As
     application.add_routes(routes)
     async with contextlib.AsyncExitStack() as stack:
         try:  # kubelet and Prometheus are outside of the pod
-            await stack.enter_async_context(server.serving(application, "0.0.0.0", port, _LIMITS))  # noqa: S104
+            await stack.enter_async_context(server.serving(application, server.EVERYWHERE, port, _LIMITS))
         except OSError as error:
             raise CannotListen(f"{setting}: port {port} can't be listened on: {error.strerror}") from error
         yield
