@@ -40,7 +40,10 @@ class WithoutHistory(history.HistoryWriter):
     def take(self, block: bytes) -> None:
         pass
 
-    def write(self, moment: str, ran: object) -> HistoryCounts:  # noqa: ARG002 - as the other
+    def has_sightings(self, attempt: Path, record: records.ShardRecord) -> bool:  # noqa: ARG002 - as the other
+        return False
+
+    def write(self, moment: str, ran: object, beside: object) -> HistoryCounts:  # noqa: ARG002 - as the other
         self._written = durable.CheckedFile(self._final.with_name(f".{self._final.name}.{durable.unique()}"))
         self._written.close()
         return HistoryCounts()
@@ -56,6 +59,7 @@ def measure() -> list[Figure]:
         Figure("history: memory of a merge", told["with"]["peak"], "MiB", at_most(256)),
         Figure("history: time of a merge", told["with"]["seconds"] / told["without"]["seconds"], "×", at_most(2)),
         Figure("history: seconds of a merge", told["with"]["seconds"], "s"),
+        Figure("history: seconds from an attempt's last finding to its record", told["with"]["left"], "s"),
     ]
 
 
@@ -80,7 +84,7 @@ def merged(way: str, findings: int, folder: Path) -> dict[str, float]:
     _leave_result(folder, earlier, findings)
     run_record.update(folder, records.RunRecord(run_id="r", project_id="a"))
     run_record.enter(folder, task, 2.0)
-    _publish(folder, task, findings // 10, findings)
+    left = _publish(folder, task, findings // 10, findings)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.monotonic()
     result = merge.merge(folder, task)
@@ -91,6 +95,7 @@ def merged(way: str, findings: int, folder: Path) -> dict[str, float]:
         assert result.history.new.total == result.history.resolved.total == findings // 10, result.history
     return {
         "seconds": seconds,
+        "left": left,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "before": before / 1024,
     }
@@ -108,7 +113,8 @@ def _task(number: int) -> TaskDocument:
     )
 
 
-def _publish(folder: Path, task: TaskDocument, first: int, count: int) -> None:
+def _publish(folder: Path, task: TaskDocument, first: int, count: int) -> float:
+    """What a complete attempt has left; seconds that it took from the last finding on."""
     begun = records.begun(task.key, 0, len(task.endpoints), "2026-11-24T06:00:00.000Z")
     attempt = publish.begin(merge.shard_folder(folder, task, shards.cut(task.endpoints, 1)[0]), begun)
     for batch in _batches(lines(first, count)):
@@ -116,7 +122,9 @@ def _publish(folder: Path, task: TaskDocument, first: int, count: int) -> None:
     templates = tuple(f"t-{number}" for number in range(300))
     attempt.coverage = ShardCoverage(trusted="f" * (CYCLE // 4), templates=templates)
     counts = attempt.findings.counts
+    began = time.monotonic()
     attempt.publish(msgspec.structs.replace(begun, attempt=1, outcome=Outcome.COMPLETE, findings=counts))
+    return time.monotonic() - began
 
 
 def _leave_result(folder: Path, task: TaskDocument, count: int) -> None:

@@ -19,7 +19,8 @@ from scanplan.api import layout
 from scanplan.api.v1alpha1.task import Outcome
 from scanplan.findings import history
 from scanplan.findings.history import State
-from scanplan.runner.artifacts import publish
+from scanplan.runner.artifacts import history as artifacts_history
+from scanplan.runner.artifacts import publish, sightings
 from scanplan.runner.collect import collect
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.shard import run_shard
@@ -73,14 +74,16 @@ def attempt_in_a_fork(bench: Bench, step: int, how: str) -> bool:
 
 @pytest.mark.skipif("NUCLEI_BIN" in os.environ, reason="what crashes here is the runner, and the real Nuclei is slower")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pytest's plugins may have threads; the child starts none
-@pytest.mark.parametrize("start", ["new", "after a kill", "collector"])
-def test_a_crash_before_any_step_is_made_good(bench: Bench, start: str) -> None:
+@pytest.mark.parametrize("start", ["new", "many findings", "after a kill", "collector"])
+def test_a_crash_before_any_step_is_made_good(bench: Bench, start: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if start == "many findings":
+        leave_sightings(monkeypatch)
     bench.options = {"templates": ("http/exposures/", "http/technologies/")}
     folder = bench.folder
     expected: Counter[tuple[str, ...]] | None = None
     for step in range(1, MOST_STEPS):
         bench.run = folder / f"claim-{step}" / "ui_projects" / "nightly"
-        if start != "new":
+        if start in ("after a kill", "collector"):
             leave_a_killed_attempt(bench)
         came_through = attempt_in_a_fork(bench, step, "collect" if start == "collector" else "scan")
         if not came_through:
@@ -102,6 +105,12 @@ def test_a_crash_before_any_step_is_made_good(bench: Bench, start: str) -> None:
             assert step > 10
             return
     raise AssertionError("it never came through")
+
+
+def leave_sightings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have attempts leave their sightings, and merges read them, as with very many findings."""
+    monkeypatch.setattr(sightings, "LEAST", -1)
+    monkeypatch.setattr(artifacts_history, "READ_ALL", -1)
 
 
 def history_of(bench: Bench) -> list[tuple[State, int]]:

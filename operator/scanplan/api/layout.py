@@ -32,6 +32,8 @@ STEPS = "steps.jsonl"
 """In an attempt's folder: one line for each saved step of the scan. The next attempt continues after the last of them."""
 COVERAGE = "coverage.json"
 """In the folder of a complete attempt: which templates ran against which endpoints, and had an answer."""
+SIGHTINGS = "sightings.txt"
+"""In the folder of a complete attempt with many findings: what the history needs to know of each, sorted."""
 MALFORMED = "malformed_output.txt"
 """In an attempt's folder: lines of Nuclei's output that are no findings. Missing where there were none."""
 

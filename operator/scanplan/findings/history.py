@@ -10,6 +10,7 @@ the pass moves the first part as bytes, and decodes only the second.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import BinaryIO
@@ -23,14 +24,22 @@ from scanplan.findings.identity import LENGTH
 
 MOST_LINE_BYTES = 32 << 10
 """Longer lines are none of ours."""
+_BLOCK_BYTES = 32 << 10
+_MOST_COURSES = 4_096
+"""Courses that a pass remembers. Findings of the same scans have the same one, so nearly all are among these."""
 _MOST_NAME = 250
 _MOST_PLACE = 2_048
 """Characters of names and places that are kept."""
-_RANKS = {severity.value: str(rank).encode() for rank, severity in enumerate(Severity)}
-_BY_RANK = {rank[0]: Severity(severity) for severity, rank in _RANKS.items()}
+_RANK = {severity: rank for rank, severity in enumerate(Severity)}
+_DIGITS = {severity: str(rank).encode() for severity, rank in _RANK.items()}
+_ZERO = ord("0")
 _RECORD_PREFIX = LENGTH + 1
+"""Before the JSON of a record: identity and rank."""
 _START = b'{"identity":"'
 _IDENTITY = slice(len(_START), len(_START) + LENGTH)
+_IDENTITY_AT = _RECORD_PREFIX + len(_START)
+_SEVERITY_AT = _IDENTITY_AT + LENGTH + len(b'","fingerprint":"') + 2 * fingerprint.DIGEST_BYTES
+_WORDS = {digit: f'","severity":"{severity}",'.encode() for severity, digit in _DIGITS.items()}
 _COURSE = b',"state":'
 _STATE = b'{"state":'
 
@@ -129,27 +138,48 @@ class Tally:
     """What a pass has counted, by severity."""
 
     def __init__(self) -> None:
-        self.new: dict[Severity, int] = {}
-        self.resolved: dict[Severity, int] = {}
-        self.reopened: dict[Severity, int] = {}
-        self.open: dict[Severity, int] = {}
-        """All that are not resolved, whether this scan has seen them or not."""
+        self._counts = {state: [0] * len(Severity) for state in State}
 
-    def take(self, severity: Severity, state: State) -> None:
-        """Count a finding whose state this scan has decided, or that is open."""
-        if state is State.RESOLVED:
-            self.resolved[severity] = self.resolved.get(severity, 0) + 1
-            return
-        self.open[severity] = self.open.get(severity, 0) + 1
-        if state is State.NEW:
-            self.new[severity] = self.new.get(severity, 0) + 1
-        elif state is State.REOPENED:
-            self.reopened[severity] = self.reopened.get(severity, 0) + 1
+    def ranks(self, state: State) -> list[int]:
+        """Where findings of a state are counted, by the rank of their severity: those that this scan decided, or that are open."""
+        return self._counts[state]
+
+    @property
+    def new(self) -> dict[Severity, int]:
+        return self._sums(State.NEW)
+
+    @property
+    def resolved(self) -> dict[Severity, int]:
+        return self._sums(State.RESOLVED)
+
+    @property
+    def reopened(self) -> dict[Severity, int]:
+        return self._sums(State.REOPENED)
+
+    @property
+    def open(self) -> dict[Severity, int]:
+        """All that are not resolved, whether this scan has seen them or not."""
+        return self._sums(State.NEW, State.OPEN, State.REOPENED)
+
+    def _sums(self, *states: State) -> dict[Severity, int]:
+        sums = (sum(counts) for counts in zip(*(self._counts[state] for state in states), strict=True))
+        return {severity: count for severity, count in zip(Severity, sums, strict=True) if count}
 
 
 def record(sighting: Sighting) -> bytes:
     """A sighting in the form that is sorted: by identity, then the most severe first, then by its content."""
-    return sighting.identity.encode() + _RANKS[sighting.severity] + _encode(sighting)
+    return sighting.identity.encode() + _DIGITS[sighting.severity] + _encode(sighting)
+
+
+class UntrueRecordError(ValueError):
+    """Somebody else has written a record."""
+
+
+def is_marked(record: bytes) -> bool:
+    """Whether identity and rank at the begin of a record are those of its JSON; the rest of it is not looked at."""
+    return record.startswith(record[:LENGTH], _IDENTITY_AT) and record.startswith(
+        _WORDS.get(record[LENGTH:_RECORD_PREFIX], ()), _SEVERITY_AT
+    )
 
 
 def continued(
@@ -170,30 +200,43 @@ def continued(
         looked: whether the scan ran a finding's template against its target; only for those that it did not see.
         tally: counts what this scan has changed.
         forgotten: findings that were resolved before this time are left out.
+
+    Raises:
+        UntrueRecordError: a record says something else than the history before it, and is not as `record` makes it.
     """
-    new = _tail(Course(state=State.NEW, first_seen=moment, last_seen=moment))
+    new, counted_new = _tail(Course(state=State.NEW, first_seen=moment, last_seen=moment)), tally.ranks(State.NEW)
+    courses = functools.lru_cache(_MOST_COURSES)(functools.partial(_Course.read, moment, tally))
     seen = _firsts(records)
     this = next(seen, None)
-    for known, line in _ordered(before):
-        while this is not None and this[:LENGTH] < known:
-            yield _begun(this, new, tally)
-            this = next(seen, None)
+    last = b""
+    for line in before:
+        known = line[_IDENTITY]
+        if known <= last or not line.startswith(_START):
+            continue
         head, _, tail = line.rpartition(_COURSE)
         try:
-            course = _decode_course(_STATE + tail)
-            sighting = None if course.state is State.RESOLVED else _decode_sighting(head + b"}")
+            course = courses(tail)
         except UNREADABLE:
             continue
-        if this is not None and this[:LENGTH] == known:
-            yield _gone_on(this, course, moment, tally)
+        last = known
+        while this is not None and this < known:
+            counted_new[this[LENGTH] - _ZERO] += 1
+            yield _head(this) + new
             this = next(seen, None)
-        elif sighting is None:
+        if this is not None and this.startswith(known):
+            course.seen_ranks[this[LENGTH] - _ZERO] += 1
+            yield (head if this[_RECORD_PREFIX:-1] == head else _head(this)) + course.seen
+            this = next(seen, None)
+        elif course.missed is None:
             if course.resolved_at >= forgotten:
                 yield line
-        else:
-            yield head + _missed(sighting, course, moment, looked, tally)
+        elif (sighting := _readable(head)) is not None:
+            state = State.RESOLVED if looked(sighting) else State.OPEN
+            tally.ranks(state)[_RANK[sighting.severity]] += 1
+            yield head + course.missed[state]
     while this is not None:
-        yield _begun(this, new, tally)
+        counted_new[this[LENGTH] - _ZERO] += 1
+        yield _head(this) + new
         this = next(seen, None)
 
 
@@ -208,57 +251,68 @@ def entries(lines: Iterable[bytes]) -> Iterator[Entry]:
 
 def bounded(file: BinaryIO) -> Iterator[bytes]:
     """The lines of a file that somebody else may have written; those that are longer than ours are left out."""
-    whole = True
-    while line := file.readline(MOST_LINE_BYTES):
-        if whole and line.endswith(b"\n"):
-            yield line
-        whole = line.endswith(b"\n")
+    rest = b""
+    while block := file.read(_BLOCK_BYTES):
+        lines = (rest + block).splitlines(keepends=True)
+        rest = b"" if lines[-1].endswith(b"\n") else lines.pop()[: MOST_LINE_BYTES + 1]
+        yield from [line for line in lines if len(line) <= MOST_LINE_BYTES]
+
+
+class _Course(msgspec.Struct, frozen=True):
+    """How a course goes on, worked out once for all findings that have the same one."""
+
+    resolved_at: str
+    seen: bytes
+    """The end of the line of a finding that the scan has seen."""
+    seen_ranks: list[int]
+    """Where such a finding is counted."""
+    missed: dict[State, bytes] | None
+    """The end of the line of a finding that it has not seen: resolved, or open. None: it was resolved before."""
+
+    @classmethod
+    def read(cls, moment: str, tally: Tally, tail: bytes) -> _Course:
+        """Read the end of a line; raises one of `UNREADABLE`."""
+        course = _decode_course(_STATE + tail)
+        again = course.state is State.RESOLVED
+        seen = Course(
+            state=State.REOPENED if again else State.OPEN,
+            first_seen=course.first_seen,
+            last_seen=moment,
+            times_seen=course.times_seen + 1,
+            reopened=course.reopened + again,
+            reopened_at=moment if again else course.reopened_at,
+        )
+        resolved = msgspec.structs.replace(course, state=State.RESOLVED, resolved_at=moment)
+        still_open = msgspec.structs.replace(course, state=State.OPEN, resolved_at="")
+        missed = None if again else {State.RESOLVED: _tail(resolved), State.OPEN: _tail(still_open)}
+        return cls(course.resolved_at, _tail(seen), tally.ranks(seen.state), missed)
+
+
+def _readable(head: bytes) -> Sighting | None:
+    """The begin of a line."""
+    try:
+        return _decode_sighting(head + b"}")
+    except UNREADABLE:
+        return None
+
+
+def _head(given: bytes) -> bytes:
+    """The begin of a line, of a record that the history before does not have."""
+    try:
+        expected = record(_decode_sighting(given[_RECORD_PREFIX:]))
+    except UNREADABLE as error:
+        raise UntrueRecordError("can't be read") from error
+    if given != expected:
+        raise UntrueRecordError("written in another way")
+    return given[_RECORD_PREFIX:-1]
 
 
 def _firsts(records: Iterable[bytes]) -> Iterator[bytes]:
     last = b""
     for each in records:
-        if each[:LENGTH] != last:
+        if not each.startswith(last) or not last:
             last = each[:LENGTH]
             yield each
-
-
-def _ordered(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    last = b""
-    for line in lines:
-        identity = line[_IDENTITY]
-        if line.startswith(_START) and len(identity) == LENGTH and identity > last:
-            last = identity
-            yield identity, line
-
-
-def _begun(this: bytes, new: bytes, tally: Tally) -> bytes:
-    tally.take(_BY_RANK[this[LENGTH]], State.NEW)
-    return this[_RECORD_PREFIX:-1] + new
-
-
-def _gone_on(this: bytes, course: Course, moment: str, tally: Tally) -> bytes:
-    again = course.state is State.RESOLVED
-    course = Course(
-        state=State.REOPENED if again else State.OPEN,
-        first_seen=course.first_seen,
-        last_seen=moment,
-        times_seen=course.times_seen + 1,
-        reopened=course.reopened + again,
-        reopened_at=moment if again else course.reopened_at,
-    )
-    tally.take(_BY_RANK[this[LENGTH]], course.state)
-    return this[_RECORD_PREFIX:-1] + _tail(course)
-
-
-def _missed(sighting: Sighting, course: Course, moment: str, looked: Callable[[Sighting], bool], tally: Tally) -> bytes:
-    """What becomes of an open finding that the scan has not seen."""
-    resolved = looked(sighting)
-    course = msgspec.structs.replace(
-        course, state=State.RESOLVED if resolved else State.OPEN, resolved_at=moment if resolved else ""
-    )
-    tally.take(sighting.severity, course.state)
-    return _tail(course)
 
 
 def _tail(course: Course) -> bytes:

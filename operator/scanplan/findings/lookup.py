@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from scanplan.findings.history import MOST_LINE_BYTES, Entry, entries
@@ -10,6 +11,8 @@ from scanplan.findings.identity import LENGTH
 Life = Callable[[str], Entry | None]
 """What is known of the finding with an identity; None where nothing is."""
 _NEAR_BYTES = 8 << 10
+_REMEMBERED = 1_000
+"""Places in a file that each search looks at first."""
 _START = len(b'{"identity":"')
 
 
@@ -21,12 +24,16 @@ def in_file(read: Callable[[int, int], bytes], size: int) -> Life:
         size: of the file.
     """
 
+    @functools.lru_cache(_REMEMBERED)
+    def line_after(offset: int) -> tuple[int, bytes]:
+        return _line_after(read, offset)
+
     def find(identity: str) -> Entry | None:
         wanted = identity.encode()
         low, high = 0, size  # the line begins in here, if there is one
         while high - low > _NEAR_BYTES:
             middle = (low + high) // 2
-            start, found = _line_after(read, middle)
+            start, found = line_after(middle)
             if not found or start >= high or found > wanted:
                 high = middle
             else:

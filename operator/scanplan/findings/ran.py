@@ -13,7 +13,7 @@ import msgspec
 
 from scanplan.findings import aliases
 from scanplan.findings.history import Sighting
-from scanplan.findings.identity import address
+from scanplan.findings.identity import Address, address
 
 
 class ShardRan(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,10 +38,12 @@ class Ran:
 
     def __init__(self, shards: Iterable[ShardRan]) -> None:
         self._shards = tuple(shards)
-        self._by_host: dict[str, list[tuple[int, int]]] = collections.defaultdict(list)
+        self._by_host: dict[str, list[tuple[tuple[int, int], Address]]] = collections.defaultdict(list)
+        """Places of endpoints: shard, and place in it."""
         for number, shard in enumerate(self._shards):
             for index, endpoint in enumerate(shard.endpoints):
-                self._by_host[address(endpoint).host].append((number, index))
+                found = address(endpoint)
+                self._by_host[found.host].append(((number, index), found))
 
     def looked_for(self, sighting: Sighting) -> bool:
         """Whether the finding would have been seen, were it still there."""
@@ -59,9 +61,7 @@ class Ran:
         that the template chose, all of the host.
         """
         wanted = address(target)
-        kin = [
-            (place, address(self._shards[place[0]].endpoints[place[1]])) for place in self._by_host.get(wanted.host, ())
-        ]
+        kin = self._by_host.get(wanted.host, ())
         own = [place for place, found in kin if (found.port, found.path) == (wanted.port, wanted.path)]
         if own or wanted.path:
             return own

@@ -15,10 +15,20 @@ from scanplan.findings import history
 from scanplan.findings.exceptions import Handed
 from scanplan.findings.history import Entry
 from scanplan.runner import collect
-from scanplan.runner.artifacts import merge, publish, records, run_record, sorting
+from scanplan.runner.artifacts import history as artifacts_history
+from scanplan.runner.artifacts import merge, publish, records, run_record, sightings, sorting
 from scanplan.runner.artifacts.records import ShardCoverage
 
 from .documents import document, finding
+
+
+@pytest.fixture(autouse=True, params=["all findings are read", "attempts leave sightings"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A merge of few findings, or what one of very many does."""
+    if request.param == "attempts leave sightings":
+        monkeypatch.setattr(sightings, "LEAST", -1)
+        monkeypatch.setattr(artifacts_history, "READ_ALL", -1)
+
 
 ONE = ("http://a.example",)
 TWO = ("http://a.example", "http://b.example")

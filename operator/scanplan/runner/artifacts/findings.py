@@ -162,4 +162,4 @@ def count(path: Path) -> FindingCounts:
 
 
 def _severity(text: str) -> str:
-    return _SEVERITIES.get(text) or _SEVERITIES.get(text.lower(), Severity.UNKNOWN.value)
+    return _SEVERITIES.get(text) or Severity.of(text).value

@@ -8,7 +8,11 @@ sorted on the volume, so memory is bounded however many there are. Times are tho
 from __future__ import annotations
 
 import contextlib
+import heapq
+import itertools
+import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -18,13 +22,17 @@ from scanplan.api.v1alpha1.task import ArtifactFile, FindingCounts, HistoryCount
 from scanplan.findings import history
 from scanplan.findings.history import Sighting, Tally
 from scanplan.findings.ran import Ran, ShardRan
-from scanplan.runner.artifacts import durable, records, run_record
-from scanplan.runner.artifacts.records import ScanMetadata, ShardCoverage
+from scanplan.runner.artifacts import durable, records, run_record, sightings
+from scanplan.runner.artifacts.records import ScanMetadata, ShardCoverage, ShardRecord
 from scanplan.runner.artifacts.sorting import Sorter
 
 KEPT_DAYS = 365
 """So long a finding stays in the history after it was resolved."""
-_BLOCK_BYTES = 1 << 20
+READ_ALL = 20_000
+"""A merge of no more findings reads them all itself; one of more takes the sightings that attempts have left."""
+MOST_SIGHTINGS = 256
+"""Files of sightings that a merge has open."""
+_log = logging.getLogger(__name__)
 
 
 class Baseline(msgspec.Struct, frozen=True):
@@ -47,12 +55,23 @@ def baseline(task: Path) -> Baseline | None:
 class HistoryWriter:
     """The history of one merge: takes the findings as they are copied, then writes and publishes."""
 
-    def __init__(self, task: Path) -> None:
+    def __init__(self, task: Path, findings: int) -> None:
+        """Begin the history of a task, in its folder, of so many findings by the attempts' records."""
         self._task = task
         self._final = task / layout.HISTORY
         self._sorter = Sorter(task)
+        self._most_sightings = MOST_SIGHTINGS if findings > READ_ALL else 0
+        self._sightings: dict[Path, ShardRecord] = {}
+        """The attempts whose sightings are read: folders and records."""
         self._written: durable.CheckedFile | None = None
         self.before = baseline(task)
+
+    def has_sightings(self, attempt: Path, record: ShardRecord) -> bool:
+        """Take the sightings that an attempt has left in its folder; False where its findings have to be taken."""
+        if sightings.listed(record) is None or len(self._sightings) >= self._most_sightings:
+            return False
+        self._sightings[attempt] = record
+        return True
 
     def take(self, block: bytes) -> None:
         """Take whole lines of findings.
@@ -60,32 +79,30 @@ class HistoryWriter:
         Raises:
             OSError: the claim didn't take what is put aside.
         """
-        _take(self._sorter, block)
+        sightings.take(self._sorter, block)
 
-    def write(self, moment: str, ran: Callable[[], Ran] | None) -> HistoryCounts:
+    def write(self, moment: str, ran: Callable[[], Ran] | None, beside: Executor) -> HistoryCounts:
         """Write the history under a name that nobody sees.
 
         Args:
             moment: when the scan began.
             ran: where it looked; None where it is not complete, and resolves nothing.
+            beside: writes, while this thread makes the next lines.
 
         Raises:
             OSError: the claim refused.
         """
-        tally = Tally()
-        file = self._written = durable.CheckedFile(self._final.with_name(f".{self._final.name}.{durable.unique()}"))
-        with self._lines_before() as before:
-            looked = ran().looked_for if ran and self.before else _nowhere
-            lines = history.continued(before, self._sorter, moment, looked, tally, forgotten=_forgotten(moment))
-            block, size = [], 0
-            for line in lines:
-                block.append(line)
-                size += len(line)
-                if size >= _BLOCK_BYTES:
-                    file.write(b"".join(block))
-                    block, size = [], 0
-            file.write(b"".join(block))
-        file.close()
+        looked = ran().looked_for if ran and self.before else _nowhere
+        try:
+            tally = self._write(moment, looked, beside)
+        except history.UntrueRecordError as error:
+            _log.warning("The history is made from all findings, since an attempt's sightings are untrue: %s", error)
+            self._remove_written()
+            for attempt in self._sightings:
+                with durable.open_regular(attempt / layout.FINDINGS) as file:
+                    sightings.take_file(self._sorter, file)
+            self._sightings = {}
+            tally = self._write(moment, looked, beside)
         return HistoryCounts(
             since=self.before.metadata.started_at if self.before else "",
             new=_counts(tally.new),
@@ -93,6 +110,22 @@ class HistoryWriter:
             reopened=_counts(tally.reopened),
             open=_counts(tally.open),
         )
+
+    def _write(self, moment: str, looked: Callable[[Sighting], bool], beside: Executor) -> Tally:
+        tally = Tally()
+        file = self._written = durable.CheckedFile(self._final.with_name(f".{self._final.name}.{durable.unique()}"))
+        seen = heapq.merge(self._sorter, *itertools.starmap(sightings.read, self._sightings.items()))
+        with self._lines_before() as before:
+            lines = history.continued(before, seen, moment, looked, tally, forgotten=_forgotten(moment))
+            writing = beside.submit(file.write, b"")
+            try:
+                for block in sightings.blocks(lines):
+                    writing.result()
+                    writing = beside.submit(file.write, block)
+            finally:
+                writing.result()
+        file.close()
+        return tally
 
     def publish(self) -> ArtifactFile:
         """Give the history its name.
@@ -107,6 +140,9 @@ class HistoryWriter:
     def close(self) -> None:
         """Remove what was not published."""
         self._sorter.close()
+        self._remove_written()
+
+    def _remove_written(self) -> None:
         if self._written is not None:
             with contextlib.suppress(OSError):
                 self._written.close()
@@ -129,8 +165,7 @@ class HistoryWriter:
             if kept:
                 yield history.bounded(file)
                 return
-            while block := file.read(_BLOCK_BYTES):
-                _take(sorter, block + file.readline())
+            sightings.take_file(sorter, file)
             began = self.before.metadata.started_at
             yield history.continued((), sorter, began, _nowhere, Tally())
 
@@ -163,12 +198,6 @@ def _coverage(attempt: Path) -> ShardCoverage | None:
         return msgspec.json.decode(durable.read_record(attempt / layout.COVERAGE), type=ShardCoverage)
     except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         return None
-
-
-def _take(sorter: Sorter, block: bytes) -> None:
-    for line in block.split(b"\n"):
-        if line and (found := history.sighting(line)) is not None:
-            sorter.add(history.record(found))
 
 
 def _nowhere(_: Sighting) -> bool:

@@ -142,8 +142,9 @@ def _write(
     attempts = [attempt for part in parts for attempt in part.attempts]
     suppression = Suppression(exceptions, max((records.seconds(each.finished_at) for each in attempts), default=0.0))
     overview = Overview(task, attempts, suppression)
+    found = _total(attempt.findings.total for attempt in attempts)
     temporary = task / f".merging.{durable.unique()}"
-    with contextlib.closing(HistoryWriter(task)) as history, ThreadPoolExecutor(1) as beside:
+    with contextlib.closing(HistoryWriter(task, found)) as history, ThreadPoolExecutor(2) as beside:
         merged = durable.CheckedFile(temporary)
         try:
             counts: collections.Counter[str] = collections.Counter()
@@ -151,7 +152,7 @@ def _write(
                 _append(merged, part, counts, overview, history, beside, suppression)
             synced = beside.submit(merged.close)
             metadata = _metadata(document, parts, summaries, counts, suppression, complete=complete)
-            changed = history.write(metadata.started_at, _ran(parts) if complete else None)
+            changed = history.write(metadata.started_at, _ran(parts) if complete else None, beside)
             synced.result()
         except OSError:
             temporary.unlink(missing_ok=True)
@@ -258,6 +259,7 @@ def _append(
 ) -> None:
     if len(part.attempts) == 1:
         (attempt,) = part.attempts
+        sorted_already = history.has_sightings(publish.folder(part.folder, attempt.attempt), attempt)
         with durable.open_regular(_published(part, attempt)) as file:
             look = overview.watch(attempt.findings)
             while block := file.read(_BLOCK_BYTES):
@@ -265,7 +267,8 @@ def _append(
                     block += file.readline()
                 written = beside.submit(merged.write, block)
                 look(block)
-                history.take(block)
+                if not sorted_already:
+                    history.take(block)
                 if suppression:
                     suppression.see_all(block)
                 written.result()

@@ -22,7 +22,7 @@ from scanplan.api import layout, wire
 from scanplan.api.errors import TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import ArtifactFile, ErrorClass, Outcome, TaskError
-from scanplan.runner.artifacts import durable, findings, records
+from scanplan.runner.artifacts import durable, findings, records, sightings
 from scanplan.runner.artifacts.records import ShardCoverage, ShardRecord
 from scanplan.runner.nuclei.lines import Lines
 
@@ -161,6 +161,9 @@ class Attempt:
             if extra is not None:
                 extra.close()
                 files.append(extra.artifact(extra.path.name))
+        if record.outcome is Outcome.COMPLETE and self.findings.total > sightings.LEAST:
+            left = sightings.leave(self.folder / GROWING)
+            files += [left] if left else []
         if self.coverage is not None:
             files.append(self._write_coverage(self.coverage))
         record = msgspec.structs.replace(record, files=tuple(files))

@@ -1,0 +1,124 @@
+"""The sightings of a large attempt, sorted, so that a merge can write the history without reading each finding again.
+
+A complete attempt leaves the file beside its findings; its first line is the version that made it. A merge of few findings does not
+read it. A larger one believes it only where it is as this version writes it, in order, and has as many findings of each severity as
+the attempt's record, which the status goes by. Otherwise the merge makes the sightings from the findings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+import scanplan
+from scanplan.api import layout
+from scanplan.api.v1alpha1.task import ArtifactFile, Severity
+from scanplan.findings import history
+from scanplan.findings.history import UntrueRecordError
+from scanplan.findings.identity import LENGTH
+from scanplan.runner.artifacts import durable
+from scanplan.runner.artifacts.records import ShardRecord
+from scanplan.runner.artifacts.sorting import Sorter
+
+LEAST = 1_000
+"""An attempt with fewer findings leaves no sightings."""
+_ZERO = ord("0")
+_BLOCK_BYTES = 1 << 20
+_LINES_AT_ONCE = 1_000
+_VERSION = msgspec.json.encode(scanplan.__version__) + b"\n"
+_log = logging.getLogger(__name__)
+
+
+def take(sorter: Sorter, block: bytes) -> None:
+    """Sort the sightings of a block of whole lines of findings.
+
+    Raises:
+        OSError: the claim didn't take what is put aside.
+    """
+    for line in block.split(b"\n"):
+        if line and (found := history.sighting(line)) is not None:
+            sorter.add(history.record(found))
+
+
+def take_file(sorter: Sorter, file: BinaryIO) -> None:
+    """Sort the sightings of a file of findings; raises as `take`."""
+    while block := file.read(_BLOCK_BYTES):
+        take(sorter, block + file.readline())
+
+
+def leave(findings: Path) -> ArtifactFile | None:
+    """Write the sightings of an attempt beside its findings; None where the claim has no room for them."""
+    place = findings.with_name(layout.SIGHTINGS)
+    try:
+        with contextlib.closing(Sorter(place.parent)) as sorter:
+            with durable.open_regular(findings) as file:
+                take_file(sorter, file)
+            written = durable.CheckedFile(place)
+            try:
+                for block in blocks(_lines(sorter)):
+                    written.write(block)
+            finally:
+                written.close()
+    except OSError as error:
+        _log.warning("The merge has to read all findings of this attempt: %s", error)
+        with contextlib.suppress(OSError):
+            place.unlink(missing_ok=True)
+        return None
+    return written.artifact(place.name)
+
+
+def _lines(records: Iterable[bytes]) -> Iterator[bytes]:
+    yield _VERSION
+    for record in records:
+        yield record + b"\n"
+
+
+def blocks(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Lines, put together for writing."""
+    while block := b"".join(itertools.islice(lines, _LINES_AT_ONCE)):
+        yield block
+
+
+def listed(record: ShardRecord) -> ArtifactFile | None:
+    """The sightings that an attempt has left, by its record."""
+    return next((file for file in record.files if file.name == layout.SIGHTINGS), None)
+
+
+def read(attempt: Path, attempted: ShardRecord) -> Iterator[bytes]:
+    """The records of an attempt's sightings (`history.record`), in order.
+
+    Args:
+        attempt: its folder.
+        attempted: its record.
+
+    Raises:
+        UntrueRecordError: while it is read: the file is none that an attempt with this record leaves.
+    """
+    seen = [0] * len(Severity)
+    last = b""
+    try:
+        with durable.open_regular(attempt / layout.SIGHTINGS) as file:
+            expected = listed(attempted)
+            if expected is None or os.fstat(file.fileno()).st_size != expected.bytes:
+                raise UntrueRecordError("not as long as the attempt's record says")
+            lines = history.bounded(file)
+            if next(lines, b"") != _VERSION:
+                raise UntrueRecordError("written by another version")
+            for line in lines:
+                record = line[:-1]
+                if record < last or not history.is_marked(record):
+                    raise UntrueRecordError("out of order")
+                seen[record[LENGTH] - _ZERO] += 1
+                last = record
+                yield record
+    except FileNotFoundError as error:
+        raise UntrueRecordError("gone") from error
+    if seen != [getattr(attempted.findings, severity) for severity in Severity]:
+        raise UntrueRecordError("other findings than the attempt's record counts")
