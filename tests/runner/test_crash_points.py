@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from collections import Counter
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import Outcome
+from scanplan.api.v1alpha1.task import HistoryCounts, Outcome, TaskDocument
 from scanplan.findings import history
 from scanplan.findings.history import State
 from scanplan.runner.artifacts import history as artifacts_history
@@ -24,10 +25,13 @@ from scanplan.runner.artifacts import publish, sightings
 from scanplan.runner.collect import collect
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.shard import run_shard
+from tests.unit.runner.documents import finding
+from tests.unit.runner.test_history import TWO, Run
 
 from .conftest import Bench, identity
 
 MOST_STEPS = 500
+RAN = ("t", "gone", "back", "more")
 
 
 def crash_before_step(step: int, claim: Path) -> None:
@@ -142,3 +146,59 @@ def check_what_is_visible(bench: Bench) -> None:
         assert content == b"" or content.endswith(b"\n")
         for line in content.splitlines():
             json.loads(line)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("findings", ["few findings", "many findings"])
+@pytest.mark.parametrize("whole", ["all shards", "a shard is missing"])
+def test_a_merge_that_resolves_is_the_same_after_any_kill(
+    tmp_path: Path, findings: str, whole: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: when a finding was resolved or came back, told anew by each collector that repeats a merge."""
+    if findings == "many findings":
+        leave_sightings(monkeypatch)
+    run = Run(tmp_path / "run", TWO, 2)
+    two_scans(run)
+    run.begin()
+    run.publish(0, finding("t"), finding("back"), finding("more"), ran=RAN)
+    if whole == "all shards":
+        run.publish(1, ran=RAN)
+    expected: tuple[bytes, HistoryCounts | None] | None = None
+    for step in range(MOST_STEPS):  # 0: it comes through at once
+        claim = tmp_path / f"claim-{step}"
+        shutil.copytree(run.folder, claim, symlinks=True)
+        came_through = killed_collector(run.task, claim, step)
+        report = collect(run.task, claim)
+        assert report.merged is not None
+        content = (claim / run.place.relative_to(run.folder) / layout.HISTORY).read_bytes()
+        expected = expected or (content, report.merged.history)
+        assert (content, report.merged.history) == expected, f"step {step}"
+        if step and came_through:
+            states = {entry.template: entry.state.value for entry in history.entries(content.splitlines())}
+            gone = "resolved" if whole == "all shards" else "open"
+            assert states == {"t": "open", "back": "reopened", "more": "new", "gone": gone}
+            return
+    raise AssertionError("it never came through")
+
+
+def two_scans(run: Run) -> None:
+    """A run with a finding that stays, one that is resolved, and one that will be gone."""
+    for first in (True, False):
+        run.begin()
+        seen = ["t", "gone", "back"] if first else ["t", "gone"]
+        run.publish(0, *map(finding, seen), ran=RAN)
+        run.publish(1, ran=RAN)
+        run.merge()
+
+
+def killed_collector(task: TaskDocument, claim: Path, step: int) -> bool:
+    """Collect, killed before the step; True where it came through."""
+    child = os.fork()
+    if child == 0:
+        try:
+            crash_before_step(step, claim)
+            collect(task, claim)
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return not os.WIFSIGNALED(status)
