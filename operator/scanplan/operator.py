@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING
 from scanplan.client import errors
 from scanplan.controller import app
 from scanplan.controller import settings as operator_settings
+from scanplan.controller.cache.ended import EndedScans
+from scanplan.controller.cache.notifiers import Notifiers
 from scanplan.controller.cache.schedules import Schedules
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine import leadership, probes
 from scanplan.controller.engine.probes import Health
 from scanplan.controller.engine.workqueue import WorkQueue
 from scanplan.controller.exceptions import ExceptionController
+from scanplan.controller.notify.notifiers import NotifierController
 from scanplan.controller.observer import Observer
 from scanplan.controller.scanplan import Controller
 from scanplan.controller.schedule import ScheduleController
@@ -85,11 +88,18 @@ async def run(configuration: Configuration) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # kopf's own take their place once there is work, and end it
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings = configuration.operator
-    store, queue, known_schedules = Store(), WorkQueue(), Schedules()
+    queue, known_schedules, known_notifiers = WorkQueue(), Schedules(), Notifiers()
+    ended = EndedScans() if settings.notifiers else None
+    store = Store(ended)
     health = Health(queue)
     publication, shared = _in_redis(configuration.redis) if configuration.redis else (None, None)
     metrics = OperatorMetrics(
-        store, queue, known_schedules, lambda: health.working, publication.outcomes if publication else None
+        store,
+        queue,
+        known_schedules,
+        known_notifiers,
+        lambda: health.working,
+        publication.outcomes if publication else None,
     )
     observers: list[Observer] = [metrics, publication] if publication else [metrics]
     try:
@@ -104,6 +114,12 @@ async def run(configuration: Configuration) -> None:
             if settings.schedules:
                 schedules = ScheduleController(controller, known_schedules, WorkQueue(), ZONES)
                 observers.append(schedules)
+            notifiers = None
+            if ended:
+                notifiers = NotifierController(
+                    controller, ended, known_notifiers, settings.notifier_hosts, settings.page_url, [metrics]
+                )
+                observers.append(notifiers)
 
             await services.enter_async_context(probes.serving(health, settings.probe_port))
             await services.enter_async_context(metrics_server.serving(metrics, settings.metrics_port))
@@ -113,7 +129,7 @@ async def run(configuration: Configuration) -> None:
                 await services.enter_async_context(publication.publishing())
 
             async def work() -> None:
-                await app.work(controller, schedules, exceptions, settings, health, stop)
+                await app.work(controller, schedules, exceptions, notifiers, settings, health, stop)
 
             if settings.leader_election:
                 namespace = settings.lease_namespace or own_namespace()

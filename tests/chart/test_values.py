@@ -380,9 +380,9 @@ def test_those_who_may_view_see_plans_and_may_not_change_them_or_read_findings(p
     viewer, editor = (plain[f"ClusterRole scanplan-operator-{who}"] for who in ("viewer", "editor"))
     (views,), (edits,) = viewer["rules"], editor["rules"]
     assert set(views["verbs"]) == {"get", "list", "watch"}
-    kinds = {"scanplans", "scanschedules", "scanexceptions"}
+    kinds = {"scanplans", "scanschedules", "scanexceptions", "scannotifiers"}
     assert set(views["resources"]) == kinds | {f"{kind}/status" for kind in kinds}
-    assert edits["resources"] == ["scanplans", "scanschedules"]
+    assert edits["resources"] == ["scanplans", "scanschedules", "scannotifiers"]
     prefix = "rbac.authorization.k8s.io/aggregate-to-"
     assert {label.removeprefix(prefix) for label in editor["metadata"]["labels"] if label.startswith(prefix)} == {
         "edit",

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 EXAMPLES = Path(__file__).parents[2] / "examples/gitops/argocd"
-FOLDERS = [EXAMPLES / "scanplan.dev" / kind for kind in ("ScanPlan", "ScanSchedule", "ScanException")]
+FOLDERS = [EXAMPLES / "scanplan.dev" / kind for kind in ("ScanPlan", "ScanSchedule", "ScanException", "ScanNotifier")]
 of_each_kind = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 
 

@@ -15,6 +15,7 @@ import yaml
 from scanplan.client.models import QueueHealth
 from scanplan.client.queues.statistics import Statistics
 from scanplan.client.redis.publication import Publication
+from scanplan.controller.cache.notifiers import Notifiers
 from scanplan.controller.cache.schedules import Schedules
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.workqueue import WorkQueue
@@ -38,7 +39,7 @@ def existing() -> set[str]:
     queue.health.return_value = QueueHealth(queue_size=0, active_workers=0, failed_jobs=0, redis_connected=False)
     queue.statistics.return_value = Statistics()
     outcomes = Publication("redis://127.0.0.1:1", "east").outcomes
-    operator = OperatorMetrics(Store(), WorkQueue(), Schedules(), lambda: True, outcomes)
+    operator = OperatorMetrics(Store(), WorkQueue(), Schedules(), Notifiers(), lambda: True, outcomes)
     families = Metrics([operator, QueueCollector(queue)]).registry.collect()
     suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}
     return {family.name + suffix for family in families for suffix in suffixes.get(family.type, [""])}

@@ -12,7 +12,7 @@ from scanplan.api.exit_codes import ExitCode
 from tests.cluster import LocalCluster
 from tests.deploy import ROOT
 from tests.fixtures.operators import StartOperator
-from tests.integration import audit, reports, test_exceptions, test_schedules
+from tests.integration import audit, reports, test_exceptions, test_notifiers, test_schedules
 from tests.integration.apiserver import ApiServer
 from tests.integration.kubelet import index_of
 from tests.integration.scene import Scene, condition, hosts, shards
@@ -51,7 +51,7 @@ def used(scene: Scene) -> set[Right]:
 
 def test_the_role_grants_what_the_operator_uses(alone: Scene, start_operator: StartOperator) -> None:
     """Lost otherwise: an installation that breaks on a rare path, or one that a stolen token can do more with than scan."""
-    start_operator(WORKER_CONCURRENCY="100")
+    start_operator(WORKER_CONCURRENCY="100", SCANPLAN_NOTIFIER_HOSTS="mail.invalid")
     # a life with a failure, a retry, sharing, live edits and another key
     alone.apply("first", runId="nightly", **shards(2))
     alone.phase("Running", "first")
@@ -93,6 +93,11 @@ def test_the_role_grants_what_the_operator_uses(alone: Scene, start_operator: St
     collect(alone, job, complete=False)
     # an exception, into whose conditions it writes
     alone.kubectl.apply(test_exceptions.manifest())
+    # a notifier, which names no Secret and whose test message finds nobody
+    mail = {"host": "mail.invalid", "from": "a@example.com", "to": ["b@example.com"]}
+    alone.kubectl.apply(test_notifiers.manifest(email=mail))
+    test_notifiers.reason(alone, "ReceiverFound")
+    test_notifiers.edit(alone, test="one")
     alone.eventually(lambda: used(alone) >= granted())
     assert used(alone) == granted()
 
@@ -153,6 +158,7 @@ def test_nothing_that_any_test_did_was_forbidden(cluster: LocalCluster, identity
         ("update", "", "configmaps"),
         ("delete", "", "persistentvolumeclaims"),
         ("get", "", "nodes"),
+        ("patch", "scanplan.dev", "scannotifiers"),
         ("create", "scanplan.dev", "scanschedules"),
         ("patch", "scanplan.dev", "scanschedules"),
         ("delete", "scanplan.dev", "scanschedules"),

@@ -37,7 +37,9 @@ ONCE = ["get persistentvolumeclaims"]
 ALL_THAT_LIVE = "fieldSelector="
 """One list of all pods alive goes with each list of all Jobs and plans."""
 OF_EVERY_START = {
-    f"{verb} {kind}" for verb in ("list", "watch") for kind in ("jobs", "scanplans", "scanschedules", "scanexceptions")
+    f"{verb} {kind}"
+    for verb in ("list", "watch")
+    for kind in ("jobs", "scanplans", "scanschedules", "scanexceptions", "scannotifiers")
 }
 
 

@@ -44,6 +44,12 @@
   value: {{ .Values.scanner.tmpSizeLimit | quote }}
 - name: SCANPLAN_SCHEDULES
   value: {{ .Values.schedules.enabled | quote }}
+- name: SCANPLAN_NOTIFIERS
+  value: {{ .Values.notifiers.enabled | quote }}
+- name: SCANPLAN_NOTIFIER_HOSTS
+  value: {{ join "," .Values.notifiers.allowedHosts | quote }}
+- name: SCANPLAN_PAGE_URL
+  value: {{ .Values.notifiers.pageUrl | quote }}
 - name: SCANPLAN_NAMESPACES
   value: {{ join "," (.Values.watchNamespaces | uniq) | quote }}
 - name: WORKER_CONCURRENCY

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import scanplan
-from scanplan.cli.commands import artifacts, exception, schedule
+from scanplan.cli.commands import artifacts, exception, notify, schedule
 from scanplan.cli.commands.api import api
 from scanplan.cli.commands.cancel import cancel
 from scanplan.cli.commands.diff import diff
@@ -136,6 +136,7 @@ for heading, commands in {
         app.command(cls=Flagged if command is submit else Command, rich_help_panel=heading)(command)
     if heading == "Scans":
         app.add_typer(schedule.app, name="schedule", rich_help_panel=heading)
+        app.add_typer(notify.app, name="notify", rich_help_panel=heading)
     if heading == "Results":
         app.add_typer(artifacts.app, name="artifacts", rich_help_panel=heading)
         app.add_typer(exception.app, name="exception", rich_help_panel=heading)

@@ -21,6 +21,7 @@ from scanplan.controller.api_server import ApiServerAddresses
 from scanplan.controller.engine.parts import until_one_ends
 from scanplan.controller.engine.probes import Health
 from scanplan.controller.exceptions import ExceptionController
+from scanplan.controller.notify.notifiers import NotifierController
 from scanplan.controller.scanplan import Controller
 from scanplan.controller.schedule import ScheduleController
 from scanplan.controller.settings import OperatorSettings
@@ -47,6 +48,7 @@ async def work(
     controller: Controller,
     schedules: ScheduleController | None,
     exceptions: ExceptionController,
+    notifiers: NotifierController | None,
     settings: OperatorSettings,
     health: Health,
     stop: asyncio.Event,
@@ -65,6 +67,8 @@ async def work(
     def compared() -> None:
         if schedules:
             schedules.look_at_all()
+        if notifiers:
+            notifiers.look_at_all()
         controller.look_at_windows()
 
     async def reconcile() -> None:
@@ -81,6 +85,7 @@ async def work(
             resync.run(controller, namespaces, watches.jobs.relisted, compared),
             *([schedules.run(namespaces)] if schedules else []),
             exceptions.run(),
+            *([notifiers.run(namespaces)] if notifiers else []),
             addresses.run(next_look),
             watch_plans(controller, settings.namespaces, watches),
         )

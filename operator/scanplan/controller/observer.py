@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.planning.task import Plan
 
@@ -22,6 +23,9 @@ class Observer:
 
     def reconciled(self, seconds: float, error: Exception | None) -> None:
         """A reconcile has ended after so many seconds; `error`: it failed, and is tried again."""
+
+    def message_tried(self, result: Reason) -> None:
+        """An attempt to send a message of a notifier has ended: `Delivered`, or why not."""
 
     def status_written(self, plan: Plan, status: ScanPlanStatus) -> None:
         """A status was written; `plan` is as it was before."""

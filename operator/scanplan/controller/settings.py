@@ -11,6 +11,7 @@ from scanplan.api import environment
 from scanplan.api.names import PROXY
 from scanplan.api.v1alpha1.pod_template import Resources
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS
+from scanplan.core.notify.receivers import DEFAULT_HOSTS
 from scanplan.core.planning import pod_security, ranges
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
@@ -124,6 +125,25 @@ class OperatorSettings(PodBoundsSettings):
         True,
         alias="SCANPLAN_SCHEDULES",
         description="Act on ScanSchedules. Without it, the operator needs neither their definition nor a right to make plans.",
+    )
+    notifiers: bool = Field(
+        True,
+        alias="SCANPLAN_NOTIFIERS",
+        description="Act on ScanNotifiers. Without it, the operator needs neither their definition nor a way to receivers.",
+    )
+    notifier_hosts: NameList = Field(
+        DEFAULT_HOSTS,
+        alias="SCANPLAN_NOTIFIER_HOSTS",
+        description="Hosts that ScanNotifiers may send to, with or without port; shell patterns. "
+        "Link-local and metadata addresses are refused whatever it says.",
+    )
+    page_url: str = Field(
+        "",
+        alias="SCANPLAN_PAGE_URL",
+        pattern=r"^$|^https?://[!-~]+$",
+        max_length=1_024,
+        description="Where people reach the API and its page, such as `https://scans.example.com`. "
+        "Messages then link to page and report.",
     )
     worker_concurrency: int = Field(
         4, alias="WORKER_CONCURRENCY", ge=1, le=100_000, description="Jobs that may be active at once in a namespace."

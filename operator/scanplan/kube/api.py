@@ -30,6 +30,7 @@ from scanplan.kube.resources import (
     EVENTS,
     EXCEPTIONS,
     JOBS,
+    NOTIFIERS,
     PLANS,
     PODS,
     SCHEDULES,
@@ -259,6 +260,17 @@ class Api:
     async def patch_exception_status(self, namespace: str, name: str, patch: Object) -> Object:
         answer = await self._call("PATCH", EXCEPTIONS.path(namespace, name, "status"), patch, patch_type="merge")
         return EXCEPTIONS.checked(answer, namespace, name)
+
+    def watch_notifiers(self, namespace: str | None) -> Watch:
+        """All ScanNotifiers, and their changes."""
+        return Watch(self, NOTIFIERS.path(namespace))
+
+    async def get_notifier(self, namespace: str, name: str) -> Object:
+        return await self._get(NOTIFIERS, namespace, name)
+
+    async def patch_notifier_status(self, namespace: str, name: str, patch: Object) -> Object:
+        answer = await self._call("PATCH", NOTIFIERS.path(namespace, name, "status"), patch, patch_type="merge")
+        return NOTIFIERS.checked(answer, namespace, name)
 
     async def _get(self, resource: Resource, namespace: str, name: str) -> Object:
         return resource.checked(await self._call("GET", resource.path(namespace, name)), namespace, name)

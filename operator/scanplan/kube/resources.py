@@ -71,6 +71,7 @@ class Resource(NamedTuple):
 PLANS = Resource(labels.API_VERSION, labels.PLURAL, labels.KIND)
 SCHEDULES = Resource(labels.API_VERSION, labels.SCHEDULE_PLURAL, labels.SCHEDULE_KIND)
 EXCEPTIONS = Resource(labels.API_VERSION, labels.EXCEPTION_PLURAL, labels.EXCEPTION_KIND)
+NOTIFIERS = Resource(labels.API_VERSION, labels.NOTIFIER_PLURAL, labels.NOTIFIER_KIND)
 JOBS = Resource("batch/v1", "jobs", "Job")
 PODS = Resource("v1", "pods", "Pod")
 CONFIG_MAPS = Resource("v1", "configmaps", "ConfigMap")

@@ -16,10 +16,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import Findings, ScanPlanStatus
 from scanplan.api.v1alpha1.task import ErrorClass, Severity
 from scanplan.client.queues.statistics import BUCKETS
+from scanplan.controller.cache.notifiers import Notifiers
 from scanplan.controller.cache.schedules import Schedules
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.workqueue import WorkQueue
@@ -33,6 +35,8 @@ _RESOURCES = {
     "jobs",
     "persistentvolumeclaims",
     "pods",
+    "scannotifiers",
+    "scannotifiers/status",
     "scanplans",
     "scanplans/status",
     "scanschedules",
@@ -40,6 +44,17 @@ _RESOURCES = {
     "secrets",
     "workloads",
 }
+
+
+RESULTS = (
+    Reason.DELIVERED,
+    Reason.SECRET_UNAVAILABLE,
+    Reason.RECEIVER_INVALID,
+    Reason.RECEIVER_DENIED,
+    Reason.RECEIVER_UNREACHABLE,
+    Reason.RECEIVER_REFUSED,
+)
+"""Of an attempt to send a message."""
 
 
 class ErrorKind(StrEnum):
@@ -64,6 +79,7 @@ class OperatorMetrics(Collector, Observer):
         store: Store,
         queue: WorkQueue,
         schedules: Schedules,
+        notifiers: Notifiers,
         is_working: Callable[[], bool],
         publications: Mapping[str, int] | None = None,
     ) -> None:
@@ -73,6 +89,7 @@ class OperatorMetrics(Collector, Observer):
             store: the plans, counted by phase.
             queue: the work queue, whose length is a gauge.
             schedules: the schedules, each with gauges of its own.
+            notifiers: the notifiers, as the schedules.
             is_working: whether this operator is the leader. A standby exports no plans and no queue: zeros would hide that
                 there is no leader.
             publications: statuses sent to Redis, by outcome; None where Redis is off.
@@ -80,6 +97,7 @@ class OperatorMetrics(Collector, Observer):
         self._store = store
         self._queue = queue
         self._schedules = schedules
+        self._notifiers = notifiers
         self._is_working = is_working
         self._publications = publications
         self._asked: dict[str, datetime] = {}
@@ -121,6 +139,12 @@ class OperatorMetrics(Collector, Observer):
             buckets=BUCKETS,
             registry=self._registry,
         )
+        self.messages = Counter(
+            "scanplan_notifier_attempts",
+            "Attempts to send a message of a ScanNotifier, by result: Delivered, or the reason why not.",
+            ["result"],
+            registry=self._registry,
+        )
         # Prometheus sees no increase in a counter that appears with its first event. So all of them start at 0.
         for kind in ErrorKind:
             self.errors.labels(kind.value)
@@ -130,6 +154,8 @@ class OperatorMetrics(Collector, Observer):
             self.retries.labels(error.value)
         for severity in Severity:
             self.findings.labels(severity.value)
+        for result in RESULTS:
+            self.messages.labels(result.value)
 
     def describe(self) -> Iterator[Metric]:
         yield from ()
@@ -155,6 +181,7 @@ class OperatorMetrics(Collector, Observer):
             "scanplan_operator_queue_length", "Plans that wait to be looked at.", value=len(self._queue)
         )
         yield from self._of_schedules()
+        yield from self._of_notifiers()
 
     def _of_schedules(self) -> Iterator[Metric]:
         """What the status of each schedule says."""
@@ -183,6 +210,30 @@ class OperatorMetrics(Collector, Observer):
             missed.add_metric(name, facts.missed)
             skipped.add_metric(name, facts.skipped)
         yield from (begin, successful, failed, missed, skipped)
+
+    def _of_notifiers(self) -> Iterator[Metric]:
+        """What the status of each notifier says."""
+        of = ["namespace", "name"]
+        ready = GaugeMetricFamily("scanplan_notifier_ready", "0 where the receiver takes no message.", labels=of)
+        pending = GaugeMetricFamily("scanplan_notifier_pending", "Messages that are still to be sent.", labels=of)
+        oldest = GaugeMetricFamily(
+            "scanplan_notifier_oldest_message_timestamp_seconds",
+            "When the oldest message came into the outbox; absent where it is empty.",
+            labels=of,
+        )
+        sent = CounterMetricFamily("scanplan_notifier_sent", "Messages that the receiver has taken.", labels=of)
+        lost = CounterMetricFamily("scanplan_notifier_lost", "Messages that were given up after a day.", labels=of)
+        for name, facts in self._notifiers.facts():
+            ready.add_metric(name, facts.ready)
+            pending.add_metric(name, facts.pending)
+            if facts.oldest:
+                oldest.add_metric(name, facts.oldest.timestamp())
+            sent.add_metric(name, facts.sent)
+            lost.add_metric(name, facts.lost)
+        yield from (ready, pending, oldest, sent, lost)
+
+    def message_tried(self, result: Reason) -> None:
+        self.messages.labels(result.value).inc()
 
     def count_request(self, method: str, path: str, status: int | None) -> None:
         """Count a request to the API server; `status` is None where no answer came."""

@@ -143,7 +143,7 @@ def test_every_field_of_the_spec_explains_itself() -> None:
 def test_a_new_plan_is_not_current() -> None:
     """kstatus calls an object without observedGeneration current: Flux would report a scan as done that was never seen."""
     assert SCHEMA["properties"]["status"]["default"] == {"observedGeneration": -1, "phase": "Pending"}
-    for plural in (SCANSCHEDULE.plural, "scanexceptions"):
+    for plural in (SCANSCHEDULE.plural, "scanexceptions", "scannotifiers"):
         assert SCHEMAS[plural]["properties"]["status"]["default"] == {"observedGeneration": -1}
 
 
@@ -181,6 +181,12 @@ def test_what_kubectl_get_shows_of_exceptions() -> None:
     version = CRDS["scanexceptions"]["spec"]["versions"][0]
     usual = [column["name"] for column in version["additionalPrinterColumns"] if not column.get("priority")]
     assert usual == ["Status", "State", "Findings", "Expires", "Owner", "Age"]
+
+
+def test_what_kubectl_get_shows_of_notifiers() -> None:
+    version = CRDS["scannotifiers"]["spec"]["versions"][0]
+    usual = [column["name"] for column in version["additionalPrinterColumns"] if not column.get("priority")]
+    assert usual == ["State", "Suspend", "Severity", "Sent", "Pending", "Lost", "Last", "Age"]
 
 
 def test_an_exception_says_why_and_until_when() -> None:
@@ -223,6 +229,7 @@ def test_names() -> None:
         (CRDS["scanplans"], ("scanplans", "scanplan", ["sp"])),
         (CRDS["scanschedules"], ("scanschedules", "scanschedule", ["ss"])),
         (CRDS["scanexceptions"], ("scanexceptions", "scanexception", ["sx"])),
+        (CRDS["scannotifiers"], ("scannotifiers", "scannotifier", ["sn"])),
     ):
         names = crd["spec"]["names"]
         assert (names["plural"], names["singular"], names["shortNames"]) == expected

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.cli import plans
-from scanplan.cli.commands import artifacts, exception, explain, schedule, submit
+from scanplan.cli.commands import artifacts, exception, explain, notify, schedule, submit
 from scanplan.cli.main import app
 from scanplan.cli.output import advice, progress
 from scanplan.client.cluster import reader
@@ -66,11 +66,20 @@ OF_EXCEPTIONS = {
     Reason.EXPIRED,
     Reason.EXPIRES_TOO_LATE,
 }
+OF_NOTIFIERS = {
+    Reason.RECEIVER_FOUND,
+    Reason.DELIVERED,
+    Reason.SECRET_UNAVAILABLE,
+    Reason.RECEIVER_INVALID,
+    Reason.RECEIVER_DENIED,
+    Reason.RECEIVER_UNREACHABLE,
+    Reason.RECEIVER_REFUSED,
+}
 """Reasons that no plan has, as those before."""
 
 
 def test_every_reason_that_stops_a_plan_has_its_advice() -> None:
-    assert set(advice.ADVICE) == set(Reason) - WELL - OF_SCHEDULES - OF_EXCEPTIONS
+    assert set(advice.ADVICE) == set(Reason) - WELL - OF_SCHEDULES - OF_EXCEPTIONS - OF_NOTIFIERS
     assert advice.of("OutOfMemory", "nightly")[-1].endswith("scanplan rerun nightly")
     assert advice.of("AReasonOfLater", "nightly") == []
 
@@ -183,10 +192,11 @@ COMMANDS = {
         "": get_command(app),
         "artifacts": get_command(artifacts.app),
         "schedule": get_command(schedule.app),
+        "notify": get_command(notify.app),
         "exception": get_command(exception.app),
     }.items()
     for name, command in getattr(commands, "commands", {}).items()
-    if name not in {"artifacts", "schedule", "exception"}
+    if name not in {"artifacts", "schedule", "notify", "exception"}
 }
 OWN_WAYS = {"version", "crd", "reference", "operator"}
 """Commands that fail in no way of their own."""

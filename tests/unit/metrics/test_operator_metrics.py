@@ -12,6 +12,7 @@ from kubernetes.aio.client import ApiException
 
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.controller.cache.notifiers import Notifiers
 from scanplan.controller.cache.schedules import Schedules
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.http import CannotListen
@@ -47,7 +48,7 @@ def edited(before: Plan, **fields: Any) -> Plan:
 
 
 def counting(*, working: bool = True) -> OperatorMetrics:
-    return OperatorMetrics(Store(), WorkQueue(), Schedules(), lambda: working)
+    return OperatorMetrics(Store(), WorkQueue(), Schedules(), Notifiers(), lambda: working)
 
 
 def values(metrics: OperatorMetrics) -> dict[str, float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from scanplan.api import labels
-from scanplan.api.v1alpha1 import scanexception
+from scanplan.api.v1alpha1 import scanexception, scannotifier
 from scanplan.api.v1alpha1.model import Model, cel
 from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
@@ -229,5 +229,31 @@ SCANEXCEPTION = Definition(
         ),
     ),
 )
-DEFINITIONS = {each.plural: each for each in (SCANPLAN, SCANSCHEDULE, SCANEXCEPTION)}
+SCANNOTIFIER = Definition(
+    kind=labels.NOTIFIER_KIND,
+    plural=labels.NOTIFIER_PLURAL,
+    short_name="sn",
+    description="A ScanNotifier tells people of scans of its namespace that have ended.",
+    spec=scannotifier.ScanNotifierSpec,
+    status=scannotifier.ScanNotifierStatus,
+    new={"observedGeneration": -1},
+    columns=(
+        _column("State", '.status.conditions[?(@.type=="Ready")].reason'),
+        _column("Suspend", ".spec.suspend", "boolean"),
+        _column("Severity", ".spec.minSeverity"),
+        _column("Sent", ".status.sent", "integer"),
+        _column("Pending", ".status.pending", "integer"),
+        _column("Lost", ".status.lost", "integer"),
+        _column("Last", ".status.lastSentTime", "date"),
+        _column("Age", ".metadata.creationTimestamp", "date"),
+        _column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
+    ),
+    rules=(
+        cel(
+            f"self.metadata.name.size() <= {scannotifier.MAX_NAME}",
+            f"a notifier's name has at most {scannotifier.MAX_NAME} characters",
+        ),
+    ),
+)
+DEFINITIONS = {each.plural: each for each in (SCANPLAN, SCANSCHEDULE, SCANEXCEPTION, SCANNOTIFIER)}
 """All kinds by their plural."""

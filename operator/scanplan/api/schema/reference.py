@@ -14,6 +14,7 @@ from scanplan.api import labels
 from scanplan.api.schema.crd import structural
 from scanplan.api.v1alpha1.model import Effect, Model
 from scanplan.api.v1alpha1.scanexception import ScanExceptionSpec, ScanExceptionStatus
+from scanplan.api.v1alpha1.scannotifier import ScanNotifierSpec, ScanNotifierStatus
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec, ScanScheduleStatus
@@ -30,6 +31,11 @@ _SCHEDULE = (
 _EXCEPTION = (
     f"`{labels.API_VERSION}`, kind `{labels.EXCEPTION_KIND}`, namespaced, short name `sx`. "
     "It acts on the findings of its own namespace; [exceptions](how-to/exceptions.md) says how."
+)
+_NOTIFIER = (
+    f"`{labels.API_VERSION}`, kind `{labels.NOTIFIER_KIND}`, namespaced, short name `sn`. "
+    "It tells of the scans of its own namespace; [notifications](how-to/notifications.md) says how. "
+    "The status holds the outbox, whose messages have the fields of `outbox[].notice`."
 )
 _TEMPLATE = "template.spec"
 _EFFECTS = {
@@ -87,6 +93,20 @@ def markdown() -> str:
         "### ScanException status",
         "",
         *_status(ScanExceptionStatus),
+        "",
+        "## ScanNotifier",
+        "",
+        _NOTIFIER,
+        "",
+        "### ScanNotifier spec",
+        "",
+        "| field | type | default | what it is |",
+        "|---|---|---|---|",
+        *(_plain_row(path, schema) for path, schema, _ in _fields(structural(ScanNotifierSpec), ScanNotifierSpec)),
+        "",
+        "### ScanNotifier status",
+        "",
+        *_status(ScanNotifierStatus),
         "",
     ]
     return "\n".join(lines)

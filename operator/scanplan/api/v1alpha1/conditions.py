@@ -97,6 +97,14 @@ class Reason(StrEnum):
     TOO_WIDE = "TooWide"
     EXPIRED = "Expired"
     EXPIRES_TOO_LATE = "ExpiresTooLate"
+    # how a notifier is doing
+    RECEIVER_FOUND = "ReceiverFound"
+    DELIVERED = "Delivered"
+    SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105 - a reason
+    RECEIVER_INVALID = "ReceiverInvalid"
+    RECEIVER_DENIED = "ReceiverDenied"
+    RECEIVER_UNREACHABLE = "ReceiverUnreachable"
+    RECEIVER_REFUSED = "ReceiverRefused"
     # why a scan failed: nothing to retry
     NUCLEI_BINARY_ERROR = "NucleiBinaryError"
     TEMPLATES_NOT_FOUND = "TemplatesNotFound"

@@ -24,6 +24,7 @@ from scanplan.kube.resources import (
     CORE_EVENTS,
     EXCEPTIONS,
     JOBS,
+    NOTIFIERS,
     OWN_ACCESS_REVIEWS,
     PLANS,
     PODS,
@@ -144,6 +145,30 @@ class Cluster:
         path = self.path(SCHEDULES, name, namespace=self.namespace)
         answer = self.call("PATCH", path, {"spec": spec}, {"fieldManager": FIELD_MANAGER}, MERGE_PATCH)
         return _checked(SCHEDULES, answer, self.namespace, name)
+
+    # notifiers
+
+    def notifier(self, name: str) -> Object:
+        """Raises NotFound."""
+        try:
+            return self.object(NOTIFIERS, name)
+        except NotFound:
+            message = f"there is no ScanNotifier {name!r} in namespace {self.namespace}"
+            raise NotFound(message, "scanplan notify list --all-namespaces") from None
+
+    def notifiers(self, *, everywhere: bool = False) -> Iterator[Object]:
+        """All notifiers of the namespace, or of the cluster."""
+        try:
+            yield from self.each(self.path(NOTIFIERS, namespace=None if everywhere else self.namespace))
+        except NotFound:
+            message = "the cluster knows no ScanNotifiers"
+            raise NotFound(message, "scanplan crd scannotifiers | kubectl apply --server-side -f -") from None
+
+    def patch_notifier(self, name: str, spec: Object) -> Object:
+        """Change fields of the notifier's spec."""
+        path = self.path(NOTIFIERS, name, namespace=self.namespace)
+        answer = self.call("PATCH", path, {"spec": spec}, {"fieldManager": FIELD_MANAGER}, MERGE_PATCH)
+        return _checked(NOTIFIERS, answer, self.namespace, name)
 
     # exceptions
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from scanplan.controller.cache.ended import EndedScans
 from scanplan.controller.cache.exceptions import KnownExceptions
 from scanplan.controller.cache.plans import Plans
 from scanplan.controller.cache.runs import Runs
@@ -29,11 +30,13 @@ REMEMBERED_DELETIONS = 10_000
 class Store:
     """Plans by name, Jobs by namespace and name, and the waiting plans of each namespace in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, ended: EndedScans | None = None) -> None:
+        """`ended`: is told of each plan; None: nobody asks for scans that have ended."""
         self.plans = Plans()
         self.runs = Runs()
         """The plans that are runs of a schedule."""
         self.exceptions = KnownExceptions()
+        self._ended = ended
         self.written: dict[PlanName, datetime] = {}
         """When this process last wrote a plan's status."""
         self.documented: set[str] = set()
@@ -71,6 +74,8 @@ class Store:
         plan = self.plans.put(body)
         self.runs.put(plan)
         self.exceptions.put_plan(name, plan.status)
+        if self._ended:
+            self._ended.put(body)
         return plan
 
     def drop_plan(self, name: PlanName, uid: str) -> None:
@@ -82,6 +87,8 @@ class Store:
         self.plans.drop(name)
         self.runs.drop(name)
         self.exceptions.drop_plan(name)
+        if self._ended:
+            self._ended.drop(name)
         self._names.pop(uid, None)
         self.written.pop(name, None)
         self.set_waiting(name, None)

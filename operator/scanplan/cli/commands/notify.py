@@ -1,0 +1,147 @@
+"""``scanplan notify``: lists notifiers, and sends a test message."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from scanplan.api.v1alpha1.conditions import ConditionType
+from scanplan.api.v1alpha1.scannotifier import Outgoing, ScanNotifierStatus
+from scanplan.cli import options, plans
+from scanplan.cli.output.failure import TEMPORARY, told
+from scanplan.cli.output.help import SETTINGS, Command
+from scanplan.cli.output.terminal import answers, line, say, warn, write_json
+
+if TYPE_CHECKING:
+    from scanplan.kube.objects import Object
+
+app = typer.Typer(
+    help="List notifiers, and send a test message.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings=SETTINGS,
+)
+
+LOOK_SECONDS = 0.5
+
+
+class Output(StrEnum):
+    """Formats of what is shown."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+Name = Annotated[str, typer.Argument(metavar="NOTIFIER", help="Name of the ScanNotifier.")]
+Format = Annotated[Output, typer.Option("--output", "-o", help="Format.")]
+
+
+@app.command("list", cls=Command)
+@told
+def show(
+    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")] = False,
+    output: Format = Output.TABLE,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """List notifiers: what they tell, to what, and how sending goes.
+
+    Exit codes: 0; 66 the cluster knows no ScanNotifiers.
+    """
+    from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+
+    found = list(connect(namespace, context, kubeconfig).notifiers(everywhere=everywhere))
+    if output is Output.JSON:
+        write_json({"items": found})
+        return
+    if not found:
+        say("no notifiers")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    heads = ["NAME", "RECEIVER", "ON", "SEVERITY", "STATE", "SENT", "PENDING", "LOST", "LAST"]
+    for head in (["NAMESPACE"] if everywhere else []) + heads:
+        table.add_column(head, no_wrap=True)
+    for each in sorted(found, key=lambda each: (each["metadata"]["namespace"], each["metadata"]["name"])):
+        where = [each["metadata"]["namespace"]] if everywhere else []
+        table.add_row(*(line(str(cell)) for cell in [*where, *_row(each)]))
+    answers().print(table)
+
+
+@app.command("test", cls=Command)
+@told
+def send_test(
+    name: Name,
+    wait: Annotated[
+        int, typer.Option(min=0, max=3600, metavar="SECONDS", help="How long to wait for the receiver; 0: don't wait.")
+    ] = 60,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Send a test message, and say what became of it. It sets spec.test; the operator sends.
+
+    Exit codes: 0 the receiver took it; 66 no such notifier; 75 it did not, or not yet.
+    """
+    from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
+
+    cluster = connect(namespace, context, kubeconfig)
+    before = cluster.notifier(name)
+    value = plans.now().strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+    cluster.patch_notifier(name, {"test": value})
+    if keeper := plans.keeper(before):
+        warn(f"{name} is kept by {keeper}, which may set spec.test back; that sends nothing")
+    if not wait:
+        say(f"{name}: a test message is asked for ({value})")
+        return
+    end = time.monotonic() + wait
+    while True:
+        result = outcome(cluster.notifier(name), value)
+        if result is True:
+            say(f"{name}: the receiver took the message")
+            return
+        if result or time.monotonic() >= end:
+            warn(f"{name}: {result or 'the operator has not sent it yet; is it running?'}")
+            raise typer.Exit(TEMPORARY)
+        time.sleep(LOOK_SECONDS)
+
+
+def outcome(notifier: Object, value: str) -> str | bool:
+    """What became of a test message: True: it was taken; a text: why not; False: nobody knows yet."""
+    from scanplan.core.notify.outbox import id_of_test  # noqa: PLC0415 - this command's alone
+
+    status = ScanNotifierStatus.read(notifier)
+    ready = status.condition(ConditionType.READY)
+    if notifier["spec"].get("suspend"):
+        return "it is suspended, and sends the message when it no longer is"
+    current = status.observed_generation == notifier["metadata"]["generation"]
+    if current and status.condition(ConditionType.STALLED) and ready:
+        return f"{ready.reason}: {ready.message}"
+    if status.last_test != value:
+        return False
+    id_ = id_of_test(notifier["metadata"]["uid"], value)
+    waiting: Outgoing | None = next((each for each in status.outbox if each.id == id_), None)
+    if waiting is None:
+        return True
+    return f"{ready.reason}: {ready.message}; trying on" if waiting.attempts and ready else False
+
+
+def _row(notifier: Object) -> list[Any]:
+    spec, status = notifier["spec"], ScanNotifierStatus.read(notifier)
+    ready = status.condition(ConditionType.READY)
+    receiver = next((kind for kind in ("webhook", "slack", "teams", "email") if kind in spec), "-")
+    return [
+        notifier["metadata"]["name"],
+        receiver,
+        ",".join(spec.get("on", ())),
+        spec.get("minSeverity", ""),
+        ready.reason if ready else "-",
+        status.sent or 0,
+        status.pending or 0,
+        status.lost or 0,
+        status.last_sent_time or "-",
+    ]

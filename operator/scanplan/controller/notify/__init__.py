@@ -1,0 +1,1 @@
+"""The controller of ScanNotifiers. Start at `notifiers`."""

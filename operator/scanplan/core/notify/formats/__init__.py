@@ -1,0 +1,1 @@
+"""The forms of a message: CloudEvents, Slack, Teams and mail. `wording` has what all of them say."""

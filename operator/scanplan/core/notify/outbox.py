@@ -1,0 +1,270 @@
+"""The decision about one ScanNotifier: what comes into its outbox, what is sent next, and what its status says.
+
+Pure and level-triggered. The outbox is on the notifier's status. A message is written there before it is sent, and taken off after
+the receiver has it. A crash in between sends it again with the same id: at least once. Which scans need no message any more is
+known by `since` (all that ended before) and `settled` (the ids of those after it). So a restart tells nobody anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from scanplan.api.times import lenient_time
+from scanplan.api.v1alpha1 import scannotifier
+from scanplan.api.v1alpha1.scannotifier import FailingRun, Outgoing, ScanNotifierStatus
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.core.notify import backoff, choice, conditions, notices
+from scanplan.core.notify.decision import (
+    Check,
+    Checked,
+    Decision,
+    Notifier,
+    NotSent,
+    Observed,
+    Outcome,
+    Send,
+    Sent,
+    Wait,
+    Write,
+)
+from scanplan.core.notify.scans import Ended
+
+REMEMBERED = timedelta(minutes=10)
+"""Of the order in which scans are seen to end: one that was written earlier may be seen later by so much."""
+MOST_QUIET = 50
+"""Scans of which nothing is told, and that are looked at again each time. More of them are worth a write."""
+SETTLING = timedelta(seconds=60)
+"""For which a plan that can't run as written is not told of: in GitOps, what it names may come a moment later."""
+
+
+def decide(observed: Observed, now: datetime) -> Decision:
+    """What to do about a notifier now."""
+    of = observed.notifier
+    if of.deleting:
+        return Wait(None)
+    status = _next(observed, now)
+    if status != of.status:
+        return Write(status)
+    if of.problem or of.spec.suspend:
+        return Wait(None)
+    if conditions.to_be_checked(of, now):
+        return Check()
+    if (outgoing := _due(status, now)) is not None:
+        return Send(outgoing)
+    return Wait(_next_look(observed, now))
+
+
+def message_id(notifier_uid: str, what: str) -> str:
+    """The id of a message; the same for each attempt, by whatever process."""
+    digest = hashlib.sha256(f"{notifier_uid}\0{what}".encode()).hexdigest()
+    return f"msg_{digest[:32]}"
+
+
+def id_of_test(notifier_uid: str, value: str) -> str:
+    """The id of the test message that a value of `spec.test` asks for."""
+    return message_id(notifier_uid, f"test\0{value}")
+
+
+# the status
+
+
+def _next(observed: Observed, now: datetime) -> ScanNotifierStatus:
+    of = observed.notifier
+    if of.problem:
+        return conditions.told(of, of.status, (), now)
+    status = _begun(of, now)
+    for outcome in observed.outcomes:
+        status = _recorded(of, status, outcome)
+    if not of.spec.suspend:
+        status = _tested(of, status, now)
+        status = _taken(observed, status, now)
+    status = _expired(status, now)
+    status = status.model_copy(update={"pending": len(status.outbox)})
+    return conditions.told(of, status, observed.outcomes, now)
+
+
+def _begun(of: Notifier, now: datetime) -> ScanNotifierStatus:
+    """With the time from which on scans count: now for a new notifier, for another choice, and after a suspension."""
+    status, chosen = of.status, choice.digest(of.spec)
+    resumed = conditions.was_suspended(status) and not of.spec.suspend
+    if lenient_time(status.since) and status.choice_digest == chosen and not resumed:
+        return status
+    change: dict[str, Any] = {"since": precise(now), "choice_digest": chosen, "settled": ()}
+    if status.choice_digest is None:  # as a schedule's trigger: nothing starts when it is made
+        change["last_test"] = of.spec.test
+    return status.model_copy(update=change)
+
+
+def _recorded(of: Notifier, status: ScanNotifierStatus, outcome: Outcome) -> ScanNotifierStatus:
+    match outcome:
+        case Sent(id_, time):
+            if all(each.id != id_ for each in status.outbox):
+                return status
+            return status.model_copy(
+                update={
+                    "outbox": tuple(each for each in status.outbox if each.id != id_),
+                    "sent": (status.sent or 0) + 1,
+                    "last_sent_time": precise(time),
+                    "failures": None,
+                    "paused_until": None,
+                }
+            )
+        case NotSent(id_, trouble, time):
+            failures = (status.failures or 0) + 1
+            change: dict[str, Any] = {
+                "outbox": tuple(
+                    _tried(each, time, trouble.retry_after) if each.id == id_ else each for each in status.outbox
+                )
+            }
+            if not trouble.of_message:
+                change["failures"] = failures
+                change["paused_until"] = precise(time + backoff.delay(failures, trouble.retry_after))
+            return status.model_copy(update=change)
+        case Checked(generation, trouble, time):
+            if generation != of.generation:
+                return status
+            until = precise(time + timedelta(seconds=backoff.RECHECK_SECONDS)) if trouble else None
+            outbox = (
+                status.outbox
+                if trouble
+                else tuple(each.model_copy(update={"next_time": None}) for each in status.outbox)
+            )
+            return status.model_copy(update={"paused_until": until, "failures": None, "outbox": outbox})
+
+
+def _tried(outgoing: Outgoing, time: datetime, retry_after: float) -> Outgoing:
+    attempts = outgoing.attempts + 1
+    return outgoing.model_copy(
+        update={"attempts": attempts, "next_time": precise(time + backoff.delay(attempts, retry_after))}
+    )
+
+
+def _tested(of: Notifier, status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
+    wanted = of.spec.test
+    if wanted == (status.last_test or "") or len(status.outbox) >= scannotifier.MAX_OUTBOX:
+        return status
+    change: dict[str, Any] = {"last_test": wanted}
+    if wanted:
+        notice = notices.of_test(of.namespace, of.spec, now)
+        outgoing = Outgoing(id=id_of_test(of.uid, wanted), notice=notice, taken_time=precise(now))
+        change["outbox"] = (*status.outbox, outgoing)
+    return status.model_copy(update=change)
+
+
+def _taken(observed: Observed, status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
+    """With the scans that have ended, in their order, as far as the outbox has room."""
+    of, since = observed.notifier, _since(status, now)
+    settled = set(status.settled)
+    news = sorted(
+        (
+            each
+            for each in observed.scans
+            if each.time >= since and each.id not in settled and _is_settling(each, now) is None
+        ),
+        key=lambda each: (each.time, each.id),
+    )
+    if not news:
+        return status
+    outbox, failing = list(status.outbox), {each.run: each.time for each in status.failing}
+    waiting: list[Ended] = []
+    quiet: set[str] = set()
+    """Of scans of which nothing is told: seen again, they say the same."""
+    for ended in news:
+        scan = ended.scan
+        if not choice.selects(of.spec.selector, scan.labels):
+            quiet.add(ended.id)
+            continue
+        failed_at = lenient_time(failing.get(scan.run))
+        recovered = scan.status.phase is Phase.COMPLETED and failed_at is not None and failed_at <= ended.time
+        event = choice.event_of(scan, of.spec, recovered=recovered)
+        if event and len(outbox) >= scannotifier.MAX_OUTBOX:
+            waiting.append(ended)
+            break
+        if scan.status.phase is Phase.FAILED:
+            failing[scan.run] = precise(ended.time)
+        elif recovered:
+            del failing[scan.run]
+        elif not event:
+            quiet.add(ended.id)
+            continue
+        settled.add(ended.id)
+        if event:
+            notice = notices.of_scan(ended, event, of.spec, recovered=recovered, page_url=observed.page_url)
+            outbox.append(Outgoing(id=message_id(of.uid, ended.id), notice=notice, taken_time=precise(now)))
+    if settled == set(status.settled) and len(quiet) < MOST_QUIET:
+        return status
+    settled |= quiet
+    begin, kept = _trimmed(observed.scans, settled, since, waiting)
+    return status.model_copy(
+        update={
+            "outbox": tuple(outbox),
+            "failing": tuple(FailingRun(run=run, time=time) for run, time in failing.items())[
+                -scannotifier.MAX_FAILING :
+            ],
+            "since": precise(begin),
+            "settled": kept,
+        }
+    )
+
+
+def _trimmed(
+    scans: Iterable[Ended], settled: set[str], since: datetime, waiting: list[Ended]
+) -> tuple[datetime, tuple[str, ...]]:
+    """The time before which all is settled, and the ids after it. A scan that waits for room holds the time back."""
+    done = sorted((each for each in scans if each.id in settled), key=lambda each: (each.time, each.id))
+    if not done:
+        return since, ()
+    begin = max(since, min([done[-1].time - REMEMBERED, *(each.time for each in waiting)]))
+    if len(done) > scannotifier.MAX_SETTLED:
+        begin = max(begin, done[-scannotifier.MAX_SETTLED].time)
+    return begin, tuple(each.id for each in done if each.time >= begin)[-scannotifier.MAX_SETTLED :]
+
+
+def _since(status: ScanNotifierStatus, now: datetime) -> datetime:
+    """The time from which on scans are told of, in whole seconds, as plans' statuses have them."""
+    since = lenient_time(status.since) or now
+    return max(since.astimezone(UTC).replace(microsecond=0), now - backoff.KEPT)
+
+
+def _is_settling(ended: Ended, now: datetime) -> datetime | None:
+    """Until when a failure that may pass is not told; None: it is told now."""
+    until = ended.time + SETTLING
+    return until if not ended.lasting and now < until else None
+
+
+def _expired(status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
+    """Without the messages that were tried for a day."""
+    kept = tuple(each for each in status.outbox if (lenient_time(each.taken_time) or now) + backoff.KEPT > now)
+    if len(kept) == len(status.outbox):
+        return status
+    return status.model_copy(update={"outbox": kept, "lost": (status.lost or 0) + len(status.outbox) - len(kept)})
+
+
+# what is next
+
+
+def _due(status: ScanNotifierStatus, now: datetime) -> Outgoing | None:
+    """The message to send now: those that have failed least go first, then the oldest."""
+    paused = lenient_time(status.paused_until)
+    if paused and now < paused:
+        return None
+    ready = [each for each in status.outbox if (lenient_time(each.next_time) or now) <= now]
+    return min(ready, key=lambda each: each.attempts, default=None)
+
+
+def _next_look(observed: Observed, now: datetime) -> datetime | None:
+    status = observed.notifier.status
+    paused = lenient_time(status.paused_until)
+    times = [max(filter(None, (lenient_time(each.next_time), paused)), default=now) for each in status.outbox]
+    times += [until for each in observed.scans if (until := _is_settling(each, now))]
+    if paused and conditions.is_stalled(status):
+        times.append(paused)
+    return min(times, default=None)
+
+
+def precise(moment: datetime) -> str:
+    """With microseconds: what happens within one second keeps its order."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
