@@ -586,8 +586,8 @@ def test_copies_of_artifacts_have_room() -> None:
         limit: str = tmp["emptyDir"]["sizeLimit"]
         return limit
 
-    assert room({"enabled": True}) == "64Mi"
-    assert room({"enabled": True, "readerPods": True}) == "3Gi"
+    assert room({"enabled": True}) == "2Gi"
+    assert room({"enabled": True, "readerPods": True}) == "4Gi"
 
 
 def test_several_apis_are_not_drained_at_once() -> None:

@@ -48,6 +48,8 @@ PIN_PREFIX = f"pin.{GROUP}/"
 NEXT_RUN_DIGEST = f"{GROUP}/next-run-digest"
 """Annotation on Jobs: digest of the fields that only the next run can take up. It shows that a plan was edited in them."""
 
+RETEST = f"{GROUP}/retest"
+"""Label on plans that scan one finding of another run again: `true`. They count in no project."""
 CREATOR = f"{GROUP}/creator"
 """Annotation on Jobs: UID of the plan that created the Job. Its other owners share the result."""
 ENDPOINT_COUNT = f"{GROUP}/endpoints"

@@ -8,6 +8,7 @@ so no flag can be stale. Several exceptions may match: the one that lasts longes
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -297,6 +298,11 @@ class Suppressor:
 
     def __bool__(self) -> bool:
         return bool(self._exceptions.all)
+
+    @property
+    def mark(self) -> str:
+        """Stands for the exceptions: equal where they are."""
+        return hashlib.sha256(msgspec.json.encode(self._exceptions.all)).hexdigest()
 
     def __call__(self, line: bytes) -> ScanException | None:
         """The exception that a finding falls under; None: it is open."""

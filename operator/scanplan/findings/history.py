@@ -249,13 +249,13 @@ def entries(lines: Iterable[bytes]) -> Iterator[Entry]:
             continue
 
 
-def bounded(file: BinaryIO) -> Iterator[bytes]:
+def bounded(file: BinaryIO, most: int = MOST_LINE_BYTES) -> Iterator[bytes]:
     """The lines of a file that somebody else may have written; those that are longer than ours are left out."""
     rest = b""
     while block := file.read(_BLOCK_BYTES):
         lines = (rest + block).splitlines(keepends=True)
-        rest = b"" if lines[-1].endswith(b"\n") else lines.pop()[: MOST_LINE_BYTES + 1]
-        yield from [line for line in lines if len(line) <= MOST_LINE_BYTES]
+        rest = b"" if lines[-1].endswith(b"\n") else lines.pop()[: most + 1]
+        yield from [line for line in lines if len(line) <= most]
 
 
 class _Course(msgspec.Struct, frozen=True):

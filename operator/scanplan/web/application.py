@@ -14,8 +14,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from aiohttp import web
 from prometheus_client.registry import Collector
@@ -42,8 +41,9 @@ from scanplan.web.api.problems import as_problems, problem
 from scanplan.web.api.sessions import Sessions
 from scanplan.web.api.throttle import Throttle
 from scanplan.web.artifacts import files, history, reports
+from scanplan.web.artifacts.places import Places, elsewhere
 from scanplan.web.artifacts.remote import Copies
-from scanplan.web.artifacts.turns import TooMany, Turns
+from scanplan.web.findings.view import FindingsView
 from scanplan.web.settings import ApiSettings, Authentication
 from scanplan.web.ui.browser import Browser
 from scanplan.web.ui.live import Feeds
@@ -69,15 +69,14 @@ class Api:
         namespace: str,
         queue: TaskQueue,
         collectors: Sequence[Collector],
-        copies: Copies | None = None,
+        places: Places,
     ) -> None:
-        """`namespace` is where `queue` has its tasks, and whose volume the data directory is; `copies`: of what is elsewhere."""
+        """`namespace` is where `queue` has its tasks."""
         self._settings = settings
         self._access = access
         self._calls = calls
         self._namespace = namespace
-        self._copies = copies
-        self._turns = Turns()
+        self._places = places
         self._queues = {namespace: queue}
         self._lock = threading.Lock()
         self.metrics = Metrics(collectors)
@@ -125,10 +124,10 @@ class Api:
         if file is None or result.artifact_path is None or not _FILE.fullmatch(name):
             return problem(404, "No such artifact", f"task {task_id!r} has published no file {name!r}")
         try:
-            root, folder = await self._place(caller, namespace, result, [name])
+            root, folder = await self._places.of(caller, namespace, result, [name])
             return await files.send(request, root, folder, file, self._calls)
         except FileNotFoundError:
-            raise _elsewhere(f"{name!r} was published, and is not on the volume mounted here") from None
+            raise elsewhere(f"{name!r} was published, and is not on the volume mounted here") from None
 
     async def report(self, request: web.Request) -> web.StreamResponse:
         """The findings of a task in a form for people or other programs."""
@@ -140,20 +139,20 @@ class Api:
         if result.artifact_path is None:
             raise web.HTTPNotFound(text=f"task {task_id!r} has published no findings")
         left = next((file for file in result.artifacts if file.name == layout.REPORT and name == "html"), None)
-        suppressed = await self._calls.run(self._suppressed, namespace)
+        suppressed = await self._calls.run(self.suppressed, namespace)
         try:
             if left:
-                root, folder = await self._place(caller, namespace, result, [left.name, layout.METADATA])
+                root, folder = await self._places.of(caller, namespace, result, [left.name, layout.METADATA])
                 record = await reports.metadata(root, replace(result, artifact_path=folder), self._calls)
                 if reports.made_before(record, suppressed):
                     return await files.send(request, root, folder, left, self._calls, f"{result.run_id}.html")
             needed = [layout.METADATA, layout.FINDINGS]
             needed += [layout.HISTORY] if _has_history(result) else []
-            root, folder = await self._place(caller, namespace, result, needed)
+            root, folder = await self._places.of(caller, namespace, result, needed)
             found = replace(result, artifact_path=folder)
             return await reports.send(request, root, found, name, self._calls, suppressed)
         except FileNotFoundError:
-            raise _elsewhere("its findings were published, and are not on the volume mounted here") from None
+            raise elsewhere("its findings were published, and are not on the volume mounted here") from None
 
     async def history(self, request: web.Request) -> web.Response:
         """The findings of a task's run over time."""
@@ -164,12 +163,12 @@ class Api:
         if not _has_history(result):
             raise web.HTTPNotFound(text=f"task {task_id!r} has published no history")
         try:
-            root, folder = await self._place(caller, namespace, result, [layout.HISTORY])
-            suppressed = (await self._calls.run(self._suppressed, namespace)).of_entry
+            root, folder = await self._places.of(caller, namespace, result, [layout.HISTORY])
+            suppressed = (await self._calls.run(self.suppressed, namespace)).of_entry
             path = PurePosixPath(folder)
             found = await self._calls.run(history.answer, root, path, which, severities, limit, suppressed)
         except FileNotFoundError:
-            raise _elsewhere("its history was published, and is not on the volume mounted here") from None
+            raise elsewhere("its history was published, and is not on the volume mounted here") from None
         return web.json_response({"task_id": task_id, "complete": result.complete, **found})
 
     async def health(self, request: web.Request) -> web.Response:
@@ -210,7 +209,7 @@ class Api:
             raise UnknownTask(task_id)
         return models.load(ScanResult, fields, f"the result of {task_id}")
 
-    def _suppressed(self, namespace: str) -> Suppressor:
+    def suppressed(self, namespace: str) -> Suppressor:
         """Says which findings of a namespace fall under an exception now; none where there is no cluster to ask, or no right to."""
         queue, now = self._queue(namespace), datetime.now(UTC)
         bodies: list[Object] = []
@@ -233,22 +232,6 @@ class Api:
 
     # deciding
 
-    async def _place(self, caller: Caller, namespace: str, result: ScanResult, names: list[str]) -> tuple[Path, str]:
-        """The folder that a published path begins at, and the path of the task's folder below it."""
-        root, folder = self._settings.data_directory, result.artifact_path or ""
-        own = namespace == self._namespace  # the same path, on another namespace's volume, is somebody else's
-        if self._copies is None:
-            if not own:
-                raise _elsewhere(f"the volume of namespace {namespace!r} is not mounted here")
-            return root, folder
-        if own and await self._calls.run(lambda: all((root / folder / name).exists() for name in names)):
-            return root, folder
-        try:
-            copying = partial(self._copies.folder, namespace, result, names)
-            return await self._turns.run(namespace, caller.name, copying), "."
-        except TooMany:
-            raise web.HTTPTooManyRequests(text="other artifacts are being fetched for you: wait for them") from None
-
     async def _admitted(
         self, request: web.Request, task_id: str = "", *, artifacts: bool = False
     ) -> tuple[Caller, str]:
@@ -265,9 +248,7 @@ class Api:
     def close(self) -> None:
         for queue in self._queues.values():
             queue.close()
-        self._turns.close()
-        if self._copies:
-            self._copies.close()
+        self._places.close()
 
 
 def build(settings: ClientSettings, api_settings: ApiSettings) -> web.Application:
@@ -289,12 +270,15 @@ def build(settings: ClientSettings, api_settings: ApiSettings) -> web.Applicatio
     # The operator counts plans as they change; to count them here would be to list them all at each scrape.
     shown = [] if of_plans else [QueueCollector(queue)]
     copies = Copies(_COPIES_BYTES, api_settings.bounds()) if of_plans and api_settings.reader_pods else None
-    api = Api(settings, access, calls, namespace, queue, shown, copies)
+    places = Places(settings.data_directory, namespace, calls, copies)
+    api = Api(settings, access, calls, namespace, queue, shown, places)
     hosts = Hosts(api_settings.hosts)
     middlewares = [api.metrics.counted, as_problems, hosts.checked]
     application = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     application.add_routes(api.routes())
     feeds = Feeds(api_settings.namespaces) if of_plans else None
+    view = FindingsView(access, calls, places, feeds, namespace, api.suppressed)
+    application.add_routes(view.routes())
     page = Browser(access, sessions, throttle, api_settings.audience, namespace, feeds)
     application.add_routes(page.routes())
 
@@ -316,7 +300,3 @@ def build(settings: ClientSettings, api_settings: ApiSettings) -> web.Applicatio
 
 def _has_history(result: ScanResult) -> bool:
     return any(file.name == layout.HISTORY for file in result.artifacts) and result.artifact_path is not None
-
-
-def _elsewhere(text: str) -> web.HTTPNotFound:
-    return web.HTTPNotFound(text=text, reason="Artifacts are elsewhere")

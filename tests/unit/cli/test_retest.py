@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.cli.commands import retest
 from scanplan.cli.commands.retest import Verdict
@@ -40,6 +41,7 @@ def test_a_retest_is_a_plan_of_its_own_that_scans_as_the_plan_did() -> None:
     """Lost otherwise: the result of the plan, which a retest under its name would replace."""
     made = manifest(GIT)
     ScanPlanSpec.model_validate(made["spec"])
+    assert made["metadata"]["labels"] == {labels.RETEST: "true"}, "it counts in no project"
     assert made["spec"] == {
         "projectId": "acme",
         "scanner": {"image": "scanner:1", "concurrency": 5},

@@ -9,23 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
-from pydantic import ValidationError
 from rich.table import Table
 
-from scanplan.api import labels
-from scanplan.api.times import format_day, format_time
-from scanplan.api.v1alpha1.scanexception import MAX_NAME, Disposition, Match
+from scanplan.api.times import format_day
+from scanplan.api.v1alpha1.scanexception import Disposition
 from scanplan.cli import options, plans, result_source
-from scanplan.cli.finding import falls_under, found, place
+from scanplan.cli.finding import found
 from scanplan.cli.output.failure import UNAVAILABLE, USAGE, Failure, NotFound, told
 from scanplan.cli.output.help import SETTINGS, Command
 from scanplan.cli.output.terminal import answers, line, say, warn, write_json
+from scanplan.client import exception_draft
 from scanplan.findings.exceptions import read
-from scanplan.findings.identity import identity
 
 if TYPE_CHECKING:
     from scanplan.kube.objects import Object
-    from scanplan.report.finding import Finding
 
 MAX_DAYS = 365
 _SPAN = re.compile(r"(\d{1,4})(d|w)", re.IGNORECASE)
@@ -109,7 +106,8 @@ def create(
     if finding.suppressed:
         last = format_day(finding.suppressed.expires_at)
         warn(f"it falls under exception {finding.suppressed.name} already, until {last}")
-    written = manifest(finding, raw, reason=reason, status=status, owner=owner, ticket=ticket, end=end)
+    subject = exception_draft.of_record(finding, raw)
+    written = exception_draft.manifest(subject, reason=reason, status=status, owner=owner, ticket=ticket, end=end)
     written["metadata"] = {
         "name": name or written["metadata"]["name"],
         "namespace": result.scan.plan.namespace or namespace or "default",
@@ -119,47 +117,6 @@ def create(
         return
     remark = line(f"# {finding.severity.value}: {finding.name} at {finding.matched_at}").plain
     answers().print(f"{remark}\n{yaml.safe_dump(written, sort_keys=False)}", end="")
-
-
-def manifest(
-    finding: Finding, raw: bytes, *, reason: str, status: Disposition, owner: str, ticket: str, end: datetime
-) -> dict[str, Any]:
-    """The exception for one finding, in words that a reviewer can read.
-
-    Args:
-        raw: the finding's line.
-    """
-    host, path = place(finding)
-    match: dict[str, list[str]] = {"templates": [finding.template_id]}
-    if host:
-        match["hosts"] = [host]
-    if path:
-        match["paths"] = [path]
-    if finding.matcher:
-        match["matchers"] = [finding.matcher]
-    if not _says(match, raw, end):
-        match = {"fingerprints": [identity(raw)]}
-    spec: dict[str, Any] = {"match": match, "status": status.value, "reason": reason}
-    spec |= {key: value for key, value in (("owner", owner), ("ticket", ticket)) if value}
-    spec["expiresAt"] = format_time(end)
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{finding.template_id}-{finding.host}".lower()).strip("-")
-    name = f"{slug[: MAX_NAME - 7].strip('-') or 'finding'}-{identity(raw)[:6]}"
-    return {
-        "apiVersion": labels.API_VERSION,
-        "kind": labels.EXCEPTION_KIND,
-        "metadata": {"name": name},
-        "spec": spec,
-    }
-
-
-def _says(match: dict[str, list[str]], raw: bytes, end: datetime) -> bool:
-    """Whether a match is valid, and its finding falls under it: a scanned host may answer with what no pattern can say."""
-    wanted = {"metadata": {"name": "x"}, "spec": {"match": match, "expiresAt": end.isoformat()}}
-    try:
-        Match.model_validate(match)
-    except ValidationError:
-        return False
-    return falls_under(read(wanted), raw)
 
 
 def parsed_end(text: str, now: datetime) -> datetime:

@@ -131,7 +131,7 @@ def manifest(plan: Object, raw: bytes, name: str) -> dict[str, Any]:
     return {
         "apiVersion": labels.API_VERSION,
         "kind": labels.KIND,
-        "metadata": {"name": name},
+        "metadata": {"name": name, "labels": {labels.RETEST: "true"}},
         "spec": wanted,
     }
 

@@ -6,11 +6,13 @@ subresource that no aggregated role has. Decisions are cached for ten seconds, s
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import itertools
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -44,7 +46,8 @@ class Wanted:
 
     @property
     def verb(self) -> str:
-        return "get" if self.name else "list"
+        """Artifacts can only be got; where no plan is named, of all plans of the namespace."""
+        return "get" if self.name or self.artifacts else "list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,21 @@ class Everybody(Access):
 
     async def check(self, caller: Caller, wanted: Wanted) -> None:  # noqa: ARG002
         return
+
+
+async def visible(access: Access, caller: Caller, names: Collection[str]) -> frozenset[str]:
+    """Those of these namespaces whose plans the caller may list; raises QueueUnavailable as `Access` does."""
+
+    async def may(namespace: str) -> bool:
+        try:
+            await access.check(caller, Wanted(namespace))
+        except web.HTTPForbidden:
+            return False
+        return True
+
+    if await may(""):
+        return frozenset(names)
+    return frozenset(itertools.compress(names, await asyncio.gather(*map(may, names))))
 
 
 class KubernetesAccess(Access):

@@ -10,17 +10,18 @@ import scanplan
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.client.models import QueueHealth, ScanResult, TaskStatus
 from scanplan.findings.history import State
-from scanplan.findings.listing import Which
 from scanplan.web.api.access import MAX_TOKEN_CHARACTERS
 from scanplan.web.api.problems import MEDIA_TYPE
 from scanplan.web.artifacts.history import DEFAULT_LIMIT, MOST
 from scanplan.web.artifacts.reports import FORMATS
+from scanplan.web.findings import openapi as findings
 from scanplan.web.ui.live import ALL
 
 Schema = dict[str, Any]
 
 TASK_ID = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 NAMESPACE = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+PROJECT = r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 FILE = r"^[A-Za-z0-9][-A-Za-z0-9_.]{0,127}$"
 _PROBLEMS = {
     "400": "The request is not understood.",
@@ -28,6 +29,7 @@ _PROBLEMS = {
     "403": "The token's user may not read this, or not the page itself has asked.",
     "404": "There is no such task or artifact.",
     "408": "The form did not come in time.",
+    "410": "The finding that the page was to follow is in the list no more.",
     "413": "The form is larger than any token.",
     "415": "The body is no form.",
     "421": "The request is for a host that is not one of this API's names.",
@@ -47,7 +49,7 @@ def document(*, is_open: bool = False) -> Schema:
         is_open: no token is needed.
     """
     status, files = "/api/v1/tasks/{task_id}/status", "/api/v1/tasks/{task_id}/artifacts"
-    reports = "/api/v1/tasks/{task_id}/reports/{name}"
+    reports, project = "/api/v1/tasks/{task_id}/reports/{name}", "/api/v1/projects/{project}"
     return {
         "openapi": "3.1.0",
         "info": {
@@ -69,6 +71,20 @@ def document(*, is_open: bool = False) -> Schema:
                 "get": _operation(
                     "The findings of a task's run over time, most severe first", _json("History"), _of_history()
                 )
+            },
+            "/api/v1/projects": {
+                "get": _operation("Projects, and what is open in them", _json("Projects"), [_scope("Whose projects")])
+            },
+            f"{project}/findings": {
+                "get": _of_project("A project's findings over time, across its runs", "Findings", findings.parameters())
+            },
+            f"{project}/findings/{{identity}}": {
+                "get": _of_project(
+                    "One finding: history, record, an exception to copy", "OneFinding", [findings.identity()]
+                )
+            },
+            f"{project}/trend": {
+                "get": _of_project("What was open after each scan that changed something", "Trend", [])
             },
             "/api/v1/queue/health": {"get": _operation("How the queue is doing", _json("QueueHealth"), [_namespace()])},
             "/api/v1/events": {"get": _events_operation()},
@@ -107,9 +123,6 @@ def _open(summary: str, response: Schema, problems: tuple[str, ...] = (), *, suc
 
 
 def _events_operation() -> Schema:
-    scope = _namespace()
-    scope["description"] = f"Whose plans; {ALL} for all that the token's user may list; by default the API's own."
-    scope["schema"] = {"type": "string", "pattern": f"{NAMESPACE}|^[{ALL}]$"}
     events = {
         "type": "string",
         "description": "Events with JSON: `snapshot` (PlansSnapshot) first, and again when other namespaces may be seen; `change` "
@@ -118,10 +131,25 @@ def _events_operation() -> Schema:
     problems = _problem_responses(("400", "401", "403", "404", "503"))
     return {
         "summary": "Plans as they change, as server-sent events; the stream goes on until a right ends",
-        "parameters": [scope],
+        "parameters": [_scope("Whose plans")],
         "responses": {"200": {"description": "The stream.", "content": {"text/event-stream": {"schema": events}}}}
         | problems,
     }
+
+
+def _scope(whose: str) -> Schema:
+    scope = _namespace()
+    scope["description"] = f"{whose}; {ALL} for all that the token's user may list; by default the API's own."
+    scope["schema"] = {"type": "string", "pattern": f"{NAMESPACE}|^[{ALL}]$"}
+    return scope
+
+
+def _of_project(summary: str, schema: str, parameters: list[Schema]) -> Schema:
+    name = {"name": "project", "in": "path", "required": True, "schema": {"type": "string", "pattern": PROJECT}}
+    operation = _operation(summary, _json(schema), [name, _namespace(), *parameters])
+    operation["responses"] |= {"304": {"description": "It is the one that If-None-Match names."}}
+    operation["responses"] |= _problem_responses(["410"])
+    return operation
 
 
 def _login_operation() -> Schema:
@@ -185,17 +213,8 @@ def _report_operation() -> Schema:
 
 def _of_history() -> list[Schema]:
     """The parameters of a list of findings over time."""
-    state = {"type": "string", "enum": [which.value for which in Which], "default": Which.OPEN.value}
     limit = {"type": "integer", "minimum": 0, "maximum": MOST, "default": DEFAULT_LIMIT}
-    names = [severity.value for severity in Severity]
-    severity = {"type": "array", "items": {"type": "string", "enum": names}}
-    listed = {"name": "severity", "in": "query", "style": "form", "explode": False, "schema": severity}
-    return [
-        *_task(),
-        {"name": "state", "in": "query", "schema": state},
-        {**listed, "description": "Separated by commas; by default all."},
-        {"name": "limit", "in": "query", "schema": limit},
-    ]
+    return [*_task(), *findings.states(), {"name": "limit", "in": "query", "schema": limit}]
 
 
 def _suppressed() -> Schema:
@@ -269,6 +288,7 @@ def _schemas() -> Schema:
             by_severity={"type": "object", "additionalProperties": {"type": "integer"}},
             items={"type": "array", "items": _life()},
         ),
+        **findings.schemas(_life()),
         "Probe": _object(status={"const": "ok"}),
         "Session": _object(
             known={"type": "boolean"},

@@ -64,11 +64,12 @@ def answer(
     return {
         "total": counts.total(),
         "by_severity": {severity.value: counts[severity] for severity in Severity if counts[severity]},
-        "items": [_item(entry, suppressed(entry), now) for entry in items],
+        "items": [shown(entry, suppressed(entry), now) for entry in items],
     }
 
 
-def _item(entry: Entry, suppressed: ScanException | None, now: datetime) -> dict[str, Any]:
+def shown(entry: Entry, suppressed: ScanException | None, now: datetime) -> dict[str, Any]:
+    """A finding over time, as the API shows it."""
     item = {**msgspec.structs.asdict(entry), "severity": entry.severity.value, "state": entry.state.value}
     try:
         item["age_days"] = max(0, (now - datetime.fromisoformat(entry.first_seen)).days)

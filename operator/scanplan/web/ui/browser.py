@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.resources
-import itertools
 import re
 from urllib.parse import parse_qs
 
@@ -16,7 +15,7 @@ from aiohttp import web
 
 from scanplan.client.errors import QueueUnavailable
 from scanplan.web.api import openapi
-from scanplan.web.api.access import MAX_TOKEN_CHARACTERS, Access, Caller, Wanted
+from scanplan.web.api.access import MAX_TOKEN_CHARACTERS, Access, Wanted, visible
 from scanplan.web.api.sessions import COOKIE, Sessions
 from scanplan.web.api.throttle import Throttle
 from scanplan.web.ui.live import ALL, Feed, Feeds, Namespaces, Viewer, event
@@ -167,18 +166,10 @@ class Browser:
         if scope != ALL:
             await self._access.check(caller, Wanted(scope))
             return None
-        if await self._may(caller, ""):
+        with contextlib.suppress(web.HTTPForbidden):
+            await self._access.check(caller, Wanted(""))
             return None
-        names = await feed.namespaces()
-        allowed = await asyncio.gather(*(self._may(caller, name) for name in names))
-        return frozenset(itertools.compress(names, allowed))
-
-    async def _may(self, caller: Caller, namespace: str) -> bool:
-        try:
-            await self._access.check(caller, Wanted(namespace))
-        except web.HTTPForbidden:
-            return False
-        return True
+        return await visible(self._access, caller, await feed.namespaces())
 
 
 async def _token_in(request: web.Request) -> str:

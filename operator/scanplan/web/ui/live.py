@@ -1,5 +1,7 @@
 """Streams plans to the viewers of the page: one watch for each namespace that somebody views, and none without viewers.
 
+Who asks for results once, as the findings view does, has the watch go on for a minute, so that the next question needs no list.
+
 A viewer first gets all plans that it may see, then the changes. Each viewer has a short queue. A viewer that does not keep up is
 disconnected; its browser connects again and begins with all plans.
 """
@@ -18,11 +20,14 @@ from kubernetes.aio.config import ConfigException
 
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, ShardCounts
+from scanplan.client.errors import QueueUnavailable
 from scanplan.kube.api import Api
 from scanplan.kube.connection import connect
 from scanplan.kube.failures import FAILURES, reason_of
 from scanplan.kube.objects import Object
 from scanplan.kube.watching import Changed, Event, Failed, Listed, Resumed
+from scanplan.web.findings import published
+from scanplan.web.findings.published import Published
 
 log = logging.getLogger("scanplan.api")
 
@@ -32,6 +37,11 @@ MAX_VIEWERS = 256
 MAX_PER_USER = 32
 GATHER_SECONDS = 0.2
 """Seconds that changes are collected, so that they are sent together."""
+LINGER_SECONDS = 60.0
+"""Seconds that a watch goes on after results were asked for."""
+LIST_SECONDS = 20.0
+"""Seconds within which all plans have to be listed for a request."""
+MOST_LINGERING = 32
 FAREWELL_SECONDS = 0.25
 PAUSE_SECONDS = 2.0
 """Pause in seconds before a new list after an error."""
@@ -68,6 +78,8 @@ class Feeds:
         """`namespaces`: what `ALL` stands for here; empty: the whole cluster."""
         self._everything = tuple(namespaces) or ("",)
         self._feeds: dict[str, Feed] = {}
+        self._lingering: dict[str, asyncio.TimerHandle] = {}
+        """When the watch ends of who asked for results; the one that was asked for last is last."""
         self._server = _Server()
         self._closed = False
 
@@ -78,18 +90,46 @@ class Feeds:
         if self._closed or len(users) >= MAX_VIEWERS or users.count(user) >= MAX_PER_USER:
             yield None
             return
-        feed = self._feeds.get(scope)
-        if feed is None:
-            feed = self._feeds[scope] = Feed(self._server, self._everything if scope == ALL else (scope,))
+        feed = self._feed(scope)
         viewer = Viewer(user)
         feed.viewers.add(viewer)
         try:
             yield feed, viewer
         finally:
             feed.viewers.discard(viewer)
-            if not feed.viewers and self._feeds.get(scope) is feed:
-                del self._feeds[scope]
-                feed.stop()
+            if self._feeds.get(scope) is feed:
+                self._stop_unused(scope)
+
+    async def results(self, scope: str) -> Collection[Published]:
+        """The results in a namespace, or in `ALL`.
+
+        Raises:
+            QueueUnavailable: the plans can't be listed now; it says why.
+        """
+        feed = self._feed(scope)
+        if timer := self._lingering.pop(scope, None):
+            timer.cancel()
+        while len(self._lingering) >= MOST_LINGERING:
+            self._release(next(iter(self._lingering)))
+        loop = asyncio.get_running_loop()
+        self._lingering[scope] = loop.call_later(LINGER_SECONDS, self._release, scope)
+        return await feed.results()
+
+    def _feed(self, scope: str) -> Feed:
+        feed = self._feeds.get(scope)
+        if feed is None:
+            feed = self._feeds[scope] = Feed(self._server, self._everything if scope == ALL else (scope,))
+        return feed
+
+    def _release(self, scope: str) -> None:
+        self._lingering.pop(scope).cancel()
+        self._stop_unused(scope)
+
+    def _stop_unused(self, scope: str) -> None:
+        feed = self._feeds[scope]
+        if not feed.viewers and scope not in self._lingering:
+            del self._feeds[scope]
+            feed.stop()
 
     def end(self) -> None:
         """End all streams."""
@@ -100,6 +140,8 @@ class Feeds:
 
     async def close(self) -> None:
         """Give the connections back."""
+        for timer in self._lingering.values():
+            timer.cancel()
         for feed in self._feeds.values():
             feed.stop()
         await self._server.close()
@@ -113,6 +155,8 @@ class Feed:
         self.viewers: set[Viewer] = set()
         self._server = server
         self._rows: dict[str, Object] = {}
+        self._results: dict[str, Published] = {}
+        """Of the plans that have some, by UID."""
         self._changed: dict[str, Object] = {}
         self._gone: dict[str, str] = {}
         """Namespaces of plans that are there no more, by UID."""
@@ -121,6 +165,7 @@ class Feed:
         self._whole = False
         """Whether all have been."""
         self._troubled = False
+        self._trouble_is = ""
         self._begun = asyncio.Event()
         """Either of the two has been the case."""
         self._telling: asyncio.TimerHandle | None = None
@@ -139,6 +184,21 @@ class Feed:
         """Those that have plans, as far as could be found out."""
         await self._begun.wait()
         return sorted({row["namespace"] for row in self._rows.values()})
+
+    async def results(self) -> Collection[Published]:
+        """The results of all plans.
+
+        Raises:
+            QueueUnavailable: they have not been listed.
+        """
+        try:
+            async with asyncio.timeout(LIST_SECONDS):
+                await self._begun.wait()
+        except TimeoutError:
+            raise QueueUnavailable("the plans could not be listed in time") from None
+        if not self._whole:
+            raise QueueUnavailable(self._trouble_is)
+        return self._results.values()
 
     def stop(self) -> None:
         for task in self._tasks:
@@ -165,6 +225,7 @@ class Feed:
                 self._drop(plan["metadata"]["uid"])
             case Changed(_, plan):
                 self._put(row(plan))
+                self._put_result(plan)
             case Listed():
                 self._listed(namespace)
             case Failed(error):
@@ -200,7 +261,15 @@ class Feed:
             self._rows[uid] = self._changed[uid] = row
             self._tell_soon()
 
+    def _put_result(self, plan: Object) -> None:
+        uid, result = plan["metadata"]["uid"], published.read(plan)
+        if result is None:
+            self._results.pop(uid, None)
+        else:
+            self._results[uid] = result
+
     def _drop(self, uid: str) -> None:
+        self._results.pop(uid, None)
         if row := self._rows.pop(uid, None):
             self._changed.pop(uid, None)
             self._gone[uid] = row["namespace"]
@@ -224,7 +293,7 @@ class Feed:
                 viewer.offer(told[viewer.namespaces])
 
     def _trouble(self, detail: str) -> None:
-        self._troubled = True
+        self._troubled, self._trouble_is = True, detail
         self._begun.set()
         self._offer(event("trouble", {"detail": detail}))
 

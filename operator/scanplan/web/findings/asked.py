@@ -1,0 +1,98 @@
+"""What a request asks of a list of findings, read from the query of its URL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from aiohttp import web
+
+from scanplan.api.v1alpha1.task import Severity
+from scanplan.findings.identity import LENGTH
+from scanplan.findings.listing import Which
+
+DEFAULT_LIMIT = 100
+MOST = 1_000
+MOST_TEXT = 200
+"""Characters of a text that is searched for."""
+IDENTITY = rf"^[0-9a-f]{{{LENGTH}}}$"
+
+
+class Sort(StrEnum):
+    """By what a list is sorted. Equal findings follow each other by identity."""
+
+    SEVERITY = "severity"
+    """The most severe first, then those that are known longest."""
+    NAME = "name"
+    WHERE = "where"
+    FIRST_SEEN = "first_seen"
+    LAST_SEEN = "last_seen"
+
+
+class Order(StrEnum):
+    """In which direction."""
+
+    ASCENDING = "asc"
+    DESCENDING = "desc"
+
+
+class Decided(StrEnum):
+    """Whether findings under a ScanException are in the list."""
+
+    ALL = "all"
+    NO = "no"
+    """Only those under none."""
+    ONLY = "only"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A page of a list."""
+
+    which: Which = Which.OPEN
+    severities: frozenset[Severity] = frozenset(Severity)
+    suppressed: Decided = Decided.ALL
+    text: str = ""
+    """In name, template, matcher, or where it was found; capitals don't count. Empty: any."""
+    sort: Sort = Sort.SEVERITY
+    order: Order = Order.ASCENDING
+    limit: int = DEFAULT_LIMIT
+    after: str = ""
+    """The page follows the finding with this identity."""
+    before: str = ""
+    """The page ends before the finding with this identity."""
+
+
+def read(query: Mapping[str, str]) -> Query:
+    """What the query of a request asks for.
+
+    Raises:
+        web.HTTPBadRequest: a value can't be read.
+    """
+    try:
+        names = [name for name in query.get("severity", "").split(",") if name]
+        asked = Query(
+            which=Which(query.get("state", Which.OPEN)),
+            severities=frozenset(map(Severity, names)) or frozenset(Severity),
+            suppressed=Decided(query.get("suppressed", Decided.ALL)),
+            text=query.get("text", "").strip(),
+            sort=Sort(query.get("sort", Sort.SEVERITY)),
+            order=Order(query.get("order", Order.ASCENDING)),
+            limit=int(query.get("limit", DEFAULT_LIMIT)),
+            after=query.get("after", ""),
+            before=query.get("before", ""),
+        )
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=f"the query can't be read: {error}") from None
+    if not 1 <= asked.limit <= MOST:
+        raise web.HTTPBadRequest(text=f"limit is 1 to {MOST}")
+    if len(asked.text) > MOST_TEXT:
+        raise web.HTTPBadRequest(text=f"text has at most {MOST_TEXT} characters")
+    for place in filter(None, (asked.after, asked.before)):
+        if not re.fullmatch(IDENTITY, place):
+            raise web.HTTPBadRequest(text="after and before are identities of findings")
+    if asked.after and asked.before:
+        raise web.HTTPBadRequest(text="after and before exclude each other")
+    return asked
