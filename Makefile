@@ -63,7 +63,7 @@ bench-soak: install ## An hour of churn, in which the operator's memory has to s
 	$(BIN)/python -m tests.bench.soak $(if $(SOAK_SECONDS),--seconds $(SOAK_SECONDS))
 
 ##@ Build
-.PHONY: images push crds chart docs format lock
+.PHONY: images push crds chart docs pictures format lock
 images: install ## Build the images as OCI archives in build/images
 	$(BIN)/python -m tests.images build operator scanner worker
 push: install ## Push the images to REGISTRY=host/path, for PLATFORMS; print their digests, and write them into build/values.yaml
@@ -77,6 +77,9 @@ chart: crds ## The same: CRD, rights, README of the chart, docs/configuration.md
 docs: .venv-docs/installed ## Build the documentation as a site in build/site, and look for dead links and requests to elsewhere
 	.venv-docs/bin/mkdocs build --quiet --strict --clean
 	$(PYTHON) -m tests.docs.built build/site
+pictures: install ## Pictures of the findings view in docs/images, by Chromium, of made-up results
+	@command -v chromium >/dev/null || { echo "Installing chromium"; apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+	$(BIN)/python -m tests.pictures
 format: install ## Format the code
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .

@@ -62,7 +62,7 @@ async def next_event(stream: aiohttp.ClientResponse) -> tuple[str, dict[str, Any
 
 
 async def test_the_page_runs_nothing_but_its_own_files(api: aiohttp.ClientSession) -> None:
-    for path in ("/", "/page.js", "/page.css"):
+    for path in browser._FILES:
         async with api.get(path) as answer:
             text = await answer.text()
             assert answer.status == 200

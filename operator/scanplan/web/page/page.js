@@ -1,13 +1,11 @@
 // The page: a table of plans that follows the stream of events. Whatever a cluster says becomes text, never markup.
 
-const PAGE = 100;
-const ALL = "*"; // in a namespace's place, for the API as well
-const TRENDS = 6;
-const SEVERITIES = ["critical", "high", "medium", "low", "info", "unknown"];
-const PHASES = ["Pending", "Queued", "Running", "Retrying", "Suspended", "Completed", "Failed", "Cancelled"];
-const SVG = "http://www.w3.org/2000/svg";
+import { ALL, SEVERITIES, age, at, counts, draw as drawn, make } from "./elements.js";
 
-const at = (id) => document.getElementById(id);
+const PAGE = 100;
+const TRENDS = 6;
+const PHASES = ["Pending", "Queued", "Running", "Retrying", "Suspended", "Completed", "Failed", "Cancelled"];
+
 const plans = new Map();
 let session = null;
 let namespace = "";
@@ -16,19 +14,6 @@ let page = 0;
 let chosen = "";
 let detailed;
 let drawing = false;
-
-function make(kind, text = "", attributes = {}) {
-  const element = document.createElement(kind);
-  element.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
-}
-
-function age(time) {
-  const seconds = Math.max(0, (Date.now() - Date.parse(time)) / 1000);
-  for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "m"]]) if (seconds >= size) return `${Math.floor(seconds / size)}${unit}`;
-  return `${Math.floor(seconds)}s`;
-}
 
 function address(plan, rest) {
   return `/api/v1/tasks/${encodeURIComponent(plan.name)}/${rest}?namespace=${encodeURIComponent(plan.namespace)}`;
@@ -55,11 +40,7 @@ function wanted() {
 }
 
 function findingsOf(plan) {
-  const cell = make("td");
-  for (const severity of SEVERITIES) {
-    const number = plan.findings[severity];
-    if (number) cell.append(make("span", `${number} ${severity}`, { class: `severity ${severity}` }));
-  }
+  const cell = counts(plan.findings);
   if (!cell.childElementCount) cell.textContent = plan.findings.total === 0 ? "none" : "–";
   return cell;
 }
@@ -75,6 +56,13 @@ function shardsOf(plan) {
   return cell;
 }
 
+function projectOfRow(plan) {
+  const cell = make("td");
+  const query = new URLSearchParams({ namespace: plan.namespace, project: plan.project || plan.namespace });
+  cell.append(make("a", plan.project || plan.namespace, { href: `findings?${query}`, "data-key": `${plan.uid} project` }));
+  return cell;
+}
+
 function rowOf(plan) {
   const open = plan.uid === chosen;
   const row = make("tr", "", open ? { class: "chosen" } : {});
@@ -86,7 +74,7 @@ function rowOf(plan) {
   const reports = make("td");
   if (plan.files.length && !plan.cluster)
     for (const kind of ["html", "csv", "sarif"]) reports.append(link(plan, kind, `reports/${kind}`), " ");
-  row.append(head, make("td", plan.namespace, { class: "of" }), make("td", plan.project), state, shardsOf(plan), findingsOf(plan), make("td", age(plan.created)), reports);
+  row.append(head, make("td", plan.namespace, { class: "of" }), projectOfRow(plan), state, shardsOf(plan), findingsOf(plan), make("td", age(plan.created)), reports);
   return row;
 }
 
@@ -162,13 +150,9 @@ function trend(project, scans) {
   const most = totals.reduce((one, other) => Math.max(one, other), 1);
   const points = totals.map((total, index) => `${2 + (index * 156) / (totals.length - 1)},${38 - (total * 36) / most}`);
   const figure = make("figure");
-  const image = document.createElementNS(SVG, "svg");
   const label = `findings of ${totals.length} scans: first ${totals[0]}, last ${totals.at(-1)}`;
-  for (const [name, value] of Object.entries({ viewBox: "0 0 160 40", width: 160, height: 40, role: "img", "aria-label": label }))
-    image.setAttribute(name, value);
-  const line = document.createElementNS(SVG, "polyline");
-  line.setAttribute("points", points.join(" "));
-  image.append(line);
+  const image = drawn("svg", { viewBox: "0 0 160 40", width: 160, height: 40, role: "img", "aria-label": label });
+  image.append(drawn("polyline", { points: points.join(" ") }));
   figure.append(make("figcaption", `${project}: ${totals[0]} → ${totals.at(-1)}`), image);
   return figure;
 }
@@ -219,7 +203,10 @@ function watch() {
 async function start() {
   stream?.close();
   session = await (await fetch("/session")).json();
-  namespace ||= new URLSearchParams(location.search).get("namespace") ?? session.namespace;
+  const asked = new URLSearchParams(location.search);
+  if (session.known && asked.has("findings")) return location.replace(`/findings?${new URLSearchParams(asked.get("findings"))}`);
+  namespace ||= asked.get("namespace") ?? session.namespace;
+  at("over-time").href = `findings?namespace=${encodeURIComponent(namespace)}`;
   at("namespace").value = namespace === ALL ? "" : namespace;
   at("plans").classList.toggle("everywhere", namespace === ALL);
   at("login").hidden = session.known;

@@ -37,6 +37,11 @@ _FILES = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/elements.js": ("elements.js", "text/javascript"),
+    "/findings": ("findings.html", "text/html"),
+    "/findings.js": ("findings.js", "text/javascript"),
+    "/finding.js": ("finding.js", "text/javascript"),
+    "/trend.js": ("trend.js", "text/javascript"),
 }
 _NAMESPACE = re.compile(openapi.NAMESPACE)
 
