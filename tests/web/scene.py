@@ -26,6 +26,7 @@ from scanplan.web.api.problems import as_problems
 from scanplan.web.api.sessions import Sessions
 from scanplan.web.api.throttle import Throttle
 from scanplan.web.artifacts.places import Places
+from scanplan.web.findings.projects import Projects
 from scanplan.web.findings.published import Published
 from scanplan.web.findings.view import FindingsView
 from scanplan.web.ui.browser import Browser
@@ -86,7 +87,9 @@ class Scene:
         self._stack.callback(calls.close)
         self._stack.callback(places.close)
         application = web.Application(middlewares=[as_problems])
-        view = FindingsView(access, calls, places, feeds, NAMESPACE, self._suppressed)
+        projects = Projects(calls, places, feeds, self._suppressed)
+        self._stack.callback(projects.close)
+        view = FindingsView(access, projects, NAMESPACE)
         page = Browser(access, Sessions(), Throttle(), "scanplan-api", NAMESPACE, None)
         application.add_routes([*view.routes(), *page.routes()])
         limits = Limits(connections=100, per_address=100)

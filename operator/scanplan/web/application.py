@@ -43,6 +43,7 @@ from scanplan.web.api.throttle import Throttle
 from scanplan.web.artifacts import files, history, reports
 from scanplan.web.artifacts.places import Places, elsewhere
 from scanplan.web.artifacts.remote import Copies
+from scanplan.web.findings.projects import Projects
 from scanplan.web.findings.view import FindingsView
 from scanplan.web.settings import ApiSettings, Authentication
 from scanplan.web.ui.browser import Browser
@@ -277,8 +278,8 @@ def build(settings: ClientSettings, api_settings: ApiSettings) -> web.Applicatio
     application = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     application.add_routes(api.routes())
     feeds = Feeds(api_settings.namespaces) if of_plans else None
-    view = FindingsView(access, calls, places, feeds, namespace, api.suppressed)
-    application.add_routes(view.routes())
+    projects = Projects(calls, places, feeds, api.suppressed)
+    application.add_routes(FindingsView(access, projects, namespace).routes())
     page = Browser(access, sessions, throttle, api_settings.audience, namespace, feeds)
     application.add_routes(page.routes())
 
@@ -289,6 +290,7 @@ def build(settings: ClientSettings, api_settings: ApiSettings) -> web.Applicatio
     async def clean_up(_application: web.Application) -> None:
         if feeds:
             await feeds.close()
+        projects.close()
         api.close()
         cluster.close()
         calls.close()
