@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from aiohttp import web
@@ -62,7 +62,7 @@ class Query:
     after: str = ""
     """The page follows the finding with this identity."""
     before: str = ""
-    """The page ends before the finding with this identity."""
+    """The page ends before the finding with this identity. Empty where `after` is not."""
 
 
 def read(query: Mapping[str, str]) -> Query:
@@ -93,6 +93,4 @@ def read(query: Mapping[str, str]) -> Query:
     for place in filter(None, (asked.after, asked.before)):
         if not re.fullmatch(IDENTITY, place):
             raise web.HTTPBadRequest(text="after and before are identities of findings")
-    if asked.after and asked.before:
-        raise web.HTTPBadRequest(text="after and before exclude each other")
-    return asked
+    return replace(asked, before="") if asked.after else asked
