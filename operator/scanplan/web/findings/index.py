@@ -26,6 +26,7 @@ PAGE_BYTES = 8_192
 CACHE_BYTES = 4 << 20
 """Memory of one index."""
 _BATCH = 2_000
+_MOST_COUNTED = 64
 _SEVERITIES = tuple(Severity)
 _STATES = tuple(State)
 _SCHEMA = """
@@ -108,6 +109,8 @@ class Index:
         self._exceptions: tuple[ScanException, ...] = ()
         self._mark = ""
         self._searched = ""
+        self._counted: dict[tuple[str, str], Sequence[int | None]] = {}
+        """By text and condition."""
         trend = Trend()
         self._file = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         try:
@@ -145,6 +148,7 @@ class Index:
             self._file.execute("COMMIT")
             self._exceptions = tuple(exception for _, exception in known.values())
             self._mark = mark
+            self._counted.clear()
 
     def page(self, query: Query) -> Page:
         """A page of a list.
@@ -159,9 +163,9 @@ class Index:
         with self._lock:
             if query.text:
                 self._search(query.text.casefold())
-            counted = self._file.execute(f"SELECT {_COUNTS} FROM {source} WHERE {where}").fetchone()  # noqa: S608 - no value is in it
+            counted = self._count(query.text and self._searched, source, where)
             beyond, place = self._beyond(query, keys, falls=falls)
-            chosen = f"SELECT f.id, f.suppressed FROM {source} WHERE {where}{beyond} ORDER BY {order} LIMIT ?"  # noqa: S608
+            chosen = f"SELECT f.id, f.suppressed FROM {source} WHERE {where}{beyond} ORDER BY {order} LIMIT ?"  # noqa: S608 - no value is in it
             found = self._file.execute(chosen, [*place, query.limit + 1]).fetchall()
             more, found = len(found) > query.limit, found[: query.limit]
             rows = [self._row(*each) for each in (reversed(found) if query.before else found)]
@@ -197,6 +201,16 @@ class Index:
             places = ", ".join("?" * len(rows[0][part]))
             self._file.executemany(f"INSERT INTO {table} VALUES ({places})", (row[part] for row in rows))  # noqa: S608
         self._file.execute("COMMIT")
+
+    def _count(self, text: str, source: str, where: str) -> Sequence[int | None]:
+        """How many findings a list has by severity; remembered, since people sort and page the same list."""
+        counted = self._counted.get((text, where))
+        if counted is None:
+            if len(self._counted) >= _MOST_COUNTED:
+                self._counted.clear()
+            counted = self._file.execute(f"SELECT {_COUNTS} FROM {source} WHERE {where}").fetchone()  # noqa: S608
+            self._counted[text, where] = counted
+        return counted
 
     def _search(self, text: str) -> None:
         """Put aside which findings have a text, for as long as pages of the same search are asked for."""

@@ -137,6 +137,7 @@ def test_an_exception_that_ends_takes_its_marks_with_it() -> None:
         found.suppress(under.mark, under.of_entry)
         rows = found.page(Query()).rows
         assert [row.suppressed.name if row.suppressed else "" for row in rows] == expected
+        assert sum(found.page(Query(suppressed=Decided.NO)).counts.values()) == expected.count("")
 
 
 def test_the_same_exceptions_are_not_asked_twice() -> None:
