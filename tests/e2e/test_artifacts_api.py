@@ -41,7 +41,10 @@ class Client:
         return kubectl("create", "token", name, "--audience=scanplan-api").strip()
 
     def get(self, path: str, token: str, **headers: str) -> urllib3.BaseHTTPResponse:
-        url = f"{self._url}/api/v1/tasks/{path}?namespace={self._stage.namespace}"
+        return self.ask(f"tasks/{path}", token, **headers)
+
+    def ask(self, path: str, token: str, **headers: str) -> urllib3.BaseHTTPResponse:
+        url = f"{self._url}/api/v1/{path}?namespace={self._stage.namespace}"
         return self._http.request("GET", url, headers={"Authorization": f"Bearer {token}", **headers})
 
 
@@ -116,6 +119,25 @@ def test_artifacts_come_whole_in_parts_and_as_reports_and_only_to_those_who_may(
     assert page.status == 200
     assert b"<!doctype html>" in page.data[:100].lower()
     stage.until(lambda: not readers(stage))
+
+
+def test_a_projects_findings_come_by_a_reader_pod_once(client: Client, stage: Stage) -> None:
+    """Lost otherwise: the findings view, for everybody whose API has no claim mounted, or a pod for each of its pages."""
+    status = stage.kubectl.get("scanplan", "nightly")["status"]
+    analyst = stage.kubectl("create", "token", "analyst", "--audience=scanplan-api").strip()
+    viewer = stage.kubectl("create", "token", "viewer", "--audience=scanplan-api").strip()
+    findings = f"projects/{status['projectId']}/findings"
+    assert client.ask(findings, viewer).status == 403
+    listed = client.ask(findings, analyst)
+    assert listed.status == 200, listed.data
+    found = listed.json()
+    assert found["total"] == status["findings"]["open"]
+    stage.until(lambda: not readers(stage))
+    one = client.ask(f"{findings}/{found['items'][0]['identity']}", analyst)
+    assert one.json()["record"]["request"], one.data
+    stage.until(lambda: not readers(stage))
+    again = client.ask(findings, analyst)
+    assert (again.data, readers(stage)) == (listed.data, [])
 
 
 def test_a_claim_that_cannot_be_read_is_said_to_be_that(client: Client, stage: Stage) -> None:
