@@ -141,6 +141,7 @@ async def test_paper_has_the_list_in_dark_ink_without_controls(shop: Scene, tmp_
         assert page.run("document.documentElement.scrollWidth") <= 794
         assert page.run("document.getElementById('filter').offsetParent") is None
         assert page.run(f"{FIRST}.offsetParent !== null")
+        assert page.run("document.querySelector('h1').textContent") == "Findings of shop", "the trail is not on paper"
         page.pdf(tmp_path / "paper.pdf")
         assert (tmp_path / "paper.pdf").read_bytes().startswith(b"%PDF")
 

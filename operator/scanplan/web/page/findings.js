@@ -258,7 +258,8 @@ async function start() {
   const [name, identity] = [asked.get("project") ?? "", asked.get("finding") ?? ""];
   at("logout").hidden = !session.known || session.open;
   trail(namespace, name, identity);
-  document.title = `${name || "Projects"} · Findings`;
+  at("title").textContent = name ? `Findings of ${name}` : "Findings";
+  document.title = at("title").textContent;
   const slow = setTimeout(() => say("Reading the results: the first time after a scan this takes some seconds"), 1500);
   const parts = await shown(namespace, name, identity).catch((problem) => {
     if (!(problem instanceof Problem)) throw problem;
