@@ -133,7 +133,8 @@ class Kubelet:
     def _status(
         self, pod: Object, *, phase: str, state: Object, ready: bool, conditions: Sequence[Object] = (), **more: str
     ) -> None:
-        container = pod["spec"]["containers"][0]
+        containers = pod["spec"]["containers"]
+        container = next((each for each in containers if each["name"] == labels.CONTAINER), containers[0])
         condition = {"type": "Ready", "status": str(ready), "lastTransitionTime": format_time(now())}
         status = {
             "phase": phase,

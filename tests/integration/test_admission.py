@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.integration.apiserver import CONFIG_MAPS, JOBS, ApiServer, Object, Refused
+from tests.integration.apiserver import JOBS, ApiServer, Object, Refused
 from tests.integration.scene import Scene, condition, condition_types, hosts
 from tests.kubectl import Kubectl, eventually
 
@@ -114,6 +114,10 @@ def policy(namespace: str, row: Row, resource: str = "jobs", group: str = "batch
     )
     owned = f"object.metadata.?ownerReferences[0].name.orValue('') == '{row.name}'"
     old = f"oldObject.metadata.?ownerReferences[0].name.orValue('') == '{row.name}'"
+    of_row = {
+        "jobs": f"{owned} || (oldObject != null && {old})",
+        "pods": f"object.spec.?nodeSelector[?'row'].orValue('') == '{row.name}'",
+    }
     name = f"{namespace}-{row.name}"
     return [
         {
@@ -131,9 +135,7 @@ def policy(namespace: str, row: Row, resource: str = "jobs", group: str = "batch
                         }
                     ]
                 },
-                "matchConditions": [{"name": "plan", "expression": f"{owned} || (oldObject != null && {old})"}]
-                if resource == "jobs"
-                else [],
+                "matchConditions": [{"name": "row", "expression": of_row[resource]}] if resource in of_row else [],
                 "failurePolicy": "Fail",
                 "reinvocationPolicy": "Never",
                 "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": f"[{operations}]"}}],
@@ -174,12 +176,28 @@ def policies(
             )
 
 
+def pod_of(row: Row) -> Object:
+    """A pod that the policy of a row changes, and Pod Security admits."""
+    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    return {
+        "spec": {
+            "nodeSelector": {"row": row.name},
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{"name": "a", "image": "a", "securityContext": security}],
+        }
+    }
+
+
 def is_at_work(api: ApiServer, namespace: str, row: Row, resource: str) -> bool:
     """Whether a policy changes an object like ours: it does so some time after it was made, or says that it can't."""
     metadata = {"name": "probe", "annotations": {"a": "b"}, "labels": {"a": "b"}}
     if resource != "jobs":
-        answer = api.create(f"{CONFIG_MAPS.format(namespace)}?dryRun=All", {"metadata": metadata, "immutable": True})
-        return "probe" in answer["metadata"]["labels"]
+        bodies = {"pods": pod_of(row), "configmaps": {"immutable": True}, "secrets": {"immutable": True}}
+        path = f"/api/v1/namespaces/{namespace}/{resource}?dryRun=All"
+        try:
+            return "probe" in api.create(path, {"metadata": metadata, **bodies[resource]})["metadata"]["labels"]
+        except Refused as error:
+            return f"{namespace}-{row.name}" in str(error)  # the probe hasn't what the policy changes
     owner = {"apiVersion": "example.com/v1", "kind": "Probe", "name": row.name, "uid": "u"}
     pod = {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}
     job = {"metadata": {**metadata, "ownerReferences": [owner]}, "spec": {"template": {"spec": pod}}}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 TASK_DIRECTORY = "SCANPLAN_TASK_DIRECTORY"
-"""Folder with the task document: ``task.json``, or ``task.json.gz.00``, ``.01``, … to be joined and unpacked."""
+"""Folder with the task document: `TASK_FILE`, or ``task.json.gz.00``, ``.01``, … to be joined and unpacked."""
+TASK_FILE = "task.json"
 RUN_DIRECTORY = "SCANPLAN_RUN_DIRECTORY"
 """The run's folder on the claim (``ui_projects/{runId}``), mounted by subPath."""
 TASK_DIGEST = "SCANPLAN_TASK_DIGEST"

@@ -97,7 +97,7 @@ class Actions:
                 else:
                     answers.no_workload = True
             case StoreDocument(job, objects):
-                return await self._store_document(job, objects)
+                return await self._store_document(job, objects, by)
         return None
 
     async def _patch(self, job: JobView, patch: dict[str, Any], answers: Answers, by: PlanName) -> None:
@@ -118,16 +118,20 @@ class Actions:
         finally:
             self._store.set_starting(job.namespace, job.name, None)
 
-    async def _store_document(self, job: JobView, objects: tuple[jobs.Manifest, ...]) -> Rejection | None:
+    async def _store_document(self, job: JobView, objects: tuple[jobs.Manifest, ...], by: PlanName) -> Rejection | None:
         try:
             for manifest in objects:
                 with contextlib.suppress(ConflictException):
                     answer = await self._api.create_part(job.namespace, manifest)
                     paths = alterations.of(manifest, answer)
                     prefix = f"{manifest['kind']} {manifest['metadata']['name']}: "
+                    if refused := alterations.essential_of_document(paths):
+                        await self._api.delete_job(job.namespace, job.name, job.uid)
+                        await self._look_up(job.namespace, job.name, by)
+                        return Rejection.altered(job.name, tuple(f"{prefix}{path}" for path in refused))
                     self._store.set_altered(job, tuple(f"{prefix}{path}" for path in paths))
         except ApiException as error:
-            if error.status != 403:
+            if error.status not in {400, 403, 422}:
                 raise
             return Rejection.no_document(message_of(error))
         self._store.documented.add(job.uid)

@@ -150,9 +150,10 @@ class Api:
         return self._listing(PODS.path(namespace), selector, version="0" if cached else "").objects()
 
     async def create_part(self, namespace: str, manifest: Object) -> Object:
-        """Create a ConfigMap or Secret that has a part of a task document, and return it as the API server has it."""
+        """Create a ConfigMap or Secret that has a part of a task document, and return all of it as the API server has it."""
         resource = {each.kind: each for each in (CONFIG_MAPS, SECRETS)}[manifest["kind"]]
-        return await self._call("POST", resource.path(namespace), manifest)
+        answer: Object = msgspec.json.decode(await self._content("POST", resource.path(namespace), manifest))
+        return answer
 
     async def set_admission(self, namespace: str, job_uid: str, active: bool) -> bool:
         """Set `spec.active` of the Kueue Workload that stands for a Job; False where there is none."""

@@ -46,7 +46,7 @@ CONTAINER = "spec__template__spec__containers__0"
 
 def test_what_is_not_decoded_of_an_answer_is_no_change() -> None:
     """Lost otherwise: the meaning of the condition, which every plan would have."""
-    assert alterations.of({"apiVersion": "batch/v1", "kind": "Job", "immutable": True, **SENT}, SENT) == ()
+    assert alterations.of({"apiVersion": "batch/v1", "kind": "Job", **SENT}, SENT) == ()
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,52 @@ def test_a_change_is_named_and_judged(changes: dict[str, Any], path: str, essent
     paths = alterations.of(SENT, found)
     assert path in paths
     assert (path in alterations.essential(paths, found)) is essential
+
+
+PART: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "a-task-00", "labels": {"team": "red"}, "ownerReferences": [{"uid": "u", "name": "p"}]},
+    "immutable": True,
+    "binaryData": {"task.json.gz.00": "eA=="},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "essential"),
+    [
+        ({"binaryData": {"task.json.gz.00": "eQ=="}}, "binaryData[task.json.gz.00]", True),
+        ({"binaryData": {}}, "binaryData[task.json.gz.00]", True),
+        ({"binaryData": None}, "binaryData", True),
+        (
+            {"binaryData": {"task.json.gz.00": "eA==", "task.json.gz.01": "eA=="}},
+            "binaryData[task.json.gz.01] (added)",
+            True,
+        ),
+        ({"binaryData": {"task.json.gz.00": "eA==", "note": "eA=="}}, "binaryData[note] (added)", False),
+        ({"data": {"note": "x"}}, "data[note] (added)", False),
+        ({"data": {"task.json": "x"}}, "data[task.json] (added)", True),
+        ({"metadata__name": "b"}, "metadata.name", True),
+        ({"immutable": None}, "immutable", False),
+        ({"metadata__labels": {"team": "blue"}}, "metadata.labels[team]", False),
+        ({"metadata__annotations": {"note": "x"}}, "metadata.annotations (added)", False),
+        ({"metadata__ownerReferences": None}, "metadata.ownerReferences", False),
+        ({"metadata__finalizers": ["a/b"]}, "metadata.finalizers (added)", False),
+    ],
+)
+def test_a_change_of_a_part_of_the_document_is_named_and_judged(
+    changes: dict[str, Any], path: str, essential: bool
+) -> None:
+    found = copy.deepcopy(PART)
+    for name, value in changes.items():
+        holder, _, last = name.rpartition("__")
+        (found[holder] if holder else found)[last] = value
+    paths = alterations.of(PART, found)
+    assert paths == (path,)
+    assert alterations.essential_of_document(paths) == ((path,) if essential else ())
+
+
+def test_what_the_api_server_adds_to_a_secret_is_no_change() -> None:
+    secret = {**PART, "kind": "Secret", "data": PART["binaryData"]}
+    del secret["binaryData"]
+    assert alterations.of(secret, {**secret, "type": "Opaque", "metadata": {**PART["metadata"], "uid": "x"}}) == ()

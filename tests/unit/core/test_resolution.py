@@ -12,6 +12,7 @@ import pytest
 
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.core.manifests import jobs
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
@@ -38,6 +39,28 @@ def test_resolvers_take_the_place_of_the_clusters() -> None:
     made = pod(**RESOLVER)
     assert made["dnsPolicy"] == "None"
     assert made["dnsConfig"] == {"nameservers": ["192.0.2.53"], "searches": ["corp.example"]}
+
+
+OWNERS = {"nameservers": ["198.51.100.1"], "searches": ["owner.example"], "options": [{"name": "ndots", "value": "1"}]}
+TOGETHER = [
+    ({"nameservers": ["192.0.2.53"]}, {**OWNERS, "nameservers": ["192.0.2.53"]}),
+    (RESOLVER["dnsConfig"], {**OWNERS, **RESOLVER["dnsConfig"]}),
+    (None, OWNERS),
+]
+
+
+@pytest.mark.parametrize(("own", "expected"), TOGETHER)
+def test_a_plans_resolvers_and_searches_win_over_the_owners_and_the_rest_stays(
+    own: dict[str, Any] | None, expected: dict[str, Any]
+) -> None:
+    """Lost otherwise: the owner's `ndots`, or a plan that asks the resolvers of both."""
+    spec: dict[str, Any] = {"dnsConfig": own} if own else {}
+    of = plan(**spec)
+    policy = replace(OPEN, scan_defaults=ScanDefaults.model_validate({"podTemplate": {"dnsConfig": OWNERS}}))
+    of = of.with_defaults(policy.scan_defaults)
+    made = jobs.build(resolve(of, policy, NOW, INPUTS), of, policy)["spec"]["template"]["spec"]
+    assert made["dnsConfig"] == expected
+    assert made.get("dnsPolicy") == ("None" if own else None)
 
 
 def test_aliases_are_those_of_the_pod() -> None:

@@ -14,7 +14,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from scanplan.api import labels
+from scanplan.api import environment, labels
 from scanplan.api.v1alpha1 import task as documents
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.planning.task import Task
@@ -70,7 +70,7 @@ def objects(task: Task, job: JobView) -> tuple[dict[str, Any], ...]:
             },
             "immutable": True,
             "data" if packed.confidential else "binaryData": {
-                f"task.json.gz.{number:02d}": base64.b64encode(part).decode()
+                f"{environment.TASK_FILE}.gz.{number:02d}": base64.b64encode(part).decode()
             },
         }
         for number, (name, part) in enumerate(zip(packed.names, packed.parts, strict=True))

@@ -71,7 +71,8 @@ def build(task: Task, plan: Plan, policy: Policy, exceptions: str = "") -> Manif
         },
         pod.build(task, spec.pod_template, policy, document.pack(task, task.job_name), exceptions),
     )
-    manifest["spec"]["template"]["spec"].update(resolution.pod_fields(spec))
+    of_pod = manifest["spec"]["template"]["spec"]
+    of_pod.update(resolution.pod_fields(spec, of_pod.get("dnsConfig", {})))
     manifest["metadata"]["annotations"].update(_scan_annotations(task, plan), **{labels.ASKED: asked.annotation()})
     return manifest
 

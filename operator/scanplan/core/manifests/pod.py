@@ -86,7 +86,7 @@ def labels_of(task: Task) -> dict[str, str]:
 
 def _document_volume(packed: Packed, exceptions: str) -> tuple[Manifest, str]:
     """The volume with the task document, and the digest that the runner has to hold it against (not where it is inline)."""
-    files = [] if packed.inline is None else [_annotation("task.json", labels.TASK_DOCUMENT)]
+    files = [] if packed.inline is None else [_annotation(environment.TASK_FILE, labels.TASK_DOCUMENT)]
     if exceptions:
         files.append(_annotation(EXCEPTIONS_FILE, labels.EXCEPTIONS))
     if packed.inline is not None:

@@ -1,7 +1,7 @@
 """What admission changed of an object that the operator has written: the paths at which the API server's answer differs.
 
 Mutating webhooks and policies change objects on their way in. The answer to a write is what there is, so the operator accepts
-it. It refuses a Job only where the change would lose or repeat a scan.
+it. It refuses a Job, or a part of its task document, only where the change would lose or repeat a scan.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from scanplan.api import labels
+from scanplan.api import environment, labels
 from scanplan.core.planning import quantities
 
 Object = Mapping[str, Any]
@@ -26,11 +26,24 @@ _KEYS = ("name", "mountPath", "uid", "key", "type")
 """Fields by which elements of a list are found again, in this order."""
 _SERVERS_OWN = ("batch.kubernetes.io/", "controller-uid", "job-name")
 """Labels and annotations that the API server adds to a Job and its pods."""
-_OPEN_MAPS = {"labels", "annotations", "nodeSelector", "limits", "requests"}
+_CONTENTS = ("binaryData", "data")
+"""What a ConfigMap or Secret holds, by key."""
+_OPEN_MAPS = {"labels", "annotations", "nodeSelector", "limits", "requests", *_CONTENTS}
 """Maps to which the API server adds nothing but `_SERVERS_OWN`."""
 _NEVER_DEFAULTED = {
-    *("affinity", "args", "command", "dnsConfig", "envFrom", "finalizers", "hostAliases", "hostIPC", "hostNetwork"),
-    *("hostPID", "imagePullSecrets", "initContainers", "lifecycle", "livenessProbe", "managedBy", "nodeName"),
+    *(
+        "affinity",
+        "annotations",
+        "args",
+        "command",
+        "dnsConfig",
+        "envFrom",
+        "finalizers",
+        "hostAliases",
+        "hostIPC",
+        "hostNetwork",
+    ),
+    *("hostPID", "imagePullSecrets", "initContainers", "labels", "lifecycle", "livenessProbe", "managedBy", "nodeName"),
     *("nodeSelector", "overhead", "ports", "priorityClassName", "readinessProbe", "resources", "runtimeClassName"),
     *("serviceAccountName", "shareProcessNamespace", "startupProbe", "successPolicy", "tolerations"),
     *("topologySpreadConstraints", "workingDir", "limits", "requests"),
@@ -65,8 +78,10 @@ _ESSENTIAL_IF_GONE = (_SCANNER, f"{_POD}.volumes[")
 
 def of(sent: Object, answered: Object) -> tuple[str, ...]:
     """Paths of fields that have another value than was written, and of what was added; without the mutable ones of a Job."""
-    parts = (part for part in ("metadata", "spec") if part in sent)
+    parts = sent.keys() - {"apiVersion", "kind"}
     changes = {change for part in parts for change in _of_value(sent[part], answered.get(part), part)}
+    for part in set(_CONTENTS) - sent.keys():
+        changes |= set(_of_map({}, answered.get(part) or {}, part))
     return tuple(sorted(changes - MUTABLE))
 
 
@@ -74,6 +89,15 @@ def essential(paths: Sequence[str], answered: Object) -> tuple[str, ...]:
     """Those changes of a Job that the operator can't accept."""
     elsewhere = answered["spec"].get("managedBy", "") not in _JOB_CONTROLLERS
     return tuple(path for path in paths if _is_essential(path) or (elsewhere and path.startswith("spec.managedBy")))
+
+
+def essential_of_document(paths: Sequence[str]) -> tuple[str, ...]:
+    """Those changes of a ConfigMap or Secret without which the scan pods can't read their task, or not the right one."""
+    return tuple(path for path in paths if path == "metadata.name" or _is_content(path))
+
+
+def _is_content(path: str) -> bool:
+    return path.startswith(_CONTENTS) and (not path.endswith(ADDED) or f"[{environment.TASK_FILE}" in path)
 
 
 def named(paths: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from typing import Any
 
 from scanplan.api.errors import InvalidEndpoint, InvalidPlan, TargetDenied
@@ -22,12 +23,17 @@ def options(spec: ScanPlanSpec) -> dict[str, Any]:
     return found
 
 
-def pod_fields(spec: ScanPlanSpec) -> dict[str, Any]:
-    """The fields of a scan pod. Nuclei gets the resolvers of its pod, by `-r`."""
+def pod_fields(spec: ScanPlanSpec, owners: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a scan pod. Nuclei gets the resolvers of its pod, by `-r`.
+
+    Args:
+        owners: `dnsConfig` of the owner's defaults. What the plan names takes the place of the same there; the rest stays.
+    """
     fields: dict[str, Any] = {}
     if spec.dns_config:
         named = {"nameservers": spec.dns_config.nameservers, "searches": spec.dns_config.searches}
-        fields = {"dnsPolicy": "None", "dnsConfig": {name: value for name, value in named.items() if value}}
+        own = {name: value for name, value in named.items() if value}
+        fields = {"dnsPolicy": "None", "dnsConfig": {**owners, **own}}
     if spec.host_aliases:
         fields["hostAliases"] = [{"ip": alias.ip, "hostnames": alias.hostnames} for alias in spec.host_aliases]
     return fields

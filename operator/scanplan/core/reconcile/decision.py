@@ -104,7 +104,7 @@ class Rejection:
 
     @classmethod
     def no_document(cls, message: str) -> Rejection:
-        """403 for an object with a part of the task document; the Job is there, and its pods wait for it."""
+        """An object with a part of the task document is refused; the Job is there, and its pods wait for it."""
         reason = Reason.QUOTA_EXCEEDED if "exceeded quota" in message else Reason.JOB_REJECTED
         text = f"the list of endpoints can't be handed to the scan pods: {message}"
         return cls(reason, text, stalled=False, retry_after=RETRY_SECONDS)

@@ -88,7 +88,7 @@ def _without_pods(context: Context, job: JobView) -> Decision:
     age = (context.now - (job.start_time or job.created)).total_seconds()
     if age < START_SECONDS:
         return Write(requeue_after=START_SECONDS - age)
-    message = "the Job has no pod yet: see its events"
+    message = "the Job has no pod yet; a policy, a quota or Pod Security may refuse it: see the Job's events, or scanplan explain"
     return context.write(statuses.of_running(context.plan, job, Phase.PENDING, Reason.PENDING, message, context.now))
 
 
