@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.images import NAMES, ImageError, build
-from tests.images.push import PLATFORMS, VALUES, push
+from tests.images.push import VALUES, push
 from tests.images.store import Store
 
 
@@ -28,7 +28,9 @@ def main() -> int:
     pushes.add_argument(
         "registry", metavar="REGISTRY", help="host, perhaps with port and path, such as registry.example.com/scanplan"
     )
-    pushes.add_argument("--platforms", default=PLATFORMS, help="of Docker's buildx (default: %(default)s)")
+    pushes.add_argument(
+        "--platforms", default="", help="such as linux/amd64,linux/arm64; by default as many as can be built"
+    )
     pushes.add_argument("--values", type=Path, default=VALUES, help="default: %(default)s")
     pushes.add_argument(
         "--stand-in", action="store_true", help="push the tests' stand-in for Nuclei; it finds nothing real"

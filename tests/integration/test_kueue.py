@@ -166,3 +166,63 @@ def test_a_queued_plan_that_is_cancelled_starts_no_collector(alone: Scene, start
     assert status["conditions"][0]["message"] == "cancelled on request before it started"
     alone.gone(job)
     assert not [each for each in alone.jobs() if each["metadata"]["name"].endswith("-collect")]
+
+
+def test_who_deactivated_a_workload_is_known_after_a_kill(
+    kueue: Admitter, alone: Scene, start_operator: Callable[..., Any]
+) -> None:
+    """Lost otherwise: a plan that is Queued for ever, since nobody activates its Workload again."""
+    operator = start_operator()
+    alone.apply(queueName="security")
+    alone.phase("Queued")
+    workload = kueue.workload(alone.job_of())
+    alone.edit(suspend=True)
+    alone.eventually(lambda: not kueue.active(workload))
+    alone.phase("Suspended")
+    operator.kill()
+    alone.edit(suspend=False)
+    start_operator()
+    alone.eventually(lambda: kueue.active(workload))
+    alone.phase("Queued")
+
+
+def test_a_collector_waits_in_the_queue_of_its_plan(
+    kueue: Admitter, alone: Scene, start_operator: Callable[..., Any]
+) -> None:
+    """Lost otherwise: what was found, where Kueue holds every Job that names no queue."""
+    start_operator(SCANPLAN_ALLOWED_PRIORITY_CLASSES="urgent")
+    alone.apply(queueName="security", queuePriorityClassName="urgent")
+    alone.phase("Queued")
+    job = alone.job_of()
+    kueue.suspend(job, False)
+    alone.run()
+    alone.phase("Running")
+    alone.edit(cancel=True)
+    alone.kubelet.stop_deleted(job["metadata"]["name"])
+
+    def collector() -> Object | None:
+        return next((each for each in alone.jobs() if each["metadata"]["name"].endswith("-collect")), None)
+
+    made = alone.eventually(collector)
+    assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "security"
+    assert made["metadata"]["labels"]["kueue.x-k8s.io/priority-class"] == "urgent"
+
+
+def test_a_missing_right_to_workloads_is_told_at_once(
+    kueue: Admitter, administrator: Kubectl, alone: Scene, start_operator: Callable[..., Any]
+) -> None:
+    """Lost otherwise: why a suspended plan is scanned; only the operator's log would tell."""
+    administrator("delete", "-f", str(ROOT / "examples/install/kueue.yaml"))
+    try:
+        start_operator()
+        alone.apply(queueName="security")
+        alone.phase("Queued")
+        kueue.workload(alone.job_of())
+        alone.edit(suspend=True)
+        status = alone.until(lambda plan: "workloads" in str(plan.get("status", {}).get("conditions")))["status"]
+        told = next(each for each in status["conditions"] if "workloads" in each["message"])
+        assert (told["type"], told["reason"]) in {("Ready", "ApiRequestFailed"), ("Reconciling", "ApiRequestFailed")}
+        assert "cannot" in told["message"]
+    finally:
+        administrator("apply", "--server-side", "-f", str(ROOT / "examples/install/kueue.yaml"))
+    alone.phase("Suspended")
