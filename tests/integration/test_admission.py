@@ -75,6 +75,10 @@ ACCEPTED = [
         (("add", f"{POD}/initContainers", [{**SIDECAR, "name": "mesh", "restartPolicy": "Always"}]),),
         "initContainers (added)",
     ),
+    Row("pod-deadline", (("add", f"{POD}/activeDeadlineSeconds", 999),), "template.spec.activeDeadlineSeconds (added)"),
+    Row("scheduler", (("add", f"{POD}/schedulerName", "other"),), "spec.schedulerName (added)"),
+    Row("dns", (("add", f"{POD}/dnsPolicy", "Default"),), "spec.dnsPolicy (added)"),
+    Row("tmpfs", (("add", f"{POD}/volumes/1/emptyDir/medium", "Memory"),), "volumes[scratch].emptyDir.medium (added)"),
     Row("grace", (("add", f"{POD}/terminationGracePeriodSeconds", 5),), "spec.terminationGracePeriodSeconds"),
     Row("failure-policy", (("remove", "/spec/podFailurePolicy", None),), "spec.podFailurePolicy"),
 ]
@@ -88,6 +92,9 @@ REFUSED = [
     Row("pod-task", (("replace", "/spec/template/metadata/labels/scanplan.dev~1task", "x"),), "template.metadata"),
     Row("command", (("add", f"{POD}/containers/0/command", ["true"]),), "containers[scanner].command (added)"),
     Row("claim", (("replace", f"{POD}/volumes/0/persistentVolumeClaim/claimName", "x"),), "volumes[claim]"),
+    Row(
+        "read-only", (("add", f"{POD}/containers/0/volumeMounts/0/readOnly", True),), "volumeMounts[/scan/run].readOnly"
+    ),
     Row("multikueue", (("add", "/spec/managedBy", "kueue.x-k8s.io/multikueue"),), "spec.managedBy (added)"),
 ]
 

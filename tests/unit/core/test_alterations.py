@@ -20,6 +20,10 @@ SENT: dict[str, Any] = {
                         "name": "scanner",
                         "image": "i",
                         "env": [{"name": "SCANPLAN_X", "value": ""}],
+                        "volumeMounts": [
+                            {"name": "claim", "mountPath": "/scan/run"},
+                            {"name": "scratch", "mountPath": "/tmp"},
+                        ],
                         "resources": {"limits": {"memory": "1024Mi", "cpu": "1"}},
                     }
                 ],
@@ -53,6 +57,8 @@ def test_what_is_not_decoded_of_an_answer_is_no_change() -> None:
     "changes",
     [
         {"metadata__uid": "x", "spec__selector": {"a": "b"}, "spec__template__spec__dnsPolicy": "ClusterFirst"},
+        {"spec__template__spec__schedulerName": "default-scheduler"},
+        {"spec__template__spec__aFieldOfTomorrow": "x"},
         {f"{CONTAINER}__resources": {"limits": {"memory": "1Gi", "cpu": "1000m"}}},
         {f"{CONTAINER}__env": [{"name": "SCANPLAN_X"}]},
         {"metadata__labels": {"team": "red", "batch.kubernetes.io/job-name": "a", "controller-uid": "u"}},
@@ -75,6 +81,26 @@ def test_defaults_and_other_spellings_are_no_change(changes: dict[str, Any]) -> 
         ({"spec__managedBy": "kueue.x-k8s.io/multikueue"}, "spec.managedBy (added)", True),
         ({"spec__managedBy": "kubernetes.io/job-controller"}, "spec.managedBy (added)", False),
         ({"spec__template__spec__volumes": []}, "spec.template.spec.volumes[scratch]", True),
+        ({"spec__template__spec__activeDeadlineSeconds": 9}, "spec.template.spec.activeDeadlineSeconds (added)", False),
+        ({"spec__template__spec__schedulerName": "other"}, "spec.template.spec.schedulerName (added)", False),
+        ({"spec__template__spec__dnsPolicy": "Default"}, "spec.template.spec.dnsPolicy (added)", False),
+        ({"spec__template__spec__hostNetwork": True}, "spec.template.spec.hostNetwork (added)", False),
+        ({f"{CONTAINER}__stdin": True}, "spec.template.spec.containers[scanner].stdin (added)", False),
+        (
+            {"spec__template__spec__volumes": [{"name": "scratch", "emptyDir": {"medium": "Memory"}}]},
+            "spec.template.spec.volumes[scratch].emptyDir.medium (added)",
+            False,
+        ),
+        (
+            {f"{CONTAINER}__volumeMounts__0__readOnly": True},
+            "spec.template.spec.containers[scanner].volumeMounts[/scan/run].readOnly (added)",
+            True,
+        ),
+        (
+            {f"{CONTAINER}__volumeMounts__1__readOnly": True},
+            "spec.template.spec.containers[scanner].volumeMounts[/tmp].readOnly (added)",
+            False,
+        ),
     ],
 )
 def test_a_change_is_named_and_judged(changes: dict[str, Any], path: str, essential: bool) -> None:

@@ -114,7 +114,7 @@ def test_a_plan_can_not_take_our_labels_or_the_document() -> None:
 def test_a_pod_sees_its_own_run_on_the_claim_and_no_other() -> None:
     (mount,) = [each for each in build()["spec"]["containers"][0]["volumeMounts"] if each["name"] == "claim"]
     assert mount["subPath"] == "ui_projects/nightly"
-    assert mount["mountPath"] == pod.RUN_DIRECTORY
+    assert mount["mountPath"] == environment.RUN_MOUNT
 
 
 def test_the_runner_has_time_to_publish_when_it_is_told_to_end() -> None:

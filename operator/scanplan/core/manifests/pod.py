@@ -21,7 +21,6 @@ Manifest = dict[str, Any]
 TASK_DIRECTORY = "/etc/scanplan/task"
 EXCEPTIONS_FILE = "exceptions.json"
 """Beside the task document."""
-RUN_DIRECTORY = "/scan/run"
 TERMINATION_LOG = "/dev/termination-log"
 IMAGE_TEMPLATES_DIRECTORY = "/opt/nuclei-templates"
 GRACE_SECONDS = 60
@@ -144,7 +143,7 @@ def _user_fields(template: PodTemplate) -> Manifest:
 def _container(task: Task, template: PodTemplate, policy: Policy, digest: str, folders: list[Manifest]) -> Manifest:
     variables = {
         environment.TASK_DIRECTORY: TASK_DIRECTORY,
-        environment.RUN_DIRECTORY: RUN_DIRECTORY,
+        environment.RUN_DIRECTORY: environment.RUN_MOUNT,
         environment.TERMINATION_LOG: TERMINATION_LOG,
     }
     if digest:
@@ -155,7 +154,11 @@ def _container(task: Task, template: PodTemplate, policy: Policy, digest: str, f
     if paths:
         variables[environment.TEMPLATES_DIRECTORY] = ":".join((*paths, IMAGE_TEMPLATES_DIRECTORY))
     mounts: list[Manifest] = [
-        {"name": "claim", "mountPath": RUN_DIRECTORY, "subPath": str(layout.run_directory(task.document.run_id))},
+        {
+            "name": "claim",
+            "mountPath": environment.RUN_MOUNT,
+            "subPath": str(layout.run_directory(task.document.run_id)),
+        },
         {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a path in the pod
         {"name": "task", "mountPath": TASK_DIRECTORY, "readOnly": True},
     ]

@@ -47,8 +47,24 @@ _NEVER_DEFAULTED = {
     *("nodeSelector", "overhead", "ports", "priorityClassName", "readinessProbe", "resources", "runtimeClassName"),
     *("serviceAccountName", "shareProcessNamespace", "startupProbe", "successPolicy", "tolerations"),
     *("topologySpreadConstraints", "workingDir", "limits", "requests"),
+    *(
+        "activeDeadlineSeconds",
+        "add",
+        "appArmorProfile",
+        "fsGroup",
+        "hostname",
+        "hostUsers",
+        "manualSelector",
+        "medium",
+    ),
+    *("mountPropagation", "os", "privileged", "readinessGates", "readOnly", "recursiveReadOnly", "resourceClaims"),
+    *("restartPolicyRules", "runAsGroup", "runAsUser", "schedulingGates", "seLinuxOptions", "setHostnameAsFQDN"),
+    *("sizeLimit", "stdin", "stdinOnce", "subdomain", "subPathExpr", "supplementalGroups", "sysctls", "tty"),
+    *("volumeDevices", "windowsOptions"),
 }
 """Fields that stay empty unless somebody sets them."""
+_DEFAULTS = {"dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler"}
+"""Fields that the API server sets so, unless somebody has set them."""
 _JOB_CONTROLLERS = {"", "kubernetes.io/job-controller"}
 _POD = "spec.template.spec"
 _SCANNER = f"{_POD}.containers[{labels.CONTAINER}]"
@@ -73,6 +89,11 @@ _ESSENTIAL = (
     *(f"{_POD}.volumes[{volume}]" for volume in ("claim", "task", "headers")),
 )
 """Without these as they were written, a task is not recognized, or not all of it is scanned once."""
+_CLAIM_MOUNT = f"{_SCANNER}.volumeMounts[{environment.RUN_MOUNT}]"
+_ESSENTIAL_IF_ADDED = {
+    *(f"{_SCANNER}.args", f"{_SCANNER}.command"),
+    *(f"{_CLAIM_MOUNT}.readOnly", f"{_CLAIM_MOUNT}.subPathExpr"),
+}
 _ESSENTIAL_IF_GONE = (_SCANNER, f"{_POD}.volumes[")
 
 
@@ -109,7 +130,7 @@ def named(paths: Sequence[str]) -> str:
 def _is_essential(path: str) -> bool:
     if path.endswith(ADDED):
         # A sidecar's injector adds mounts and variables at other names; the image's own command runs the scan.
-        return path in {f"{_SCANNER}.args{ADDED}", f"{_SCANNER}.command{ADDED}"}
+        return path.removesuffix(ADDED) in _ESSENTIAL_IF_ADDED
     gone = path.startswith(_ESSENTIAL_IF_GONE) and path.endswith("]") and path.count("[") == 1
     return gone or path.startswith(_ESSENTIAL)
 
@@ -119,9 +140,13 @@ def _of_map(sent: Object, answered: Object, path: str) -> Iterator[str]:
     for name, value in sent.items():
         yield from _of_value(value, answered.get(name), _joined(path, name, open_map))
     for name in answered.keys() - sent.keys():
-        known = name.startswith(_SERVERS_OWN) if open_map else name not in _NEVER_DEFAULTED
+        known = name.startswith(_SERVERS_OWN) if open_map else _is_default(name, answered[name])
         if not known and not _is_empty(answered[name]):
             yield f"{_joined(path, name, open_map)}{ADDED}"
+
+
+def _is_default(name: str, value: Any) -> bool:
+    return name not in _NEVER_DEFAULTED and value == _DEFAULTS.get(name, value)
 
 
 def _joined(path: str, name: str, open_map: bool) -> str:

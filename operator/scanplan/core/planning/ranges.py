@@ -22,7 +22,11 @@ IN_BYTES = re.compile(rb"(?m)^\s*[0-9a-fA-F:.]+/[0-9]")
 _HOST = re.compile(r"\[.*\].*|[0-9a-f]*:[0-9a-f:.]*(%.*)?|([^:]*\.)?(0x[0-9a-f]*|[0-9]+)(:[0-9]*)?", re.IGNORECASE)
 """An address in any form, or what ends in a number, which no host name does."""
 _PORT = re.compile(r"[^:]*:[0-9]+|\[.*\]:.*")
-_FROM_TO = re.compile(r"[0-9]+(\.[0-9]+){3}\s*-\s*[0-9.]+")
+_FROM_TO = re.compile(
+    r"[0-9]+(\.[0-9]+){3}\s*-\s*[0-9.]+|[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*\s*-\s*[0-9a-f:.]+", re.IGNORECASE
+)
+_BRACKETED = re.compile(r"\[[^\]]*/[0-9]*\].*")
+_BRACKETS = "a range has no brackets: 2001:db8::/120"
 
 
 def parse(text: str) -> Network | None:
@@ -33,13 +37,15 @@ def parse(text: str) -> Network | None:
     """
     if _FROM_TO.fullmatch(text):
         raise InvalidEndpoint("write a range as a prefix, such as 10.1.0.0/24")
+    if _BRACKETED.fullmatch(text):
+        raise InvalidEndpoint(_BRACKETS)
     host, slash, length = text.partition("/")
     if not slash or "://" in text or not _HOST.fullmatch(host):
         return None
     if _PORT.fullmatch(host) or re.fullmatch(r"[0-9]+:[0-9]+", length):
         raise InvalidEndpoint("a range has no port; list the hosts as host:port")
     if host.startswith("["):
-        raise InvalidEndpoint("a range has no brackets: 2001:db8::/120")
+        raise InvalidEndpoint(_BRACKETS)
     try:
         first = ipaddress.ip_address(host)
     except ValueError:
