@@ -51,6 +51,22 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a run that climbs out of its folder": ({"runId": "../other"}, "spec.runId in body should match"),
     "a run that is a hidden folder": ({"runId": ".hidden"}, "spec.runId in body should match"),
     "a project with the key's separator": ({"projectId": "a:b"}, "spec.projectId in body should match"),
+    "a variable that names the target": (
+        {"scanner": {"variables": [{"name": "BaseURL", "value": "http://elsewhere.example"}]}},
+        "take other names",
+    ),
+    "two ways to follow redirects": (
+        {"scanner": {"followRedirects": True, "followHostRedirects": True}},
+        "leave one of the two out",
+    ),
+    "a variable of two lines": (
+        {"scanner": {"variables": [{"name": "user", "value": "a\nb=c"}]}},
+        "spec.scanner.variables[0].value in body should match",
+    ),
+    "an address for TLS to ask for": (
+        {"scanner": {"sni": "a.example:443"}},
+        "spec.scanner.sni in body should match",
+    ),
     "a proxy with credentials": (
         {"scanner": {"proxy": "http://user:secret@proxy.example:3128"}},
         "spec.scanner.proxy in body should match",

@@ -18,6 +18,13 @@ DNS_SUBDOMAIN = rf"^{_LABEL}(\.{_LABEL})*$"
 DATA_KEY = r"^([-_A-Za-z0-9]|\.[-_A-Za-z0-9])[-._A-Za-z0-9]*$"
 """Key of a ConfigMap or Secret: the name of a file, so it never begins with two dots, and is not one alone."""
 
+HOST_NAME = r"^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9])?)*$"
+"""A name of DNS, not an address."""
+RESERVED_VARIABLES = frozenset(
+    {"baseurl", "rooturl", "hostname", "host", "port", "path", "query", "file", "scheme", "schema", "input", "fqdn"}
+    | {"rdn", "dn", "tld", "sd", "ip", "interactsh-url", "interactsh-protocol"}
+)
+"""Names of template variables, in lower case, that Nuclei sets for each target."""
 PROXY = r"^(https?|socks5)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$"
 """The URL of a proxy. It has no place for credentials: plans are read by many."""
 NO_PROXY = r"^[^\s,]+$"

@@ -65,6 +65,30 @@ Proxy = Annotated[
     str | None, typer.Option("-p", "-proxy", metavar="URL", help="Proxy of all requests.", show_default=False)
 ]
 FollowRedirects = Annotated[bool, typer.Option("-fr", "-follow-redirects", help="Follow redirects.")]
+FollowHostRedirects = Annotated[
+    bool, typer.Option("-fhr", "-follow-host-redirects", help="Follow redirects to the same host.")
+]
+MaxRedirects = Annotated[int | None, _number("-mr", "-max-redirects", what="Redirects in a row.")]
+MaxHostErrors = Annotated[
+    int | None, _number("-mhe", "-max-host-error", what="Failures after which a host is skipped.")
+]
+MaxResponseBytes = Annotated[int | None, _number("-rsr", "-response-size-read", what="Bytes of a response to read.")]
+Sni = Annotated[
+    str | None, typer.Option("-sni", metavar="NAME", help="Host name that TLS asks for.", show_default=False)
+]
+VerifySignatures = Annotated[
+    bool, typer.Option("-dut", "-disable-unsigned-templates", help="Run signed templates only.")
+]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-V",
+        "-var",
+        metavar="NAME=VALUE",
+        help="Template variable that is not secret. Several times.",
+        show_default=False,
+    ),
+]
 
 LISTS = {
     "tags": "selection.include.tags",
@@ -85,8 +109,19 @@ VALUES = {
     "retries": "scanner.requestRetries",
     "proxy": "scanner.proxy",
     "follow_redirects": "scanner.followRedirects",
+    "follow_host_redirects": "scanner.followHostRedirects",
+    "max_redirects": "scanner.maxRedirects",
+    "max_host_errors": "scanner.maxHostErrors",
+    "max_response_bytes": "scanner.maxResponseBytes",
+    "sni": "scanner.sni",
+    "verify_signatures": "scanner.verifySignatures",
 }
 """Fields of a plan's spec, by the names of the flags in `submit`."""
+PAIRS = {
+    "headers": ("scanner.headers", ":", '-H "Name: value"'),
+    "variables": ("scanner.variables", "=", "-V name=value"),
+}
+"""Fields with names and values: the field, what is between the two, and how it is written."""
 _IN_LOWER_CASE = {"protocols", "exclude_protocols", "exclude_severities"}
 
 
@@ -117,14 +152,14 @@ def targets(given: Iterable[str] | None, file: Path | None) -> list[str]:
     return [*parts(given), *(read_lines(file) if file else ())]
 
 
-def spec_of(given: Mapping[str, Any], headers: Iterable[str] | None) -> dict[str, Any]:
+def spec_of(given: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a spec that flags mean.
 
     Args:
-        given: values by the names in `LISTS` and `VALUES`; what is None or False was not given.
+        given: values by the names in `LISTS`, `VALUES` and `PAIRS`; what is None or False was not given.
 
     Raises:
-        Failure: a header has no colon.
+        Failure: a header or a variable has no name.
     """
     spec: dict[str, Any] = {}
     for name, path in LISTS.items():
@@ -135,17 +170,18 @@ def spec_of(given: Mapping[str, Any], headers: Iterable[str] | None) -> dict[str
         value = given.get(name)
         if value is not None and value is not False:
             _put(spec, path, value)
-    named = [_header(text) for text in headers or ()]
-    if named:
-        _put(spec, "scanner.headers", named)
+    for flag, (path, mark, hint) in PAIRS.items():
+        pairs = [_pair(text, mark, hint) for text in given.get(flag) or ()]
+        if pairs:
+            _put(spec, path, pairs)
     return spec
 
 
-def _header(text: str) -> dict[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon:
-        raise Failure(f"-H {text!r} is no header", '-H "Name: value"', USAGE)
-    return {"name": name.strip(), "value": value.strip()}
+def _pair(text: str, mark: str, hint: str) -> dict[str, str]:
+    name, found, value = text.partition(mark)
+    if not found or not name.strip():
+        raise Failure(f"{text!r} has no name and value", hint, USAGE)
+    return {"name": name.strip(), "value": value.strip() if mark == ":" else value}
 
 
 def _put(spec: dict[str, Any], path: str, value: Any) -> None:

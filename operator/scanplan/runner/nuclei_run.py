@@ -15,7 +15,7 @@ from scanplan.api.v1alpha1.task import TaskDocument, TaskError
 from scanplan.core.planning.guard import Guard
 from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.publish import Attempt
-from scanplan.runner.nuclei import classify, command, memory, rates, resolvers, route, scanner, version
+from scanplan.runner.nuclei import classify, command, memory, rates, resolvers, route, scanner, variables, version
 from scanplan.runner.nuclei.classify import Ended, StopCause
 from scanplan.runner.nuclei.evidence import Evidence
 from scanplan.runner.nuclei.headers import Headers
@@ -105,6 +105,7 @@ class NucleiRun:
             workspace.targets.write_text(command.list_file(targets))
             workspace.templates.write_text(command.list_file([str(template.path) for template in batch]))
             header_files = self._headers.write(workspace)
+            variables.write(self._document.scanner.variables, workspace)
             workspace.denied.write_text(command.list_file(self._guard.ranges()))
             limits = rates.of(self._document.scanner, targets)
             proxy = self._route.proxy_to(endpoints[0])
@@ -158,7 +159,7 @@ class NucleiRun:
 
         own = self._headers
         timeout = float(self._document.scanner.request_timeout_seconds)
-        return Asking(self._guard, {**own.public, **own.secret}, timeout, proxy)
+        return Asking(self._guard, {**own.public, **own.secret}, timeout, proxy, self._document.scanner.sni)
 
     def _tick(self, now: float, watch: Watch | None, on_tick: Callable[[float], StopCause | None]) -> StopCause | None:
         if watch is not None:

@@ -133,11 +133,18 @@ class Scan:
             if left_out:
                 self._warn(left_out)
             error = self._scan(selection, own_headers)
-            covered = coverage.of(selection, self._logs, self._evidence, self._matched, self._document.severity_levels)
+            covered = coverage.of(
+                selection,
+                self._logs,
+                self._evidence,
+                self._matched,
+                self._document.severity_levels,
+                signed_only=self._document.scanner.verify_signatures,
+            )
             verdict = self._judge(self._evidence, self._logs)
             error = self._doubt(error, covered, verdict)
             if error is None:
-                self._attempt.coverage = self._coverage(covered, verdict)
+                self._attempt.coverage = ShardCoverage.of(self._endpoints, verdict.untroubled, covered.ran)
         except ScanError as failed:
             error = TaskError(error_class=failed.error_class, reason=failed.reason, message=failed.message)
         except OSError as failed:
@@ -324,18 +331,6 @@ class Scan:
             for warning in verdict.warnings:
                 self._warn(warning)
         return error
-
-    def _coverage(self, covered: Coverage, verdict: Verdict) -> ShardCoverage:
-        """Where the scan has looked. An endpoint with any trouble may hide a finding, so it is no evidence."""
-        troubled = {each.endpoint for each in verdict.troubled}
-        scanned = set(verdict.scanned) - troubled
-        trusted = int("".join("01"[endpoint in scanned] for endpoint in reversed(self._endpoints)), 2)
-        gaps = {name: trusted & ~mask for name, mask in covered.ran.items()}
-        return ShardCoverage(
-            trusted=f"{trusted:x}",
-            templates=tuple(sorted(covered.ran)),
-            gaps={name: f"{mask:x}" for name, mask in sorted(gaps.items()) if mask},
-        )
 
     def _tick(self, now: float) -> StopCause | None:
         if (cause := self._over(now)) is not None:

@@ -30,6 +30,8 @@ type options struct {
 	followRedirects, followHostRedirects, disableRedirects   bool
 	maxRedirects, responseRead, responseSave                 int
 	headers, secretFiles                                     []string
+	variables                                                []string
+	sni                                                      string
 	disableClustering, noInteractsh, noStdin, noHTTPX        bool
 	restrictLocal, systemResolvers, project                  bool
 	rateLimit, bulkSize, concurrency, payloadConcurrency     int
@@ -89,6 +91,25 @@ func (f listFlag) Set(value string) error {
 		}
 		if part = strings.TrimSpace(part); part != "" {
 			*f.values = append(*f.values, part)
+		}
+	}
+	return nil
+}
+
+// variableFlag is name=value, or a file with one on each line.
+type variableFlag struct{ listFlag }
+
+func (f variableFlag) Set(value string) error {
+	lines := []string{value}
+	if !strings.Contains(value, "=") && isPlainFile(value) {
+		var err error
+		if lines, err = readLines(value); err != nil {
+			return err
+		}
+	}
+	for _, line := range lines {
+		if name, _, found := strings.Cut(line, "="); found && name != "" {
+			*f.values = append(*f.values, line)
 		}
 	}
 	return nil
@@ -226,6 +247,8 @@ func (o *options) declare(set *flag.FlagSet) {
 	numbers(&o.maxRedirects, 10, "max-redirects", "mr")
 	switches(&o.disableRedirects, "disable-redirects", "dr")
 	values(listFlag{&o.headers, fileRaw}, "header", "H")
+	values(variableFlag{listFlag{&o.variables, fileRaw}}, "var", "V")
+	texts(&o.sni, "", "sni")
 	values(listFlag{&o.secretFiles, commas}, "secret-file", "sf")
 	texts(&o.resolvers, "", "resolvers", "r")
 	switches(&o.systemResolvers, "system-resolvers", "sr")

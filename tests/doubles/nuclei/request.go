@@ -46,7 +46,10 @@ func (s *scan) newClient() *http.Client {
 
 var unresolved = regexp.MustCompile(`\{\{[^{}]+\}\}`)
 
-// fill replaces the variables that a target defines. It reports whether none is left.
+// custom are the variables that the command line sets.
+var custom []string
+
+// fill replaces the variables of the command line, and those that a target defines. It reports whether none is left.
 func fill(text string, target *url.URL, raw string) (string, bool) {
 	port := target.Port()
 	if port == "" {
@@ -57,6 +60,10 @@ func fill(text string, target *url.URL, raw string) (string, bool) {
 		"BaseURL": base, "RootURL": target.Scheme + "://" + target.Host, "Hostname": target.Host, "Host": target.Hostname(),
 		"Port": port, "Path": target.Path, "File": path.Base(target.Path), "Scheme": target.Scheme,
 	} {
+		text = strings.ReplaceAll(text, "{{"+name+"}}", value)
+	}
+	for _, line := range custom {
+		name, value, _ := strings.Cut(line, "=")
 		text = strings.ReplaceAll(text, "{{"+name+"}}", value)
 	}
 	return text, !unresolved.MatchString(text)

@@ -84,6 +84,7 @@ func newScan(opts *options, dirs configDirs, dialing *guard, logs *logger) (*sca
 	}
 	s.limiters = &limiters{rate: opts.rateLimit, per: opts.rateLimitDuration, perHost: opts.perHostRateLimit}
 	s.client = s.newClient()
+	custom = opts.variables
 	s.hosts.limit = opts.maxHostError
 	return s, nil
 }

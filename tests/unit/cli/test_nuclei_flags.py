@@ -53,6 +53,13 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["-H", "X-Team: red: blue"], "scanner.headers", [{"name": "X-Team", "value": "red: blue"}]),
     (["-p", "socks5://p.example:1080"], "scanner.proxy", "socks5://p.example:1080"),
     (["-fr"], "scanner.followRedirects", True),
+    (["-fhr"], "scanner.followHostRedirects", True),
+    (["-mr", "3"], "scanner.maxRedirects", 3),
+    (["-mhe", "5"], "scanner.maxHostErrors", 5),
+    (["-rsr", "4096"], "scanner.maxResponseBytes", 4096),
+    (["-sni", "app.example.com"], "scanner.sni", "app.example.com"),
+    (["-dut"], "scanner.verifySignatures", True),
+    (["-V", "user=a=b, c"], "scanner.variables", [{"name": "user", "value": "a=b, c"}]),
     (["-templates", "x/,y.yaml"], "templates", ["http/", "x/", "y.yaml"]),
 ]
 
@@ -85,6 +92,7 @@ def test_a_list_of_targets_and_only_a_tag(tmp_path: Path) -> None:
         (["-tags", "cve"], 64, "endpoints (-e, -u or -l)"),
         (["-l", "/nonexistent", "-tags", "cve"], 66, "/nonexistent"),
         (["-u", "h", "-t", "x", "-H", "no header"], 64, "Name: value"),
+        (["-u", "h", "-t", "x", "-V", "no variable"], 64, "name=value"),
         (["-u", "h", "-t", "x", "-s", "grave"], 64, "there is no such severity"),
         (["-u", "h", "-t", "x", "-code"], 2, "No such option: -code"),
         (["-u", "h", "-t", "x", "-headless"], 2, "No such option: -headless"),

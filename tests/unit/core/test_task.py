@@ -152,6 +152,7 @@ class TestInputDigest:
             {"runId": "other"},
             {"scanner": {"image": "scanner:1"}},
             {"scanner": {"followRedirects": True}},
+            {"scanner": {"variables": [{"name": "user", "value": "x"}]}},
             {"scanner": {"headers": [{"name": "User-Agent", "value": "x"}]}},
             {"artifacts": {"claimName": "c"}},
         ],

@@ -60,6 +60,26 @@ def test_typed_options_become_their_flags() -> None:
     assert "-fr" in argv
 
 
+def test_what_a_plan_may_leave_to_nuclei_is_left_to_it() -> None:
+    argv = command.arguments(document(), "nuclei", WORKSPACE, TRACE)
+    assert flag(argv, "-mhe") == "30"
+    assert not {"-fr", "-fhr", "-mr", "-rsr", "-sni", "-iv", "-V", "-dut"} & set(argv)
+    options = ScannerOptions(
+        follow_host_redirects=True,
+        max_redirects=3,
+        max_response_bytes=4096,
+        max_host_errors=5,
+        sni="app.example",
+        verify_signatures=True,
+        variables={"user": "secret-looking"},
+    )
+    argv = command.arguments(document(scanner=options), "nuclei", WORKSPACE, TRACE)
+    wanted = {"-mr": "3", "-rsr": "4096", "-mhe": "5", "-sni": "app.example", "-V": "/w/variables.txt"}
+    assert {name: flag(argv, name) for name in wanted} == wanted
+    assert {"-fhr", "-dut"} <= set(argv)
+    assert "secret-looking" not in " ".join(argv)
+
+
 def test_without_options_templates_decide_about_redirects_and_nothing_is_denied() -> None:
     argv = command.arguments(document(), "nuclei", WORKSPACE, TRACE)
     assert not {"-fr", "-dr", "-severity", "-eh"} & set(argv)

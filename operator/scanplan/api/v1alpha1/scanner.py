@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from scanplan.api.names import NO_PROXY, PROXY
+from scanplan.api.v1alpha1.asking import Asking
 from scanplan.api.v1alpha1.model import Effect, Model, effect
 from scanplan.api.v1alpha1.references import LocalObjectReference
 
@@ -29,7 +30,7 @@ class Header(Model):
     value: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
-class Scanner(Model):
+class Scanner(Asking):
     """Which Nuclei, and its options. Defaults are Nuclei's own."""
 
     image: Annotated[
@@ -120,6 +121,3 @@ class Scanner(Model):
             "ranges, *. Where the owner has set a proxy, only the owner's entries.",
         ),
     ] = []
-    follow_redirects: Annotated[
-        bool, Field(json_schema_extra=effect(Effect.KEY), description="Follow HTTP redirects in templates.")
-    ] = False

@@ -281,7 +281,20 @@ class ScanPlanSpec(Model):
             "podTemplate.priorityClassName.",
         ),
     ] = None
-    scanner: Scanner = Scanner()
+    scanner: Annotated[
+        Scanner,
+        Field(
+            json_schema_extra={
+                "x-kubernetes-validations": [
+                    cel(
+                        "!(has(self.followRedirects) && self.followRedirects && "
+                        "has(self.followHostRedirects) && self.followHostRedirects)",
+                        "followRedirects follows redirects to the same host too: leave one of the two out",
+                    )
+                ]
+            }
+        ),
+    ] = Scanner()
     artifacts: Artifacts = Artifacts()
     dns_config: Annotated[
         DnsConfig | None, Field(json_schema_extra=effect(Effect.KEY), description="Other resolvers than the cluster's.")

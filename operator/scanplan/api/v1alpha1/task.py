@@ -103,6 +103,17 @@ class ScannerOptions(Document, frozen=True, kw_only=True):
     request_timeout_seconds: Annotated[int, msgspec.Meta(ge=1, le=300)] = 10
     request_retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 1
     follow_redirects: bool = False
+    follow_host_redirects: bool = False
+    max_redirects: Annotated[int, msgspec.Meta(ge=0, le=50)] = 0
+    """0: Nuclei's default."""
+    max_response_bytes: Annotated[int, msgspec.Meta(ge=0, le=100 << 20)] = 0
+    """0: Nuclei's default."""
+    max_host_errors: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 30
+    """Failures in a row after which a host is skipped."""
+    sni: str = ""
+    verify_signatures: bool = False
+    variables: Mapping[str, str] = {}
+    """Template variables, which are no secrets: value by name."""
     proxy: str = ""
     """URL of the proxy, without credentials; empty: none."""
     no_proxy: tuple[str, ...] = ()

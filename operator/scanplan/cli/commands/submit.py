@@ -94,6 +94,13 @@ def submit(
     header: flags.Headers = None,
     proxy: flags.Proxy = None,
     follow_redirects: flags.FollowRedirects = False,
+    follow_host_redirects: flags.FollowHostRedirects = False,
+    max_redirects: flags.MaxRedirects = None,
+    max_host_errors: flags.MaxHostErrors = None,
+    max_response_bytes: flags.MaxResponseBytes = None,
+    sni: flags.Sni = None,
+    verify_signatures: flags.VerifySignatures = False,
+    variable: flags.Variables = None,
     project: Annotated[
         str | None, typer.Option(metavar="NAME", help="projectId; by default the namespace.", show_default=False)
     ] = None,
@@ -144,6 +151,14 @@ def submit(
         "retries": retries,
         "proxy": proxy,
         "follow_redirects": follow_redirects,
+        "follow_host_redirects": follow_host_redirects,
+        "max_redirects": max_redirects,
+        "max_host_errors": max_host_errors,
+        "max_response_bytes": max_response_bytes,
+        "sni": sni,
+        "verify_signatures": verify_signatures,
+        "headers": header,
+        "variables": variable,
     }
     spec = {
         "projectId": project,
@@ -153,7 +168,7 @@ def submit(
         "severityLevels": [each.value for each in Severity if each in severities.parsed(severity)] if severity else [],
         "priority": priority,
         "sharding": {"parallelism": parallelism} if parallelism else None,
-        **flags.spec_of(given, header),
+        **flags.spec_of(given),
     }
     filled = {field: value for field, value in spec.items() if value not in (None, [])}
     if file is not None:

@@ -25,7 +25,6 @@ from scanplan.api.v1alpha1.task import (
     DiscoveryReport,
     PlanReference,
     RetryLimits,
-    ScannerOptions,
     TaskDocument,
     TemplateFilter,
     TemplateFolder,
@@ -35,9 +34,9 @@ from scanplan.core.planning import (
     keys,
     pod_bounds,
     ranges,
-    rates,
     resolution,
     scan_defaults,
+    scanner_options,
     shards,
 )
 from scanplan.core.planning import inputs as sources
@@ -225,6 +224,7 @@ def resolve(
     proxy, no_proxy = choice.of(spec, policy)
     choice.check(spec, plan.own, policy)
     resolution.check(spec, policy)
+    scanner_options.check(spec.scanner)
     templates = tuple(sorted(set(spec.templates)))
     project_id, run_id = plan.project_id, plan.run_id
     headers = spec.scanner.headers_from.secret_ref.name if spec.scanner.headers_from else ""
@@ -232,11 +232,11 @@ def resolve(
         "severityLevels": sorted(spec.severity_levels),
         "image": image,
         "claim": claim,
-        "followRedirects": spec.scanner.follow_redirects,
         "headers": headers,
         "rerun": spec.rerun,
     }
     options.update(resolution.options(spec))
+    options.update(scanner_options.of_key(spec.scanner))
     if spec.scanner.proxy:
         options["proxy"] = spec.scanner.proxy
         if no_proxy:
@@ -272,18 +272,7 @@ def resolve(
         include=include,
         exclude=exclude,
         headers_folder=HEADERS_DIRECTORY if headers else "",
-        scanner=ScannerOptions(
-            rate_limit=rates.of_shard(spec, count),
-            host_rate_limit=spec.scanner.max_requests_per_second_per_host or 0,
-            concurrency=spec.scanner.concurrency,
-            bulk_size=spec.scanner.bulk_size,
-            request_timeout_seconds=spec.scanner.request_timeout_seconds,
-            request_retries=spec.scanner.request_retries,
-            follow_redirects=spec.scanner.follow_redirects,
-            proxy=proxy,
-            no_proxy=no_proxy,
-            headers={header.name: header.value for header in spec.scanner.headers},
-        ),
+        scanner=scanner_options.options(spec, count, proxy, no_proxy),
         retry=RetryLimits(temporary=spec.retry.temporary, unknown=spec.retry.unknown),
         timeout_seconds=spec.timeout_seconds,
         denied_targets=policy.guard.entries,

@@ -8,7 +8,7 @@ hold no clock of their own beyond what the attempts measured, so two merges of t
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -99,6 +99,23 @@ class ShardCoverage(Record, frozen=True, kw_only=True):
     """Ids of the templates that ran, under all of their names; sorted."""
     gaps: dict[str, Mask] = msgspec.field(default_factory=dict)
     """By template: endpoints of `trusted` that it was not sent to, or where one of its requests had no answer."""
+
+    @classmethod
+    def of(cls, endpoints: Sequence[str], untroubled: Collection[str], ran: Mapping[str, int]) -> ShardCoverage:
+        """The record of an attempt.
+
+        Args:
+            endpoints: the shard's.
+            untroubled: those that answered all the time.
+            ran: by template, a bit for each endpoint where all of its requests had an answer.
+        """
+        trusted = int("".join("01"[endpoint in untroubled] for endpoint in reversed(endpoints)), 2)
+        gaps = {name: trusted & ~mask for name, mask in ran.items()}
+        return cls(
+            trusted=f"{trusted:x}",
+            templates=tuple(sorted(ran)),
+            gaps={name: f"{mask:x}" for name, mask in sorted(gaps.items()) if mask},
+        )
 
 
 class TaskRecord(Record, frozen=True, kw_only=True):

@@ -24,19 +24,23 @@ _HEADERS = {"User-Agent": "Mozilla/5.0 (compatible; ScanPlan)", "Accept": "*/*",
 class Asking:
     """Asks endpoints, through an HTTP proxy where there is one."""
 
-    def __init__(self, guard: Guard, headers: Mapping[str, str], timeout: float, proxy: str = "") -> None:
+    def __init__(
+        self, guard: Guard, headers: Mapping[str, str], timeout: float, proxy: str = "", sni: str = ""
+    ) -> None:
         """
         Args:
             guard: what must not be dialled.
             headers: the plan's.
             timeout: seconds for each step of a connection.
             proxy: URL of an HTTP proxy; empty: none.
+            sni: host name that TLS asks for; empty: the endpoint's own.
         """
         named = {name.lower() for name in headers}
         self._headers = {name: value for name, value in _HEADERS.items() if name.lower() not in named} | dict(headers)
         self._guard = guard
         self._timeout = min(timeout, _MOST_SECONDS)
         self._proxy = urlsplit(proxy)
+        self._sni = sni
         self._context = ssl._create_unverified_context()  # noqa: S323 - see above
 
     def __call__(self, endpoint: str, path: str) -> int | None:
@@ -69,7 +73,11 @@ class Asking:
         with plain:
             if proxy and scheme == "https":
                 self._tunnel(plain, host, port)
-            with self._context.wrap_socket(plain, server_hostname=host) if scheme == "https" else plain as stream:
+            with (
+                self._context.wrap_socket(plain, server_hostname=self._sni or host)
+                if scheme == "https"
+                else plain as stream
+            ):
                 yield stream
 
     def _tunnel(self, plain: socket.socket, host: str, port: int) -> None:

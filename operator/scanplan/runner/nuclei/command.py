@@ -14,13 +14,11 @@ import msgspec
 
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import TaskDocument
+from scanplan.api.v1alpha1.task import ScannerOptions, TaskDocument
 from scanplan.core.planning.protocols import UNGUARDED
 from scanplan.runner.nuclei.rates import Rates
 
 STATISTICS_INTERVAL_SECONDS = 5
-MAX_HOST_ERRORS = 30
-"""Nuclei's own default, said aloud: failures in a row after which a host is skipped."""
 _PASSED_ON = ("PATH", "LANG", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "GOMEMLIMIT", "GOMAXPROCS", "GOGC")
 
 
@@ -63,6 +61,11 @@ class Workspace(msgspec.Struct, frozen=True):
     def proxy(self) -> Path:
         """The proxy's URL; may hold a password."""
         return self.root / "proxy.txt"
+
+    @property
+    def variables(self) -> Path:
+        """One template variable a line."""
+        return self.root / "variables.txt"
 
     @property
     def home(self) -> Path:
@@ -124,16 +127,34 @@ def arguments(
     argv += ["-rl", str(limits.limit), *(["-per-host-rate-limit"] if limits.per_host else [])]
     argv += ["-c", str(scanner.concurrency), "-bs", str(scanner.bulk_size)]
     argv += ["-timeout", str(scanner.request_timeout_seconds), "-retries", str(scanner.request_retries)]
-    argv += ["-mhe", str(MAX_HOST_ERRORS)]
+    argv += ["-mhe", str(scanner.max_host_errors)]
     argv += headers
     if proxy:
         argv += ["-proxy", str(workspace.proxy)]
-    if scanner.follow_redirects:
-        argv.append("-fr")
+    argv += _asking(scanner, workspace)
     argv += ["-jsonl", "-ot", "-nc", "-tlog", trace]
     argv += ["-v", "-vv"]  # which templates are loaded, and why others are not, or can't be sent
     argv += ["-stats", "-sj", "-si", str(STATISTICS_INTERVAL_SECONDS)]
     argv += ["-no-stdin", "-duc", "-ni"]
+    return argv
+
+
+def _asking(scanner: ScannerOptions, workspace: Workspace) -> list[str]:
+    """The flags of options that a plan may leave to Nuclei."""
+    switches = {
+        "-fr": scanner.follow_redirects,
+        "-fhr": scanner.follow_host_redirects,
+        "-dut": scanner.verify_signatures,
+    }
+    values = {
+        "-mr": scanner.max_redirects,
+        "-rsr": scanner.max_response_bytes,
+        "-sni": scanner.sni,
+        "-V": workspace.variables if scanner.variables else "",
+    }
+    argv = [flag for flag, on in switches.items() if on]
+    for flag, value in values.items():
+        argv += [flag, str(value)] if value else []
     return argv
 
 

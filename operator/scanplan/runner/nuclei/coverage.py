@@ -49,11 +49,14 @@ def of(
     evidence: Evidence,
     matched: Collection[str],
     severities: Iterable[Severity],
+    *,
+    signed_only: bool = False,
 ) -> Coverage:
     """What became of the templates of a scan, from what Nuclei said and sent in one or several runs.
 
     Args:
         matched: ids of templates that found something, which says that they were sent, too.
+        signed_only: Nuclei was to leave out templates without a valid signature, and names none of these.
     """
     loaded_ids = {identifier for log in logs for identifier in log.loaded}
     why_not_loaded = {path: why for log in reversed(logs) for path, why in log.not_loaded.items()}
@@ -63,7 +66,9 @@ def of(
     for template in selection.templates:
         if template.id in loaded_ids:
             loaded.append(template)
-        elif (why := _why_not_loaded(template, why_not_loaded, frozenset(severities))) is not None:
+        elif (
+            why := _why_not_loaded(template, why_not_loaded, frozenset(severities), signed_only=signed_only)
+        ) is not None:
             not_run.append(_not_run(template, why))
             if template.named:
                 refused.append(not_run[-1])
@@ -86,7 +91,9 @@ def of(
     )
 
 
-def _why_not_loaded(template: Template, told: dict[str, str], severities: frozenset[Severity]) -> str | None:
+def _why_not_loaded(
+    template: Template, told: dict[str, str], severities: frozenset[Severity], *, signed_only: bool
+) -> str | None:
     """The cause as Nuclei or the file tells it; None where just the severity is another one."""
     if (why := told.get(str(template.path))) is not None:
         return why
@@ -97,6 +104,8 @@ def _why_not_loaded(template: Template, told: dict[str, str], severities: frozen
         return "it is a workflow: name the templates that it runs instead"
     if severities and definition.stated_severity(document) not in severities:
         return None
+    if signed_only:
+        return "it has no valid signature, and the plan verifies them (scanner.verifySignatures)"
     return "Nuclei left it out without saying why"
 
 

@@ -78,6 +78,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Endpoints that answered, but may not be fully scanned."""
     warnings: tuple[str, ...] = ()
 
+    @property
+    def untroubled(self) -> frozenset[str]:
+        """Those that answered all the time; any other may hide a finding, so it is no evidence that one has gone."""
+        return frozenset(self.scanned) - {each.endpoint for each in self.troubled}
+
 
 def judge(
     evidence: Evidence, given_up: Iterable[str], refused: Collection[str], connects: Callable[[str], bool]
