@@ -43,7 +43,7 @@ class WithoutHistory(history.HistoryWriter):
     def has_sightings(self, attempt: Path, record: records.ShardRecord) -> bool:  # noqa: ARG002 - as the other
         return False
 
-    def write(self, moment: str, ran: object, beside: object) -> HistoryCounts:  # noqa: ARG002 - as the other
+    def write(self, moment: str, ran: object, beside: object, suppression: object) -> HistoryCounts:  # noqa: ARG002 - as the other
         self._written = durable.CheckedFile(self._final.with_name(f".{self._final.name}.{durable.unique()}"))
         self._written.close()
         return HistoryCounts()

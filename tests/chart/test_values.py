@@ -17,6 +17,7 @@ from scanplan.client.cluster import reader
 from scanplan.client.redis.publication import PublicationSettings
 from scanplan.controller.settings import OperatorSettings
 from scanplan.core.manifests import jobs
+from scanplan.core.notify.receivers import DEFAULT_HOSTS
 from scanplan.web.settings import ApiSettings, Authentication
 from tests.chart import documents, programs
 from tests.chart.chart import (
@@ -343,6 +344,43 @@ def test_without_schedules_the_operator_may_make_no_plan_and_there_is_no_definit
     assert not [resource for resource in verbs if resource.startswith("scanschedules")]
     others = [rule for rule in plain[role]["rules"] if not rule["resources"][0].startswith("scan")]
     assert [rule for rule in objects[role]["rules"] if not rule["resources"][0].startswith("scan")] == others
+
+
+def test_without_notifiers_the_operator_hears_of_none_and_reads_none_of_their_secrets(plain: Objects) -> None:
+    """Lost otherwise: a release that sends nothing to anybody, for owners who want that."""
+    objects = render({"notifiers": {"enabled": False, "secrets": {"red": ["slack"]}}})
+    assert not OperatorSettings(**environment(objects)).notifiers  # type: ignore[arg-type]
+    definition = "CustomResourceDefinition scannotifiers.scanplan.dev"
+    assert definition in plain
+    assert definition not in objects
+    rules = [rule for name, each in objects.items() if name.startswith("Role ") for rule in each["rules"]]
+    rules += objects["ClusterRole scanplan-operator"]["rules"]
+    assert not [rule for rule in rules for resource in rule["resources"] if resource.startswith("scannotifiers")]
+    assert not [name for name in objects if name.endswith("-notifiers")]
+
+
+def test_notifiers_read_the_secrets_that_are_named_and_make_none(plain: Objects) -> None:
+    objects = render({"notifiers": {"secrets": {"red": ["slack", "hook"]}}})
+    (rule,) = objects["Role red/scanplan-operator-notifiers"]["rules"]
+    assert rule == {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["slack", "hook"], "verbs": ["get"]}
+    assert "RoleBinding red/scanplan-operator-notifiers" in objects
+    assert not [name for name in plain if name.endswith("-notifiers")]
+
+
+def test_notifiers_send_to_the_hosts_that_the_owner_lists(plain: Objects) -> None:
+    assert OperatorSettings(**environment(plain)).notifier_hosts == DEFAULT_HOSTS  # type: ignore[arg-type]
+    values = {"allowedHosts": ["relay.ci.svc:8080"], "pageUrl": "https://scans.example.com"}
+    settings = OperatorSettings(**environment(render({"notifiers": values})))  # type: ignore[arg-type]
+    assert (settings.notifier_hosts, settings.page_url) == (("relay.ci.svc:8080",), "https://scans.example.com")
+    assert OperatorSettings(**environment(render({"notifiers": {"allowedHosts": []}}))).notifier_hosts == ()  # type: ignore[arg-type]
+
+
+def test_the_operator_reaches_receivers_only_where_the_owner_says() -> None:
+    """Lost otherwise: notifiers that reach nobody, or an operator that reaches everything."""
+    receiver = {"ipBlock": {"cidr": "203.0.113.0/24"}}
+    for receivers, enabled, expected in (([], True, False), ([receiver], True, True), ([receiver], False, False)):
+        objects = render({**policed(receivers=receivers), "notifiers": {"enabled": enabled}})
+        assert (receiver in peers(objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator"])) is expected
 
 
 def test_the_operator_reads_the_secrets_that_are_named_and_no_others() -> None:

@@ -13,8 +13,11 @@ from scanplan.api.v1alpha1.task import (
     FindingCounts,
     HistoryCounts,
     MergedResult,
+    NewFinding,
+    NewFindings,
     Outcome,
     ScannerVersion,
+    Severity,
     ShardReport,
     TaskDocument,
     TaskError,
@@ -23,6 +26,14 @@ from scanplan.core.planning import keys
 
 FINDINGS = FindingCounts(critical=1, high=2, info=4)
 NO_FINDINGS = FindingCounts()
+NEW_FINDINGS = NewFindings(
+    counts=FindingCounts(high=1),
+    examples=(
+        NewFinding(
+            severity=Severity.HIGH, name="Open admin", template="open-admin", where="https://app.example.com/admin"
+        ),
+    ),
+)
 VERSION = ScannerVersion(nuclei_version="3.4.10", templates_digest="5f1c", templates_loaded=12)
 
 
@@ -44,7 +55,9 @@ def merged(
         endpoints_unreachable=unreachable,
         findings=findings,
         exceptions=exceptions,
-        history=HistoryCounts(new=FindingCounts(high=1), resolved=FindingCounts(low=1), open=findings),
+        history=HistoryCounts(
+            new=FindingCounts(high=1), resolved=FindingCounts(low=1), open=findings, told=NEW_FINDINGS
+        ),
         files=(ArtifactFile(name=layout.FINDINGS, bytes=7, sha256=hashlib.sha256(b"finding").hexdigest()),),
     )
 

@@ -182,6 +182,8 @@ def test_a_scan_is_told_once_and_a_restart_tells_nobody_anew(
     assert (event["type"], event["subject"]) == ("dev.scanplan.scan.newfindings", "scanplans/nightly")
     assert (event["data"]["new"], event["data"]["newTotal"], event["data"]["resolved"]) == ({"high": 1}, 1, 1)
     assert event["data"]["metadata"] == {"team": "shop"}
+    (example,) = event["data"]["examples"]
+    assert (example["severity"], example["template"]) == ("high", "open-admin")
     assert receiver.taken[0].headers["webhook-id"] == event["id"]
     assert receiver.taken[0].headers["content-type"].startswith("application/cloudevents+json")
     assert is_signed(receiver.taken[0])

@@ -190,6 +190,7 @@ def continued(
     tally: Tally,
     *,
     forgotten: str = "",
+    begun: Callable[[int, bytes], None] | None = None,
 ) -> Iterator[bytes]:
     """The lines of the history after a scan.
 
@@ -200,12 +201,22 @@ def continued(
         looked: whether the scan ran a finding's template against its target; only for those that it did not see.
         tally: counts what this scan has changed.
         forgotten: findings that were resolved before this time are left out.
+        begun: is told of each finding that is seen for the first time: the rank of its severity, and the begin of its line.
 
     Raises:
         UntrueRecordError: a record says something else than the history before it, and is not as `record` makes it.
     """
     new, counted_new = _tail(Course(state=State.NEW, first_seen=moment, last_seen=moment)), tally.ranks(State.NEW)
     courses = functools.lru_cache(_MOST_COURSES)(functools.partial(_Course.read, moment, tally))
+
+    def first(given: bytes) -> bytes:
+        """The line of a finding that is seen for the first time."""
+        rank, begin = given[LENGTH] - _ZERO, _head(given)
+        counted_new[rank] += 1
+        if begun:
+            begun(rank, begin)
+        return begin + new
+
     seen = _firsts(records)
     this = next(seen, None)
     last = b""
@@ -220,8 +231,7 @@ def continued(
             continue
         last = known
         while this is not None and this < known:
-            counted_new[this[LENGTH] - _ZERO] += 1
-            yield _head(this) + new
+            yield first(this)
             this = next(seen, None)
         if this is not None and this.startswith(known):
             course.seen_ranks[this[LENGTH] - _ZERO] += 1
@@ -235,8 +245,7 @@ def continued(
             tally.ranks(state)[_RANK[sighting.severity]] += 1
             yield head + course.missed[state]
     while this is not None:
-        counted_new[this[LENGTH] - _ZERO] += 1
-        yield _head(this) + new
+        yield first(this)
         this = next(seen, None)
 
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import MergedResult, ShardReport, TaskDocument, TaskError
+from scanplan.api.v1alpha1.task import HistoryCounts, MergedResult, ShardReport, TaskDocument, TaskError
 from scanplan.core.planning import endpoints, shards
 from scanplan.runner import progress
 
@@ -62,7 +62,18 @@ class Redaction:
             merged,
             endpoints_remark=self.text(merged.endpoints_remark),
             templates_remark=self.text(merged.templates_remark),
+            history=self._history(merged.history) if merged.history else None,
         )
+
+    def _history(self, history: HistoryCounts) -> HistoryCounts:
+        """New findings are named without the place where they are, if endpoints are secret."""
+        if not self.active or history.told is None:
+            return history
+        examples = tuple(
+            msgspec.structs.replace(each, name=self.text(each.name), template=self.text(each.template), where="")
+            for each in history.told.examples
+        )
+        return msgspec.structs.replace(history, told=msgspec.structs.replace(history.told, examples=examples))
 
     def event(self, event: progress.Event) -> progress.Event:
         return msgspec.structs.replace(event, message=self.text(event.message))

@@ -27,6 +27,8 @@ def fitted(report: ShardReport, limit: int = task.TERMINATION_MESSAGE_BYTES) -> 
     """`report`, shortened until it takes at most `limit` bytes."""
     warnings = tuple(shortened(warning, WARNING_BYTES) for warning in report.warnings[:MAX_WARNINGS])
     report = msgspec.structs.replace(report, warnings=warnings, error=_with_message(report.error, MESSAGE_BYTES))
+    if len(task.encode(report)) > limit:
+        report = _without_examples(report)
     message_bytes = MESSAGE_BYTES
     while len(task.encode(report)) > limit and (report.warnings or message_bytes > 64):
         if report.warnings:
@@ -35,6 +37,16 @@ def fitted(report: ShardReport, limit: int = task.TERMINATION_MESSAGE_BYTES) -> 
             message_bytes //= 2
             report = msgspec.structs.replace(report, error=_with_message(report.error, message_bytes))
     return report
+
+
+def _without_examples(report: ShardReport) -> ShardReport:
+    """The report without the names of new findings; their number stays."""
+    merged = report.merged
+    if merged is None or merged.history is None or merged.history.told is None:
+        return report
+    told = msgspec.structs.replace(merged.history.told, examples=())
+    history = msgspec.structs.replace(merged.history, told=told)
+    return msgspec.structs.replace(report, merged=msgspec.structs.replace(merged, history=history))
 
 
 def shortened(text: str, limit: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 import time
 
@@ -16,14 +17,20 @@ _JSON = "application/json; charset=UTF-8"
 
 
 class Sender:
-    """Sends to any receiver; the certificates that it trusts are read once."""
+    """Sends to any receiver. The certificates that it trusts are read once, when they are first needed."""
 
-    def __init__(self, policy: ReceiverPolicy) -> None:
-        self._policy = policy
-        self._context = ssl.create_default_context()
+    @functools.cached_property
+    def _context(self) -> ssl.SSLContext:
+        return ssl.create_default_context()
 
     async def send(
-        self, spec: ScanNotifierSpec, receiver: Receiver, notice: Notice, message_id: str, notifier: str
+        self,
+        spec: ScanNotifierSpec,
+        receiver: Receiver,
+        notice: Notice,
+        message_id: str,
+        notifier: str,
+        policy: ReceiverPolicy,
     ) -> Trouble | None:
         """Send a message; returns why it was not taken.
 
@@ -31,12 +38,11 @@ class Sender:
             spec: whose receiver it is.
             message_id: the same for each attempt.
             notifier: name of the ScanNotifier.
+            policy: which addresses nothing is sent to.
         """
         match receiver:
             case MailReceiver(email):
-                return await smtp.deliver(
-                    receiver, mail.message(notice, message_id, email), self._policy, self._context
-                )
+                return await smtp.deliver(receiver, mail.message(notice, message_id, email), policy, self._context)
             case HttpReceiver():
                 if spec.webhook:
                     body = cloudevents.body(notice, message_id, notifier)
@@ -45,4 +51,4 @@ class Sender:
                 else:
                     body = slack.body(notice) if spec.slack else teams.body(notice)
                     headers = {"Content-Type": _JSON}
-                return await http.post(receiver, body, headers, self._policy, self._context)
+                return await http.post(receiver, body, headers, policy, self._context)

@@ -12,7 +12,7 @@ from tests.docs.blocks import PAGES, ROOT, SHELLS, Block, blocks
 @pytest.mark.parametrize("page", PAGES)
 def test_code_is_in_fences_that_say_what_it_is(page: str) -> None:
     text = (ROOT / page).read_text()
-    assert {block.language for block in blocks(page)} <= SHELLS | {"yaml"}
+    assert {block.language for block in blocks(page)} <= SHELLS | {"yaml", "text"}
     assert len(re.findall(r"^ *```", text, re.MULTILINE)) == 2 * len(blocks(page))
     assert not re.findall(r"\n\n {4}\S.*", text)
 

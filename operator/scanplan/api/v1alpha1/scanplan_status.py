@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from scanplan.api.v1alpha1.model import Model
+from scanplan.api.v1alpha1.notification import MAX_EXAMPLES, NewFinding
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.status import Status
 
@@ -69,6 +70,15 @@ class Findings(Model):
     def counts(self) -> dict[str, int]:
         """The numbers by name: total, severities, and what has changed where that is known."""
         return {name: value for name, value in self.model_dump().items() if isinstance(value, int)}
+
+
+class NewFindings(Model):
+    """New findings that fall under no exception: what notifiers tell."""
+
+    by_severity: Annotated[BySeverity, Field(description="Their number, where it is not 0.")] = {}
+    examples: Annotated[
+        tuple[NewFinding, ...], Field(max_length=MAX_EXAMPLES, description="The most severe ones, by name.")
+    ] = ()
 
 
 class ExceptionUse(Model):
@@ -200,6 +210,10 @@ class ScanPlanStatus(Status):
         Field(description="Share of the pairs of loaded template and endpoint that were sent, such as 98.4%."),
     ] = None
     findings: Findings | None = None
+    new_findings: Annotated[
+        NewFindings | None,
+        Field(description="New findings that fell under no exception when they were merged, the most severe by name."),
+    ] = None
     exceptions: AppliedExceptions | None = None
     artifacts: PublishedArtifacts | None = None
     scanner: ScannerStatus | None = None

@@ -217,6 +217,24 @@ class FindingCounts(Document, frozen=True, kw_only=True):
         return self.critical + self.high + self.medium + self.low + self.info + self.unknown
 
 
+class NewFinding(Document, frozen=True, kw_only=True):
+    """A finding by name. Its texts are the template's and the scanned host's."""
+
+    severity: Severity
+    name: Annotated[str, msgspec.Meta(max_length=120)]
+    template: Annotated[str, msgspec.Meta(max_length=120)]
+    where: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    """Without query; empty where the endpoints are secret."""
+
+
+class NewFindings(Document, frozen=True, kw_only=True):
+    """The new findings that fall under no exception."""
+
+    counts: FindingCounts = msgspec.field(default_factory=FindingCounts)
+    examples: Annotated[tuple[NewFinding, ...], msgspec.Meta(max_length=10)] = ()
+    """The most severe ones, as far as there is room."""
+
+
 class HistoryCounts(Document, frozen=True, kw_only=True):
     """What a scan has changed in its run's findings over time; each finding counts once, however many records it has."""
 
@@ -230,6 +248,8 @@ class HistoryCounts(Document, frozen=True, kw_only=True):
     """Resolved before, and seen again."""
     open: FindingCounts = msgspec.field(default_factory=FindingCounts)
     """All that are not resolved, also those that this scan did not look for."""
+    told: NewFindings | None = None
+    """Of the new ones those that fall under no exception; None: counted by a version that did not tell them."""
 
 
 class ArtifactFile(Document, frozen=True, kw_only=True):

@@ -85,12 +85,13 @@ class NotifierController(Observer):
         self._now: Callable[[], datetime] = plans.now
         self._ended = ended
         self._notifiers = notifiers
+        self._hosts = hosts
         self._policy = ReceiverPolicy(hosts, plans.policy.guard)
         self._page_url = page_url
         self._observers = observers
         self._inputs = InputReader(plans.api)
         self._queue = WorkQueue()
-        self._sender = Sender(self._policy)
+        self._sender = Sender()
         self._room = asyncio.Semaphore(SENDING)
         self._outcomes: dict[PlanName, tuple[str, list[Outcome]]] = {}
         """By name: the notifier's UID, and what is not yet on its status."""
@@ -103,6 +104,14 @@ class NotifierController(Observer):
             group.create_task(heard.run())
             for _ in range(WORKERS):
                 group.create_task(worker.run(self._queue, lambda name: self.reconcile(name, group), log))
+
+    @property
+    def policy(self) -> ReceiverPolicy:
+        """What may be sent to now: the guard learns the API server's addresses after the start, and whenever they change."""
+        guard = self._plans.policy.guard
+        if self._policy.guard is not guard:
+            self._policy = ReceiverPolicy(self._hosts, guard)
+        return self._policy
 
     # what it hears
 
@@ -198,7 +207,8 @@ class NotifierController(Observer):
             receiver = await self._receiver(notifier)
             if isinstance(receiver, Trouble):
                 return receiver
-            return await self._sender.send(notifier.spec, receiver, outgoing.notice, outgoing.id, notifier.name)
+            send = self._sender.send
+            return await send(notifier.spec, receiver, outgoing.notice, outgoing.id, notifier.name, self.policy)
         except ApiException as error:
             message = f"the API server answered {error.status} to the request for a Secret"
             return Trouble(Reason.SECRET_UNAVAILABLE, message)
@@ -228,7 +238,7 @@ class NotifierController(Observer):
     async def _receiver(self, notifier: Notifier) -> Receiver | Trouble:
         secrets = await self._inputs.read(notifier.namespace, references(notifier.spec))
         try:
-            return receiver_of(notifier.spec, secrets, self._policy)
+            return receiver_of(notifier.spec, secrets, self.policy)
         except NoReceiver as error:
             return error.trouble
 

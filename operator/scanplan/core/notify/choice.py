@@ -57,7 +57,8 @@ def new_findings(status: ScanPlanStatus, least: Severity) -> dict[str, int]:
     ready = status.condition(ConditionType.READY)
     if ready and ready.reason == Reason.RESULT_REUSED:
         return {}
-    counts = (status.findings.new_by_severity if status.findings else None) or {}
+    told = status.new_findings
+    counts = told.by_severity if told else (status.findings.new_by_severity if status.findings else None) or {}
     return {
         severity.value: counts[severity]
         for severity in Severity

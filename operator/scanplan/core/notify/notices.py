@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.conditions import ConditionType
-from scanplan.api.v1alpha1.notification import MAX_TEXT, Notice
+from scanplan.api.v1alpha1.notification import MAX_TEXT, NewFinding, Notice
 from scanplan.api.v1alpha1.scannotifier import EventType, ScanNotifierSpec
 from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.core.notify import choice
 from scanplan.core.notify.scans import Ended
@@ -48,6 +49,7 @@ def of_scan(ended: Ended, event: EventType, spec: ScanNotifierSpec, *, recovered
         else None,
         suppressed=findings.suppressed if findings else None,
         new=choice.new_findings(status, spec.min_severity) if findings and findings.new is not None else None,
+        examples=_examples(status, spec),
         resolved=findings.resolved if findings else None,
         reopened=findings.reopened if findings else None,
         min_severity=spec.min_severity.value,
@@ -66,6 +68,13 @@ def of_test(namespace: str, spec: ScanNotifierSpec, now: datetime) -> Notice:
         min_severity=spec.min_severity.value,
         metadata=dict(spec.metadata) or None,
     )
+
+
+def _examples(status: ScanPlanStatus, spec: ScanNotifierSpec) -> tuple[NewFinding, ...]:
+    """The new findings that are named, of those that are told."""
+    told = choice.new_findings(status, spec.min_severity)
+    named = status.new_findings.examples if status.new_findings else ()
+    return tuple(each for each in named if each.severity in told)
 
 
 def _page(base: str, namespace: str) -> str:

@@ -72,6 +72,7 @@ class ReceiverPolicy:
             hosts: globs of `host` or `host:port` that notifiers may name.
             guard: what plans may not scan.
         """
+        self.guard = guard
         self._allows = globs.any_of(hosts, fold=True)
         self._guards = (guard, Guard(ALWAYS_DENIED))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from scanplan.api.v1alpha1.scanplan_status import BySeverity, Findings
+from scanplan.api.v1alpha1.notification import NewFinding
+from scanplan.api.v1alpha1.scanplan_status import BySeverity, Findings, NewFindings
 from scanplan.api.v1alpha1.task import FindingCounts, HistoryCounts, MergedResult, Severity
 from scanplan.core.status import details
 
@@ -28,6 +29,18 @@ def of_result(merged: MergedResult) -> Findings:
         reopened_by_severity=_by_severity(history.reopened),
         open_by_severity=_by_severity(history.open),
     )
+
+
+def told(merged: MergedResult) -> NewFindings | None:
+    """The new findings that notifiers tell; None where the merge did not tell them apart."""
+    new = merged.history.told if merged.history else None
+    if new is None:
+        return None
+    examples = tuple(
+        NewFinding(severity=each.severity.value, name=each.name, template=each.template, where=each.where)
+        for each in new.examples
+    )
+    return NewFindings(by_severity=_by_severity(new.counts) or {}, examples=examples)
 
 
 def history_of(findings: Findings) -> HistoryCounts | None:

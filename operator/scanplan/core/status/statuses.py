@@ -304,6 +304,7 @@ def _published(fields: ScanPlanStatus, merged: MergedResult, claim: str, cluster
         endpoints_unreachable=merged.endpoints_unreachable,
         **_evidence(merged),
         findings=findings.of_result(merged),
+        new_findings=findings.told(merged),
         exceptions=details.exceptions(merged),
         artifacts=PublishedArtifacts(
             claim_name=claim,

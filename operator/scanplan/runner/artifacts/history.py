@@ -23,8 +23,10 @@ from scanplan.findings import history
 from scanplan.findings.history import Sighting, Tally
 from scanplan.findings.ran import Ran, ShardRan
 from scanplan.runner.artifacts import durable, records, run_record, sightings
+from scanplan.runner.artifacts.newest import Newest
 from scanplan.runner.artifacts.records import ScanMetadata, ShardCoverage, ShardRecord
 from scanplan.runner.artifacts.sorting import Sorter
+from scanplan.runner.artifacts.suppression import Suppression
 
 KEPT_DAYS = 365
 """So long a finding stays in the history after it was resolved."""
@@ -81,20 +83,23 @@ class HistoryWriter:
         """
         sightings.take(self._sorter, block)
 
-    def write(self, moment: str, ran: Callable[[], Ran] | None, beside: Executor) -> HistoryCounts:
+    def write(
+        self, moment: str, ran: Callable[[], Ran] | None, beside: Executor, suppression: Suppression
+    ) -> HistoryCounts:
         """Write the history under a name that nobody sees.
 
         Args:
             moment: when the scan began.
             ran: where it looked; None where it is not complete, and resolves nothing.
             beside: writes, while this thread makes the next lines.
+            suppression: what falls under an exception, and is not told.
 
         Raises:
             OSError: the claim refused.
         """
         looked = ran().looked_for if ran and self.before else _nowhere
         try:
-            tally = self._write(moment, looked, beside)
+            tally, newest = self._write(moment, looked, beside, suppression)
         except history.UntrueRecordError as error:
             _log.warning("The history is made from all findings, since an attempt's sightings are untrue: %s", error)
             self._remove_written()
@@ -102,21 +107,25 @@ class HistoryWriter:
                 with durable.open_regular(attempt / layout.FINDINGS) as file:
                     sightings.take_file(self._sorter, file)
             self._sightings = {}
-            tally = self._write(moment, looked, beside)
+            tally, newest = self._write(moment, looked, beside, suppression)
         return HistoryCounts(
             since=self.before.metadata.started_at if self.before else "",
             new=_counts(tally.new),
             resolved=_counts(tally.resolved),
             reopened=_counts(tally.reopened),
             open=_counts(tally.open),
+            told=newest.told(),
         )
 
-    def _write(self, moment: str, looked: Callable[[Sighting], bool], beside: Executor) -> Tally:
-        tally = Tally()
+    def _write(
+        self, moment: str, looked: Callable[[Sighting], bool], beside: Executor, suppression: Suppression
+    ) -> tuple[Tally, Newest]:
+        tally, newest = Tally(), Newest(suppression, moment)
         file = self._written = durable.CheckedFile(self._final.with_name(f".{self._final.name}.{durable.unique()}"))
         seen = heapq.merge(self._sorter, *itertools.starmap(sightings.read, self._sightings.items()))
         with self._lines_before() as before:
-            lines = history.continued(before, seen, moment, looked, tally, forgotten=_forgotten(moment))
+            forgotten = _forgotten(moment)
+            lines = history.continued(before, seen, moment, looked, tally, forgotten=forgotten, begun=newest.take)
             writing = beside.submit(file.write, b"")
             try:
                 for block in sightings.blocks(lines):
@@ -125,7 +134,7 @@ class HistoryWriter:
             finally:
                 writing.result()
         file.close()
-        return tally
+        return tally, newest
 
     def publish(self) -> ArtifactFile:
         """Give the history its name.

@@ -152,7 +152,7 @@ def _write(
                 _append(merged, part, counts, overview, history, beside, suppression)
             synced = beside.submit(merged.close)
             metadata = _metadata(document, parts, summaries, counts, suppression, complete=complete)
-            changed = history.write(metadata.started_at, _ran(parts) if complete else None, beside)
+            changed = history.write(metadata.started_at, _ran(parts) if complete else None, beside, suppression)
             synced.result()
         except OSError:
             temporary.unlink(missing_ok=True)

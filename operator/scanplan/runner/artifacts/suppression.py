@@ -13,6 +13,7 @@ import msgspec
 
 from scanplan.api.v1alpha1.task import AppliedExceptions, ExceptionUse, FindingCounts
 from scanplan.findings.exceptions import Handed, ScanException, Suppressor
+from scanplan.findings.history import Entry
 from scanplan.runner.artifacts import findings
 
 USED_BYTES = 1_000
@@ -40,6 +41,10 @@ class Suppression:
     def of(self, line: bytes) -> ScanException | None:
         """The exception that a finding falls under."""
         return self._suppressor(line)
+
+    def of_entry(self, entry: Entry) -> ScanException | None:
+        """The exception that a finding of the history falls under."""
+        return self._suppressor.of_entry(entry)
 
     def see(self, line: bytes, severity: str) -> None:
         """Count a finding."""
