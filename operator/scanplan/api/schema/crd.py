@@ -192,6 +192,7 @@ SCANSCHEDULE = Definition(
         _column("Active", ".status.activeCount", "integer"),
         _column("Findings", ".status.lastRun.findings", "integer"),
         _column("New", ".status.lastRun.new", "integer"),
+        _column("Resolved", ".status.lastRun.resolved", "integer"),
         _column("Missed", ".status.missed", "integer", priority=1),
         _column("Skipped", ".status.skipped", "integer", priority=1),
         _column("Success", ".status.lastSuccessfulTime", "date", priority=1),

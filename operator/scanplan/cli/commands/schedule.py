@@ -70,10 +70,10 @@ def show(
                 spec.get("timeZone", ""),
                 str(spec.get("suspend", False)).lower(),
                 *(status.get(name, "-") for name in ("lastScheduleTime", "nextScheduleTime", "activeCount")),
-                *(last.get(name, "-") for name in ("findings", "new")),
+                *(last.get(name, "-") for name in ("findings", "new", "resolved")),
             ]
         )
-    heads = ["NAME", "SCHEDULE", "ZONE", "SUSPEND", "LAST", "NEXT", "ACTIVE", "FINDINGS", "NEW"]
+    heads = ["NAME", "SCHEDULE", "ZONE", "SUSPEND", "LAST", "NEXT", "ACTIVE", "FINDINGS", "NEW", "RESOLVED"]
     _print((["NAMESPACE"] if everywhere else []) + heads, rows, "no schedules")
 
 
