@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -156,6 +158,39 @@ async def test_the_stream_shows_what_is_there_and_what_changes(
         while uid not in changed.get("gone", ()):
             kind, changed = await next_event(stream)
         assert kind == "change"
+
+
+async def test_a_plan_outside_of_its_windows_says_when_it_goes_on(
+    api: aiohttp.ClientSession, plane: ControlPlane, namespace: str
+) -> None:
+    """Lost otherwise: whether a plan that stands still waits for the night, or for somebody."""
+    opens = datetime.now(UTC) + timedelta(hours=4)
+    times = {"from": f"{opens:%H:%M}", "to": f"{opens + timedelta(hours=1):%H:%M}"}
+    waiting = plan("waiting")
+    waiting["spec"] |= {"suspend": False, "windows": [times]}
+    kubectl = plane.kubectl.in_namespace(namespace)
+    await asyncio.to_thread(kubectl.apply, waiting)
+    headers = {"Authorization": f"Bearer {Reader(plane, namespace, 'viewer', SCANPLANS).token()}"}
+    async with api.get("/api/v1/events", headers=headers) as stream:
+        row: dict[str, Any] = {}
+        while row.get("phase") != "Suspended":
+            _, content = await next_event(stream)
+            row = next((each for each in content["plans"] if each["name"] == "waiting"), row)
+    assert row["reason"] == "OutsideWindow"
+    (ready,) = [each for each in row["conditions"] if each["type"] == "Ready"]
+    assert ready["status"] == "False"
+    said = f"it will start at {opens:%Y-%m-%dT%H:%M}:00Z ({opens:%a %H:%M} in Etc/UTC)"
+    assert said in ready["message"]
+    assert "OutsideWindow" in await asyncio.to_thread(kubectl, "get", "scanplan", "waiting")
+    for more in ([], ["-o", "wide"]):
+        done = await asyncio.create_subprocess_exec(
+            *[sys.executable, "-m", "scanplan", "get", "waiting", "-n", namespace, *more],
+            env={"KUBECONFIG": str(plane.kubectl.kubeconfig), "HOME": "/nonexistent", "COLUMNS": "250"},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        shown = (await done.communicate())[0].decode()
+        assert "OutsideWindow" in shown
+        assert (said in shown) == bool(more), shown
 
 
 async def test_all_namespaces_are_those_that_the_viewer_may_list(

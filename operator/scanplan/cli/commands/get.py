@@ -66,7 +66,7 @@ def get(
 
 def _table(found: list[dict[str, Any]], *, everywhere: bool, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in (["NAMESPACE"] if everywhere else []) + ["NAME", "PHASE"]:
+    for column in (["NAMESPACE"] if everywhere else []) + ["NAME", "PHASE", "REASON"]:
         table.add_column(column, no_wrap=True)
     for column in ("SHARDS", "ENDPOINTS", "FINDINGS", "CRITICAL", "HIGH", "NEW", "DURATION", "AGE"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -79,6 +79,7 @@ def _table(found: list[dict[str, Any]], *, everywhere: bool, wide: bool) -> Tabl
             *([line(plan["metadata"]["namespace"])] if everywhere else []),
             line(plans.name(plan)),
             plans.phase_text(plan),
+            line(status.reason or "-"),
             line(plans.shards(plan)),
             Text("-" if status.endpoint_count is None else f"{status.endpoint_count:,}"),
             Text(f"{plans.findings(plan)['total']:,}" if plans.findings(plan) else "-"),

@@ -344,6 +344,7 @@ def _plan_schemas() -> Schema:
         created={"type": "string", "format": "date-time"},
         project=text,
         phase=text,
+        reason={"type": "string", "description": "Why the plan waits or is not well; empty otherwise."},
         shards=_object(total=number, succeeded=number, failed=number),
         findings={"type": "object", "description": "By severity, and their total.", "additionalProperties": number},
         started=time,

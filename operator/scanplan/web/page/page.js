@@ -71,6 +71,8 @@ function rowOf(plan) {
   head.append(make("button", plan.name, marks));
   const state = make("td");
   state.append(make("span", plan.phase, { class: `phase ${PHASES.includes(plan.phase) ? plan.phase : ""}` }));
+  const ready = plan.conditions.find((each) => each.type === "Ready");
+  if (plan.reason) state.append(make("span", ` ${plan.reason}`, { class: "reason", title: ready?.message ?? "" }));
   const reports = make("td");
   if (plan.files.length && !plan.cluster)
     for (const kind of ["html", "csv", "sarif"]) reports.append(link(plan, kind, `reports/${kind}`), " ");

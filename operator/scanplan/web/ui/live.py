@@ -340,6 +340,7 @@ def row(plan: Mapping[str, Any]) -> Object:
         "created": metadata["creationTimestamp"],
         "project": plan.get("spec", {}).get("projectId", ""),
         "phase": status.phase or Phase.PENDING,
+        "reason": status.reason or "",
         "shards": {"total": shards.total, "succeeded": shards.succeeded, "failed": shards.failed},
         "findings": status.findings.counts if status.findings else {},
         "started": status.start_time,
