@@ -680,8 +680,9 @@ def test_prometheus_finds_the_metrics(value: str, kind: str, api: bool) -> None:
     spec = objects[f"{kind} {NAMESPACE}/scanplan-operator"]["spec"]
     ports = ["metrics", "api"] if api else ["metrics"]
     assert spec["endpoints" if kind == "ServiceMonitor" else "podMetricsEndpoints"] == [
-        {"port": port, "path": "/metrics", "interval": "1m"} for port in ports
-    ]
+        {"port": port, "path": "/metrics", "interval": "1m", **({"honorLabels": True} if port == "metrics" else {})}
+        for port in ports
+    ], "the series of a schedule keep its namespace"
     scraped: list[str] = []
     for each in objects.values():
         if kind == "ServiceMonitor" and each["kind"] == "Service":
