@@ -99,6 +99,7 @@ def test_what_cannot_be_read_is_stalled(scene: Scene) -> None:
         scene.kubectl.apply(manifest(f"wrong-{number}", **wrong))
         stalled = condition(observed(scene, f"wrong-{number}"), "Stalled")
         assert (stalled["status"], stalled["reason"]) == ("True", "InvalidSchedule")
+        assert scene.kubectl("get", "scanschedule", f"wrong-{number}").split()[-1] == "InvalidSchedule"
 
 
 def test_a_trigger_runs_once_and_deleting_the_schedule_deletes_its_run(scene: Scene) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+"""Whatever the locale."""
 _YEARS = range(2000, 3000)
 """Of a believable annotation: near the ends of what a datetime holds, a window earlier or later raises an error."""
 
@@ -26,6 +28,12 @@ def format_time(moment: datetime) -> str:
 def format_day(moment: datetime) -> str:
     """The day in UTC, for people."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d")
+
+
+def local_time(moment: datetime, zone: tzinfo, name: str) -> str:
+    """As the API writes it, and as people of a time zone say it; `name` is the zone's."""
+    local = moment.astimezone(zone)
+    return f"{format_time(moment)} ({_DAYS[local.weekday()]} {local:%H:%M} in {name})"
 
 
 def lenient_time(text: str | None) -> datetime | None:

@@ -174,7 +174,7 @@ def test_what_kubectl_get_shows() -> None:
 def test_what_kubectl_get_shows_of_schedules() -> None:
     version = CRDS[SCANSCHEDULE.plural]["spec"]["versions"][0]
     usual = [column["name"] for column in version["additionalPrinterColumns"] if not column.get("priority")]
-    assert usual == ["Schedule", "Zone", "Suspend", "Last", "Next", "Active", "Findings", "New", "Resolved"]
+    assert usual == ["Schedule", "Zone", "Suspend", "Last", "Next", "Active", "Findings", "New", "Resolved", "State"]
 
 
 def test_what_kubectl_get_shows_of_exceptions() -> None:

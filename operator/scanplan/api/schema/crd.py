@@ -193,6 +193,7 @@ SCANSCHEDULE = Definition(
         _column("Findings", ".status.lastRun.findings", "integer"),
         _column("New", ".status.lastRun.new", "integer"),
         _column("Resolved", ".status.lastRun.resolved", "integer"),
+        _column("State", ".status.conditions[?(@.type=='Ready')].reason"),
         _column("Missed", ".status.missed", "integer", priority=1),
         _column("Skipped", ".status.skipped", "integer", priority=1),
         _column("Success", ".status.lastSuccessfulTime", "date", priority=1),

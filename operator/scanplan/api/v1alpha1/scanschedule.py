@@ -163,6 +163,9 @@ class RunSummary(Model):
 
     name: str
     phase: Phase | None = None
+    reason: Annotated[
+        str | None, Field(description="Why it failed, or what its result lacks, such as TargetDenied.")
+    ] = None
     completion_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
     findings: int | None = None
     new: Annotated[int | None, Field(description="Findings that the run before did not have.")] = None

@@ -71,9 +71,10 @@ def show(
                 str(spec.get("suspend", False)).lower(),
                 *(status.get(name, "-") for name in ("lastScheduleTime", "nextScheduleTime", "activeCount")),
                 *(last.get(name, "-") for name in ("findings", "new", "resolved")),
+                next((item["reason"] for item in status.get("conditions", ()) if item["type"] == "Ready"), "-"),
             ]
         )
-    heads = ["NAME", "SCHEDULE", "ZONE", "SUSPEND", "LAST", "NEXT", "ACTIVE", "FINDINGS", "NEW", "RESOLVED"]
+    heads = ["NAME", "SCHEDULE", "ZONE", "SUSPEND", "LAST", "NEXT", "ACTIVE", "FINDINGS", "NEW", "RESOLVED", "STATE"]
     _print((["NAMESPACE"] if everywhere else []) + heads, rows, "no schedules")
 
 
@@ -106,13 +107,16 @@ def history(
         [
             run["metadata"]["name"],
             plans.phase(run).value,
+            plans.status(run).reason or "-",
             (run["metadata"].get("annotations") or {}).get(labels.SCHEDULED_AT, "triggered"),
             *(plans.findings(run).get(name, "-") for name in ("total", "new", "resolved")),
             plans.duration(run, now),
         ]
         for run in runs
     ]
-    _print(["RUN", "PHASE", "SCHEDULED", "FINDINGS", "NEW", "RESOLVED", "DURATION"], rows, f"{name} has no runs")
+    _print(
+        ["RUN", "PHASE", "REASON", "SCHEDULED", "FINDINGS", "NEW", "RESOLVED", "DURATION"], rows, f"{name} has no runs"
+    )
 
 
 @app.command(cls=Command)

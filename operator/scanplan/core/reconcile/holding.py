@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from scanplan.api.times import format_time
+from scanplan.api.times import local_time
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.api.v1alpha1.windows import WEEK
 from scanplan.core.schedule import windows
 
 _VERB = "{verb}"
@@ -38,9 +37,7 @@ def hold_of(spec: ScanPlanSpec, zones: Mapping[str, tzinfo], now: datetime) -> H
         return Hold(Reason.INVALID_SPEC, problem)
     match windows.state(spec.windows, zones, now):
         case windows.Closed(until, zone):
-            local = until.astimezone(zones[zone])
-            there = f"{WEEK[local.weekday()]} {local:%H:%M} in {zone}"
-            words = f"outside of its windows: it will {_VERB} at {format_time(until)} ({there})"
+            words = f"outside of its windows: it will {_VERB} at {local_time(until, zones[zone], zone)}"
             return Hold(Reason.OUTSIDE_WINDOW, words)
     return None
 

@@ -196,6 +196,7 @@ class _Turn:
         waits = wanted is not None and wanted[1] is None
         progress = status.Progress(
             next=due.next,
+            zone=self.timetable.zone,
             last_started=due.last_started,
             missed=due.missed,
             skipped=due.skipped,

@@ -54,6 +54,8 @@ class Run:
     uid: str
     created: datetime
     phase: Phase = Phase.PENDING
+    reason: str | None = None
+    """What people should know beyond the phase, as its status has it."""
     ended: bool = False
     """Its scan has ended, for its spec as it is now."""
     completed: datetime | None = None
@@ -81,6 +83,7 @@ def run_of(plan: Plan) -> Run:
         uid=plan.uid,
         created=plan.created,
         phase=status.phase or Phase.PENDING,
+        reason=status.reason,
         ended=ended,
         completed=datetime.fromisoformat(status.completion_time) if ended and status.completion_time else None,
         cancelled=plan.spec.cancel,

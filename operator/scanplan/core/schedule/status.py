@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
-from scanplan.api.times import format_time, parse_time
+from scanplan.api.times import format_time, local_time, parse_time
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanschedule import RunSummary, ScanScheduleStatus
@@ -25,6 +25,8 @@ class Progress:
     """What a reconcile has found out about the times of a schedule."""
 
     next: datetime | None
+    zone: tzinfo
+    """Of the schedule."""
     last_started: datetime | None
     missed: int = 0
     """Since the status was written, as the next two."""
@@ -118,6 +120,7 @@ def _last_run(before: RunSummary | None, runs: Iterable[Run]) -> RunSummary | No
     found = RunSummary(
         name=newest.name,
         phase=newest.phase,
+        reason=newest.reason,
         completion_time=_text(newest.completed),
         findings=newest.findings,
         new=newest.new,
@@ -140,7 +143,7 @@ def _conditions(schedule: Schedule, progress: Progress) -> list[Condition]:
     if schedule.spec.suspend or progress.next is None:
         message = waits or "suspended; set suspend to false to go on with the next time"
         return [Condition(ConditionType.READY, "True", Reason.SUSPENDED, message)]
-    start = format_time(progress.next + schedule.offset)
+    start = local_time(progress.next + schedule.offset, progress.zone, schedule.spec.time_zone)
     return [Condition(ConditionType.READY, "True", Reason.SCHEDULED, waits or f"the next run starts at {start}")]
 
 
@@ -155,7 +158,8 @@ def _succeeded(last: RunSummary | None) -> Condition:
         return Condition(ConditionType.SUCCEEDED, "Unknown", Reason.NO_RUN_YET, "no run has ended yet")
     good: ConditionStatus = "True" if last.phase is Phase.COMPLETED else "False"
     reason = Reason(last.phase) if last.phase in {Phase.COMPLETED, Phase.CANCELLED} else Reason.RUN_FAILED
-    return Condition(ConditionType.SUCCEEDED, good, reason, f"run {last.name}: {last.phase}")
+    why = f" ({last.reason})" if last.reason else ""
+    return Condition(ConditionType.SUCCEEDED, good, reason, f"run {last.name}: {last.phase}{why}")
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -46,7 +46,7 @@ class Timetable:
         Raises:
             InvalidTimetable: it has not five fields, one of them can't be read, or it never comes.
         """
-        self._zone = zone
+        self.zone = zone
         self._expression = _expression(text)
         try:
             fields = CronSim(self._expression, _SOME_DAY)
@@ -95,11 +95,11 @@ class Timetable:
         return known
 
     def _next(self, moment: datetime) -> datetime:
-        local = moment.astimezone(self._zone)
+        local = moment.astimezone(self.zone)
         candidate = self._walk(moment, local.replace(tzinfo=None), local.fold)
         if self._every_hour and (again := self._turned_back(moment, min(candidate, moment + _LONGEST_SHIFT))):
             # The clock shows once more what it has shown: of an hour that comes twice, the second one.
-            wall = again.astimezone(self._zone).replace(tzinfo=None)
+            wall = again.astimezone(self.zone).replace(tzinfo=None)
             repeated = self._walk(again - clocks.MINUTE, wall - clocks.MINUTE, 1)
             return min(candidate, repeated)
         return candidate
@@ -114,19 +114,19 @@ class Timetable:
 
     def _instant(self, wall: datetime, fold: int) -> datetime | None:
         """When the clock shows a time; None: it is not to run."""
-        early, late = clocks.moments(wall, self._zone)
+        early, late = clocks.moments(wall, self.zone)
         if early == late:
             return early
         shift = abs(late - early)
         keeps_rhythm = self._every_hour and (wall + shift).minute in self._minutes
         if early < late:  # it comes twice
             return late if fold and keeps_rhythm else early
-        return None if keeps_rhythm else clocks.changed(late, early, self._zone)
+        return None if keeps_rhythm else clocks.changed(late, early, self.zone)
 
     def _turned_back(self, before: datetime, after: datetime) -> datetime | None:
         """The minute at which the clock was turned back between two moments, or None."""
-        back = clocks.offset_at(after, self._zone) < clocks.offset_at(before, self._zone)
-        return clocks.changed(before, after, self._zone) if back else None
+        back = clocks.offset_at(after, self.zone) < clocks.offset_at(before, self.zone)
+        return clocks.changed(before, after, self.zone) if back else None
 
 
 def _expression(text: str) -> str:

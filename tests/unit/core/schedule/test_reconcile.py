@@ -352,6 +352,23 @@ def test_what_the_status_says_of_the_last_run() -> None:
     assert deleted == Write(look_at=at("03:00"))  # whoever deletes a run does not change what was last
 
 
+def test_the_status_says_why_the_last_run_failed() -> None:
+    """Lost otherwise: a schedule that never succeeds, and the reason is in one of its runs."""
+    status = written(seen(), "02:30", run("02", Phase.FAILED, reason="TargetDenied"))
+    assert status.last_run
+    assert status.last_run.reason == "TargetDenied"
+    succeeded = status.condition("Succeeded")
+    assert succeeded
+    assert succeeded.message == "run nightly-202611270200: Failed (TargetDenied)"
+
+
+def test_the_next_start_is_told_in_the_time_of_the_zone() -> None:
+    """Lost otherwise: whether the offset is right, by who reads "01:00Z" and has written "02:00"."""
+    ready = seen(timeZone="Europe/Berlin").status.condition("Ready")
+    assert ready
+    assert ready.message == "the next run starts at 2026-11-27T02:00:00Z (Fri 03:00 in Europe/Berlin)"
+
+
 def test_at_rest_nothing_is_written() -> None:
     assert decide(seen(), "01:45") == Write(look_at=at("02:00"))
 
