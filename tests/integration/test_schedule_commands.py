@@ -49,7 +49,7 @@ def test_a_schedule_is_paused_triggered_resumed_and_its_runs_are_listed(scene: S
     scene.eventually(lambda: "lastRun" in get(scene)["status"])
     listed = scanplan(scene, "history", "minutely")
     assert run["metadata"]["name"] in listed
-    assert f"Completed triggered {status['findings']['total']}" in " ".join(listed.split())
+    assert f"Completed - triggered {status['findings']['total']}" in " ".join(listed.split())
     assert as_json(scene, "resume", "minutely")["spec"]["suspend"] is False
     assert observed(scene)["nextScheduleTime"].endswith("-01-01T02:00:00Z")
     assert "minutely 0 2 1 1 * Etc/UTC false" in " ".join(scanplan(scene, "list").split())
