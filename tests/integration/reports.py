@@ -7,6 +7,7 @@ import hashlib
 from scanplan.api import layout
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.task import (
+    Age,
     AppliedExceptions,
     ArtifactFile,
     ErrorClass,
@@ -56,7 +57,11 @@ def merged(
         findings=findings,
         exceptions=exceptions,
         history=HistoryCounts(
-            new=FindingCounts(high=1), resolved=FindingCounts(low=1), open=findings, told=NEW_FINDINGS
+            new=FindingCounts(high=1),
+            resolved=FindingCounts(low=1),
+            open=findings,
+            open_by_age={Age.QUARTER: findings},
+            told=NEW_FINDINGS,
         ),
         files=(ArtifactFile(name=layout.FINDINGS, bytes=7, sha256=hashlib.sha256(b"finding").hexdigest()),),
     )

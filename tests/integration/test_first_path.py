@@ -29,6 +29,7 @@ def test_a_plan_runs_from_apply_to_completed(scene: Scene) -> None:
         "total": 7, "critical": 1, "high": 2, "medium": 0, "low": 0, "info": 4, "unknown": 0,
         "new": 1, "newBySeverity": {"high": 1}, "resolved": 1, "resolvedBySeverity": {"low": 1}, "reopened": 0,
         "open": 7, "openBySeverity": {"critical": 1, "high": 2, "info": 4},
+        "openByAge": {"30-90d": {"critical": 1, "high": 2, "info": 4}},
     }  # fmt: skip
     assert status["artifacts"]["claimName"] == "scanplan-artifacts"
     assert status["artifacts"]["path"].startswith("ui_projects/plan/tasks/")

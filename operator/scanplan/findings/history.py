@@ -11,13 +11,14 @@ the pass moves the first part as bytes, and decodes only the second.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import datetime
 from enum import StrEnum
 from typing import BinaryIO
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import Count, Severity
+from scanplan.api.v1alpha1.task import Age, Count, Severity
 from scanplan.api.wire import UNREADABLE
 from scanplan.findings import fingerprint, identity
 from scanplan.findings.identity import LENGTH
@@ -55,6 +56,9 @@ class State(StrEnum):
     """It was resolved, and this scan has seen it again."""
     RESOLVED = "resolved"
     """A complete scan looked for it, and it was not there."""
+
+
+_NOT_RESOLVED = (State.NEW, State.OPEN, State.REOPENED)
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -138,32 +142,38 @@ class Tally:
     """What a pass has counted, by severity."""
 
     def __init__(self) -> None:
-        self._counts = {state: [0] * len(Severity) for state in State}
+        self._counts: dict[tuple[State, Age], list[int]] = {}
 
-    def ranks(self, state: State) -> list[int]:
-        """Where findings of a state are counted, by the rank of their severity: those that this scan decided, or that are open."""
-        return self._counts[state]
+    def ranks(self, state: State, age: Age) -> list[int]:
+        """Where findings are counted, by the rank of their severity: those that this scan decided, or that are open."""
+        return self._counts.setdefault((state, age), [0] * len(Severity))
 
     @property
     def new(self) -> dict[Severity, int]:
-        return self._sums(State.NEW)
+        return self._sums([State.NEW])
 
     @property
     def resolved(self) -> dict[Severity, int]:
-        return self._sums(State.RESOLVED)
+        return self._sums([State.RESOLVED])
 
     @property
     def reopened(self) -> dict[Severity, int]:
-        return self._sums(State.REOPENED)
+        return self._sums([State.REOPENED])
 
     @property
     def open(self) -> dict[Severity, int]:
         """All that are not resolved, whether this scan has seen them or not."""
-        return self._sums(State.NEW, State.OPEN, State.REOPENED)
+        return self._sums(_NOT_RESOLVED)
 
-    def _sums(self, *states: State) -> dict[Severity, int]:
-        sums = (sum(counts) for counts in zip(*(self._counts[state] for state in states), strict=True))
-        return {severity: count for severity, count in zip(Severity, sums, strict=True) if count}
+    @property
+    def open_by_age(self) -> dict[Age, dict[Severity, int]]:
+        """The same, by how long they were known when the scan began."""
+        return {age: sums for age in Age if (sums := self._sums(_NOT_RESOLVED, [age]))}
+
+    def _sums(self, states: Collection[State], ages: Collection[Age] = tuple(Age)) -> dict[Severity, int]:
+        chosen = [counts for (state, age), counts in self._counts.items() if state in states and age in ages]
+        sums = map(sum, zip(*chosen, strict=True))
+        return {severity: count for severity, count in zip(Severity, sums, strict=False) if count}
 
 
 def record(sighting: Sighting) -> bytes:
@@ -206,7 +216,8 @@ def continued(
     Raises:
         UntrueRecordError: a record says something else than the history before it, and is not as `record` makes it.
     """
-    new, counted_new = _tail(Course(state=State.NEW, first_seen=moment, last_seen=moment)), tally.ranks(State.NEW)
+    new = _tail(Course(state=State.NEW, first_seen=moment, last_seen=moment))
+    counted_new = tally.ranks(State.NEW, Age.WEEK)
     courses = functools.lru_cache(_MOST_COURSES)(functools.partial(_Course.read, moment, tally))
 
     def first(given: bytes) -> bytes:
@@ -242,7 +253,7 @@ def continued(
                 yield line
         elif (sighting := _readable(head)) is not None:
             state = State.RESOLVED if looked(sighting) else State.OPEN
-            tally.ranks(state)[_RANK[sighting.severity]] += 1
+            tally.ranks(state, course.age)[_RANK[sighting.severity]] += 1
             yield head + course.missed[state]
     while this is not None:
         yield first(this)
@@ -271,6 +282,8 @@ class _Course(msgspec.Struct, frozen=True):
     """How a course goes on, worked out once for all findings that have the same one."""
 
     resolved_at: str
+    age: Age
+    """When the scan began."""
     seen: bytes
     """The end of the line of a finding that the scan has seen."""
     seen_ranks: list[int]
@@ -294,7 +307,16 @@ class _Course(msgspec.Struct, frozen=True):
         resolved = msgspec.structs.replace(course, state=State.RESOLVED, resolved_at=moment)
         still_open = msgspec.structs.replace(course, state=State.OPEN, resolved_at="")
         missed = None if again else {State.RESOLVED: _tail(resolved), State.OPEN: _tail(still_open)}
-        return cls(course.resolved_at, _tail(seen), tally.ranks(seen.state), missed)
+        age = _age(course.first_seen, moment)
+        return cls(course.resolved_at, age, _tail(seen), tally.ranks(seen.state, age), missed)
+
+
+def _age(first_seen: str, moment: str) -> Age:
+    """How old a finding is; the youngest where there are no times."""
+    try:
+        return Age.of((datetime.fromisoformat(moment) - datetime.fromisoformat(first_seen)).total_seconds() / 86_400)
+    except (ValueError, TypeError, OverflowError):
+        return Age.WEEK
 
 
 def _readable(head: bytes) -> Sighting | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from scanplan.api.v1alpha1.scanplan_status import Findings
-from scanplan.api.v1alpha1.task import FindingCounts, HistoryCounts, MergedResult
+from scanplan.api.v1alpha1.task import Age, FindingCounts, HistoryCounts, MergedResult
 from scanplan.core.status import findings
 
 HISTORY = HistoryCounts(
     new=FindingCounts(high=2),
     resolved=FindingCounts(low=1),
     open=FindingCounts(high=2, info=3),
+    open_by_age={Age.WEEK: FindingCounts(high=2), Age.OLDER: FindingCounts(info=3)},
 )
 
 
@@ -44,6 +45,7 @@ def test_what_a_scan_has_changed_is_on_the_status() -> None:
         "newBySeverity": {"high": 2},
         "resolvedBySeverity": {"low": 1},
         "openBySeverity": {"high": 2, "info": 3},
+        "openByAge": {"0-7d": {"high": 2}, "90d+": {"info": 3}},
     }
 
 

@@ -6,13 +6,14 @@ import heapq
 import random
 from collections import Counter
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.v1alpha1.task import Age, Severity
 from scanplan.findings import history, identity
 from scanplan.findings.history import Entry, Sighting, State, Tally
 from tests.unit.runner.documents import finding
@@ -92,6 +93,25 @@ def test_a_tally_counts_what_this_scan_changed() -> None:
     assert tally.reopened == {Severity.HIGH: 1}
     assert tally.resolved == {Severity.HIGH: 1}
     assert tally.open == {Severity.HIGH: 3, Severity.LOW: 1}, "also what the scan did not look for"
+
+
+AGES = {0: Age.WEEK, 6.9: Age.WEEK, 7: Age.MONTH, 29: Age.MONTH, 30: Age.QUARTER, 89: Age.QUARTER, 90: Age.OLDER}
+
+
+@pytest.mark.parametrize("days", AGES)
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_open_findings_are_counted_by_age(days: float, is_seen: bool) -> None:
+    """Lost otherwise: which of a hundred open findings have waited for a quarter."""
+    first = datetime(2026, 8, 1, tzinfo=UTC)
+    before = scanned([], first.isoformat(), sighting(), sighting(2))
+    before = scanned(before, (first + timedelta(hours=1)).isoformat(), sighting())  # 2 is resolved
+    tally = Tally()
+    moment = (first + timedelta(days=days)).isoformat()
+    seen = [sighting()] if is_seen else []
+    scanned(before, moment, *seen, sighting(3, severity=Severity.LOW), looked=_nowhere, tally=tally)
+    expected = {Age.WEEK: {Severity.LOW: 1}}
+    expected[AGES[days]] = {Severity.HIGH: 1} | expected.get(AGES[days], {})
+    assert tally.open_by_age == expected
 
 
 def test_the_newest_record_describes_the_finding() -> None:

@@ -12,13 +12,14 @@ from kubernetes.aio.client import ApiException
 
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.controller.cache import projects
 from scanplan.controller.cache.notifiers import Notifiers
 from scanplan.controller.cache.schedules import Schedules
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.http import CannotListen
-from scanplan.controller.engine.workqueue import WorkQueue
+from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.core.planning.task import Plan
-from scanplan.metrics import server
+from scanplan.metrics import operator, server
 from scanplan.metrics.operator import OperatorMetrics, resource_of
 from tests.ports import free_port
 
@@ -57,6 +58,89 @@ def values(metrics: OperatorMetrics) -> dict[str, float]:
         for family in metrics.collect()
         for sample in family.samples
     }
+
+
+def body(name: str, number: int, **spec: Any) -> dict[str, Any]:
+    """A plan that completed on a day, with so many critical findings known for long, and a low one that is new."""
+    findings = {
+        "total": number + 1,
+        "open": number + 1,
+        "openBySeverity": {"critical": number, "low": 1},
+        "openByAge": {"90d+": {"critical": number}, "0-7d": {"low": 1}},
+    }
+    return {
+        "metadata": {
+            "namespace": "n",
+            "name": name,
+            "uid": name,
+            "generation": 1,
+            "resourceVersion": str(number),
+            "creationTimestamp": "2026-11-24T06:00:00Z",
+        },
+        "spec": {"endpoints": ["a.example"], "templates": ["http/"], "projectId": "shop", **spec},
+        "status": {"phase": "Completed", "completionTime": f"2026-11-{number:02}T08:00:00Z", "findings": findings},
+    }
+
+
+def of_projects(store: Store) -> dict[str, float]:
+    metrics = OperatorMetrics(store, WorkQueue(), Schedules(), Notifiers(), lambda: True)
+    return {name: value for name, value in values(metrics).items() if name.startswith("scanplan_project_")}
+
+
+def test_open_findings_of_a_project_are_those_of_the_newest_result_of_each_run() -> None:
+    """Lost otherwise: what is open in the weekly scan, on each morning after the nightly one."""
+    store = Store()
+    for name, number, run in (("nightly-2", 12, "nightly"), ("nightly-1", 11, "nightly"), ("weekly", 5, "weekly")):
+        store.put_plan(body(name, number, runId=run))
+    assert of_projects(store) == {
+        "scanplan_project_open_findings 90d+ critical n shop": 17.0,
+        "scanplan_project_open_findings 0-7d low n shop": 2.0,
+        "scanplan_project_last_complete_timestamp_seconds n shop": datetime(2026, 11, 12, 8, tzinfo=UTC).timestamp(),
+    }
+    store.drop_plan(PlanName("n", "nightly-2"), "nightly-2")
+    assert of_projects(store)["scanplan_project_open_findings 90d+ critical n shop"] == 16.0
+    again = body("nightly-1", 13, runId="nightly")
+    again["status"] = {"phase": "Running"}
+    store.put_plan(again)
+    assert of_projects(store)["scanplan_project_open_findings 90d+ critical n shop"] == 16.0, (
+        "while it is scanned again"
+    )
+    for name in ("nightly-1", "weekly"):
+        store.drop_plan(PlanName("n", name), name)
+    assert of_projects(store) == {}
+
+
+NO_RESULT: dict[str, dict[str, Any]] = {
+    "failed": {"phase": "Failed"},
+    "without a history": {"findings": {"total": 3}},
+    "without findings": {"findings": None},
+    "without an end": {"completionTime": None},
+}
+
+
+@pytest.mark.parametrize("case", NO_RESULT)
+def test_what_is_no_complete_result_says_nothing_of_a_project(case: str) -> None:
+    store = Store()
+    plan = body("p", 1)
+    plan["status"] = {key: value for key, value in (plan["status"] | NO_RESULT[case]).items() if value is not None}
+    store.put_plan(plan)
+    assert of_projects(store) == {}
+
+
+def test_the_series_of_projects_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: a Prometheus, by a tenant who makes a project for each scan."""
+    monkeypatch.setattr(projects, "MOST_RESULTS", 2)
+    store = Store()
+    for number in range(1, 9):
+        store.put_plan(body(f"p-{number}", number, runId=f"run-{number % 3}"))
+    assert of_projects(store)["scanplan_project_open_findings 90d+ critical n shop"] == 8 + 7
+    for module in (projects, operator):
+        monkeypatch.setattr(module, "MOST_PROJECTS", 3)
+    for number in range(10, 15):
+        store.put_plan(body(f"q-{number}", number, projectId=f"project-{number}"))
+    assert {name.split()[-1] for name in of_projects(store)} == {"shop", "project-14", "project-13"}
+    metrics = OperatorMetrics(store, WorkQueue(), Schedules(), Notifiers(), lambda: True)
+    assert values(metrics)["scanplan_operator_projects_left_out"] == 3
 
 
 @pytest.mark.parametrize(

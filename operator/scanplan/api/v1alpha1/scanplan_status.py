@@ -65,6 +65,13 @@ class Findings(Model):
     resolved_by_severity: Annotated[BySeverity | None, Field(description="`resolved`, where it is not 0.")] = None
     reopened_by_severity: Annotated[BySeverity | None, Field(description="`reopened`, where it is not 0.")] = None
     open_by_severity: Annotated[BySeverity | None, Field(description="`open`, where it is not 0.")] = None
+    open_by_age: Annotated[
+        dict[str, BySeverity] | None,
+        Field(
+            description="`open` by severity and by the days since a finding was first seen, when the scan began: 0-7d, 7-30d, "
+            "30-90d, 90d+."
+        ),
+    ] = None
 
     @property
     def counts(self) -> dict[str, int]:

@@ -44,6 +44,22 @@ class Severity(StrEnum):
 _SEVERITIES = {severity.value: severity for severity in Severity}
 
 
+class Age(StrEnum):
+    """How long a finding is known, in days; the youngest first."""
+
+    WEEK = "0-7d"
+    MONTH = "7-30d"
+    QUARTER = "30-90d"
+    OLDER = "90d+"
+
+    @classmethod
+    def of(cls, days: float) -> Age:
+        """The age of a finding that was first seen so many days ago."""
+        return next(
+            (age for most, age in ((7, cls.WEEK), (30, cls.MONTH), (90, cls.QUARTER)) if days < most), cls.OLDER
+        )
+
+
 class Protocol(StrEnum):
     """The protocols of templates, by Nuclei's names; a workflow runs other templates."""
 
@@ -248,6 +264,8 @@ class HistoryCounts(Document, frozen=True, kw_only=True):
     """Resolved before, and seen again."""
     open: FindingCounts = msgspec.field(default_factory=FindingCounts)
     """All that are not resolved, also those that this scan did not look for."""
+    open_by_age: Mapping[Age, FindingCounts] = {}
+    """The same, by how long they were known when the scan began; ages without findings are missing."""
     told: NewFindings | None = None
     """Of the new ones those that fall under no exception; None: counted by a version that did not tell them."""
 

@@ -16,6 +16,7 @@ from typing import Any
 from scanplan.controller.cache.ended import EndedScans
 from scanplan.controller.cache.exceptions import KnownExceptions
 from scanplan.controller.cache.plans import Plans
+from scanplan.controller.cache.projects import Projects
 from scanplan.controller.cache.runs import Runs
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.core.manifests import jobs
@@ -35,6 +36,8 @@ class Store:
         self.plans = Plans()
         self.runs = Runs()
         """The plans that are runs of a schedule."""
+        self.projects = Projects()
+        """Their open findings."""
         self.exceptions = KnownExceptions()
         self._ended = ended
         self.written: dict[PlanName, datetime] = {}
@@ -73,6 +76,7 @@ class Store:
         self._names[uid] = name
         plan = self.plans.put(body)
         self.runs.put(plan)
+        self.projects.put(plan)
         self.exceptions.put_plan(name, plan.status)
         if self._ended:
             self._ended.put(body)
@@ -86,6 +90,7 @@ class Store:
             return
         self.plans.drop(name)
         self.runs.drop(name)
+        self.projects.drop(name)
         self.exceptions.drop_plan(name)
         if self._ended:
             self._ended.drop(name)

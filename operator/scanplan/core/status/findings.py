@@ -6,7 +6,7 @@ from typing import Any
 
 from scanplan.api.v1alpha1.notification import NewFinding
 from scanplan.api.v1alpha1.scanplan_status import BySeverity, Findings, NewFindings
-from scanplan.api.v1alpha1.task import FindingCounts, HistoryCounts, MergedResult, Severity
+from scanplan.api.v1alpha1.task import Age, FindingCounts, HistoryCounts, MergedResult, Severity
 from scanplan.core.status import details
 
 
@@ -28,6 +28,8 @@ def of_result(merged: MergedResult) -> Findings:
         resolved_by_severity=_by_severity(history.resolved),
         reopened_by_severity=_by_severity(history.reopened),
         open_by_severity=_by_severity(history.open),
+        open_by_age={age.value: old for age, counts in history.open_by_age.items() if (old := _by_severity(counts))}
+        or None,
     )
 
 
@@ -52,6 +54,11 @@ def history_of(findings: Findings) -> HistoryCounts | None:
         resolved=_counts(findings.resolved_by_severity),
         reopened=_counts(findings.reopened_by_severity),
         open=_counts(findings.open_by_severity),
+        open_by_age={
+            age: _counts(findings.open_by_age[age])
+            for age in Age
+            if findings.open_by_age and age in findings.open_by_age
+        },
     )
 
 

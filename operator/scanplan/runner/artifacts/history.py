@@ -114,6 +114,7 @@ class HistoryWriter:
             resolved=_counts(tally.resolved),
             reopened=_counts(tally.reopened),
             open=_counts(tally.open),
+            open_by_age={age: _counts(found) for age, found in tally.open_by_age.items()},
             told=newest.told(),
         )
 
