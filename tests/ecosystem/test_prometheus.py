@@ -108,7 +108,7 @@ def prometheus(alone: Scene, start_operator: StartOperator, tmp_path: Path) -> I
         server.process.wait()
 
 
-OPTIONAL = ("scanplan_queue_", "scanplan_task", "scanplan_findings", "scanplan_operator_publications")
+OPTIONAL = ("scanplan_queue_", "scanplan_api_", "scanplan_task", "scanplan_findings", "scanplan_operator_publications")
 """Of a Redis, or of an API that serves a queue: not there in this operator."""
 
 

@@ -250,14 +250,21 @@ class OperatorMetrics(Collector, Observer):
             "When the newest complete scan of a project ended.",
             labels=of,
         )
+        suppressed = GaugeMetricFamily(
+            "scanplan_project_suppressed_findings",
+            "Published findings of a project that fell under a ScanException when they were merged, by severity.",
+            labels=[*of, "severity"],
+        )
         for project, found in self._store.projects.worst():
+            for name, count in found.suppressed.items():
+                suppressed.add_metric([*project, name], count)
             scanned.add_metric(project, found.completed.timestamp())
             for severity in Severity:
                 for age in Age:
                     if count := found.counts.get((severity, age), 0):
                         still_open.add_metric([*project, severity.value, age.value], count)
         left_out = max(0, len(self._store.projects) - MOST_PROJECTS)
-        yield from (still_open, scanned)
+        yield from (still_open, suppressed, scanned)
         yield GaugeMetricFamily(
             "scanplan_operator_projects_left_out", "Projects whose open findings are not exported.", value=left_out
         )

@@ -66,6 +66,8 @@ def body(name: str, number: int, **spec: Any) -> dict[str, Any]:
         "total": number + 1,
         "open": number + 1,
         "openBySeverity": {"critical": number, "low": 1},
+        "suppressed": 1,
+        "suppressedBySeverity": {"low": 1},
         "openByAge": {"90d+": {"critical": number}, "0-7d": {"low": 1}},
     }
     return {
@@ -95,6 +97,7 @@ def test_open_findings_of_a_project_are_those_of_the_newest_result_of_each_run()
     assert of_projects(store) == {
         "scanplan_project_open_findings 90d+ critical n shop": 17.0,
         "scanplan_project_open_findings 0-7d low n shop": 2.0,
+        "scanplan_project_suppressed_findings low n shop": 2.0,
         "scanplan_project_last_complete_timestamp_seconds n shop": datetime(2026, 11, 12, 8, tzinfo=UTC).timestamp(),
     }
     store.drop_plan(PlanName("n", "nightly-2"), "nightly-2")

@@ -36,6 +36,8 @@ class Result(NamedTuple):
     run: str
     completed: datetime
     counts: Mapping[tuple[Severity, Age], int]
+    suppressed: Mapping[str, int]
+    """Published findings under an exception, by severity."""
 
 
 class OpenFindings(NamedTuple):
@@ -44,6 +46,8 @@ class OpenFindings(NamedTuple):
     completed: datetime
     """When its newest complete scan ended."""
     counts: Mapping[tuple[Severity, Age], int]
+    suppressed: Mapping[str, int]
+    """Published findings under an exception, by severity."""
 
     @property
     def by_severity(self) -> tuple[int, ...]:
@@ -98,9 +102,11 @@ def _newest(results: Mapping[PlanName, Result]) -> dict[str, PlanName]:
 
 def _sum(results: Mapping[PlanName, Result]) -> OpenFindings:
     counts: Counter[tuple[Severity, Age]] = Counter()
+    suppressed: Counter[str] = Counter()
     for name in _newest(results).values():
         counts.update(results[name].counts)
-    return OpenFindings(max(result.completed for result in results.values()), counts)
+        suppressed.update(results[name].suppressed)
+    return OpenFindings(max(result.completed for result in results.values()), counts, suppressed)
 
 
 def _result(plan: Plan) -> Result | None:
@@ -118,4 +124,6 @@ def _result(plan: Plan) -> Result | None:
         for severity in Severity
         if (count := told.get(age.value, {}).get(severity.value, 0))
     }
-    return Result(plan.run_id, completed, counts)
+    suppressed = status.findings.suppressed_by_severity or {}
+    known = {str(severity): suppressed[severity] for severity in Severity if severity in suppressed}
+    return Result(plan.run_id, completed, counts, known)
