@@ -18,7 +18,7 @@ from scanplan.cli import options, plans, result_source
 from scanplan.cli.commands.watch import follow
 from scanplan.cli.finding import found
 from scanplan.cli.output.failure import ANSWER_IS_NO, DATA, UNAVAILABLE, USAGE, Failure, told
-from scanplan.cli.output.terminal import answers, line, say, write_json
+from scanplan.cli.output.terminal import answers, line, remarks, say, write_json
 from scanplan.core.manifests.pod import IMAGE_TEMPLATES_DIRECTORY
 from scanplan.core.planning.task import TEMPLATES_DIRECTORY
 from scanplan.findings.identity import address, identity
@@ -86,7 +86,7 @@ def retest(
     name = f"retest-{identity(raw)[:10]}-{plans.now():%Y%m%d%H%M%S}"
     cluster.apply_plan(manifest(cluster.plan(result.scan.plan.name), raw, name))
     say(f"{name}: scans {finding.template_id} at {finding.matched_at or finding.host} again")
-    completed = follow(cluster, [name])
+    completed = follow(cluster, [name], remarks())
     with result_source.opened(None, namespace, context, kubeconfig) as shelves:
         verdict = Verdict.UNKNOWN
         if completed or plans.findings(cluster.plan(name)):

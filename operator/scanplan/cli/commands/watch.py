@@ -23,7 +23,7 @@ from scanplan.cli import options, plans
 from scanplan.cli.output import progress
 from scanplan.cli.output.failure import ANSWER_IS_NO, Failure, NotFound, told
 from scanplan.cli.output.tables import STYLES
-from scanplan.cli.output.terminal import answers, line, say
+from scanplan.cli.output.terminal import Terminal, answers, line, say
 
 if TYPE_CHECKING:
     from scanplan.cli.output.progress import Progress
@@ -60,8 +60,11 @@ def watch(
         raise typer.Exit(ANSWER_IS_NO)
 
 
-def follow(cluster: Cluster, names: list[str]) -> bool:
+def follow(cluster: Cluster, names: list[str], shown_on: Terminal | None = None) -> bool:
     """Show plans until all that are named have ended; whether all of them have completed.
+
+    Args:
+        shown_on: by default where answers are written. A command with an answer of its own shows the plans among its remarks.
 
     Raises:
         Failure: the API server refuses.
@@ -71,7 +74,8 @@ def follow(cluster: Cluster, names: list[str]) -> bool:
 
     changes = Changes(cluster, names)
     current: dict[str, Plan] = {}
-    view = _Live() if answers().is_terminal else _Lines()
+    terminal = shown_on or answers()
+    view = _Live(terminal) if terminal.is_terminal else _Lines(terminal)
     with view:
         while True:
             for plan in changes.next(LOOK_SECONDS):
@@ -108,7 +112,8 @@ class _Lines:
     looks = False
     """Whether it shows progress from pods. In a pipe it reads no pods."""
 
-    def __init__(self) -> None:
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
         self._said: dict[str, str] = {}
 
     def __enter__(self) -> None:
@@ -123,7 +128,7 @@ class _Lines:
             words = " ".join(filter(None, (name, *parts)))
             if self._said.get(name) != words:
                 self._said[name] = words
-                answers().print(line(words))
+                self._terminal.print(line(words))
 
 
 class _Live:
@@ -131,8 +136,8 @@ class _Live:
 
     looks = True
 
-    def __init__(self) -> None:
-        self._live = Live(console=answers(), refresh_per_second=4)
+    def __init__(self, terminal: Terminal) -> None:
+        self._live = Live(console=terminal, refresh_per_second=4)
         self._before: dict[tuple[str, int], tuple[datetime, int]] = {}
         self._rates: dict[tuple[str, int], float] = {}
 
