@@ -1,1 +1,1 @@
-"""Prometheus metrics of the operator: `operator.py` counts, `server.py` serves."""
+"""Prometheus metrics of the operator: `operator.py` counts, `projects.py` shows open findings, `server.py` serves."""

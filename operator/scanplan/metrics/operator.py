@@ -19,15 +19,15 @@ from prometheus_client.registry import Collector
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import Findings, ScanPlanStatus
-from scanplan.api.v1alpha1.task import Age, ErrorClass, Severity
+from scanplan.api.v1alpha1.task import ErrorClass, Severity
 from scanplan.client.queues.statistics import BUCKETS
 from scanplan.controller.cache.notifiers import Notifiers
-from scanplan.controller.cache.projects import MOST_PROJECTS
 from scanplan.controller.cache.schedules import Schedules
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.workqueue import WorkQueue
 from scanplan.controller.observer import Observer
 from scanplan.core.planning.task import Plan
+from scanplan.metrics.projects import of_projects
 
 _RESOURCE = re.compile(r"/(?:api/v1|apis/[^/]+/[^/]+)(?:/namespaces/[^/]+)?/([a-z]+)(?:/[^/]+(?:/([a-z]+))?)?")
 _RESOURCES = {
@@ -183,7 +183,7 @@ class OperatorMetrics(Collector, Observer):
         )
         yield from self._of_schedules()
         yield from self._of_notifiers()
-        yield from self._of_projects()
+        yield from of_projects(self._store.projects)
 
     def _of_schedules(self) -> Iterator[Metric]:
         """What the status of each schedule says."""
@@ -236,38 +236,6 @@ class OperatorMetrics(Collector, Observer):
 
     def message_tried(self, result: Reason) -> None:
         self.messages.labels(result.value).inc()
-
-    def _of_projects(self) -> Iterator[Metric]:
-        """What is open in each project, by the newest complete result of each of its runs."""
-        of = ["namespace", "project"]
-        still_open = GaugeMetricFamily(
-            "scanplan_project_open_findings",
-            "Findings of a project that are not resolved, by severity and by days since they were first seen.",
-            labels=[*of, "severity", "age"],
-        )
-        scanned = GaugeMetricFamily(
-            "scanplan_project_last_complete_timestamp_seconds",
-            "When the newest complete scan of a project ended.",
-            labels=of,
-        )
-        suppressed = GaugeMetricFamily(
-            "scanplan_project_suppressed_findings",
-            "Published findings of a project that fell under a ScanException when they were merged, by severity.",
-            labels=[*of, "severity"],
-        )
-        for project, found in self._store.projects.worst():
-            for name, count in found.suppressed.items():
-                suppressed.add_metric([*project, name], count)
-            scanned.add_metric(project, found.completed.timestamp())
-            for severity in Severity:
-                for age in Age:
-                    if count := found.counts.get((severity, age), 0):
-                        still_open.add_metric([*project, severity.value, age.value], count)
-        left_out = max(0, len(self._store.projects) - MOST_PROJECTS)
-        yield from (still_open, suppressed, scanned)
-        yield GaugeMetricFamily(
-            "scanplan_operator_projects_left_out", "Projects whose open findings are not exported.", value=left_out
-        )
 
     def count_request(self, method: str, path: str, status: int | None) -> None:
         """Count a request to the API server; `status` is None where no answer came."""

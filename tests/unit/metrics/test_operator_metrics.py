@@ -19,7 +19,8 @@ from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.http import CannotListen
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.core.planning.task import Plan
-from scanplan.metrics import operator, server
+from scanplan.metrics import projects as metrics_of_projects
+from scanplan.metrics import server
 from scanplan.metrics.operator import OperatorMetrics, resource_of
 from tests.ports import free_port
 
@@ -137,7 +138,7 @@ def test_the_series_of_projects_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     for number in range(1, 9):
         store.put_plan(body(f"p-{number}", number, runId=f"run-{number % 3}"))
     assert of_projects(store)["scanplan_project_open_findings 90d+ critical n shop"] == 8 + 7
-    for module in (projects, operator):
+    for module in (projects, metrics_of_projects):
         monkeypatch.setattr(module, "MOST_PROJECTS", 3)
     for number in range(10, 15):
         store.put_plan(body(f"q-{number}", number, projectId=f"project-{number}"))
