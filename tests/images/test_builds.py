@@ -125,6 +125,12 @@ def test_modules_are_compiled(archives: dict[str, Archive], name: str, modules: 
     assert in_image(archives[name], "python3", "-c", program) == "[]"
 
 
+def test_the_operators_image_can_index_findings(archives: dict[str, Archive]) -> None:
+    """Else the findings view fails in a pod: not every Python has SQLite, nor one that ranks."""
+    program = "from scanplan.web.findings.index import Index; print(list(Index([], 1 << 20).points))"
+    assert in_image(archives["operator"], "python3", "-c", program) == "[]"
+
+
 def test_the_scanner_image_is_without_the_operators_libraries(archives: dict[str, Archive]) -> None:
     """Else every scan pod pulls and starts what it never uses."""
     program = (
