@@ -9,47 +9,53 @@ The names are those of the first, in-process version; docs/migration.md leads fr
 for asyncio.
 """
 
-from scanplan.api.errors import InvalidPlan, NucleiBinaryError, ScanError, TemporaryError, UnknownScanError
-from scanplan.client.artifacts import store_scan_artifacts, update_run_artifacts
-from scanplan.client.compat.nuclei import execute_nuclei_pipeline
-from scanplan.client.compat.nuclei_integration import InternalFinding, to_internal_findings
-from scanplan.client.compat.projects import build_endpoints_from_queue, queue_endpoints
-from scanplan.client.errors import (
-    ClientError,
-    InvalidPayload,
-    InvalidSettings,
-    MissingDependency,
-    QueueUnavailable,
-    UnknownTask,
-    UnknownTaskType,
-)
-from scanplan.client.findings import StoredFinding, append_findings, stored_findings
-from scanplan.client.models import (
-    ArtifactRef,
-    QueueHealth,
-    ScanPlan,
-    ScanResult,
-    SeverityCounts,
-    TaskStatus,
-    compat_task_key,
-    generate_task_key,
-)
-from scanplan.client.queues.base import TaskQueue
-from scanplan.client.settings import ClientSettings, QueueType
-from scanplan.client.settings import load as load_settings
-from scanplan.client.submission import (
-    cancel_task,
-    check_existing_task,
-    get_scan_result,
-    get_task_result,
-    get_task_status,
-    queue_for,
-    run_scan,
-    store_task_result,
-    submit_scan,
-    submit_scan_async,
-    task_queue,
-)
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scanplan.api.errors import InvalidPlan, NucleiBinaryError, ScanError, TemporaryError, UnknownScanError
+    from scanplan.client.artifacts import store_scan_artifacts, update_run_artifacts
+    from scanplan.client.compat.nuclei import execute_nuclei_pipeline
+    from scanplan.client.compat.nuclei_integration import InternalFinding, to_internal_findings
+    from scanplan.client.compat.projects import build_endpoints_from_queue, queue_endpoints
+    from scanplan.client.errors import (
+        ClientError,
+        InvalidPayload,
+        InvalidSettings,
+        MissingDependency,
+        QueueUnavailable,
+        UnknownTask,
+        UnknownTaskType,
+    )
+    from scanplan.client.findings import StoredFinding, append_findings, stored_findings
+    from scanplan.client.models import (
+        ArtifactRef,
+        QueueHealth,
+        ScanPlan,
+        ScanResult,
+        SeverityCounts,
+        TaskStatus,
+        compat_task_key,
+        generate_task_key,
+    )
+    from scanplan.client.queues.base import TaskQueue
+    from scanplan.client.settings import ClientSettings, QueueType
+    from scanplan.client.settings import load as load_settings
+    from scanplan.client.submission import (
+        cancel_task,
+        check_existing_task,
+        get_scan_result,
+        get_task_result,
+        get_task_status,
+        queue_for,
+        run_scan,
+        store_task_result,
+        submit_scan,
+        submit_scan_async,
+        task_queue,
+    )
 
 __all__ = [
     "ArtifactRef",
@@ -99,8 +105,65 @@ __all__ = [
     "update_run_artifacts",
 ]
 
+_HOMES = {
+    "scanplan.api.errors": ("InvalidPlan", "NucleiBinaryError", "ScanError", "TemporaryError", "UnknownScanError"),
+    "scanplan.client.artifacts": ("store_scan_artifacts", "update_run_artifacts"),
+    "scanplan.client.compat.nuclei": ("execute_nuclei_pipeline",),
+    "scanplan.client.compat.nuclei_integration": ("InternalFinding", "to_internal_findings"),
+    "scanplan.client.compat.projects": ("build_endpoints_from_queue", "queue_endpoints"),
+    "scanplan.client.errors": (
+        "ClientError",
+        "InvalidPayload",
+        "InvalidSettings",
+        "MissingDependency",
+        "QueueUnavailable",
+        "UnknownTask",
+        "UnknownTaskType",
+    ),
+    "scanplan.client.findings": ("StoredFinding", "append_findings", "stored_findings"),
+    "scanplan.client.models": (
+        "ArtifactRef",
+        "QueueHealth",
+        "ScanPlan",
+        "ScanResult",
+        "SeverityCounts",
+        "TaskStatus",
+        "compat_task_key",
+        "generate_task_key",
+    ),
+    "scanplan.client.queues.base": ("TaskQueue",),
+    "scanplan.client.settings": ("ClientSettings", "QueueType"),
+    "scanplan.client.submission": (
+        "cancel_task",
+        "check_existing_task",
+        "get_scan_result",
+        "get_task_result",
+        "get_task_status",
+        "queue_for",
+        "run_scan",
+        "store_task_result",
+        "submit_scan",
+        "submit_scan_async",
+        "task_queue",
+    ),
+}
+"""Where each name is. Its module is imported when it is asked for: a command that only reads from a cluster needs few of them."""
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-def __getattr__(name: str) -> bool:
-    if name == "ENABLE_ASYNC_TASKS":  # the first design's flag, as the environment has it now
-        return load_settings().enable_async_tasks
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    match name:
+        case "ENABLE_ASYNC_TASKS":  # the first design's flag, as the environment has it now
+            return __getattr__("load_settings")().enable_async_tasks
+        case "load_settings":
+            value = importlib.import_module("scanplan.client.settings").load
+        case _ if name in _HOME_OF:
+            value = getattr(importlib.import_module(_HOME_OF[name]), name)
+        case _:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "ENABLE_ASYNC_TASKS"]

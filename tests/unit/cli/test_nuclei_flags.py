@@ -116,7 +116,7 @@ def _paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def test_the_page_names_fields_and_flags_that_are_there() -> None:
     known = {f"`{path}`" for path in _paths(ScanPlanSpec)}
-    (submit,) = [each for name, each in get_command(app).commands.items() if name == "submit"]  # type: ignore[attr-defined]
+    submit = get_command(app).get_command(None, "submit")  # type: ignore[attr-defined]
     taken = {option for parameter in submit.params for option in parameter.opts}
     told = {flag: meaning for flags, meaning in ROWS for flag in re.findall(r"`(-[^`]*)`", flags)}
     for flag in taken & told.keys():

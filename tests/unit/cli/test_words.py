@@ -16,6 +16,7 @@ from scanplan.cli import plans
 from scanplan.cli.commands import artifacts, exception, explain, notify, schedule, submit
 from scanplan.cli.main import app
 from scanplan.cli.output import advice, progress
+from scanplan.cli.output.lazy import LazyCommands
 from scanplan.client.cluster import reader
 
 WELL = {
@@ -186,10 +187,18 @@ def test_a_wrong_command_is_told_what_is_wrong_with_it(command: str, code: int, 
     assert words in answer.stderr
 
 
+def whole() -> LazyCommands:
+    """The program with all of its commands."""
+    program = get_command(app)
+    assert isinstance(program, LazyCommands)
+    program.import_all()
+    return program
+
+
 COMMANDS = {
     " ".join(filter(None, (group, name))): command
     for group, commands in {
-        "": get_command(app),
+        "": whole(),
         "artifacts": get_command(artifacts.app),
         "schedule": get_command(schedule.app),
         "notify": get_command(notify.app),

@@ -66,7 +66,7 @@ def test_private_uses_are_found(code: str) -> None:
 
 def test_kopf_is_in_one_module_beside_its_credentials_and_its_log() -> None:
     importing = {path.name for path in SOURCES if "import kopf" in path.read_text()}
-    assert importing == {"app.py", "api.py", "main.py"}
+    assert importing == {"app.py", "api.py", "operator.py"}
 
 
 async def test_kopf_writes_nothing_to_a_plan() -> None:

@@ -74,5 +74,6 @@ def test_commands_of_how_tos_are_ones_that_the_program_takes(page: Path) -> None
     assert isinstance(program, typer.core.TyperGroup)
     for line in lines:
         name, *arguments = shlex.split(line)
-        assert name in program.commands, line
-        program.commands[name].make_context(name, arguments)
+        command = program.get_command(typer.Context(program), name)
+        assert command is not None, line
+        command.make_context(name, arguments)

@@ -25,6 +25,8 @@ from scanplan.kube.resources import PLANS
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
 
+COMMAND_CLASS = flags.Flagged
+
 
 @told
 def submit(

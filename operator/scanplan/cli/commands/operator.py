@@ -1,0 +1,60 @@
+"""``scanplan operator``: the process that watches ScanPlans."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from enum import StrEnum
+from typing import Annotated
+
+import kopf
+import typer
+
+from scanplan import operator as process
+from scanplan.cli.output.terminal import say
+from scanplan.client.errors import ClientError
+from scanplan.controller.app import WatchEnded
+from scanplan.controller.engine.http import CannotListen
+from scanplan.controller.engine.leadership import LeadershipLost
+from scanplan.controller.platform import ServerTooOld
+from scanplan.settings.loading import InvalidSettings
+
+
+class LogFormat(StrEnum):
+    """How the operator writes its log."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def operator(
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Format of the log.", envvar="SCANPLAN_LOG_FORMAT")
+    ] = LogFormat.TEXT,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+) -> None:
+    """Run the operator. It watches ScanPlans, runs their Jobs and writes their status.
+
+    Settings come from environment variables; docs/configuration.md lists them. SCANPLAN_SCANNER_IMAGE is required.
+    """
+    try:
+        configuration = process.load()
+    except (InvalidSettings, ClientError) as error:
+        say(f"scanplan operator: wrong settings\n{error}")
+        raise typer.Exit(os.EX_CONFIG) from None
+    kopf.configure(
+        log_format=kopf.LogFormat.JSON if log_format is LogFormat.JSON else kopf.LogFormat.FULL, verbose=verbose
+    )
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    try:
+        asyncio.run(process.run(configuration))
+    except (LeadershipLost, WatchEnded) as error:
+        say(f"scanplan operator: {error}")
+        raise typer.Exit(os.EX_TEMPFAIL) from None
+    except ServerTooOld as error:
+        say(f"scanplan operator: {error}")
+        raise typer.Exit(os.EX_CONFIG) from None
+    except CannotListen as error:
+        say(f"scanplan operator: {error}")
+        raise typer.Exit(os.EX_UNAVAILABLE) from None
