@@ -51,6 +51,8 @@ class TaskFolder:
     """Shards that were scanned when they had been published already."""
     merged: dict[str, set[str]] = field(default_factory=dict)
     """Merged findings by the SHA-256 of their file."""
+    shards: int = 0
+    """How many the newest Job has; a collector's own document does not say."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,8 @@ class Node:
         self._kubelet.run(pod)
         uid, shard = pod["metadata"]["uid"], index_of(pod)
         folder = self.claim[document.key]
+        if document.endpoints:
+            folder.shards = document.shards
         published = folder.published.get(shard)
         not_before = document.replay_not_before
         replays = published is not None and (not_before is None or format_time(published) >= not_before)
@@ -211,7 +215,7 @@ class Node:
         folder.merged[digest] = found
         result = reports.merged(
             document,
-            complete=len(folder.published) == document.shards,
+            complete=len(folder.published) == folder.shards,
             findings=documents.FindingCounts(info=len(found)),
         )
         file = documents.ArtifactFile(name=MERGED_FILE, bytes=len(content), sha256=digest)
