@@ -89,6 +89,8 @@ scanDefaults:
 - `locked` lists paths that no plan may set otherwise. `podTemplate` stands for all that is below it. A plan that does is
   `Stalled` with the reason `InvalidSpec`.
 - The owner's own values need no allow-list. `podTemplate.runtimeClassName` and `podTemplate.dnsConfig` exist only here.
+- A plan's own `dnsConfig` takes the place of the owner's nameservers and, where it has some, search domains. The owner's
+  options stay. `locked: [dnsConfig]` refuses it.
 - What changes what is found (`templatesFrom`, `severityLevels`, `selection`, and of `scanner` headers, proxy and
   redirects) is part of the task key. What has started keeps its key: an edit of the defaults starts no scan.
 - `endpoints`, `templates`, `scanner.image` and what else is of one plan is no default. A wrong value ends the
