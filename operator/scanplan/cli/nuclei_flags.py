@@ -126,7 +126,7 @@ _IN_LOWER_CASE = {"protocols", "exclude_protocols", "exclude_severities"}
 
 
 class Flagged(Command):
-    """A command with flags of one dash, where an unknown one is no letter with a value behind it: ``-headless`` is not ``-h``."""
+    """A command that takes Nuclei's flags of one dash. An unknown one is refused as a whole: ``-headless`` is not ``-h``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         known = {option for parameter in self.get_params(ctx) for option in parameter.opts}

@@ -54,7 +54,7 @@ _LESS = {
     "make a hard link": "nothing: files are published by a rename instead (SMB and S3 mounts have no links)",
     "make a symbolic link": "nothing: a run has no link `artifacts` to its newest task",
     "rename a folder": "`scanplan prune` removes runs in place, which readers may see",
-    "sync a folder": "nothing: whether a name outlives a crash of the storage is up to the storage",
+    "sync a folder": "nothing: after a crash of the storage, a file just published may be missing",
     "remove a folder": "remove the hidden folder .scanplan-trial… by hand: this storage keeps what is deleted",
 }
 

@@ -1,4 +1,4 @@
-"""Carrying out what was decided: Jobs made, patched and deleted, task documents stored, Kueue told.
+"""Carries out what was decided: makes, patches and deletes Jobs, stores task documents, and answers Kueue.
 
 Each answer is taken in at once, so that the next decision knows it.
 """

@@ -1,6 +1,6 @@
-"""Takes in what watches and answers show of plans and Jobs.
+"""Takes in plans and Jobs as watches and answers report them.
 
-Each piece of news goes to the plans that it matters to, by the queue, and to the observers.
+It keeps them in the store, queues the plans that a change concerns, and tells the observers.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ CONTENT = b"a finding\n" * 10_000
 MORE = b"one more\n"
 
 
-class _Given(Exception):
+class _TrialEnded(Exception):
     """Nothing more can be tried."""
 
 
@@ -42,7 +42,7 @@ def trial(root: Path) -> VolumeTrial:
     folder = root / f".scanplan-trial.{durable.unique()}"
     try:
         _try_all(folder, attempts)
-    except _Given:
+    except _TrialEnded:
         pass
     finally:
         if folder.exists():
@@ -97,7 +97,7 @@ def _attempt(what: str, attempts: list[Attempted], *, needed: bool = True, last:
     except OSError as error:
         attempts.append(Attempted(what=what, needed=needed, error=errno.errorcode.get(error.errno or 0, "unknown")))
         if last:
-            raise _Given from None
+            raise _TrialEnded from None
     else:
         attempts.append(Attempted(what=what, needed=needed))
 
