@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import ipaddress
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -538,7 +537,7 @@ def test_the_api_is_a_process_of_its_own_and_asks_kubernetes_who_may_read(plain:
     settings = api_settings(objects)
     assert settings.authentication is Authentication.KUBERNETES
     assert settings.audience == "scans"
-    assert ipaddress.ip_address(settings.host).is_unspecified, "only the pod itself would reach it"
+    assert settings.host == "*", "only the pod itself would reach it"
     assert {port["name"]: port["containerPort"] for port in container["ports"]} == {"api": settings.port}
     service = objects[f"Service {NAMESPACE}/scanplan-operator-api"]["spec"]
     assert [(port["port"], port["targetPort"]) for port in service["ports"]] == [(80, "api")]

@@ -112,6 +112,19 @@ def test_a_variable_that_nobody_sets_is_told(desk: Desk, site: Site) -> None:
     assert "variables that nobody sets" in record.templates_not_run[0].reason
 
 
+def test_secret_variables_reach_the_request_and_no_result(desk: Desk, site: Site, tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "secret"
+    folder.mkdir()
+    (folder / "token").write_text("s3cr3t-t0k3n\n")
+    desk.options["variables_folder"] = str(folder)
+    public = [{"name": "user", "value": "guest"}]
+    report, _ = asked(desk, f"http://127.0.0.1:{site.port}", "/u/{{token}}/{{user}}", variables=public)
+    assert (report.outcome, report.findings.total) == (Outcome.COMPLETE, 1)
+    assert "/u/s3cr3t-t0k3n/guest" in site.paths
+    kept = [file for file in (desk.folder / "run").rglob("*") if file.is_file()]
+    assert not [file for file in kept if b"s3cr3t-t0k3n" in file.read_bytes()]
+
+
 @pytest.mark.parametrize(
     ("fields", "path", "found"),
     [
@@ -143,12 +156,10 @@ def test_unsigned_templates_are_told_as_not_run(desk: Desk, site: Site) -> None:
     assert "sign" in str([record.templates_not_run, report.error.message])
 
 
-def test_tls_asks_for_the_name_of_the_plan(
-    desk: Desk, only_real: Callable[[str], None], tmp_path: pathlib.Path
-) -> None:
-    """A site behind an address, such as a load balancer's, answers by this name only."""
-    only_real("speaks http only")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+def made(folder: pathlib.Path, name: str = "app.example") -> tuple[pathlib.Path, pathlib.Path]:
+    """A private key and its certificate, which nobody has signed, as in a Secret of type kubernetes.io/tls."""
+    folder.mkdir(exist_ok=True)
+    key, certificate = folder / "tls.key", folder / "tls.crt"
     subprocess.run(
         [
             *[
@@ -161,7 +172,7 @@ def test_tls_asks_for_the_name_of_the_plan(
                 "-days",
                 "2",
                 "-subj",
-                "/CN=app.example",
+                f"/CN={name}",
                 "-keyout",
             ],
             key,
@@ -171,6 +182,36 @@ def test_tls_asks_for_the_name_of_the_plan(
         check=True,
         capture_output=True,
     )
+    return key, certificate
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_client_certificate_opens_a_site_that_wants_one(
+    desk: Desk, only_real: Callable[[str], None], tmp_path: pathlib.Path, *, shown: bool
+) -> None:
+    only_real("speaks http only")
+    key, certificate = made(tmp_path / "server")
+    _, client = made(tmp_path / "client", "scanner")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    tls.load_verify_locations(client)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    site = Site(tls)
+    if shown:
+        desk.options["client_certificate_folder"] = str(tmp_path / "client")
+    report, record = asked(desk, f"https://127.0.0.1:{site.port}", "/")
+    site.close()
+    assert report.findings.total == int(shown)
+    assert (report.outcome is Outcome.COMPLETE) == shown
+    assert record.endpoints_unreachable == (() if shown else (f"https://127.0.0.1:{site.port}",))
+
+
+def test_tls_asks_for_the_name_of_the_plan(
+    desk: Desk, only_real: Callable[[str], None], tmp_path: pathlib.Path
+) -> None:
+    """A site behind an address, such as a load balancer's, answers by this name only."""
+    only_real("speaks http only")
+    key, certificate = made(tmp_path)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
     site = Site(tls)

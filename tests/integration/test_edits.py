@@ -60,6 +60,8 @@ KEY = [
     Row("scanner.verifySignatures", {"scanner": {"verifySignatures": True}}),
     Row("scanner.variables", {"scanner": {"variables": [{"name": "user", "value": "guest"}]}}),
     Row("scanner.headers", {"scanner": {"headers": [{"name": "X-Team", "value": "red"}]}}),
+    Row("scanner.variablesFrom", {"scanner": {"variablesFrom": {"secretRef": {"name": "variables"}}}}),
+    Row("scanner.clientCertificateFrom", {"scanner": {"clientCertificateFrom": {"secretRef": {"name": "client"}}}}),
     Row("scanner.headersFrom", {"scanner": {"headersFrom": {"secretRef": {"name": "headers"}}}}),
     Row("dnsConfig", {"dnsConfig": {"nameservers": ["192.0.2.53"]}}),
     Row("hostAliases", {"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["a.example"]}]}),

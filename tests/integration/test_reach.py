@@ -38,6 +38,8 @@ REFERENCES: dict[str, Callable[[str], dict[str, Any]]] = {
     "endpointsFrom, Secret": lambda name: {"endpointsFrom": [{"secretKeyRef": {"name": name, "key": "app"}}]},
     "templatesFrom": lambda name: {"templatesFrom": [{"configMap": {"name": name}}]},
     "headersFrom": lambda name: {"scanner": {"headersFrom": {"secretRef": {"name": name}}}},
+    "variablesFrom": lambda name: {"scanner": {"variablesFrom": {"secretRef": {"name": name}}}},
+    "clientCertificateFrom": lambda name: {"scanner": {"clientCertificateFrom": {"secretRef": {"name": name}}}},
     "claimName": lambda name: {"artifacts": {"claimName": name}},
 }
 """Each field that makes the operator read an object."""

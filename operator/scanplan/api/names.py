@@ -20,6 +20,8 @@ DATA_KEY = r"^([-_A-Za-z0-9]|\.[-_A-Za-z0-9])[-._A-Za-z0-9]*$"
 
 HOST_NAME = r"^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9])?)*$"
 """A name of DNS, not an address."""
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_-]*$"
+"""Name of a template variable, ``{{name}}`` in a template."""
 RESERVED_VARIABLES = frozenset(
     {"baseurl", "rooturl", "hostname", "host", "port", "path", "query", "file", "scheme", "schema", "input", "fqdn"}
     | {"rdn", "dn", "tld", "sd", "ip", "interactsh-url", "interactsh-protocol"}

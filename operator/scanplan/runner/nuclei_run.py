@@ -15,10 +15,10 @@ from scanplan.api.v1alpha1.task import TaskDocument, TaskError
 from scanplan.core.planning.guard import Guard
 from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.publish import Attempt
-from scanplan.runner.nuclei import classify, command, memory, rates, resolvers, route, scanner, variables, version
+from scanplan.runner.nuclei import classify, command, memory, rates, resolvers, route, scanner, version
 from scanplan.runner.nuclei.classify import Ended, StopCause
+from scanplan.runner.nuclei.credentials import Credentials
 from scanplan.runner.nuclei.evidence import Evidence
-from scanplan.runner.nuclei.headers import Headers
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.nuclei.lines import Lines
 from scanplan.runner.nuclei.statistics import ScannerLog
@@ -45,7 +45,7 @@ class NucleiRun:
         document: TaskDocument,
         attempt: Attempt,
         installation: Installation,
-        headers: Headers,
+        credentials: Credentials,
         refused: Mapping[str, str],
         usage: memory.Memory,
         way: route.Route,
@@ -53,8 +53,8 @@ class NucleiRun:
         self._document = document
         self._attempt = attempt
         self._installation = installation
-        self._headers = headers
-        self._redactor = headers.redactor()
+        self._credentials = credentials
+        self._redactor = credentials.redactor()
         self._guard = Guard(document.denied_targets)
         self._refused = refused
         self._memory = usage
@@ -104,8 +104,7 @@ class NucleiRun:
             targets = [endpoint for endpoint in endpoints if endpoint not in self._refused]
             workspace.targets.write_text(command.list_file(targets))
             workspace.templates.write_text(command.list_file([str(template.path) for template in batch]))
-            header_files = self._headers.write(workspace)
-            variables.write(self._document.scanner.variables, workspace)
+            credentials = self._credentials.write(workspace)
             workspace.denied.write_text(command.list_file(self._guard.ranges()))
             limits = rates.of(self._document.scanner, targets)
             proxy = self._route.proxy_to(endpoints[0])
@@ -124,7 +123,7 @@ class NucleiRun:
                     workspace,
                     trace,
                     own_resolvers=bool(servers),
-                    headers=header_files,
+                    credentials=credentials,
                     proxy=bool(proxy),
                     rates=limits,
                 ),
@@ -157,9 +156,16 @@ class NucleiRun:
     def _ask(self, proxy: str) -> Ask:
         from scanplan.runner.nuclei.asking import Asking  # noqa: PLC0415 - a runner that replays starts without
 
-        own = self._headers
+        own = self._credentials.headers
         timeout = float(self._document.scanner.request_timeout_seconds)
-        return Asking(self._guard, {**own.public, **own.secret}, timeout, proxy, self._document.scanner.sni)
+        return Asking(
+            self._guard,
+            {**own.public, **own.secret},
+            timeout,
+            proxy,
+            self._document.scanner.sni,
+            self._credentials.certificate,
+        )
 
     def _tick(self, now: float, watch: Watch | None, on_tick: Callable[[float], StopCause | None]) -> StopCause | None:
         if watch is not None:

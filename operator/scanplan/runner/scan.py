@@ -27,7 +27,7 @@ from scanplan.runner.artifacts.steps import Journal
 from scanplan.runner.nuclei import (
     classify,
     coverage,
-    headers,
+    credentials,
     knock,
     memory,
     rates,
@@ -40,6 +40,7 @@ from scanplan.runner.nuclei import (
 )
 from scanplan.runner.nuclei.classify import StopCause
 from scanplan.runner.nuclei.coverage import Coverage
+from scanplan.runner.nuclei.credentials import Credentials
 from scanplan.runner.nuclei.evidence import Evidence
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.nuclei.reachability import Verdict
@@ -120,8 +121,8 @@ class Scan:
         verdict, covered = Verdict(), Coverage()
         selection: Selection | None = None
         try:
-            own_headers = headers.read(self._document.scanner.headers, self._document.headers_folder)
-            self._attempt.findings.redactor = own_headers.redactor()
+            own = credentials.read(self._document)
+            self._attempt.findings.redactor = own.redactor()
             templates.verify(self._document.template_folders)
             selection = templates.select(
                 self._document.templates,
@@ -132,7 +133,7 @@ class Scan:
             selection, left_out = unguarded.without(selection, self._document.unguarded_protocols)
             if left_out:
                 self._warn(left_out)
-            error = self._scan(selection, own_headers)
+            error = self._scan(selection, own)
             covered = coverage.of(
                 selection,
                 self._logs,
@@ -189,7 +190,7 @@ class Scan:
             return Outcome.COMPLETE
         return Outcome.PARTIAL if verdict.scanned or self._attempt.findings.total else Outcome.FAILED
 
-    def _scan(self, selection: Selection, own_headers: headers.Headers) -> TaskError | None:
+    def _scan(self, selection: Selection, own: Credentials) -> TaskError | None:
         """Make the steps that are left; what ended the last one, None where all are done."""
         self._refused = resolution.denied(self._endpoints, self._guard, stop=self._stop)
         if len(self._refused) == len(self._endpoints):
@@ -215,7 +216,7 @@ class Scan:
         if told := rates.foretold(options, count, work.requests - work.done, self._document.timeout_seconds):
             self._warn(told)
         nuclei = self._nuclei = NucleiRun(
-            document, self._attempt, self._installation, own_headers, self._refused, self._memory, self._route
+            document, self._attempt, self._installation, own, self._refused, self._memory, self._route
         )
         nuclei.check_version(selection.templates[0], self._stop)
         error = None

@@ -289,6 +289,8 @@ def test_what_makes_another_scan() -> None:
         "scanner.variables",
         "scanner.headers",
         "scanner.headers_from",
+        "scanner.variables_from",
+        "scanner.client_certificate_from",
         "dns_config",
         "host_aliases",
         "artifacts.claim_name",

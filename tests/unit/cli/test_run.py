@@ -26,7 +26,8 @@ WRONG = {
     "a field of metadata": ("{name: nightly}", "{name: nightly, nmae: x}", "metadata.nmae"),
     "a number in quotes": ("spec:", "spec:\n  timeoutSeconds: '60'", "timeoutSeconds"),
     "no name": ("{name: nightly}", "{}", "metadata has no name"),
-    "headersFrom": ("spec:", "spec:\n  scanner: {headersFrom: {name: s}}", "headersFrom"),
+    "headersFrom": ("spec:", "spec:\n  scanner: {headersFrom: {secretRef: {name: s}}}", "Secrets of scanner"),
+    "variablesFrom": ("spec:", "spec:\n  scanner: {variablesFrom: {secretRef: {name: s}}}", "Secrets of scanner"),
     "no metadata": ("metadata: {name: nightly}\n", "", "metadata"),
 }
 

@@ -9,6 +9,7 @@ import pytest
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import inputs as sources
+from scanplan.core.planning import scanner_secrets
 from scanplan.core.planning.inputs import Input, Kind, Reference
 from tests.unit.core.objects import CLAIM, INPUTS, POLICY, plan
 
@@ -54,10 +55,10 @@ def test_a_secret_has_to_be_marked_for_it() -> None:
 def test_a_secret_of_endpoints_is_none_of_headers() -> None:
     """Otherwise a list of targets is sent to every target as headers, and headers are scanned as targets."""
     spec = plan(scanner={"headersFrom": {"secretRef": {"name": "hidden"}}}).spec
-    sources.check_headers(spec, {HEADERS: Input(labels={"scanplan.dev/use": "headers"})})
+    scanner_secrets.check(spec.scanner, {HEADERS: Input(labels={"scanplan.dev/use": "headers"})})
     for marks in ({}, USABLE, {"scanplan.dev/use": "scanner"}):
         with pytest.raises(InputUnavailable, match=r"label it scanplan\.dev/use=headers"):
-            sources.check_headers(spec, {HEADERS: Input(labels=marks)})
+            scanner_secrets.check(spec.scanner, {HEADERS: Input(labels=marks)})
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_a_header_that_can_not_be_sent_stops_the_plan_and_is_not_quoted(value: b
     secret = Input(files={"X-Api-Key": value}, labels={"scanplan.dev/use": "headers"})
     spec = plan(scanner={"headersFrom": {"secretRef": {"name": "session"}}}).spec
     with pytest.raises(InvalidPlan, match="'X-Api-Key'") as refused:
-        sources.check_headers(spec, {Reference(Kind.SECRET, "session", "headers"): secret})
+        scanner_secrets.check(spec.scanner, {Reference(Kind.SECRET, "session", "headers"): secret})
     assert "Injected" not in refused.value.message
 
 

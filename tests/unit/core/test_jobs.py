@@ -197,6 +197,8 @@ class TestCollector:
             {"templatesFrom": [{"configMap": {"name": "own"}}]},
             {"templatesFrom": [{"image": {"reference": "templates:1"}}]},
             {"scanner": {"headersFrom": {"secretRef": {"name": "hidden"}}}},
+            {"scanner": {"variablesFrom": {"secretRef": {"name": "hidden"}}}},
+            {"scanner": {"clientCertificateFrom": {"secretRef": {"name": "hidden"}}}},
             {"endpoints": [f"https://host-{number}.example" for number in range(900)]},
         ],
     )

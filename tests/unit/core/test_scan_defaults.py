@@ -148,6 +148,11 @@ def test_what_is_locked_no_plan_sets(path: str, owners: dict[str, Any], own: dic
         ({"scanner": {"rateLimit": 0}}, "greater than or equal to 1"),
         ({"scanner": {"image": "x"}}, "scanner.image is no default"),
         ({"scanner": {"headersFrom": {"secretRef": {"name": "x"}}}}, "scanner.headersFrom is no default"),
+        ({"scanner": {"variablesFrom": {"secretRef": {"name": "x"}}}}, "scanner.variablesFrom is no default"),
+        (
+            {"scanner": {"clientCertificateFrom": {"secretRef": {"name": "x"}}}},
+            "scanner.clientCertificateFrom is no default",
+        ),
         ({"endpoints": ["a.example"]}, "endpoints is of one plan"),
         ({"templates": ["http/"]}, "templates is of one plan"),
         ({"suspend": True}, "suspend is of one plan"),

@@ -10,6 +10,7 @@ import pytest
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.runner.nuclei import headers
 from scanplan.runner.nuclei.command import Workspace
+from scanplan.runner.nuclei.credentials import Credentials
 
 
 def secret(folder: Path, **values: str) -> str:
@@ -54,7 +55,10 @@ def test_without_headers_there_are_no_files(tmp_path: Path) -> None:
 
 def test_only_those_of_the_secret_are_kept_out_of_results(tmp_path: Path) -> None:
     read = headers.read({"User-Agent": "template security headers"}, secret(tmp_path, X_Key="s3cr3t-t0k3n"))
-    assert read.redactor().text("template security headers s3cr3t-t0k3n") == "template security headers [redacted]"
+    assert (
+        Credentials(headers=read).redactor().text("template security headers s3cr3t-t0k3n")
+        == "template security headers [redacted]"
+    )
 
 
 @pytest.mark.parametrize(

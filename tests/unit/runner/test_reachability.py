@@ -63,6 +63,13 @@ CASES = {
     "only other ports, silent": ([ALIVE], [line("a:110", TIMEOUT, "tcp")], [], [ALIVE], []),
     "a broken answer": ([ALIVE], [line(ALIVE, 'cause="malformed HTTP response \\"x\\""')], [ALIVE], [], []),
     "a certificate": ([ALIVE], [line(ALIVE, "x509: certificate signed by unknown authority")], [ALIVE], [], []),
+    "a client certificate is wanted": (
+        [ALIVE], [line(ALIVE, 'cause="remote error: tls: certificate required"')], [], [ALIVE], []
+    ),
+    "another client certificate is wanted, by TLS 1.2": (
+        [ALIVE], [line(ALIVE, 'cause="remote error: tls: bad certificate"')], [], [ALIVE], []
+    ),
+    "no TLS": ([ALIVE], [line(ALIVE, 'cause="tls: first record does not look like a TLS handshake"')], [ALIVE], [], []),
     "a template's own fault": ([ALIVE], [line(ALIVE, "x", cause="template-logic-error")], [], [], [ALIVE]),
     "only its name asked about": (["a"], [line("a", kind="dns")], ["a"], [], []),
     "nothing sent": ([ALIVE], [], [], [], [ALIVE]),
@@ -94,6 +101,13 @@ def test_where_only_handshakes_failed_a_connection_decides(listens: bool) -> Non
     """Nuclei says the same of a closed port and of one that speaks no TLS."""
     found = verdict([ALIVE], [line("a:1", UNCLEAR, "ssl", cause="unknown-error")], listens=listens)
     assert (found.scanned == (ALIVE,), found.unreachable == (ALIVE,)) == (listens, not listens)
+
+
+def test_what_is_missing_is_said_where_a_client_certificate_is_wanted() -> None:
+    """Lost otherwise: the cause, since the host is up and no request reaches its application."""
+    found = verdict([ALIVE, DEAD], [line(ALIVE, "remote error: tls: certificate required"), line(DEAD)])
+    assert "1 of 2 endpoints want a client certificate (scanner.clientCertificateFrom)" in " ".join(found.warnings)
+    assert "certificate" not in " ".join(verdict([DEAD], [line(DEAD)]).warnings)
 
 
 def test_a_name_that_resolves_to_a_denied_address_is_told_apart() -> None:

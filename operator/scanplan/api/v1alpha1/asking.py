@@ -6,12 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from scanplan.api.names import HOST_NAME, RESERVED_VARIABLES
+from scanplan.api.names import HOST_NAME, RESERVED_VARIABLES, VARIABLE
 from scanplan.api.v1alpha1.model import Effect, Model, cel, effect
 
 MAX_VARIABLES = 64
-VARIABLE = r"^[A-Za-z_][A-Za-z0-9_-]*$"
-"""A name that templates can use as ``{{name}}``."""
 
 
 class Variable(Model):

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from scanplan.api import labels
 from scanplan.api.names import NO_PROXY, PROXY
 from scanplan.api.v1alpha1.asking import Asking
 from scanplan.api.v1alpha1.model import Effect, Model, effect
@@ -19,6 +20,29 @@ class HeaderSource(Model):
         LocalObjectReference,
         Field(
             description="The Secret. It needs the label scanplan.dev/use: headers, and a Role that lets the operator get it."
+        ),
+    ]
+
+
+class VariableSource(Model):
+    """Template variables in a Secret. Each key is a variable's name."""
+
+    secret_ref: Annotated[
+        LocalObjectReference,
+        Field(
+            description="The Secret. It needs the label scanplan.dev/use: variables, and a Role that lets the operator get it."
+        ),
+    ]
+
+
+class ClientCertificateSource(Model):
+    """A client certificate in a Secret of type kubernetes.io/tls."""
+
+    secret_ref: Annotated[
+        LocalObjectReference,
+        Field(
+            description="The Secret. It needs the label scanplan.dev/use: client-certificate, and a Role that lets the operator "
+            "get it."
         ),
     ]
 
@@ -102,6 +126,20 @@ class Scanner(Asking):
             description="Secret headers for every request. Their values are kept out of logs and artifacts.",
         ),
     ] = None
+    variables_from: Annotated[
+        VariableSource | None,
+        Field(
+            json_schema_extra=effect(Effect.KEY),
+            description="Secret template variables. Their values are kept out of logs and artifacts.",
+        ),
+    ] = None
+    client_certificate_from: Annotated[
+        ClientCertificateSource | None,
+        Field(
+            json_schema_extra=effect(Effect.KEY),
+            description="Client certificate that HTTPS endpoints are shown, with its private key.",
+        ),
+    ] = None
     proxy: Annotated[
         str | None,
         Field(
@@ -121,3 +159,13 @@ class Scanner(Asking):
             "ranges, *. Where the owner has set a proxy, only the owner's entries.",
         ),
     ] = []
+
+    @property
+    def secret_names(self) -> dict[str, str]:
+        """The Secrets that scan pods read, by the use that each has to be labelled with."""
+        sources = {
+            labels.USE_HEADERS: self.headers_from,
+            labels.USE_VARIABLES: self.variables_from,
+            labels.USE_CLIENT_CERTIFICATE: self.client_certificate_from,
+        }
+        return {use: source.secret_ref.name for use, source in sources.items() if source}

@@ -206,6 +206,10 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     """Templates that have an item of any list don't run."""
     headers_folder: str = ""
     """Where the Secret with request headers is mounted in the pod; empty: none."""
+    variables_folder: str = ""
+    """Where the Secret with template variables is mounted; empty: none."""
+    client_certificate_folder: str = ""
+    """Where the Secret with a client certificate is mounted; empty: none."""
     scanner: ScannerOptions = msgspec.field(default_factory=ScannerOptions)
     retry: RetryLimits = msgspec.field(default_factory=RetryLimits)
     timeout_seconds: Annotated[int, msgspec.Meta(ge=1)] = 3600

@@ -145,9 +145,10 @@ def _document(path: Path, allowed: list[str]) -> TaskDocument:
         raise ValueError(f"{path} is no YAML: {yaml_problem(error)}") from None
     except KeyError as error:
         raise ValueError(f"{path} is not a {labels.KIND} manifest: it has no {error.args[0]}") from None
-    if spec.endpoints_from or spec.templates_from or spec.scanner.headers_from:
+    if spec.endpoints_from or spec.templates_from or spec.scanner.secret_names:
         raise ValueError(
-            "endpointsFrom, templatesFrom and headersFrom name objects of a cluster: use endpoints, --templates and headers"
+            "endpointsFrom, templatesFrom and the Secrets of scanner name objects of a cluster: use endpoints, --templates, "
+            "headers and variables"
         )
     of_a_cluster = {"pod_template": PodTemplate(), "queue_priority_class_name": None}
     now = datetime.now(UTC)

@@ -13,8 +13,9 @@ from scanplan.api.v1alpha1.pod_template import PodTemplate
 from scanplan.api.v1alpha1.sources import ImageSource
 from scanplan.core.manifests import resources
 from scanplan.core.manifests.document import Packed
+from scanplan.core.planning import scanner_secrets
 from scanplan.core.planning.policy import Policy
-from scanplan.core.planning.task import HEADERS_DIRECTORY, Task
+from scanplan.core.planning.task import Task
 
 Manifest = dict[str, Any]
 
@@ -36,8 +37,7 @@ def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed, exc
     claim_label = {labels.CLAIM: task.claim[:63].rstrip("-.")}
     document, digest = _document_volume(packed, exceptions)
     folders = _template_volumes(task)
-    secret = task.headers_secret
-    headers = [{"name": "headers", "secret": {"secretName": secret}}] if secret else []
+    secrets = [{"name": use, "secret": {"secretName": name}} for use, name in task.secrets.items()]
     spec: Manifest = {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -54,7 +54,7 @@ def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed, exc
             {"name": "scratch", "emptyDir": {"sizeLimit": policy.tmp_size_limit} if policy.tmp_size_limit else {}},
             document,
             *folders,
-            *headers,
+            *secrets,
         ],
     }
     spec.update(_user_fields(template))
@@ -164,8 +164,7 @@ def _container(task: Task, template: PodTemplate, policy: Policy, digest: str, f
     ]
     for folder, path in zip(folders, paths, strict=True):
         mounts.append({"name": folder["name"], "mountPath": path, "readOnly": True})
-    if task.headers_secret:
-        mounts.append({"name": "headers", "mountPath": HEADERS_DIRECTORY, "readOnly": True})
+    mounts += [{"name": use, "mountPath": scanner_secrets.folder(use), "readOnly": True} for use in task.secrets]
     container: Manifest = {
         "name": labels.CONTAINER,
         "image": task.image,

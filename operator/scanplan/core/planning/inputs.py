@@ -23,7 +23,7 @@ from scanplan.api.v1alpha1.task import content_digest
 from scanplan.core.discovery.reading import Found, Skipped
 from scanplan.core.discovery.selection import Selection, selections
 from scanplan.core.planning import endpoints as spelling
-from scanplan.core.planning import headers, ranges
+from scanplan.core.planning import ranges
 from scanplan.core.planning.policy import Policy
 
 PLAN_BYTES = 8 << 20
@@ -109,8 +109,7 @@ def needed(spec: ScanPlanSpec, namespace: str, claim: str, policy: Policy) -> tu
     references += [
         Reference(Kind.CONFIG_MAP, folder.config_map.name) for folder in spec.templates_from if folder.config_map
     ]
-    if spec.scanner.headers_from:
-        references.append(Reference(Kind.SECRET, spec.scanner.headers_from.secret_ref.name, labels.USE_HEADERS))
+    references += [Reference(Kind.SECRET, name, use) for use, name in spec.scanner.secret_names.items()]
     return tuple(dict.fromkeys(references))
 
 
@@ -203,30 +202,10 @@ def template_digests(spec: ScanPlanSpec, inputs: Inputs) -> list[str]:
     digests = []
     for source in spec.templates_from:
         if source.config_map:
-            digests.append(content_digest(_get(Reference(Kind.CONFIG_MAP, source.config_map.name), inputs).files))
+            digests.append(content_digest(get(Reference(Kind.CONFIG_MAP, source.config_map.name), inputs).files))
         if source.image:
             digests.append(source.image.reference)
     return digests
-
-
-def check_headers(spec: ScanPlanSpec, inputs: Inputs) -> None:
-    """Refuse headers that could not be sent as they are written.
-
-    Raises:
-        InputUnavailable: the Secret is not there, or not for plans.
-        InvalidPlan: a header of the plan or of the Secret can't be sent; the message names it, and not its value.
-
-    Of the Secret, only its name is part of the key: a rotated token is no other scan, and a digest of a weak secret
-    would give it away.
-    """
-    secret: Mapping[str, str] = {}
-    if spec.scanner.headers_from:
-        reference = Reference(Kind.SECRET, spec.scanner.headers_from.secret_ref.name, labels.USE_HEADERS)
-        secret = headers.parse(_get(reference, inputs).files)
-    names = [header.name for header in spec.scanner.headers]
-    if double := next((name for name in names if names.count(name) > 1), None):
-        raise InvalidPlan(Reason.INVALID_SPEC, f"request header {double!r} is in headers twice: keep one of them")
-    headers.check_together({header.name: header.value for header in spec.scanner.headers}, secret)
 
 
 def one_node_only(claim: str, inputs: Inputs) -> bool:
@@ -235,7 +214,7 @@ def one_node_only(claim: str, inputs: Inputs) -> bool:
     Raises:
         InputUnavailable: there is no such claim.
     """
-    modes = _get(Reference(Kind.CLAIM, claim), inputs).access_modes
+    modes = get(Reference(Kind.CLAIM, claim), inputs).access_modes
     return bool(modes) and not {"ReadWriteMany", "ReadWriteOncePod"} & set(modes)
 
 
@@ -245,7 +224,7 @@ def _lines(reference: KeyReference | None, kind: Kind, inputs: Inputs) -> Iterat
     secret = kind is Kind.SECRET
     # One of headers, read as endpoints, would be sent out.
     where = Reference(kind, reference.name, labels.USE_ENDPOINTS if secret else "")
-    found = _get(where, inputs)
+    found = get(where, inputs)
     if reference.key not in found.files:
         others = "" if secret else f"; it has {', '.join(sorted(found.files)) or 'none'}"
         raise InputUnavailable(f"{where} has no key {reference.key!r}{others}")
@@ -262,7 +241,8 @@ def _lines(reference: KeyReference | None, kind: Kind, inputs: Inputs) -> Iterat
             yield Written(endpoint, source, number)
 
 
-def _get(reference: Reference, inputs: Inputs) -> Input:
+def get(reference: Reference, inputs: Inputs) -> Input:
+    """An object that was read. Raises InputUnavailable."""
     found = inputs[reference]
     if problem := problem_of(reference, found):
         raise InputUnavailable(problem)

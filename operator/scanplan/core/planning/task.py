@@ -6,6 +6,7 @@ upgrade of the operator nor an edit of a default gives the plan another key; `Pi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from scanplan.api import labels
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import Effect, Model
@@ -37,14 +39,13 @@ from scanplan.core.planning import (
     resolution,
     scan_defaults,
     scanner_options,
+    scanner_secrets,
     shards,
 )
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.proxies import choice
 
-HEADERS_DIRECTORY = "/etc/scanplan/headers"
-"""Where the Secret with request headers is mounted in the scan pod."""
 EXAMPLES = 10
 """Of what was left out of a discovery, on the status and in the metadata."""
 EXAMPLE_LENGTH = 300
@@ -137,8 +138,8 @@ class Task:
     first_seen: datetime
     templates_from: tuple[ImageSource | str, ...]
     """Template sources in order: an image, or the name of a ConfigMap."""
-    headers_secret: str
-    """Secret with request headers; empty: none."""
+    secrets: Mapping[str, str]
+    """The Secrets that its pods read, by their uses."""
     one_node_only: bool
     """All pods have to be on one node, because of the claim's access mode."""
     document: TaskDocument = field(repr=False)
@@ -220,19 +221,19 @@ def resolve(
     written_by_plan = (target for target in targets if not (written[target].discovered or written[target].network))
     policy.guard.check(written_by_plan, lambda target: written[target].where)
     policy.guard.check_ranges({each.network: each.where for each in written.values() if each.network}.items())
-    sources.check_headers(spec, inputs)
+    scanner_secrets.check(spec.scanner, inputs)
     proxy, no_proxy = choice.of(spec, policy)
     choice.check(spec, plan.own, policy)
     resolution.check(spec, policy)
     scanner_options.check(spec.scanner)
     templates = tuple(sorted(set(spec.templates)))
     project_id, run_id = plan.project_id, plan.run_id
-    headers = spec.scanner.headers_from.secret_ref.name if spec.scanner.headers_from else ""
+    secrets = spec.scanner.secret_names
     options: dict[str, Any] = {
         "severityLevels": sorted(spec.severity_levels),
         "image": image,
         "claim": claim,
-        "headers": headers,
+        "headers": secrets.get(labels.USE_HEADERS, ""),
         "rerun": spec.rerun,
     }
     options.update(resolution.options(spec))
@@ -245,6 +246,7 @@ def resolve(
     for name, each in (("include", include), ("exclude", exclude)):
         if each != TemplateFilter():
             options[name] = msgspec.to_builtins(each)
+    options.update({use: name for use, name in secrets.items() if use != labels.USE_HEADERS})
     if spec.scanner.headers:
         options["plainHeaders"] = sorted((header.name, header.value) for header in spec.scanner.headers)
     digests = sources.template_digests(spec, inputs)
@@ -271,7 +273,9 @@ def resolve(
         severity_levels=tuple(sorted(spec.severity_levels)),
         include=include,
         exclude=exclude,
-        headers_folder=HEADERS_DIRECTORY if headers else "",
+        headers_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_HEADERS),
+        variables_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_VARIABLES),
+        client_certificate_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_CLIENT_CERTIFICATE),
         scanner=scanner_options.options(spec, count, proxy, no_proxy),
         retry=RetryLimits(temporary=spec.retry.temporary, unknown=spec.retry.unknown),
         timeout_seconds=spec.timeout_seconds,
@@ -285,7 +289,7 @@ def resolve(
         image=image,
         claim=claim,
         first_seen=now,
-        headers_secret=headers,
+        secrets=secrets,
         templates_from=tuple(
             source.image or (source.config_map.name if source.config_map else "") for source in spec.templates_from
         ),

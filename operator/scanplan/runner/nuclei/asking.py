@@ -11,8 +11,10 @@ import http.client
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from scanplan.core.planning import client_certificate
 from scanplan.core.planning.guard import Guard
 from scanplan.runner.nuclei import knock
 from scanplan.runner.nuclei.watch import places
@@ -25,7 +27,13 @@ class Asking:
     """Asks endpoints, through an HTTP proxy where there is one."""
 
     def __init__(
-        self, guard: Guard, headers: Mapping[str, str], timeout: float, proxy: str = "", sni: str = ""
+        self,
+        guard: Guard,
+        headers: Mapping[str, str],
+        timeout: float,
+        proxy: str = "",
+        sni: str = "",
+        certificate: Path | None = None,
     ) -> None:
         """
         Args:
@@ -34,6 +42,7 @@ class Asking:
             timeout: seconds for each step of a connection.
             proxy: URL of an HTTP proxy; empty: none.
             sni: host name that TLS asks for; empty: the endpoint's own.
+            certificate: PEM file of a client certificate, with its key beside it; None: none is shown.
         """
         named = {name.lower() for name in headers}
         self._headers = {name: value for name, value in _HEADERS.items() if name.lower() not in named} | dict(headers)
@@ -42,6 +51,9 @@ class Asking:
         self._proxy = urlsplit(proxy)
         self._sni = sni
         self._context = ssl._create_unverified_context()  # noqa: S323 - see above
+        if certificate:
+            with contextlib.suppress(OSError):  # ssl.SSLError is one: Nuclei says what it thinks of it
+                self._context.load_cert_chain(certificate, certificate.with_name(client_certificate.PRIVATE_KEY))
 
     def __call__(self, endpoint: str, path: str) -> int | None:
         """The status code of an endpoint's answer; None where none came."""

@@ -99,7 +99,7 @@ def arguments(
     trace: str,
     *,
     own_resolvers: bool = True,
-    headers: Sequence[str] = (),
+    credentials: Sequence[str] = (),
     proxy: bool = False,
     rates: Rates | None = None,
 ) -> list[str]:
@@ -107,7 +107,7 @@ def arguments(
 
     Args:
         trace: where Nuclei writes its trace log, a line for each request.
-        headers: the arguments that say where the request headers are (`runner.nuclei.headers`).
+        credentials: the arguments that say where headers, variables and a certificate are (`runner.nuclei.credentials`).
         proxy: whether `workspace` names a proxy.
         rates: the limits of this run; by default the shard's.
         own_resolvers: whether the list of DNS servers there has any (see `runner.resolvers`).
@@ -128,10 +128,10 @@ def arguments(
     argv += ["-c", str(scanner.concurrency), "-bs", str(scanner.bulk_size)]
     argv += ["-timeout", str(scanner.request_timeout_seconds), "-retries", str(scanner.request_retries)]
     argv += ["-mhe", str(scanner.max_host_errors)]
-    argv += headers
+    argv += credentials
     if proxy:
         argv += ["-proxy", str(workspace.proxy)]
-    argv += _asking(scanner, workspace)
+    argv += _asking(scanner)
     argv += ["-jsonl", "-ot", "-nc", "-tlog", trace]
     argv += ["-v", "-vv"]  # which templates are loaded, and why others are not, or can't be sent
     argv += ["-stats", "-sj", "-si", str(STATISTICS_INTERVAL_SECONDS)]
@@ -139,7 +139,7 @@ def arguments(
     return argv
 
 
-def _asking(scanner: ScannerOptions, workspace: Workspace) -> list[str]:
+def _asking(scanner: ScannerOptions) -> list[str]:
     """The flags of options that a plan may leave to Nuclei."""
     switches = {
         "-fr": scanner.follow_redirects,
@@ -150,7 +150,6 @@ def _asking(scanner: ScannerOptions, workspace: Workspace) -> list[str]:
         "-mr": scanner.max_redirects,
         "-rsr": scanner.max_response_bytes,
         "-sni": scanner.sni,
-        "-V": workspace.variables if scanner.variables else "",
     }
     argv = [flag for flag, on in switches.items() if on]
     for flag, value in values.items():

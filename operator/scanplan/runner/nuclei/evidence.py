@@ -30,6 +30,8 @@ _ANSWERED = (
     "stopped after",
 )
 """Failures that only a peer who answered can cause."""
+_UNCERTIFIED = ("tls: certificate required", "tls: bad certificate")
+"""A host ends the connection, since it was shown no client certificate, or one that it does not take."""
 _TEMPLATE_KIND = "template-logic-error"
 _UNCLEAR_SSL = "could not connect to host"
 """All that tlsx says of a failed handshake, whether the port was closed or speaks no TLS."""
@@ -56,6 +58,8 @@ class Contact(msgspec.Struct, omit_defaults=True):
     """Of `failed`: the host said that nobody listens there."""
     denied: Count = 0
     """Of `failed`: not dialled, since the target guard denies the address."""
+    uncertified: Count = 0
+    """Of `failed`: the host wants another client certificate, or one at all."""
     unclear: Count = 0
     """TLS handshakes that failed: the port may be closed, or speak no TLS."""
     since_answer: Count = 0
@@ -71,6 +75,7 @@ class Contact(msgspec.Struct, omit_defaults=True):
         self.failed += other.failed
         self.refused += other.refused
         self.denied += other.denied
+        self.uncertified += other.uncertified
         self.unclear += other.unclear
 
 
@@ -187,7 +192,7 @@ class Evidence:
         contact = self.contacts.get(name)
         if contact is None:
             contact = self.contacts[name] = Contact()
-        if request.error == _NONE or any(word in request.error for word in _ANSWERED):
+        if request.error == _NONE or _is_answer(request.error):
             contact.answered += 1
             contact.since_answer = 0
             contact.answered_at = time.time()
@@ -199,7 +204,7 @@ class Evidence:
     def _answered(self, request: _Request, name: str) -> bool:
         """Whether an error is an answer: it tells as surely as any other that a weakness is not there."""
         closed = not self.addresses.is_own(name) and any(word in request.error for word in _REFUSED)
-        return closed or any(word in request.error for word in _ANSWERED)
+        return closed or _is_answer(request.error)
 
     def _failed(self, contact: Contact, request: _Request) -> None:
         for shortage in SHORTAGES:
@@ -213,6 +218,8 @@ class Evidence:
         contact.since_answer += 1
         if _DENIED in request.error:
             contact.denied += 1
+        elif any(word in request.error for word in _UNCERTIFIED):
+            contact.uncertified += 1
         elif any(word in request.error for word in _REFUSED):
             contact.refused += 1
 
@@ -246,6 +253,11 @@ class Evidence:
         self.requests += requests
         for endpoint, given in answers.items():
             self.answers.setdefault(endpoint, Answers()).add(given)
+
+
+def _is_answer(error: str) -> bool:
+    """Whether only a peer who answered the request can cause a failure."""
+    return any(word in error for word in _ANSWERED) and not any(word in error for word in _UNCERTIFIED)
 
 
 def address(endpoint: str) -> str:

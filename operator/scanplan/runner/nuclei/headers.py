@@ -16,7 +16,7 @@ import msgspec
 from scanplan.api.errors import InvalidPlan, NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import headers
-from scanplan.runner.artifacts.redaction import Redactor
+from scanplan.runner.nuclei import mounted
 from scanplan.runner.nuclei.command import Workspace
 
 
@@ -25,10 +25,6 @@ class Headers(msgspec.Struct, frozen=True):
 
     public: Mapping[str, str] = {}
     secret: Mapping[str, str] = {}
-
-    def redactor(self) -> Redactor:
-        """What keeps the secret ones out of results and logs."""
-        return Redactor(self.secret)
 
     def apart(self) -> dict[str, str]:
         """Those that can't be a line of the header file."""
@@ -71,13 +67,8 @@ def read(public: Mapping[str, str], folder: str) -> Headers:
         NucleiBinaryError: (InvalidOptions) one that can't be sent as it is written.
         OSError: the folder can't be read.
     """
-    files = (
-        {file.name: file.read_bytes() for file in sorted(Path(folder).iterdir()) if not file.name.startswith("..")}
-        if folder
-        else {}
-    )
     try:
-        secret = headers.parse(files)
+        secret = headers.parse(mounted.files(folder))
         headers.check_together(public, secret)
     except InvalidPlan as error:
         raise NucleiBinaryError(

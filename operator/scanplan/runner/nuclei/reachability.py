@@ -102,11 +102,14 @@ def judge(
     endpoints = evidence.addresses.endpoints
     standings: dict[str, Standing] = {}
     troubled: list[EndpointTrouble] = []
+    uncertified: list[str] = []
     for index, endpoint in enumerate(endpoints):
         own = _own(evidence, index)
         near = by_host[host_of(evidence.addresses.own[index])]
         elsewhere = [name for name in near if name not in own and evidence.addresses.find(name) >> index & 1]
         at_own, at_others = _sum(evidence, own), _sum(evidence, elsewhere)
+        if at_own.uncertified:
+            uncertified.append(endpoint)
         answers = evidence.answers.get(endpoint, Answers())
         standing = _standing(at_own, at_others, asked=bool(evidence.questions >> index & 1))
         if endpoint in refused:
@@ -120,7 +123,7 @@ def judge(
             troubled.append(_failing(endpoint, at_own))
         troubled.extend(_answering(endpoint, answers))
         standings[endpoint] = standing
-    return _verdict(endpoints, standings, troubled)
+    return _verdict(endpoints, standings, troubled, uncertified)
 
 
 def _stopped(endpoint: str, contact: Contact, answers: Answers) -> EndpointTrouble:
@@ -181,7 +184,12 @@ def _standing(own: Contact, elsewhere: Contact, *, asked: bool) -> Standing:
     return Standing.SCANNED if asked and not (own.unclear or elsewhere.unclear) else Standing.SILENT
 
 
-def _verdict(endpoints: Sequence[str], standings: dict[str, Standing], troubled: Sequence[EndpointTrouble]) -> Verdict:
+def _verdict(
+    endpoints: Sequence[str],
+    standings: dict[str, Standing],
+    troubled: Sequence[EndpointTrouble],
+    uncertified: Sequence[str],
+) -> Verdict:
     def of(*wanted: Standing) -> tuple[str, ...]:
         return tuple(endpoint for endpoint in endpoints if standings[endpoint] in wanted)
 
@@ -190,6 +198,11 @@ def _verdict(endpoints: Sequence[str], standings: dict[str, Standing], troubled:
     warnings = []
     if unreachable:
         warnings.append(f"{len(unreachable)} of {total} endpoints never answered: {_listed(unreachable)}")
+    if uncertified:
+        warnings.append(
+            f"{len(uncertified)} of {total} endpoints want a client certificate (scanner.clientCertificateFrom), or another one: "
+            f"{_listed(uncertified)}"
+        )
     if denied:
         warnings.append(f"{len(denied)} endpoints resolve to addresses that the target guard denies: {_listed(denied)}")
     if told := _told(troubled, Trouble.STOPPED):
