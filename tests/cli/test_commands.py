@@ -78,8 +78,8 @@ def readers(stage: Stage) -> list[Manifest]:
 
 def test_plans_are_listed_with_what_they_have_found(scanplan: Terminal, nightly: Manifest) -> None:
     header, row = scanplan("get", "nightly").stdout.splitlines()
-    assert header.split()[:3] == ["NAME", "PHASE", "SHARDS"]
-    assert row.split()[:5] == ["nightly", "Completed", "1/1", "1", str(nightly["status"]["findings"]["total"])]
+    assert header.split()[:4] == ["NAME", "PHASE", "REASON", "SHARDS"]
+    assert row.split()[:6] == ["nightly", "Completed", "-", "1/1", "1", str(nightly["status"]["findings"]["total"])]
     assert json.loads(scanplan("get", "nightly", "-o", "json").stdout)["status"] == nightly["status"]
     assert "nightly" in scanplan("get").stdout
     assert "there is no ScanPlan 'absent'" in scanplan("get", "absent", code=66).stderr

@@ -161,6 +161,15 @@ class ScanNotifierSpec(Model):
             "Recovered and Completed.",
         ),
     ] = [EventType.NEW_FINDINGS, EventType.FAILED, EventType.RECOVERED]
+    unquoted_on: Annotated[
+        list[EventType],
+        Field(
+            alias="true",
+            max_length=len(EventType),
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+            description="The field on, as kubectl reads it without quotes: for YAML 1.1, on is true. It counts where it is given.",
+        ),
+    ] = []
     min_severity: Annotated[
         Severity, Field(description="New findings below it are counted, and are no reason for a message.")
     ] = Severity.HIGH
@@ -194,6 +203,11 @@ class ScanNotifierSpec(Model):
     def receiver(self) -> Webhook | Slack | Teams | Email | None:
         """The one that is set; None: an object that is older than the rules."""
         return self.webhook or self.slack or self.teams or self.email
+
+    @property
+    def events(self) -> list[EventType]:
+        """What is told, however `on` was written."""
+        return self.unquoted_on or self.on
 
 
 class Outgoing(Model):

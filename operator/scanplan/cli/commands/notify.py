@@ -137,7 +137,7 @@ def _row(notifier: Object) -> list[Any]:
     return [
         notifier["metadata"]["name"],
         receiver,
-        ",".join(spec.get("on", ())),
+        ",".join(spec.get("true") or spec.get("on", ())),
         spec.get("minSeverity", ""),
         ready.reason if ready else "-",
         status.sent or 0,

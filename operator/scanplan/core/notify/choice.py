@@ -22,7 +22,7 @@ def digest(spec: ScanNotifierSpec) -> str:
     """Of what chooses: after a change of it, scans that have ended before are not told of."""
     chosen = {
         "selector": spec.selector.model_dump(mode="json"),
-        "on": sorted(spec.on),
+        "on": sorted(spec.events),
         "minSeverity": spec.min_severity.value,
     }
     return hashlib.sha256(msgspec.json.encode(chosen)).hexdigest()[:16]
@@ -75,4 +75,4 @@ def event_of(scan: Scan, spec: ScanNotifierSpec, *, recovered: bool) -> EventTyp
         EventType.RECOVERED: complete and recovered,
         EventType.COMPLETED: complete,
     }
-    return next((event for event, applies in holds.items() if applies and event in spec.on), None)
+    return next((event for event, applies in holds.items() if applies and event in spec.events), None)

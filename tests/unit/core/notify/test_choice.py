@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+import yaml
 
 from scanplan.api.v1alpha1.discovery import LabelSelector
+from scanplan.api.v1alpha1.scannotifier import ScanNotifierSpec
 from scanplan.core.notify import choice
 from scanplan.core.notify.scans import ended
 from tests.unit.core.notify.objects import plan, scan, spec
@@ -38,6 +41,16 @@ def test_a_scan_is_told_of_once_by_what_matters_most(
 ) -> None:
     found = choice.event_of(scan(phase=phase, new=new).scan, spec(on=on), recovered=recovered)
     assert found == expected
+
+
+def test_on_needs_no_quotes() -> None:
+    """Lost otherwise: the field, for everybody who writes it as the documentation does. For YAML 1.1, on is true."""
+    written = yaml.safe_load("on: [Completed]\nslack: {urlFrom: {secretKeyRef: {name: slack, key: url}}}")
+    as_kubectl_sends_it = json.loads(json.dumps(written))
+    assert "on" not in as_kubectl_sends_it
+    made = ScanNotifierSpec.model_validate(as_kubectl_sends_it)
+    assert choice.event_of(scan(phase="Completed").scan, made, recovered=False) == "Completed"
+    assert choice.event_of(scan(phase="Failed").scan, made, recovered=False) is None
 
 
 @pytest.mark.parametrize(
