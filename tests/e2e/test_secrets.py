@@ -52,6 +52,7 @@ def certificate(folder: Path) -> dict[str, bytes]:
 
 def test_a_scan_reads_its_secrets_and_keeps_them_to_itself(stage: Stage, tmp_path: Path) -> None:
     """Lost otherwise: scans of everything behind a login, and the login."""
+    stage.gate("gate")
     secret(stage, "headers", {"X-Api-Key": TOKEN.encode()})
     secret(stage, "variables", {"user": TOKEN[::-1].encode()})
     secret(stage, "client-certificate", certificate(tmp_path))

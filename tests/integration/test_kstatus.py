@@ -75,7 +75,7 @@ def test_kstatus_agrees_on_every_status(every_phase: None, alone: Scene, statuse
     version = int(alone.plan("queued")["metadata"]["resourceVersion"])
 
     def seen() -> list[dict[str, Any]]:
-        plans = [event["object"] for event in watched_events(statuses) if event["type"] != "DELETED"]
+        plans = [event["object"] for event in watched_events(statuses) if event["type"] in {"ADDED", "MODIFIED"}]
         return plans if any(int(plan["metadata"]["resourceVersion"]) >= version for plan in plans) else []
 
     plans: list[dict[str, Any]] = alone.eventually(seen)

@@ -75,7 +75,11 @@ def reason(scene: Scene, expected: str, name: str = "team") -> dict[str, Any]:
     return status
 
 
-def secret(scene: Scene, url: str, name: str = "hook", **values: str) -> None:
+HOOK = "hook"
+"""The Secret that most of these tests grant, and that one withholds."""
+
+
+def secret(scene: Scene, url: str, name: str = HOOK, **values: str) -> None:
     """Create a Secret, or change it."""
     scene.kubectl.apply(
         {
@@ -90,7 +94,7 @@ def secret(scene: Scene, url: str, name: str = "hook", **values: str) -> None:
 def grant(scene: Scene, administrator: Kubectl, *names: str) -> None:
     """What `notifiers.secrets` of the chart grants."""
     kubectl = administrator.in_namespace(scene.namespace)
-    names_of = [f"--resource-name={name}" for name in names or ("hook",)]
+    names_of = [f"--resource-name={name}" for name in names or (HOOK,)]
     kubectl("create", "role", "notifiers", "--verb=get", "--resource=secrets", *names_of)
     kubectl("create", "rolebinding", "notifiers", "--role=notifiers", f"--serviceaccount={ACCOUNT}")
 

@@ -19,6 +19,7 @@ from tests.integration.scene import Scene, condition, hosts, shards
 from tests.integration.test_discovery import RULES
 from tests.integration.test_leadership import FOREIGN, elect
 from tests.integration.test_life_cycle import collect
+from tests.integration.test_notifiers import HOOK
 from tests.kubectl import Kubectl
 
 pytestmark = pytest.mark.integration
@@ -132,14 +133,14 @@ def test_the_api_servers_own_addresses_are_no_targets(
 
 def test_nothing_that_any_test_did_was_forbidden(cluster: LocalCluster, identity: Path) -> None:
     """Lost otherwise: the same, on the paths of all the other tests. What plans discover is granted by a value of the chart,
-    and Kueue's Workloads by a file that its own tests take back when they end."""
+    Kueue's Workloads by a file that its own tests take back when they end, and a notifier's Secret by its own Role."""
     assert identity.exists()
     forbidden = {
         request.right
         for request in audit.requests(cluster.audit_log)
         if request.code == 403
         and request.verb != "create"
-        and request.name != FOREIGN
+        and request.name not in {FOREIGN, HOOK}
         and request.resource not in {*DISCOVERED, "workloads"}
     }
     assert forbidden == set()

@@ -31,7 +31,7 @@ type options struct {
 	maxRedirects, responseRead, responseSave                 int
 	headers, secretFiles                                     []string
 	variables                                                []string
-	sni                                                      string
+	sni, clientCert, clientKey, clientCA                     string
 	disableClustering, noInteractsh, noStdin, noHTTPX        bool
 	restrictLocal, systemResolvers, project                  bool
 	rateLimit, bulkSize, concurrency, payloadConcurrency     int
@@ -249,6 +249,9 @@ func (o *options) declare(set *flag.FlagSet) {
 	values(listFlag{&o.headers, fileRaw}, "header", "H")
 	values(variableFlag{listFlag{&o.variables, fileRaw}}, "var", "V")
 	texts(&o.sni, "", "sni")
+	texts(&o.clientCert, "", "client-cert", "cc")
+	texts(&o.clientKey, "", "client-key", "ck")
+	texts(&o.clientCA, "", "client-ca", "ca")
 	values(listFlag{&o.secretFiles, commas}, "secret-file", "sf")
 	texts(&o.resolvers, "", "resolvers", "r")
 	switches(&o.systemResolvers, "system-resolvers", "sr")
@@ -372,6 +375,8 @@ func (o *options) validateCombinations(logs *logger) {
 		logs.fatalf("Program exiting: both verbose and silent mode specified")
 	case o.followHostRedirects && o.followRedirects:
 		logs.fatalf("Program exiting: both follow host redirects and follow redirects specified")
+	case o.clientCert+o.clientKey+o.clientCA != "" && (o.clientCert == "" || o.clientKey == "" || o.clientCA == ""):
+		logs.fatalf("Program exiting: if a client certification option is provided, then all three must be provided")
 	case (o.followRedirects || o.followHostRedirects) && o.disableRedirects:
 		logs.fatalf("Program exiting: both follow redirects and disable redirects specified")
 	}

@@ -31,9 +31,13 @@ type exchange struct {
 const maxBody = 10 << 20
 
 func (s *scan) newClient() *http.Client {
+	secure := &tls.Config{InsecureSkipVerify: true, ServerName: s.opts.sni} //nolint:gosec // a scanner looks at bad certificates too
+	if pair, err := tls.LoadX509KeyPair(s.opts.clientCert, s.opts.clientKey); err == nil {
+		secure.Certificates = []tls.Certificate{pair}
+	}
 	transport := &http.Transport{
 		DialContext:         s.guard.dial,
-		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // a scanner looks at bad certificates too
+		TLSClientConfig:     secure,
 		MaxIdleConnsPerHost: 500,
 		MaxConnsPerHost:     500,
 	}
