@@ -38,6 +38,12 @@ class Row(NamedTuple):
     edit: dict[str, Any]
 
 
+SECRETS = {
+    "headers": {"Authorization": "Bearer x"},
+    "variables": {"user": "guest"},
+    "client-certificate": {"tls.crt": "-----BEGIN CERTIFICATE-----", "tls.key": "-----BEGIN PRIVATE KEY-----"},
+}
+"""The Secrets that plans of this module name, by their use."""
 KEY = [
     Row("projectId", {"projectId": "other"}),
     Row("runId", {"runId": "other"}),
@@ -61,7 +67,10 @@ KEY = [
     Row("scanner.variables", {"scanner": {"variables": [{"name": "user", "value": "guest"}]}}),
     Row("scanner.headers", {"scanner": {"headers": [{"name": "X-Team", "value": "red"}]}}),
     Row("scanner.variablesFrom", {"scanner": {"variablesFrom": {"secretRef": {"name": "variables"}}}}),
-    Row("scanner.clientCertificateFrom", {"scanner": {"clientCertificateFrom": {"secretRef": {"name": "client"}}}}),
+    Row(
+        "scanner.clientCertificateFrom",
+        {"scanner": {"clientCertificateFrom": {"secretRef": {"name": "client-certificate"}}}},
+    ),
     Row("scanner.headersFrom", {"scanner": {"headersFrom": {"secretRef": {"name": "headers"}}}}),
     Row("dnsConfig", {"dnsConfig": {"nameservers": ["192.0.2.53"]}}),
     Row("hostAliases", {"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["a.example"]}]}),
@@ -157,10 +166,12 @@ def running(
     api.create(
         f"/api/v1/namespaces/{namespace}/persistentvolumeclaims", {"metadata": {"name": "another"}, "spec": claim}
     )
-    scene.kubectl("create", "secret", "generic", "headers", "--from-literal=Authorization=Bearer x")
-    scene.kubectl("label", "secret/headers", "scanplan.dev/use=headers")
-    scene.kubectl("create", "role", "headers", "--verb=get", "--resource=secrets", "--resource-name=headers")
-    scene.kubectl("create", "rolebinding", "headers", "--role=headers", f"--serviceaccount={OPERATOR_ACCOUNT}")
+    for use, content in SECRETS.items():
+        literals = [f"--from-literal={key}={value}" for key, value in content.items()]
+        scene.kubectl("create", "secret", "generic", use, *literals)
+        scene.kubectl("label", f"secret/{use}", f"scanplan.dev/use={use}")
+        scene.kubectl("create", "role", use, "--verb=get", "--resource=secrets", f"--resource-name={use}")
+        scene.kubectl("create", "rolebinding", use, f"--role={use}", f"--serviceaccount={OPERATOR_ACCOUNT}")
     plans = {row.field: row.field.replace(".", "-").lower() for row in ROWS}
     for plan in plans.values():
         scene.apply(plan, **BEFORE)
