@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from scanplan.controller.cache.deletions import Deletions
 from scanplan.controller.cache.ended import EndedScans
 from scanplan.controller.cache.exceptions import KnownExceptions
 from scanplan.controller.cache.plans import Plans
@@ -23,9 +24,6 @@ from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import JobView, job_view
 from scanplan.core.planning.task import Plan
 from scanplan.core.reconcile.admission import Waiting
-
-REMEMBERED_DELETIONS = 10_000
-"""Far more than objects can be deleted while one request is under way."""
 
 
 class Store:
@@ -52,8 +50,7 @@ class Store:
         self._jobs: defaultdict[str, dict[str, JobView]] = defaultdict(dict)
         self._owned: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         """By namespace and owner: an owner in another namespace is none, whatever a reference says."""
-        self._gone: dict[str, None] = {}
-        """UIDs deleted lately: an answer that comes after the deletion must not bring its object back for ever."""
+        self._deleted = Deletions()
         self._doubted: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._doubts = 0
         self._active: defaultdict[str, set[str]] = defaultdict(set)
@@ -69,7 +66,7 @@ class Store:
         metadata = body["metadata"]
         name, uid = PlanName(metadata["namespace"], metadata["name"]), metadata["uid"]
         known_uid, known_version = self.plans.version(name) or ("", "0")
-        if int(known_version) >= int(metadata["resourceVersion"]) or uid in self._gone:
+        if int(known_version) >= int(metadata["resourceVersion"]) or uid in self._deleted:
             return None
         if known_uid not in {"", uid}:
             self.drop_plan(name, known_uid)
@@ -84,7 +81,7 @@ class Store:
 
     def drop_plan(self, name: PlanName, uid: str) -> None:
         """Forget a deleted plan; a newer one of the same name stays."""
-        self._bury(uid)
+        self._deleted.add(uid)
         known_uid, _ = self.plans.version(name) or ("", "")
         if known_uid != uid:
             return
@@ -119,7 +116,7 @@ class Store:
         job = job_view(body)
         if altered := self._altered.get(job.uid):
             job = replace(job, altered=altered)
-        if job.uid in self._gone:
+        if job.uid in self._deleted:
             return old or job
         if old and old.uid != job.uid:
             self.doubt(job.namespace, job.name)
@@ -141,7 +138,7 @@ class Store:
 
     def drop_job(self, namespace: str, name: str, uid: str) -> JobView | None:
         """Forget a deleted Job; a newer one of the same name stays. Returns what was known of it."""
-        self._bury(uid)
+        self._deleted.add(uid)
         self.doubt(namespace, jobs.task_of(name))  # a collector's pods are of the same task
         job = self._jobs[namespace].get(name)
         if job is None or job.uid != uid:
@@ -210,11 +207,6 @@ class Store:
                 self._owned[owner].discard(job.name)
                 if not self._owned[owner]:
                     del self._owned[owner]
-
-    def _bury(self, uid: str) -> None:
-        self._gone[uid] = None
-        if len(self._gone) > REMEMBERED_DELETIONS:
-            del self._gone[next(iter(self._gone))]
 
     # slots
 

@@ -1,0 +1,22 @@
+"""Objects that were deleted lately: an answer that comes after the deletion must not bring its object back."""
+
+from __future__ import annotations
+
+MOST = 10_000
+"""Far more than objects can be deleted while one request is under way."""
+
+
+class Deletions:
+    """The UIDs of the last `MOST` deleted objects."""
+
+    def __init__(self) -> None:
+        self._uids: dict[str, None] = {}
+
+    def __contains__(self, uid: str) -> bool:
+        return uid in self._uids
+
+    def add(self, uid: str) -> None:
+        """An object was deleted."""
+        self._uids[uid] = None
+        if len(self._uids) > MOST:
+            del self._uids[next(iter(self._uids))]

@@ -1,0 +1,89 @@
+"""The known objects of one kind by name, as the compressed JSON that they came as.
+
+Most of them are looked at rarely, and a tenant may write many. So each is read anew when it is asked for; only what metrics say of
+it is kept beside.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from scanplan.controller.cache.deletions import Deletions
+from scanplan.controller.engine.workqueue import PlanName
+from scanplan.kube.objects import Object
+
+_METADATA = ("namespace", "name", "uid", "generation", "creationTimestamp", "resourceVersion", "deletionTimestamp")
+_FAST = 1
+"""Compression level."""
+T = TypeVar("T")
+FactsT = TypeVar("FactsT")
+
+
+class _Folded(NamedTuple, Generic[FactsT]):
+    uid: str
+    resource_version: str
+    facts: FactsT
+    content: bytes
+
+
+class Known(Generic[T, FactsT]):
+    """To be changed by `put` and `drop` alone."""
+
+    def __init__(self, read: Callable[[Object], T], facts: Callable[[T], FactsT]) -> None:
+        """Knows nothing yet.
+
+        Args:
+            read: makes of an object what the core reads.
+            facts: what metrics say of it.
+        """
+        self._read = read
+        self._facts = facts
+        self._folded: dict[PlanName, _Folded[FactsT]] = {}
+        self._deleted = Deletions()
+
+    def __iter__(self) -> Iterator[PlanName]:
+        return iter(tuple(self._folded))
+
+    def of(self, namespace: str) -> list[PlanName]:
+        """The names in a namespace."""
+        return [name for name in self._folded if name.namespace == namespace]
+
+    def get(self, name: PlanName) -> T | None:
+        """An object as it is known now."""
+        known = self._folded.get(name)
+        return self._read(msgspec.json.decode(zlib.decompress(known.content))) if known else None
+
+    def facts(self) -> Iterator[tuple[PlanName, FactsT]]:
+        """What metrics say of all."""
+        return ((name, known.facts) for name, known in self._folded.items())
+
+    def put(self, body: Object) -> bool:
+        """Take in an object as the API returns it; whether it is news."""
+        metadata = body["metadata"]
+        name, uid, version = (
+            PlanName(metadata["namespace"], metadata["name"]),
+            metadata["uid"],
+            metadata["resourceVersion"],
+        )
+        known = self._folded.get(name)
+        if uid in self._deleted or (known and int(known.resource_version) >= int(version)):
+            return False
+        kept = {
+            "metadata": {key: metadata[key] for key in _METADATA if key in metadata},
+            "spec": body.get("spec") or {},
+            "status": body.get("status") or {},
+        }
+        content = zlib.compress(msgspec.json.encode(kept), _FAST)
+        self._folded[name] = _Folded(uid, version, self._facts(self._read(kept)), content)
+        return True
+
+    def drop(self, name: PlanName, uid: str) -> None:
+        """Forget a deleted object; a newer one of the same name stays."""
+        self._deleted.add(uid)
+        known = self._folded.get(name)
+        if known and known.uid == uid:
+            del self._folded[name]
