@@ -109,17 +109,13 @@ async def run(configuration: Configuration) -> None:
             api = Api(client, metrics.count_request)
             controller = Controller(api, store, queue, settings.policy(), sharing=shared, observers=observers)
             exceptions = ExceptionController(controller, WorkQueue(), settings.namespaces or (None,))
-            observers.append(exceptions)
-            schedules = None
+            others: list[ScheduleController | NotifierController] = []
             if settings.schedules:
-                schedules = ScheduleController(controller, known_schedules, WorkQueue(), ZONES)
-                observers.append(schedules)
-            notifiers = None
+                others.append(ScheduleController(controller, known_schedules, WorkQueue(), ZONES))
             if ended:
-                notifiers = NotifierController(
-                    controller, ended, known_notifiers, settings.notifier_hosts, settings.page_url, [metrics]
-                )
-                observers.append(notifiers)
+                hosts, page_url = settings.notifier_hosts, settings.page_url
+                others.append(NotifierController(controller, ended, known_notifiers, hosts, page_url, [metrics]))
+            observers += [exceptions, *others]
 
             await services.enter_async_context(probes.serving(health, settings.probe_port))
             await services.enter_async_context(metrics_server.serving(metrics, settings.metrics_port))
@@ -129,7 +125,7 @@ async def run(configuration: Configuration) -> None:
                 await services.enter_async_context(publication.publishing())
 
             async def work() -> None:
-                await app.work(controller, schedules, exceptions, notifiers, settings, health, stop)
+                await app.work(controller, exceptions, others, settings, health, stop)
 
             if settings.leader_election:
                 namespace = settings.lease_namespace or own_namespace()

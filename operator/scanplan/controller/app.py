@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
 
 import kopf
 
@@ -21,9 +21,7 @@ from scanplan.controller.api_server import ApiServerAddresses
 from scanplan.controller.engine.parts import until_one_ends
 from scanplan.controller.engine.probes import Health
 from scanplan.controller.exceptions import ExceptionController
-from scanplan.controller.notify.notifiers import NotifierController
 from scanplan.controller.scanplan import Controller
-from scanplan.controller.schedule import ScheduleController
 from scanplan.controller.settings import OperatorSettings
 from scanplan.controller.watches import Watches
 from scanplan.kube.requests import REQUEST_SECONDS
@@ -44,16 +42,28 @@ class WatchEnded(Exception):
     """Kopf can't watch ScanPlans any more; the process has to begin anew."""
 
 
+class KindController(Protocol):
+    """Works on the objects of one kind."""
+
+    async def run(self, namespaces: Sequence[str | None]) -> None:
+        """Watch and work; ends only when cancelled. Begun when all plans are listed."""
+
+    def look_at_all(self) -> None:
+        """Look whether a clock was changed: timers run on, whatever the time is."""
+
+
 async def work(
     controller: Controller,
-    schedules: ScheduleController | None,
     exceptions: ExceptionController,
-    notifiers: NotifierController | None,
+    others: Sequence[KindController],
     settings: OperatorSettings,
     health: Health,
     stop: asyncio.Event,
 ) -> None:
     """List everything, then watch and reconcile until `stop` is set, or kopf is told to end by a signal.
+
+    Args:
+        others: the controllers of the kinds that can be switched off.
 
     Raises:
         ServerTooOld: the API server lacks what every scan needs.
@@ -65,10 +75,8 @@ async def work(
     log.info("watching %s", ", ".join(settings.namespaces) or "all namespaces")
 
     def compared() -> None:
-        if schedules:
-            schedules.look_at_all()
-        if notifiers:
-            notifiers.look_at_all()
+        for each in others:
+            each.look_at_all()
         controller.look_at_windows()
 
     async def reconcile() -> None:
@@ -83,9 +91,8 @@ async def work(
         await until_one_ends(
             controller.run(settings.workers),
             resync.run(controller, namespaces, watches.jobs.relisted, compared),
-            *([schedules.run(namespaces)] if schedules else []),
             exceptions.run(),
-            *([notifiers.run(namespaces)] if notifiers else []),
+            *(each.run(namespaces) for each in others),
             addresses.run(next_look),
             watch_plans(controller, settings.namespaces, watches),
         )

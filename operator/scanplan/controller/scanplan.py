@@ -11,8 +11,6 @@ import logging
 from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime, tzinfo
 
-from kubernetes.aio.client import ApiException
-
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.actions import Actions, Answers
 from scanplan.controller.cache.store import Store, waiting_entry
@@ -26,6 +24,7 @@ from scanplan.controller.observer import Observer
 from scanplan.controller.reading import Reading
 from scanplan.controller.recorder import record
 from scanplan.controller.sharing import Alone, Sharing
+from scanplan.controller.writing import Changed, Gone, Written, write_status
 from scanplan.controller.zones import ZONES
 from scanplan.core.observed.pods import PodView
 from scanplan.core.planning.inputs import has_ranges
@@ -44,7 +43,6 @@ from scanplan.core.reconcile.decision import (
 from scanplan.core.status import statuses
 from scanplan.kube.api import Api
 from scanplan.kube.failures import FAILURES, reason_of
-from scanplan.kube.objects import merge_patch
 
 log = logging.getLogger("scanplan.controller")
 
@@ -255,21 +253,18 @@ class Controller:
         )
 
     async def _write_status(self, plan: Plan, status: ScanPlanStatus) -> bool:
-        """One merge patch of what differs, refused if the plan has changed since it was read. Whether it was written."""
+        """Whether it was written."""
         name = PlanName(plan.namespace, plan.name)
-        change = merge_patch(plan.status.document(), status.document())
-        patch = {"metadata": {"resourceVersion": plan.resource_version}, "status": change}
-        try:
-            self.store.put_plan(await self.api.patch_status(plan.namespace, plan.name, patch))
-        except ApiException as error:
-            if error.status == 404:
+        match await write_status(plan, status, self.api.patch_status, self.api.get_plan):
+            case Gone():
                 self.intake.drop_plan(name, plan.uid)
-            elif error.status == 409:
-                self.intake.put_plan(await self.api.get_plan(plan.namespace, plan.name))
+                return False
+            case Changed(body):
+                self.intake.put_plan(body)
                 self.queue.add(name)
-            else:
-                raise
-            return False
+                return False
+            case Written(body):
+                self.store.put_plan(body)
         self.store.written[name] = self.now()
         for observer in self._observers:
             observer.status_written(plan, status)

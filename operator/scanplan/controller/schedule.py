@@ -25,12 +25,12 @@ from scanplan.controller.failing import NoFixedPoint
 from scanplan.controller.observer import Observer
 from scanplan.controller.recorder import record
 from scanplan.controller.scanplan import MAX_STEPS, Controller
+from scanplan.controller.writing import Changed, Gone, Written, write_status
 from scanplan.core.planning.task import Plan
 from scanplan.core.schedule.decision import Act, Action, CancelRun, CreateRun, DeleteRun, Observed, Refusal, Write
 from scanplan.core.schedule.reconcile import reconcile
 from scanplan.core.schedule.schedule import Schedule
 from scanplan.kube.failures import message_of
-from scanplan.kube.objects import merge_patch
 
 log = logging.getLogger("scanplan.schedules")
 
@@ -201,19 +201,15 @@ class ScheduleController(Observer):
             await record(self._api, schedule, event, self._now(), labels.SCHEDULE_KIND)
 
     async def _write_status(self, schedule: Schedule, status: ScanScheduleStatus) -> bool:
-        """One merge patch of what differs, refused if the schedule has changed since it was read. Whether it was written."""
-        change = merge_patch(schedule.status.document(), status.document())
-        patch = {"metadata": {"resourceVersion": schedule.resource_version}, "status": change}
+        """Whether it was written."""
         name = PlanName(schedule.namespace, schedule.name)
-        try:
-            self._schedules.put(await self._api.patch_schedule_status(schedule.namespace, schedule.name, patch))
-        except ApiException as error:
-            if error.status == 404:
+        match await write_status(schedule, status, self._api.patch_schedule_status, self._api.get_schedule):
+            case Gone():
                 self._schedules.drop(name, schedule.uid)
-            elif error.status == 409:
-                self._schedules.put(await self._api.get_schedule(schedule.namespace, schedule.name))
+            case Changed(body):
+                self._schedules.put(body)
                 self._queue.add(name)
-            else:
-                raise
-            return False
-        return True
+            case Written(body):
+                self._schedules.put(body)
+                return True
+        return False

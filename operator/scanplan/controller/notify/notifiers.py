@@ -26,6 +26,7 @@ from scanplan.controller.failing import NoFixedPoint
 from scanplan.controller.inputs import InputReader
 from scanplan.controller.observer import Observer
 from scanplan.controller.scanplan import MAX_STEPS, Controller
+from scanplan.controller.writing import Changed, Gone, Written, write_status
 from scanplan.core.notify import outbox
 from scanplan.core.notify.decision import (
     Check,
@@ -43,7 +44,6 @@ from scanplan.core.notify.decision import (
 from scanplan.core.notify.receivers import NoReceiver, Receiver, ReceiverPolicy, receiver_of, references
 from scanplan.core.planning.task import Plan
 from scanplan.kube.failures import FAILURES
-from scanplan.kube.objects import merge_patch
 from scanplan.senders.sending import Sender
 
 log = logging.getLogger("scanplan.notifiers")
@@ -243,19 +243,15 @@ class NotifierController(Observer):
             return error.trouble
 
     async def _write(self, notifier: Notifier, status: ScanNotifierStatus) -> bool:
-        """One merge patch of what differs, refused if the notifier has changed since it was read. Whether it was written."""
+        """Whether it was written."""
         name = PlanName(notifier.namespace, notifier.name)
-        change = merge_patch(notifier.status.document(), status.document())
-        patch = {"metadata": {"resourceVersion": notifier.resource_version}, "status": change}
-        try:
-            self._notifiers.put(await self._api.patch_notifier_status(name.namespace, name.name, patch))
-        except ApiException as error:
-            if error.status == 404:
+        match await write_status(notifier, status, self._api.patch_notifier_status, self._api.get_notifier):
+            case Gone():
                 self._notifiers.drop(name, notifier.uid)
-            elif error.status == 409:
-                self._notifiers.put(await self._api.get_notifier(name.namespace, name.name))
+            case Changed(body):
+                self._notifiers.put(body)
                 self._queue.add(name)
-            else:
-                raise
-            return False
-        return True
+            case Written(body):
+                self._notifiers.put(body)
+                return True
+        return False
