@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from scanplan.api import labels
 from scanplan.api.times import format_day, format_time
+from scanplan.api.v1alpha1.model import mistakes
 from scanplan.api.v1alpha1.scanexception import ScanExceptionSpec
 from scanplan.cli import plans
-from scanplan.cli.manifests import mistakes, read_documents
+from scanplan.cli.manifests import read_documents
 from scanplan.cli.output.failure import DATA, Failure, Forbidden, NotFound
 from scanplan.cli.output.terminal import warn
 from scanplan.findings.exceptions import ScanException, Suppressor, in_force

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from scanplan.api import labels
 from scanplan.api.schema import strictness
+from scanplan.api.v1alpha1.model import mistakes
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.cli.output.failure import DATA, NO_INPUT, Failure
 
@@ -90,11 +91,6 @@ def spec_of(manifest: Manifest) -> ScanPlanSpec:
     except ValidationError as error:
         wrong = "; ".join(mistakes(error))
         raise Failure(f"{name}: {wrong}", "kubectl explain scanplan.spec", DATA) from None
-
-
-def mistakes(error: ValidationError) -> list[str]:
-    """Each wrong field of a spec, and what is wrong with it."""
-    return [f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)]
 
 
 def yaml_problem(error: Exception) -> str:

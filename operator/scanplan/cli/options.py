@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,25 @@ Kubeconfig = Annotated[
         "--kubeconfig", metavar="FILE", help="Kubeconfig; by default $KUBECONFIG or ~/.kube/config.", show_default=False
     ),
 ]
+Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")]
+
+
+class TableOrJson(StrEnum):
+    """Formats of a list."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class TextOrJson(StrEnum):
+    """Formats of an answer."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+TableFormat = Annotated[TableOrJson, typer.Option("--output", "-o", help="Format.")]
+TextFormat = Annotated[TextOrJson, typer.Option("--output", "-o", help="Format.")]
 PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="Name of the ScanPlan.", autocompletion=_plan_names)]
 PlanNames = Annotated[
     list[str] | None,

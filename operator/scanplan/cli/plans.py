@@ -120,6 +120,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def token() -> str:
+    """A value that was never there before, for fields in which a new value asks for something."""
+    return now().strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+
+
 def keeper(plan: Object) -> str:
     """The GitOps tool that manages the plan's spec and would revert a change; empty where none is known."""
     metadata = plan["metadata"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic.types import JsonValue
 
@@ -25,6 +25,11 @@ class Model(BaseModel):
     """Base of the resource's models: camelCase on the wire, immutable in memory."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+
+def mistakes(error: ValidationError) -> list[str]:
+    """Each wrong field of a spec, and what is wrong with it."""
+    return [f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)]
 
 
 def effect(value: Effect, **schema: JsonValue) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -23,20 +22,13 @@ from scanplan.report import compare, scan
 from scanplan.report.finding import RANK
 
 
-class Output(StrEnum):
-    """Formats of a difference."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 @told
 def diff(
     earlier: Annotated[
         str, typer.Argument(metavar="RUN_A", help="The earlier run: a plan, its runId, or either with ~1, ~2, …")
     ],
     later: Annotated[str, typer.Argument(metavar="RUN_B", help="The later run.")],
-    output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TABLE,
+    output: options.TableFormat = options.TableOrJson.TABLE,
     severity: severities.Wanted = None,
     fail_on: severities.FailOn = None,
     exceptions: options.Exceptions = None,
@@ -77,7 +69,7 @@ def diff(
         *compare.unlike(before.scan, after.scan),
     ]
     shown = {change: _most_severe_first(entries, wanted) for change, entries in found.items()}
-    if output is Output.JSON:
+    if output is options.TableOrJson.JSON:
         write_json(
             {
                 "earlier": before.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,13 +28,6 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 
-class Output(StrEnum):
-    """Formats of a list of endpoints."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 @told
 def discover(
     file: Annotated[
@@ -44,7 +36,7 @@ def discover(
             "--file", "-f", metavar="FILE", help="ScanPlan manifests (YAML); - is standard input.", allow_dash=True
         ),
     ],
-    output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TABLE,
+    output: options.TableFormat = options.TableOrJson.TABLE,
     any_selector: Annotated[
         bool,
         typer.Option("--any-selector", help="Also objects without the label scanplan.dev/scan, as some owners allow."),
@@ -77,7 +69,7 @@ def discover(
                     found.append(each)
                 else:
                     left_out.append(each)
-    if output is Output.JSON:
+    if output is options.TableOrJson.JSON:
         write_json(
             {
                 "endpoints": [each._asdict() for each in found],

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,13 +59,6 @@ RIGHTS = (
 )
 
 
-class Output(StrEnum):
-    """Formats of the answer."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 @told
 def doctor(
     claim: Annotated[
@@ -83,7 +75,7 @@ def doctor(
             show_default=False,
         ),
     ] = None,
-    output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TEXT,
+    output: options.TextFormat = options.TextOrJson.TEXT,
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
@@ -105,10 +97,10 @@ def doctor(
     seen = []
     for check in _checks(connect(namespace, context, kubeconfig), claim, image):
         seen.append(check)
-        if output is Output.TEXT:
+        if output is options.TextOrJson.TEXT:
             check.print()
     failed = sum(check.verdict is Verdict.FAILED for check in seen)
-    if output is Output.JSON:
+    if output is options.TextOrJson.JSON:
         write_json({"ready": not failed, "checks": [asdict(check) for check in seen]})
     if failed:
         say(f"not ready: {failed} of the checks failed", "red")

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
-from rich.table import Table
 
 from scanplan.api.times import format_day
 from scanplan.api.v1alpha1.scanexception import Disposition
 from scanplan.cli import options, plans, result_source
 from scanplan.cli.finding import found
+from scanplan.cli.output import listing
 from scanplan.cli.output.failure import UNAVAILABLE, USAGE, Failure, NotFound, told
 from scanplan.cli.output.help import SETTINGS, Command
-from scanplan.cli.output.terminal import answers, line, say, warn, write_json
+from scanplan.cli.output.terminal import answers, line, warn, write_json
 from scanplan.client import exception_draft
 from scanplan.findings.exceptions import read
 
@@ -34,13 +34,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings=SETTINGS,
 )
-
-
-class Output(StrEnum):
-    """Formats of what is shown."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 class Form(StrEnum):
@@ -149,8 +142,8 @@ def show(
             metavar="STATE", help=f"Only of this state: {', '.join(State)}. Several times.", show_default=False
         ),
     ] = None,
-    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")] = False,
-    output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TABLE,
+    everywhere: options.Everywhere = False,
+    output: options.TableFormat = options.TableOrJson.TABLE,
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
@@ -175,30 +168,26 @@ def show(
     kept.sort(
         key=lambda each: (each["metadata"]["namespace"], str(each["spec"]["expiresAt"]), each["metadata"]["name"])
     )
-    if output is Output.JSON:
+    if output is options.TableOrJson.JSON:
         write_json({"items": [{**each, "state": states[each["metadata"]["uid"]].value} for each in kept]})
         return
-    if not kept:
-        say("no exceptions")
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
     heads = ["NAME", "STATUS", "STATE", "FINDINGS", "EXPIRES", "OWNER", "REASON"]
-    for head in (["NAMESPACE"] if everywhere else []) + heads:
-        table.add_column(head, overflow="fold")
+    rows = []
     for each in kept:
         metadata, spec = each["metadata"], each["spec"]
-        cells = [
-            *([metadata["namespace"]] if everywhere else []),
-            metadata["name"],
-            spec.get("status", ""),
-            states[metadata["uid"]].value,
-            (each.get("status") or {}).get("findings", "-"),
-            spec["expiresAt"],
-            spec.get("owner", ""),
-            spec["reason"],
-        ]
-        table.add_row(*(line(str(cell)) for cell in cells))
-    answers().print(table)
+        rows.append(
+            [
+                *([metadata["namespace"]] if everywhere else []),
+                metadata["name"],
+                spec.get("status", ""),
+                states[metadata["uid"]].value,
+                (each.get("status") or {}).get("findings", "-"),
+                spec["expiresAt"],
+                spec.get("owner", ""),
+                spec["reason"],
+            ]
+        )
+    listing.show((["NAMESPACE"] if everywhere else []) + heads, rows, "no exceptions", folds=True)
 
 
 def state_of(body: Object, now: datetime) -> State:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -20,18 +19,11 @@ from scanplan.findings.listing import Which, listed
 MOST_ROWS = 1_000
 
 
-class Output(StrEnum):
-    """Formats of a list."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 @told
 def findings(
     run: options.RunName,
     state: Annotated[Which, typer.Option(help="Which ones.")] = Which.OPEN,
-    output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TABLE,
+    output: options.TableFormat = options.TableOrJson.TABLE,
     severity: severities.Wanted = None,
     exceptions: options.Exceptions = None,
     directory: options.Directory = None,
@@ -55,10 +47,10 @@ def findings(
     wanted = severities.parsed(severity)
     with result_source.opened(directory, namespace, context, kubeconfig, exceptions) as shelves:
         result = shelves.find(run)
-        most = sys.maxsize if output is Output.JSON else MOST_ROWS
+        most = sys.maxsize if output is options.TableOrJson.JSON else MOST_ROWS
         rows, counts = listed(result.history.entries(), state, wanted, most)
         suppressed = result.suppressed(rows)
-    if output is Output.JSON:
+    if output is options.TableOrJson.JSON:
         items = [msgspec.to_builtins(entry) | member(suppressed.get(entry.identity)) for entry in rows]
         write_json({"run": result.name, "items": items})
         return

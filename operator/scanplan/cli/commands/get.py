@@ -11,6 +11,7 @@ from rich.text import Text
 
 from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli import options, plans
+from scanplan.cli.output import listing
 from scanplan.cli.output.failure import USAGE, Failure, told
 from scanplan.cli.output.terminal import answers, line, say, write_json
 
@@ -27,7 +28,7 @@ class Output(StrEnum):
 @told
 def get(
     names: options.PlanNames = None,
-    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")] = False,
+    everywhere: options.Everywhere = False,
     selector: Annotated[
         str,
         typer.Option(
@@ -73,7 +74,7 @@ def _table(found: list[dict[str, Any]], *, everywhere: bool, wide: bool) -> Tabl
     if wide:
         table.add_column("MESSAGE", overflow="fold")
     now = plans.now()
-    for plan in sorted(found, key=lambda each: (each["metadata"]["namespace"], each["metadata"]["name"])):
+    for plan in listing.in_order(found):
         status = plans.status(plan)
         table.add_row(
             *([line(plan["metadata"]["namespace"])] if everywhere else []),

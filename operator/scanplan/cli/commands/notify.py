@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from scanplan.api.v1alpha1.conditions import ConditionType
 from scanplan.api.v1alpha1.scannotifier import Outgoing, ScanNotifierStatus
 from scanplan.cli import options, plans
+from scanplan.cli.output import listing
 from scanplan.cli.output.failure import TEMPORARY, told
 from scanplan.cli.output.help import SETTINGS, Command
-from scanplan.cli.output.terminal import answers, line, say, warn, write_json
+from scanplan.cli.output.terminal import say, warn, write_json
 
 if TYPE_CHECKING:
     from scanplan.kube.objects import Object
@@ -29,22 +28,14 @@ app = typer.Typer(
 LOOK_SECONDS = 0.5
 
 
-class Output(StrEnum):
-    """Formats of what is shown."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 Name = Annotated[str, typer.Argument(metavar="NOTIFIER", help="Name of the ScanNotifier.")]
-Format = Annotated[Output, typer.Option("--output", "-o", help="Format.")]
 
 
 @app.command("list", cls=Command)
 @told
 def show(
-    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")] = False,
-    output: Format = Output.TABLE,
+    everywhere: options.Everywhere = False,
+    output: options.TableFormat = options.TableOrJson.TABLE,
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
@@ -56,20 +47,12 @@ def show(
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     found = list(connect(namespace, context, kubeconfig).notifiers(everywhere=everywhere))
-    if output is Output.JSON:
+    if output is options.TableOrJson.JSON:
         write_json({"items": found})
         return
-    if not found:
-        say("no notifiers")
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
     heads = ["NAME", "RECEIVER", "ON", "SEVERITY", "STATE", "SENT", "PENDING", "LOST", "LAST"]
-    for head in (["NAMESPACE"] if everywhere else []) + heads:
-        table.add_column(head, no_wrap=True)
-    for each in sorted(found, key=lambda each: (each["metadata"]["namespace"], each["metadata"]["name"])):
-        where = [each["metadata"]["namespace"]] if everywhere else []
-        table.add_row(*(line(str(cell)) for cell in [*where, *_row(each)]))
-    answers().print(table)
+    rows = [[*([each["metadata"]["namespace"]] if everywhere else []), *_row(each)] for each in listing.in_order(found)]
+    listing.show((["NAMESPACE"] if everywhere else []) + heads, rows, "no notifiers")
 
 
 @app.command("test", cls=Command)
@@ -91,7 +74,7 @@ def send_test(
 
     cluster = connect(namespace, context, kubeconfig)
     before = cluster.notifier(name)
-    value = plans.now().strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+    value = plans.token()
     cluster.patch_notifier(name, {"test": value})
     if keeper := plans.keeper(before):
         warn(f"{name} is kept by {keeper}, which may set spec.test back; that sends nothing")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from scanplan.api.errors import InvalidPlan, NucleiBinaryError
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.cli import options
 from scanplan.cli.manifests import Manifest, read_lines, read_plans, spec_of
 from scanplan.cli.output.failure import DATA, NO_INPUT, USAGE, Failure, told
 from scanplan.cli.output.terminal import answers, write_json
@@ -24,13 +24,6 @@ from scanplan.core.status.statuses import format_duration
 from scanplan.report import text
 from scanplan.runner.nuclei import templates, unguarded
 from scanplan.runner.nuclei.selecting import Choice
-
-
-class Output(StrEnum):
-    """Formats of the answer."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,9 @@ def plan(
         Path | None,
         typer.Option("--endpoints", metavar="FILE", help="What endpointsFrom will give: one endpoint a line."),
     ] = None,
-    output: Annotated[Output, typer.Option("--output", "-o", help="Format. JSON lists the templates.")] = Output.TEXT,
+    output: Annotated[
+        options.TextOrJson, typer.Option("--output", "-o", help="Format. JSON lists the templates.")
+    ] = options.TextOrJson.TEXT,
 ) -> None:
     """Show what plans would do: templates, shards, requests, time. Causes are named where templates are left out.
 
@@ -106,7 +101,7 @@ def plan(
             raise Failure(f"{folder} is no folder", code=NO_INPUT)
     more = read_lines(targets) if targets else []
     forecasts = [_forecast(manifest, [folder.absolute() for folder in sources], more) for manifest in read_plans(file)]
-    if output is Output.JSON:
+    if output is options.TextOrJson.JSON:
         write_json([forecast.document() for forecast in forecasts])
         return
     for forecast in forecasts:

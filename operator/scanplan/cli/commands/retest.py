@@ -41,13 +41,6 @@ KEPT = (
 """Fields of the plan that a retest has too: with what, and how, it scans."""
 
 
-class Output(StrEnum):
-    """Formats of the answer."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 class Verdict(StrEnum):
     """What a retest has shown."""
 
@@ -62,7 +55,7 @@ def retest(
         str, typer.Argument(metavar="FINGERPRINT", help="Of a finding of RUN, or the first 6 characters of it.")
     ],
     run: Annotated[str, typer.Option("--run", metavar="RUN", help="The plan, runId or RUN~1 that has the finding.")],
-    output: Annotated[Output, typer.Option("--output", "-o", help="Format.")] = Output.TEXT,
+    output: options.TextFormat = options.TextOrJson.TEXT,
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
@@ -93,7 +86,7 @@ def retest(
             again = shelves.find(name)
             with again.findings.path.open("rb") as lines:
                 verdict = verdict_of(raw, lines, again.scan)
-    if output is Output.JSON:
+    if output is options.TextOrJson.JSON:
         write_json({"plan": name, "fingerprint": finding.fingerprint, "verdict": verdict.value})
     else:
         answers().print(line(f"{verdict}: {finding.name} at {finding.matched_at or finding.host}"))

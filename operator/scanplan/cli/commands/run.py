@@ -27,11 +27,12 @@ from scanplan.api import environment, labels, layout
 from scanplan.api.errors import InvalidPlan, ScanError
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.schema import strictness
+from scanplan.api.v1alpha1.model import mistakes
 from scanplan.api.v1alpha1.pod_template import PodTemplate
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskDocument
-from scanplan.cli.manifests import mistakes, yaml_problem
+from scanplan.cli.manifests import yaml_problem
 from scanplan.cli.output.failure import Failure, told
 from scanplan.cli.output.tables import findings_table
 from scanplan.cli.output.terminal import answers, pour, remarks, say, write_json

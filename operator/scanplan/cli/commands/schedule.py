@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from scanplan.api import labels
 from scanplan.cli import options, plans
+from scanplan.cli.output import listing
 from scanplan.cli.output.failure import told
 from scanplan.cli.output.help import SETTINGS, Command
-from scanplan.cli.output.terminal import answers, line, say, warn, write_json
+from scanplan.cli.output.terminal import say, warn, write_json
 
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
@@ -28,22 +25,14 @@ app = typer.Typer(
 )
 
 
-class Output(StrEnum):
-    """Formats of what is shown."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 Name = Annotated[str, typer.Argument(metavar="SCHEDULE", help="Name of the ScanSchedule.")]
-Format = Annotated[Output, typer.Option("--output", "-o", help="Format.")]
 
 
 @app.command("list", cls=Command)
 @told
 def show(
-    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")] = False,
-    output: Format = Output.TABLE,
+    everywhere: options.Everywhere = False,
+    output: options.TableFormat = options.TableOrJson.TABLE,
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
@@ -55,11 +44,11 @@ def show(
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     found = list(connect(namespace, context, kubeconfig).schedules(everywhere=everywhere))
-    if output is Output.JSON:
+    if output is options.TableOrJson.JSON:
         write_json({"items": found})
         return
     rows = []
-    for each in sorted(found, key=lambda each: (each["metadata"]["namespace"], each["metadata"]["name"])):
+    for each in listing.in_order(found):
         spec, status = each["spec"], each.get("status", {})
         last = status.get("lastRun", {})
         rows.append(
@@ -75,14 +64,14 @@ def show(
             ]
         )
     heads = ["NAME", "SCHEDULE", "ZONE", "SUSPEND", "LAST", "NEXT", "ACTIVE", "FINDINGS", "NEW", "RESOLVED", "STATE"]
-    _print((["NAMESPACE"] if everywhere else []) + heads, rows, "no schedules")
+    listing.show((["NAMESPACE"] if everywhere else []) + heads, rows, "no schedules")
 
 
 @app.command(cls=Command)
 @told
 def history(
     name: Name,
-    output: Format = Output.TABLE,
+    output: options.TableFormat = options.TableOrJson.TABLE,
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
@@ -99,7 +88,7 @@ def history(
         if any(owner.get("uid") == uid for owner in run["metadata"].get("ownerReferences") or ())
     ]
     runs.sort(key=lambda run: (run["metadata"]["creationTimestamp"], run["metadata"]["name"]), reverse=True)
-    if output is Output.JSON:
+    if output is options.TableOrJson.JSON:
         write_json({"items": runs})
         return
     now = plans.now()
@@ -114,7 +103,7 @@ def history(
         ]
         for run in runs
     ]
-    _print(
+    listing.show(
         ["RUN", "PHASE", "REASON", "SCHEDULED", "FINDINGS", "NEW", "RESOLVED", "DURATION"], rows, f"{name} has no runs"
     )
 
@@ -127,7 +116,7 @@ def trigger(
         str | None,
         typer.Option(metavar="NAME", help="The same name starts nothing new. By default the time.", show_default=False),
     ] = None,
-    output: Format = Output.TABLE,
+    output: options.TableFormat = options.TableOrJson.TABLE,
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
@@ -136,7 +125,7 @@ def trigger(
 
     Exit codes: 0; 66 no such schedule.
     """
-    value = token or plans.now().strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+    value = token or plans.token()
     _set(name, {"trigger": value}, f"a run is asked for ({value})", output, namespace, context, kubeconfig)
 
 
@@ -144,7 +133,7 @@ def trigger(
 @told
 def pause(
     name: Name,
-    output: Format = Output.TABLE,
+    output: options.TableFormat = options.TableOrJson.TABLE,
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
@@ -160,7 +149,7 @@ def pause(
 @told
 def resume(
     name: Name,
-    output: Format = Output.TABLE,
+    output: options.TableFormat = options.TableOrJson.TABLE,
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
@@ -172,10 +161,10 @@ def resume(
     _set(name, {"suspend": False}, "resumed: the next time counts", output, namespace, context, kubeconfig)
 
 
-def _set(name: str, spec: dict[str, Any], words: str, output: Output, *where: Any) -> None:
+def _set(name: str, spec: dict[str, Any], words: str, output: options.TableOrJson, *where: Any) -> None:
     cluster, before = _connected(name, *where)
     after = cluster.patch_schedule(name, spec)
-    if output is Output.JSON:
+    if output is options.TableOrJson.JSON:
         write_json(after)
     else:
         say(f"{name}: {words}")
@@ -188,15 +177,3 @@ def _connected(name: str, *where: Any) -> tuple[Cluster, Object]:
 
     cluster = connect(*where)
     return cluster, cluster.schedule(name)
-
-
-def _print(heads: Iterable[str], rows: list[list[Any]], nothing: str) -> None:
-    if not rows:
-        say(nothing)
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in heads:
-        table.add_column(head, no_wrap=True)
-    for row in rows:
-        table.add_row(*(each if isinstance(each, Text) else line(str(each)) for each in row))
-    answers().print(table)

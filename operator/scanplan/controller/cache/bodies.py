@@ -8,6 +8,7 @@ from typing import Any, TypedDict, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from scanplan.api.times import required_time
+from scanplan.api.v1alpha1.model import mistakes
 from scanplan.api.v1alpha1.status import Status, UnreadableStatus
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
@@ -49,7 +50,7 @@ def spec_of(model: type[SpecT], body: dict[str, Any], stand_in: SpecT) -> tuple[
     try:
         return model.model_validate(body.get("spec") or {}), ""
     except ValidationError as error:
-        return stand_in, "; ".join(f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        return stand_in, "; ".join(mistakes(error))
 
 
 def status_of(model: type[StatusT], body: dict[str, Any]) -> tuple[StatusT, str]:
