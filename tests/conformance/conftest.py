@@ -9,11 +9,12 @@ import pathlib
 import socket
 import subprocess
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 import tests.doubles
+from tests.conformance.desk import Desk, Server
 from tests.conformance.laboratory import Laboratory
 
 STAND_IN = "stand-in"
@@ -99,6 +100,36 @@ def mute_url() -> Iterator[str]:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def live() -> Iterator[Server]:
+    """A server that answers every request."""
+    with Server() as server:
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def desk(scanner: pathlib.Path, tmp_path: pathlib.Path) -> Desk:
+    return Desk(scanner, tmp_path)
+
+
+@pytest.fixture
+def is_real(request: pytest.FixtureRequest) -> bool:
+    """Whether the scanner under test is the real Nuclei."""
+    return bool(request.node.callspec.params.get("scanner") == REAL)
+
+
+@pytest.fixture
+def only_real(is_real: bool) -> Callable[[str], None]:
+    """Skips what the stand-in can't do; it takes the words for that."""
+
+    def check(why: str) -> None:
+        if not is_real:
+            pytest.skip(f"the stand-in {why}")
+
+    return check
 
 
 needs_ipv6 = pytest.mark.skipif("[::1]" not in LOOPBACK, reason="this machine has no IPv6")

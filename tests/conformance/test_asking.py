@@ -16,8 +16,7 @@ import pytest
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.task import Outcome
 from scanplan.core.planning import scanner_options
-from tests.conformance.conftest import REAL
-from tests.conformance.test_truth import Desk
+from tests.conformance.desk import Desk
 
 PADDING = 20_000
 
@@ -69,20 +68,6 @@ def site() -> Iterator[Site]:
     site = Site()
     yield site
     site.close()
-
-
-@pytest.fixture
-def desk(scanner: pathlib.Path, tmp_path: pathlib.Path) -> Desk:
-    return Desk(scanner, tmp_path)
-
-
-@pytest.fixture
-def only_real(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    def check(why: str) -> None:
-        if request.node.callspec.params.get("scanner") != REAL:
-            pytest.skip(f"the stand-in {why}")
-
-    return check
 
 
 def asked(desk: Desk, endpoint: str, path: str, words: str = "early", **fields: Any) -> Any:

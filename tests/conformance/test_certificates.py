@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from scanplan.api.v1alpha1.task import Outcome
 from tests.cluster.local import identities
-from tests.conformance.conftest import REAL
+from tests.conformance.desk import Desk, Server
 from tests.conformance.test_proxy import Http, Proxy, through
-from tests.conformance.test_truth import Desk, Server
 
 UNTRUSTED = """id: untrusted
 info: {name: untrusted, author: t, severity: info}
@@ -61,10 +60,9 @@ def secure(pki: Path) -> Iterator[SecureServer]:
 
 
 @pytest.fixture
-def desk(scanner: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Desk:
-    if request.node.callspec.params.get("scanner") != REAL:
-        pytest.skip("the stand-in speaks plain http")
-    return Desk(scanner, tmp_path)
+def desk(desk: Desk, only_real: Callable[[str], None]) -> Desk:
+    only_real("speaks plain http")
+    return desk
 
 
 def test_a_target_with_a_private_certificate_is_scanned(desk: Desk, secure: SecureServer) -> None:
@@ -84,13 +82,6 @@ def test_a_proxy_with_a_private_certificate_is_used(desk: Desk, live: Server) ->
         proxy.shutdown()
     assert (report.outcome, report.error, report.findings.total) == (Outcome.COMPLETE, None, 1)
     assert proxy.forwarded
-
-
-@pytest.fixture
-def live() -> Iterator[Server]:
-    with Server() as server:
-        yield server
-        server.shutdown()
 
 
 @pytest.mark.parametrize("trusted", [False, True])

@@ -19,8 +19,7 @@ from scanplan.findings.history import Entry
 from scanplan.runner.artifacts import run_record
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.shard import run_shard
-
-from .test_truth import CONFIGURATION
+from tests.conformance.desk import CONFIGURATION
 
 
 class Weak(http.server.BaseHTTPRequestHandler):

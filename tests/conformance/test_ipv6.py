@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import pathlib
 import socket
 import socketserver
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,9 +13,9 @@ import pytest
 
 from scanplan.api.v1alpha1.task import Outcome, ScannerOptions
 from scanplan.core.planning.endpoints import canonical_all
-from tests.conformance.conftest import REAL, needs_ipv6
+from tests.conformance.conftest import needs_ipv6
+from tests.conformance.desk import Desk, Server
 from tests.conformance.test_proxy import Http, Proxy, Socks, through
-from tests.conformance.test_truth import Desk, Server
 
 pytestmark = needs_ipv6
 
@@ -50,22 +49,6 @@ def six() -> Iterator[Server6]:
         server.shutdown()
 
 
-@pytest.fixture
-def four() -> Iterator[Server]:
-    with Server() as server:
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture
-def desk(scanner: pathlib.Path, tmp_path: pathlib.Path) -> Desk:
-    return Desk(scanner, tmp_path)
-
-
-def is_real(request: pytest.FixtureRequest) -> bool:
-    return bool(request.node.callspec.params.get("scanner") == REAL)
-
-
 def found(desk: Desk) -> list[dict[str, Any]]:
     (merged,) = desk.folder.glob("run/tasks/*/nuclei_output.ndjson")
     return [json.loads(line) for line in merged.read_text().splitlines()]
@@ -84,9 +67,9 @@ def test_an_address_is_scanned_in_each_form(desk: Desk, six: Server6, form: str)
     assert {(event["host"], event["port"]) for event in found(desk)} == {("::1", str(six.port))}
 
 
-def test_both_families_are_scanned_in_one_plan(desk: Desk, six: Server6, four: Server) -> None:
+def test_both_families_are_scanned_in_one_plan(desk: Desk, six: Server6, live: Server) -> None:
     desk.write("title.yaml", "other.yaml")
-    report, record = desk.scan(six.url, four.url, f"http://localhost:{four.url.rpartition(':')[2]}")
+    report, record = desk.scan(six.url, live.url, f"http://localhost:{live.url.rpartition(':')[2]}")
     assert (report.outcome, report.error) == (Outcome.COMPLETE, None)
     assert (report.findings.total, record.endpoints_scanned) == (6, 3)
 
@@ -101,9 +84,8 @@ def test_a_dead_address_is_told(desk: Desk, six: Server6) -> None:
     assert any(dead in warning for warning in report.warnings)
 
 
-def test_tcp_templates_reach_it(desk: Desk, six: Server6, request: pytest.FixtureRequest) -> None:
-    if not is_real(request):
-        pytest.skip("the stand-in speaks http only")
+def test_tcp_templates_reach_it(desk: Desk, six: Server6, only_real: Callable[[str], None]) -> None:
+    only_real("speaks http only")
     desk.put("tcp.yaml", TCP)
     report, record = desk.scan(f"[::1]:{six.port}")
     assert (report.outcome, report.error, report.findings.total) == (Outcome.COMPLETE, None, 1)
@@ -111,28 +93,28 @@ def test_tcp_templates_reach_it(desk: Desk, six: Server6, request: pytest.Fixtur
 
 
 @pytest.mark.parametrize("endpoint", ["http://[::1]:{}", "http://ip6-localhost:{}", "http://[::ffff:127.0.0.1]:{}"])
-def test_the_guard_holds(desk: Desk, six: Server6, four: Server, endpoint: str) -> None:
+def test_the_guard_holds(desk: Desk, six: Server6, live: Server, endpoint: str) -> None:
     desk.write("title.yaml")
     desk.options["denied_targets"] = ("::1/128", "127.0.0.0/8")
     report, _ = desk.scan(endpoint.format(six.port))
     assert report.outcome is not Outcome.COMPLETE
-    assert (six.count, four.count) == (0, 0)
+    assert (six.count, live.count) == (0, 0)
 
 
-def test_a_host_of_the_other_family_is_not_denied_with_it(desk: Desk, six: Server6, four: Server) -> None:
+def test_a_host_of_the_other_family_is_not_denied_with_it(desk: Desk, six: Server6, live: Server) -> None:
     desk.write("title.yaml")
     desk.options["denied_targets"] = ("127.0.0.0/8",)
     report, record = desk.scan(six.url)
-    assert (report.outcome, report.findings.total, four.count) == (Outcome.COMPLETE, 1, 0)
+    assert (report.outcome, report.findings.total, live.count) == (Outcome.COMPLETE, 1, 0)
     assert record.endpoints_scanned == 1
 
 
-def test_limits_hold_for_each_address(desk: Desk, six: Server6, four: Server) -> None:
+def test_limits_hold_for_each_address(desk: Desk, six: Server6, live: Server) -> None:
     desk.write("title.yaml", "other.yaml")
     desk.options["scanner"] = ScannerOptions(
         request_timeout_seconds=2, request_retries=0, rate_limit=50, host_rate_limit=50
     )
-    report, record = desk.scan(six.url, four.url)
+    report, record = desk.scan(six.url, live.url)
     assert (report.findings.total, record.endpoints_scanned) == (4, 2)
 
 
@@ -143,10 +125,9 @@ tcp:
 """
 
 
-def test_each_address_of_a_range_is_scanned(desk: Desk, six: Server6, request: pytest.FixtureRequest) -> None:
+def test_each_address_of_a_range_is_scanned(desk: Desk, six: Server6, only_real: Callable[[str], None]) -> None:
     """An address of a range has no port: each template takes its own."""
-    if not is_real(request):
-        pytest.skip("the stand-in speaks http only")
+    only_real("speaks http only")
     desk.put("bare.yaml", BARE.replace("PORT", str(six.port)))
     endpoints = canonical_all(["::/127"])
     assert endpoints == ("[::1]", "[::]")
@@ -182,10 +163,9 @@ class Http6(Http):
 
 @pytest.mark.parametrize(("scheme", "kind"), [("http", Http6), ("socks5", Socks6)])
 def test_a_proxy_leads_to_it(
-    desk: Desk, six: Server6, request: pytest.FixtureRequest, scheme: str, kind: type[socketserver.BaseRequestHandler]
+    desk: Desk, six: Server6, only_real: Callable[[str], None], scheme: str, kind: type[socketserver.BaseRequestHandler]
 ) -> None:
-    if not is_real(request):
-        pytest.skip("the stand-in has no proxies")
+    only_real("has no proxies")
     with Proxy(kind) as proxy:
         desk.write("title.yaml")
         desk.options["scanner"] = through(f"{scheme}://127.0.0.1:{proxy.server_address[1]}")
@@ -195,9 +175,8 @@ def test_a_proxy_leads_to_it(
     assert set(proxy.forwarded) == {("::1", six.port)}
 
 
-def test_past_a_proxy_it_goes_direct(desk: Desk, six: Server6, request: pytest.FixtureRequest) -> None:
-    if not is_real(request):
-        pytest.skip("the stand-in has no proxies")
+def test_past_a_proxy_it_goes_direct(desk: Desk, six: Server6, only_real: Callable[[str], None]) -> None:
+    only_real("has no proxies")
     with Proxy(Http6) as proxy:
         desk.write("title.yaml")
         desk.options["scanner"] = through(f"http://127.0.0.1:{proxy.server_address[1]}", "::/64")

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import pathlib
 import socket
 import socketserver
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from scanplan.api.v1alpha1.task import Outcome, ScannerOptions
-from tests.conformance.conftest import REAL
+from tests.conformance.desk import Desk, Server, dead_urls
 from tests.conformance.laboratory import Laboratory
-from tests.conformance.test_truth import Desk, Server, dead_urls
 
 
 class Proxy(socketserver.ThreadingTCPServer):
@@ -100,17 +98,9 @@ def proxy(request: pytest.FixtureRequest) -> Iterator[tuple[str, Proxy]]:
 
 
 @pytest.fixture
-def live() -> Iterator[Server]:
-    with Server() as server:
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture
-def desk(scanner: pathlib.Path, tmp_path: pathlib.Path, request: pytest.FixtureRequest) -> Desk:
-    if request.node.callspec.params.get("scanner") != REAL:
-        pytest.skip("the stand-in has no proxies")
-    return Desk(scanner, tmp_path)
+def desk(desk: Desk, only_real: Callable[[str], None]) -> Desk:
+    only_real("has no proxies")
+    return desk
 
 
 def through(proxy: str, *direct: str) -> ScannerOptions:

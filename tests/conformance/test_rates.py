@@ -17,7 +17,7 @@ from scanplan.api.v1alpha1.task import Outcome, PlanReference, ScannerOptions, S
 from scanplan.core.planning import rates
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.shard import run_shard
-from tests.conformance.test_truth import CONFIGURATION
+from tests.conformance.desk import CONFIGURATION
 
 TEMPLATES = 80
 HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4")

@@ -5,27 +5,12 @@ Limits for each host bound the endpoints of a step (`runner.nuclei.rates.most_en
 
 from __future__ import annotations
 
-import pathlib
-from collections.abc import Iterator
-
 import pytest
 
 from scanplan.api.v1alpha1.task import Outcome, ScannerOptions
-from tests.conformance.test_truth import Desk, Server, dead_urls
+from tests.conformance.desk import Desk, Server, dead_urls
 
 ONE_AT_A_TIME = ScannerOptions(request_timeout_seconds=2, request_retries=0, rate_limit=50, host_rate_limit=50)
-
-
-@pytest.fixture
-def live() -> Iterator[Server]:
-    with Server() as server:
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture
-def desk(scanner: pathlib.Path, tmp_path: pathlib.Path) -> Desk:
-    return Desk(scanner, tmp_path)
 
 
 @pytest.mark.parametrize("dead_first", [True, False])
