@@ -54,7 +54,7 @@ class NucleiRun:
         self._attempt = attempt
         self._installation = installation
         self._credentials = credentials
-        self._redactor = credentials.redactor()
+        self._redactor = attempt.findings.redactor  # one for findings and log
         self._guard = Guard(document.denied_targets)
         self._refused = refused
         self._memory = usage

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -228,7 +228,7 @@ class Scan:
             batch = selection.templates[span.first : span.end]
             targets = ordered[span.first_endpoint : span.end_endpoint]
             result = nuclei.run(batch, targets, self._endpoints, self._tick)
-            self._take(result)
+            self._take(result.log, self._attempt.findings.matched, result.evidence)
             if result.error is not None and result.error.reason is not Reason.NO_TEMPLATES_LOADED:
                 return result.error
             error = result.error or error
@@ -261,31 +261,13 @@ class Scan:
     def _resume(self, journal: Journal) -> None:
         """Take over what earlier attempts know of the steps that they have saved."""
         for step in journal.earlier:
-            self._logs.append(steps.log_of(step))
-            self._matched.update(step.matched)
-            self._evidence.add(
-                step.contacts,
-                steps.masks_of(step.sent),
-                steps.masks_of(step.unanswered),
-                int(step.questions, 16),
-                step.requests,
-                step.answers,
-            )
+            self._take(steps.log_of(step), step.matched, steps.evidence_of(step))
         self._earlier_requests = self._evidence.requests
 
-    def _take(self, result: Result) -> None:
-        evidence = result.evidence
-        self._logs.append(result.log)
-        self._matched.update(self._attempt.findings.matched)
-        self._evidence.shortages.update(evidence.shortages)
-        self._evidence.add(
-            evidence.contacts,
-            evidence.sent,
-            evidence.unanswered,
-            evidence.questions,
-            evidence.requests,
-            evidence.answers,
-        )
+    def _take(self, log: ScannerLog, matched: Iterable[str], evidence: Evidence) -> None:
+        self._logs.append(log)
+        self._matched.update(matched)
+        self._evidence.add(evidence)
 
     def _trustworthy(self, result: Result) -> bool:
         """Whether a step is sure to be done: not where this machine failed, or where no endpoint answered any more."""

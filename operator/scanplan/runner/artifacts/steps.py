@@ -80,7 +80,16 @@ def log_of(step: Step) -> ScannerLog:
     return log
 
 
-def masks_of(masks: Mapping[str, Mask]) -> dict[str, int]:
+def evidence_of(step: Step) -> Evidence:
+    """What a step has sent, and what was answered."""
+    evidence = Evidence(())
+    evidence.contacts, evidence.answers = step.contacts, step.answers
+    evidence.sent, evidence.unanswered = _masks(step.sent), _masks(step.unanswered)
+    evidence.questions, evidence.requests = int(step.questions, 16), step.requests
+    return evidence
+
+
+def _masks(masks: Mapping[str, Mask]) -> dict[str, int]:
     """Endpoints by template, as bits."""
     return {template: int(mask, 16) for template, mask in masks.items()}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import msgspec
@@ -233,25 +233,18 @@ class Evidence:
             name = self._names[text] = address(text or request.address.rstrip(":"))
         return name
 
-    def add(
-        self,
-        contacts: Mapping[str, Contact],
-        sent: Mapping[str, int],
-        unanswered: Mapping[str, int],
-        questions: int,
-        requests: int,
-        answers: Mapping[str, Answers],
-    ) -> None:
+    def add(self, later: Evidence) -> None:
         """Count what a later run of Nuclei has sent to the same endpoints."""
-        for name, contact in contacts.items():
+        for name, contact in later.contacts.items():
             self.contacts.setdefault(name, Contact()).add(contact)
-        for template, mask in sent.items():
+        for template, mask in later.sent.items():
             self.sent[template] = self.sent.get(template, 0) | mask
-        for template, mask in unanswered.items():
+        for template, mask in later.unanswered.items():
             self.unanswered[template] = self.unanswered.get(template, 0) | mask
-        self.questions |= questions
-        self.requests += requests
-        for endpoint, given in answers.items():
+        self.questions |= later.questions
+        self.requests += later.requests
+        self.shortages.update(later.shortages)
+        for endpoint, given in later.answers.items():
             self.answers.setdefault(endpoint, Answers()).add(given)
 
 
