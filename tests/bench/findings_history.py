@@ -19,7 +19,9 @@ from typing import Any
 import msgspec
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import HistoryCounts, Outcome, PlanReference, TaskDocument
+from scanplan.api.documents.report import HistoryCounts
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import Outcome, PlanReference
 from scanplan.core.planning import shards
 from scanplan.findings import history as lives
 from scanplan.runner.artifacts import durable, history, merge, publish, records, run_record

@@ -11,7 +11,8 @@ import json
 from typing import NamedTuple
 
 from scanplan.api import labels, layout
-from scanplan.api.v1alpha1 import task as documents
+from scanplan.api.documents.report import ArtifactFile, MergedResult
+from scanplan.api.documents.words import encode
 from tests.bench.stage import Stage
 from tests.cluster.local import binaries, components
 from tests.cluster.local.components import Component
@@ -170,16 +171,16 @@ containerStatuses:
 
 def report() -> str:
     """What a runner of a plan with one shard says at its end, as a template; the operator takes no other folder than the task's."""
-    result = documents.MergedResult(
+    result = MergedResult(
         path=FOLDER,
         complete=True,
         shards=1,
         endpoints_scanned=1,
         endpoints_unreachable=0,
         findings=reports.FINDINGS,
-        files=(documents.ArtifactFile(name=layout.FINDINGS, bytes=7, sha256="0" * 64),),
+        files=(ArtifactFile(name=layout.FINDINGS, bytes=7, sha256="0" * 64),),
     )
-    message = documents.encode(reports.complete(0, result)).decode()
+    message = encode(reports.complete(0, result)).decode()
     mounts = "{{ range (index .spec.containers 0).volumeMounts }}{{ if .subPath }}{{ .subPath }}{{ end }}{{ end }}"
     task = f'{{{{ trimPrefix "scan-" (index .metadata.labels "{labels.TASK}") }}}}'
     return json.dumps(message).replace(FOLDER, f"{mounts}/tasks/{task}")

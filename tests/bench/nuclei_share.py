@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from scanplan.api import environment, layout
-from scanplan.api.v1alpha1 import task
-from scanplan.api.v1alpha1.task import PlanReference, ScannerOptions, TaskDocument
+from scanplan.api.documents.task import ScannerOptions, TaskDocument
+from scanplan.api.documents.words import PlanReference, encode
 from scanplan.core.planning import keys
 from scanplan.runner.nuclei import command, resolvers
 from scanplan.runner.nuclei.installation import Installation
@@ -94,7 +94,7 @@ def _bare(document: TaskDocument, program: str, templates: Path, folder: Path) -
 def _runner(document: TaskDocument, program: str, templates: Path, folder: Path) -> tuple[float, Found]:
     run = folder / "claim" / layout.run_directory(document.run_id)
     (folder / "task").mkdir()
-    (folder / "task" / "task.json").write_bytes(task.encode(document))
+    (folder / "task" / "task.json").write_bytes(encode(document))
     variables = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT / "operator"),

@@ -15,7 +15,8 @@ import threading
 from pathlib import Path
 
 from scanplan.api import environment, labels, layout
-from scanplan.api.v1alpha1 import task as documents
+from scanplan.api.documents.report import ShardReport, decode_report
+from scanplan.api.documents.words import encode
 from tests.integration.apiserver import PODS, ApiServer, Object, Refused
 from tests.integration.kubelet import Kubelet, deleted, document_of, index_of
 
@@ -71,7 +72,7 @@ class Node:
         folder = self._folder / name
         folder.mkdir(parents=True)
         document = document_of(pod)
-        (folder / "task.json").write_bytes(documents.encode(document))
+        (folder / "task.json").write_bytes(encode(document))
         collector = "collect" in pod["spec"]["containers"][0].get("args", [])
         variables = {
             "PATH": os.environ["PATH"],
@@ -88,6 +89,6 @@ class Node:
                 command, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
 
-    def _report(self, name: str) -> documents.ShardReport | None:
+    def _report(self, name: str) -> ShardReport | None:
         path = self._folder / name / "termination"
-        return documents.decode_report(path.read_bytes()) if path.exists() else None
+        return decode_report(path.read_bytes()) if path.exists() else None

@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
+from scanplan.api.documents.words import ErrorClass, Severity
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass, Severity
 from scanplan.client import findings, models
 from scanplan.client.errors import InvalidPayload, UnknownTask, UnknownTaskType
 from scanplan.client.models import SeverityCounts, TaskStatus

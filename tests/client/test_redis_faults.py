@@ -15,8 +15,8 @@ from rq import Callback, Queue
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass
 from scanplan.client import models, settings
 from scanplan.client.errors import InvalidPayload, QueueUnavailable, UnknownTask
 from scanplan.client.models import QueueHealth, TaskStatus

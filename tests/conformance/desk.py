@@ -10,7 +10,9 @@ import socketserver
 import threading
 from typing import Any
 
-from scanplan.api.v1alpha1.task import PlanReference, ScannerOptions, ShardReport, TaskDocument
+from scanplan.api.documents.report import ShardReport
+from scanplan.api.documents.task import ScannerOptions, TaskDocument
+from scanplan.api.documents.words import PlanReference
 from scanplan.runner.artifacts import publish
 from scanplan.runner.artifacts.records import ShardRecord
 from scanplan.runner.nuclei.installation import Installation

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from scanplan.api.documents.words import Outcome
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.api.v1alpha1.task import Outcome
 from scanplan.core.planning import scanner_options
 from tests.conformance.desk import Desk
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scanplan.api.v1alpha1.task import Outcome
+from scanplan.api.documents.words import Outcome
 from tests.cluster.local import identities
 from tests.conformance.desk import Desk, Server
 from tests.conformance.test_proxy import Http, Proxy, through

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import HistoryCounts, PlanReference, ScannerOptions, TaskDocument
+from scanplan.api.documents.report import HistoryCounts
+from scanplan.api.documents.task import ScannerOptions, TaskDocument
+from scanplan.api.documents.words import PlanReference
 from scanplan.findings import history
 from scanplan.findings.history import Entry
 from scanplan.runner.artifacts import run_record

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scanplan.api.v1alpha1.task import Outcome, ScannerOptions
+from scanplan.api.documents.task import ScannerOptions
+from scanplan.api.documents.words import Outcome
 from scanplan.core.planning.endpoints import canonical_all
 from tests.conformance.conftest import needs_ipv6
 from tests.conformance.desk import Desk, Server

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from scanplan.api.v1alpha1.task import Outcome, ScannerOptions
+from scanplan.api.documents.task import ScannerOptions
+from scanplan.api.documents.words import Outcome
 from tests.conformance.desk import Desk, Server, dead_urls
 from tests.conformance.laboratory import Laboratory
 

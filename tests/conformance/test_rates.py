@@ -12,8 +12,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from scanplan.api.documents.report import ShardReport
+from scanplan.api.documents.task import ScannerOptions, TaskDocument
+from scanplan.api.documents.words import Outcome, PlanReference
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.api.v1alpha1.task import Outcome, PlanReference, ScannerOptions, ShardReport, TaskDocument
 from scanplan.core.planning import rates
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.shard import run_shard

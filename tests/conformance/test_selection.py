@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from scanplan.api.documents.task import TemplateFilter
+from scanplan.api.documents.words import Protocol, Severity
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.api.v1alpha1.task import Protocol, Severity, TemplateFilter
 from scanplan.runner.nuclei import templates
 from scanplan.runner.nuclei.selecting import Choice
 

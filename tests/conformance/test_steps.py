@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from scanplan.api.v1alpha1.task import Outcome, ScannerOptions
+from scanplan.api.documents.task import ScannerOptions
+from scanplan.api.documents.words import Outcome
 from tests.conformance.desk import Desk, Server, dead_urls
 
 ONE_AT_A_TIME = ScannerOptions(request_timeout_seconds=2, request_retries=0, rate_limit=50, host_rate_limit=50)

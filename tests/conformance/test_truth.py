@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from scanplan.api.v1alpha1.task import Outcome, ScannerOptions
+from scanplan.api.documents.task import ScannerOptions
+from scanplan.api.documents.words import Outcome
 from tests.conformance.conftest import running_site
 from tests.conformance.desk import HTTP_ONLY, TEMPLATES, Desk, Server, dead_urls
 from tests.doubles import Doubles

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass
 from scanplan.client.cluster.cluster import FIELD_MANAGER
 from tests.ecosystem import programs
 from tests.fixtures.operators import StartOperator

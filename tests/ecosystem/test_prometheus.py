@@ -12,9 +12,9 @@ import pytest
 import urllib3
 import yaml
 
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass
 from tests.cluster.local import binaries
 from tests.ecosystem import programs
 from tests.ecosystem.test_monitoring_files import FILES, PANELS, RULES

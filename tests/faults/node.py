@@ -21,9 +21,10 @@ import msgspec
 import urllib3
 
 from scanplan.api import labels
+from scanplan.api.documents.report import ArtifactFile, FindingCounts, MergedResult, ShardReport
+from scanplan.api.documents.task import TaskDocument, decode_task
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.times import format_time
-from scanplan.api.v1alpha1 import task as documents
 from scanplan.api.v1alpha1.conditions import Reason
 from tests.faults.history import History, Object
 from tests.integration import reports
@@ -185,7 +186,7 @@ class Node:
             self._ended.add(uid)
             return
         ending = self.script(shard, self._before(document.key, pod)) if self._started[uid] else Ending()
-        report: documents.ShardReport | None = None
+        report: ShardReport | None = None
         if ending.exit_code == ExitCode.OK:
             folder.published.setdefault(shard, datetime.now(UTC))
             last = self._merge(document) if len(folder.published) == document.shards else None
@@ -207,7 +208,7 @@ class Node:
         path = f"/api/v1/namespaces/{self._namespace}/pods/{pod['metadata']['name']}"
         self._api.delete(path, gracePeriodSeconds=0)
 
-    def _merge(self, document: documents.TaskDocument) -> documents.MergedResult:
+    def _merge(self, document: TaskDocument) -> MergedResult:
         folder = self.claim[document.key]
         found = set().union(*folder.written.values()) if folder.written else set()
         content = "\n".join(sorted(found)).encode()
@@ -216,16 +217,16 @@ class Node:
         result = reports.merged(
             document,
             complete=len(folder.published) == folder.shards,
-            findings=documents.FindingCounts(info=len(found)),
+            findings=FindingCounts(info=len(found)),
         )
-        file = documents.ArtifactFile(name=MERGED_FILE, bytes=len(content), sha256=digest)
+        file = ArtifactFile(name=MERGED_FILE, bytes=len(content), sha256=digest)
         return msgspec.structs.replace(result, shards=len(folder.written), files=(file,))
 
-    def _document(self, pod: Object) -> documents.TaskDocument | None:
+    def _document(self, pod: Object) -> TaskDocument | None:
         """What the pod's runner reads; None while its ConfigMaps are missing, for which the kubelet waits too."""
         inline = pod["metadata"].get("annotations", {}).get(labels.TASK_DOCUMENT)
         if inline is not None:
-            return documents.decode_task(inline.encode())
+            return decode_task(inline.encode())
         job = pod["metadata"]["labels"]["batch.kubernetes.io/job-name"]
         of_job = self._history.now("job", self._namespace).get(job)
         parts = int(of_job["metadata"]["annotations"][labels.DOCUMENT_PARTS]) if of_job else 0
@@ -236,7 +237,7 @@ class Node:
             if found is None:
                 return None
             content += base64.b64decode(found["binaryData"][f"task.json.gz.{number:02d}"])
-        return documents.decode_task(gzip.decompress(content)) if content else None
+        return decode_task(gzip.decompress(content)) if content else None
 
 
 class _Kubelet(Kubelet):

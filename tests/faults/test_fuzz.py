@@ -15,8 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from scanplan.api.documents.report import ArtifactFile, FindingCounts, MergedResult, ShardReport, decode_report
+from scanplan.api.documents.task import decode_task
+from scanplan.api.documents.words import Outcome, encode
 from scanplan.api.errors import InvalidPlan
-from scanplan.api.v1alpha1 import task as documents
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.observed.pods import PodView, pod_view
 from scanplan.core.planning import endpoints
@@ -24,20 +26,20 @@ from scanplan.core.planning import endpoints
 TRIES = 2_000
 FUZZ = settings(max_examples=TRIES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
-GOOD_REPORT = documents.encode(
-    documents.ShardReport(
+GOOD_REPORT = encode(
+    ShardReport(
         shard=1,
         attempt=2,
-        outcome=documents.Outcome.COMPLETE,
-        findings=documents.FindingCounts(high=3),
-        merged=documents.MergedResult(
+        outcome=Outcome.COMPLETE,
+        findings=FindingCounts(high=3),
+        merged=MergedResult(
             path="ui_projects/r/tasks/t",
             complete=True,
             shards=2,
             endpoints_scanned=1,
             endpoints_unreachable=0,
-            findings=documents.FindingCounts(high=3),
-            files=(documents.ArtifactFile(name="f", bytes=1, sha256="0" * 64),),
+            findings=FindingCounts(high=3),
+            files=(ArtifactFile(name="f", bytes=1, sha256="0" * 64),),
         ),
     )
 )
@@ -72,8 +74,8 @@ def spoilt(draw: st.DrawFn, good: bytes = GOOD_REPORT) -> bytes:
 @given(spoilt() | st.binary(max_size=200))
 def test_termination_messages(content: bytes) -> None:
     """A report, or None: a pod can write what it likes into its termination message."""
-    report = documents.decode_report(content)
-    assert report is None or isinstance(report, documents.ShardReport)
+    report = decode_report(content)
+    assert report is None or isinstance(report, ShardReport)
 
 
 POD = {
@@ -102,7 +104,7 @@ def test_pods_as_the_operator_sees_them(message: str, index: str) -> None:
 def test_task_documents(value: Any) -> None:
     """msgspec's own errors, and no others."""
     try:
-        documents.decode_task(json.dumps(value).encode())
+        decode_task(json.dumps(value).encode())
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError):
         return
     pytest.fail("that was no task document")

@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from scanplan.api import labels
+from scanplan.api.documents.report import ShardReport
+from scanplan.api.documents.task import TaskDocument, decode_task
+from scanplan.api.documents.words import encode
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.times import format_time
-from scanplan.api.v1alpha1 import task as documents
 from tests.integration.apiserver import CONFIG_MAPS, PODS, ApiServer, Object
 from tests.kubectl import eventually
 
@@ -45,7 +47,7 @@ class Kubelet:
 
         return sorted(eventually(look, interval=0.05), key=index_of)
 
-    def document(self, pod: Object) -> documents.TaskDocument:
+    def document(self, pod: Object) -> TaskDocument:
         """The task document that the pod's runner would read: of its annotation, or of the ConfigMaps that it mounts."""
         if labels.TASK_DOCUMENT in pod["metadata"].get("annotations", {}):
             return document_of(pod)
@@ -59,7 +61,7 @@ class Kubelet:
             return base64.b64decode(value)
 
         names = [source["configMap"]["name"] for source in volume["projected"]["sources"]]
-        return documents.decode_task(gzip.decompress(b"".join(map(part, names))))
+        return decode_task(gzip.decompress(b"".join(map(part, names))))
 
     # what happens on a node
 
@@ -78,7 +80,7 @@ class Kubelet:
         self,
         pod: Object,
         exit_code: int,
-        report: documents.ShardReport | None = None,
+        report: ShardReport | None = None,
         reason: str | None = None,
     ) -> None:
         """The container ends: with the runner's report as termination message, or without one if it was killed."""
@@ -89,7 +91,7 @@ class Kubelet:
             "finishedAt": format_time(now() - BACKOFF if exit_code else now()),
         }
         if report:
-            terminated["message"] = documents.encode(report).decode()
+            terminated["message"] = encode(report).decode()
         phase = "Failed" if exit_code else "Succeeded"
         self._status(pod, phase=phase, state={"terminated": terminated}, ready=False)
 
@@ -116,9 +118,7 @@ class Kubelet:
             f"{self._path}/{pod['metadata']['name']}/status", {"status": {"conditions": [condition]}}, "strategic-merge"
         )
 
-    def stop_deleted(
-        self, job: str, report: Callable[[Object], documents.ShardReport] | None = None, count: int = 1
-    ) -> None:
+    def stop_deleted(self, job: str, report: Callable[[Object], ShardReport] | None = None, count: int = 1) -> None:
         """Wait for at least `count` deleted pods of a Job; their containers end by SIGTERM, and the pods go."""
 
         def look() -> list[Object]:
@@ -164,9 +164,9 @@ def index_of(pod: Object) -> int:
     return int(pod["metadata"].get("annotations", {}).get(INDEX, 0))
 
 
-def document_of(pod: Object) -> documents.TaskDocument:
+def document_of(pod: Object) -> TaskDocument:
     """The task document that the pod carries in its annotation: what its runner would read."""
-    return documents.decode_task(pod["metadata"]["annotations"][labels.TASK_DOCUMENT].encode())
+    return decode_task(pod["metadata"]["annotations"][labels.TASK_DOCUMENT].encode())
 
 
 def now() -> datetime:

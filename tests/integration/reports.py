@@ -5,24 +5,21 @@ from __future__ import annotations
 import hashlib
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import (
-    Age,
+from scanplan.api.documents.report import (
     AppliedExceptions,
     ArtifactFile,
-    ErrorClass,
     FindingCounts,
     HistoryCounts,
     MergedResult,
     NewFinding,
     NewFindings,
-    Outcome,
     ScannerVersion,
-    Severity,
     ShardReport,
-    TaskDocument,
     TaskError,
 )
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import Age, ErrorClass, Outcome, Severity
+from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import keys
 
 FINDINGS = FindingCounts(critical=1, high=2, info=4)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass
 from tests.fixtures.operators import StartOperator
 from tests.integration import reports
 from tests.integration.scene import Scene, condition

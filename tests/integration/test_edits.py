@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from scanplan.api.documents.report import FindingCounts
 from scanplan.api.v1alpha1.model import Effect
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.api.v1alpha1.task import FindingCounts
 from scanplan.core.planning.task import fields_with
 from tests.cluster import LocalCluster
 from tests.fixtures.control_plane import make_namespace

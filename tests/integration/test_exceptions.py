@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scanplan.api import labels
-from scanplan.api.v1alpha1.task import AppliedExceptions, ExceptionUse, FindingCounts
+from scanplan.api.documents.report import AppliedExceptions, ExceptionUse, FindingCounts
 from scanplan.findings.exceptions import Handed, read_handed
 from tests.fixtures.operators import StartOperator
 from tests.integration.scene import Scene, condition, condition_types

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.api.v1alpha1.task import ErrorClass
 from tests.fixtures.operators import StartOperator
 from tests.integration import kstatus, reports
 from tests.integration.conftest import watched_events

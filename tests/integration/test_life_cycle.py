@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from scanplan.api.documents.report import ShardReport
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.v1alpha1.task import ShardReport
 from tests.integration import reports
 from tests.integration.apiserver import Object
 from tests.integration.kubelet import document_of, index_of

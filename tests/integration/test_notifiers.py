@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass
 from tests.fixtures.operators import StartOperator
 from tests.fixtures.receivers import Answer, HttpReceiver, Request, http_receiver
 from tests.integration import reports

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass
 from scanplan.client.queues.kubernetes import result_of
 from scanplan.client.redis.sharing import shared_key
 from tests import cluster as clusters

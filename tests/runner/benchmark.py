@@ -22,7 +22,8 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import Outcome, PlanReference, TaskDocument
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import Outcome, PlanReference
 from scanplan.core.planning import shards
 from scanplan.runner.artifacts import durable, findings, merge, publish, records
 

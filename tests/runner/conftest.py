@@ -16,8 +16,9 @@ import pytest
 
 import tests.doubles
 from scanplan.api import environment, layout
-from scanplan.api.v1alpha1 import task
-from scanplan.api.v1alpha1.task import PlanReference, ShardReport, TaskDocument
+from scanplan.api.documents.report import TERMINATION_MESSAGE_BYTES, ShardReport, decode_report
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import PlanReference, encode
 from scanplan.core.planning import keys, shards
 from tests.fixtures.scans import CONFIGURATION, STARTER_TEMPLATES, WebApplication
 
@@ -95,7 +96,7 @@ class Bench:
         }
 
     def start(self, shard: int = 0, *arguments: str) -> subprocess.Popen[str]:
-        (self.folder / "task" / "task.json").write_bytes(task.encode(self.document))
+        (self.folder / "task" / "task.json").write_bytes(encode(self.document))
         (self.folder / "tmp" / f"termination-{shard}").unlink(missing_ok=True)
         return subprocess.Popen(
             [sys.executable, "-m", "scanplan.runner", *arguments],
@@ -109,9 +110,9 @@ class Bench:
         stdout, stderr = process.communicate(timeout=patience)
         log = self.folder / "tmp" / f"termination-{shard}"
         content = log.read_bytes() if log.exists() else b""
-        assert len(content) <= task.TERMINATION_MESSAGE_BYTES
+        assert len(content) <= TERMINATION_MESSAGE_BYTES
         return Attempt(
-            process.returncode, task.decode_report(content), [json.loads(line) for line in stdout.splitlines()], stderr
+            process.returncode, decode_report(content), [json.loads(line) for line in stdout.splitlines()], stderr
         )
 
     def attempt(self, shard: int = 0, *arguments: str) -> Attempt:

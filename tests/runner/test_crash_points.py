@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import HistoryCounts, Outcome, TaskDocument
+from scanplan.api.documents.report import HistoryCounts
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import Outcome
 from scanplan.findings import history
 from scanplan.findings.history import State
 from scanplan.runner.artifacts import history as artifacts_history

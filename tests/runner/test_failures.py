@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from scanplan.api import layout
+from scanplan.api.documents.task import RetryLimits, ScannerOptions
+from scanplan.api.documents.words import Outcome
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.v1alpha1.task import Outcome, RetryLimits, ScannerOptions
 from scanplan.runner import scan
 from scanplan.runner.nuclei import scanner
 from scanplan.runner.nuclei.installation import Installation

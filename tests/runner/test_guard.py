@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from scanplan.api.documents.words import Outcome
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import Outcome
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.shard import run_shard
 from tests.fixtures.scans import WebApplication

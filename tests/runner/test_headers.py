@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
+from scanplan.api.documents.task import ScannerOptions
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.v1alpha1.task import ScannerOptions
 
 from .conftest import Bench
 

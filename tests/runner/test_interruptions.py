@@ -11,8 +11,9 @@ import time
 import pytest
 
 from scanplan.api import layout
+from scanplan.api.documents.task import ScannerOptions
+from scanplan.api.documents.words import Outcome
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.v1alpha1.task import Outcome, ScannerOptions
 from scanplan.runner.nuclei import scanner
 from scanplan.runner.nuclei.installation import Installation
 from scanplan.runner.shard import run_shard

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from scanplan.api.documents.words import encode
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.v1alpha1 import task
 from scanplan.runner.nuclei.memory import Memory
 
 from .conftest import Bench
@@ -39,7 +39,7 @@ def limited() -> Iterator[Path]:
 def test_a_scanner_killed_for_memory_is_told_from_other_kills(bench: Bench, limited: Path) -> None:
     bench.template("a-good")
     bench.template("z-oom", fault="oom")
-    (bench.folder / "task" / "task.json").write_bytes(task.encode(bench.document))
+    (bench.folder / "task" / "task.json").write_bytes(encode(bench.document))
     starting = (
         f"import os, sys; open({str(limited / 'cgroup.procs')!r}, 'w').write(str(os.getpid()));"
         "os.execv(sys.executable, [sys.executable, '-m', 'scanplan.runner'])"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import Outcome, ScannerOptions, Severity, TemplateFilter
+from scanplan.api.documents.task import ScannerOptions, TemplateFilter
+from scanplan.api.documents.words import Outcome, Severity
 from scanplan.runner import progress
 from scanplan.runner.artifacts import records
 from scanplan.runner.nuclei.installation import Installation

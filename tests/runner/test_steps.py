@@ -16,10 +16,11 @@ import pytest
 
 import tests.doubles
 from scanplan.api import layout
+from scanplan.api.documents.report import ShardReport, TaskError, decode_report
+from scanplan.api.documents.task import RetryLimits, ScannerOptions
+from scanplan.api.documents.words import ErrorClass, Outcome, encode
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.v1alpha1 import task
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass, Outcome, RetryLimits, ScannerOptions, TaskError
 from scanplan.runner import work
 from scanplan.runner.artifacts import publish, records, steps
 from scanplan.runner.nuclei.installation import Installation
@@ -61,7 +62,7 @@ def large(bench: Bench, everywhere: WebApplication) -> Bench:
 
 
 def start(bench: Bench) -> subprocess.Popen[str]:
-    (bench.folder / "task" / "task.json").write_bytes(task.encode(bench.document))
+    (bench.folder / "task" / "task.json").write_bytes(encode(bench.document))
     (bench.folder / "tmp" / "termination-0").unlink(missing_ok=True)
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
@@ -118,7 +119,7 @@ def test_at_most_one_step_is_done_again(large: Bench, everywhere: WebApplication
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    left = task.decode_report((large.folder / "tmp" / "termination-0").read_bytes())
+    left = decode_report((large.folder / "tmp" / "termination-0").read_bytes())
     assert left is not None, "the operator can't know that the kill must cost no retry"
     assert (left.outcome, left.error, left.steps >= 2) == (Outcome.PARTIAL, None, True)
     end = large.end(start(large))
@@ -128,7 +129,7 @@ def test_at_most_one_step_is_done_again(large: Bench, everywhere: WebApplication
     assert again <= 2 * max(step.requests for step in journal) + 8 * ENDPOINTS
 
 
-def in_process(bench: Bench) -> task.ShardReport:
+def in_process(bench: Bench) -> ShardReport:
     return run_shard(bench.document, 0, bench.run, installation=Installation.from_environment(bench.variables(0)))
 
 

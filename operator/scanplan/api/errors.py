@@ -14,8 +14,8 @@ ScanPlanError
 
 from __future__ import annotations
 
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass
 
 
 class ScanPlanError(Exception):

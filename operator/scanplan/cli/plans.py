@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.text import Text
 
+from scanplan.api.documents.words import Severity
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.status import Condition
-from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli.output.failure import Failure
 from scanplan.cli.output.tables import STYLES
 from scanplan.core.status.statuses import format_duration

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from scanplan.api.documents.task import RetryLimits, TaskDocument
+from scanplan.api.documents.words import PlanReference, Severity
 from scanplan.api.times import format_time
-from scanplan.api.v1alpha1.task import PlanReference, RetryLimits, Severity, TaskDocument
 from scanplan.client.models import ScanPlan, generate_task_key
 from scanplan.client.settings import ClientSettings
 from scanplan.core.planning import endpoints, keys, shards

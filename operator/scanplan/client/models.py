@@ -14,10 +14,11 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from scanplan.api.documents.report import FindingCounts
+from scanplan.api.documents.words import ErrorClass, Severity
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import ENDPOINT, MAX_ENDPOINTS, RUN_NAME
 from scanplan.api.v1alpha1.selection import TEMPLATE
-from scanplan.api.v1alpha1.task import ErrorClass, FindingCounts, Severity
 from scanplan.client.errors import InvalidPayload
 from scanplan.core.planning import endpoints, keys
 

@@ -16,9 +16,11 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api import layout
+from scanplan.api.documents.report import MergedResult, ShardReport, TaskError
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import ScanError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskDocument, TaskError
 from scanplan.client import artifacts, document, findings, models
 from scanplan.client.models import ArtifactRef, ScanPlan, ScanResult, SeverityCounts, TaskStatus
 from scanplan.client.settings import ClientSettings

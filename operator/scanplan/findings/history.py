@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import Age, Count, Severity
+from scanplan.api.documents.words import Age, Count, Severity
 from scanplan.api.wire import UNREADABLE
 from scanplan.findings import fingerprint, identity
 from scanplan.findings.identity import LENGTH

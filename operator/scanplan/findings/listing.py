@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from enum import StrEnum
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.findings.history import Entry, State
 
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}

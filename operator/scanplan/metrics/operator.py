@@ -16,10 +16,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from scanplan.api.documents.words import ErrorClass, Severity
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import Findings, ScanPlanStatus
-from scanplan.api.v1alpha1.task import ErrorClass, Severity
 from scanplan.client.queues.statistics import BUCKETS
 from scanplan.controller.cache.notifiers import Notifiers
 from scanplan.controller.cache.schedules import Schedules

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from scanplan.api.v1alpha1.task import Age, Severity
+from scanplan.api.documents.words import Age, Severity
 from scanplan.controller.cache.projects import MOST_PROJECTS, Projects
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 
 _WIDTH, _ROW, _BAR = 480, 26, 14
 _LABEL_CHARACTERS = 30

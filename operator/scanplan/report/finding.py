@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.api.wire import UNREADABLE
 from scanplan.findings import fingerprint
 from scanplan.findings.exceptions import ScanException

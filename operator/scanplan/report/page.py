@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.findings.identity import LENGTH
 from scanplan.findings.lookup import Life, nowhere
 from scanplan.report import charts, rows, text

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from scanplan.api.documents.words import Severity
 from scanplan.api.times import format_day
-from scanplan.api.v1alpha1.task import Severity
 from scanplan.findings.history import Entry, State
 from scanplan.report import text
 from scanplan.report.finding import Finding

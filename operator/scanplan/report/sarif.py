@@ -15,8 +15,8 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from scanplan.api.documents.words import Severity
 from scanplan.api.times import format_day
-from scanplan.api.v1alpha1.task import Severity
 from scanplan.findings.exceptions import ScanException
 from scanplan.findings.history import Entry, State
 from scanplan.findings.lookup import Life, nowhere

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import FindingCounts, Outcome
+from scanplan.api.documents.report import FindingCounts
+from scanplan.api.documents.words import Outcome
 from scanplan.api.wire import UNREADABLE
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 
 _MILDEST_FIRST = tuple(reversed(Severity))
 

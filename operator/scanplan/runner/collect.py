@@ -10,9 +10,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from scanplan.api.documents.report import ShardReport
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import Outcome
 from scanplan.api.errors import TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import Outcome, ShardReport, TaskDocument
 from scanplan.core.planning import shards
 from scanplan.findings.exceptions import Handed
 from scanplan.runner.artifacts import durable, merge, publish, records, run_record

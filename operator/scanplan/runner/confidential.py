@@ -14,7 +14,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import HistoryCounts, MergedResult, ShardReport, TaskDocument, TaskError
+from scanplan.api.documents.report import HistoryCounts, MergedResult, ShardReport, TaskError
+from scanplan.api.documents.task import TaskDocument
 from scanplan.core.planning import endpoints, shards
 from scanplan.runner import progress
 

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from scanplan.api import environment
+from scanplan.api.documents.report import ShardReport, TaskError
+from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import ScanError
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass, Outcome, ShardReport, TaskError
 from scanplan.runner import collect, progress, shard, task_source
 from scanplan.runner import report as reports
 from scanplan.runner.artifacts import records

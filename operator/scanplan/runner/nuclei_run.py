@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import TaskDocument, TaskError
+from scanplan.api.documents.report import TaskError
+from scanplan.api.documents.task import TaskDocument
 from scanplan.core.planning.guard import Guard
 from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.publish import Attempt

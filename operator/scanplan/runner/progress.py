@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import ShardReport
+from scanplan.api.documents.report import ShardReport
 
 INTERVAL_SECONDS = 5.0
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from scanplan.api.documents.report import TERMINATION_MESSAGE_BYTES, ShardReport, TaskError
+from scanplan.api.documents.words import ErrorClass, encode
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.v1alpha1 import task
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass, ShardReport
 
 MESSAGE_BYTES = 1024
 WARNING_BYTES = 200
@@ -23,14 +23,14 @@ MAX_WARNINGS = 8
 _ELLIPSIS = "…"
 
 
-def fitted(report: ShardReport, limit: int = task.TERMINATION_MESSAGE_BYTES) -> ShardReport:
+def fitted(report: ShardReport, limit: int = TERMINATION_MESSAGE_BYTES) -> ShardReport:
     """`report`, shortened until it takes at most `limit` bytes."""
     warnings = tuple(shortened(warning, WARNING_BYTES) for warning in report.warnings[:MAX_WARNINGS])
     report = msgspec.structs.replace(report, warnings=warnings, error=_with_message(report.error, MESSAGE_BYTES))
-    if len(task.encode(report)) > limit:
+    if len(encode(report)) > limit:
         report = _without_examples(report)
     message_bytes = MESSAGE_BYTES
-    while len(task.encode(report)) > limit and (report.warnings or message_bytes > 64):
+    while len(encode(report)) > limit and (report.warnings or message_bytes > 64):
         if report.warnings:
             report = msgspec.structs.replace(report, warnings=report.warnings[:-1])
         else:
@@ -62,7 +62,7 @@ def shortened(text: str, limit: int) -> str:
     return text[:low] + _ELLIPSIS
 
 
-def _with_message(error: task.TaskError | None, limit: int) -> task.TaskError | None:
+def _with_message(error: TaskError | None, limit: int) -> TaskError | None:
     return None if error is None else msgspec.structs.replace(error, message=shortened(error.message, limit))
 
 
@@ -77,7 +77,7 @@ def write(report: ShardReport, path: Path | None) -> None:
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
-            os.write(descriptor, task.encode(fitted(report)))
+            os.write(descriptor, encode(fitted(report)))
         finally:
             os.close(descriptor)
 

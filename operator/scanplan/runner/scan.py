@@ -15,9 +15,11 @@ from pathlib import Path
 
 import msgspec
 
+from scanplan.api.documents.report import ScannerVersion, TaskError
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import Outcome
 from scanplan.api.errors import NucleiBinaryError, ScanError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import Outcome, ScannerVersion, TaskDocument, TaskError
 from scanplan.core.planning.guard import Guard
 from scanplan.runner import progress
 from scanplan.runner.artifacts import durable, merge, publish, records, steps

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import msgspec
 
+from scanplan.api.documents.report import MergedResult, ShardReport, TaskError
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import NucleiBinaryError, ScanError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskDocument, TaskError
 from scanplan.core.planning import shards
 from scanplan.findings.exceptions import Handed
 from scanplan.runner import progress

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from scanplan.api.documents.task import TaskDocument, decode_task
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.api.v1alpha1 import task
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.findings.exceptions import Handed, read_handed
 
@@ -26,7 +26,7 @@ MAX_DOCUMENT_BYTES = 256 << 20
 """Bound on an unpacked document: 100,000 endpoints of 2,048 characters fit."""
 
 
-def read(directory: Path, digest: str = "") -> task.TaskDocument:
+def read(directory: Path, digest: str = "") -> TaskDocument:
     """The task document in `directory`.
 
     Args:
@@ -40,7 +40,7 @@ def read(directory: Path, digest: str = "") -> task.TaskDocument:
         content = whole.read_bytes() if whole.exists() else _joined(directory)
         if digest and hashlib.sha256(content).hexdigest() != digest:
             raise ValueError("it is not the one that this Job was made for")
-        return task.decode_task(content)
+        return decode_task(content)
     except (OSError, zlib.error, ValueError, msgspec.MsgspecError) as error:
         raise NucleiBinaryError(
             Reason.TASK_DOCUMENT_INVALID,

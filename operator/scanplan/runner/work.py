@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import Count
+from scanplan.api.documents.words import Count
 from scanplan.runner.nuclei.templates import Template
 
 STEP_SECONDS = 420.0

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from scanplan.api import errors, labels
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.api.v1alpha1.task import ErrorClass
 
 CAMEL_CASE = re.compile(r"[A-Z][A-Za-z]*")
 REASON = re.compile(r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import PlanReference
+from scanplan.api.documents.words import PlanReference
 from scanplan.core.planning import keys
 from scanplan.findings import history
 from scanplan.runner.artifacts import records

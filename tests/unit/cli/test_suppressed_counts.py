@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.controller.cache.notifiers import Notifiers
 from scanplan.controller.cache.schedules import Schedules
 from scanplan.controller.cache.store import Store

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from scanplan.api.documents.words import Severity
 from scanplan.api.errors import InvalidEndpoint
-from scanplan.api.v1alpha1.task import Severity
 from scanplan.client import (
     InvalidPayload,
     append_findings,

@@ -18,9 +18,11 @@ import msgspec
 from kubernetes.aio.client import ApiException
 
 from scanplan.api import labels
+from scanplan.api.documents.report import FindingCounts, MergedResult, ShardReport, TaskError
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import ErrorClass, Outcome, encode
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.times import format_time
-from scanplan.api.v1alpha1 import task as documents
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning.inputs import Kind, Reference
 from scanplan.core.planning.keys import key_digest
@@ -32,13 +34,13 @@ NAMESPACE = "team"
 LIVE_JOB_FIELDS = {"suspend", "parallelism", "activeDeadlineSeconds", "ttlSecondsAfterFinished"}
 """What the API server lets change on a Job that has started (pkg/apis/batch/validation)."""
 
-ENDINGS: dict[str, tuple[ExitCode | int, documents.ErrorClass | None, Reason | None]] = {
+ENDINGS: dict[str, tuple[ExitCode | int, ErrorClass | None, Reason | None]] = {
     "ok": (ExitCode.OK, None, None),
-    "temporary": (ExitCode.TEMPORARY, documents.ErrorClass.TEMPORARY, Reason.NETWORK_UNAVAILABLE),
-    "unknown": (ExitCode.UNKNOWN, documents.ErrorClass.UNKNOWN, Reason.UNKNOWN_ERROR),
-    "shard-fatal": (ExitCode.SHARD_FATAL, documents.ErrorClass.UNKNOWN, Reason.UNKNOWN_ERROR),
-    "fatal": (ExitCode.FATAL, documents.ErrorClass.FATAL, Reason.NO_TEMPLATES_LOADED),
-    "interrupted": (ExitCode.INTERRUPTED, documents.ErrorClass.TEMPORARY, Reason.INTERRUPTED),
+    "temporary": (ExitCode.TEMPORARY, ErrorClass.TEMPORARY, Reason.NETWORK_UNAVAILABLE),
+    "unknown": (ExitCode.UNKNOWN, ErrorClass.UNKNOWN, Reason.UNKNOWN_ERROR),
+    "shard-fatal": (ExitCode.SHARD_FATAL, ErrorClass.UNKNOWN, Reason.UNKNOWN_ERROR),
+    "fatal": (ExitCode.FATAL, ErrorClass.FATAL, Reason.NO_TEMPLATES_LOADED),
+    "interrupted": (ExitCode.INTERRUPTED, ErrorClass.TEMPORARY, Reason.INTERRUPTED),
     "killed": (137, None, None),
 }
 
@@ -252,7 +254,7 @@ class Cluster:
             ending = "interrupted"
         code, error_class, reason = ENDINGS[ending]
         report = self._report(pod, code, error_class, reason)
-        message = documents.encode(report).decode() if report else ""
+        message = encode(report).decode() if report else ""
         terminated = {"exitCode": int(code), "reason": "Completed" if code == 0 else "Error", "message": message}
         pod["status"] |= {
             "phase": "Succeeded" if code == 0 else "Failed",
@@ -380,8 +382,8 @@ class Cluster:
     # the runner
 
     def _report(
-        self, pod: Object, code: int, error_class: documents.ErrorClass | None, reason: Reason | None
-    ) -> documents.ShardReport | None:
+        self, pod: Object, code: int, error_class: ErrorClass | None, reason: Reason | None
+    ) -> ShardReport | None:
         job, index = pod["model"]["job"], pod["model"]["index"]
         key = job["metadata"]["annotations"][labels.TASK_KEY]
         published = self.published.setdefault(key, set())
@@ -391,26 +393,26 @@ class Cluster:
         if code == 137:
             return None
         task = msgspec.json.decode(
-            job["spec"]["template"]["metadata"]["annotations"][labels.TASK_DOCUMENT], type=documents.TaskDocument
+            job["spec"]["template"]["metadata"]["annotations"][labels.TASK_DOCUMENT], type=TaskDocument
         )
         merged = None
         if code == 0 and (collects or len(published) == task.shards):
-            merged = documents.MergedResult(
+            merged = MergedResult(
                 path=f"ui_projects/{task.run_id}/tasks/{key_digest(key)}",
                 complete=len(published) == task.shards,
                 shards=len(published),
                 endpoints_scanned=len(published),
                 endpoints_unreachable=0,
-                findings=documents.FindingCounts(high=len(published)),
+                findings=FindingCounts(high=len(published)),
                 files=(),
             )
         error = None
         if error_class and reason:
-            error = documents.TaskError(error_class=error_class, reason=reason, message="as the test wants it")
-        outcome = documents.Outcome.COMPLETE if code == 0 else documents.Outcome.FAILED
+            error = TaskError(error_class=error_class, reason=reason, message="as the test wants it")
+        outcome = Outcome.COMPLETE if code == 0 else Outcome.FAILED
         if code == ExitCode.INTERRUPTED:
-            outcome = documents.Outcome.PARTIAL
-        return documents.ShardReport(shard=index, attempt=1, outcome=outcome, error=error, merged=merged)
+            outcome = Outcome.PARTIAL
+        return ShardReport(shard=index, attempt=1, outcome=outcome, error=error, merged=merged)
 
     # objects
 

@@ -7,20 +7,19 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.model import Effect
-from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.api.v1alpha1.task import (
+from scanplan.api.documents.report import (
     ArtifactFile,
-    ErrorClass,
     FindingCounts,
     MergedResult,
-    Outcome,
     ScannerVersion,
     ShardReport,
     TaskError,
 )
+from scanplan.api.documents.words import ErrorClass, Outcome
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.model import Effect
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.observed.jobs import JobCondition, JobView
 from scanplan.core.observed.pods import PodView
 from scanplan.core.planning import inputs as sources

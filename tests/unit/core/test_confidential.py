@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scanplan.api.documents.task import decode_task
 from scanplan.api.errors import InvalidPlan
-from scanplan.api.v1alpha1.task import decode_task
 from scanplan.core.manifests import document, jobs
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.planning.inputs import Input, Inputs, Kind, Reference

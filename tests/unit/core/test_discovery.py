@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scanplan.api.documents.words import DiscoveryReport
 from scanplan.api.errors import InputUnavailable, InvalidPlan
-from scanplan.api.v1alpha1.task import DiscoveryReport
 from scanplan.core.discovery import gateways
 from scanplan.core.discovery.gateways import Gateway, GatewayKind
 from scanplan.core.discovery.reading import Found, Skipped, read

@@ -7,7 +7,7 @@ import gzip
 import hashlib
 from typing import Any
 
-from scanplan.api.v1alpha1.task import decode_task
+from scanplan.api.documents.task import decode_task
 from scanplan.core.manifests import document
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.task import Task

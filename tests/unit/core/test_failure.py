@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass, Outcome
 from scanplan.core.observed.jobs import JobCondition
 from scanplan.core.observed.pods import PodView
 from scanplan.core.status import failure

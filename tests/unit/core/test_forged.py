@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scanplan.api import labels
-from scanplan.api.v1alpha1 import task as documents
+from scanplan.api.documents.report import ArtifactFile, decode_report
+from scanplan.api.documents.words import encode
 from scanplan.core.observed.jobs import JobCondition, job_view
 from scanplan.core.observed.pods import pod_view
 from scanplan.core.planning.inputs import Kind, Reference
@@ -95,7 +96,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )
-GOOD = msgspec.json.decode(documents.encode(report(merged=merged())))
+GOOD = msgspec.json.decode(encode(report(merged=merged())))
 
 
 @st.composite
@@ -144,10 +145,10 @@ def test_no_report_makes_a_status_that_cant_be_written(message: str, index: str,
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/b", "..", ".", "", "a\n", "a\x1b[2J", "x" * 300])
 def test_no_report_names_a_file_elsewhere(name: str) -> None:
     """Lost otherwise: the files of the API's own pod, which copies artifacts by these names."""
-    good = report(merged=merged(files=(documents.ArtifactFile(name="f", bytes=1, sha256="0" * 64),)))
-    text = documents.encode(good).decode()
-    assert documents.decode_report(text)
-    assert documents.decode_report(text.replace('"name":"f"', f'"name":{json.dumps(name)}')) is None
+    good = report(merged=merged(files=(ArtifactFile(name="f", bytes=1, sha256="0" * 64),)))
+    text = encode(good).decode()
+    assert decode_report(text)
+    assert decode_report(text.replace('"name":"f"', f'"name":{json.dumps(name)}')) is None
 
 
 @pytest.mark.parametrize("collector", [False, True])

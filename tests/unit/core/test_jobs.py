@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from scanplan.api import labels
+from scanplan.api.documents.task import decode_task
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.api.v1alpha1.task import decode_task
 from scanplan.core.manifests import jobs
 from scanplan.core.planning import merging
 from scanplan.core.planning.task import Pinned

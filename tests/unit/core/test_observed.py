@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from scanplan.api import labels
+from scanplan.api.documents.words import encode
 from scanplan.api.times import format_time, parse_time, required_time
-from scanplan.api.v1alpha1.task import encode
 from scanplan.core.observed.jobs import MAX_OWNERS, JobView, indexes, job_view
 from scanplan.core.observed.pods import PodView, pod_view
 from tests.unit.core.objects import report

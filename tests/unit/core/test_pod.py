@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from scanplan.api import environment, labels
-from scanplan.api.v1alpha1.task import decode_task
+from scanplan.api.documents.task import decode_task
 from scanplan.core.manifests import document, pod
 from scanplan.core.planning import inputs as sources
 from tests.unit.core.objects import CLAIM, INPUTS, POLICY, plan, task

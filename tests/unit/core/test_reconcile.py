@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 import pytest
 
 from scanplan.api import labels
+from scanplan.api.documents.report import MergedResult, ShardReport, TaskError
+from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskError
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import MAX_OWNERS, JobCondition, JobView
 from scanplan.core.observed.pods import PodView

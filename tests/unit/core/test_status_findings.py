@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from scanplan.api.documents.report import FindingCounts, HistoryCounts, MergedResult
+from scanplan.api.documents.words import Age
 from scanplan.api.v1alpha1.scanplan_status import Findings
-from scanplan.api.v1alpha1.task import Age, FindingCounts, HistoryCounts, MergedResult
 from scanplan.core.status import findings
 
 HISTORY = HistoryCounts(

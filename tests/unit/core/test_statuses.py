@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from scanplan.api.documents.report import FindingCounts, TaskError
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.api.v1alpha1.task import ErrorClass, FindingCounts, TaskError
 from scanplan.core.status import statuses
 from tests.unit.core.objects import (
     NOW,

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanplan.api.v1alpha1.task import Age, Severity
+from scanplan.api.documents.words import Age, Severity
 from scanplan.findings import history, identity
 from scanplan.findings.history import Entry, Sighting, State, Tally
 from tests.unit.runner.documents import finding

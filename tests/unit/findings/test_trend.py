@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.findings import trend
 from scanplan.findings.history import State
 from scanplan.findings.trend import Trend

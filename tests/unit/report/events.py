@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.findings.history import Entry, State
 from scanplan.report import finding, page, scan
 from scanplan.report.finding import Finding

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.findings import fingerprint
 from scanplan.report import finding, page, sarif, spreadsheet
 from scanplan.report.text import block, line, web_address

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import PlanReference, TaskDocument
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import PlanReference
 
 DOCUMENT = TaskDocument(
     key="scan:acme:nightly:0a:0b:0c",

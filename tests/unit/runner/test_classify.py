@@ -9,8 +9,9 @@ import signal
 
 import pytest
 
+from scanplan.api.documents.report import TemplateNotRun
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass, TemplateNotRun
 from scanplan.runner.nuclei.classify import Ended, StopCause, doubt, failure
 from scanplan.runner.nuclei.coverage import Coverage
 from scanplan.runner.nuclei.reachability import Verdict

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from scanplan.api.documents.task import ScannerOptions
+from scanplan.api.documents.words import Severity
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ScannerOptions, Severity
 from scanplan.runner.nuclei import command
 
 from .documents import document

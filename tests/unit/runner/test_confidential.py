@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scanplan.api.documents.report import FindingCounts, MergedResult, ShardReport, TaskError
+from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass, FindingCounts, MergedResult, Outcome, ShardReport, TaskError
 from scanplan.runner import progress
 from scanplan.runner.confidential import Redaction
 from tests.unit.runner.documents import document

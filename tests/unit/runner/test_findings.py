@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanplan.api.v1alpha1.task import FindingCounts
+from scanplan.api.documents.report import FindingCounts
 from scanplan.findings import fingerprint
 from scanplan.runner.artifacts.durable import CheckedFile
 from scanplan.runner.artifacts.findings import Findings, count

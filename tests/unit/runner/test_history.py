@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import FindingCounts, HistoryCounts, MergedResult, Outcome, ScannerVersion, TaskDocument
+from scanplan.api.documents.report import FindingCounts, HistoryCounts, MergedResult, ScannerVersion
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import Outcome
 from scanplan.core.planning import shards
 from scanplan.findings import history
 from scanplan.findings.exceptions import Handed

@@ -16,8 +16,9 @@ import msgspec
 import pytest
 
 from scanplan.api import layout
+from scanplan.api.documents.report import ShardReport
+from scanplan.api.documents.words import Outcome
 from scanplan.api.errors import ClaimError, TemporaryError
-from scanplan.api.v1alpha1.task import Outcome, ShardReport
 from scanplan.cli.output.failure import Failure
 from scanplan.cli.result_source import ResultSource
 from scanplan.client import artifacts

@@ -13,19 +13,11 @@ import msgspec
 import pytest
 
 from scanplan.api import layout
+from scanplan.api.documents.report import FindingCounts, MergedResult, ScannerVersion, TaskError
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import DiscoveryReport, ErrorClass, Outcome, PlanReference
 from scanplan.api.errors import ClaimError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import (
-    DiscoveryReport,
-    ErrorClass,
-    FindingCounts,
-    MergedResult,
-    Outcome,
-    PlanReference,
-    ScannerVersion,
-    TaskDocument,
-    TaskError,
-)
 from scanplan.core.planning import shards
 from scanplan.runner import collect
 from scanplan.runner.artifacts import merge, publish, records, run_record

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import TERMINATION_MESSAGE_BYTES, Outcome, Severity, ShardReport, encode
+from scanplan.api.documents.report import TERMINATION_MESSAGE_BYTES, ShardReport
+from scanplan.api.documents.words import Outcome, Severity, encode
 from scanplan.core.status import findings
 from scanplan.findings.exceptions import Handed, Match, ScanException
 from scanplan.findings.history import Sighting

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import MergedResult, Outcome, TaskDocument
+from scanplan.api.documents.report import MergedResult
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import Outcome
 from scanplan.report import page
 from scanplan.runner import collect
 from scanplan.runner.artifacts import overview, run_record

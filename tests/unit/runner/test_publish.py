@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from scanplan.api import layout
+from scanplan.api.documents.report import FindingCounts
+from scanplan.api.documents.words import Outcome
 from scanplan.api.errors import TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import FindingCounts, Outcome
 from scanplan.runner.artifacts import durable, publish, records
 from scanplan.runner.artifacts.records import ShardRecord
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanplan.api.v1alpha1.task import ScannerOptions
+from scanplan.api.documents.task import ScannerOptions
 from scanplan.runner.nuclei import rates
 from scanplan.runner.nuclei.rates import Rates
 

@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanplan.api.exit_codes import ExitCode
-from scanplan.api.v1alpha1 import task
-from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import (
+from scanplan.api.documents.report import (
+    TERMINATION_MESSAGE_BYTES,
     ArtifactFile,
-    ErrorClass,
     FindingCounts,
     MergedResult,
-    Outcome,
     ScannerVersion,
     ShardReport,
     TaskError,
+    decode_report,
 )
+from scanplan.api.documents.words import ErrorClass, Outcome, encode
+from scanplan.api.exit_codes import ExitCode
+from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.runner import report
 
 COUNTS = FindingCounts(critical=10**9, high=10**9, medium=10**9, low=10**9, info=10**9, unknown=10**9)
@@ -56,9 +56,9 @@ def full(message: str, warnings: tuple[str, ...]) -> ShardReport:
 @given(st.text(max_size=3000), st.lists(st.text(max_size=600), max_size=30).map(tuple))
 def test_every_report_fits_and_can_be_read_back(message: str, warnings: tuple[str, ...]) -> None:
     original = full(message, warnings)
-    encoded = task.encode(report.fitted(original))
-    assert len(encoded) <= task.TERMINATION_MESSAGE_BYTES
-    got = task.decode_report(encoded)
+    encoded = encode(report.fitted(original))
+    assert len(encoded) <= TERMINATION_MESSAGE_BYTES
+    got = decode_report(encoded)
     assert got is not None
     assert got.error is not None
     blank = TaskError(error_class=ErrorClass.TEMPORARY, reason=Reason.ENDPOINTS_UNREACHABLE, message="")
@@ -109,5 +109,5 @@ def test_the_termination_log_is_overwritten_in_place(tmp_path: Path) -> None:
     log.write_bytes(b"x" * 10_000)
     inode = log.stat().st_ino
     report.write(full("x", ()), log)
-    assert task.decode_report(log.read_bytes()) == full("x", ())
+    assert decode_report(log.read_bytes()) == full("x", ())
     assert log.stat().st_ino == inode  # the kubelet has mounted this very file

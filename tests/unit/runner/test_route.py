@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanplan.api.v1alpha1.task import ScannerOptions
+from scanplan.api.documents.task import ScannerOptions
 from scanplan.runner.nuclei.route import Route
 
 PROXY = "http://user:secret@proxy:3128"

@@ -11,8 +11,9 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
+from scanplan.api.documents.task import TemplateFilter
+from scanplan.api.documents.words import Protocol, Severity
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.api.v1alpha1.task import Protocol, Severity, TemplateFilter
 from scanplan.runner.nuclei import selecting, templates
 from scanplan.runner.nuclei.selecting import Choice, Facts
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import Outcome
+from scanplan.api.documents.words import Outcome
 from scanplan.core.planning import shards
 from scanplan.findings import history as lives
 from scanplan.runner.artifacts import durable, findings, history, merge, publish, sightings

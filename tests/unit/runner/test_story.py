@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scanplan.api.v1alpha1.task import HistoryCounts
+from scanplan.api.documents.report import HistoryCounts
 from scanplan.findings.exceptions import Handed, Match, ScanException, Suppressor
 
 from .documents import finding

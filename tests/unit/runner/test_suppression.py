@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import AppliedExceptions, ExceptionUse, FindingCounts, Outcome, TaskDocument
+from scanplan.api.documents.report import AppliedExceptions, ExceptionUse, FindingCounts
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import Outcome
 from scanplan.findings import fingerprint
 from scanplan.findings.exceptions import Handed, Match, ScanException
 from scanplan.findings.identity import identity

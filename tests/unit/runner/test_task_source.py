@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import encode
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.api.v1alpha1 import task
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.manifests.pod import EXCEPTIONS_FILE
 from scanplan.findings.exceptions import Handed, Match, ScanException, handed
@@ -18,16 +19,16 @@ from scanplan.runner import task_source
 from .documents import document
 
 
-def parts(folder: Path, size: int, endpoints: int = 2000) -> task.TaskDocument:
+def parts(folder: Path, size: int, endpoints: int = 2000) -> TaskDocument:
     large = document(endpoints=tuple(f"http://host-{number}.example/{number * 7919}" for number in range(endpoints)))
-    packed = gzip.compress(task.encode(large))
+    packed = gzip.compress(encode(large))
     for number, start in enumerate(range(0, len(packed), size)):
         (folder / f"task.json.gz.{number:02d}").write_bytes(packed[start : start + size])
     return large
 
 
 def test_a_small_document_is_one_file(tmp_path: Path) -> None:
-    (tmp_path / "task.json").write_bytes(task.encode(document()))
+    (tmp_path / "task.json").write_bytes(encode(document()))
     assert task_source.read(tmp_path) == document()
 
 
@@ -46,7 +47,7 @@ def test_a_missing_part_is_noticed(tmp_path: Path, missing: str) -> None:
     assert caught.value.reason is Reason.TASK_DOCUMENT_INVALID
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", task.encode(document()).replace(b'"key"', b'"kez"')])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", encode(document()).replace(b'"key"', b'"kez"')])
 def test_what_is_no_document_of_this_version_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "task.json").write_bytes(content)
     with pytest.raises(NucleiBinaryError) as caught:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from scanplan.api.documents.words import Severity
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import Severity
 from scanplan.runner.nuclei import templates
 
 

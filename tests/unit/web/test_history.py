@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.findings import history as lives
 from scanplan.findings.exceptions import Match, ScanException, Suppressor
 from scanplan.findings.history import Sighting, Tally

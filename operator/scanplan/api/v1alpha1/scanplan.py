@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from scanplan.api.documents.words import Severity
 from scanplan.api.names import DNS_SUBDOMAIN
 from scanplan.api.v1alpha1.model import Effect, Model, cel, effect
 from scanplan.api.v1alpha1.name_resolution import DnsConfig, HostAlias
@@ -19,7 +20,6 @@ from scanplan.api.v1alpha1.pod_template import PodTemplate
 from scanplan.api.v1alpha1.scanner import Scanner
 from scanplan.api.v1alpha1.selection import TEMPLATE, Selection
 from scanplan.api.v1alpha1.sources import EndpointSource, TemplateSource
-from scanplan.api.v1alpha1.task import Severity
 from scanplan.api.v1alpha1.windows import MAX_WINDOWS, ScanWindow
 
 RUN_NAME = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"

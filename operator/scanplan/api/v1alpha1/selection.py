@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from scanplan.api.documents.words import Protocol, Severity
 from scanplan.api.v1alpha1.model import Effect, Model, effect
-from scanplan.api.v1alpha1.task import Protocol, Severity
 
 TEMPLATE = r"^[A-Za-z0-9_][-A-Za-z0-9_./]*$"
 """Path of a file or folder within a source."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import Count, Document
+from scanplan.api.documents.words import Count, Document
 
 
 class Attempted(Document, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.cli import options, result_source
 from scanplan.cli.exceptions import marked, member
 from scanplan.cli.output import severities

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.cli import options, plans
 from scanplan.cli.output import listing
 from scanplan.cli.output.failure import USAGE, Failure, told

@@ -24,6 +24,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scanplan.api import environment, labels, layout
+from scanplan.api.documents.report import MergedResult, ShardReport
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import InvalidPlan, ScanError
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.schema import strictness
@@ -31,7 +34,6 @@ from scanplan.api.v1alpha1.model import mistakes
 from scanplan.api.v1alpha1.pod_template import PodTemplate
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, Outcome, ShardReport, TaskDocument
 from scanplan.cli.manifests import yaml_problem
 from scanplan.cli.output.failure import Failure, told
 from scanplan.cli.output.tables import findings_table

@@ -10,8 +10,8 @@ import typer
 import yaml
 
 from scanplan.api import labels
+from scanplan.api.documents.words import Severity
 from scanplan.api.v1alpha1.scanplan import MAX_INLINE_ENDPOINTS
-from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli import nuclei_flags as flags
 from scanplan.cli import options
 from scanplan.cli.commands.watch import follow as watch

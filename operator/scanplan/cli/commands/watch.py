@@ -17,8 +17,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from scanplan.api.documents.words import Severity
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli import options, plans
 from scanplan.cli.output import progress
 from scanplan.cli.output.failure import ANSWER_IS_NO, Failure, NotFound, told

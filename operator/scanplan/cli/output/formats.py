@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 import scanplan
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.cli import exceptions
 from scanplan.cli.output import tables
 from scanplan.cli.result_source import Result

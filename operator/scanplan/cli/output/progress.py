@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from scanplan.api import labels
+from scanplan.api.documents.words import Severity
 from scanplan.api.times import lenient_time
 from scanplan.api.v1alpha1.scanplan_status import ShardCounts
-from scanplan.api.v1alpha1.task import Severity
 from scanplan.cli import plans
 from scanplan.cli.output.failure import Failure
 from scanplan.core.observed.pods import pod_view

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.cli.output.failure import USAGE, Failure
 
 Wanted = Annotated[

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypedDict
 
-from scanplan.api.v1alpha1.task import TaskError
+from scanplan.api.documents.report import TaskError
 from scanplan.client import models
 from scanplan.client.compat import nuclei_wrapper
 from scanplan.client.compat.projects import build_endpoints_from_queue

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from scanplan.api import wire
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.findings import fingerprint
 from scanplan.runner.artifacts import durable
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from scanplan.api import layout
+from scanplan.api.documents.report import TaskError
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.errors import NucleiBinaryError, ScanError, TemporaryError, UnknownScanError
-from scanplan.api.v1alpha1.task import ErrorClass, TaskError
 from scanplan.client import document, models
 from scanplan.client.models import ScanPlan
 from scanplan.client.settings import load as load_settings

@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scanplan.api import labels
+from scanplan.api.documents.words import ErrorClass, Severity
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import MAX_INLINE_ENDPOINTS, Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.api.v1alpha1.task import ErrorClass, Severity
 from scanplan.client import document, models, pipeline
 from scanplan.client.cluster.kubernetes_api import Conflict, KubernetesApi, NotFound
 from scanplan.client.errors import ClientError, InvalidPayload, QueueUnavailable, UnknownTask, UnknownTaskType

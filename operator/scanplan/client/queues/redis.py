@@ -21,8 +21,9 @@ from rq.results import Result
 from rq.serializers import JSONSerializer
 from rq.worker_registration import get_keys as worker_keys
 
+from scanplan.api.documents.report import TaskError
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass, TaskError
 from scanplan.client import artifacts, document, models, pipeline
 from scanplan.client.errors import InvalidPayload, UnknownTask, UnknownTaskType
 from scanplan.client.models import QueueHealth, ScanPlan, ScanResult, TaskStatus

@@ -15,7 +15,7 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from scanplan.api.v1alpha1.task import ErrorClass
+from scanplan.api.documents.words import ErrorClass
 from scanplan.client import models
 from scanplan.client.errors import QueueUnavailable
 from scanplan.client.models import ScanResult, TaskStatus

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from scanplan.api.v1alpha1.task import ErrorClass
+from scanplan.api.documents.words import ErrorClass
 from scanplan.client.models import ScanResult
 
 if TYPE_CHECKING:

@@ -27,9 +27,10 @@ from rq.utils import now, utcformat
 from rq.worker_pool import WorkerPool
 from rq.worker_registration import get_keys as worker_keys
 
+from scanplan.api.documents.report import TaskError
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass, TaskError
 from scanplan.client import models, pipeline
 from scanplan.client.compat import nuclei_wrapper
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus

@@ -17,9 +17,10 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from scanplan.api.documents.report import ArtifactFile, FindingCounts, MergedResult
+from scanplan.api.documents.words import Document, encode
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import Findings, PublishedArtifacts, ScanPlanStatus
-from scanplan.api.v1alpha1.task import ArtifactFile, Document, FindingCounts, MergedResult, encode
 from scanplan.client.redis import background
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.sharing import Elsewhere

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from scanplan.api.documents.words import Age, Severity
 from scanplan.api.times import parse_time
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.api.v1alpha1.task import Age, Severity
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.core.planning.task import Plan
 

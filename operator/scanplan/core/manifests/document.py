@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scanplan.api import environment, labels
-from scanplan.api.v1alpha1 import task as documents
+from scanplan.api.documents.words import encode
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.planning.task import Task
 
@@ -44,7 +44,7 @@ class Packed:
 
 def pack(task: Task, job_name: str) -> Packed:
     """The same task gives the same bytes, so that what a crash has left undone can be done again."""
-    content = documents.encode(task.document)
+    content = encode(task.document)
     digest = hashlib.sha256(content).hexdigest()
     confidential = task.document.confidential and bool(task.document.endpoints)
     if len(content) <= INLINE_BYTES and not confidential:

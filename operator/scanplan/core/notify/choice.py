@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 import msgspec
 
+from scanplan.api.documents.words import Severity
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.discovery import LabelSelector, LabelSelectorRequirement
 from scanplan.api.v1alpha1.scannotifier import EventType, ScanNotifierSpec
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.api.v1alpha1.task import Severity
 from scanplan.core.notify.scans import Scan
 
 _RANKS = {severity: rank for rank, severity in enumerate(Severity)}

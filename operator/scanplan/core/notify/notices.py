@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+from scanplan.api.documents.words import Severity
 from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.conditions import ConditionType
 from scanplan.api.v1alpha1.notification import MAX_TEXT, NewFinding, Notice
 from scanplan.api.v1alpha1.scannotifier import EventType, ScanNotifierSpec
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.api.v1alpha1.task import Severity
 from scanplan.core.notify import choice
 from scanplan.core.notify.scans import Ended
 

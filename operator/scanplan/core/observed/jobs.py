@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from scanplan.api import labels
+from scanplan.api.documents.words import DiscoveryReport
 from scanplan.api.times import lenient_time, parse_time, required_time
-from scanplan.api.v1alpha1 import task as documents
 from scanplan.core.observed import asked as asking
 from scanplan.core.observed.asked import Asked
 from scanplan.core.observed.pods import PodView
@@ -66,7 +66,7 @@ class JobView:
     """Merges what a task's pods have left, and scans nothing."""
     next_run_digest: str = ""
     endpoint_count: int | None = None
-    discovery: documents.DiscoveryReport | None = None
+    discovery: DiscoveryReport | None = None
     queue_name: str = ""
     """Kueue's LocalQueue; empty: the operator's own limit holds."""
     document_parts: int = 0
@@ -288,11 +288,11 @@ def _written(value: int | bool | None) -> str:
     return "none" if value is None else str(value).lower()
 
 
-def _discovery(text: str | None) -> documents.DiscoveryReport | None:
+def _discovery(text: str | None) -> DiscoveryReport | None:
     """What was discovered, by an annotation, which anybody may have written."""
     if not text or len(text) > MAX_REPORT:
         return None
     try:
-        return msgspec.json.decode(text, type=documents.DiscoveryReport)
+        return msgspec.json.decode(text, type=DiscoveryReport)
     except msgspec.MsgspecError:
         return None

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from scanplan.api import labels
+from scanplan.api.documents.report import ShardReport, decode_report
 from scanplan.api.times import required_time
-from scanplan.api.v1alpha1 import task as documents
 from scanplan.core.observed.untrusted import MAX_MESSAGE, MAX_REPORT, number
 
 _SIGKILLED = 137
@@ -34,7 +34,7 @@ class PodView:
     waiting_reason: str = ""
     waiting_message: str = ""
     unschedulable: str = ""
-    report: documents.ShardReport | None = None
+    report: ShardReport | None = None
 
     @property
     def killed(self) -> bool:
@@ -73,5 +73,5 @@ def pod_view(pod: dict[str, Any]) -> PodView:
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", "")[:MAX_MESSAGE],
         unschedulable=scheduled.get("message", "")[:MAX_MESSAGE] if scheduled.get("status") == "False" else "",
-        report=documents.decode_report(message) if message and len(message) <= MAX_REPORT else None,
+        report=decode_report(message) if message and len(message) <= MAX_REPORT else None,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scanplan.api.v1alpha1.task import MergedResult
+from scanplan.api.documents.report import MergedResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from scanplan.api import labels
+from scanplan.api.documents.task import content_digest
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.references import KeyReference
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINT_LENGTH, MAX_ENDPOINTS, ScanPlanSpec
-from scanplan.api.v1alpha1.task import content_digest
 from scanplan.core.discovery.reading import Found, Skipped
 from scanplan.core.discovery.selection import Selection, selections
 from scanplan.core.planning import endpoints as spelling

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from scanplan.api.v1alpha1.task import PlanReference, TaskDocument
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import PlanReference
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning import keys
 from scanplan.core.planning.policy import Policy

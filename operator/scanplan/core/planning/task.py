@@ -15,6 +15,8 @@ from typing import Any
 import msgspec
 
 from scanplan.api import labels
+from scanplan.api.documents.task import RetryLimits, TaskDocument, TemplateFilter, TemplateFolder
+from scanplan.api.documents.words import DiscoveryReport, PlanReference
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import Effect, Model
@@ -23,14 +25,6 @@ from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.selection import Exclude, Include
 from scanplan.api.v1alpha1.sources import ImageSource
-from scanplan.api.v1alpha1.task import (
-    DiscoveryReport,
-    PlanReference,
-    RetryLimits,
-    TaskDocument,
-    TemplateFilter,
-    TemplateFolder,
-)
 from scanplan.core.planning import (
     endpoints,
     keys,

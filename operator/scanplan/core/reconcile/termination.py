@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 
+from scanplan.api.documents.report import MergedResult, ShardReport
+from scanplan.api.documents.words import Outcome
 from scanplan.api.errors import InputUnavailable, InvalidPlan
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.api.v1alpha1.task import MergedResult, Outcome, ShardReport
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView

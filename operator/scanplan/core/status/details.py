@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from scanplan.api.documents.report import MergedResult
+from scanplan.api.documents.words import Severity
 from scanplan.api.times import lenient_time
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan_status import AppliedExceptions, ExceptionUse
-from scanplan.api.v1alpha1.task import MergedResult, Severity
 from scanplan.core.manifests import jobs
 from scanplan.core.observed import alterations
 from scanplan.core.observed.jobs import FOUND, JobView

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from scanplan.api.documents.report import TaskError
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass, TaskError
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView
 

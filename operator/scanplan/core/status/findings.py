@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from scanplan.api.documents.report import FindingCounts, HistoryCounts, MergedResult
+from scanplan.api.documents.words import Age, Severity
 from scanplan.api.v1alpha1.notification import NewFinding
 from scanplan.api.v1alpha1.scanplan_status import BySeverity, Findings, NewFindings
-from scanplan.api.v1alpha1.task import Age, FindingCounts, HistoryCounts, MergedResult, Severity
 from scanplan.core.status import details
 
 

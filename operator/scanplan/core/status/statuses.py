@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from scanplan.api import layout
+from scanplan.api.documents.report import MergedResult, ShardReport, TaskError
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.times import format_time, parse_time
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
@@ -24,7 +26,6 @@ from scanplan.api.v1alpha1.scanplan_status import (
     StatusError,
 )
 from scanplan.api.v1alpha1.status import Condition as WrittenCondition
-from scanplan.api.v1alpha1.task import ErrorClass, MergedResult, ShardReport, TaskError
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.sharing import Elsewhere

@@ -17,9 +17,9 @@ from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from scanplan.api import layout
+from scanplan.api.documents.report import ArtifactFile
 from scanplan.api.errors import ClaimError, ScanError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ArtifactFile
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _OTHER_KIND = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR}

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api import wire
-from scanplan.api.v1alpha1.task import FindingCounts, Severity
+from scanplan.api.documents.report import FindingCounts
+from scanplan.api.documents.words import Severity
 from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.durable import CheckedFile
 from scanplan.runner.artifacts.redaction import Pieces, Redactor

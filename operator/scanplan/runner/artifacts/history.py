@@ -18,7 +18,8 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from scanplan.api import layout, wire
-from scanplan.api.v1alpha1.task import ArtifactFile, FindingCounts, HistoryCounts, Severity
+from scanplan.api.documents.report import ArtifactFile, FindingCounts, HistoryCounts
+from scanplan.api.documents.words import Severity
 from scanplan.findings import history
 from scanplan.findings.history import Sighting, Tally
 from scanplan.findings.ran import Ran, ShardRan

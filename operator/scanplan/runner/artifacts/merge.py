@@ -21,17 +21,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from scanplan.api import layout
+from scanplan.api.documents.report import FindingCounts, MergedResult, ScannerVersion, Trouble
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.words import MOST_COUNTED, Outcome
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import (
-    MOST_COUNTED,
-    FindingCounts,
-    MergedResult,
-    Outcome,
-    ScannerVersion,
-    TaskDocument,
-    Trouble,
-)
 from scanplan.core.planning import keys, shards
 from scanplan.findings import fingerprint
 from scanplan.runner.artifacts import durable, findings, publish, records, run_record, steps

@@ -10,7 +10,8 @@ import heapq
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import FindingCounts, NewFinding, NewFindings, Severity
+from scanplan.api.documents.report import FindingCounts, NewFinding, NewFindings
+from scanplan.api.documents.words import Severity
 from scanplan.findings.history import Entry, Sighting, State
 from scanplan.runner.artifacts.suppression import Suppression
 

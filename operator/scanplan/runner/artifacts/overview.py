@@ -17,7 +17,8 @@ import msgspec
 
 import scanplan
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import ArtifactFile, FindingCounts, Severity
+from scanplan.api.documents.report import ArtifactFile, FindingCounts
+from scanplan.api.documents.words import Severity
 from scanplan.findings.lookup import Life
 from scanplan.report import page, scan
 from scanplan.report.finding import parse

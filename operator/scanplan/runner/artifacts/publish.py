@@ -19,9 +19,10 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api import layout, wire
+from scanplan.api.documents.report import ArtifactFile, TaskError
+from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ArtifactFile, ErrorClass, Outcome, TaskError
 from scanplan.runner.artifacts import durable, findings, records, sightings
 from scanplan.runner.artifacts.records import ShardCoverage, ShardRecord
 from scanplan.runner.nuclei.lines import Lines

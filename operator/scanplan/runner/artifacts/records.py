@@ -1,7 +1,7 @@
 """The documents on the claim, beside the findings themselves.
 
 `ShardRecord` says how one attempt of one shard came out, `TaskRecord` since when a task exists, `ScanMetadata` what the
-merged findings are made of, and `RunRecord` lists a run's tasks. They are made of the words of `scanplan.api.v1alpha1.task`, and
+merged findings are made of, and `RunRecord` lists a run's tasks. They are made of the words of `scanplan.api.documents`, and
 hold no clock of their own beyond what the attempts measured, so two merges of the same attempts have equal bytes.
 """
 
@@ -13,22 +13,24 @@ from typing import Annotated
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import (
+from scanplan.api.documents.report import (
     AppliedExceptions,
     ArtifactFile,
+    EndpointTrouble,
+    FindingCounts,
+    HistoryCounts,
+    ScannerVersion,
+    TaskError,
+    TemplateNotRun,
+)
+from scanplan.api.documents.words import (
     Count,
     DiscoveryReport,
     Document,
     DocumentVersion,
-    EndpointTrouble,
-    FindingCounts,
-    HistoryCounts,
     Outcome,
     PlanReference,
-    ScannerVersion,
     Severity,
-    TaskError,
-    TemplateNotRun,
 )
 from scanplan.core.planning.shards import MAX_SHARDS
 

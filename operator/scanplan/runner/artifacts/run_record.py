@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from scanplan.api import layout, wire
+from scanplan.api.documents.task import TaskDocument
 from scanplan.api.errors import ClaimError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import TaskDocument
 from scanplan.core.planning import keys
 from scanplan.runner.artifacts import durable, records
 from scanplan.runner.artifacts.records import RunRecord, ScanMetadata, TaskArtifacts, TaskRecord, TaskScope

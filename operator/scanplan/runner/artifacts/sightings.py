@@ -19,7 +19,8 @@ import msgspec
 
 import scanplan
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import ArtifactFile, Severity
+from scanplan.api.documents.report import ArtifactFile
+from scanplan.api.documents.words import Severity
 from scanplan.findings import history
 from scanplan.findings.history import UntrueRecordError
 from scanplan.findings.identity import LENGTH

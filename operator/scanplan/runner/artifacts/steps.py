@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api import layout, wire
-from scanplan.api.v1alpha1.task import Count
+from scanplan.api.documents.words import Count
 from scanplan.runner.artifacts import durable, publish
 from scanplan.runner.artifacts.records import Mask
 from scanplan.runner.nuclei.evidence import Answers, Contact, Evidence

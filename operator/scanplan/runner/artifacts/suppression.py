@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import AppliedExceptions, ExceptionUse, FindingCounts
+from scanplan.api.documents.report import AppliedExceptions, ExceptionUse, FindingCounts
 from scanplan.findings.exceptions import Handed, ScanException, Suppressor
 from scanplan.findings.history import Entry
 from scanplan.runner.artifacts import findings

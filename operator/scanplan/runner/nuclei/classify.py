@@ -14,8 +14,9 @@ from enum import StrEnum
 
 import msgspec
 
+from scanplan.api.documents.report import TaskError
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ErrorClass, TaskError
 from scanplan.runner.nuclei import coverage
 from scanplan.runner.nuclei.coverage import Coverage
 from scanplan.runner.nuclei.evidence import SHORTAGES

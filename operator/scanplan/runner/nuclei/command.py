@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from scanplan.api.documents.task import ScannerOptions, TaskDocument
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ScannerOptions, TaskDocument
 from scanplan.core.planning.protocols import UNGUARDED
 from scanplan.runner.nuclei.rates import Rates
 

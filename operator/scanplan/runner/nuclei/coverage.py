@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import Severity, TemplateNotRun
+from scanplan.api.documents.report import TemplateNotRun
+from scanplan.api.documents.words import Severity
 from scanplan.runner.nuclei import definition
 from scanplan.runner.nuclei.evidence import Evidence
 from scanplan.runner.nuclei.statistics import ScannerLog

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from scanplan.api.documents.task import TaskDocument
 from scanplan.api.errors import InvalidPlan, NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import TaskDocument
 from scanplan.core.planning import client_certificate
 from scanplan.core.planning import variables as rules
 from scanplan.runner.artifacts.redaction import Redactor

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from scanplan.api import wire
-from scanplan.api.v1alpha1.task import Count
+from scanplan.api.documents.words import Count
 
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _NONE = "none"

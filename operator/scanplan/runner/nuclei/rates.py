@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import ScannerOptions
+from scanplan.api.documents.task import ScannerOptions
 from scanplan.runner.nuclei.evidence import address, host_of
 
 CHECKED_RATE = 20

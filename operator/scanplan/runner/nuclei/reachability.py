@@ -13,8 +13,8 @@ from enum import StrEnum
 
 import msgspec
 
+from scanplan.api.documents.report import EndpointTrouble, Trouble
 from scanplan.api.times import format_time
-from scanplan.api.v1alpha1.task import EndpointTrouble, Trouble
 from scanplan.runner.nuclei.evidence import (
     FORBIDDEN,
     TOO_MANY,

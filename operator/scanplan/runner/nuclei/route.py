@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from scanplan.api.documents.task import ScannerOptions
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import ScannerOptions
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.proxies import place
 from scanplan.core.planning.proxies.no_proxy import NoProxy, readable

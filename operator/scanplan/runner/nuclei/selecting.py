@@ -12,7 +12,7 @@ from pathlib import PurePath
 import msgspec
 
 from scanplan.api import globs
-from scanplan.api.v1alpha1.task import TemplateFilter
+from scanplan.api.documents.task import TemplateFilter
 from scanplan.runner.nuclei import definition
 
 _INFO = re.compile(rb"^info:[ \t]*\r?\n((?:(?:[ \t].*)?\r?\n)*)", re.MULTILINE)

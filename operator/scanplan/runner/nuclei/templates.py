@@ -17,9 +17,10 @@ from pathlib import Path
 
 import msgspec
 
+from scanplan.api.documents.task import TemplateFolder, content_digest
+from scanplan.api.documents.words import Severity
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.task import Severity, TemplateFolder, content_digest
 from scanplan.findings import aliases
 from scanplan.runner.nuclei import definition, selecting
 from scanplan.runner.nuclei.selecting import ALL, Choice

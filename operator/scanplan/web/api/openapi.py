@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 import scanplan
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.client.models import QueueHealth, ScanResult, TaskStatus
 from scanplan.findings.history import State
 from scanplan.web.api.access import MAX_TOKEN_CHARACTERS

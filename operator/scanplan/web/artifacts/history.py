@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from scanplan.api import layout
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.findings import history
 from scanplan.findings.exceptions import ScanException
 from scanplan.findings.history import Entry

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from aiohttp import web
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.findings.identity import LENGTH
 from scanplan.findings.listing import Which
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.findings.exceptions import ScanException
 from scanplan.findings.history import Entry, State
 from scanplan.findings.listing import Which

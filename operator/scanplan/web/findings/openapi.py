@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.findings.listing import Which
 from scanplan.web.findings import asked
 

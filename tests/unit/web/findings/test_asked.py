@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.findings.listing import Which
 from scanplan.web.findings import asked
 from scanplan.web.findings.asked import Decided, Order, Query, Sort

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scanplan.api.v1alpha1.task import Severity
+from scanplan.api.documents.words import Severity
 from scanplan.findings.exceptions import Match, ScanException, Suppressor
 from scanplan.findings.history import Entry, State
 from scanplan.findings.listing import Which

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from scanplan.api.documents.words import Severity
 from scanplan.api.v1alpha1.notification import NewFinding, Notice
 from scanplan.api.v1alpha1.scannotifier import EventType
-from scanplan.api.v1alpha1.task import Severity
 from scanplan.core.notify.notices import TEST
 
 

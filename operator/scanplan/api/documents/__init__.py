@@ -1,0 +1,1 @@
+"""The documents between operator and runner."""
