@@ -17,8 +17,8 @@ from scanplan.api import environment, layout
 from scanplan.api.documents.task import ScannerOptions, TaskDocument
 from scanplan.api.documents.words import PlanReference, encode
 from scanplan.core.planning import keys
-from scanplan.runner.nuclei import command, resolvers
-from scanplan.runner.nuclei.installation import Installation
+from scanplan.runner.nuclei.launch import command, resolvers
+from scanplan.runner.nuclei.launch.installation import Installation
 from tests.bench.figure import Figure, at_least
 from tests.console import step
 from tests.doubles import build

@@ -15,7 +15,7 @@ from scanplan.api.documents.task import ScannerOptions, TaskDocument
 from scanplan.api.documents.words import PlanReference
 from scanplan.runner.artifacts import publish
 from scanplan.runner.artifacts.records import ShardRecord
-from scanplan.runner.nuclei.installation import Installation
+from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.shard import run_shard
 
 CONFIGURATION = pathlib.Path(__file__).parents[2] / "images/scanner/nuclei-config"

@@ -19,7 +19,7 @@ from scanplan.api.documents.words import PlanReference
 from scanplan.findings import history
 from scanplan.findings.history import Entry
 from scanplan.runner.artifacts import run_record
-from scanplan.runner.nuclei.installation import Installation
+from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.shard import run_shard
 from tests.conformance.desk import CONFIGURATION
 

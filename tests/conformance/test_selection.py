@@ -15,8 +15,8 @@ import pytest
 from scanplan.api.documents.task import TemplateFilter
 from scanplan.api.documents.words import Protocol, Severity
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.runner.nuclei import templates
-from scanplan.runner.nuclei.selecting import Choice
+from scanplan.runner.nuclei.choosing import templates
+from scanplan.runner.nuclei.choosing.selecting import Choice
 
 HTTP = 'http:\n  - method: GET\n    path: ["{{BaseURL}}/"]\n    matchers: [{type: status, status: [200]}]\n'
 DNS = 'dns:\n  - name: "{{FQDN}}"\n    type: A\n    matchers: [{type: word, words: [x]}]\n'

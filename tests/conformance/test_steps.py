@@ -1,6 +1,6 @@
 """A shard that is scanned some endpoints at a time: what of them is dead says nothing about the others.
 
-Limits for each host bound the endpoints of a step (`runner.nuclei.rates.most_endpoints`), down to one.
+Limits for each host bound the endpoints of a step (`runner.nuclei.launch.rates.most_endpoints`), down to one.
 """
 
 from __future__ import annotations

@@ -79,6 +79,7 @@ def test_kstatus_agrees_on_every_status(every_phase: None, alone: Scene, statuse
         return plans if any(int(plan["metadata"]["resourceVersion"]) >= version for plan in plans) else []
 
     plans: list[dict[str, Any]] = alone.eventually(seen)
+    assert not [plan for plan in plans if "status" not in plan]
     assert {Phase(plan["status"]["phase"]) for plan in plans} == set(Phase)
     wrong = {
         (computed, expected(plan), plan["metadata"]["namespace"], plan["metadata"]["name"], str(plan["status"]))

@@ -25,7 +25,7 @@ from scanplan.findings.history import State
 from scanplan.runner.artifacts import history as artifacts_history
 from scanplan.runner.artifacts import publish, sightings
 from scanplan.runner.collect import collect
-from scanplan.runner.nuclei.installation import Installation
+from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.shard import run_shard
 from tests.unit.runner.documents import finding
 from tests.unit.runner.test_history import TWO, Run

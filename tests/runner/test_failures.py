@@ -15,7 +15,7 @@ from scanplan.api.documents.words import Outcome
 from scanplan.api.exit_codes import ExitCode
 from scanplan.runner import scan
 from scanplan.runner.nuclei import scanner
-from scanplan.runner.nuclei.installation import Installation
+from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.report import exit_code
 from scanplan.runner.shard import run_shard
 

@@ -11,7 +11,7 @@ import pytest
 from scanplan.api.documents.words import Outcome
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner.nuclei.installation import Installation
+from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.shard import run_shard
 from tests.fixtures.scans import WebApplication
 

@@ -14,7 +14,7 @@ from scanplan.api.documents.task import ScannerOptions, TemplateFilter
 from scanplan.api.documents.words import Outcome, Severity
 from scanplan.runner import progress
 from scanplan.runner.artifacts import records
-from scanplan.runner.nuclei.installation import Installation
+from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.shard import run_shard
 from tests.fixtures.scans import WebApplication
 

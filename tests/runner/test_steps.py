@@ -23,7 +23,7 @@ from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.runner import work
 from scanplan.runner.artifacts import publish, records, steps
-from scanplan.runner.nuclei.installation import Installation
+from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.shard import run_shard
 from tests.fixtures.scans import WebApplication, web_application
 

@@ -18,7 +18,7 @@ from scanplan.api import environment
 from scanplan.client.errors import InvalidSettings
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
-from scanplan.runner.nuclei.installation import DEFAULT_TEMPLATES, Installation
+from scanplan.runner.nuclei.launch.installation import DEFAULT_TEMPLATES, Installation
 from scanplan.settings import loading
 from scanplan.settings.fields import DeniedTargets, RedisUrl, UnguardedProtocols
 

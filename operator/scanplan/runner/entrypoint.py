@@ -21,7 +21,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.runner import collect, progress, shard, task_source
 from scanplan.runner import report as reports
 from scanplan.runner.artifacts import records
-from scanplan.runner.nuclei.installation import Installation
+from scanplan.runner.nuclei.launch.installation import Installation
 
 _USAGE = """usage: python3 -m scanplan.runner [scan | collect]
 

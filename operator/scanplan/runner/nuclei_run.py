@@ -16,15 +16,17 @@ from scanplan.api.documents.task import TaskDocument
 from scanplan.core.planning.guard import Guard
 from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.publish import Attempt
-from scanplan.runner.nuclei import classify, command, memory, rates, resolvers, route, scanner, version
-from scanplan.runner.nuclei.classify import Ended, StopCause
-from scanplan.runner.nuclei.credentials import Credentials
-from scanplan.runner.nuclei.evidence import Evidence
-from scanplan.runner.nuclei.installation import Installation
+from scanplan.runner.nuclei import memory, scanner
+from scanplan.runner.nuclei.choosing.templates import Template
+from scanplan.runner.nuclei.judging import classify
+from scanplan.runner.nuclei.judging.classify import Ended, StopCause
+from scanplan.runner.nuclei.judging.evidence import Evidence
+from scanplan.runner.nuclei.judging.statistics import ScannerLog
+from scanplan.runner.nuclei.judging.watch import Ask, Watch
+from scanplan.runner.nuclei.launch import command, rates, resolvers, route, version
+from scanplan.runner.nuclei.launch.credentials import Credentials
+from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.nuclei.lines import Lines
-from scanplan.runner.nuclei.statistics import ScannerLog
-from scanplan.runner.nuclei.templates import Template
-from scanplan.runner.nuclei.watch import Ask, Watch
 
 _LOG_BYTES = 1 << 20
 
@@ -155,7 +157,7 @@ class NucleiRun:
         return Result(error, self.log, self._evidence)
 
     def _ask(self, proxy: str) -> Ask:
-        from scanplan.runner.nuclei.asking import Asking  # noqa: PLC0415 - a runner that replays starts without
+        from scanplan.runner.nuclei.judging.asking import Asking  # noqa: PLC0415 - a runner that replays starts without
 
         own = self._credentials.headers
         timeout = float(self._document.scanner.request_timeout_seconds)

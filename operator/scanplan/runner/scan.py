@@ -26,29 +26,19 @@ from scanplan.runner.artifacts import durable, merge, publish, records, steps
 from scanplan.runner.artifacts.publish import Attempt
 from scanplan.runner.artifacts.records import ShardCoverage, ShardRecord
 from scanplan.runner.artifacts.steps import Journal
-from scanplan.runner.nuclei import (
-    classify,
-    coverage,
-    credentials,
-    knock,
-    memory,
-    rates,
-    reachability,
-    resolution,
-    route,
-    scratch,
-    templates,
-    unguarded,
-)
-from scanplan.runner.nuclei.classify import StopCause
-from scanplan.runner.nuclei.coverage import Coverage
-from scanplan.runner.nuclei.credentials import Credentials
-from scanplan.runner.nuclei.evidence import Evidence
-from scanplan.runner.nuclei.installation import Installation
-from scanplan.runner.nuclei.reachability import Verdict
-from scanplan.runner.nuclei.selecting import Choice
-from scanplan.runner.nuclei.statistics import ScannerLog
-from scanplan.runner.nuclei.templates import Selection
+from scanplan.runner.nuclei import memory, scratch
+from scanplan.runner.nuclei.choosing import templates, unguarded
+from scanplan.runner.nuclei.choosing.selecting import Choice
+from scanplan.runner.nuclei.choosing.templates import Selection
+from scanplan.runner.nuclei.judging import classify, coverage, knock, reachability, resolution
+from scanplan.runner.nuclei.judging.classify import StopCause
+from scanplan.runner.nuclei.judging.coverage import Coverage
+from scanplan.runner.nuclei.judging.evidence import Evidence
+from scanplan.runner.nuclei.judging.reachability import Verdict
+from scanplan.runner.nuclei.judging.statistics import ScannerLog
+from scanplan.runner.nuclei.launch import credentials, rates, route
+from scanplan.runner.nuclei.launch.credentials import Credentials
+from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.nuclei_run import NucleiRun, Result
 from scanplan.runner.work import Span, Work
 

@@ -24,7 +24,7 @@ from scanplan.runner import progress
 from scanplan.runner.artifacts import durable, merge, prune, publish, records, run_record
 from scanplan.runner.artifacts.records import ShardRecord
 from scanplan.runner.confidential import Redaction
-from scanplan.runner.nuclei.installation import Installation
+from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.scan import Scan
 
 

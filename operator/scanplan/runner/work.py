@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api.documents.words import Count
-from scanplan.runner.nuclei.templates import Template
+from scanplan.runner.nuclei.choosing.templates import Template
 
 STEP_SECONDS = 420.0
 """How long a step is meant to take: at most so much work is done again after a kill."""

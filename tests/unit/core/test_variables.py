@@ -10,8 +10,8 @@ from scanplan.api.errors import InvalidPlan, NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import scanner_options, variables
 from scanplan.core.planning.task import Plan
-from scanplan.runner.nuclei import variables as files
-from scanplan.runner.nuclei.command import Workspace
+from scanplan.runner.nuclei.launch import variables as files
+from scanplan.runner.nuclei.launch.command import Workspace
 from tests.unit.core.objects import plan
 
 

@@ -12,9 +12,9 @@ import pytest
 from scanplan.api.documents.report import TemplateNotRun
 from scanplan.api.documents.words import ErrorClass
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner.nuclei.classify import Ended, StopCause, doubt, failure
-from scanplan.runner.nuclei.coverage import Coverage
-from scanplan.runner.nuclei.reachability import Verdict
+from scanplan.runner.nuclei.judging.classify import Ended, StopCause, doubt, failure
+from scanplan.runner.nuclei.judging.coverage import Coverage
+from scanplan.runner.nuclei.judging.reachability import Verdict
 
 FATAL, TEMPORARY, UNKNOWN = ErrorClass.FATAL, ErrorClass.TEMPORARY, ErrorClass.UNKNOWN
 COULD_NOT_RUN = "[FTL] Could not run nuclei: "

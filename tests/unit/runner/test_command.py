@@ -10,7 +10,7 @@ from scanplan.api.documents.task import ScannerOptions
 from scanplan.api.documents.words import Severity
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner.nuclei import command
+from scanplan.runner.nuclei.launch import command
 
 from .documents import document
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanplan.runner.nuclei import definition
+from scanplan.runner.nuclei.choosing import definition
 
 HTTP = b"http: [{method: GET, path: ['{{BaseURL}}/']}]\n"
 IDS = [

@@ -14,8 +14,8 @@ from scanplan.api.documents.report import FindingCounts
 from scanplan.findings import fingerprint
 from scanplan.runner.artifacts.durable import CheckedFile
 from scanplan.runner.artifacts.findings import Findings, count
+from scanplan.runner.nuclei.judging.statistics import ScannerLog
 from scanplan.runner.nuclei.lines import Lines
-from scanplan.runner.nuclei.statistics import ScannerLog
 
 from .documents import finding
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.runner.nuclei import headers
-from scanplan.runner.nuclei.command import Workspace
-from scanplan.runner.nuclei.credentials import Credentials
+from scanplan.runner.nuclei.launch import headers
+from scanplan.runner.nuclei.launch.command import Workspace
+from scanplan.runner.nuclei.launch.credentials import Credentials
 
 
 def secret(folder: Path, **values: str) -> str:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanplan.api.documents.task import ScannerOptions
-from scanplan.runner.nuclei import rates
-from scanplan.runner.nuclei.rates import Rates
+from scanplan.runner.nuclei.launch import rates
+from scanplan.runner.nuclei.launch.rates import Rates
 
 
 @pytest.mark.parametrize(

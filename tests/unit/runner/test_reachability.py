@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from scanplan.runner.nuclei.evidence import Addresses, Answers, Evidence, address
-from scanplan.runner.nuclei.reachability import Verdict, judge
+from scanplan.runner.nuclei.judging.evidence import Addresses, Answers, Evidence, address
+from scanplan.runner.nuclei.judging.reachability import Verdict, judge
 
 REFUSED, TIMEOUT, RESET = "port closed or filtered", "i/o timeout", "connection reset by peer"
 DENIED = 'cause="denied address found for host"'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scanplan.runner.nuclei import resolvers
+from scanplan.runner.nuclei.launch import resolvers
 
 
 def test_the_pods_own_servers_are_used_in_their_order(tmp_path: Path) -> None:

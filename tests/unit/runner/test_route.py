@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scanplan.api.documents.task import ScannerOptions
-from scanplan.runner.nuclei.route import Route
+from scanplan.runner.nuclei.launch.route import Route
 
 PROXY = "http://user:secret@proxy:3128"
 PLANS = "socks5://gate.example:1080"

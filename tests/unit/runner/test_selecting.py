@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scanplan.api.documents.task import TemplateFilter
 from scanplan.api.documents.words import Protocol, Severity
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.runner.nuclei import selecting, templates
-from scanplan.runner.nuclei.selecting import Choice, Facts
+from scanplan.runner.nuclei.choosing import selecting, templates
+from scanplan.runner.nuclei.choosing.selecting import Choice, Facts
 
 PLAIN = b"""id: CVE-2026-1
 info:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanplan.runner.nuclei.statistics import ScannerLog
+from scanplan.runner.nuclei.judging.statistics import ScannerLog
 
 REAL = b"""\
 [INF] Current nuclei version: v3.10.0 (unknown) - remove '-duc' flag to enable update checks

@@ -7,8 +7,8 @@ from pathlib import Path
 from scanplan.api import layout
 from scanplan.runner.artifacts import publish, steps
 from scanplan.runner.artifacts.steps import Journal, Step
-from scanplan.runner.nuclei.evidence import Evidence
-from scanplan.runner.nuclei.statistics import ScannerLog
+from scanplan.runner.nuclei.judging.evidence import Evidence
+from scanplan.runner.nuclei.judging.statistics import ScannerLog
 from scanplan.runner.work import Span
 
 

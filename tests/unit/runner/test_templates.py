@@ -9,7 +9,7 @@ import pytest
 from scanplan.api.documents.words import Severity
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner.nuclei import templates
+from scanplan.runner.nuclei.choosing import templates
 
 
 def write(path: Path, name: str, severity: str = "high") -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.runner.nuclei import templates, unguarded
+from scanplan.runner.nuclei.choosing import templates, unguarded
 
 HEAD = "id: {id}\ninfo: {{name: x, author: x, severity: info}}\n"
 WHOIS = [

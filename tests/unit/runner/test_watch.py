@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from scanplan.core.planning.guard import Guard
-from scanplan.runner.nuclei.asking import Asking
-from scanplan.runner.nuclei.evidence import Answers
-from scanplan.runner.nuclei.watch import AGAIN_SECONDS, Watch
+from scanplan.runner.nuclei.judging.asking import Asking
+from scanplan.runner.nuclei.judging.evidence import Answers
+from scanplan.runner.nuclei.judging.watch import AGAIN_SECONDS, Watch
 
 ONE, TWO, HOST = "http://a:1", "b:2", "c"
 

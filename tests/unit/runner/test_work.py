@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanplan.runner.nuclei.templates import Template
+from scanplan.runner.nuclei.choosing.templates import Template
 from scanplan.runner.work import FIRST_SECONDS, STEP_SECONDS, Span, Work
 
 

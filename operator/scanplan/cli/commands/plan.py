@@ -22,8 +22,8 @@ from scanplan.core.planning import endpoints, rates, shards
 from scanplan.core.planning.task import chosen
 from scanplan.core.status.statuses import format_duration
 from scanplan.report import text
-from scanplan.runner.nuclei import templates, unguarded
-from scanplan.runner.nuclei.selecting import Choice
+from scanplan.runner.nuclei.choosing import templates, unguarded
+from scanplan.runner.nuclei.choosing.selecting import Choice
 
 
 @dataclass(frozen=True)

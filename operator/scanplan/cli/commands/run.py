@@ -45,7 +45,7 @@ from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, resolve
 from scanplan.runner.artifacts import durable
 from scanplan.runner.collect import collect
-from scanplan.runner.nuclei.installation import Installation
+from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.progress import Event
 from scanplan.runner.report import exit_code
 from scanplan.runner.shard import run_shard

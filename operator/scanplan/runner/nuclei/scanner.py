@@ -19,7 +19,7 @@ from pathlib import Path
 
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner.nuclei.classify import StopCause
+from scanplan.runner.nuclei.judging.classify import StopCause
 
 STOP_GRACE_SECONDS = 10.0
 """How long Nuclei may take to end after SIGINT."""

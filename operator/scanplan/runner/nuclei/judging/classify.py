@@ -17,10 +17,10 @@ import msgspec
 from scanplan.api.documents.report import TaskError
 from scanplan.api.documents.words import ErrorClass
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner.nuclei import coverage
-from scanplan.runner.nuclei.coverage import Coverage
-from scanplan.runner.nuclei.evidence import SHORTAGES
-from scanplan.runner.nuclei.reachability import Verdict
+from scanplan.runner.nuclei.judging import coverage
+from scanplan.runner.nuclei.judging.coverage import Coverage
+from scanplan.runner.nuclei.judging.evidence import SHORTAGES
+from scanplan.runner.nuclei.judging.reachability import Verdict
 
 _QUOTED_CHARACTERS = 400
 _TELLING = ("panic:", "fatal error:", "runtime: ", "flag ", "invalid ")

@@ -18,8 +18,8 @@ import msgspec
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning.protocols import UNGUARDED
-from scanplan.runner.nuclei import definition
-from scanplan.runner.nuclei.templates import Selection
+from scanplan.runner.nuclei.choosing import definition
+from scanplan.runner.nuclei.choosing.templates import Selection
 
 _SHOWN = 5
 _WHY = "its protocol can't be kept from denied addresses, or can't be read"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import variables
-from scanplan.runner.nuclei.command import Workspace, list_file
+from scanplan.runner.nuclei.launch.command import Workspace, list_file
 
 
 def write(values: Mapping[str, str], workspace: Workspace) -> None:

@@ -16,8 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 from scanplan.core.planning import client_certificate
 from scanplan.core.planning.guard import Guard
-from scanplan.runner.nuclei import knock
-from scanplan.runner.nuclei.watch import places
+from scanplan.runner.nuclei.judging import knock
+from scanplan.runner.nuclei.judging.watch import places
 
 _MOST_SECONDS = 5.0
 _HEADERS = {"User-Agent": "Mozilla/5.0 (compatible; ScanPlan)", "Accept": "*/*", "Connection": "close"}

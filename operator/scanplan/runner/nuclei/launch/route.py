@@ -15,7 +15,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.proxies import place
 from scanplan.core.planning.proxies.no_proxy import NoProxy, readable
-from scanplan.runner.nuclei import resolution
+from scanplan.runner.nuclei.judging import resolution
 
 
 def check(proxy: str, guard: Guard, stop: Callable[[], bool]) -> None:

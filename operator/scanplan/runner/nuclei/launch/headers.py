@@ -16,8 +16,8 @@ import msgspec
 from scanplan.api.errors import InvalidPlan, NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import headers
-from scanplan.runner.nuclei import mounted
-from scanplan.runner.nuclei.command import Workspace
+from scanplan.runner.nuclei.launch import mounted
+from scanplan.runner.nuclei.launch.command import Workspace
 
 
 class Headers(msgspec.Struct, frozen=True):

@@ -14,10 +14,10 @@ import msgspec
 
 from scanplan.api.documents.report import TemplateNotRun
 from scanplan.api.documents.words import Severity
-from scanplan.runner.nuclei import definition
-from scanplan.runner.nuclei.evidence import Evidence
-from scanplan.runner.nuclei.statistics import ScannerLog
-from scanplan.runner.nuclei.templates import Selection, Template
+from scanplan.runner.nuclei.choosing import definition
+from scanplan.runner.nuclei.choosing.templates import Selection, Template
+from scanplan.runner.nuclei.judging.evidence import Evidence
+from scanplan.runner.nuclei.judging.statistics import ScannerLog
 
 _REASON_CHARACTERS = 240
 _TOLD = (

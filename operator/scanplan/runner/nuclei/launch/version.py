@@ -13,7 +13,7 @@ from pathlib import Path
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.runner.nuclei import scanner
-from scanplan.runner.nuclei.classify import StopCause
+from scanplan.runner.nuclei.judging.classify import StopCause
 
 OLDEST = (3, 11, 1)
 _VERSION = re.compile(rb"Engine Version: v(\d+)\.(\d+)\.(\d+)")

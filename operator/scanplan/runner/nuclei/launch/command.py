@@ -16,7 +16,7 @@ from scanplan.api.documents.task import ScannerOptions, TaskDocument
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning.protocols import UNGUARDED
-from scanplan.runner.nuclei.rates import Rates
+from scanplan.runner.nuclei.launch.rates import Rates
 
 STATISTICS_INTERVAL_SECONDS = 5
 _PASSED_ON = ("PATH", "LANG", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "GOMEMLIMIT", "GOMAXPROCS", "GOGC")
@@ -107,7 +107,7 @@ def arguments(
 
     Args:
         trace: where Nuclei writes its trace log, a line for each request.
-        credentials: the arguments that say where headers, variables and a certificate are (`runner.nuclei.credentials`).
+        credentials: the arguments that say where headers, variables and a certificate are (`runner.nuclei.launch.credentials`).
         proxy: whether `workspace` names a proxy.
         rates: the limits of this run; by default the shard's.
         own_resolvers: whether the list of DNS servers there has any (see `runner.resolvers`).
@@ -160,7 +160,7 @@ def _asking(scanner: ScannerOptions) -> list[str]:
 def environment(inherited: Mapping[str, str], workspace: Workspace, templates: Path) -> dict[str, str]:
     """Nuclei's environment: a few harmless variables of ours, and its folders.
 
-    `PDCP_*`, `NUCLEI_*` and `ENABLE_CLOUD_UPLOAD` are never passed on; of proxies see `runner.nuclei.route`.
+    `PDCP_*`, `NUCLEI_*` and `ENABLE_CLOUD_UPLOAD` are never passed on; of proxies see `runner.nuclei.launch.route`.
     """
     kept = {name: value for name, value in inherited.items() if name in _PASSED_ON}
     return kept | {

@@ -22,8 +22,8 @@ from scanplan.api.documents.words import Severity
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.findings import aliases
-from scanplan.runner.nuclei import definition, selecting
-from scanplan.runner.nuclei.selecting import ALL, Choice
+from scanplan.runner.nuclei.choosing import definition, selecting
+from scanplan.runner.nuclei.choosing.selecting import ALL, Choice
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

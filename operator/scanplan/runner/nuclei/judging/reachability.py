@@ -15,7 +15,7 @@ import msgspec
 
 from scanplan.api.documents.report import EndpointTrouble, Trouble
 from scanplan.api.times import format_time
-from scanplan.runner.nuclei.evidence import (
+from scanplan.runner.nuclei.judging.evidence import (
     FORBIDDEN,
     TOO_MANY,
     Answers,

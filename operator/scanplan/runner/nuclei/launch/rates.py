@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from scanplan.api.documents.task import ScannerOptions
-from scanplan.runner.nuclei.evidence import address, host_of
+from scanplan.runner.nuclei.judging.evidence import address, host_of
 
 CHECKED_RATE = 20
 """From this rate on endpoints are asked for their status while Nuclei runs; that is one request a second less for Nuclei."""

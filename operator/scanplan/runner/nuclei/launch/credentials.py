@@ -13,9 +13,9 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import client_certificate
 from scanplan.core.planning import variables as rules
 from scanplan.runner.artifacts.redaction import Redactor
-from scanplan.runner.nuclei import headers, mounted, variables
-from scanplan.runner.nuclei.command import Workspace
-from scanplan.runner.nuclei.headers import Headers
+from scanplan.runner.nuclei.launch import headers, mounted, variables
+from scanplan.runner.nuclei.launch.command import Workspace
+from scanplan.runner.nuclei.launch.headers import Headers
 
 
 class Credentials(msgspec.Struct, frozen=True):

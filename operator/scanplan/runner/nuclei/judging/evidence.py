@@ -168,7 +168,7 @@ class Evidence:
         self.requests = 0
         self.shortages: collections.Counter[str] = collections.Counter()
         self.answers: dict[str, Answers] = {}
-        """By endpoint: what it answered to our own checks (`runner.nuclei.watch`)."""
+        """By endpoint: what it answered to our own checks (`runner.nuclei.judging.watch`)."""
         self.web: set[str] = set()
         """Addresses that have answered by HTTP."""
         self._names: dict[str, str] = {}

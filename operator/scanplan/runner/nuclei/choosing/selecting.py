@@ -13,7 +13,7 @@ import msgspec
 
 from scanplan.api import globs
 from scanplan.api.documents.task import TemplateFilter
-from scanplan.runner.nuclei import definition
+from scanplan.runner.nuclei.choosing import definition
 
 _INFO = re.compile(rb"^info:[ \t]*\r?\n((?:(?:[ \t].*)?\r?\n)*)", re.MULTILINE)
 _FIELDS = {

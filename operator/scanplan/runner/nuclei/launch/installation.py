@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api import environment
-from scanplan.runner.nuclei.command import Workspace
+from scanplan.runner.nuclei.launch.command import Workspace
 
 DEFAULT_TEMPLATES = "/opt/nuclei-templates"
 _CONFIGURATION_FILES = (".nuclei-ignore", ".templates-config.json", "reporting-config.yaml")

@@ -1,0 +1,1 @@
+"""Which templates a scan runs, by what their files say."""

@@ -1,0 +1,1 @@
+"""What Nuclei is started with: its options, its credentials, and the machine that it runs on."""
