@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,6 +114,18 @@ def test_kubectl_says_why(scene: Scene) -> None:
         scene.apply(deadlineSeconds=60)
     with pytest.raises(KubectlError, match="field not declared in schema"):
         scene.apply(endpoint=["a.example"])
+
+
+def test_the_command_names_the_field_that_was_meant(scene: Scene, tmp_path: Path) -> None:
+    """The API server says which field it does not know, and not which one it has."""
+    (tmp_path / "plan.yaml").write_text(json.dumps(scanplan("plan", selection={"tagz": ["cve"]})))
+    command = [sys.executable, "-m", "scanplan", "submit", "-f", str(tmp_path / "plan.yaml"), "-n", scene.namespace]
+    environment = {**os.environ, "KUBECONFIG": str(scene.kubectl.kubeconfig), "COLUMNS": "200"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        65,
+        "error: plan: unknown field spec.selection.tagz, did you mean include.tags?",
+    )
 
 
 STALLED: dict[str, tuple[dict[str, Any], str, str]] = {

@@ -85,7 +85,7 @@ def spec_of(manifest: Manifest) -> ScanPlanSpec:
     """
     name = manifest["metadata"]["name"]
     if unknown := strictness.unknown_fields(manifest):
-        raise Failure(f"{name}: {', '.join(unknown)}: no such field", "kubectl explain scanplan.spec", DATA)
+        raise Failure(f"{name}: {'; '.join(unknown)}", "kubectl explain scanplan.spec", DATA)
     try:
         return ScanPlanSpec.model_validate(manifest.get("spec") or {})
     except ValidationError as error:

@@ -10,6 +10,7 @@ from scanplan.api.times import format_time
 from scanplan.client.models import ScanPlan, generate_task_key
 from scanplan.client.settings import ClientSettings
 from scanplan.core.planning import endpoints, keys, shards
+from scanplan.core.planning.task import chosen
 
 LOCAL_NAMESPACE = "local"
 """The namespace in the document's plan reference; there is no Kubernetes namespace here."""
@@ -46,6 +47,8 @@ def build(plan: ScanPlan, settings: ClientSettings, now: datetime) -> TaskDocume
         shards=shards.shard_count(targets, settings.max_endpoints_per_shard),
         templates=tuple(sorted(set(plan.templates))),
         severity_levels=tuple(Severity(level) for level in sorted(set(plan.severity_levels))),
+        include=chosen(plan.selection.include),
+        exclude=chosen(plan.selection.exclude),
         retry=RetryLimits(temporary=settings.retry_temporary, unknown=settings.retry_unknown),
         timeout_seconds=settings.task_timeout,
         denied_targets=settings.guard().entries,

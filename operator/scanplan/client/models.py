@@ -9,18 +9,31 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from enum import Enum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
+from pydantic_core import ArgsKwargs
 
+from scanplan.api import nearest
 from scanplan.api.documents.report import FindingCounts
 from scanplan.api.documents.words import ErrorClass, Severity
+from scanplan.api.schema import strictness
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.model import meant
 from scanplan.api.v1alpha1.scanplan import ENDPOINT, MAX_ENDPOINTS, RUN_NAME
-from scanplan.api.v1alpha1.selection import TEMPLATE
+from scanplan.api.v1alpha1.selection import TEMPLATE, Selection
 from scanplan.client.errors import InvalidPayload
 from scanplan.core.planning import endpoints, keys
+from scanplan.core.planning.task import of_selection
 
 TASK_TYPE = "scan"
 """The one type of task."""
@@ -32,6 +45,12 @@ Endpoint = Annotated[str, Field(min_length=1, max_length=2048, pattern=ENDPOINT)
 SeverityLevel = Annotated[str, AfterValidator(Severity)]
 """The name of a severity, as text or as `Severity`."""
 Template = Annotated[str, Field(min_length=1, max_length=512, pattern=TEMPLATE)]
+
+
+def _known_selection(value: Any) -> Any:
+    if unknown := strictness.unknown_in_selection(value):
+        raise ValueError("; ".join(unknown))
+    return value
 
 
 class TaskStatus(Enum):
@@ -58,12 +77,32 @@ class ScanPlan:
     project_id: Annotated[str, Field(max_length=63, pattern=RUN_NAME)]
     endpoints: Annotated[list[Endpoint], Field(min_length=1, max_length=MAX_ENDPOINTS)]
     """Hosts, host:port or http(s) URLs."""
-    templates: Annotated[list[Template], Field(min_length=1, max_length=1_000)]
-    """Template files, folders or ids."""
+    templates: Annotated[list[Template], Field(max_length=1_000)]
+    """Template files, folders or ids. Empty: all, where `selection` has an `include`."""
     severity_levels: list[SeverityLevel] = dataclasses.field(default_factory=list)
     """Only templates of these severities; empty means all."""
     priority: Annotated[int, Field(ge=0, le=10)] | None = None
     """Order among waiting tasks, 0 to 10, higher first; None: ASYNC_SCAN_PRIORITY, which is 5 by default."""
+    selection: Annotated[Selection, BeforeValidator(_known_selection)] = Selection()
+    """Which of the templates run, as `spec.selection` of a ScanPlan has it; a mapping will do."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_fields(cls, given: Any) -> Any:
+        names = (given.kwargs or {}) if isinstance(given, ArgsKwargs) else given
+        if isinstance(names, Mapping) and cls.__pydantic_config__["extra"] == "forbid":  # type: ignore[attr-defined]
+            known = [field.name for field in dataclasses.fields(cls)]
+            if unknown := [name for name in names if name not in known]:
+                raise ValueError(
+                    "; ".join(f"unknown field {name}{nearest.suggestion(name, known)}" for name in unknown)
+                )
+        return given
+
+    @model_validator(mode="after")
+    def _names_templates(self) -> Self:
+        if not self.templates and self.selection.include is None:
+            raise ValueError("there is nothing to scan with: set templates, or selection.include")
+        return self
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -157,7 +196,7 @@ def generate_task_key(plan: ScanPlan) -> str:
         InvalidEndpoint: an endpoint that is no host, host:port or http(s) URL.
     """
     targets = endpoints.canonical_all(plan.endpoints)
-    options = {"severityLevels": sorted(set(plan.severity_levels))}
+    options = {"severityLevels": sorted(set(plan.severity_levels)), **of_selection(plan.selection)}
     return keys.task_key(plan.project_id, plan.run_id, targets, plan.templates, [], options)
 
 
@@ -172,6 +211,12 @@ def task_id_of(plan: ScanPlan) -> str:
     A run may have several tasks, so its id is no task id, as it was in the first version.
     """
     return keys.job_name(generate_task_key(plan))
+
+
+def selected(plan: ScanPlan) -> dict[str, Any]:
+    """The plan's selection as a field of a ScanPlan's spec; empty where it leaves nothing out."""
+    selection = plan.selection.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return {"selection": selection} if selection else {}
 
 
 def payload_of(plan: ScanPlan) -> dict[str, Any]:
@@ -210,7 +255,8 @@ def load(kind: type[T], value: object, what: str) -> T:
         )
     except ValidationError as error:
         lines = [
-            f"  {'.'.join(map(str, problem['loc'])) or 'all of it'}: {problem['msg']}" for problem in error.errors()
+            f"  {'.'.join(map(str, problem['loc'])) or 'all of it'}: {problem['msg']}{meant(problem)}"
+            for problem in error.errors()
         ]
         raise InvalidPayload("\n".join([f"{what} is not valid:", *lines])) from None
 

@@ -6,8 +6,10 @@ So does everything that reads a manifest without a cluster.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from scanplan.api import nearest
 from scanplan.api.schema import crd
 
 _METADATA = {
@@ -17,13 +19,24 @@ _METADATA = {
 
 
 def unknown_fields(manifest: dict[str, Any]) -> list[str]:
-    """The paths of all fields that the kind does not have, in their order."""
-    versions = crd.custom_resource_definition(crd.SCANPLAN)["spec"]["versions"]
-    found = _unknown(manifest, versions[0]["schema"]["openAPIV3Schema"], "")
+    """A complaint for each field that the kind does not have, in their order: its path, and which one may be meant."""
+    found = _unknown(manifest, _schema(), "")
     metadata = manifest.get("metadata")
     if isinstance(metadata, dict):
-        found += [f"metadata.{name}" for name in metadata if name not in _METADATA]
+        found += [_complaint(name, "metadata", _METADATA) for name in metadata if name not in _METADATA]
     return found
+
+
+def unknown_in_selection(selection: Any) -> list[str]:
+    """The same, for a value of `spec.selection` alone."""
+    return _unknown(selection, _schema()["properties"]["spec"]["properties"]["selection"], "")
+
+
+def _schema() -> dict[str, Any]:
+    schema: dict[str, Any] = crd.custom_resource_definition(crd.SCANPLAN)["spec"]["versions"][0]["schema"][
+        "openAPIV3Schema"
+    ]
+    return schema
 
 
 def _unknown(value: Any, schema: dict[str, Any], path: str) -> list[str]:
@@ -37,7 +50,22 @@ def _unknown(value: Any, schema: dict[str, Any], path: str) -> list[str]:
         return []  # an object whose fields are not ours, such as metadata
     found: list[str] = []
     for name, item in value.items():
-        where = f"{path}.{name}" if path else str(name)
         known = (properties or {}).get(name, others)
-        found += [where] if known is None else _unknown(item, known, where) if isinstance(known, dict) else []
+        if known is None:
+            found.append(_complaint(str(name), path, [*(properties or ()), *_below(schema)]))
+        elif isinstance(known, dict):
+            found += _unknown(item, known, f"{path}.{name}" if path else str(name))
     return found
+
+
+def _complaint(name: str, path: str, known: Iterable[str]) -> str:
+    return f"unknown field {path}.{name}".replace(" .", " ") + nearest.suggestion(name, known)
+
+
+def _below(schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    """The paths of all fields below, the nearest first: who misses the level means one of them."""
+    properties = {name: each for name, each in schema.get("properties", {}).items() if isinstance(each, dict)}
+    if path:
+        yield from (f"{path}.{name}" for name in properties)
+    for name, each in properties.items():
+        yield from _below(each, f"{path}.{name}" if path else name)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic.types import JsonValue
+from pydantic_core import ErrorDetails
+
+from scanplan.api import nearest
+
+_QUOTED = re.compile(r"'([^']*)'")
 
 
 class Effect(StrEnum):
@@ -28,8 +34,18 @@ class Model(BaseModel):
 
 
 def mistakes(error: ValidationError) -> list[str]:
-    """Each wrong field of a spec, and what is wrong with it."""
-    return [f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)]
+    """Each wrong field of a spec, what is wrong with it, and which of its values may be meant."""
+    return [
+        f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}{meant(each)}"
+        for each in error.errors(include_url=False)
+    ]
+
+
+def meant(mistake: ErrorDetails) -> str:
+    """Words that follow the message of a mistake: which of the values that it may have is near; empty: none."""
+    if mistake["type"] not in {"enum", "literal_error"} or not isinstance(mistake["input"], str):
+        return ""
+    return nearest.suggestion(mistake["input"], _QUOTED.findall(mistake["ctx"]["expected"]))
 
 
 def effect(value: Effect, **schema: JsonValue) -> dict[str, Any]:

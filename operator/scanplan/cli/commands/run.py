@@ -138,7 +138,7 @@ def _document(path: Path, allowed: list[str]) -> TaskDocument:
         if kind != labels.KIND or manifest["apiVersion"] != labels.API_VERSION:
             raise ValueError(f"{path} holds a {kind}, not a {labels.KIND} of {labels.API_VERSION}")
         if unknown := strictness.unknown_fields(manifest):
-            raise ValueError(f"{path} has fields that a {labels.KIND} does not have: {', '.join(unknown)}")
+            raise ValueError(f"{path} is not a valid {labels.KIND}:\n  " + "\n  ".join(unknown))
         spec = ScanPlanSpec.model_validate_json(json.dumps(manifest["spec"], default=str), strict=True)
         if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
             raise ValueError(f"{path} is not a {labels.KIND} manifest: metadata has no name")

@@ -11,6 +11,7 @@ import yaml
 
 from scanplan.api import labels
 from scanplan.api.documents.words import Severity
+from scanplan.api.schema import strictness
 from scanplan.api.v1alpha1.scanplan import MAX_INLINE_ENDPOINTS
 from scanplan.cli import nuclei_flags as flags
 from scanplan.cli import options
@@ -221,6 +222,10 @@ def _submit(cluster: Cluster, manifest: Manifest, *, dry_run: bool) -> None:
             f"{name}: {conflict.message}",
             f"kubectl apply --server-side --force-conflicts, or change it where it is kept ({managers(before)})",
         ) from None
+    except Failure as failure:
+        if "field not declared in schema" in failure.message and (unknown := strictness.unknown_fields(manifest)):
+            raise Failure(f"{name}: {'; '.join(unknown)}", "kubectl explain scanplan.spec", DATA) from None
+        raise
     if dry_run:
         answers().print(f"---\n{yaml.safe_dump(manifest, sort_keys=False)}", markup=False, end="")
         return

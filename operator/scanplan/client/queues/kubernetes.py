@@ -178,7 +178,8 @@ def manifest(plan: ScanPlan, settings: ClientSettings) -> Object:
     spec: Object = {
         "projectId": plan.project_id,
         "runId": plan.run_id,
-        "templates": sorted(set(plan.templates)),
+        **({"templates": sorted(set(plan.templates))} if plan.templates else {}),
+        **models.selected(plan),
         "severityLevels": sorted(map(str, set(plan.severity_levels))),
         "priority": plan.priority,
         "timeoutSeconds": settings.task_timeout,

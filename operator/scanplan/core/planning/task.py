@@ -23,7 +23,7 @@ from scanplan.api.v1alpha1.model import Effect, Model
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.api.v1alpha1.selection import Exclude, Include
+from scanplan.api.v1alpha1.selection import Exclude, Include, Selection
 from scanplan.api.v1alpha1.sources import ImageSource
 from scanplan.core.planning import (
     endpoints,
@@ -236,10 +236,7 @@ def resolve(
         options["proxy"] = spec.scanner.proxy
         if no_proxy:
             options["noProxy"] = no_proxy
-    include, exclude = chosen(spec.selection.include), chosen(spec.selection.exclude)
-    for name, each in (("include", include), ("exclude", exclude)):
-        if each != TemplateFilter():
-            options[name] = msgspec.to_builtins(each)
+    options.update(of_selection(spec.selection))
     options.update({use: name for use, name in secrets.items() if use != labels.USE_HEADERS})
     if spec.scanner.headers:
         options["plainHeaders"] = sorted((header.name, header.value) for header in spec.scanner.headers)
@@ -265,8 +262,8 @@ def resolve(
         templates=templates,
         template_folders=folders,
         severity_levels=tuple(sorted(spec.severity_levels)),
-        include=include,
-        exclude=exclude,
+        include=chosen(spec.selection.include),
+        exclude=chosen(spec.selection.exclude),
         headers_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_HEADERS),
         variables_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_VARIABLES),
         client_certificate_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_CLIENT_CERTIFICATE),
@@ -290,6 +287,12 @@ def resolve(
         one_node_only=sources.one_node_only(claim, inputs),
         document=document,
     )
+
+
+def of_selection(selection: Selection) -> dict[str, Any]:
+    """The options of a task key that `spec.selection` gives: none where it leaves nothing out."""
+    parts = {"include": chosen(selection.include), "exclude": chosen(selection.exclude)}
+    return {name: msgspec.to_builtins(each) for name, each in parts.items() if each != TemplateFilter()}
 
 
 def chosen(part: Include | Exclude | None) -> TemplateFilter:

@@ -1,0 +1,77 @@
+"""The library's plan: which templates it selects, and what becomes of a misspelt word."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from scanplan.api.documents.words import Protocol
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.api.v1alpha1.selection import Include, Selection
+from scanplan.client import document, models, settings
+from scanplan.client.errors import InvalidPayload
+from scanplan.client.models import ScanPlan
+from scanplan.client.queues import kubernetes as kubernetes_queue
+
+SELECTION: dict[str, Any] = {"include": {"tags": ["CVE"], "protocols": ["http"]}, "exclude": {"ids": ["x-*"]}}
+
+
+def plan(templates: list[str] | None = None, **fields: Any) -> ScanPlan:
+    return ScanPlan("r", "p", ["https://a.example"], ["http/"] if templates is None else templates, **fields)
+
+
+def test_a_selection_reaches_the_runner_and_the_cluster() -> None:
+    """Lost otherwise: a program scans with all templates, although it chose some."""
+    chosen = plan([], priority=5, selection=SELECTION)
+    task = document.build(chosen, settings.load(), datetime.now(UTC))
+    assert (task.include.tags, task.include.protocols) == (("cve",), (Protocol.HTTP,))
+    assert (task.exclude.ids, task.templates) == (("x-*",), ())
+    spec = kubernetes_queue.manifest(chosen, settings.load())["spec"]
+    assert (spec["selection"], "templates" in spec) == (SELECTION, False)
+    assert ScanPlanSpec.model_validate(spec).selection == Selection.model_validate(SELECTION)
+
+
+def test_a_selection_is_part_of_the_key_and_of_the_payload() -> None:
+    chosen = plan(selection=SELECTION)
+    assert models.plan_from(models.payload_of(chosen)) == chosen
+    assert chosen == plan(selection=Selection.model_validate(SELECTION))
+    keys = {models.generate_task_key(each) for each in (plan(), chosen, plan(selection={"include": {"tags": ["x"]}}))}
+    assert len(keys) == 3
+    assert models.generate_task_key(plan(selection=Selection())) == models.generate_task_key(plan())
+
+
+def test_a_plan_without_any_template_is_refused() -> None:
+    for empty in ({}, {"selection": {"exclude": {"tags": ["dos"]}}}):
+        with pytest.raises(ValidationError, match="there is nothing to scan with"):
+            plan([], **empty)
+    assert plan([], selection=Selection(include=Include())).templates == []
+
+
+MISSPELT: list[tuple[dict[str, Any], str]] = [
+    ({"templatez": []}, "unknown field templatez, did you mean templates?"),
+    ({"selection": {"tagz": []}}, "unknown field tagz, did you mean include.tags?"),
+    ({"selection": {"include": {"tagz": []}}}, "unknown field include.tagz, did you mean tags?"),
+]
+
+
+@pytest.mark.parametrize(("fields", "words"), MISSPELT)
+def test_a_misspelt_field_is_refused_with_the_nearest_name(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        plan(**fields)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("selection", "words"),
+    [
+        ({"tagz": []}, "did you mean include.tags?"),
+        ({"include": {"protocols": ["htttp"]}}, "did you mean http?"),
+    ],
+)
+def test_so_is_one_in_a_payload(selection: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidPayload) as caught:
+        models.plan_from({**models.dump(plan()), "selection": selection})
+    assert words in str(caught.value)
