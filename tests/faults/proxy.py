@@ -218,9 +218,8 @@ class Proxy:
         async def forward(position: int) -> Reply:
             if position < len(faults):
                 return await faults[position].call(call, lambda: forward(position + 1))
-            # What a client has sent before it died arrives all the same.
-            call.reply = await (self._forward(call) if call.is_watch else asyncio.shield(self._forward(call)))
-            return call.reply
+            # What a client has sent before it died arrives all the same, and is known of.
+            return await (self._forward(call) if call.is_watch else asyncio.shield(self._forward(call)))
 
         try:
             reply = await forward(0)
@@ -245,9 +244,11 @@ class Proxy:
         response = await self._upstream.request(call.method, url, headers=headers, data=call.body or None)
         passed = {name: text for name, text in response.headers.items() if name.lower() not in _HOP_BY_HOP}
         if call.is_watch and response.status == 200:
-            return Reply(response.status, passed, events=_lines(response))
+            call.reply = Reply(response.status, passed, events=_lines(response))
+            return call.reply
         async with response:
-            return Reply(response.status, passed, await response.read())
+            call.reply = Reply(response.status, passed, await response.read())
+            return call.reply
 
     async def _stream(self, request: web.BaseRequest, reply: Reply, events: AsyncIterator[bytes]) -> web.StreamResponse:
         response = web.StreamResponse(status=reply.status, headers=_headers(reply.headers))
