@@ -1,7 +1,7 @@
 """The lanes of `make test`: folders of tests that run one after the other, beside the other lanes.
 
 Most tests wait for a cluster, so lanes share two cores well. Each lane is one process of pytest, and so has its own
-control plane, node and Redis.
+control plane, node and Redis. The runner's tests fork theirs some hundred times: they have a lane so that it is small.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 LANES: dict[str, tuple[str, ...]] = {
-    "local": ("unit", "images", "conformance", "runner", "client", "web"),
+    "local": ("unit", "images", "conformance", "client", "web"),
+    "runner": ("runner",),
     "integration": ("integration",),
     "faults": ("faults",),
     "node": ("e2e", "cli"),
