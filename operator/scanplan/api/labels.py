@@ -6,6 +6,8 @@ All others are under our group, which plan authors can't use in their pod templa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 GROUP = "scanplan.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
@@ -49,7 +51,7 @@ NEXT_RUN_DIGEST = f"{GROUP}/next-run-digest"
 """Annotation on Jobs: digest of the fields that only the next run can take up. It shows that a plan was edited in them."""
 
 RETEST = f"{GROUP}/retest"
-"""Label on plans that scan one finding of another run again: `true`. They count in no project."""
+"""Label on plans that scan one finding of another run again: `true`. They count in no project, and no notifier tells of them."""
 CREATOR = f"{GROUP}/creator"
 """Annotation on Jobs: UID of the plan that created the Job. Its other owners share the result."""
 ENDPOINT_COUNT = f"{GROUP}/endpoints"
@@ -92,3 +94,8 @@ SCHEDULE = f"{GROUP}/schedule"
 """Label on ScanPlans: name of the ScanSchedule that they are runs of."""
 SCHEDULED_AT = f"{GROUP}/scheduled-at"
 """Annotation on runs of a ScanSchedule: the time of the timetable that they were made for; absent on triggered ones."""
+
+
+def is_retest(found: Mapping[str, str] | None) -> bool:
+    """Whether an object with these labels scans one finding of another run again."""
+    return (found or {}).get(RETEST) == "true"

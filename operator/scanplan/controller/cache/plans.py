@@ -203,6 +203,7 @@ def plan_of(body: dict[str, Any], before: Plan | None = None) -> Plan:
         status=status,
         problem=problem or unreadable,
         schedule=_schedule_of(metadata),
+        is_retest=labels.is_retest(metadata.get("labels")),
     )
 
 

@@ -110,7 +110,9 @@ def _sum(results: Mapping[PlanName, Result]) -> OpenFindings:
 
 
 def _result(plan: Plan) -> Result | None:
-    """None where the plan has no complete result, or one of a runner that keeps no history."""
+    """None where the plan is a retest, has no complete result, or one of a runner that keeps no history."""
+    if plan.is_retest:
+        return None
     status = plan.status
     completed = parse_time(status.completion_time)
     if status.phase is not Phase.COMPLETED or completed is None or status.findings is None:

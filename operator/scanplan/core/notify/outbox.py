@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from scanplan.api import labels
 from scanplan.api.times import lenient_time
 from scanplan.api.v1alpha1 import scannotifier
 from scanplan.api.v1alpha1.scannotifier import FailingRun, Outgoing, ScanNotifierStatus
@@ -174,7 +175,7 @@ def _taken(observed: Observed, status: ScanNotifierStatus, now: datetime) -> Sca
     """Of scans of which nothing is told: seen again, they say the same."""
     for ended in news:
         scan = ended.scan
-        if not choice.selects(of.spec.selector, scan.labels):
+        if labels.is_retest(scan.labels) or not choice.selects(of.spec.selector, scan.labels):
             quiet.add(ended.id)
             continue
         failed_at = lenient_time(failing.get(scan.run))

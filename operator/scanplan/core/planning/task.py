@@ -72,6 +72,8 @@ class Plan:
     """Why the spec can't be read (it was stored under another version's rules); `spec` is then no more than a stand-in."""
     schedule: ScheduleReference | None = None
     """By its controlling owner reference."""
+    is_retest: bool = False
+    """It scans one finding of another run again, and counts in no project."""
     written: ScanPlanSpec | None = None
     """The spec as its author wrote it, where `spec` also has the owner's defaults."""
 

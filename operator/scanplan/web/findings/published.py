@@ -46,7 +46,7 @@ def read(plan: Object) -> Published | None:
     """The result of a plan; None where it has none, or is a retest, which looks at one finding of another run."""
     status, metadata = ScanPlanStatus.read(plan), plan["metadata"]
     counted = status.findings
-    if not status.ended or counted is None or counted.open is None or labels.RETEST in (metadata.get("labels") or {}):
+    if not status.ended or counted is None or counted.open is None or labels.is_retest(metadata.get("labels")):
         return None
     try:
         result = result_of(plan)

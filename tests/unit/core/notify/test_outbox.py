@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scanplan.api import labels
 from scanplan.api.v1alpha1 import scannotifier
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scannotifier import ScanNotifierSpec, ScanNotifierStatus
@@ -87,6 +88,14 @@ def test_a_new_finding_is_told_once() -> None:
     assert world.told == ["NewFindings"]
     status = world.notifier.status
     assert (status.sent, status.pending, status.outbox) == (1, 0, ())
+
+
+def test_a_retest_is_told_to_nobody() -> None:
+    """Who asked for it waits for the answer; to all others its finding is an old one."""
+    world = World()
+    world.end(scan("retest-a", new={"high": 1}, run="retest-a", labels={labels.RETEST: "true"}))
+    world.end(scan("retest-b", "02:20:00", "Failed", run="retest-b", labels={labels.RETEST: "true"}))
+    assert world.told == []
 
 
 def test_a_thousand_scans_that_ended_before_are_told_to_nobody() -> None:
