@@ -42,7 +42,7 @@ def test_a_lane_that_died_has_no_results(tmp_path: Path, content: str | None) ->
 
 def test_an_unknown_lane_is_an_error_that_names_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert suite.main(["nodes"]) == 2
-    assert "no such lane: nodes; there are local, integration" in capsys.readouterr().err
+    assert f"no such lane: nodes; there are {', '.join(LANES)}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(3.2, "3 s"), (185, "3 min 05 s")])
