@@ -13,6 +13,7 @@ from tests.e2e.stage import EXPOSED, Stage, templates
 pytestmark = pytest.mark.e2e
 
 TOKEN = "s3cr3t-t0k3n-of-the-plan"
+LOGIN = "pass-w0rd-of-another-site"
 _LIST = "import pathlib, sys; print(*(p.read_text().strip() for p in sorted(pathlib.Path(sys.argv[1]).glob('[!.]*'))))"
 
 
@@ -56,19 +57,23 @@ def test_a_scan_reads_its_secrets_and_keeps_them_to_itself(stage: Stage, tmp_pat
     secret(stage, "headers", {"X-Api-Key": TOKEN.encode()})
     secret(stage, "variables", {"user": TOKEN[::-1].encode()})
     secret(stage, "client-certificate", certificate(tmp_path))
+    logins = f"static: [{{type: BearerToken, domains: [other.example], token: {LOGIN}}}]"
+    secret(stage, "credentials", {"secrets.yaml": logins.encode()})
     plan = stage.gated("secrets")
     plan["spec"]["scanner"] |= {
         "headersFrom": {"secretRef": {"name": "own-headers"}},
         "variablesFrom": {"secretRef": {"name": "own-variables"}},
         "clientCertificateFrom": {"secretRef": {"name": "own-client-certificate"}},
+        "credentialsFrom": {"secretRef": {"name": "own-credentials"}},
     }
     stage.apply(plan)
     pod = stage.standing("secrets")["metadata"]["name"]
     assert stage.inside(pod, _LIST, "/etc/scanplan/headers").strip() == TOKEN
     assert stage.inside(pod, _LIST, "/etc/scanplan/variables").strip() == TOKEN[::-1]
     assert "PRIVATE KEY" in stage.inside(pod, _LIST, "/etc/scanplan/client-certificate")
+    assert LOGIN in stage.inside(pod, _LIST, "/etc/scanplan/credentials")
     stage.open()
     status = stage.ends("secrets", "Completed")
     assert templates(stage.findings(status)) == sorted(EXPOSED)
     shown = str([status, stage.jobs("secrets"), stage.pods("secrets")])
-    assert not [each for each in (TOKEN, TOKEN[::-1], "PRIVATE KEY") if each in shown]
+    assert not [each for each in (TOKEN, TOKEN[::-1], LOGIN, "PRIVATE KEY") if each in shown]

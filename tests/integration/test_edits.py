@@ -41,6 +41,7 @@ class Row(NamedTuple):
 SECRETS = {
     "headers": {"Authorization": "Bearer x"},
     "variables": {"user": "guest"},
+    "credentials": {"secrets.yaml": "static: [{type: BearerToken, domains: [a.example], token: t0k3n}]"},
     "client-certificate": {"tls.crt": "-----BEGIN CERTIFICATE-----", "tls.key": "-----BEGIN PRIVATE KEY-----"},
 }
 """The Secrets that plans of this module name, by their use."""
@@ -71,6 +72,7 @@ KEY = [
         "scanner.clientCertificateFrom",
         {"scanner": {"clientCertificateFrom": {"secretRef": {"name": "client-certificate"}}}},
     ),
+    Row("scanner.credentialsFrom", {"scanner": {"credentialsFrom": {"secretRef": {"name": "credentials"}}}}),
     Row("scanner.headersFrom", {"scanner": {"headersFrom": {"secretRef": {"name": "headers"}}}}),
     Row("dnsConfig", {"dnsConfig": {"nameservers": ["192.0.2.53"]}}),
     Row("hostAliases", {"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["a.example"]}]}),

@@ -40,6 +40,7 @@ REFERENCES: dict[str, Callable[[str], dict[str, Any]]] = {
     "headersFrom": lambda name: {"scanner": {"headersFrom": {"secretRef": {"name": name}}}},
     "variablesFrom": lambda name: {"scanner": {"variablesFrom": {"secretRef": {"name": name}}}},
     "clientCertificateFrom": lambda name: {"scanner": {"clientCertificateFrom": {"secretRef": {"name": name}}}},
+    "credentialsFrom": lambda name: {"scanner": {"credentialsFrom": {"secretRef": {"name": name}}}},
     "claimName": lambda name: {"artifacts": {"claimName": name}},
 }
 """Each field that makes the operator read an object."""

@@ -74,7 +74,8 @@ USE_ENDPOINTS = "endpoints"
 USE_HEADERS = "headers"
 USE_VARIABLES = "variables"
 USE_CLIENT_CERTIFICATE = "client-certificate"
-SECRET_USES = (USE_HEADERS, USE_VARIABLES, USE_CLIENT_CERTIFICATE)
+USE_CREDENTIALS = "credentials"
+SECRET_USES = (USE_HEADERS, USE_VARIABLES, USE_CLIENT_CERTIFICATE, USE_CREDENTIALS)
 """Uses of Secrets that scan pods read; their volumes are named so too."""
 USE_NOTIFIER = "notifier"
 SCAN = f"{GROUP}/scan"

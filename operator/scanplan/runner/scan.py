@@ -113,7 +113,7 @@ class Scan:
         verdict, covered = Verdict(), Coverage()
         selection: Selection | None = None
         try:
-            own = credentials.read(self._document)
+            own = credentials.read(self._document, self._installation.templates)
             self._attempt.findings.redactor = own.redactor()
             templates.verify(self._document.template_folders)
             selection = templates.select(

@@ -291,6 +291,7 @@ def test_what_makes_another_scan() -> None:
         "scanner.headers_from",
         "scanner.variables_from",
         "scanner.client_certificate_from",
+        "scanner.credentials_from",
         "dns_config",
         "host_aliases",
         "artifacts.claim_name",

@@ -55,10 +55,10 @@ def test_a_secret_has_to_be_marked_for_it() -> None:
 def test_a_secret_of_endpoints_is_none_of_headers() -> None:
     """Otherwise a list of targets is sent to every target as headers, and headers are scanned as targets."""
     spec = plan(scanner={"headersFrom": {"secretRef": {"name": "hidden"}}}).spec
-    scanner_secrets.check(spec.scanner, {HEADERS: Input(labels={"scanplan.dev/use": "headers"})})
+    scanner_secrets.check(spec.scanner, {HEADERS: Input(labels={"scanplan.dev/use": "headers"})}, POLICY.guard)
     for marks in ({}, USABLE, {"scanplan.dev/use": "scanner"}):
         with pytest.raises(InputUnavailable, match=r"label it scanplan\.dev/use=headers"):
-            scanner_secrets.check(spec.scanner, {HEADERS: Input(labels=marks)})
+            scanner_secrets.check(spec.scanner, {HEADERS: Input(labels=marks)}, POLICY.guard)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_header_that_can_not_be_sent_stops_the_plan_and_is_not_quoted(value: b
     secret = Input(files={"X-Api-Key": value}, labels={"scanplan.dev/use": "headers"})
     spec = plan(scanner={"headersFrom": {"secretRef": {"name": "session"}}}).spec
     with pytest.raises(InvalidPlan, match="'X-Api-Key'") as refused:
-        scanner_secrets.check(spec.scanner, {Reference(Kind.SECRET, "session", "headers"): secret})
+        scanner_secrets.check(spec.scanner, {Reference(Kind.SECRET, "session", "headers"): secret}, POLICY.guard)
     assert "Injected" not in refused.value.message
 
 

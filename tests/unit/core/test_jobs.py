@@ -199,6 +199,7 @@ class TestCollector:
             {"scanner": {"headersFrom": {"secretRef": {"name": "hidden"}}}},
             {"scanner": {"variablesFrom": {"secretRef": {"name": "hidden"}}}},
             {"scanner": {"clientCertificateFrom": {"secretRef": {"name": "hidden"}}}},
+            {"scanner": {"credentialsFrom": {"secretRef": {"name": "hidden"}}}},
             {"endpoints": [f"https://host-{number}.example" for number in range(900)]},
         ],
     )

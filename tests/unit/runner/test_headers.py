@@ -40,7 +40,7 @@ def test_each_key_is_a_header_and_goes_by_file(tmp_path: Path) -> None:
 def test_what_a_line_can_not_hold_goes_by_the_secrets_file(tmp_path: Path, value: str) -> None:
     read = headers.read({"X-Team": "red"}, secret(tmp_path, X_Api_Key=value))
     place = workspace(tmp_path)
-    assert read.write(place) == ["-H", str(place.headers), "-sf", str(place.secrets)]
+    assert Credentials(headers=read).write(place) == ["-H", str(place.headers), "-sf", str(place.secrets)]
     assert place.headers.read_text() == "X-Team: red\n"
     (entry,) = json.loads(place.secrets.read_text())["static"]
     assert entry == {"type": "Header", "domains-regex": [".*"], "headers": [{"key": "X-Api-Key", "value": value}]}

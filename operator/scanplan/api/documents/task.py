@@ -112,6 +112,8 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     """Where the Secret with template variables is mounted; empty: none."""
     client_certificate_folder: str = ""
     """Where the Secret with a client certificate is mounted; empty: none."""
+    credentials_folder: str = ""
+    """Where the Secret with Nuclei's secrets file is mounted; empty: none."""
     scanner: ScannerOptions = msgspec.field(default_factory=ScannerOptions)
     retry: RetryLimits = msgspec.field(default_factory=RetryLimits)
     timeout_seconds: Annotated[int, msgspec.Meta(ge=1)] = 3600

@@ -117,6 +117,7 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     DISK_FULL = "DiskFull"
     STORAGE_ERROR = "StorageError"
+    LOGIN_FAILED = "LoginFailed"
     NETWORK_UNAVAILABLE = "NetworkUnavailable"
     ENDPOINTS_UNREACHABLE = "EndpointsUnreachable"
     SCANNER_ENVIRONMENT = "ScannerEnvironment"

@@ -47,6 +47,17 @@ class ClientCertificateSource(Model):
     ]
 
 
+class CredentialSource(Model):
+    """Credentials by host in a Secret: one key, with Nuclei's secrets file."""
+
+    secret_ref: Annotated[
+        LocalObjectReference,
+        Field(
+            description="The Secret. It needs the label scanplan.dev/use: credentials, and a Role that lets the operator get it."
+        ),
+    ]
+
+
 class Header(Model):
     """A request header that is not secret."""
 
@@ -140,6 +151,14 @@ class Scanner(Asking):
             description="Client certificate that HTTPS endpoints are shown, with its private key.",
         ),
     ] = None
+    credentials_from: Annotated[
+        CredentialSource | None,
+        Field(
+            json_schema_extra=effect(Effect.KEY),
+            description="Credentials for some hosts: headers, cookies, Basic, bearer tokens, and logins by a template. Their "
+            "values are kept out of logs and artifacts.",
+        ),
+    ] = None
     proxy: Annotated[
         str | None,
         Field(
@@ -167,5 +186,6 @@ class Scanner(Asking):
             labels.USE_HEADERS: self.headers_from,
             labels.USE_VARIABLES: self.variables_from,
             labels.USE_CLIENT_CERTIFICATE: self.client_certificate_from,
+            labels.USE_CREDENTIALS: self.credentials_from,
         }
         return {use: source.secret_ref.name for use, source in sources.items() if source}

@@ -58,6 +58,10 @@ ADVICE: dict[Reason, tuple[str, ...]] = {
     ),
     Reason.DISK_FULL: ("enlarge the claim, or remove old runs: scanplan prune", f"then {_AGAIN}"),
     Reason.STORAGE_ERROR: ("look at the claim's storage", f"then {_AGAIN}"),
+    Reason.LOGIN_FAILED: (
+        "check template, input and variables of the login in the Secret of credentialsFrom",
+        f"then {_AGAIN}",
+    ),
     Reason.NETWORK_UNAVAILABLE: ("check DNS and network policies of the namespace", f"then {_AGAIN}"),
     Reason.ENDPOINTS_UNREACHABLE: ("check that pods of the namespace reach the endpoints", f"then {_AGAIN}"),
     Reason.SCANNER_ENVIRONMENT: (f"read what Nuclei said: {_LOGS}",),

@@ -12,7 +12,8 @@ from scanplan.api import labels
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanner import Scanner
-from scanplan.core.planning import client_certificate, headers, variables
+from scanplan.core.planning import client_certificate, headers, logins, variables
+from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.inputs import Inputs, Kind, Reference, get
 
 
@@ -31,12 +32,12 @@ def references(scanner: Scanner) -> list[Reference]:
     return [Reference(Kind.SECRET, name, use) for use, name in scanner.secret_names.items()]
 
 
-def check(scanner: Scanner, inputs: Inputs) -> None:
+def check(scanner: Scanner, inputs: Inputs, guard: Guard) -> None:
     """Refuse what a scan could not use as it is written; no message quotes a value.
 
     Raises:
         InputUnavailable: a Secret is not there, or not for this use.
-        InvalidPlan: a header, a variable or the certificate can't be used.
+        InvalidPlan: a header, a variable, the certificate or a login can't be used; TargetDenied: a login is on a denied host.
     """
     contents = {reference.use: get(reference, inputs).files for reference in references(scanner)}
     checks: dict[str, Callable[[Scanner, Mapping[str, bytes]], None]] = {
@@ -47,6 +48,10 @@ def check(scanner: Scanner, inputs: Inputs) -> None:
         checked(scanner, contents.get(use, {}))
     if (certificate := contents.get(labels.USE_CLIENT_CERTIFICATE)) is not None:
         client_certificate.check(certificate)
+    if (secret := contents.get(labels.USE_CREDENTIALS)) is not None:
+        for login in logins.parse(secret).dynamic:
+            if login.input:
+                guard.canonical(login.input, "an input of the Secret of credentialsFrom")
 
 
 def _check_headers(scanner: Scanner, secret: Mapping[str, bytes]) -> None:

@@ -217,7 +217,7 @@ def resolve(
     written_by_plan = (target for target in targets if not (written[target].discovered or written[target].network))
     policy.guard.check(written_by_plan, lambda target: written[target].where)
     policy.guard.check_ranges({each.network: each.where for each in written.values() if each.network}.items())
-    scanner_secrets.check(spec.scanner, inputs)
+    scanner_secrets.check(spec.scanner, inputs, policy.guard)
     proxy, no_proxy = choice.of(spec, policy)
     choice.check(spec, plan.own, policy)
     resolution.check(spec, policy)
@@ -269,6 +269,7 @@ def resolve(
         headers_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_HEADERS),
         variables_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_VARIABLES),
         client_certificate_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_CLIENT_CERTIFICATE),
+        credentials_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_CREDENTIALS),
         scanner=scanner_options.options(spec, count, proxy, no_proxy),
         retry=RetryLimits(temporary=spec.retry.temporary, unknown=spec.retry.unknown),
         timeout_seconds=spec.timeout_seconds,

@@ -17,7 +17,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -55,6 +55,8 @@ _NAME_SEPARATOR = "[-_]"
 _BESIDE = r"(?:</?\w{1,10}>|[^\w]){1,16}"
 """What may stand between a header's name and its value: punctuation and tags."""
 _JSON_TEXT = re.compile(r":\s*\"([^\"]+)\"")
+_EXCHANGED = frozenset({"request", "response", "curl-command", "extracted-results", "meta"})
+"""Members with what was sent, and what came."""
 _TEXTS = (b'"', b"[", b"{")
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode = msgspec.json.Decoder().decode
@@ -64,12 +66,23 @@ _encode = msgspec.json.encode
 class Redactor:
     """Blots the secret values of some headers out of texts; linear in the text."""
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        """Args: headers: name and value of each secret header."""
-        secrets = {secret for name, value in headers.items() for secret in secrets_of(name, value)}
+    def __init__(
+        self,
+        headers: Mapping[str, str],
+        credentials: Iterable[tuple[str, str]] = (),
+        logins: Container[str] = frozenset(),
+    ) -> None:
+        """
+        Args:
+            headers: name and value of each secret header.
+            credentials: more of them, where a name may have several values; an empty value: known by its name alone.
+            logins: ids of templates that log in. Their findings are written without what was sent and what came.
+        """
+        pairs = [*headers.items(), *credentials]
+        secrets = {secret for name, value in pairs for secret in secrets_of(name, value)}
         forms = secrets | {encodings.plain(secret) for secret in secrets}
         dense = set[str]().union(*map(encodings.dense, forms))
-        self.idle = not headers
+        self.idle = not pairs
         """Whether there is nothing to blot out."""
         self._values = sorted(secrets)
         self._forms = sorted({plain for form in forms | dense if len(plain := encodings.plain(form)) >= MIN_LENGTH})
@@ -80,10 +93,11 @@ class Redactor:
                 rf"{_NAME_SEPARATOR.join(map(re.escape, name.split('-')))}{_BESIDE}({re.escape(value)})(?!\w)",
                 re.IGNORECASE,
             )
-            for name, value in headers.items()
+            for name, value in pairs
             if 0 < len(value) < MIN_LENGTH
         ]
-        names = "|".join(map(re.escape, headers))
+        names = "|".join(map(re.escape, dict.fromkeys(name for name, _ in pairs)))
+        self._logins = logins
         self._by_name = {
             "request": re.compile(rf"^((?:{names})[ \t]*:[ \t]*)[^\r\n]*", re.IGNORECASE | re.MULTILINE),
             "curl-command": re.compile(rf"(-H '(?:{names}): ?)(?:[^']|'\\'')*", re.IGNORECASE),
@@ -127,6 +141,9 @@ class Redactor:
         try:
             members = _decode_members(line)
             host = str(_decode(members.get("host", msgspec.Raw(b'""'))))
+            if self._logins and _decode(members["template-id"]) in self._logins:
+                members = _without_exchange(members)
+                line = _encode(members)
             changed = {
                 name: msgspec.Raw(_encode(clean))
                 for name, content in members.items()
@@ -142,8 +159,11 @@ class Redactor:
         """A line with half a surrogate pair, or no UTF-8, which the standard library takes; else as one text."""
         try:
             members = json.loads(line.decode(errors="surrogateescape"))
+            if self._logins and members["template-id"] in self._logins:
+                members = _without_exchange(members)
+                line = json.dumps(members, separators=(",", ":")).encode()
             clean = {name: self._member(name, value, str(members.get("host", ""))) for name, value in members.items()}
-        except (AttributeError, ValueError, RecursionError):
+        except (AttributeError, LookupError, ValueError, RecursionError):
             return self.raw(line)
         return line if clean == members else json.dumps(clean, separators=(",", ":")).encode()
 
@@ -177,6 +197,10 @@ class Redactor:
             return self.text(value)
         start, end = max(match.start("at"), 0), match.end()
         return self.text(value[:start]) + value[start:end] + self.text(value[end:])
+
+
+def _without_exchange(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if name not in _EXCHANGED}
 
 
 class Pieces:

@@ -96,7 +96,7 @@ def select(
     ids: set[str] = set()
     missing: list[str] = []
     for entry in requested or [str(root) for root in roots if root.is_dir()]:
-        found = _resolve(entry, roots)
+        found = resolve(entry, roots)
         if found is None and "/" not in entry and not entry.endswith(SUFFIXES):
             ids.add(entry)
         elif found is None:
@@ -136,8 +136,12 @@ def verify(folders: Iterable[TemplateFolder]) -> None:
             )
 
 
-def _resolve(entry: str, roots: Sequence[Path]) -> Path | None:
-    """The existing file or folder that `entry` names, or None."""
+def resolve(entry: str, roots: Sequence[Path]) -> Path | None:
+    """The existing file or folder that `entry` names, or None.
+
+    Raises:
+        NucleiBinaryError: (InvalidOptions) it is no path, or leaves the roots.
+    """
     if not entry or entry.startswith("-") or any(character in entry for character in ",*?[\\\n\r\0\"'`"):
         raise NucleiBinaryError(
             Reason.INVALID_OPTIONS,

@@ -42,7 +42,7 @@ def without(selection: Selection, allowed: Sequence[str]) -> tuple[Selection, st
         OSError: a template can't be read.
     """
     off = frozenset(UNGUARDED).difference(allowed)
-    found = [path for path in selection.files if off and _is_refused(path.read_bytes(), off)]
+    found = [path for path in selection.files if off and is_refused(path.read_bytes(), off)]
     if not found:
         return selection, ""
     named = [path for path in found if path in selection.named]
@@ -62,7 +62,7 @@ def without(selection: Selection, allowed: Sequence[str]) -> tuple[Selection, st
     return left, f"{len(found)} templates were left out, since they {why}."
 
 
-def _is_refused(content: bytes, off: frozenset[str]) -> bool:
+def is_refused(content: bytes, off: frozenset[str] = frozenset(UNGUARDED)) -> bool:
     """Whether a template uses one of the protocols, or may use it, since it can't be read."""
     if not (_DOUBT.search(content) or any(protocol.encode() in content.lower() for protocol in off)):
         return False

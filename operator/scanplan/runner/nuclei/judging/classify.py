@@ -92,6 +92,13 @@ TABLE = (
     ),
     Rule(
         (1,),
+        r"could not pre-fetch secrets",
+        UNKNOWN,
+        Reason.LOGIN_FAILED,
+        "A login of scanner.credentialsFrom failed, so nothing was scanned: check its template, input and variables.",
+    ),
+    Rule(
+        (1,),
         r"no space left on device|disk quota exceeded",
         TEMPORARY,
         Reason.DISK_FULL,

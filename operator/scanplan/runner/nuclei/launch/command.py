@@ -49,7 +49,7 @@ class Workspace(msgspec.Struct, frozen=True):
 
     @property
     def secrets(self) -> Path:
-        """Request headers that no line can hold, as Nuclei's secrets file."""
+        """Request headers that no line can hold, and credentials by host, as Nuclei's secrets file."""
         return self.root / "secrets.json"
 
     @property

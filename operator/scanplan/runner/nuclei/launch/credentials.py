@@ -1,8 +1,9 @@
-"""What a scan shows its targets: headers, template variables and a client certificate, by file, never in argv or environment."""
+"""What a scan shows its targets, by file, never in argv or environment."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,9 +11,11 @@ import msgspec
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.errors import InvalidPlan, NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import client_certificate
+from scanplan.core.planning import client_certificate, logins
 from scanplan.core.planning import variables as rules
+from scanplan.core.planning.logins import Login, Logins, Pair
 from scanplan.runner.artifacts.redaction import Redactor
+from scanplan.runner.nuclei.choosing import definition, selecting, templates, unguarded
 from scanplan.runner.nuclei.launch import headers, mounted, variables
 from scanplan.runner.nuclei.launch.command import Workspace
 from scanplan.runner.nuclei.launch.headers import Headers
@@ -26,6 +29,10 @@ class Credentials(msgspec.Struct, frozen=True):
     secret_variables: Mapping[str, str] = {}
     certificate: Path | None = None
     """PEM file; its key is beside it."""
+    logins: Logins = Logins()
+    """By host; their templates by absolute paths."""
+    login_ids: frozenset[str] = frozenset()
+    """Of the templates that log in."""
 
     @property
     def private_key(self) -> Path | None:
@@ -33,7 +40,7 @@ class Credentials(msgspec.Struct, frozen=True):
 
     def redactor(self) -> Redactor:
         """What keeps the secret ones out of results and logs. The private key is sent to nobody."""
-        return Redactor({**self.headers.secret, **self.secret_variables})
+        return Redactor({**self.headers.secret, **self.secret_variables}, self.logins.secrets(), self.login_ids)
 
     def write(self, workspace: Workspace) -> list[str]:
         """Put them where Nuclei reads them.
@@ -46,6 +53,9 @@ class Credentials(msgspec.Struct, frozen=True):
             OSError: no place for them.
         """
         arguments = self.headers.write(workspace)
+        if (secrets := self._secrets_file()) != Logins():
+            mounted.write_private(workspace.secrets, msgspec.json.encode(secrets))
+            arguments += ["-sf", str(workspace.secrets)]
         if values := {**self.public_variables, **self.secret_variables}:
             variables.write(values, workspace)
             arguments += ["-V", str(workspace.variables)]
@@ -56,12 +66,22 @@ class Credentials(msgspec.Struct, frozen=True):
             arguments += ["-cc", str(self.certificate), "-ck", str(self.private_key), "-ca", str(authority)]
         return arguments
 
+    def _secrets_file(self) -> Logins:
+        """One file: of two, Nuclei looks at the second only for hosts that the first does not know."""
+        pairs = tuple(Pair(key=name, value=value) for name, value in self.headers.apart().items())
+        everywhere = (Login(type="Header", domains_regex=(".*",), headers=pairs),) if pairs else ()
+        return Logins(static=(*everywhere, *self.logins.static), dynamic=self.logins.dynamic)
 
-def read(document: TaskDocument) -> Credentials:
+
+def read(document: TaskDocument, sources: Sequence[Path]) -> Credentials:
     """Those that a plan has itself, and those of its mounted Secrets.
 
+    Args:
+        sources: template folders, where templates of logins are.
+
     Raises:
-        NucleiBinaryError: (InvalidOptions) one that can't be used as it is written.
+        NucleiBinaryError: (InvalidOptions) one that can't be used as it is written, (TemplatesNotFound) a login's template is
+            not there.
         OSError: a folder can't be read.
     """
     own = headers.read(document.scanner.headers, document.headers_folder)
@@ -70,12 +90,47 @@ def read(document: TaskDocument) -> Credentials:
         rules.check_together(document.scanner.variables, secret)
         if document.client_certificate_folder:
             client_certificate.check(mounted.files(document.client_certificate_folder))
+        known = logins.parse(mounted.files(document.credentials_folder)) if document.credentials_folder else Logins()
     except InvalidPlan as error:
         raise NucleiBinaryError(Reason.INVALID_OPTIONS, f"{error.message}. Nothing was sent.") from None
+    known, login_ids = _with_templates(known, sources)
     folder = document.client_certificate_folder
     return Credentials(
         headers=own,
         public_variables=dict(document.scanner.variables),
         secret_variables=secret,
         certificate=Path(folder) / client_certificate.CERTIFICATE if folder else None,
+        logins=known,
+        login_ids=login_ids,
     )
+
+
+def _with_templates(known: Logins, sources: Sequence[Path]) -> tuple[Logins, frozenset[str]]:
+    """The logins with the absolute paths of their templates, and the ids of these. Nuclei filters them by nothing."""
+    roots = [Path(os.path.realpath(source)) for source in sources]
+    placed, ids = [], set()
+    for each in known.dynamic:
+        path = templates.resolve(each.template, roots)
+        if path is None or not path.is_file():
+            raise NucleiBinaryError(
+                Reason.TEMPLATES_NOT_FOUND,
+                f"Template of a login not found: {each.template}. Name a file that the template sources hold. Nothing was sent.",
+            )
+        content = path.read_bytes()
+        identifier = definition.identifier(content) or ""
+        if selecting.facts(identifier, content).protocols != {"http"} or unguarded.is_refused(content):
+            raise NucleiBinaryError(
+                Reason.INVALID_OPTIONS,
+                f"Template {each.template} logs in by something else than HTTP. Nothing was sent.",
+            )
+        document = definition.parse(content) or {}
+        requests = document.get("http") or document.get("requests")
+        if not all(isinstance(each, dict) and each.get("skip-secret-file") is True for each in requests or ()):
+            raise NucleiBinaryError(
+                Reason.INVALID_OPTIONS,
+                f"Template {each.template} needs skip-secret-file: true in each of its requests. Nuclei would wait for the "
+                "login before it logs in. Nothing was sent.",
+            )
+        ids.add(identifier)
+        placed.append(msgspec.structs.replace(each, template=str(path)))
+    return msgspec.structs.replace(known, dynamic=tuple(placed)), frozenset(ids)

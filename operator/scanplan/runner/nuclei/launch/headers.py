@@ -9,7 +9,6 @@ reaches all requests but raw ones that are marked unsafe.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 
@@ -31,7 +30,7 @@ class Headers(msgspec.Struct, frozen=True):
         return {name: value for name, value in self._all().items() if not headers.by_line(value)}
 
     def write(self, workspace: Workspace) -> list[str]:
-        """Put them where Nuclei reads them.
+        """Put those that a line can hold where Nuclei reads them.
 
         Returns:
             The arguments that say where.
@@ -43,13 +42,8 @@ class Headers(msgspec.Struct, frozen=True):
         lines = [f"{name}: {value}\n" for name, value in self._all().items() if name not in apart]
         arguments: list[str] = []
         if lines:
-            _write(workspace.headers, "".join(lines).encode(errors="surrogateescape"))
+            mounted.write_private(workspace.headers, "".join(lines).encode(errors="surrogateescape"))
             arguments += ["-H", str(workspace.headers)]
-        if apart:
-            pairs = [{"key": name, "value": value} for name, value in apart.items()]
-            secrets = {"static": [{"type": "Header", "domains-regex": [".*"], "headers": pairs}]}
-            _write(workspace.secrets, msgspec.json.encode(secrets))
-            arguments += ["-sf", str(workspace.secrets)]
         return arguments
 
     def _all(self) -> dict[str, str]:
@@ -75,8 +69,3 @@ def read(public: Mapping[str, str], folder: str) -> Headers:
             Reason.INVALID_OPTIONS, f"Of headers or headersFrom, {error.message}. Nothing was sent without it."
         ) from None
     return Headers(dict(public), secret)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.touch(mode=0o600)
-    path.write_bytes(content)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import variables
+from scanplan.runner.nuclei.launch import mounted
 from scanplan.runner.nuclei.launch.command import Workspace, list_file
 
 
@@ -24,5 +25,4 @@ def write(values: Mapping[str, str], workspace: Workspace) -> None:
                 Reason.INVALID_OPTIONS,
                 f"variable {name!r} names a file of the scanner, which Nuclei would send: change its value. Nothing was sent.",
             )
-    workspace.variables.touch(mode=0o600)
-    workspace.variables.write_text(list_file(variables.lines(values)))
+    mounted.write_private(workspace.variables, list_file(variables.lines(values)).encode())

@@ -1,0 +1,190 @@
+"""Credentials by host, from a Secret with Nuclei's secrets file (https://docs.projectdiscovery.io/opensource/nuclei/authenticated-scans).
+
+Read the same way by the operator and in the scan pod, by a model that knows every field: Nuclei ignores what it does not know, and
+a scan without its login looks like a scan that found nothing. No message quotes a value.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from scanplan.api.errors import InvalidPlan
+from scanplan.api.v1alpha1.conditions import Reason
+
+MAX_BYTES = 256 << 10
+_MAX_DEPTH = 16
+_TEMPLATE = re.compile(r"(?!/)(?!.*\.\.)[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\.(yaml|yml|json)")
+_DYNAMIC = "{{"
+
+
+class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A header, a query parameter, or a variable of a login template."""
+
+    key: str
+    value: str
+
+
+class Cookie(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A cookie: key and value, or `raw` as in a Set-Cookie header."""
+
+    key: str = ""
+    value: str = ""
+    raw: str = ""
+
+
+class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="kebab", kw_only=True):
+    """What requests to some hosts carry."""
+
+    type: str
+    domains: tuple[str, ...] = ()
+    domains_regex: tuple[str, ...] = ()
+    headers: tuple[Pair, ...] = ()
+    cookies: tuple[Cookie, ...] = ()
+    params: tuple[Pair, ...] = ()
+    username: str = ""
+    password: str = ""
+    token: str = ""
+
+    @property
+    def kind(self) -> str:
+        return self.type.lower()
+
+    def sent(self) -> Iterator[tuple[str, str]]:
+        """What requests carry: name and value of each header or parameter."""
+        match self.kind:
+            case "basicauth":
+                pair = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+                yield "Authorization", f"Basic {pair}"
+                yield "Authorization", self.password
+            case "bearertoken":
+                yield "Authorization", f"Bearer {self.token}"
+            case "header":
+                yield from ((each.key, each.value) for each in self.headers)
+            case "cookie":
+                raw = (each.raw.removeprefix("Set-Cookie: ").partition(";")[0] for each in self.cookies if each.raw)
+                yield from (("Cookie", each) for each in raw)
+                yield from (("Cookie", f"{each.key}={each.value}") for each in self.cookies if not each.raw)
+            case _:
+                yield from ((each.key, each.value) for each in self.params)
+
+
+class DynamicLogin(Login, frozen=True, kw_only=True):
+    """A login by a template: what it extracts is `{{name}}` in the values of its secrets."""
+
+    type: str = ""
+    """Empty: only `secrets`."""
+    secrets: tuple[Login, ...] = ()
+    template: str
+    """Path below a template source."""
+    variables: tuple[Pair, ...]
+    input: str = ""
+    """What the template is run on."""
+
+    @property
+    def all(self) -> tuple[Login, ...]:
+        """The secrets that it makes; each with a type."""
+        return (self, *self.secrets) if self.type else self.secrets
+
+
+class Logins(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The whole file."""
+
+    id: str = ""
+    info: dict[str, Any] = {}
+    static: tuple[Login, ...] = ()
+    dynamic: tuple[DynamicLogin, ...] = ()
+
+    def secrets(self) -> list[tuple[str, str]]:
+        """All that is to be kept out of results: a name, and a value, which is empty where only a login brings it."""
+        found = [pair for login in self.static for pair in login.sent()]
+        for each in self.dynamic:
+            found += [(variable.key, variable.value) for variable in each.variables]
+            for login in each.all:
+                found += [(name, "" if _DYNAMIC in value else value) for name, value in login.sent()]
+        return found
+
+
+def parse(files: Mapping[str, bytes]) -> Logins:
+    """The logins of a Secret, which has one key with the file.
+
+    Raises:
+        InvalidPlan: one that Nuclei would not use as it is written.
+    """
+    if len(files) != 1:
+        raise _refused(f"has {len(files)} keys: one is wanted, with Nuclei's secrets file in YAML")
+    (content,) = files.values()
+    try:
+        logins = msgspec.convert(_document(content), Logins)
+    except msgspec.ValidationError as error:
+        raise _refused(f"is no secrets file of Nuclei: {error}") from None
+    if not (logins.static or logins.dynamic):
+        raise _refused("has neither static nor dynamic credentials")
+    for number, login in enumerate(logins.static):
+        _check(login, f"static[{number}]")
+    for number, each in enumerate(logins.dynamic):
+        where = f"dynamic[{number}]"
+        if not _TEMPLATE.fullmatch(each.template):
+            raise _refused(f"names no template at {where}.template: give the path of a file below a template source")
+        if not each.variables:
+            raise _refused(f"has no variables at {where}, and Nuclei wants some")
+        if not each.all:
+            raise _refused(f"has neither type nor secrets at {where}")
+        if any(variable.value.startswith("$") for variable in each.variables):
+            raise _refused(f"has a value at {where}.variables that begins with $, which Nuclei would replace")
+        for login in each.all:
+            _check(login, where)
+            if login.kind == "query":
+                raise _refused(f"puts a session into URLs at {where}, where results would show it: use a header")
+    return logins
+
+
+def _check(login: Login, where: str) -> None:
+    """Refuse what lacks something of its type (pkg/authprovider/authx/file.go of Nuclei)."""
+    wanted = {
+        "basicauth": ("username and password", login.username and login.password),
+        "bearertoken": ("a token", login.token),
+        "header": ("headers, each with key and value", _whole(login.headers)),
+        "cookie": (
+            "cookies, each with key and value, or raw",
+            login.cookies and all(each.raw or (each.key and each.value) for each in login.cookies),
+        ),
+        "query": ("params, each with key and value", _whole(login.params)),
+    }
+    if login.kind not in wanted:
+        raise _refused(f"has another type at {where} than BasicAuth, BearerToken, Header, Cookie and Query")
+    what, there = wanted[login.kind]
+    if not there:
+        raise _refused(f"lacks something at {where}: {what}")
+    if not (login.domains or login.domains_regex):
+        raise _refused(f"names no host at {where}: give domains or domains-regex")
+
+
+def _whole(pairs: tuple[Pair, ...]) -> bool:
+    return bool(pairs) and all(each.key and each.value for each in pairs)
+
+
+def _document(content: bytes) -> object:
+    """The file as plain values, without aliases, which could make any size of them."""
+    import yaml  # noqa: PLC0415 - most plans have no such Secret
+
+    if len(content) > MAX_BYTES:
+        raise _refused(f"has more than {MAX_BYTES >> 10} KiB")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        depth = 0
+        for event in yaml.parse(content, Loader=loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MAX_DEPTH or isinstance(event, yaml.AliasEvent):
+                raise _refused("has anchors, or is nested too deep: write it plainly")
+        return yaml.load(content, Loader=loader)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError):
+        raise _refused("is no YAML") from None
+
+
+def _refused(problem: str) -> InvalidPlan:
+    return InvalidPlan(Reason.INVALID_SPEC, f"the Secret of credentialsFrom {problem}")
