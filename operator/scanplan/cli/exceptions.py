@@ -15,9 +15,10 @@ from scanplan.api.v1alpha1.model import mistakes
 from scanplan.api.v1alpha1.scanexception import ScanExceptionSpec
 from scanplan.cli import plans
 from scanplan.cli.manifests import read_documents
-from scanplan.cli.output.failure import DATA, Failure, Forbidden, NotFound
+from scanplan.cli.output.failure import DATA, Failure, Forbidden, UnknownKind
 from scanplan.cli.output.terminal import warn
 from scanplan.findings.exceptions import ScanException, Suppressor, in_force
+from scanplan.kube.resources import EXCEPTIONS
 
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
@@ -42,8 +43,8 @@ def suppressor(cluster: Cluster | None, files: list[Path] | None) -> Suppressor:
 def _of(cluster: Cluster) -> list[Object]:
     """Those of a cluster's namespace; none where it has no such kind, or where the user may not read them."""
     try:
-        return list(cluster.exceptions())
-    except NotFound:
+        return list(cluster.listed(EXCEPTIONS))
+    except UnknownKind:
         return []
     except Forbidden as error:
         warn(f"no exception is taken into account: {error.message}")

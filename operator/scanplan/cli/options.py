@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from scanplan.cli.output.failure import Failure
+from scanplan.kube.resources import PLANS
 
 
 def _plan_names(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -18,7 +19,9 @@ def _plan_names(ctx: typer.Context, incomplete: str) -> list[str]:
     given = ctx.params
     try:
         cluster = connect(given.get("namespace"), given.get("context"), given.get("kubeconfig"))
-        return [name for plan in cluster.plans() if (name := str(plan["metadata"]["name"])).startswith(incomplete)]
+        return [
+            name for plan in cluster.listed(PLANS) if (name := str(plan["metadata"]["name"])).startswith(incomplete)
+        ]
     except Failure:
         return []
 

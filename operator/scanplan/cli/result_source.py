@@ -33,6 +33,7 @@ from scanplan.findings.exceptions import ScanException, Suppressor
 from scanplan.findings.history import Entry
 from scanplan.findings.identity import identity
 from scanplan.findings.lookup import Life
+from scanplan.kube.resources import PLANS
 from scanplan.report import finding, scan
 from scanplan.report.finding import Finding
 from scanplan.report.scan import File, Scan
@@ -227,9 +228,9 @@ class ResultSource:
         """The plan of that name, else the newest plan with that runId."""
         assert self._cluster is not None  # noqa: S101 - the caller has looked
         try:
-            return self._cluster.plan(run)
+            return self._cluster.named(PLANS, run)
         except NotFound as error:
-            plans = [plan for plan in self._cluster.plans() if plan["spec"].get("runId") == run]
+            plans = [plan for plan in self._cluster.listed(PLANS) if plan["spec"].get("runId") == run]
             if not plans:
                 raise error from None
             return max(plans, key=lambda plan: str(plan["metadata"]["creationTimestamp"]))

@@ -173,10 +173,10 @@ class Forged:
             },
         }
 
-    def plan(self, _: str) -> Any:
+    def named(self, *_: Any) -> Any:
         return self._plan
 
-    def plans(self, **_: Any) -> Iterator[Any]:
+    def listed(self, *_: Any, **__: Any) -> Iterator[Any]:
         yield self._plan
 
     def jobs(self, _: Any) -> list[Any]:

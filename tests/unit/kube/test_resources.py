@@ -141,12 +141,12 @@ def test_the_command_line_asks_for_no_such_name(name: str) -> None:
     cluster = Cluster(UNASKED, "team")
     pod = {"metadata": {"name": name, "namespace": "team"}}
     asks: tuple[Callable[[], object], ...] = (
-        lambda: cluster.plan(name),
-        lambda: cluster.patch_plan(name, {}),
+        lambda: cluster.named(PLANS, name),
+        lambda: cluster.change(PLANS, name, {}),
         lambda: cluster.apply_plan({"metadata": {"name": name}}),
         lambda: list(cluster.log(pod)),
         lambda: list(cluster.execute("team", name, ["true"])),
-        lambda: Cluster(UNASKED, name).plan("plan"),
+        lambda: Cluster(UNASKED, name).named(PLANS, "plan"),
     )
     for ask in asks:
         with pytest.raises(Failure, match="can't be the name"):

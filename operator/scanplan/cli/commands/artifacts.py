@@ -17,6 +17,7 @@ from scanplan.cli.output.help import SETTINGS, Command
 from scanplan.cli.output.terminal import answers, line, say, waiting
 from scanplan.cli.plans import here
 from scanplan.cli.result_source import check
+from scanplan.kube.resources import PLANS
 from scanplan.report.scan import File
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def show(
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
-    plan = cluster.plan(name)
+    plan = cluster.named(PLANS, name)
     if every:
         with _opened(cluster, plan) as (reader, folder):
             files = reader.files(folder)
@@ -87,7 +88,7 @@ def fetch(
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
-    plan = cluster.plan(name)
+    plan = cluster.named(PLANS, name)
     published = {file.name: File(name=file.name, bytes=file.bytes, sha256=file.sha256) for file in _published(plan)}
     target = into or Path(name)
     with _opened(cluster, plan) as (reader, folder):

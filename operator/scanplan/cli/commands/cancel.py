@@ -9,6 +9,7 @@ import typer
 from scanplan.cli import options, plans
 from scanplan.cli.output.failure import told
 from scanplan.cli.output.terminal import say, warn
+from scanplan.kube.resources import PLANS
 
 
 @told
@@ -28,11 +29,11 @@ def cancel(
 
     cluster = connect(namespace, context, kubeconfig)
     for name in names:
-        plan = cluster.plan(name)
+        plan = cluster.named(PLANS, name)
         if plans.has_ended(plan):
             say(f"{name}: has ended already ({plans.phase(plan).value})")
             continue
-        cluster.patch_plan(name, {"cancel": True})
+        cluster.change(PLANS, name, {"cancel": True})
         say(f"{name}: is being cancelled")
         if keeper := plans.keeper(plan):
             warn(f"{name} is kept by {keeper}, which may set spec.cancel back: change it there too")

@@ -15,11 +15,12 @@ from scanplan.api.v1alpha1.scanexception import Disposition
 from scanplan.cli import options, plans, result_source
 from scanplan.cli.finding import found
 from scanplan.cli.output import listing
-from scanplan.cli.output.failure import UNAVAILABLE, USAGE, Failure, NotFound, told
+from scanplan.cli.output.failure import USAGE, Failure, told
 from scanplan.cli.output.help import SETTINGS, Command
 from scanplan.cli.output.terminal import answers, line, warn, write_json
 from scanplan.client import exception_draft
 from scanplan.findings.exceptions import read
+from scanplan.kube.resources import EXCEPTIONS
 
 if TYPE_CHECKING:
     from scanplan.kube.objects import Object
@@ -158,11 +159,7 @@ def show(
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster, now = connect(namespace, context, kubeconfig), plans.now()
-    try:
-        all_of_them = list(cluster.exceptions(everywhere=everywhere))
-    except NotFound:
-        hint = "scanplan crd scanexceptions | kubectl apply --server-side -f -"
-        raise Failure("the cluster knows no ScanExceptions", hint, UNAVAILABLE) from None
+    all_of_them = list(cluster.listed(EXCEPTIONS, everywhere=everywhere))
     states = {each["metadata"]["uid"]: state_of(each, now) for each in all_of_them}
     kept = [each for each in all_of_them if not state or states[each["metadata"]["uid"]] in state]
     kept.sort(

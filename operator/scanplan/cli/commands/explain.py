@@ -21,7 +21,7 @@ from scanplan.core.observed.jobs import job_view
 from scanplan.core.observed.pods import pod_view
 from scanplan.core.planning.quantities import quantity
 from scanplan.core.status import failure
-from scanplan.kube.resources import RESOURCE_QUOTAS
+from scanplan.kube.resources import PLANS, RESOURCE_QUOTAS
 from scanplan.report import text
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def explain(
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
-    _Page(cluster, cluster.plan(name)).print()
+    _Page(cluster, cluster.named(PLANS, name)).print()
 
 
 class _Page:
@@ -144,7 +144,11 @@ class _Page:
         """The plan's place in the queue. No status has it, because it would change with every other plan."""
         if queue := self._plan["spec"].get("queueName"):
             return f"wait for Kueue: kubectl get workloads, kubectl describe localqueue {queue}"
-        waiting = [plan for plan in self._read("other plans", self._cluster.plans) if plans.phase(plan) is Phase.QUEUED]
+        waiting = [
+            plan
+            for plan in self._read("other plans", lambda: self._cluster.listed(PLANS))
+            if plans.phase(plan) is Phase.QUEUED
+        ]
         order = sorted(
             waiting, key=lambda plan: (-plan["spec"].get("priority", 5), str(plan["metadata"]["creationTimestamp"]))
         )

@@ -14,6 +14,7 @@ from scanplan.cli import options, plans
 from scanplan.cli.output import listing
 from scanplan.cli.output.failure import USAGE, Failure, told
 from scanplan.cli.output.terminal import answers, line, say, write_json
+from scanplan.kube.resources import PLANS
 
 
 class Output(StrEnum):
@@ -42,7 +43,7 @@ def get(
 ) -> None:
     """List plans: state, progress, findings. `-o wide` adds what the operator says of each.
 
-    Exit codes: 0; 66 there is no plan of that name.
+    Exit codes: 0; 66 there is no plan of that name; 69 the cluster knows no ScanPlans.
     """
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
@@ -50,9 +51,9 @@ def get(
         raise Failure("plans are chosen by name, or by namespace and labels", "leave out the names", USAGE)
     cluster = connect(namespace, context, kubeconfig)
     found = (
-        [cluster.plan(name) for name in names]
+        [cluster.named(PLANS, name) for name in names]
         if names
-        else list(cluster.plans(everywhere=everywhere, selector=selector))
+        else list(cluster.listed(PLANS, everywhere=everywhere, selector=selector))
     )
     if output is Output.JSON:
         write_json(found[0] if names and len(names) == 1 else {"items": found})

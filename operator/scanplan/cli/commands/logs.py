@@ -15,6 +15,7 @@ from scanplan.cli.output import progress
 from scanplan.cli.output.failure import NO_INPUT, Failure, told
 from scanplan.cli.output.terminal import answers
 from scanplan.core.observed.pods import pod_view
+from scanplan.kube.resources import PLANS
 from scanplan.report import text
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def logs(
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
-    plan = cluster.plan(name)
+    plan = cluster.named(PLANS, name)
     pods = [
         pod
         for pod in cluster.pods(plan)

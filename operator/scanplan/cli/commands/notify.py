@@ -14,6 +14,7 @@ from scanplan.cli.output import listing
 from scanplan.cli.output.failure import TEMPORARY, told
 from scanplan.cli.output.help import SETTINGS, Command
 from scanplan.cli.output.terminal import say, warn, write_json
+from scanplan.kube.resources import NOTIFIERS
 
 if TYPE_CHECKING:
     from scanplan.kube.objects import Object
@@ -42,11 +43,11 @@ def show(
 ) -> None:
     """List notifiers: what they tell, to what, and how sending goes.
 
-    Exit codes: 0; 66 the cluster knows no ScanNotifiers.
+    Exit codes: 0; 69 the cluster knows no ScanNotifiers.
     """
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
-    found = list(connect(namespace, context, kubeconfig).notifiers(everywhere=everywhere))
+    found = list(connect(namespace, context, kubeconfig).listed(NOTIFIERS, everywhere=everywhere))
     if output is options.TableOrJson.JSON:
         write_json({"items": found})
         return
@@ -73,9 +74,9 @@ def send_test(
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
-    before = cluster.notifier(name)
+    before = cluster.named(NOTIFIERS, name)
     value = plans.token()
-    cluster.patch_notifier(name, {"test": value})
+    cluster.change(NOTIFIERS, name, {"test": value})
     if keeper := plans.keeper(before):
         warn(f"{name} is kept by {keeper}, which may set spec.test back; that sends nothing")
     if not wait:
@@ -83,7 +84,7 @@ def send_test(
         return
     end = time.monotonic() + wait
     while True:
-        result = outcome(cluster.notifier(name), value)
+        result = outcome(cluster.named(NOTIFIERS, name), value)
         if result is True:
             say(f"{name}: the receiver took the message")
             return

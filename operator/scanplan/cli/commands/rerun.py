@@ -10,6 +10,7 @@ from scanplan.cli import options, plans
 from scanplan.cli.commands.watch import follow as watch
 from scanplan.cli.output.failure import ANSWER_IS_NO, told
 from scanplan.cli.output.terminal import say, warn
+from scanplan.kube.resources import PLANS
 
 
 @told
@@ -37,12 +38,12 @@ def rerun(
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
-    plan = cluster.plan(name)
+    plan = cluster.named(PLANS, name)
     value = token or plans.now().strftime("%Y-%m-%dT%H-%M-%SZ")
     if plan["spec"].get("rerun") == value:
         say(f"{name}: has spec.rerun {value} already, nothing to do")
     else:
-        cluster.patch_plan(name, {"rerun": value, **({"cancel": False} if plan["spec"].get("cancel") else {})})
+        cluster.change(PLANS, name, {"rerun": value, **({"cancel": False} if plan["spec"].get("cancel") else {})})
         say(f"{name}: runs again ({value})")
         if keeper := plans.keeper(plan):
             warn(f"{name} is kept by {keeper}, which may set spec.rerun back: change it there too")

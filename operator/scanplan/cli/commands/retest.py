@@ -22,6 +22,7 @@ from scanplan.cli.output.terminal import answers, line, remarks, say, write_json
 from scanplan.core.manifests.pod import IMAGE_TEMPLATES_DIRECTORY
 from scanplan.core.planning.task import TEMPLATES_DIRECTORY
 from scanplan.findings.identity import address, identity
+from scanplan.kube.resources import PLANS
 from scanplan.report.scan import Scan
 
 Object = Mapping[str, Any]
@@ -77,12 +78,12 @@ def retest(
         result = shelves.find(run)
         finding, raw = found(result, fingerprint)
     name = f"retest-{identity(raw)[:10]}-{plans.now():%Y%m%d%H%M%S}"
-    cluster.apply_plan(manifest(cluster.plan(result.scan.plan.name), raw, name))
+    cluster.apply_plan(manifest(cluster.named(PLANS, result.scan.plan.name), raw, name))
     say(f"{name}: scans {finding.template_id} at {finding.matched_at or finding.host} again")
     completed = follow(cluster, [name], remarks())
     with result_source.opened(None, namespace, context, kubeconfig) as shelves:
         verdict = Verdict.UNKNOWN
-        if completed or plans.findings(cluster.plan(name)):
+        if completed or plans.findings(cluster.named(PLANS, name)):
             again = shelves.find(name)
             with again.findings.path.open("rb") as lines:
                 verdict = verdict_of(raw, lines, again.scan)

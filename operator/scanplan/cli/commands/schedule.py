@@ -12,6 +12,7 @@ from scanplan.cli.output import listing
 from scanplan.cli.output.failure import told
 from scanplan.cli.output.help import SETTINGS, Command
 from scanplan.cli.output.terminal import say, warn, write_json
+from scanplan.kube.resources import PLANS, SCHEDULES
 
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
@@ -39,11 +40,11 @@ def show(
 ) -> None:
     """List schedules: their times, and what the last run found.
 
-    Exit codes: 0; 66 the cluster knows no ScanSchedules.
+    Exit codes: 0; 69 the cluster knows no ScanSchedules.
     """
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
-    found = list(connect(namespace, context, kubeconfig).schedules(everywhere=everywhere))
+    found = list(connect(namespace, context, kubeconfig).listed(SCHEDULES, everywhere=everywhere))
     if output is options.TableOrJson.JSON:
         write_json({"items": found})
         return
@@ -84,7 +85,7 @@ def history(
     uid = schedule["metadata"]["uid"]
     runs = [
         run
-        for run in cluster.plans(selector=f"{labels.SCHEDULE}={name}")
+        for run in cluster.listed(PLANS, selector=f"{labels.SCHEDULE}={name}")
         if any(owner.get("uid") == uid for owner in run["metadata"].get("ownerReferences") or ())
     ]
     runs.sort(key=lambda run: (run["metadata"]["creationTimestamp"], run["metadata"]["name"]), reverse=True)
@@ -163,7 +164,7 @@ def resume(
 
 def _set(name: str, spec: dict[str, Any], words: str, output: options.TableOrJson, *where: Any) -> None:
     cluster, before = _connected(name, *where)
-    after = cluster.patch_schedule(name, spec)
+    after = cluster.change(SCHEDULES, name, spec)
     if output is options.TableOrJson.JSON:
         write_json(after)
     else:
@@ -176,4 +177,4 @@ def _connected(name: str, *where: Any) -> tuple[Cluster, Object]:
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(*where)
-    return cluster, cluster.schedule(name)
+    return cluster, cluster.named(SCHEDULES, name)

@@ -24,6 +24,7 @@ from scanplan.cli.output import progress
 from scanplan.cli.output.failure import ANSWER_IS_NO, Failure, NotFound, told
 from scanplan.cli.output.tables import STYLES
 from scanplan.cli.output.terminal import Terminal, answers, line, say
+from scanplan.kube.resources import PLANS
 
 if TYPE_CHECKING:
     from scanplan.cli.output.progress import Progress
@@ -55,7 +56,7 @@ def watch(
 
     cluster = connect(namespace, context, kubeconfig)
     for name in names or ():
-        cluster.plan(name)
+        cluster.named(PLANS, name)
     if not follow(cluster, names or []):
         raise typer.Exit(ANSWER_IS_NO)
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 import typer
 
 from scanplan.cli.output.terminal import say
-from scanplan.client.cluster.failure import NO_INPUT, UNAVAILABLE, Conflict, Failure, Forbidden, NotFound
+from scanplan.client.cluster.failure import NO_INPUT, UNAVAILABLE, Conflict, Failure, Forbidden, NotFound, UnknownKind
 
 ANSWER_IS_NO = 1
 USAGE = os.EX_USAGE
@@ -36,6 +36,7 @@ __all__ = [
     "Failure",
     "Forbidden",
     "NotFound",
+    "UnknownKind",
     "told",
 ]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.client.cluster.failure import Conflict, Failure, Forbidden, NotFound
+from scanplan.client.cluster.failure import Conflict, Failure, Forbidden, NotFound, UnknownKind
 from scanplan.kube import resources
 from scanplan.kube.objects import Object
 from scanplan.kube.refusal import Refusal
@@ -55,6 +55,13 @@ _SILENT_SECONDS = 300.0
 _SAID_BYTES = 64 << 10
 """Bytes that are kept of a command's standard error, from its end, which has the reason."""
 _NOTHING: Query = {}
+_LISTS = {
+    PLANS: "scanplan get",
+    SCHEDULES: "scanplan schedule list",
+    EXCEPTIONS: "scanplan exception list",
+    NOTIFIERS: "scanplan notify list",
+}
+"""The command that lists a kind."""
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
 """Channels of an exec."""
 
@@ -93,88 +100,35 @@ class Cluster:
         """The address of the API server."""
         return str(self._client.configuration.host)
 
-    # plans
+    # our kinds
 
-    def plan(self, name: str) -> Object:
-        """Raises NotFound."""
+    def named(self, kind: Resource, name: str) -> Object:
+        """One object of one of our kinds. Raises NotFound."""
         try:
-            return self.object(PLANS, name)
+            return self.object(kind, name)
         except NotFound:
-            raise self._no_plan(name) from None
+            raise self._absent(kind, name) from None
 
-    def plans(self, *, everywhere: bool = False, selector: str = "") -> Iterator[Object]:
-        """All plans of the namespace, or of the cluster."""
+    def listed(self, kind: Resource, *, everywhere: bool = False, selector: str = "") -> Iterator[Object]:
+        """All objects of one of our kinds, in the namespace or in the cluster. Raises UnknownKind."""
         query = {"labelSelector": selector} if selector else {}
         try:
-            yield from self.each(self.path(PLANS, namespace=None if everywhere else self.namespace), query)
+            yield from self.each(self.path(kind, namespace=None if everywhere else self.namespace), query)
         except NotFound:
-            raise Failure("the cluster knows no ScanPlans", "scanplan crd | kubectl apply --server-side -f -") from None
+            hint = f"scanplan crd {kind.plural} | kubectl apply --server-side -f -"
+            raise UnknownKind(f"the cluster knows no {kind.kind}s", hint) from None
 
-    def patch_plan(self, name: str, spec: Object) -> Object:
-        """Change fields of the plan's spec."""
+    def change(self, kind: Resource, name: str, spec: Object) -> Object:
+        """Change fields of an object's spec. Raises NotFound."""
         try:
-            return self._patch(name, {"spec": spec}, {"fieldManager": FIELD_MANAGER}, MERGE_PATCH)
+            return self._patch(kind, name, {"spec": spec}, {"fieldManager": FIELD_MANAGER}, MERGE_PATCH)
         except NotFound:
-            raise self._no_plan(name) from None
+            raise self._absent(kind, name) from None
 
     def apply_plan(self, manifest: Object, *, dry_run: bool = False) -> Object:
         """Server-side apply. Raises Conflict where somebody else manages a field."""
         query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
-        return self._patch(manifest["metadata"]["name"], manifest, query, APPLY_PATCH)
-
-    # schedules
-
-    def schedule(self, name: str) -> Object:
-        """Raises NotFound."""
-        try:
-            return self.object(SCHEDULES, name)
-        except NotFound:
-            message = f"there is no ScanSchedule {name!r} in namespace {self.namespace}"
-            raise NotFound(message, "scanplan schedule list --all-namespaces") from None
-
-    def schedules(self, *, everywhere: bool = False) -> Iterator[Object]:
-        """All schedules of the namespace, or of the cluster."""
-        try:
-            yield from self.each(self.path(SCHEDULES, namespace=None if everywhere else self.namespace))
-        except NotFound:
-            message = "the cluster knows no ScanSchedules"
-            raise NotFound(message, "scanplan crd | kubectl apply --server-side -f -") from None
-
-    def patch_schedule(self, name: str, spec: Object) -> Object:
-        """Change fields of the schedule's spec."""
-        path = self.path(SCHEDULES, name, namespace=self.namespace)
-        answer = self.call("PATCH", path, {"spec": spec}, {"fieldManager": FIELD_MANAGER}, MERGE_PATCH)
-        return _checked(SCHEDULES, answer, self.namespace, name)
-
-    # notifiers
-
-    def notifier(self, name: str) -> Object:
-        """Raises NotFound."""
-        try:
-            return self.object(NOTIFIERS, name)
-        except NotFound:
-            message = f"there is no ScanNotifier {name!r} in namespace {self.namespace}"
-            raise NotFound(message, "scanplan notify list --all-namespaces") from None
-
-    def notifiers(self, *, everywhere: bool = False) -> Iterator[Object]:
-        """All notifiers of the namespace, or of the cluster."""
-        try:
-            yield from self.each(self.path(NOTIFIERS, namespace=None if everywhere else self.namespace))
-        except NotFound:
-            message = "the cluster knows no ScanNotifiers"
-            raise NotFound(message, "scanplan crd scannotifiers | kubectl apply --server-side -f -") from None
-
-    def patch_notifier(self, name: str, spec: Object) -> Object:
-        """Change fields of the notifier's spec."""
-        path = self.path(NOTIFIERS, name, namespace=self.namespace)
-        answer = self.call("PATCH", path, {"spec": spec}, {"fieldManager": FIELD_MANAGER}, MERGE_PATCH)
-        return _checked(NOTIFIERS, answer, self.namespace, name)
-
-    # exceptions
-
-    def exceptions(self, *, everywhere: bool = False) -> Iterator[Object]:
-        """All ScanExceptions of the namespace, or of the cluster. Raises NotFound where the cluster has no such kind."""
-        yield from self.each(self.path(EXCEPTIONS, namespace=None if everywhere else self.namespace))
+        return self._patch(PLANS, manifest["metadata"]["name"], manifest, query, APPLY_PATCH)
 
     # what plans lead to
 
@@ -331,9 +285,9 @@ class Cluster:
         finally:
             socket.close()
 
-    def _patch(self, name: str, patch: Object, query: Query, content_type: str) -> Object:
-        path = self.path(PLANS, name, namespace=self.namespace)
-        return _checked(PLANS, self.call("PATCH", path, patch, query, content_type), self.namespace, name)
+    def _patch(self, kind: Resource, name: str, patch: Object, query: Query, content_type: str) -> Object:
+        path = self.path(kind, name, namespace=self.namespace)
+        return _checked(kind, self.call("PATCH", path, patch, query, content_type), self.namespace, name)
 
     def _of_task(self, resource: Resource, plan: Object) -> list[Object]:
         task = ScanPlanStatus.read(plan).task_id
@@ -345,8 +299,9 @@ class Cluster:
             raise Failure(f"status.taskId: {error}") from None
         return list(self.each(self.path(resource, namespace=plan["metadata"]["namespace"]), query))
 
-    def _no_plan(self, name: str) -> NotFound:
-        return NotFound(f"there is no ScanPlan {name!r} in namespace {self.namespace}", "scanplan get --all-namespaces")
+    def _absent(self, kind: Resource, name: str) -> NotFound:
+        message = f"there is no {kind.kind} {name!r} in namespace {self.namespace}"
+        return NotFound(message, f"{_LISTS[kind]} --all-namespaces")
 
     def _send(
         self, method: str, path: str, body: Object | None, query: Query, content_type: str, timeout: tuple[float, float]

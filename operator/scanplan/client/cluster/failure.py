@@ -34,6 +34,10 @@ class NotFound(Failure):
         super().__init__(message, hint, NO_INPUT)
 
 
+class UnknownKind(Failure):
+    """The cluster has no such kind of objects: its definition is not installed."""
+
+
 class Forbidden(Failure):
     """The user may not do that."""
 

@@ -27,6 +27,7 @@ from scanplan.client.cluster.failure import Failure
 from scanplan.client.errors import ClientError, InvalidPayload
 from scanplan.client.models import ArtifactRef, ScanResult
 from scanplan.core.planning.pod_bounds import PodBounds
+from scanplan.kube.resources import PLANS
 
 log = logging.getLogger("scanplan.api")
 
@@ -106,7 +107,7 @@ class Copies:
         self._make_room(needed, folder)
         try:
             cluster = connect(namespace)
-            plan = cluster.plan(str(result.task_id))
+            plan = cluster.named(PLANS, str(result.task_id))
             status = ScanPlanStatus.of(plan)
             if not (status.artifacts and status.scanner):
                 raise Failure(f"plan {result.task_id} has no artifacts")
