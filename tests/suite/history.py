@@ -1,4 +1,4 @@
-"""How long the lanes took last on this machine: kept in the cache folder, so that a fresh clone knows it too."""
+"""How long the lanes of tests, and the steps of the demo, took last on this machine: a fresh clone knows it too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def file() -> Path:
 
 
 def read() -> dict[str, float]:
-    """Seconds that each lane took last; empty where nobody knows."""
+    """Seconds that each lane or step took last; empty where nobody knows."""
     try:
         times = json.loads(file().read_text())
         return {str(lane): float(seconds) for lane, seconds in times.items()}
@@ -23,6 +23,6 @@ def read() -> dict[str, float]:
 
 
 def write(times: dict[str, float]) -> None:
-    """Remember the times of these lanes, beside those of others."""
+    """Remember the times of these, beside those of others."""
     file().parent.mkdir(parents=True, exist_ok=True)
     file().write_text(json.dumps({**read(), **times}, indent=2))
