@@ -26,15 +26,16 @@ def turn(item: pytest.Item) -> int:
 
 
 def watched_events(path: Path) -> list[dict[str, Any]]:
-    """The watch events that kubectl has written so far."""
+    """The watch events that kubectl has written so far; it writes what is there when it starts as one event with a list."""
     decoder, text = json.JSONDecoder(), path.read_text()
-    events, position = [], 0
+    events: list[dict[str, Any]] = []
+    position = 0
     while position < len(text):
         try:
             event, position = decoder.raw_decode(text, position)
         except ValueError:
             break  # kubectl is in the middle of a write
-        events.append(event)
+        events += [{**event, "object": each} for each in event["object"].get("items", [event["object"]])]
         while position < len(text) and text[position].isspace():
             position += 1
     return events
