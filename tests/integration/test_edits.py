@@ -73,6 +73,7 @@ KEY = [
         {"scanner": {"clientCertificateFrom": {"secretRef": {"name": "client-certificate"}}}},
     ),
     Row("scanner.credentialsFrom", {"scanner": {"credentialsFrom": {"secretRef": {"name": "credentials"}}}}),
+    Row("scanner.interactsh", {"scanner": {"interactsh": {"server": "oast.example"}}}),
     Row("scanner.headersFrom", {"scanner": {"headersFrom": {"secretRef": {"name": "headers"}}}}),
     Row("dnsConfig", {"dnsConfig": {"nameservers": ["192.0.2.53"]}}),
     Row("hostAliases", {"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["a.example"]}]}),
@@ -158,6 +159,7 @@ def running(
         SCANPLAN_ALLOWED_IMAGES="registry.example/*",
         SCANPLAN_ALLOWED_PROXIES="socks5://proxy.example:*",
         SCANPLAN_ALLOWED_RESOLVERS="192.0.2.53",
+        SCANPLAN_ALLOWED_INTERACTSH_SERVERS="oast.example",
         SCANPLAN_ALLOWED_PRIORITY_CLASSES="gold",
         SCANPLAN_ALLOWED_POD_METADATA="team",
     ).start()

@@ -41,6 +41,9 @@ REFERENCES: dict[str, Callable[[str], dict[str, Any]]] = {
     "variablesFrom": lambda name: {"scanner": {"variablesFrom": {"secretRef": {"name": name}}}},
     "clientCertificateFrom": lambda name: {"scanner": {"clientCertificateFrom": {"secretRef": {"name": name}}}},
     "credentialsFrom": lambda name: {"scanner": {"credentialsFrom": {"secretRef": {"name": name}}}},
+    "interactsh": lambda name: {
+        "scanner": {"interactsh": {"server": "oast.example", "tokenFrom": {"secretRef": {"name": name}}}}
+    },
     "claimName": lambda name: {"artifacts": {"claimName": name}},
 }
 """Each field that makes the operator read an object."""

@@ -19,6 +19,8 @@
   value: {{ join "," .Values.policy.allowedProxies | quote }}
 - name: SCANPLAN_ALLOWED_RESOLVERS
   value: {{ join "," .Values.policy.allowedResolvers | quote }}
+- name: SCANPLAN_ALLOWED_INTERACTSH_SERVERS
+  value: {{ join "," .Values.policy.allowedInteractshServers | quote }}
 - name: SCANPLAN_MAX_RANGE_ADDRESSES
   value: {{ .Values.policy.maxRangeAddresses | int | quote }}
 {{ include "scanplan.podBounds" . }}

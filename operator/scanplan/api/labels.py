@@ -75,7 +75,8 @@ USE_HEADERS = "headers"
 USE_VARIABLES = "variables"
 USE_CLIENT_CERTIFICATE = "client-certificate"
 USE_CREDENTIALS = "credentials"
-SECRET_USES = (USE_HEADERS, USE_VARIABLES, USE_CLIENT_CERTIFICATE, USE_CREDENTIALS)
+USE_INTERACTSH = "interactsh"
+SECRET_USES = (USE_HEADERS, USE_VARIABLES, USE_CLIENT_CERTIFICATE, USE_CREDENTIALS, USE_INTERACTSH)
 """Uses of Secrets that scan pods read; their volumes are named so too."""
 USE_NOTIFIER = "notifier"
 SCAN = f"{GROUP}/scan"

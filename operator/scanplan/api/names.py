@@ -29,6 +29,8 @@ RESERVED_VARIABLES = frozenset(
 """Names of template variables, in lower case, that Nuclei sets for each target."""
 PROXY = r"^(https?|socks5)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$"
 """The URL of a proxy. It has no place for credentials: plans are read by many."""
+INTERACTSH_SERVER = r"^(https?://)?([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"
+"""One server, never a list: of a list Nuclei takes any."""
 NO_PROXY = r"^[^\s,]+$"
 """An entry of NO_PROXY; the planner parses it."""
 

@@ -73,6 +73,11 @@ class OperatorSettings(PodBoundsSettings):
         alias="SCANPLAN_ALLOWED_RESOLVERS",
         description="DNS resolvers that plans may name instead of the cluster's; shell patterns of addresses.",
     )
+    allowed_interactsh_servers: NameList = Field(
+        (),
+        alias="SCANPLAN_ALLOWED_INTERACTSH_SERVERS",
+        description="Out-of-band servers (interactsh) that plans may name, as they are written there; shell patterns.",
+    )
     discovery_any_selector: bool = Field(
         False,
         alias="SCANPLAN_DISCOVERY_ANY_SELECTOR",
@@ -209,6 +214,7 @@ class OperatorSettings(PodBoundsSettings):
             no_proxy=self.no_proxy,
             allowed_proxies=self.allowed_proxies,
             allowed_resolvers=self.allowed_resolvers,
+            allowed_interactsh_servers=self.allowed_interactsh_servers,
             allowed_service_accounts=self.allowed_service_accounts,
             allowed_priority_classes=self.allowed_priority_classes,
             allowed_tolerations=self.allowed_tolerations,

@@ -192,6 +192,7 @@ class Scan:
                 f"{resolution.shown(self._refused)}.",
             )
         route.check(self._document.scanner.proxy, self._guard, self._stop)
+        route.check_out_of_band(self._document.scanner.interactsh_server, self._guard, self._stop)
         names = [str(template.path.relative_to(template.root)) for template in selection.templates]
         ordered, direct = self._route.ordered(self._endpoints)
         positions = ordered if 0 < direct < len(ordered) else ()

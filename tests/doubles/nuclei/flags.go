@@ -33,6 +33,8 @@ type options struct {
 	variables                                                []string
 	sni, clientCert, clientKey, clientCA                     string
 	disableClustering, noInteractsh, noStdin, noHTTPX        bool
+	interactshServer, interactshToken                        string
+	proxyInternal                                            bool
 	restrictLocal, systemResolvers, project                  bool
 	rateLimit, bulkSize, concurrency, payloadConcurrency     int
 	rateLimitDuration                                        time.Duration
@@ -260,6 +262,9 @@ func (o *options) declare(set *flag.FlagSet) {
 	numbers(&o.responseRead, 0, "response-size-read", "rsr")
 	numbers(&o.responseSave, 1<<20, "response-size-save", "rss")
 	switches(&o.noInteractsh, "no-interactsh", "ni")
+	texts(&o.interactshServer, "", "interactsh-server", "iserver")
+	texts(&o.interactshToken, "", "interactsh-token", "itoken")
+	switches(&o.proxyInternal, "proxy-internal", "pi")
 
 	numbers(&o.rateLimit, 150, "rate-limit", "rl")
 	switches(&o.perHostRateLimit, "per-host-rate-limit")

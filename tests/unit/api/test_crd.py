@@ -292,6 +292,7 @@ def test_what_makes_another_scan() -> None:
         "scanner.variables_from",
         "scanner.client_certificate_from",
         "scanner.credentials_from",
+        "scanner.interactsh",
         "dns_config",
         "host_aliases",
         "artifacts.claim_name",

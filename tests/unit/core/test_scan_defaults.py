@@ -153,6 +153,8 @@ def test_what_is_locked_no_plan_sets(path: str, owners: dict[str, Any], own: dic
             {"scanner": {"clientCertificateFrom": {"secretRef": {"name": "x"}}}},
             "scanner.clientCertificateFrom is no default",
         ),
+        ({"scanner": {"interactsh": {"server": "a.example"}}}, "scanner.interactsh is no default"),
+        ({"scanner": {"credentialsFrom": {"secretRef": {"name": "x"}}}}, "scanner.credentialsFrom is no default"),
         ({"endpoints": ["a.example"]}, "endpoints is of one plan"),
         ({"templates": ["http/"]}, "templates is of one plan"),
         ({"suspend": True}, "suspend is of one plan"),

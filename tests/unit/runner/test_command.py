@@ -81,6 +81,15 @@ def test_what_a_plan_may_leave_to_nuclei_is_left_to_it() -> None:
     assert "guest" not in " ".join(argv)
 
 
+@pytest.mark.parametrize(("proxy", "more"), [(False, []), (True, ["-pi"])])
+def test_an_out_of_band_server_is_asked_where_the_plan_names_one(proxy: bool, more: list[str]) -> None:
+    options = ScannerOptions(interactsh_server="https://oast.example")
+    argv = command.arguments(document(scanner=options), "nuclei", WORKSPACE, TRACE, proxy=proxy)
+    assert argv[-2 - len(more) :] == ["-iserver", "https://oast.example", *more]
+    assert "-ni" not in argv
+    assert "-ni" in command.arguments(document(), "nuclei", WORKSPACE, TRACE, proxy=proxy)
+
+
 def test_without_options_templates_decide_about_redirects_and_nothing_is_denied() -> None:
     argv = command.arguments(document(), "nuclei", WORKSPACE, TRACE)
     assert not {"-fr", "-dr", "-severity", "-eh"} & set(argv)

@@ -47,6 +47,8 @@ class ScannerOptions(Document, frozen=True, kw_only=True):
     """URL of the proxy, without credentials; empty: none."""
     no_proxy: tuple[str, ...] = ()
     """Targets that go direct although there is a proxy, as entries of NO_PROXY."""
+    interactsh_server: str = ""
+    """Out-of-band server; empty: none is asked."""
     headers: Mapping[str, str] = {}
     """Headers of every request, which are no secrets: value by name."""
 
@@ -114,6 +116,8 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     """Where the Secret with a client certificate is mounted; empty: none."""
     credentials_folder: str = ""
     """Where the Secret with Nuclei's secrets file is mounted; empty: none."""
+    interactsh_folder: str = ""
+    """Where the Secret with the token of the out-of-band server is mounted; empty: none."""
     scanner: ScannerOptions = msgspec.field(default_factory=ScannerOptions)
     retry: RetryLimits = msgspec.field(default_factory=RetryLimits)
     timeout_seconds: Annotated[int, msgspec.Meta(ge=1)] = 3600

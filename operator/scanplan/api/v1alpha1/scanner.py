@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from scanplan.api import labels
-from scanplan.api.names import NO_PROXY, PROXY
+from scanplan.api.names import INTERACTSH_SERVER, NO_PROXY, PROXY
 from scanplan.api.v1alpha1.asking import Asking
 from scanplan.api.v1alpha1.model import Effect, Model, effect
 from scanplan.api.v1alpha1.references import LocalObjectReference
@@ -56,6 +56,33 @@ class CredentialSource(Model):
             description="The Secret. It needs the label scanplan.dev/use: credentials, and a Role that lets the operator get it."
         ),
     ]
+
+
+class TokenSource(Model):
+    """A token in a Secret, key token."""
+
+    secret_ref: Annotated[
+        LocalObjectReference,
+        Field(
+            description="The Secret. It needs the label scanplan.dev/use: interactsh, and a Role that lets the operator get it."
+        ),
+    ]
+
+
+class Interactsh(Model):
+    """A server that notices what targets send elsewhere."""
+
+    server: Annotated[
+        str,
+        Field(
+            max_length=300,
+            pattern=INTERACTSH_SERVER,
+            description="Host name or URL, such as https://oast.example.com. It must be on the operator's allow-list.",
+        ),
+    ]
+    token_from: Annotated[
+        TokenSource | None, Field(description="The server's token. It is kept out of arguments and logs.")
+    ] = None
 
 
 class Header(Model):
@@ -159,6 +186,13 @@ class Scanner(Asking):
             "values are kept out of logs and artifacts.",
         ),
     ] = None
+    interactsh: Annotated[
+        Interactsh | None,
+        Field(
+            json_schema_extra=effect(Effect.KEY),
+            description="Out-of-band server. Without one, templates that need it are told as not run.",
+        ),
+    ] = None
     proxy: Annotated[
         str | None,
         Field(
@@ -187,5 +221,6 @@ class Scanner(Asking):
             labels.USE_VARIABLES: self.variables_from,
             labels.USE_CLIENT_CERTIFICATE: self.client_certificate_from,
             labels.USE_CREDENTIALS: self.credentials_from,
+            labels.USE_INTERACTSH: self.interactsh.token_from if self.interactsh else None,
         }
         return {use: source.secret_ref.name for use, source in sources.items() if source}

@@ -41,6 +41,8 @@ class Policy(PodBounds):
     """Further proxies, as shell patterns. A proxy dials for the scan, where the guard can't look."""
     allowed_resolvers: tuple[str, ...] = ()
     """Addresses of DNS resolvers that plans may name, as shell patterns."""
+    allowed_interactsh_servers: tuple[str, ...] = ()
+    """Out-of-band servers that plans may name, as shell patterns."""
     discovery_any_selector: bool = False
     """Selectors of plans choose freely: objects need no label that says yes."""
     discovery_namespaces: tuple[str, ...] = ()
@@ -73,6 +75,9 @@ class Policy(PodBounds):
 
     def allows_proxy(self, proxy: str) -> bool:
         return proxy in {"", self.proxy} or matches(proxy, self.allowed_proxies)
+
+    def allows_interactsh_server(self, server: str) -> bool:
+        return matches(server, self.allowed_interactsh_servers)
 
     def allows_claim(self, claim: str) -> bool:
         return claim == self.claim_name or matches(claim, self.allowed_claims)

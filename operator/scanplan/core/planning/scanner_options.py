@@ -30,6 +30,7 @@ def of_key(scanner: Scanner) -> dict[str, Any]:
         "maxRedirects": scanner.max_redirects,
         "maxResponseBytes": scanner.max_response_bytes,
         "sni": scanner.sni,
+        "interactshServer": scanner.interactsh.server if scanner.interactsh else "",
         "verifySignatures": scanner.verify_signatures,
         "variables": sorted((each.name, each.value) for each in scanner.variables),
     }
@@ -60,6 +61,7 @@ def options(spec: ScanPlanSpec, shards: int, proxy: str, no_proxy: Sequence[str]
         sni=scanner.sni or "",
         verify_signatures=scanner.verify_signatures,
         variables={each.name: each.value for each in scanner.variables},
+        interactsh_server=scanner.interactsh.server if scanner.interactsh else "",
         proxy=proxy,
         no_proxy=tuple(no_proxy),
         headers={header.name: header.value for header in scanner.headers},

@@ -12,7 +12,7 @@ from scanplan.api import labels
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanner import Scanner
-from scanplan.core.planning import client_certificate, headers, logins, variables
+from scanplan.core.planning import client_certificate, headers, interactsh, logins, variables
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.inputs import Inputs, Kind, Reference, get
 
@@ -48,6 +48,8 @@ def check(scanner: Scanner, inputs: Inputs, guard: Guard) -> None:
         checked(scanner, contents.get(use, {}))
     if (certificate := contents.get(labels.USE_CLIENT_CERTIFICATE)) is not None:
         client_certificate.check(certificate)
+    if (secret := contents.get(labels.USE_INTERACTSH)) is not None:
+        interactsh.token(secret)
     if (secret := contents.get(labels.USE_CREDENTIALS)) is not None:
         for login in logins.parse(secret).dynamic:
             if login.input:

@@ -27,6 +27,7 @@ from scanplan.api.v1alpha1.selection import Exclude, Include, Selection
 from scanplan.api.v1alpha1.sources import ImageSource
 from scanplan.core.planning import (
     endpoints,
+    interactsh,
     keys,
     pod_bounds,
     ranges,
@@ -221,6 +222,9 @@ def resolve(
     proxy, no_proxy = choice.of(spec, policy)
     choice.check(spec, plan.own, policy)
     resolution.check(spec, policy)
+    if spec.scanner.interactsh:
+        server = spec.scanner.interactsh.server
+        interactsh.check(server, policy.guard, allowed=policy.allows_interactsh_server(server))
     scanner_options.check(spec.scanner)
     templates = tuple(sorted(set(spec.templates)))
     project_id, run_id = plan.project_id, plan.run_id
@@ -270,6 +274,7 @@ def resolve(
         variables_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_VARIABLES),
         client_certificate_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_CLIENT_CERTIFICATE),
         credentials_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_CREDENTIALS),
+        interactsh_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_INTERACTSH),
         scanner=scanner_options.options(spec, count, proxy, no_proxy),
         retry=RetryLimits(temporary=spec.retry.temporary, unknown=spec.retry.unknown),
         timeout_seconds=spec.timeout_seconds,

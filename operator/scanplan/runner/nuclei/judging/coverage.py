@@ -22,7 +22,12 @@ from scanplan.runner.nuclei.judging.statistics import ScannerLog
 _REASON_CHARACTERS = 240
 _TOLD = (
     ("unresolved variables found: ", "it needs variables that nobody sets: "),
-    ("interactsh client not initialized", "it needs an out-of-band server (interactsh), and scans are made without"),
+    (
+        "invalid token provided for interactsh",
+        "the out-of-band server did not take the token (scanner.interactsh.tokenFrom)",
+    ),
+    ("could not register to servers", "the out-of-band server could not be reached (scanner.interactsh)"),
+    ("interactsh client not initialized", "it needs an out-of-band server (scanner.interactsh), and there is none"),
     ("cannot use IP address as DNS input", "DNS templates need names, and the endpoints are IP addresses"),
 )
 _UNTRACED = ("whois",)

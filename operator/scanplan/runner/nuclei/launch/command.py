@@ -68,6 +68,11 @@ class Workspace(msgspec.Struct, frozen=True):
         return self.root / "variables.txt"
 
     @property
+    def options(self) -> Path:
+        """Flags whose values are secret, as Nuclei's configuration file."""
+        return self.root / "options.yaml"
+
+    @property
     def home(self) -> Path:
         return self.root / "home"
 
@@ -135,8 +140,15 @@ def arguments(
     argv += ["-jsonl", "-ot", "-nc", "-tlog", trace]
     argv += ["-v", "-vv"]  # which templates are loaded, and why others are not, or can't be sent
     argv += ["-stats", "-sj", "-si", str(STATISTICS_INTERVAL_SECONDS)]
-    argv += ["-no-stdin", "-duc", "-ni"]
-    return argv
+    argv += ["-no-stdin", "-duc"]
+    return argv + _out_of_band(scanner.interactsh_server, proxy=proxy)
+
+
+def _out_of_band(server: str, *, proxy: bool) -> list[str]:
+    """The flags of the out-of-band server; through the proxy, where there is one."""
+    if not server:
+        return ["-ni"]
+    return ["-iserver", server, *(["-pi"] if proxy else [])]
 
 
 def _asking(scanner: ScannerOptions) -> list[str]:

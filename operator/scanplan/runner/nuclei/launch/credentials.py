@@ -11,7 +11,7 @@ import msgspec
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.errors import InvalidPlan, NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import client_certificate, logins
+from scanplan.core.planning import client_certificate, interactsh, logins
 from scanplan.core.planning import variables as rules
 from scanplan.core.planning.logins import Login, Logins, Pair
 from scanplan.runner.artifacts.redaction import Redactor
@@ -31,6 +31,7 @@ class Credentials(msgspec.Struct, frozen=True):
     """PEM file; its key is beside it."""
     logins: Logins = Logins()
     """By host; their templates by absolute paths."""
+    interactsh_token: str = ""
     login_ids: frozenset[str] = frozenset()
     """Of the templates that log in."""
 
@@ -59,6 +60,10 @@ class Credentials(msgspec.Struct, frozen=True):
         if values := {**self.public_variables, **self.secret_variables}:
             variables.write(values, workspace)
             arguments += ["-V", str(workspace.variables)]
+        if self.interactsh_token:
+            options = {"interactsh-token": self.interactsh_token}
+            mounted.write_private(workspace.options, msgspec.json.encode(options))
+            arguments += ["-config", str(workspace.options)]
         if self.certificate:
             # Nuclei wants an authority too, although it believes any server.
             authority = self.certificate.with_name(client_certificate.AUTHORITY)
@@ -90,6 +95,7 @@ def read(document: TaskDocument, sources: Sequence[Path]) -> Credentials:
         rules.check_together(document.scanner.variables, secret)
         if document.client_certificate_folder:
             client_certificate.check(mounted.files(document.client_certificate_folder))
+        token = interactsh.token(mounted.files(document.interactsh_folder)) if document.interactsh_folder else ""
         known = logins.parse(mounted.files(document.credentials_folder)) if document.credentials_folder else Logins()
     except InvalidPlan as error:
         raise NucleiBinaryError(Reason.INVALID_OPTIONS, f"{error.message}. Nothing was sent.") from None
@@ -101,6 +107,7 @@ def read(document: TaskDocument, sources: Sequence[Path]) -> Credentials:
         secret_variables=secret,
         certificate=Path(folder) / client_certificate.CERTIFICATE if folder else None,
         logins=known,
+        interactsh_token=token,
         login_ids=login_ids,
     )
 

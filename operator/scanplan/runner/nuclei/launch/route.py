@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from scanplan.api.documents.task import ScannerOptions
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.core.planning import interactsh
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.proxies import place
 from scanplan.core.planning.proxies.no_proxy import NoProxy, readable
@@ -24,10 +25,21 @@ def check(proxy: str, guard: Guard, stop: Callable[[], bool]) -> None:
     Raises:
         NucleiBinaryError: (TargetDenied) it does.
     """
-    if proxy and (found := resolution.denied([place.of(proxy)], guard, stop=stop)):
-        raise NucleiBinaryError(
-            Reason.TARGET_DENIED, f"The target guard denies the proxy {proxy}: {resolution.shown(found)}."
-        )
+    _check([place.of(proxy)] if proxy else [], f"the proxy {proxy}", guard, stop)
+
+
+def check_out_of_band(server: str, guard: Guard, stop: Callable[[], bool]) -> None:
+    """Refuse an out-of-band server whose name leads to a denied address.
+
+    Raises:
+        NucleiBinaryError: (TargetDenied) it does.
+    """
+    _check([interactsh.place(server)] if server else [], f"scanner.interactsh.server {server}", guard, stop)
+
+
+def _check(places: Sequence[str], what: str, guard: Guard, stop: Callable[[], bool]) -> None:
+    if found := resolution.denied(places, guard, stop=stop):
+        raise NucleiBinaryError(Reason.TARGET_DENIED, f"The target guard denies {what}: {resolution.shown(found)}.")
 
 
 class Route:
