@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := buildah busybox-static ca-certificates conntrack containernetworking-plugins iproute2 ipset iptables mmdebstrap python3-venv redis-server runc
+PACKAGES := buildah busybox-static ca-certificates conntrack containernetworking-plugins docker-registry iproute2 ipset iptables mmdebstrap python3-venv redis-server runc
 KINDS := scanplans scanschedules scanexceptions scannotifiers
 CLUSTER ?= dev
 PYTEST_ARGS ?=

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.cli import plans
-from scanplan.cli.commands import artifacts, exception, explain, notify, schedule, submit
+from scanplan.cli.commands import artifacts, exception, explain, notify, schedule, submit, templates
 from scanplan.cli.main import app
 from scanplan.cli.output import advice, progress
 from scanplan.cli.output.lazy import LazyCommands
@@ -203,9 +203,10 @@ COMMANDS = {
         "schedule": get_command(schedule.app),
         "notify": get_command(notify.app),
         "exception": get_command(exception.app),
+        "templates": get_command(templates.app),
     }.items()
     for name, command in getattr(commands, "commands", {}).items()
-    if name not in {"artifacts", "schedule", "notify", "exception"}
+    if name not in {"artifacts", "schedule", "notify", "exception", "templates"}
 }
 OWN_WAYS = {"version", "crd", "reference", "operator"}
 """Commands that fail in no way of their own."""

@@ -22,7 +22,7 @@ from scanplan.api.documents.words import Severity
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.findings import aliases
-from scanplan.runner.nuclei.choosing import definition, selecting
+from scanplan.runner.nuclei.choosing import definition, index, selecting
 from scanplan.runner.nuclei.choosing.selecting import ALL, Choice
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -102,7 +102,7 @@ def select(
         elif found is None:
             missing.append(entry)
         elif found.is_dir():
-            for path in _walk(found):
+            for path in walk(found):
                 selected.setdefault(path, False)
         else:
             selected[found] = True
@@ -171,7 +171,7 @@ def _outside(entry: str, roots: Sequence[Path]) -> NucleiBinaryError:
     )
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path) -> Iterator[Path]:
     """Template files below `folder`. Hidden names are none: ConfigMap volumes keep their versions in `..` folders."""
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -185,7 +185,7 @@ def _index(roots: Sequence[Path], wanted: Iterable[str]) -> dict[str, Path]:
     missing = {name: name.encode() for name in wanted}
     by_id: dict[str, Path] = {}
     for root in roots:
-        for path in _walk(root):
+        for path in walk(root):
             content = path.read_bytes()
             if any(text in content for text in missing.values()):
                 found = definition.identifier(content)
@@ -206,9 +206,12 @@ def _filtered(
     placed = (
         (next(number for number, root in enumerate(roots) if path.is_relative_to(root)), path) for path in selected
     )
+    indexes = [index.read(root) for root in roots]
     for number, path in sorted(placed):
         content = path.read_bytes()
-        identifier = definition.identifier(content)
+        sha256 = index.digest(content)
+        known = indexes[number].get(sha256)
+        identifier = known.id if known else definition.identifier(content)
         if identifier is None and not selected[path]:
             continue  # a folder's other files: configuration, profiles
         severity = definition.severity(content)
@@ -216,18 +219,19 @@ def _filtered(
             filtered["another severity"] += 1
             continue
         if not choice.of_all:
-            why = choice.left_out(selecting.facts(identifier or "", content), path.relative_to(roots[number]))
+            facts = known.facts if known else selecting.facts(identifier or "", content)
+            why = choice.left_out(facts, path.relative_to(roots[number]))
             if why:
                 filtered[why] += 1
                 continue
-        requests = definition.requests(content, path, roots[number])
-        former_ids = definition.former_ids(content)
+        requests = known.requests if known else definition.requests(content, path, roots[number])
+        former_ids = known.former_ids if known else definition.former_ids(content)
         template = Template(path, roots[number], identifier or "", selected[path], requests, former_ids)
         if identifier and (first := by_id.setdefault(identifier, template)) is not template:
             doubles.append((template, first))
             continue
         chosen.append(template)
-        digest.update(f"{path.relative_to(roots[number])}\0".encode() + hashlib.sha256(content).digest())
+        digest.update(f"{path.relative_to(roots[number])}\0".encode() + bytes.fromhex(sha256))
     if not chosen:
         counts = ", ".join(f"{count} with {why}" for why, count in filtered.most_common())
         why = f"left out are {counts}" if counts else "the sources hold none"
