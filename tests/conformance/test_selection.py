@@ -6,17 +6,21 @@ counts as unknown here, also where unknown ones are excluded.
 
 from __future__ import annotations
 
+import json
 import pathlib
 import subprocess
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from scanplan.api.documents.task import TemplateFilter
-from scanplan.api.documents.words import Protocol, Severity
+from scanplan.api.documents.words import Outcome, Protocol, Severity
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.runner.nuclei.choosing import templates
+from scanplan.runner.nuclei.choosing import profiles, templates
+from scanplan.runner.nuclei.choosing.profiles import Profile
 from scanplan.runner.nuclei.choosing.selecting import Choice
+from tests.conformance.desk import Desk, Server
 
 HTTP = 'http:\n  - method: GET\n    path: ["{{BaseURL}}/"]\n    matchers: [{type: status, status: [200]}]\n'
 DNS = 'dns:\n  - name: "{{FQDN}}"\n    type: A\n    matchers: [{type: word, words: [x]}]\n'
@@ -53,25 +57,83 @@ FILTERS: list[tuple[list[str], dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("flags", "include", "exclude"), FILTERS, ids=[" ".join(row[0]) for row in FILTERS])
-def test_a_selection_is_nucleis_own(
-    scanner: pathlib.Path, tmp_path: pathlib.Path, flags: list[str], include: dict[str, Any], exclude: dict[str, Any]
-) -> None:
+def listed(scanner: pathlib.Path, root: pathlib.Path, home: pathlib.Path, flags: list[str]) -> set[str]:
+    """What Nuclei would run of the library, which is written to `root`."""
     if not scanner.is_symlink():
         pytest.skip("the stand-in lists no templates")
-    root = tmp_path / "library"
     for name, text in LIBRARY.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     argv: list[pathlib.Path | str] = [scanner, "-tl", "-t", root, *(flag.format(root=root) for flag in flags)]
-    home = {"HOME": str(tmp_path), "PATH": "", "NUCLEI_TEMPLATES_DIR": str(root)}
+    environment = {"HOME": str(home), "PATH": "", "NUCLEI_TEMPLATES_DIR": str(root)}
     done = subprocess.run(
-        [*argv, "-nc", "-duc", "-ni", "-no-stdin"], capture_output=True, text=True, env=home, check=True
+        [*argv, "-nc", "-duc", "-ni", "-no-stdin"], capture_output=True, text=True, env=environment, check=True
     )
-    listed = {line.removeprefix(f"{root}/") for line in done.stdout.splitlines() if line.endswith(".yaml")}
+    return {line.removeprefix(f"{root}/") for line in done.stdout.splitlines() if line.endswith(".yaml")}
+
+
+def chosen(root: pathlib.Path, wanted: Profile) -> set[str]:
+    """What we would run of the library."""
     try:
-        chosen = templates.select([], (), [root], Choice(TemplateFilter(**include), TemplateFilter(**exclude)))
-        ours = {str(path.relative_to(root)) for path in chosen.files}
+        found = templates.select([], wanted.severities, [root], Choice(wanted.include, wanted.exclude))
     except NucleiBinaryError:
-        ours = set()
-    assert ours == listed
+        return set()
+    return {str(path.relative_to(root)) for path in found.files}
+
+
+@pytest.mark.parametrize(("flags", "include", "exclude"), FILTERS, ids=[" ".join(row[0]) for row in FILTERS])
+def test_a_selection_is_nucleis_own(
+    scanner: pathlib.Path, tmp_path: pathlib.Path, flags: list[str], include: dict[str, Any], exclude: dict[str, Any]
+) -> None:
+    root = tmp_path / "library"
+    wanted = Profile(include=TemplateFilter(**include), exclude=TemplateFilter(**exclude))
+    theirs = listed(scanner, root, tmp_path, flags)
+    assert chosen(root, wanted) == theirs
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tags: [cve]\nexclude-type: [tcp]",
+        "severity: high,critical\nexclude-id: [three, four]",
+        "type: [http]\nexclude-tags: [web]\nexclude-id: [four]",
+        "author: [you]\nexclude-severity: [info]",
+        "template-id: ['t*']",
+    ],
+)
+def test_a_profile_is_nucleis_own(scanner: pathlib.Path, tmp_path: pathlib.Path, text: str) -> None:
+    root = tmp_path / "library"
+    (root / "profiles").mkdir(parents=True)
+    (root / "profiles/own.yml").write_text(text)
+    profile = profiles.read("own", [root])
+    theirs = listed(scanner, root, tmp_path, ["-profile", "own"])
+    assert chosen(root, profile) == theirs
+
+
+@pytest.mark.parametrize(
+    ("excluded", "found"),
+    [
+        ((), {"one", "Two words"}),
+        (("named:one",), {"Two words"}),
+        (("*:Two words",), {"one"}),
+        (("named:*",), set()),
+        (("another:one", "named:two words"), {"one", "Two words"}),
+    ],
+    ids=str,
+)
+def test_findings_of_excluded_matchers_are_left_out(
+    desk: Desk, live: Server, only_real: Callable[[str], None], excluded: tuple[str, ...], found: set[str]
+) -> None:
+    only_real("knows no -em")
+    matchers = "[{type: word, name: one, words: [hello]}, {type: word, name: Two words, words: [hello]}]"
+    desk.put(
+        "named.yaml",
+        "id: named\ninfo: {name: x, author: t, severity: info}\n"
+        f"http: [{{method: GET, path: ['{{{{BaseURL}}}}'], matchers: {matchers}}}]\n",
+    )
+    desk.options["exclude"] = TemplateFilter(matchers=excluded)
+    report, _ = desk.scan(live.url)
+    files = (desk.folder / "run").rglob("*.ndjson")
+    events = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    assert {event["matcher-name"] for event in events if "matcher-name" in event} == found
+    assert report.outcome is Outcome.COMPLETE

@@ -53,6 +53,8 @@ KEY = [
     Row("templates", {"templates": ["http/exposures/"]}),
     Row("templatesFrom", {"templatesFrom": [{"configMap": {"name": "more"}}]}),
     Row("selection.include", {"selection": {"include": {"tags": ["cve"]}}}),
+    Row("selection.profile", {"selection": {"profile": "recommended"}}),
+    Row("selection.exclude.matchers", {"selection": {"exclude": {"matchers": ["a:b"]}}}),
     Row("selection.exclude", {"selection": {"exclude": {"severities": ["info"]}}}),
     Row("severityLevels", {"severityLevels": ["critical"]}),
     Row("rerun", {"rerun": "again"}),

@@ -26,7 +26,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an endpoint that is too long": ({"endpoints": [f"https://a.example/{'x' * 2048}"]}, "Too long"),
     "more endpoints than fit": ({"endpoints": hosts(1001)}, "spec.endpoints: Too many: 1001: must have at most 1000"),
     "endpoints that are no list": ({"endpoints": "a.example"}, "must be of type array"),
-    "no templates": ({"templates": []}, "there is nothing to scan with: set templates, or selection.include"),
+    "no templates": (
+        {"templates": []},
+        "there is nothing to scan with: set templates, selection.include or selection.profile",
+    ),
     "a tag with a comma": (
         {"selection": {"include": {"tags": ["a,b"]}}},
         "spec.selection.include.tags[0] in body should match",

@@ -46,6 +46,13 @@ ExcludeSeverities = Annotated[list[str] | None, _listed("-es", "-exclude-severit
 ExcludeTemplates = Annotated[
     list[str] | None, _listed("-et", "-exclude-templates", what="None of these files and folders.")
 ]
+ExcludeMatchers = Annotated[
+    list[str] | None, _listed("-em", "-exclude-matchers", what="No findings of these matchers: ID:NAME, ID:*, *:NAME.")
+]
+Profile = Annotated[
+    str | None,
+    typer.Option("-tp", "-profile", metavar="NAME", help="Template profile of a source.", show_default=False),
+]
 RateLimit = Annotated[int | None, _number("-rl", "-rate-limit", what="Requests a second, of one shard.")]
 Concurrency = Annotated[int | None, _number("-c", "-concurrency", what="Templates in parallel.")]
 BulkSize = Annotated[int | None, _number("-bs", "-bulk-size", what="Hosts in parallel, for each template.")]
@@ -100,8 +107,10 @@ LISTS = {
     "exclude_protocols": "selection.exclude.protocols",
     "exclude_severities": "selection.exclude.severities",
     "exclude_templates": "selection.exclude.paths",
+    "exclude_matchers": "selection.exclude.matchers",
 }
 VALUES = {
+    "profile": "selection.profile",
     "rate_limit": "scanner.rateLimit",
     "concurrency": "scanner.concurrency",
     "bulk_size": "scanner.bulkSize",

@@ -107,6 +107,7 @@ class NucleiRun:
             targets = [endpoint for endpoint in endpoints if endpoint not in self._refused]
             workspace.targets.write_text(command.list_file(targets))
             workspace.templates.write_text(command.list_file([str(template.path) for template in batch]))
+            workspace.matchers.write_text(command.list_file(self._document.exclude.matchers))
             credentials = self._credentials.write(workspace)
             workspace.denied.write_text(command.list_file(self._guard.ranges()))
             limits = rates.of(self._document.scanner, targets)

@@ -27,7 +27,7 @@ from scanplan.runner.artifacts.publish import Attempt
 from scanplan.runner.artifacts.records import ShardCoverage, ShardRecord
 from scanplan.runner.artifacts.steps import Journal
 from scanplan.runner.nuclei import memory, scratch
-from scanplan.runner.nuclei.choosing import templates, unguarded
+from scanplan.runner.nuclei.choosing import profiles, templates, unguarded
 from scanplan.runner.nuclei.choosing.selecting import Choice
 from scanplan.runner.nuclei.choosing.templates import Selection
 from scanplan.runner.nuclei.judging import classify, coverage, knock, reachability, resolution
@@ -116,6 +116,7 @@ class Scan:
             own = credentials.read(self._document, self._installation.templates)
             self._attempt.findings.redactor = own.redactor()
             templates.verify(self._document.template_folders)
+            self._take_profile()
             selection = templates.select(
                 self._document.templates,
                 self._document.severity_levels,
@@ -176,6 +177,14 @@ class Scan:
             ),
             warnings=tuple(self._warnings),
         )
+
+    def _take_profile(self) -> None:
+        """Lay the plan's template profile under what it chooses itself."""
+        self._document, asks_for = profiles.of_task(self._document, self._installation.templates)
+        if asks_for:
+            self._warn(
+                f"The template profile asks for {', '.join(asks_for)}, which only the plan's own fields switch on."
+            )
 
     def _outcome(self, error: TaskError | None, verdict: Verdict) -> Outcome:
         if error is None:

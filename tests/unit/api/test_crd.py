@@ -274,6 +274,7 @@ def test_what_makes_another_scan() -> None:
         "templates",
         "templates_from",
         "selection.include",
+        "selection.profile",
         "selection.exclude",
         "severity_levels",
         "rerun",

@@ -45,6 +45,8 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["-severity", "HIGH"], "severityLevels", ["high"]),
     (["-es", "info"], "selection.exclude.severities", ["info"]),
     (["-et", "http/cves/"], "selection.exclude.paths", ["http/cves/"]),
+    (["-em", "a:b,c:*"], "selection.exclude.matchers", ["a:b", "c:*"]),
+    (["-tp", "recommended"], "selection.profile", "recommended"),
     (["-rl", "50"], "scanner.rateLimit", 50),
     (["-c", "5"], "scanner.concurrency", 5),
     (["-bs", "6"], "scanner.bulkSize", 6),
@@ -88,7 +90,7 @@ def test_a_list_of_targets_and_only_a_tag(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "code", "words"),
     [
-        (["-u", "h.example"], 64, "templates (-t, -tags or -id)"),
+        (["-u", "h.example"], 64, "templates (-t, -tags, -id or -tp)"),
         (["-tags", "cve"], 64, "endpoints (-e, -u or -l)"),
         (["-l", "/nonexistent", "-tags", "cve"], 66, "/nonexistent"),
         (["-u", "h", "-t", "x", "-H", "no header"], 64, "Name: value"),

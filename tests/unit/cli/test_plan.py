@@ -77,6 +77,23 @@ def test_people_read_a_few_lines(tmp_path: Path, library: Path) -> None:
     assert "2 with another severity" in output
 
 
+def test_a_template_profile_is_shown_as_what_it_chooses(tmp_path: Path, library: Path) -> None:
+    (library / "profiles").mkdir()
+    (library / "profiles/own.yml").write_text("exclude-tags: [dos]\nexclude-matchers: ['one:x']\nheadless: true\n")
+    code, output = forecast(tmp_path, library, templates=None, selection={"profile": "own"})
+    assert code == 0, output
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+    wanted = {
+        "templates 2",
+        "left out 1 with an excluded tag",
+        "left out findings of one:x",
+        "not set headless of the profile",
+    }
+    assert wanted <= set(lines)
+    code, output = forecast(tmp_path, library, templates=None, selection={"profile": "owm"})
+    assert (code, "The template sources have: own" in output) == (65, True), output
+
+
 def test_the_hours_in_which_it_may_run_are_told(tmp_path: Path, library: Path) -> None:
     """Lost otherwise: a forecast of two hours for a scan that takes until tomorrow."""
     windows = [{"days": ["Mon-Fri"], "from": "22:00", "to": "06:00", "timeZone": "Europe/Berlin"}]

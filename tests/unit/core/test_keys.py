@@ -48,6 +48,8 @@ OTHER = {
     "another template": {"templates": ["http/"]},
     "severities": {"severityLevels": ["critical"]},
     "included tags": {"selection": {"include": {"tags": ["cve"]}}},
+    "a template profile": {"selection": {"profile": "recommended"}},
+    "excluded matchers": {"selection": {"exclude": {"matchers": ["a:b"]}}},
     "excluded paths": {"selection": {"exclude": {"paths": ["http/cves/"]}}},
     "redirects": {"scanner": {"followRedirects": True}},
     "redirects to the same host": {"scanner": {"followHostRedirects": True}},

@@ -80,6 +80,8 @@ class TemplateFilter(Document, frozen=True, kw_only=True):
     severities: tuple[Severity, ...] = ()
     paths: tuple[str, ...] = ()
     """Files or folders, relative to a source."""
+    matchers: tuple[str, ...] = ()
+    """Only in what is excluded: `ID:NAME` of matchers without findings, as written; * stands for all."""
 
 
 class TaskDocument(Document, frozen=True, kw_only=True):
@@ -104,6 +106,8 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     """Searched in this order, before the image's own."""
     severity_levels: tuple[Severity, ...] = ()
     """Empty: all."""
+    profile: str = ""
+    """Template profile, which says what the plan leaves open; empty: none."""
     include: TemplateFilter = msgspec.field(default_factory=TemplateFilter)
     """Only templates that have an item of each list run."""
     exclude: TemplateFilter = msgspec.field(default_factory=TemplateFilter)

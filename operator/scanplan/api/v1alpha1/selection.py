@@ -15,6 +15,12 @@ WORD = r"^[A-Za-z0-9_][-A-Za-z0-9_.:+]*$"
 ID = r"^[A-Za-z0-9_*?][-A-Za-z0-9_.*?]*$"
 AUTHOR = r"^[^\s,][^,\x00-\x1f\x7f]*$"
 
+MATCHER = (
+    r"^(\*:[^*,#\s\x00-\x1f\x7f][^*,#\x00-\x1f\x7f]*|[A-Za-z0-9_-]+:(\*|[^*,#\s\x00-\x1f\x7f][^*,#\x00-\x1f\x7f]*))$"
+)
+"""Id of a template and name of a matcher, with * for all names, or for all ids."""
+PROFILE = r"^[A-Za-z0-9_][-A-Za-z0-9_.]*$"
+
 _SET = {"x-kubernetes-list-type": "set"}
 Tags = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=64, pattern=WORD)]],
@@ -52,11 +58,30 @@ class Exclude(Model):
         list[Annotated[str, Field(min_length=1, max_length=512, pattern=TEMPLATE)]],
         Field(max_length=1_000, json_schema_extra=_SET, description="Files or folders within the template sources."),
     ] = []
+    matchers: Annotated[
+        list[Annotated[str, Field(min_length=3, max_length=256, pattern=MATCHER)]],
+        Field(
+            max_length=1_000,
+            json_schema_extra=_SET,
+            description="Matchers whose findings are left out, as ID:NAME; ID:* and *:NAME leave out all of a template, and all of "
+            "that name. Case counts.",
+        ),
+    ] = []
 
 
 class Selection(Model):
     """Which of the templates run. Upper and lower case are the same in tags, authors and ids."""
 
+    profile: Annotated[
+        str | None,
+        Field(
+            max_length=128,
+            pattern=PROFILE,
+            json_schema_extra=effect(Effect.KEY),
+            description="Template profile: file NAME.yml in the folder profiles of a template source. Lists that the plan has "
+            "itself take the place of the profile's.",
+        ),
+    ] = None
     include: Annotated[
         Include | None,
         Field(json_schema_extra=effect(Effect.KEY), description="Run only these; with {}, all that `templates` names."),

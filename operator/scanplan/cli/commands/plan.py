@@ -22,7 +22,8 @@ from scanplan.core.planning import endpoints, rates, shards
 from scanplan.core.planning.task import chosen
 from scanplan.core.status.statuses import format_duration
 from scanplan.report import text
-from scanplan.runner.nuclei.choosing import templates, unguarded
+from scanplan.runner.nuclei.choosing import profiles, templates, unguarded
+from scanplan.runner.nuclei.choosing.profiles import Profile
 from scanplan.runner.nuclei.choosing.selecting import Choice
 
 
@@ -45,6 +46,10 @@ class Forecast:
     deadline_seconds: int
     windows: tuple[str, ...] = ()
     """When it may run; empty: at any time."""
+    matchers: tuple[str, ...] = ()
+    """Matchers whose findings are left out."""
+    asks_for: tuple[str, ...] = ()
+    """Flags of the template profile that only the plan may set."""
 
     def document(self) -> dict[str, Any]:
         """For programs."""
@@ -59,6 +64,8 @@ class Forecast:
             "seconds": self.seconds,
             "deadlineSeconds": self.deadline_seconds,
             **({"windows": list(self.windows)} if self.windows else {}),
+            **({"matchersLeftOut": list(self.matchers)} if self.matchers else {}),
+            **({"profileAsksFor": list(self.asks_for)} if self.asks_for else {}),
         }
 
 
@@ -117,8 +124,9 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str]) 
                 f"{name}: endpointsFrom is read when the scan starts", "--endpoints FILE, with what it will give", USAGE
             )
         targets = endpoints.canonical_all([*spec.endpoints, *more])
-        choice = Choice(chosen(spec.selection.include), chosen(spec.selection.exclude))
-        selection = templates.select(sorted(set(spec.templates)), spec.severity_levels, sources, choice)
+        wanted = _wanted(spec, sources)
+        choice = Choice(wanted.include, wanted.exclude)
+        selection = templates.select(sorted(set(wanted.templates)), wanted.severities, sources, choice)
         selection, _ = unguarded.without(selection, ())
     except (InvalidPlan, NucleiBinaryError) as error:
         raise Failure(f"{name}: {error.message}", code=DATA) from None
@@ -140,7 +148,16 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str]) 
         seconds=_seconds(spec, targets, count, each),
         deadline_seconds=jobs.deadline_seconds(spec, count, len(targets)),
         windows=tuple(f"{', '.join(each.days)} {each.begin} to {each.to} in {each.time_zone}" for each in spec.windows),
+        matchers=wanted.exclude.matchers,
+        asks_for=wanted.asks_for,
     )
+
+
+def _wanted(spec: ScanPlanSpec, sources: Sequence[Path]) -> Profile:
+    """What the plan chooses, with its template profile."""
+    part = spec.selection
+    own = Profile(tuple(spec.templates), tuple(spec.severity_levels), chosen(part.include), chosen(part.exclude))
+    return profiles.under(own, profiles.read(part.profile, sources)) if part.profile else own
 
 
 def _seconds(spec: ScanPlanSpec, targets: Sequence[str], count: int, each: int) -> int:
@@ -160,6 +177,8 @@ def _print(forecast: Forecast) -> None:
             ("left out", f"{count:,} with {why}")
             for why, count in sorted(forecast.left_out.items(), key=lambda item: -item[1])
         ),
+        *([("left out", f"findings of {', '.join(forecast.matchers)}")] if forecast.matchers else []),
+        *([("not set", f"{', '.join(forecast.asks_for)} of the profile")] if forecast.asks_for else []),
         ("requests", f"about {forecast.requests:,}"),
         ("time", f"about {format_duration(forecast.seconds * 1000)} at the plan's rate, if no host is slow"),
         *(("window", window) for window in forecast.windows),

@@ -89,6 +89,8 @@ def submit(
     exclude_protocols: flags.ExcludeProtocols = None,
     exclude_severities: flags.ExcludeSeverities = None,
     exclude_templates: flags.ExcludeTemplates = None,
+    exclude_matchers: flags.ExcludeMatchers = None,
+    profile: flags.Profile = None,
     rate_limit: flags.RateLimit = None,
     concurrency: flags.Concurrency = None,
     bulk_size: flags.BulkSize = None,
@@ -147,6 +149,8 @@ def submit(
         "exclude_protocols": exclude_protocols,
         "exclude_severities": exclude_severities,
         "exclude_templates": exclude_templates,
+        "exclude_matchers": exclude_matchers,
+        "profile": profile,
         "rate_limit": rate_limit,
         "concurrency": concurrency,
         "bulk_size": bulk_size,
@@ -194,8 +198,9 @@ def submit(
 
 def _manifest(name: str | None, spec: dict[str, Any]) -> Manifest:
     """A plan of options. One without a name has one that its content gives, so that the same options are the same plan."""
-    chosen = spec.get("templates") or spec.get("selection", {}).get("include")
-    needed = {"endpoints (-e, -u or -l)": spec.get("endpoints"), "templates (-t, -tags or -id)": chosen}
+    selection = spec.get("selection", {})
+    chosen = spec.get("templates") or selection.get("include") or selection.get("profile")
+    needed = {"endpoints (-e, -u or -l)": spec.get("endpoints"), "templates (-t, -tags, -id or -tp)": chosen}
     if missing := [what for what, given in needed.items() if not given]:
         hint = "scanplan submit NAME -e https://app.example.com -t http/, or scanplan submit -f FILE"
         raise Failure(f"a plan needs {' and '.join(missing)}", hint, USAGE)

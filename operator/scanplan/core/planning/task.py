@@ -268,6 +268,7 @@ def resolve(
         templates=templates,
         template_folders=folders,
         severity_levels=tuple(sorted(spec.severity_levels)),
+        profile=spec.selection.profile or "",
         include=chosen(spec.selection.include),
         exclude=chosen(spec.selection.exclude),
         headers_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_HEADERS),
@@ -300,7 +301,11 @@ def resolve(
 def of_selection(selection: Selection) -> dict[str, Any]:
     """The options of a task key that `spec.selection` gives: none where it leaves nothing out."""
     parts = {"include": chosen(selection.include), "exclude": chosen(selection.exclude)}
-    return {name: msgspec.to_builtins(each) for name, each in parts.items() if each != TemplateFilter()}
+    found = {name: msgspec.to_builtins(each) for name, each in parts.items() if each != TemplateFilter()}
+    return found | ({"profile": selection.profile} if selection.profile else {})
+
+
+_AS_WRITTEN = frozenset({"paths", "matchers"})
 
 
 def chosen(part: Include | Exclude | None) -> TemplateFilter:
@@ -310,7 +315,7 @@ def chosen(part: Include | Exclude | None) -> TemplateFilter:
     lists = {name: getattr(part, name) for name in type(part).model_fields}
     return TemplateFilter(
         **{
-            name: tuple(sorted(set(values) if name == "paths" else {type(each)(each.lower()) for each in values}))
+            name: tuple(sorted(set(values) if name in _AS_WRITTEN else {type(each)(each.lower()) for each in values}))
             for name, values in lists.items()
         }
     )

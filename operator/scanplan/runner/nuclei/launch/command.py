@@ -38,6 +38,11 @@ class Workspace(msgspec.Struct, frozen=True):
         return self.root / "templates.txt"
 
     @property
+    def matchers(self) -> Path:
+        """One matcher without findings a line."""
+        return self.root / "matchers.txt"
+
+    @property
     def denied(self) -> Path:
         """One range that must not be dialled a line."""
         return self.root / "denied.txt"
@@ -121,6 +126,8 @@ def arguments(
     argv = [nuclei, "-l", str(workspace.targets), "-t", str(workspace.templates)]
     if document.severity_levels:
         argv += ["-severity", ",".join(document.severity_levels)]
+    if document.exclude.matchers:
+        argv += ["-em", str(workspace.matchers)]
     if document.denied_targets:
         argv += ["-eh", str(workspace.denied)]  # off the list, and again at dial time, on resolved addresses
     if own_resolvers:
