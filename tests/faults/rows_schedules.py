@@ -1,4 +1,4 @@
-"""Rows 20 to 24: schedules. No time has two runs, and none is passed over unsaid, whatever happens around it.
+"""Rows 20 to 24, and 29: schedules. No time has two runs, and none is passed over unsaid, whatever happens around it.
 
 Each case is a schedule of every minute. Its runs are plans with pods of their own, so the oracle of plans judges them as well. A
 case is mostly waiting for its minute, so it takes no place of another one.
@@ -22,6 +22,7 @@ from tests.faults.history import Object
 from tests.faults.matrix import Outcome, row
 from tests.faults.oracle import Broken, Verdict
 from tests.faults.proxy import Call, Fault, Forward, Reply
+from tests.integration.operator_process import SCANNER_IMAGE
 from tests.integration.test_schedules import SCHEDULES, manifest
 
 NAME = "minutely"
@@ -259,3 +260,33 @@ def time_changes(laboratory: Laboratory) -> Outcome:
         ("Australia/Sydney", "2027-10-02T16:00Z", ("2027-10-02T15:30Z", "2027-10-02T16:00Z", "2027-10-02T16:31Z")),
     )
     return Outcome(laboratory.each(attempt, nights), "3 nights of both hemispheres")
+
+
+@row("29", "schedule: changed templates; operator killed before and after each write; an answer lost", 60)
+def changed_templates(laboratory: Laboratory) -> Outcome:
+    """The one run that they ask for is made, and made once."""
+    met: list[str] = []
+    image = {"image": {"reference": SCANNER_IMAGE}}
+    template = {"spec": {"endpoints": ["https://app.example.com"], "templates": ["http/"], "templatesFrom": [image]}}
+
+    def attempt(how: str) -> Verdict:
+        with laboratory.case(f"templates {how}") as case:
+            create(case, schedule="0 2 1 1 *", rescanOn=["TemplatesChanged"])
+            fault = (
+                LostAnswers()
+                if how == "lost"
+                else Death(case.deployment.kill, "before" if how == "before" else "after")
+            )
+            case.proxy.faults = (fault,)
+            edit(case, template=template)
+            completed(case, 1)
+            end(case)
+            case.proxy.faults = ()
+            met.extend(fault.met)
+            verdict = case.judge(30)
+            runs, start = made(case), get(case)["status"]["lastStart"]
+            if [len(uids) for uids in runs.values()] != [1] or start["reason"] != "TemplatesChanged":
+                raise Broken(f"one change has made {runs}; the status says {start}")
+            return verdict
+
+    return Outcome(laboratory.each(attempt, ("before", "after", "lost")), f"{len(met)} faults")

@@ -190,3 +190,47 @@ def test_applying_again_changes_nothing(scene: Scene) -> None:
     before = get(scene)["metadata"]["generation"]
     scene.kubectl.apply(wanted)
     assert get(scene)["metadata"]["generation"] == before
+
+
+def test_a_new_default_image_starts_one_run_after_the_operators_update(
+    alone: Scene, start_operator: StartOperator
+) -> None:
+    """Lost otherwise: checks that are new in the templates, until the timetable comes round; or one run for each restart."""
+    first = start_operator(SCANPLAN_SCANNER_IMAGE="registry.example/scanner@sha256:" + "1" * 64)
+    alone.kubectl.apply(manifest(schedule="0 2 1 1 *", rescanOn=["TemplatesChanged"]))
+    before = observed(alone)["templatesDigest"]
+    assert runs(alone) == []
+    first.stop()
+    for _ in range(2):  # the second start is one of the same version
+        updated = start_operator(SCANPLAN_SCANNER_IMAGE="registry.example/scanner@sha256:" + "2" * 64)
+        eventually(lambda: len(runs(alone)) == 1)
+        alone.eventually(lambda: get(alone)["status"]["templatesDigest"] != before)
+        updated.stop()
+    (run,) = runs(alone)
+    status = get(alone)["status"]
+    assert status["lastStart"] == {
+        "name": run["metadata"]["name"],
+        "reason": "TemplatesChanged",
+        "time": run["metadata"]["creationTimestamp"],
+    }
+    assert alone.kubectl("get", "scanschedules", "-o", "wide").split().count("TemplatesChanged") == 1
+    events = alone.kubectl.get("events.events.k8s.io")["items"]
+    (event,) = [each for each in events if each["reason"] == "TemplatesChanged"]
+    assert run["metadata"]["name"] in event["note"]
+
+
+def test_templates_that_are_bumped_in_git_start_a_run(scene: Scene) -> None:
+    """As Renovate does it: another digest in the schedule's file."""
+    image = {"reference": f"registry.example/templates@sha256:{'1' * 64}"}
+    template = {"spec": {**TEMPLATE["spec"], "templatesFrom": [{"image": image}]}}
+    wanted = manifest(schedule="0 2 1 1 *", rescanOn=["TemplatesChanged"], template=template)
+    scene.kubectl.apply(wanted)
+    observed(scene)
+    assert runs(scene) == []
+    image["reference"] = f"registry.example/templates@sha256:{'2' * 64}"
+    scene.kubectl.apply(wanted)
+    eventually(lambda: len(runs(scene)) == 1)
+    scene.eventually(lambda: get(scene)["status"].get("lastStart", {}).get("reason") == "TemplatesChanged")
+    generation = get(scene)["metadata"]["generation"]
+    scene.kubectl.apply(wanted)
+    assert get(scene)["metadata"]["generation"] == generation, "the operator has written into the spec"

@@ -96,6 +96,8 @@ SCHEDULE = f"{GROUP}/schedule"
 """Label on ScanPlans: name of the ScanSchedule that they are runs of."""
 SCHEDULED_AT = f"{GROUP}/scheduled-at"
 """Annotation on runs of a ScanSchedule: the time of the timetable that they were made for; absent on triggered ones."""
+TEMPLATES_DIGEST = f"{GROUP}/templates-digest"
+"""Annotation on runs of a ScanSchedule with rescanOn: digest of the images that held their templates."""
 
 
 def is_retest(found: Mapping[str, str] | None) -> bool:

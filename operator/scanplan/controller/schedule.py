@@ -27,6 +27,7 @@ from scanplan.controller.recorder import record
 from scanplan.controller.scanplan import MAX_STEPS, Controller
 from scanplan.controller.writing import Changed, Gone, Written, write_status
 from scanplan.core.planning.task import Plan
+from scanplan.core.schedule import rescan
 from scanplan.core.schedule.decision import Act, Action, CancelRun, CreateRun, DeleteRun, Observed, Refusal, Write
 from scanplan.core.schedule.reconcile import reconcile
 from scanplan.core.schedule.schedule import Schedule
@@ -104,7 +105,9 @@ class ScheduleController(Observer):
                 return
             runs = self._plans.store.runs.of(name.namespace, schedule.uid)
             now = self._now()
-            match reconcile(Observed(schedule=schedule, runs=runs, zones=self._zones, refusal=refusal), now):
+            templates = rescan.digest(schedule, self._plans.policy)
+            observed = Observed(schedule=schedule, runs=runs, zones=self._zones, templates=templates, refusal=refusal)
+            match reconcile(observed, now):
                 case Act(actions):
                     for action in actions:
                         refusal = await self._act(schedule, action)

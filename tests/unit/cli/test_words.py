@@ -58,6 +58,7 @@ OF_SCHEDULES = {
     Reason.NO_RUN_YET,
     Reason.START_MISSED,
     Reason.START_SKIPPED,
+    Reason.TEMPLATES_CHANGED,
 }
 OF_EXCEPTIONS = {
     Reason.IN_FORCE,

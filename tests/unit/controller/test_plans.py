@@ -179,3 +179,18 @@ def test_plans_with_windows_are_known_until_they_end() -> None:
     ended = {**RUNNING, "phase": "Completed", "completionTime": "2026-11-27T02:00:00Z"}
     plans.put(named("windows", windows, ended))
     assert plans.with_windows() == []
+
+
+@pytest.mark.parametrize("endpoints", [1, 900])
+def test_a_run_keeps_the_digest_of_its_templates(endpoints: int) -> None:
+    """Else each restart takes its templates for changed ones, and a schedule scans again."""
+    spec = {"endpoints": [f"https://h{n}.example/{'x' * 100}" for n in range(endpoints)], "templates": ["http/"]}
+    run = body(RUNNING, spec=spec)
+    owner = {"apiVersion": "scanplan.dev/v1alpha1", "kind": "ScanSchedule", "name": "nightly", "uid": "s"}
+    run["metadata"]["ownerReferences"] = [owner | {"controller": True}]
+    run["metadata"]["annotations"] = {"scanplan.dev/templates-digest": "abc", "other": "x" * 1000}
+    plans = Plans()
+    plans.put(run)
+    for found in (plans[A], plans.brief(A)):
+        assert found.schedule
+        assert found.schedule.templates == "abc"

@@ -197,6 +197,7 @@ SCANSCHEDULE = Definition(
         _column("Missed", ".status.missed", "integer", priority=1),
         _column("Skipped", ".status.skipped", "integer", priority=1),
         _column("Success", ".status.lastSuccessfulTime", "date", priority=1),
+        _column("Started-By", ".status.lastStart.reason", priority=1),
         _column("Age", ".metadata.creationTimestamp", "date", priority=1),
     ),
     rules=(

@@ -90,6 +90,7 @@ class Reason(StrEnum):
     NO_RUN_YET = "NoRunYet"
     START_MISSED = "StartMissed"
     START_SKIPPED = "StartSkipped"
+    TEMPLATES_CHANGED = "TemplatesChanged"
     # how an exception is doing
     IN_FORCE = "InForce"
     NO_RESULT_YET = "NoResultYet"

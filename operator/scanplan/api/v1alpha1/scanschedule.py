@@ -35,6 +35,21 @@ class ConcurrencyPolicy(StrEnum):
     """Both run."""
 
 
+class RescanReason(StrEnum):
+    """What starts a run besides the timetable."""
+
+    TEMPLATES_CHANGED = "TemplatesChanged"
+    """Another image holds the templates: the operator's default, or one that the template names."""
+
+
+class StartReason(StrEnum):
+    """Why a run was started."""
+
+    SCHEDULED = "Scheduled"
+    TRIGGERED = "Triggered"
+    TEMPLATES_CHANGED = "TemplatesChanged"
+
+
 def _without_fields_of_runs(schema: dict[str, Any]) -> None:
     for name in OF_RUNS:
         schema["properties"].pop(name)
@@ -135,6 +150,15 @@ class ScanScheduleSpec(Model):
         str,
         Field(max_length=63, description="Each new value starts one run now, also while the schedule is suspended."),
     ] = ""
+    rescan_on: Annotated[
+        list[RescanReason],
+        Field(
+            max_length=len(RescanReason),
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+            description="What starts a run besides the timetable. TemplatesChanged: the runs get their templates from another "
+            "image than the last one did, by its reference. Not while the schedule is suspended.",
+        ),
+    ] = []
     successful_runs_history_limit: Annotated[
         int,
         Field(
@@ -172,6 +196,14 @@ class RunSummary(Model):
     resolved: Annotated[int | None, Field(description="Findings of the run before that are resolved.")] = None
 
 
+class Start(Model):
+    """A run that was started."""
+
+    name: str
+    reason: StartReason
+    time: Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="When the run was made.")]
+
+
 class ScanScheduleStatus(Status):
     """When it ran, when it runs next, and how its runs ended."""
 
@@ -198,6 +230,14 @@ class ScanScheduleStatus(Status):
     ] = None
     active: Annotated[tuple[str, ...], Field(description="Names of the runs that have not ended, up to 100.")] = ()
     active_count: Annotated[int | None, Field(description="How many runs have not ended.")] = None
+    last_start: Annotated[Start | None, Field(description="The newest run, and why it was started.")] = None
+    templates_digest: Annotated[
+        str | None,
+        Field(
+            description="Digest of the images that hold the templates, as the last run got them. With "
+            "rescanOn TemplatesChanged, another one starts a run."
+        ),
+    ] = None
     last_run: Annotated[RunSummary | None, Field(description="The newest run that has ended.")] = None
     last_trigger: Annotated[str | None, Field(description="The last value of spec.trigger that was acted on.")] = None
     missed: Annotated[

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scanplan.api import labels
+from scanplan.api.v1alpha1.scanschedule import StartReason
 from scanplan.cli import options, plans
 from scanplan.cli.output import listing
 from scanplan.cli.output.failure import told
 from scanplan.cli.output.help import SETTINGS, Command
 from scanplan.cli.output.terminal import say, warn, write_json
+from scanplan.core.schedule.schedule import reason_of
 from scanplan.kube.resources import PLANS, SCHEDULES
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ def history(
             run["metadata"]["name"],
             plans.phase(run).value,
             plans.status(run).reason or "-",
-            (run["metadata"].get("annotations") or {}).get(labels.SCHEDULED_AT, "triggered"),
+            _start(name, run),
             *(plans.findings(run).get(name, "-") for name in ("total", "new", "resolved")),
             plans.duration(run, now),
         ]
@@ -160,6 +162,13 @@ def resume(
     Exit codes: 0; 66 no such schedule.
     """
     _set(name, {"suspend": False}, "resumed: the next time counts", output, namespace, context, kubeconfig)
+
+
+def _start(schedule: str, run: Object) -> str:
+    """The time that a run was made for, or what else has started it."""
+    words = {StartReason.TRIGGERED: "triggered", StartReason.TEMPLATES_CHANGED: "templates changed"}
+    known: str | None = (run["metadata"].get("annotations") or {}).get(labels.SCHEDULED_AT)
+    return known or words.get(reason_of(schedule, run["metadata"]["name"]), "-")
 
 
 def _set(name: str, spec: dict[str, Any], words: str, output: options.TableOrJson, *where: Any) -> None:

@@ -79,6 +79,8 @@ class _Folded(NamedTuple):
     @classmethod
     def of(cls, plan: Plan, body: dict[str, Any]) -> _Folded:
         metadata = _picked(body["metadata"], _METADATA)
+        if plan.schedule and plan.schedule.templates:
+            metadata["annotations"] = {labels.TEMPLATES_DIGEST: plan.schedule.templates}
         spec, status = body.get("spec") or {}, body.get("status") or {}
         content = msgspec.json.encode({"metadata": metadata, "spec": spec, "status": status})
         brief = b""
@@ -213,7 +215,8 @@ def _schedule_of(metadata: dict[str, Any]) -> ScheduleReference | None:
         name, uid = str(reference.get("name", "")), str(reference.get("uid", ""))
         ours = (reference.get("apiVersion"), reference.get("kind")) == (labels.API_VERSION, labels.SCHEDULE_KIND)
         if ours and reference.get("controller") is True and max(len(name), len(uid)) <= _MAX_TEXT:
-            return ScheduleReference(name, uid)
+            templates = str((metadata.get("annotations") or {}).get(labels.TEMPLATES_DIGEST, ""))
+            return ScheduleReference(name, uid, templates[:_MAX_TEXT])
     return None
 
 

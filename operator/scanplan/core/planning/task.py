@@ -54,6 +54,8 @@ class ScheduleReference:
 
     name: str
     uid: str
+    templates: str = ""
+    """Digest of the images that held the run's templates when it was made; empty: it was not asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,6 +83,8 @@ class Observed:
     """The ScanPlans that it owns."""
     zones: Mapping[str, tzinfo]
     """Time zones by their IANA names."""
+    templates: str = ""
+    """Digest of the images that hold the templates of a run that is made now (`rescan.digest`)."""
     refusal: Refusal | None = None
     """Why the run that the last decision asked for was not made."""
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from scanplan.api.times import parse_time
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanschedule import ConcurrencyPolicy, ScanScheduleStatus
-from scanplan.core.schedule import history, runs, schedule, status, windows
+from scanplan.core.schedule import history, rescan, runs, schedule, status, windows
 from scanplan.core.schedule.decision import (
     RETRY_SECONDS,
     STALLED_SECONDS,
@@ -89,7 +89,8 @@ class _Turn:
             name, time = wanted
             blocking = self._blocking()
             if not blocking:
-                return Act((CreateRun(runs.build(self.observed.schedule, name, time)),))
+                templates = self.observed.templates if rescan.is_asked_for(self.observed.schedule) else ""
+                return Act((CreateRun(runs.build(self.observed.schedule, name, time, templates)),))
             if cancelled := tuple(CancelRun(run) for run in blocking if self._replaces and not run.cancelled):
                 return Act(cancelled)
         if surplus := history.surplus(self.observed.schedule.spec, self.observed.runs):
@@ -175,8 +176,20 @@ class _Turn:
         of = self.observed.schedule
         if due.start:
             return schedule.name_at(of.name, due.start), due.start
-        name = schedule.name_of_trigger(of.name, of.spec.trigger)
-        return (name, None) if self._is_triggered() and all(run.name != name for run in self.observed.runs) else None
+        trigger = schedule.name_of_trigger(of.name, of.spec.trigger)
+        if self._is_triggered() and not self._is_known(trigger):
+            return trigger, None
+        name = self._rescan()
+        return (name, None) if name else None
+
+    def _rescan(self) -> str | None:
+        """Name of the run that changed templates ask for, and that is not made."""
+        of = self.observed.schedule
+        name = schedule.name_of_rescan(of.name, of.status.templates_digest or "", self.observed.templates)
+        return name if rescan.is_wanted(self.observed) and not self._is_known(name) else None
+
+    def _is_known(self, name: str) -> bool:
+        return any(run.name == name for run in self.observed.runs)
 
     def _is_triggered(self) -> bool:
         """A new value; the one that a schedule is created with is none."""
@@ -193,7 +206,8 @@ class _Turn:
     def _write(self, due: _Due, wanted: tuple[str, datetime | None] | None) -> Write:
         of = self.observed.schedule
         refusal = self._refusal(wanted[0]) if wanted else None
-        waits = wanted is not None and wanted[1] is None
+        trigger = schedule.name_of_trigger(of.name, of.spec.trigger)
+        waits = wanted is not None and wanted[0] == trigger
         progress = status.Progress(
             next=due.next,
             zone=self.timetable.zone,
@@ -202,14 +216,22 @@ class _Turn:
             skipped=due.skipped,
             lost=due.lost,
             trigger=of.status.last_trigger if waits else of.spec.trigger or of.status.last_trigger,
+            templates=self._templates(),
             refusal=refusal,
             waits_for=tuple(sorted(run.name for run in self._blocking())) if wanted else (),
         )
+        new = status.of(of, self.observed.runs, progress, self.now)
         return Write(
-            status=_unless_same(of.status, status.of(of, self.observed.runs, progress, self.now)),
+            status=_unless_same(of.status, new),
             look_at=self._look_at(due, refusal),
-            events=status.events(progress),
+            events=status.events(progress, of.status.last_start, new.last_start),
         )
+
+    def _templates(self) -> str | None:
+        """Digest of the templates of which nothing is left to be done."""
+        if not rescan.is_asked_for(self.observed.schedule):
+            return None
+        return self.observed.schedule.status.templates_digest if self._rescan() else self.observed.templates
 
     def _look_at(self, due: _Due, refusal: Refusal | None) -> datetime | None:
         if refusal:

@@ -10,16 +10,21 @@ from scanplan.api.times import format_time
 from scanplan.core.schedule.schedule import Schedule, suffix_of
 
 
-def build(schedule: Schedule, name: str, time: datetime | None) -> dict[str, Any]:
+def build(schedule: Schedule, name: str, time: datetime | None, templates: str = "") -> dict[str, Any]:
     """The ScanPlan of this name, made from the template as it is now.
 
     Labels and annotations of the schedule itself are not copied: GitOps tools would take the run for an object of their own.
 
     Args:
         time: that it is made for; None: it was triggered.
+        templates: digest of the images that hold its templates; empty: it is not asked for.
     """
     template = schedule.spec.template
-    annotations = {**template.metadata.annotations, **({labels.SCHEDULED_AT: format_time(time)} if time else {})}
+    annotations = {
+        **template.metadata.annotations,
+        **({labels.SCHEDULED_AT: format_time(time)} if time else {}),
+        **({labels.TEMPLATES_DIGEST: templates} if templates else {}),
+    }
     return {
         "apiVersion": labels.API_VERSION,
         "kind": labels.KIND,

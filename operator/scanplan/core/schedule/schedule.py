@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec, ScanScheduleStatus
+from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec, ScanScheduleStatus, StartReason
 from scanplan.core.planning import keys
 from scanplan.core.planning.task import Plan
 
@@ -63,6 +63,8 @@ class Run:
     cancelled: bool = False
     """It was asked to end."""
     deleting: bool = False
+    templates: str = ""
+    """Digest of the images that held its templates; empty: it is not known."""
     findings: int | None = None
     new: int | None = None
     resolved: int | None = None
@@ -88,6 +90,7 @@ def run_of(plan: Plan) -> Run:
         completed=datetime.fromisoformat(status.completion_time) if ended and status.completion_time else None,
         cancelled=plan.spec.cancel,
         deleting=plan.deleting,
+        templates=plan.schedule.templates if plan.schedule else "",
         findings=findings.total if findings else None,
         new=findings.new if findings else None,
         resolved=findings.resolved if findings else None,
@@ -102,6 +105,19 @@ def name_at(schedule: str, time: datetime) -> str:
 def name_of_trigger(schedule: str, trigger: str) -> str:
     """The name of the run that one value of `spec.trigger` asks for."""
     return f"{schedule}-t{hashlib.sha256(trigger.encode()).hexdigest()[: _DIGITS - 1]}"
+
+
+def name_of_rescan(schedule: str, before: str, after: str) -> str:
+    """The name of the run that a change of the templates' digest asks for."""
+    digest = hashlib.sha256(f"{before} {after}".encode()).hexdigest()
+    return f"{schedule}-r{digest[: _DIGITS - 1]}"
+
+
+def reason_of(schedule: str, run: str) -> StartReason:
+    """Why a run was started, by its name."""
+    if time_of(schedule, run):
+        return StartReason.SCHEDULED
+    return StartReason.TEMPLATES_CHANGED if run.startswith(f"{schedule}-r") else StartReason.TRIGGERED
 
 
 def suffix_of(run: str) -> str:

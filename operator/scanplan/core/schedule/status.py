@@ -10,9 +10,9 @@ from typing import Any
 from scanplan.api.times import format_time, local_time, parse_time
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.api.v1alpha1.scanschedule import RunSummary, ScanScheduleStatus
+from scanplan.api.v1alpha1.scanschedule import RunSummary, ScanScheduleStatus, Start, StartReason
 from scanplan.core.schedule.decision import Refusal
-from scanplan.core.schedule.schedule import Run, Schedule
+from scanplan.core.schedule.schedule import Run, Schedule, reason_of
 from scanplan.core.status.conditions import Condition, ConditionStatus, render
 from scanplan.core.status.events import Event
 
@@ -34,6 +34,8 @@ class Progress:
     lost: datetime | None = None
     trigger: str | None = None
     """The last value that was acted on."""
+    templates: str | None = None
+    """Digest of the templates of the last run; None: nobody asks for it."""
     refusal: Refusal | None = None
     waits_for: tuple[str, ...] = ()
     """Runs that have to end before the next one starts."""
@@ -52,6 +54,7 @@ def of(schedule: Schedule, runs: Iterable[Run], progress: Progress, now: datetim
         last_schedule_time=_text(progress.last_started),
         next_schedule_time=_text(progress.next),
         last_trigger=progress.trigger,
+        templates_digest=progress.templates,
         missed=(before.missed or 0) + progress.missed,
         skipped=(before.skipped or 0) + progress.skipped,
         last_missed_time=_text(progress.lost) or before.last_missed_time,
@@ -72,17 +75,26 @@ def of_stalled(
         timetable_digest=f"unreadable-{schedule.generation}",
         last_schedule_time=before.last_schedule_time,
         last_trigger=before.last_trigger if before.timetable_digest else schedule.spec.trigger or None,
+        templates_digest=before.templates_digest,
         missed=before.missed or 0,
         skipped=before.skipped or 0,
         last_missed_time=before.last_missed_time,
     )
 
 
-def events(progress: Progress) -> tuple[Event, ...]:
-    """Events about times that came to nothing."""
-    if progress.lost is None:
-        return ()
+def events(progress: Progress, before: Start | None, start: Start | None) -> tuple[Event, ...]:
+    """Events about a run that no timetable tells of, and about times that came to nothing.
+
+    Args:
+        before: the newest run as the status has it.
+        start: the newest run.
+    """
     found = []
+    if start and start.reason is StartReason.TEMPLATES_CHANGED and (before is None or before.name != start.name):
+        message = f"run {start.name} was started: another image holds the templates than at the last run"
+        found.append(Event(warning=False, reason=Reason.TEMPLATES_CHANGED.value, message=message))
+    if progress.lost is None:
+        return tuple(found)
     if progress.missed:
         times = "1 time has" if progress.missed == 1 else f"{progress.missed} times have"
         message = f"{times} passed without a run until {format_time(progress.lost)}"
@@ -107,9 +119,20 @@ def _assembled(
         last_successful_time=_text(successful),
         active=tuple(active[:MAX_ACTIVE]),
         active_count=len(active),
+        last_start=_last_start(schedule, runs),
         last_run=last,
         **times,
     )
+
+
+def _last_start(schedule: Schedule, runs: Iterable[Run]) -> Start | None:
+    """The newest run; it stays where it was deleted since."""
+    before = schedule.status.last_start
+    newest = max(runs, key=lambda run: (run.created, run.name), default=None)
+    if newest is None or (before and before.time > format_time(newest.created)):
+        return before
+    reason = reason_of(schedule.name, newest.name)
+    return Start(name=newest.name, reason=reason, time=format_time(newest.created))
 
 
 def _last_run(before: RunSummary | None, runs: Iterable[Run]) -> RunSummary | None:

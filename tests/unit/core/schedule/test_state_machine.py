@@ -14,11 +14,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec
+from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec, StartReason
 from scanplan.core.schedule.decision import Act, CancelRun, CreateRun, DeleteRun, Observed, Write
 from scanplan.core.schedule.reconcile import reconcile
-from scanplan.core.schedule.schedule import Run, Schedule, time_of
+from scanplan.core.schedule.schedule import Run, Schedule, reason_of, time_of
 from tests.unit.core.schedule.objects import TEMPLATE, ZONES, at, schedule
 
 MINUTE = timedelta(minutes=1)
@@ -34,6 +35,8 @@ EDITS: list[dict[str, Any]] = [
     {"trigger": "two"},
     {"spreadSeconds": 30},
     {"spreadSeconds": 0},
+    {"rescanOn": ["TemplatesChanged"]},
+    {"rescanOn": []},
 ]
 
 
@@ -42,6 +45,8 @@ class Server:
 
     def __init__(self) -> None:
         self.now = at("01:30")
+        self.templates = 0
+        """How often they were changed."""
         self.schedule: Schedule = schedule(schedule="* * * * *", startingDeadlineSeconds=120)
         self.runs: dict[str, Run] = {}
         self.made: list[str] = []
@@ -49,10 +54,12 @@ class Server:
         self.unrecorded: set[str] = set()
         """Runs that were deleted by a user before any status told of them: nobody can know that they were."""
 
-    def create(self, name: str) -> None:
+    def create(self, action: CreateRun) -> None:
+        name = action.name
         if name not in self.runs:
             self.made.append(name)
-            self.runs[name] = Run(name=name, uid=f"uid-{len(self.made)}", created=self.now)
+            templates = action.manifest["metadata"]["annotations"].get(labels.TEMPLATES_DIGEST, "")
+            self.runs[name] = Run(name=name, uid=f"uid-{len(self.made)}", created=self.now, templates=templates)
 
     def write(self, seen: Schedule, decision: Write) -> None:
         if decision.status and seen.resource_version == self.schedule.resource_version:
@@ -76,7 +83,10 @@ class Operator:
     def work(self, writes: int) -> bool:
         """Work until at rest, or until it dies after so many writes; whether it came to rest."""
         for _ in range(writes):
-            observed = Observed(schedule=self.schedule, runs=tuple(self.runs.values()), zones=ZONES)
+            templates = str(self.server.templates)
+            observed = Observed(
+                schedule=self.schedule, runs=tuple(self.runs.values()), zones=ZONES, templates=templates
+            )
             decision = reconcile(observed, self.server.now)
             if isinstance(decision, Write):
                 self.server.write(self.schedule, decision)
@@ -96,7 +106,7 @@ class Operator:
                     if self.schedule.resource_version != self.server.schedule.resource_version:
                         self.look()  # as `_is_fresh` does before a POST
                         return
-                    self.server.create(action.name)
+                    self.server.create(action)
                     self.runs[action.name] = self.server.runs[action.name]
                 case CancelRun(run):
                     if run.name in self.server.runs:
@@ -137,6 +147,10 @@ class Schedules(RuleBasedStateMachine):
         spec = {**of.spec.model_dump(by_alias=True, exclude_unset=True), "template": TEMPLATE, **change}
         self.server.changed(spec=ScanScheduleSpec.model_validate(spec), generation=of.generation + 1)
 
+    @rule()
+    def templates_change(self) -> None:
+        self.server.templates += 1
+
     @rule(data=st.data(), phase=st.sampled_from([Phase.COMPLETED, Phase.COMPLETED, Phase.FAILED]))
     def scan_ends(self, data: st.DataObject, phase: Phase) -> None:
         active = sorted(name for name, run in self.server.runs.items() if not run.ended)
@@ -159,6 +173,11 @@ class Schedules(RuleBasedStateMachine):
     def no_time_has_two_runs(self) -> None:
         twice = {name for name in self.server.made if self.server.made.count(name) > 1}
         assert twice <= self.server.unrecorded | {name for name in twice if time_of("nightly", name) is None}
+
+    @invariant()
+    def a_change_of_templates_starts_one_run(self) -> None:
+        rescans = [name for name in self.server.made if reason_of("nightly", name) is StartReason.TEMPLATES_CHANGED]
+        assert len(set(rescans)) <= self.server.templates
 
     def teardown(self) -> None:
         """At the end all comes to rest: no more than one turn for each thing that is left to do."""
