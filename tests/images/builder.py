@@ -86,7 +86,8 @@ def _ensure(store: Store, image: Recipe) -> str:
             fetched = wheels.fetch(store, copied.inputs[image.lock], python, progress.update)
             shutil.copytree(fetched, context / "build" / "wheels")
         reference = _reference(copied, arguments)
-        store.build(reference, copied.dockerfile, context, arguments, progress.update, target=image.target)
+        given = {**arguments, **image.arguments}
+        store.build(reference, copied.dockerfile, context, given, progress.update, target=image.target)
     return reference
 
 
@@ -112,7 +113,7 @@ def _below(image: Recipe) -> dict[str, str]:
 def _reference(image: Recipe, arguments: dict[str, str]) -> str:
     """An image's name, which ends with the digest of all that it is made from; its target is in the name before that."""
     digest = hashlib.sha256(image.dockerfile.read_bytes())
-    for argument in sorted(arguments.items()):
+    for argument in sorted({**arguments, **image.arguments}.items()):
         digest.update("\0{}={}".format(*argument).encode())
     for path, source in image.inputs.items():
         for file in _files(source):

@@ -20,7 +20,7 @@ from pathlib import Path
 import scanplan
 from tests.console import step
 from tests.images.builder import build
-from tests.images.recipes import ROOT
+from tests.images.recipes import ROOT, templates_arguments
 from tests.images.store import ImageError, Store, ask, run
 
 NAMES = ("operator", "scanner", "worker")
@@ -117,6 +117,7 @@ def _by_buildx(registry: str, platforms: str) -> dict[str, str]:
             told = Path(folder) / "metadata.json"
             command = [
                 *("docker", "buildx", "build", "--push", f"--platform={platforms}", f"--target={name}"),
+                *(f"--build-arg={argument}={value}" for argument, value in templates_arguments().items()),
                 *(f"--build-arg=VERSION={scanplan.__version__}", f"--tag={registry}/{name}:{scanplan.__version__}"),
                 *(f"--metadata-file={told}", f"--file={ROOT / 'images' / 'Dockerfile'}", str(ROOT)),
             ]

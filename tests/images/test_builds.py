@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from tests.images import Archive, ImageError, build
 from tests.images.builder import _reference
 from tests.images.recipes import NAMES, Recipe
 from tests.images.store import Store, ask
+from tests.images.test_templates import served
+from tests.unit.client.templates import files
+from tests.unit.client.templates.test_source import packed
 
 pytestmark = pytest.mark.e2e
 
@@ -154,6 +157,39 @@ def test_nuclei_finds_its_templates_and_writes_no_configuration(archives: dict[s
     files = in_image(archives[name], "python3", "-c", program)
     assert files == str([".nuclei-ignore", ".templates-config.json", "config.yaml", "reporting-config.yaml"])
     in_image(archives[name], "nuclei", "-validate", "-t", "http/", "-duc", "-ni", "-no-stdin")
+
+
+@pytest.fixture
+def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Build arguments of a release that a server of this machine has."""
+    (tmp_path / "mirror").mkdir()
+    digest = packed(files.folder(tmp_path / "release"), tmp_path / "mirror/v1.0.0.tar.gz")
+    (tmp_path / "mirror/SHA256SUMS").write_text(f"{digest}  v1.0.0.tar.gz\n")
+    with served(tmp_path / "mirror") as url:
+        given = {"TEMPLATES_RELEASE": "v1.0.0", "TEMPLATES_FROM": f"{url}/v1.0.0.tar.gz", "TEMPLATES_SHA256": digest}
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        yield {**given, "url": url}
+
+
+def test_images_have_the_release_of_templates_that_they_are_given(
+    release: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: the community's templates without a build of one's own, or those that somebody put in their place."""
+    made = build(["templates", "scanner"], output=tmp_path / "images")
+    listing = "import os; print(sorted(os.listdir(os.environ['NUCLEI_TEMPLATES_DIR'])))"
+    found = in_image(made["scanner"], "python3", "-c", listing)
+    assert found == str(["LICENSE.md", "dns", "helpers", "http", "profiles", "scanplan-index.ndjson"])
+    assert configuration(made["templates"])["Labels"]["org.opencontainers.image.version"] == "v1.0.0"
+    monkeypatch.setenv("TEMPLATES_SHA256", "0" * 64)
+    with pytest.raises(ImageError, match=f"has the SHA-256 {release['TEMPLATES_SHA256']}, and not 0000"):
+        build(["templates"], output=tmp_path / "images")
+    monkeypatch.delenv("TEMPLATES_SHA256")
+    with pytest.raises(ImageError, match="nothing says what"):
+        build(["templates"], output=tmp_path / "images")
+    monkeypatch.setenv("TEMPLATES_CHECKSUMS", f"{release['url']}/SHA256SUMS")
+    again = build(["templates"], output=tmp_path / "images")["templates"]
+    assert configuration(again) == configuration(made["templates"])
 
 
 def test_what_has_not_changed_is_not_built_again(archives: dict[str, Archive]) -> None:

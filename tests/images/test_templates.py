@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import subprocess
 import threading
@@ -182,6 +183,25 @@ def test_nobody_answers(folder: Path) -> None:
 # releases
 
 
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The files of a folder over HTTP; gives the URL."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @pytest.fixture
 def mirror(tmp_path: Path, folder: Path) -> Iterator[tuple[str, str]]:
     """A web server with an archive and its checksums; gives its URL, and the archive's SHA-256."""
@@ -189,18 +209,8 @@ def mirror(tmp_path: Path, folder: Path) -> Iterator[tuple[str, str]]:
     shelf.mkdir()
     digest = packed(folder, shelf / "v1.0.0.tar.gz")
     (shelf / "SHA256SUMS").write_text(f"{digest}  v1.0.0.tar.gz\n")
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(shelf)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", digest
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(shelf) as url:
+        yield url, digest
 
 
 def test_a_release_is_downloaded_and_verified(mirror: tuple[str, str], plain: str, folder: Path) -> None:

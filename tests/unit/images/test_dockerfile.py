@@ -69,6 +69,13 @@ def test_each_target_copies_its_own_inputs(shipped: Recipe) -> None:
     assert sources(shipped.target) == set(shipped.inputs)
 
 
+def test_the_image_of_templates_takes_what_the_scanners_templates_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the two differ, although they are built from one release."""
+    monkeypatch.setenv("NUCLEI_BIN", sys.executable)
+    assert sources("templates") == set(recipe("templates").inputs)
+    assert needed("templates") - {"templates"} < needed("scanner")
+
+
 def test_docker_sends_what_the_dockerfile_copies(shipped: Recipe) -> None:
     """Else `docker build` fails although the test images could be built."""
     ignore = DOCKERFILE.with_name("Dockerfile.dockerignore").read_text().splitlines()

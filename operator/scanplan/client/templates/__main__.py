@@ -6,6 +6,7 @@ It needs no more than a scan pod has. People use ``scanplan templates build``.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--from", dest="origin", default="", help="folder, archive or URL; by default the release's")
     parser.add_argument("--sha256", default="", help="of the archive")
     parser.add_argument("--checksums", default="", help="file or URL that names it")
+    parser.add_argument("--broken", choices=("refuse", "leave-out"), default="refuse", help="what does not load")
     parser.add_argument("--otherwise", type=Path, required=True, help="folder that is taken without a release")
     parser.add_argument("--into", type=Path, required=True, help="folder that is made")
     given = parser.parse_args()
@@ -32,13 +34,16 @@ def main() -> int:
             found = content.of(opened.folder)
             if nuclei := shutil.which("nuclei"):
                 found = content.validated(found, nuclei)
-            if found.broken:
-                raise Failure("; ".join(f"{each.path}: {each.reason}" for each in found.broken), code=65)
-            image.folder(found, given.into)
+            for each in found.broken:
+                print(f"{each.path}: {each.reason}", file=sys.stderr)
+            if found.broken and given.broken == "refuse":
+                raise Failure(f"{len(found.broken)} templates do not load", code=os.EX_DATAERR)
+            kept = found.without_broken()
+            image.folder(kept, given.into)
     except Failure as failure:
         print(f"error: {failure.message}", file=sys.stderr)
         return failure.code
-    print(f"{len(found.entries)} templates from {origin}")
+    print(f"{len(kept.entries)} templates from {origin}")
     return 0
 
 
