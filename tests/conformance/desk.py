@@ -106,6 +106,7 @@ class Desk:
         self.folder = folder
         self.roots = [folder / "templates"]
         self.options: dict[str, Any] = {}
+        self.configuration = CONFIGURATION
 
     def write(self, *names: str, root: int = 0, severity: str = "info") -> None:
         while len(self.roots) <= root:
@@ -135,7 +136,7 @@ class Desk:
         installation = Installation(
             nuclei=str(self.scanner),
             templates=tuple(self.roots),
-            configuration=CONFIGURATION,
+            configuration=self.configuration,
             temporary=self.folder,
             inherited=dict(os.environ),
         )

@@ -28,7 +28,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "endpoints that are no list": ({"endpoints": "a.example"}, "must be of type array"),
     "no templates": (
         {"templates": []},
-        "there is nothing to scan with: set templates, selection.include or selection.profile",
+        "there is nothing to scan with: set templates, or include, profile or workflows of selection",
     ),
     "a tag with a comma": (
         {"selection": {"include": {"tags": ["a,b"]}}},

@@ -21,6 +21,8 @@
   value: {{ join "," .Values.policy.allowedResolvers | quote }}
 - name: SCANPLAN_ALLOWED_INTERACTSH_SERVERS
   value: {{ join "," .Values.policy.allowedInteractshServers | quote }}
+- name: SCANPLAN_ALLOW_CODE
+  value: {{ .Values.policy.allowCode | quote }}
 - name: SCANPLAN_MAX_RANGE_ADDRESSES
   value: {{ .Values.policy.maxRangeAddresses | int | quote }}
 {{ include "scanplan.podBounds" . }}

@@ -49,6 +49,9 @@ ExcludeTemplates = Annotated[
 ExcludeMatchers = Annotated[
     list[str] | None, _listed("-em", "-exclude-matchers", what="No findings of these matchers: ID:NAME, ID:*, *:NAME.")
 ]
+Workflows = Annotated[list[str] | None, _listed("-w", "-workflows", what="Workflows: files or folders.")]
+Dast = Annotated[bool, typer.Option("-dast", help="Run fuzzing templates.")]
+Code = Annotated[bool, typer.Option("-code", help="Run signed templates that are programs.")]
 Profile = Annotated[
     str | None,
     typer.Option("-tp", "-profile", metavar="NAME", help="Template profile of a source.", show_default=False),
@@ -107,6 +110,7 @@ LISTS = {
     "exclude_protocols": "selection.exclude.protocols",
     "exclude_severities": "selection.exclude.severities",
     "exclude_templates": "selection.exclude.paths",
+    "workflows": "selection.workflows",
     "exclude_matchers": "selection.exclude.matchers",
 }
 VALUES = {
@@ -123,6 +127,8 @@ VALUES = {
     "max_host_errors": "scanner.maxHostErrors",
     "max_response_bytes": "scanner.maxResponseBytes",
     "sni": "scanner.sni",
+    "dast": "scanner.dast",
+    "code": "scanner.code",
     "verify_signatures": "scanner.verifySignatures",
 }
 """Fields of a plan's spec, by the names of the flags in `submit`."""

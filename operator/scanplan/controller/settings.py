@@ -78,6 +78,11 @@ class OperatorSettings(PodBoundsSettings):
         alias="SCANPLAN_ALLOWED_INTERACTSH_SERVERS",
         description="Out-of-band servers (interactsh) that plans may name, as they are written there; shell patterns.",
     )
+    allow_code: bool = Field(
+        False,
+        alias="SCANPLAN_ALLOW_CODE",
+        description="Let plans run signed templates that are programs (`scanner.code`). They see all that a scan pod sees.",
+    )
     discovery_any_selector: bool = Field(
         False,
         alias="SCANPLAN_DISCOVERY_ANY_SELECTOR",
@@ -214,6 +219,7 @@ class OperatorSettings(PodBoundsSettings):
             no_proxy=self.no_proxy,
             allowed_proxies=self.allowed_proxies,
             allowed_resolvers=self.allowed_resolvers,
+            allow_code=self.allow_code,
             allowed_interactsh_servers=self.allowed_interactsh_servers,
             allowed_service_accounts=self.allowed_service_accounts,
             allowed_priority_classes=self.allowed_priority_classes,

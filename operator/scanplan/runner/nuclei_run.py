@@ -88,7 +88,7 @@ class NucleiRun:
         """Run Nuclei to its end.
 
         Args:
-            batch: templates of one source.
+            batch: templates of one source, with the same needs.
             endpoints: those to scan; a proxy leads to all of them, or to none.
             shard: all endpoints of the shard, which the evidence is about.
             on_tick: called several times a second with the monotonic clock; a cause makes Nuclei stop.
@@ -130,6 +130,7 @@ class NucleiRun:
                     credentials=credentials,
                     proxy=bool(proxy),
                     rates=limits,
+                    needs=batch[0].needs,
                 ),
                 command.environment(self._installation.inherited, workspace, batch[0].root),
                 workspace.root,

@@ -27,8 +27,7 @@ from scanplan.runner.artifacts.publish import Attempt
 from scanplan.runner.artifacts.records import ShardCoverage, ShardRecord
 from scanplan.runner.artifacts.steps import Journal
 from scanplan.runner.nuclei import memory, scratch
-from scanplan.runner.nuclei.choosing import profiles, templates, unguarded
-from scanplan.runner.nuclei.choosing.selecting import Choice
+from scanplan.runner.nuclei.choosing import chosen, needs, profiles, templates, unguarded
 from scanplan.runner.nuclei.choosing.templates import Selection
 from scanplan.runner.nuclei.judging import classify, coverage, knock, reachability, resolution
 from scanplan.runner.nuclei.judging.classify import StopCause
@@ -117,12 +116,8 @@ class Scan:
             self._attempt.findings.redactor = own.redactor()
             templates.verify(self._document.template_folders)
             self._take_profile()
-            selection = templates.select(
-                self._document.templates,
-                self._document.severity_levels,
-                self._installation.templates,
-                Choice(self._document.include, self._document.exclude),
-            )
+            selection = chosen.of(profiles.of_plan(self._document), self._installation.templates)
+            selection = needs.arranged(selection, self._document.scanner)
             selection, left_out = unguarded.without(selection, self._document.unguarded_protocols)
             if left_out:
                 self._warn(left_out)

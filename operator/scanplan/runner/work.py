@@ -8,7 +8,6 @@ alone is too much. What is done is a set of such rectangles; the next attempt go
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -44,7 +43,7 @@ class Work:
     ) -> None:
         """No step has more than `most_endpoints`, or endpoints on both sides of `boundary`."""
         self._requests = [template.requests for template in templates]
-        self._roots: Sequence[Path] = [template.root for template in templates]
+        self._runs = [(template.root, template.needs) for template in templates]
         self._endpoints = endpoints
         self._most_endpoints = most_endpoints
         self._boundary = boundary
@@ -100,10 +99,10 @@ class Work:
         return part / self.requests if self.requests else 1.0
 
     def _cut(self, first: int) -> Span:
-        """The templates from `first` on that fit into a step, of one source."""
+        """The templates from `first` on that fit into a step, of one source and with the same needs."""
         budget = self._rate * self._seconds
         end, load = first, 0
-        while end < len(self._requests) and self._roots[end] == self._roots[first]:
+        while end < len(self._requests) and self._runs[end] == self._runs[first]:
             load += self._requests[end] * self._endpoints
             if end > first and load > budget:
                 break

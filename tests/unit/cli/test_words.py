@@ -169,7 +169,7 @@ def test_without_a_cluster_every_command_says_so_and_what_to_do(command: str) ->
 @pytest.mark.parametrize(
     ("command", "code", "words"),
     [
-        ("submit nightly -e https://app.example.com", 64, "a plan needs templates (-t, -tags, -id or -tp)"),
+        ("submit nightly -e https://app.example.com", 64, "a plan needs templates (-t, -tags, -id, -w or -tp)"),
         ("submit -f /nonexistent.yaml", 66, "/nonexistent.yaml: No such file or directory"),
         ("results nightly --severity high,sever", 64, "'sever': there is no such severity"),
         ("run FILE", 65, "is not a ScanPlan manifest: it says no kind"),

@@ -48,6 +48,8 @@ OTHER = {
     "another template": {"templates": ["http/"]},
     "severities": {"severityLevels": ["critical"]},
     "included tags": {"selection": {"include": {"tags": ["cve"]}}},
+    "a workflow": {"selection": {"workflows": ["workflows/a.yaml"]}},
+    "fuzzing": {"scanner": {"dast": True}},
     "a template profile": {"selection": {"profile": "recommended"}},
     "excluded matchers": {"selection": {"exclude": {"matchers": ["a:b"]}}},
     "excluded paths": {"selection": {"exclude": {"paths": ["http/cves/"]}}},

@@ -90,6 +90,21 @@ def test_an_out_of_band_server_is_asked_where_the_plan_names_one(proxy: bool, mo
     assert "-ni" in command.arguments(document(), "nuclei", WORKSPACE, TRACE, proxy=proxy)
 
 
+@pytest.mark.parametrize(
+    ("needs", "flags"),
+    [
+        ((), ["-t", "/w/templates.txt"]),
+        (("dast",), ["-t", "/w/templates.txt", "-dast"]),
+        (("code", "dast"), ["-t", "/w/templates.txt", "-code", "-dast"]),
+        (("workflow",), ["-w", "/w/templates.txt"]),
+    ],
+)
+def test_a_step_has_the_flags_that_its_templates_need(needs: tuple[str, ...], flags: list[str]) -> None:
+    argv = command.arguments(document(), "nuclei", WORKSPACE, TRACE, needs=needs)
+    assert argv[3 : 3 + len(flags)] == flags
+    assert {"-dast", "-code", "-w"} & set(argv) == set(flags) & {"-dast", "-code", "-w"}
+
+
 def test_without_options_templates_decide_about_redirects_and_nothing_is_denied() -> None:
     argv = command.arguments(document(), "nuclei", WORKSPACE, TRACE)
     assert not {"-fr", "-dr", "-severity", "-eh"} & set(argv)

@@ -47,6 +47,10 @@ class ScannerOptions(Document, frozen=True, kw_only=True):
     """URL of the proxy, without credentials; empty: none."""
     no_proxy: tuple[str, ...] = ()
     """Targets that go direct although there is a proxy, as entries of NO_PROXY."""
+    dast: bool = False
+    """Run fuzzing templates."""
+    code: bool = False
+    """Run signed templates that are programs."""
     interactsh_server: str = ""
     """Out-of-band server; empty: none is asked."""
     headers: Mapping[str, str] = {}
@@ -106,6 +110,8 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     """Searched in this order, before the image's own."""
     severity_levels: tuple[Severity, ...] = ()
     """Empty: all."""
+    workflows: tuple[str, ...] = ()
+    """Paths of workflows; where there is nothing else, only these run."""
     profile: str = ""
     """Template profile, which says what the plan leaves open; empty: none."""
     include: TemplateFilter = msgspec.field(default_factory=TemplateFilter)

@@ -10,6 +10,7 @@ from scanplan.api import labels
 from scanplan.api.names import INTERACTSH_SERVER, NO_PROXY, PROXY
 from scanplan.api.v1alpha1.asking import Asking
 from scanplan.api.v1alpha1.model import Effect, Model, effect
+from scanplan.api.v1alpha1.powers import Powers
 from scanplan.api.v1alpha1.references import LocalObjectReference
 
 
@@ -92,7 +93,7 @@ class Header(Model):
     value: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
-class Scanner(Asking):
+class Scanner(Powers, Asking):
     """Which Nuclei, and its options. Defaults are Nuclei's own."""
 
     image: Annotated[

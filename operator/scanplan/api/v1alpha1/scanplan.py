@@ -126,8 +126,9 @@ class ScanPlanSpec(Model):
                 ),
                 cel(
                     "(has(self.templates) && size(self.templates) > 0) || "
-                    "(has(self.selection) && (has(self.selection.include) || has(self.selection.profile)))",
-                    "there is nothing to scan with: set templates, selection.include or selection.profile",
+                    "(has(self.selection) && (has(self.selection.include) || has(self.selection.profile) || "
+                    "(has(self.selection.workflows) && size(self.selection.workflows) > 0)))",
+                    "there is nothing to scan with: set templates, or include, profile or workflows of selection",
                 ),
                 cel(
                     "!has(self.queuePriorityClassName) || has(self.queueName)",
@@ -177,7 +178,7 @@ class ScanPlanSpec(Model):
             max_length=1_000,
             json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
             description="Nuclei templates: paths of files or folders, or ids, within the template sources. "
-            "With selection.include or selection.profile it may be left out: then these are chosen from all.",
+            "With include, profile or workflows of selection it may be left out: then these are chosen from all.",
         ),
     ] = []
     selection: Selection = Selection()

@@ -82,6 +82,14 @@ class Selection(Model):
             "itself take the place of the profile's.",
         ),
     ] = None
+    workflows: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=512, pattern=TEMPLATE)]],
+        Field(
+            max_length=100,
+            json_schema_extra=effect(Effect.KEY, **_SET),
+            description="Workflows: files or folders within the template sources. Without templates and include, only these run.",
+        ),
+    ] = []
     include: Annotated[
         Include | None,
         Field(json_schema_extra=effect(Effect.KEY), description="Run only these; with {}, all that `templates` names."),

@@ -18,13 +18,13 @@ from scanplan.cli.manifests import Manifest, read_lines, read_plans, spec_of
 from scanplan.cli.output.failure import DATA, NO_INPUT, USAGE, Failure, told
 from scanplan.cli.output.terminal import answers, write_json
 from scanplan.core.manifests import jobs
-from scanplan.core.planning import endpoints, rates, shards
+from scanplan.core.planning import endpoints, rates, scanner_options, shards
 from scanplan.core.planning.task import chosen
 from scanplan.core.status.statuses import format_duration
 from scanplan.report import text
-from scanplan.runner.nuclei.choosing import profiles, templates, unguarded
+from scanplan.runner.nuclei.choosing import chosen as whole
+from scanplan.runner.nuclei.choosing import needs, profiles, unguarded
 from scanplan.runner.nuclei.choosing.profiles import Profile
-from scanplan.runner.nuclei.choosing.selecting import Choice
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,7 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str]) 
             )
         targets = endpoints.canonical_all([*spec.endpoints, *more])
         wanted = _wanted(spec, sources)
-        choice = Choice(wanted.include, wanted.exclude)
-        selection = templates.select(sorted(set(wanted.templates)), wanted.severities, sources, choice)
+        selection = needs.arranged(whole.of(wanted, sources), scanner_options.options(spec, 1, ""))
         selection, _ = unguarded.without(selection, ())
     except (InvalidPlan, NucleiBinaryError) as error:
         raise Failure(f"{name}: {error.message}", code=DATA) from None
@@ -156,7 +155,13 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str]) 
 def _wanted(spec: ScanPlanSpec, sources: Sequence[Path]) -> Profile:
     """What the plan chooses, with its template profile."""
     part = spec.selection
-    own = Profile(tuple(spec.templates), tuple(spec.severity_levels), chosen(part.include), chosen(part.exclude))
+    own = Profile(
+        templates=tuple(spec.templates),
+        severities=tuple(spec.severity_levels),
+        include=chosen(part.include),
+        exclude=chosen(part.exclude),
+        workflows=tuple(part.workflows),
+    )
     return profiles.under(own, profiles.read(part.profile, sources)) if part.profile else own
 
 

@@ -91,6 +91,9 @@ def submit(
     exclude_templates: flags.ExcludeTemplates = None,
     exclude_matchers: flags.ExcludeMatchers = None,
     profile: flags.Profile = None,
+    workflows: flags.Workflows = None,
+    dast: flags.Dast = False,
+    code: flags.Code = False,
     rate_limit: flags.RateLimit = None,
     concurrency: flags.Concurrency = None,
     bulk_size: flags.BulkSize = None,
@@ -151,6 +154,9 @@ def submit(
         "exclude_templates": exclude_templates,
         "exclude_matchers": exclude_matchers,
         "profile": profile,
+        "workflows": workflows,
+        "dast": dast,
+        "code": code,
         "rate_limit": rate_limit,
         "concurrency": concurrency,
         "bulk_size": bulk_size,
@@ -199,8 +205,9 @@ def submit(
 def _manifest(name: str | None, spec: dict[str, Any]) -> Manifest:
     """A plan of options. One without a name has one that its content gives, so that the same options are the same plan."""
     selection = spec.get("selection", {})
-    chosen = spec.get("templates") or selection.get("include") or selection.get("profile")
-    needed = {"endpoints (-e, -u or -l)": spec.get("endpoints"), "templates (-t, -tags, -id or -tp)": chosen}
+    ways = ("include", "profile", "workflows")
+    chosen = spec.get("templates") or any(selection.get(way) for way in ways)
+    needed = {"endpoints (-e, -u or -l)": spec.get("endpoints"), "templates (-t, -tags, -id, -w or -tp)": chosen}
     if missing := [what for what, given in needed.items() if not given]:
         hint = "scanplan submit NAME -e https://app.example.com -t http/, or scanplan submit -f FILE"
         raise Failure(f"a plan needs {' and '.join(missing)}", hint, USAGE)

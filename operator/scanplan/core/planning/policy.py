@@ -43,6 +43,8 @@ class Policy(PodBounds):
     """Addresses of DNS resolvers that plans may name, as shell patterns."""
     allowed_interactsh_servers: tuple[str, ...] = ()
     """Out-of-band servers that plans may name, as shell patterns."""
+    allow_code: bool = False
+    """Plans may have templates run that are programs."""
     discovery_any_selector: bool = False
     """Selectors of plans choose freely: objects need no label that says yes."""
     discovery_namespaces: tuple[str, ...] = ()

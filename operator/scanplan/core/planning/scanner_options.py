@@ -31,6 +31,8 @@ def of_key(scanner: Scanner) -> dict[str, Any]:
         "maxResponseBytes": scanner.max_response_bytes,
         "sni": scanner.sni,
         "interactshServer": scanner.interactsh.server if scanner.interactsh else "",
+        "dast": scanner.dast,
+        "code": scanner.code,
         "verifySignatures": scanner.verify_signatures,
         "variables": sorted((each.name, each.value) for each in scanner.variables),
     }
@@ -61,6 +63,8 @@ def options(spec: ScanPlanSpec, shards: int, proxy: str, no_proxy: Sequence[str]
         sni=scanner.sni or "",
         verify_signatures=scanner.verify_signatures,
         variables={each.name: each.value for each in scanner.variables},
+        dast=scanner.dast,
+        code=scanner.code,
         interactsh_server=scanner.interactsh.server if scanner.interactsh else "",
         proxy=proxy,
         no_proxy=tuple(no_proxy),

@@ -224,6 +224,11 @@ def resolve(
     proxy, no_proxy = choice.of(spec, policy)
     choice.check(spec, plan.own, policy)
     resolution.check(spec, policy)
+    if spec.scanner.code and not policy.allow_code:
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            "scanner.code runs programs in scan pods, which the operator's owner does not allow (SCANPLAN_ALLOW_CODE)",
+        )
     if spec.scanner.interactsh:
         server = spec.scanner.interactsh.server
         interactsh.check(server, policy.guard, allowed=policy.allows_interactsh_server(server))
@@ -270,6 +275,7 @@ def resolve(
         templates=templates,
         template_folders=folders,
         severity_levels=tuple(sorted(spec.severity_levels)),
+        workflows=tuple(sorted(set(spec.selection.workflows))),
         profile=spec.selection.profile or "",
         include=chosen(spec.selection.include),
         exclude=chosen(spec.selection.exclude),
@@ -304,7 +310,8 @@ def of_selection(selection: Selection) -> dict[str, Any]:
     """The options of a task key that `spec.selection` gives: none where it leaves nothing out."""
     parts = {"include": chosen(selection.include), "exclude": chosen(selection.exclude)}
     found = {name: msgspec.to_builtins(each) for name, each in parts.items() if each != TemplateFilter()}
-    return found | ({"profile": selection.profile} if selection.profile else {})
+    others = {"profile": selection.profile, "workflows": sorted(set(selection.workflows))}
+    return found | {name: value for name, value in others.items() if value}
 
 
 _AS_WRITTEN = frozenset({"paths", "matchers"})

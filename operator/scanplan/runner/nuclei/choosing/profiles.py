@@ -35,6 +35,7 @@ _EXCLUDED = {
     "exclude-matchers": "matchers", "em": "matchers",
 }  # fmt: skip
 _TEMPLATES = {"templates", "t"}
+_WORKFLOWS = {"workflows", "w"}
 _SEVERITY = {"severity", "s"}
 _LEFT_TO_THE_PLAN = {
     "code", "headless", "dast", "file", "enable-self-contained", "esc", "enable-global-matchers", "egm", "interactsh-server",
@@ -50,6 +51,7 @@ class Profile(msgspec.Struct, frozen=True):
     severities: tuple[Severity, ...] = ()
     include: TemplateFilter = TemplateFilter()
     exclude: TemplateFilter = TemplateFilter()
+    workflows: tuple[str, ...] = ()
     asks_for: tuple[str, ...] = ()
     """Flags that only the plan may set."""
 
@@ -72,7 +74,7 @@ def read(name: str, sources: Sequence[Path]) -> Profile:
     document = definition.parse(path.read_bytes())
     if document is None:
         raise _refused(name, "is no YAML with flags of Nuclei")
-    known = {*_INCLUDED, *_EXCLUDED, *_TEMPLATES, *_SEVERITY, *_LEFT_TO_THE_PLAN}
+    known = {*_INCLUDED, *_EXCLUDED, *_TEMPLATES, *_WORKFLOWS, *_SEVERITY, *_LEFT_TO_THE_PLAN}
     if unknown := sorted(document.keys() - known):
         raise _refused(name, f"sets {', '.join(unknown)}, which choose no templates: set the plan's fields instead")
     lists = {flag: _items(value) for flag, value in document.items() if flag not in _LEFT_TO_THE_PLAN}
@@ -80,6 +82,7 @@ def read(name: str, sources: Sequence[Path]) -> Profile:
         return Profile(
             templates=_of(lists, dict.fromkeys(_TEMPLATES, "templates")).get("templates", ()),
             severities=tuple(Severity(each.lower()) for flag in sorted(_SEVERITY) for each in lists.get(flag, ())),
+            workflows=_of(lists, dict.fromkeys(_WORKFLOWS, "workflows")).get("workflows", ()),
             include=_filter(_of(lists, _INCLUDED)),
             exclude=_filter(_of(lists, _EXCLUDED)),
             asks_for=tuple(sorted(document.keys() & _LEFT_TO_THE_PLAN)),
@@ -93,9 +96,21 @@ def under(own: Profile, profile: Profile) -> Profile:
     return Profile(
         templates=own.templates or profile.templates,
         severities=own.severities or profile.severities,
+        workflows=own.workflows or profile.workflows,
         include=_under(own.include, profile.include),
         exclude=_under(own.exclude, profile.exclude),
         asks_for=profile.asks_for,
+    )
+
+
+def of_plan(document: TaskDocument) -> Profile:
+    """What a task chooses by its own lists."""
+    return Profile(
+        templates=document.templates,
+        severities=document.severity_levels,
+        include=document.include,
+        exclude=document.exclude,
+        workflows=document.workflows,
     )
 
 
@@ -103,12 +118,12 @@ def of_task(document: TaskDocument, sources: Sequence[Path]) -> tuple[TaskDocume
     """A task with what its profile says, and the flags that the profile asks for in vain. Raises as `read` does."""
     if not document.profile:
         return document, ()
-    own = Profile(document.templates, document.severity_levels, document.include, document.exclude)
-    chosen = under(own, read(document.profile, sources))
+    chosen = under(of_plan(document), read(document.profile, sources))
     changed = msgspec.structs.replace(
         document,
         templates=chosen.templates,
         severity_levels=chosen.severities,
+        workflows=chosen.workflows,
         include=chosen.include,
         exclude=chosen.exclude,
     )

@@ -47,8 +47,8 @@ def facts(identifier: str, content: bytes) -> Facts:
         return _parsed(identifier, content)
     return Facts(
         id=identifier.lower(),
-        tags=_words(tags),
-        authors=_words(author),
+        tags=words(tags),
+        authors=words(author),
         protocols=frozenset(definition.PROTOCOLS[name] for name in protocols),
         severity=severity.lower() or "unknown",
     )
@@ -107,14 +107,14 @@ def _parsed(identifier: str, content: bytes) -> Facts:
     stated = info if isinstance(info, dict) else {}
     return Facts(
         id=identifier.lower(),
-        tags=_words(stated.get("tags")),
-        authors=_words(stated.get("author")),
+        tags=words(stated.get("tags")),
+        authors=words(stated.get("author")),
         protocols=frozenset(protocol for name, protocol in definition.PROTOCOLS.items() if document.get(name)),
         severity=definition.stated_severity(document),
     )
 
 
-def _words(value: object) -> frozenset[str]:
+def words(value: object) -> frozenset[str]:
     """Tags or authors: one text with commas, or a list."""
     items = value if isinstance(value, list) else str(value or "").split(",")
     return frozenset(str(item).strip().lower() for item in items if str(item).strip())

@@ -42,6 +42,10 @@ class Template(msgspec.Struct, frozen=True):
     """The plan names it, by path or id, rather than by a folder."""
     requests: int = 1
     """How many requests it makes to an endpoint, as far as the file tells."""
+    needs: tuple[str, ...] = ()
+    """How Nuclei is started for it, other than usually (`choosing.needs`, `choosing.workflows`)."""
+    members: tuple[Path, ...] = ()
+    """Of a workflow: the templates that it may run."""
     former_ids: object = None
     """What it states as ``info.metadata.aliases``: the ids that it had before."""
 
@@ -117,6 +121,9 @@ def select(
             f"paths start at {', '.join(map(str, roots))}.",
         )
     return _filtered(selected, frozenset(severities), roots, choice)
+
+
+NOTHING = Selection(templates=(), doubles=(), filtered={}, digest="")
 
 
 def verify(folders: Iterable[TemplateFolder]) -> None:
@@ -226,7 +233,7 @@ def _filtered(
                 continue
         requests = known.requests if known else definition.requests(content, path, roots[number])
         former_ids = known.former_ids if known else definition.former_ids(content)
-        template = Template(path, roots[number], identifier or "", selected[path], requests, former_ids)
+        template = Template(path, roots[number], identifier or "", selected[path], requests, former_ids=former_ids)
         if identifier and (first := by_id.setdefault(identifier, template)) is not template:
             doubles.append((template, first))
             continue

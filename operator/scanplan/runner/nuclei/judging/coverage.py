@@ -107,7 +107,7 @@ def _why_not_loaded(
     if document is None:
         return "it can't be read as YAML"
     if definition.kind(document) == "workflow":
-        return "it is a workflow: name the templates that it runs instead"
+        return "it is a workflow: name it in selection.workflows"
     if severities and definition.stated_severity(document) not in severities:
         return None
     if signed_only:
@@ -152,8 +152,11 @@ def _sent(
 
 
 def _of_template(masks: Mapping[str, int], template: Template) -> int:
-    """The bits of a template, which Nuclei names by its path or by its id."""
-    return masks.get(str(template.path), 0) | masks.get(template.id, 0)
+    """The bits of a template, which Nuclei names by its path or by its id; of a workflow, those of what it may run."""
+    found = masks.get(template.id, 0)
+    for path in (template.path, *template.members):
+        found |= masks.get(str(path), 0)
+    return found
 
 
 class _Cluster(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ since a `config.yaml` found anywhere changes its flags silently, and none of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,8 @@ from scanplan.api.documents.task import ScannerOptions, TaskDocument
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning.protocols import UNGUARDED
+from scanplan.runner.nuclei.choosing import workflows
+from scanplan.runner.nuclei.choosing.needs import FLAGS
 from scanplan.runner.nuclei.launch.rates import Rates
 
 STATISTICS_INTERVAL_SECONDS = 5
@@ -86,6 +88,11 @@ class Workspace(msgspec.Struct, frozen=True):
         return self.root / "configuration"
 
     @property
+    def signer(self) -> Path:
+        """Certificate of the signer of own templates, where the image has one."""
+        return self.root / "signer.crt"
+
+    @property
     def temporary(self) -> Path:
         return self.root / "temporary"
 
@@ -112,6 +119,7 @@ def arguments(
     credentials: Sequence[str] = (),
     proxy: bool = False,
     rates: Rates | None = None,
+    needs: Collection[str] = (),
 ) -> list[str]:
     """The argv list of a scan of the shard whose lists are in `workspace`.
 
@@ -120,10 +128,12 @@ def arguments(
         credentials: the arguments that say where headers, variables and a certificate are (`runner.nuclei.launch.credentials`).
         proxy: whether `workspace` names a proxy.
         rates: the limits of this run; by default the shard's.
+        needs: what the templates need besides (`Template.needs`).
         own_resolvers: whether the list of DNS servers there has any (see `runner.resolvers`).
     """
     scanner = document.scanner
-    argv = [nuclei, "-l", str(workspace.targets), "-t", str(workspace.templates)]
+    argv = [nuclei, "-l", str(workspace.targets), "-w" if workflows.NEED in needs else "-t", str(workspace.templates)]
+    argv += [FLAGS[need] for need in needs if need in FLAGS]
     if document.severity_levels:
         argv += ["-severity", ",".join(document.severity_levels)]
     if document.exclude.matchers:
@@ -189,6 +199,7 @@ def environment(inherited: Mapping[str, str], workspace: Workspace, templates: P
         "TMPDIR": str(workspace.temporary),
         "NUCLEI_CONFIG_DIR": str(workspace.configuration),
         "NUCLEI_TEMPLATES_DIR": str(templates),
+        **({"NUCLEI_USER_CERTIFICATE": str(workspace.signer)} if workspace.signer.exists() else {}),
         "NUCLEI_LOG_ALL": "true",
         "HIDE_TEMPLATE_SIG_WARNING": "true",
     }

@@ -21,6 +21,8 @@ from scanplan.runner.nuclei.launch.command import Workspace
 DEFAULT_TEMPLATES = "/opt/nuclei-templates"
 _CONFIGURATION_FILES = (".nuclei-ignore", ".templates-config.json", "reporting-config.yaml")
 """What an attempt takes over. A config.yaml is left out: it would change Nuclei's flags behind our back."""
+SIGNER = "keys/nuclei-user.crt"
+"""Certificate in the configuration that own templates are signed with, besides ProjectDiscovery's (`nuclei -sign`)."""
 _IGNORE_FILE = "tags:\n  - dos\n  - fuzz\n"
 """Without any ignore file Nuclei would run denial-of-service templates too."""
 
@@ -71,6 +73,8 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
             for name in _CONFIGURATION_FILES:
                 if self.configuration is not None and (self.configuration / name).is_file():
                     shutil.copyfile(self.configuration / name, workspace.configuration / name)
+            if self.configuration is not None and (self.configuration / SIGNER).is_file():
+                shutil.copyfile(self.configuration / SIGNER, workspace.signer)
             yield workspace
         finally:
             shutil.rmtree(root, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Out-of-band servers: which a plan may name, and how the token reaches a scan."""
+"""What the owner has to allow first: out-of-band servers, and programs."""
 
 from __future__ import annotations
 
@@ -43,6 +43,14 @@ def test_the_owner_says_which_servers_there_are(server: str, reason: Reason, wor
     with pytest.raises(InvalidPlan, match=words) as refused:
         made({"server": server})
     assert refused.value.reason is reason
+
+
+def test_programs_run_only_where_the_owner_allows_them() -> None:
+    """Lost otherwise: the target guard, the Secrets of the scan, and the pod."""
+    spec = plan(scanner={"code": True})
+    with pytest.raises(InvalidPlan, match="SCANPLAN_ALLOW_CODE"):
+        resolve(spec, POLICY, NOW, INPUTS)
+    assert resolve(spec, replace(POLICY, allow_code=True), NOW, INPUTS).document.scanner.code
 
 
 def test_without_a_word_of_the_owner_there_is_none() -> None:
