@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import pathlib
@@ -14,7 +16,7 @@ import pytest
 
 from scanplan.api.documents.report import ShardReport
 from scanplan.api.documents.task import ScannerOptions
-from scanplan.api.documents.words import Outcome
+from scanplan.api.documents.words import FuzzInputMode, Outcome
 from scanplan.runner.artifacts.records import ShardRecord
 from tests.conformance.desk import CONFIGURATION, Desk, Server
 
@@ -189,3 +191,67 @@ def test_own_signers_count_where_signatures_are_verified(desk: Desk, live: Serve
     switched(desk, verify_signatures=True)
     report, _ = desk.scan(live.url)
     assert (report.outcome, found(desk)) == (Outcome.COMPLETE, {"plain"})
+
+
+OPENAPI = """openapi: 3.0.1
+info: {title: x, version: '1'}
+servers: [{url: 'http://127.0.0.9:1'}]
+security: [{key: []}]
+components: {securitySchemes: {key: {type: apiKey, in: header, name: X-Key}}}
+paths:
+  /shop/{id}:
+    get:
+      parameters:
+        - {name: id, in: path, required: true, schema: {type: integer}}
+        - {name: q, in: query, required: true, schema: {type: string}}
+      responses: {200: {description: ok}}
+"""
+SWAGGER = """swagger: '2.0'
+info: {title: x, version: '1'}
+host: 127.0.0.9:1
+paths:
+  /shop:
+    get: {parameters: [{name: q, in: query, type: string, default: x}], responses: {200: {description: ok}}}
+"""
+RAW = "GET /shop?q=1 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"
+
+
+@pytest.mark.parametrize("mode", ["openapi", "swagger", "jsonl", "yaml", "burp"])
+def test_fuzzing_begins_with_the_requests_of_a_file(
+    desk: Desk, live: Server, tmp_path: pathlib.Path, mode: str
+) -> None:
+    put(desk, "fuzz.yaml", FUZZ)
+    put(desk, "plain.yaml", PLAIN % ("/", "hello"))
+    record = f'{{"url": "{live.url}/shop?q=1", "request": {{"raw": "{RAW}"}}}}\n'
+    other = record.replace(live.url, "http://127.0.0.9:1")
+    encoded = base64.b64encode(b"GET /shop?q=1 HTTP/1.1\r\nHost: x\r\n\r\n").decode()
+    item = f"<item><url>{live.url}/shop?q=1</url><request base64='true'>{encoded}</request></item>"
+    text = {
+        "openapi": OPENAPI,
+        "swagger": SWAGGER,
+        "jsonl": record + other,
+        "yaml": f"{other}---\n{record}",
+        "burp": f"<items>{item}{item.replace(live.url, 'http://127.0.0.9:1')}</items>",
+    }[mode]
+    file = tmp_path / "requests"
+    file.write_text(text)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    desk.options |= {"requests_mode": FuzzInputMode(mode), "requests_file": str(file), "requests_digest": digest}
+    switched(desk, dast=True)
+    report, record_ = desk.scan(live.url)
+    assert (report.outcome, report.error, record_.templates_not_run) == (Outcome.COMPLETE, None, ()), record_
+    assert found(desk) == {"plain", "fuzz"}
+    lines = [line for each in (desk.folder / "run").rglob("*.ndjson") for line in each.read_text().splitlines()]
+    assert any("/shop" in line for line in lines)
+    assert not any("127.0.0.9" in line for line in lines)
+
+
+def test_a_file_that_was_edited_since_is_not_used(desk: Desk, live: Server, tmp_path: pathlib.Path) -> None:
+    put(desk, "fuzz.yaml", FUZZ)
+    file = tmp_path / "requests"
+    file.write_text(OPENAPI)
+    desk.options |= {"requests_mode": FuzzInputMode.OPENAPI, "requests_file": str(file), "requests_digest": "0" * 64}
+    switched(desk, dast=True)
+    report, _ = desk.scan(live.url)
+    assert report.error is not None
+    assert report.error.reason == "InputsChanged"

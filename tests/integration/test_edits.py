@@ -45,6 +45,7 @@ SECRETS = {
     "client-certificate": {"tls.crt": "-----BEGIN CERTIFICATE-----", "tls.key": "-----BEGIN PRIVATE KEY-----"},
 }
 """The Secrets that plans of this module name, by their use."""
+API = '{"openapi": "3.0.0", "paths": {"/a": {}}}'
 KEY = [
     Row("projectId", {"projectId": "other"}),
     Row("runId", {"runId": "other"}),
@@ -54,6 +55,15 @@ KEY = [
     Row("templatesFrom", {"templatesFrom": [{"configMap": {"name": "more"}}]}),
     Row("selection.include", {"selection": {"include": {"tags": ["cve"]}}}),
     Row("selection.workflows", {"selection": {"workflows": ["workflows/"]}}),
+    Row(
+        "scanner.requestsFrom",
+        {
+            "scanner": {
+                "dast": True,
+                "requestsFrom": {"mode": "openapi", "configMapKeyRef": {"name": "more", "key": "api.json"}},
+            }
+        },
+    ),
     Row("scanner.dast", {"scanner": {"dast": True}}),
     Row("scanner.code", {"scanner": {"code": True}}),
     Row("selection.profile", {"selection": {"profile": "recommended"}}),
@@ -170,7 +180,7 @@ def running(
         SCANPLAN_ALLOWED_POD_METADATA="team",
     ).start()
     scene = Scene(api, administrator, namespace, cluster.audit_log)
-    content = {"endpoints": "https://more.example.com\n", "a.yaml": "id: a"}
+    content = {"endpoints": "https://more.example.com\n", "a.yaml": "id: a", "api.json": API}
     api.create(f"/api/v1/namespaces/{namespace}/configmaps", {"metadata": {"name": "more"}, "data": content})
     claim = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Mi"}}}
     api.create(

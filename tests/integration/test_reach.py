@@ -44,6 +44,9 @@ REFERENCES: dict[str, Callable[[str], dict[str, Any]]] = {
     "interactsh": lambda name: {
         "scanner": {"interactsh": {"server": "oast.example", "tokenFrom": {"secretRef": {"name": name}}}}
     },
+    "requestsFrom": lambda name: {
+        "scanner": {"dast": True, "requestsFrom": {"mode": "openapi", "configMapKeyRef": {"name": name, "key": "app"}}}
+    },
     "claimName": lambda name: {"artifacts": {"claimName": name}},
 }
 """Each field that makes the operator read an object."""

@@ -13,10 +13,12 @@ import msgspec
 
 from scanplan.api.documents.report import TaskError
 from scanplan.api.documents.task import TaskDocument
+from scanplan.core.planning import fuzz_inputs
 from scanplan.core.planning.guard import Guard
 from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.publish import Attempt
 from scanplan.runner.nuclei import memory, scanner
+from scanplan.runner.nuclei.choosing.needs import DAST
 from scanplan.runner.nuclei.choosing.templates import Template
 from scanplan.runner.nuclei.judging import classify
 from scanplan.runner.nuclei.judging.classify import Ended, StopCause
@@ -24,6 +26,7 @@ from scanplan.runner.nuclei.judging.evidence import Evidence
 from scanplan.runner.nuclei.judging.statistics import ScannerLog
 from scanplan.runner.nuclei.judging.watch import Ask, Watch
 from scanplan.runner.nuclei.launch import command, rates, resolvers, route, version
+from scanplan.runner.nuclei.launch.command import Workspace
 from scanplan.runner.nuclei.launch.credentials import Credentials
 from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.nuclei.lines import Lines
@@ -52,7 +55,10 @@ class NucleiRun:
         refused: Mapping[str, str],
         usage: memory.Memory,
         way: route.Route,
+        requests: bytes = b"",
     ) -> None:
+        """`requests` is the plan's file with requests to fuzz."""
+        self._requests = requests
         self._document = document
         self._attempt = attempt
         self._installation = installation
@@ -106,6 +112,7 @@ class NucleiRun:
         with self._installation.workspace() as workspace:
             targets = [endpoint for endpoint in endpoints if endpoint not in self._refused]
             workspace.targets.write_text(command.list_file(targets))
+            input_mode = self._write_requests(workspace, targets) if DAST in batch[0].needs else ""
             workspace.templates.write_text(command.list_file([str(template.path) for template in batch]))
             workspace.matchers.write_text(command.list_file(self._document.exclude.matchers))
             credentials = self._credentials.write(workspace)
@@ -131,6 +138,7 @@ class NucleiRun:
                     proxy=bool(proxy),
                     rates=limits,
                     needs=batch[0].needs,
+                    input_mode=input_mode,
                 ),
                 command.environment(self._installation.inherited, workspace, batch[0].root),
                 workspace.root,
@@ -157,6 +165,19 @@ class NucleiRun:
             )
         )
         return Result(error, self.log, self._evidence)
+
+    def _write_requests(self, workspace: Workspace, targets: Sequence[str]) -> str:
+        """Put what the plan's file of requests has for some endpoints where Nuclei reads it.
+
+        Returns:
+            Its input mode; empty: there is nothing.
+        """
+        mode, content = self._document.requests_mode, self._requests
+        made = fuzz_inputs.for_targets(mode, content, targets) if mode and targets else None
+        if made is None:
+            return ""
+        workspace.requests.write_bytes(made[1])
+        return made[0]
 
     def _ask(self, proxy: str) -> Ask:
         from scanplan.runner.nuclei.judging.asking import Asking  # noqa: PLC0415 - a runner that replays starts without

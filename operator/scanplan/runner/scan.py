@@ -85,6 +85,7 @@ class Scan:
         self._refused: dict[str, str] = {}
         """Endpoints that are kept from Nuclei, since their names have denied addresses, with the range."""
         self._evidence = Evidence(endpoints)
+        self._requests = b""
         self._earlier_requests = 0
         self._logs: list[ScannerLog] = []
         self._matched: set[str] = set()
@@ -116,6 +117,7 @@ class Scan:
             self._attempt.findings.redactor = own.redactor()
             templates.verify(self._document.template_folders)
             self._take_profile()
+            self._requests = templates.fuzz_input(self._document)
             selection = chosen.of(profiles.of_plan(self._document), self._installation.templates)
             selection = needs.arranged(selection, self._document.scanner)
             selection, left_out = unguarded.without(selection, self._document.unguarded_protocols)
@@ -213,7 +215,7 @@ class Scan:
         if told := rates.foretold(options, count, work.requests - work.done, self._document.timeout_seconds):
             self._warn(told)
         nuclei = self._nuclei = NucleiRun(
-            document, self._attempt, self._installation, own, self._refused, self._memory, self._route
+            document, self._attempt, self._installation, own, self._refused, self._memory, self._route, self._requests
         )
         nuclei.check_version(selection.templates[0], self._stop)
         error = None

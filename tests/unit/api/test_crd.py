@@ -276,6 +276,7 @@ def test_what_makes_another_scan() -> None:
         "selection.include",
         "selection.profile",
         "selection.workflows",
+        "scanner.requests_from",
         "scanner.dast",
         "scanner.code",
         "selection.exclude",

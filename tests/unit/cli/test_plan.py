@@ -94,6 +94,26 @@ def test_a_template_profile_is_shown_as_what_it_chooses(tmp_path: Path, library:
     assert (code, "The template sources have: own" in output) == (65, True), output
 
 
+def test_what_only_a_scan_can_count_is_told(tmp_path: Path, library: Path) -> None:
+    (library / "http/fuzz.yaml").write_text(
+        'id: fuzz\ninfo: {name: x, severity: info}\nhttp: [{method: GET, path: ["{{BaseURL}}"], fuzzing: [{part: query}]}]\n'
+    )
+    code, output = forecast(tmp_path, library, scanner={"dast": True})
+    assert (code, "uncounted  1 fuzzing templates" in output) == (0, True), output
+    assert "uncounted" not in forecast(tmp_path, library)[1]
+
+
+def test_a_workflow_is_shown_with_the_requests_of_all_that_it_may_run(tmp_path: Path, library: Path) -> None:
+    (library / "workflows").mkdir()
+    (library / "workflows/w.yaml").write_text(
+        "id: w\ninfo: {name: x, severity: info}\nworkflows: [{template: http/one.yaml, subtemplates: [{tags: tech}]}]\n"
+    )
+    code, output = forecast(tmp_path, library, "-o", "json", templates=None, selection={"workflows": ["workflows/"]})
+    assert code == 0, output
+    (told,) = json.loads(output)
+    assert (told["templates"], told["requests"]) == (["workflows/w.yaml"], 40)
+
+
 def test_the_hours_in_which_it_may_run_are_told(tmp_path: Path, library: Path) -> None:
     """Lost otherwise: a forecast of two hours for a scan that takes until tomorrow."""
     windows = [{"days": ["Mon-Fri"], "from": "22:00", "to": "06:00", "timeZone": "Europe/Berlin"}]

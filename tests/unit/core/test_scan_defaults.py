@@ -153,6 +153,10 @@ def test_what_is_locked_no_plan_sets(path: str, owners: dict[str, Any], own: dic
             {"scanner": {"clientCertificateFrom": {"secretRef": {"name": "x"}}}},
             "scanner.clientCertificateFrom is no default",
         ),
+        (
+            {"scanner": {"requestsFrom": {"mode": "burp", "configMapKeyRef": {"name": "x", "key": "y"}}}},
+            "scanner.requestsFrom is no default",
+        ),
         ({"scanner": {"interactsh": {"server": "a.example"}}}, "scanner.interactsh is no default"),
         ({"scanner": {"credentialsFrom": {"secretRef": {"name": "x"}}}}, "scanner.credentialsFrom is no default"),
         ({"endpoints": ["a.example"]}, "endpoints is of one plan"),

@@ -12,6 +12,7 @@ from scanplan.api.documents.words import (
     DiscoveryReport,
     Document,
     DocumentVersion,
+    FuzzInputMode,
     PlanReference,
     Protocol,
     Severity,
@@ -128,6 +129,12 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     """Where the Secret with Nuclei's secrets file is mounted; empty: none."""
     interactsh_folder: str = ""
     """Where the Secret with the token of the out-of-band server is mounted; empty: none."""
+    requests_mode: FuzzInputMode | None = None
+    """What kind of file `requests_file` is; None: fuzzing begins with the endpoints' URLs."""
+    requests_file: str = ""
+    """Where the file is mounted in the pod."""
+    requests_digest: str = ""
+    """SHA-256 of the file as it was when the task was first seen."""
     scanner: ScannerOptions = msgspec.field(default_factory=ScannerOptions)
     retry: RetryLimits = msgspec.field(default_factory=RetryLimits)
     timeout_seconds: Annotated[int, msgspec.Meta(ge=1)] = 3600

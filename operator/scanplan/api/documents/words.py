@@ -68,6 +68,16 @@ class Protocol(StrEnum):
     WORKFLOW = "workflow"
 
 
+class FuzzInputMode(StrEnum):
+    """Files that fuzzing begins with, by Nuclei's names (`-input-mode`)."""
+
+    OPENAPI = "openapi"
+    SWAGGER = "swagger"
+    BURP = "burp"
+    JSONL = "jsonl"
+    YAML = "yaml"
+
+
 class ErrorClass(StrEnum):
     """The three retry classes: never, up to `retry.temporary` times, up to `retry.unknown` times."""
 

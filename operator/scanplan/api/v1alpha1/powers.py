@@ -6,7 +6,22 @@ from typing import Annotated
 
 from pydantic import Field
 
+from scanplan.api.documents.words import FuzzInputMode
 from scanplan.api.v1alpha1.model import Effect, Model, effect
+from scanplan.api.v1alpha1.references import KeyReference
+
+
+class FuzzInputSource(Model):
+    """Requests in a ConfigMap."""
+
+    mode: Annotated[
+        FuzzInputMode,
+        Field(
+            description="openapi and swagger describe an API, which is scanned on the plan's endpoints, whatever servers it names. "
+            "burp, jsonl and yaml (of proxify) are recorded requests, of which those to the plan's endpoints are taken."
+        ),
+    ]
+    config_map_key_ref: Annotated[KeyReference, Field(description="The file, of at most 1 MiB.")]
 
 
 class Powers(Model):
@@ -19,6 +34,13 @@ class Powers(Model):
             description="Run fuzzing templates: they send many requests, changed in each of their parts.",
         ),
     ] = False
+    requests_from: Annotated[
+        FuzzInputSource | None,
+        Field(
+            json_schema_extra=effect(Effect.KEY),
+            description="Requests to fuzz; needs dast. By default the endpoints' URLs.",
+        ),
+    ] = None
     code: Annotated[
         bool,
         Field(

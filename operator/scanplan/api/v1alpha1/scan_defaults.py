@@ -32,7 +32,15 @@ DEFAULTABLE = {
     "pod_template",
 }
 """Fields of the spec that an owner may set for all plans."""
-OF_ONE_PLAN = {"image", "headers_from", "variables_from", "client_certificate_from", "credentials_from", "interactsh"}
+OF_ONE_PLAN = {
+    "image",
+    "headers_from",
+    "variables_from",
+    "client_certificate_from",
+    "credentials_from",
+    "interactsh",
+    "requests_from",
+}
 """Fields of `scanner` that are not: the chart's `scanner.image` is the image of all, and a Secret is of one namespace."""
 _KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")

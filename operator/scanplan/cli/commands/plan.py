@@ -25,6 +25,7 @@ from scanplan.report import text
 from scanplan.runner.nuclei.choosing import chosen as whole
 from scanplan.runner.nuclei.choosing import needs, profiles, unguarded
 from scanplan.runner.nuclei.choosing.profiles import Profile
+from scanplan.runner.nuclei.choosing.templates import Template
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Forecast:
     """When it may run; empty: at any time."""
     matchers: tuple[str, ...] = ()
     """Matchers whose findings are left out."""
+    uncounted: str = ""
+    """What sends requests that only the scan can count; empty: nothing."""
     asks_for: tuple[str, ...] = ()
     """Flags of the template profile that only the plan may set."""
 
@@ -65,6 +68,7 @@ class Forecast:
             "deadlineSeconds": self.deadline_seconds,
             **({"windows": list(self.windows)} if self.windows else {}),
             **({"matchersLeftOut": list(self.matchers)} if self.matchers else {}),
+            **({"uncounted": self.uncounted} if self.uncounted else {}),
             **({"profileAsksFor": list(self.asks_for)} if self.asks_for else {}),
         }
 
@@ -148,8 +152,21 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str]) 
         deadline_seconds=jobs.deadline_seconds(spec, count, len(targets)),
         windows=tuple(f"{', '.join(each.days)} {each.begin} to {each.to} in {each.time_zone}" for each in spec.windows),
         matchers=wanted.exclude.matchers,
+        uncounted=_uncounted(selection.templates, spec),
         asks_for=wanted.asks_for,
     )
+
+
+def _uncounted(selected: Sequence[Template], spec: ScanPlanSpec) -> str:
+    """Which templates send what no file tells."""
+    fuzzing = sum(needs.DAST in template.needs for template in selected)
+    if not fuzzing:
+        return ""
+    source = spec.scanner.requests_from
+    where = (
+        f"requests of ConfigMap {source.config_map_key_ref.name!r}" if source else "parameters of the endpoints' URLs"
+    )
+    return f"{fuzzing} fuzzing templates, which send as many requests as the {where} make"
 
 
 def _wanted(spec: ScanPlanSpec, sources: Sequence[Path]) -> Profile:
@@ -185,6 +202,7 @@ def _print(forecast: Forecast) -> None:
         *([("left out", f"findings of {', '.join(forecast.matchers)}")] if forecast.matchers else []),
         *([("not set", f"{', '.join(forecast.asks_for)} of the profile")] if forecast.asks_for else []),
         ("requests", f"about {forecast.requests:,}"),
+        *([("uncounted", forecast.uncounted)] if forecast.uncounted else []),
         ("time", f"about {format_duration(forecast.seconds * 1000)} at the plan's rate, if no host is slow"),
         *(("window", window) for window in forecast.windows),
         ("deadline", format_duration(forecast.deadline_seconds * 1000)),

@@ -15,13 +15,15 @@ from scanplan.core.manifests import resources
 from scanplan.core.manifests.document import Packed
 from scanplan.core.planning import scanner_secrets
 from scanplan.core.planning.policy import Policy
-from scanplan.core.planning.task import Task
+from scanplan.core.planning.task import REQUESTS_DIRECTORY, Task
 
 Manifest = dict[str, Any]
 
 TASK_DIRECTORY = "/etc/scanplan/task"
 EXCEPTIONS_FILE = "exceptions.json"
 """Beside the task document."""
+REQUESTS = "requests"
+"""Name of the volume with requests to fuzz."""
 TERMINATION_LOG = "/dev/termination-log"
 IMAGE_TEMPLATES_DIRECTORY = "/opt/nuclei-templates"
 GRACE_SECONDS = 60
@@ -54,6 +56,7 @@ def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed, exc
             {"name": "scratch", "emptyDir": {"sizeLimit": policy.tmp_size_limit} if policy.tmp_size_limit else {}},
             document,
             *folders,
+            *([{"name": REQUESTS, "configMap": {"name": task.requests_from}}] if task.requests_from else []),
             *secrets,
         ],
     }
@@ -165,6 +168,8 @@ def _container(task: Task, template: PodTemplate, policy: Policy, digest: str, f
     for folder, path in zip(folders, paths, strict=True):
         mounts.append({"name": folder["name"], "mountPath": path, "readOnly": True})
     mounts += [{"name": use, "mountPath": scanner_secrets.folder(use), "readOnly": True} for use in task.secrets]
+    if task.requests_from:
+        mounts.append({"name": REQUESTS, "mountPath": REQUESTS_DIRECTORY, "readOnly": True})
     container: Manifest = {
         "name": labels.CONTAINER,
         "image": task.image,

@@ -109,6 +109,8 @@ def needed(spec: ScanPlanSpec, namespace: str, claim: str, policy: Policy) -> tu
     references += [
         Reference(Kind.CONFIG_MAP, folder.config_map.name) for folder in spec.templates_from if folder.config_map
     ]
+    if spec.scanner.requests_from:
+        references.append(Reference(Kind.CONFIG_MAP, spec.scanner.requests_from.config_map_key_ref.name))
     references += [Reference(Kind.SECRET, name, use) for use, name in spec.scanner.secret_names.items()]
     return tuple(dict.fromkeys(references))
 
@@ -206,6 +208,24 @@ def template_digests(spec: ScanPlanSpec, inputs: Inputs) -> list[str]:
         if source.image:
             digests.append(source.image.reference)
     return digests
+
+
+def fuzz_input(spec: ScanPlanSpec, inputs: Inputs) -> bytes:
+    """The file of `scanner.requestsFrom`; empty: there is none.
+
+    Raises:
+        InputUnavailable: it is not there.
+    """
+    source = spec.scanner.requests_from
+    if source is None:
+        return b""
+    where = Reference(Kind.CONFIG_MAP, source.config_map_key_ref.name)
+    files = get(where, inputs).files
+    if source.config_map_key_ref.key not in files:
+        raise InputUnavailable(
+            f"{where} has no key {source.config_map_key_ref.key!r}; it has {', '.join(sorted(files)) or 'none'}"
+        )
+    return files[source.config_map_key_ref.key]
 
 
 def one_node_only(claim: str, inputs: Inputs) -> bool:

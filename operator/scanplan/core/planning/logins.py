@@ -15,6 +15,7 @@ import msgspec
 
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.core.planning import plain_yaml
 
 MAX_BYTES = 256 << 10
 _MAX_DEPTH = 16
@@ -119,9 +120,11 @@ def parse(files: Mapping[str, bytes]) -> Logins:
         raise _refused(f"has {len(files)} keys: one is wanted, with Nuclei's secrets file in YAML")
     (content,) = files.values()
     try:
-        logins = msgspec.convert(_document(content), Logins)
+        logins = msgspec.convert(plain_yaml.read(content, MAX_BYTES, _MAX_DEPTH), Logins)
     except msgspec.ValidationError as error:
         raise _refused(f"is no secrets file of Nuclei: {error}") from None
+    except ValueError as error:
+        raise _refused(str(error)) from None
     if not (logins.static or logins.dynamic):
         raise _refused("has neither static nor dynamic credentials")
     for number, login in enumerate(logins.static):
@@ -166,24 +169,6 @@ def _check(login: Login, where: str) -> None:
 
 def _whole(pairs: tuple[Pair, ...]) -> bool:
     return bool(pairs) and all(each.key and each.value for each in pairs)
-
-
-def _document(content: bytes) -> object:
-    """The file as plain values, without aliases, which could make any size of them."""
-    import yaml  # noqa: PLC0415 - most plans have no such Secret
-
-    if len(content) > MAX_BYTES:
-        raise _refused(f"has more than {MAX_BYTES >> 10} KiB")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        depth = 0
-        for event in yaml.parse(content, Loader=loader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > _MAX_DEPTH or isinstance(event, yaml.AliasEvent):
-                raise _refused("has anchors, or is nested too deep: write it plainly")
-        return yaml.load(content, Loader=loader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, ValueError):
-        raise _refused("is no YAML") from None
 
 
 def _refused(problem: str) -> InvalidPlan:

@@ -47,6 +47,7 @@ def task(plan: Plan, policy: Policy, first_seen: datetime, inputs: sources.Input
         claim=pinned.claim,
         first_seen=first_seen,
         templates_from=(),
+        requests_from="",
         secrets={},
         one_node_only=sources.one_node_only(pinned.claim, inputs),
         document=document,

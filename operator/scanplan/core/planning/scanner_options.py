@@ -20,6 +20,10 @@ def check(scanner: Scanner) -> None:
             Reason.INVALID_SPEC,
             "scanner.followRedirects follows redirects to the same host too: leave one of the two out",
         )
+    if scanner.requests_from and not scanner.dast:
+        raise InvalidPlan(
+            Reason.INVALID_SPEC, "scanner.requestsFrom is for fuzzing: set scanner.dast too, or leave it out"
+        )
     variables.check({each.name: each.value for each in scanner.variables})
 
 

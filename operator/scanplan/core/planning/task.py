@@ -6,6 +6,7 @@ upgrade of the operator nor an edit of a default gives the plan another key; `Pi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,6 +28,7 @@ from scanplan.api.v1alpha1.selection import Exclude, Include, Selection
 from scanplan.api.v1alpha1.sources import ImageSource
 from scanplan.core.planning import (
     endpoints,
+    fuzz_inputs,
     interactsh,
     keys,
     pod_bounds,
@@ -44,6 +46,8 @@ from scanplan.core.planning.proxies import choice
 EXAMPLES = 10
 """Of what was left out of a discovery, on the status and in the metadata."""
 EXAMPLE_LENGTH = 300
+REQUESTS_DIRECTORY = "/etc/scanplan/requests"
+"""Where the file of `scanner.requestsFrom` is mounted in the scan pod."""
 TEMPLATES_DIRECTORY = "/etc/scanplan/templates"
 """Where template sources are mounted in the scan pod, each in a folder named by its position."""
 
@@ -137,6 +141,8 @@ class Task:
     first_seen: datetime
     templates_from: tuple[ImageSource | str, ...]
     """Template sources in order: an image, or the name of a ConfigMap."""
+    requests_from: str
+    """The ConfigMap with requests to fuzz; empty: none."""
     secrets: Mapping[str, str]
     """The Secrets that its pods read, by their uses."""
     one_node_only: bool
@@ -233,6 +239,9 @@ def resolve(
         server = spec.scanner.interactsh.server
         interactsh.check(server, policy.guard, allowed=policy.allows_interactsh_server(server))
     scanner_options.check(spec.scanner)
+    requests = sources.fuzz_input(spec, inputs)
+    if spec.scanner.requests_from:
+        fuzz_inputs.check(spec.scanner.requests_from.mode, requests, targets)
     templates = tuple(sorted(set(spec.templates)))
     project_id, run_id = plan.project_id, plan.run_id
     secrets = spec.scanner.secret_names
@@ -253,6 +262,8 @@ def resolve(
     options.update({use: name for use, name in secrets.items() if use != labels.USE_HEADERS})
     if spec.scanner.headers:
         options["plainHeaders"] = sorted((header.name, header.value) for header in spec.scanner.headers)
+    if spec.scanner.requests_from:
+        options["requests"] = [spec.scanner.requests_from.mode.value, hashlib.sha256(requests).hexdigest()]
     digests = sources.template_digests(spec, inputs)
     folders = tuple(
         TemplateFolder(path=f"{TEMPLATES_DIRECTORY}/{position}", digest=digest if source.config_map else "")
@@ -284,6 +295,11 @@ def resolve(
         client_certificate_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_CLIENT_CERTIFICATE),
         credentials_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_CREDENTIALS),
         interactsh_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_INTERACTSH),
+        requests_mode=spec.scanner.requests_from.mode if spec.scanner.requests_from else None,
+        requests_file=f"{REQUESTS_DIRECTORY}/{spec.scanner.requests_from.config_map_key_ref.key}"
+        if spec.scanner.requests_from
+        else "",
+        requests_digest=hashlib.sha256(requests).hexdigest() if spec.scanner.requests_from else "",
         scanner=scanner_options.options(spec, count, proxy, no_proxy),
         retry=RetryLimits(temporary=spec.retry.temporary, unknown=spec.retry.unknown),
         timeout_seconds=spec.timeout_seconds,
@@ -297,6 +313,7 @@ def resolve(
         image=image,
         claim=claim,
         first_seen=now,
+        requests_from=spec.scanner.requests_from.config_map_key_ref.name if spec.scanner.requests_from else "",
         secrets=secrets,
         templates_from=tuple(
             source.image or (source.config_map.name if source.config_map else "") for source in spec.templates_from
@@ -375,7 +392,7 @@ def _endpoints(
 
 def names_objects(spec: ScanPlanSpec) -> bool:
     """Whether the task depends on the content of other objects."""
-    return bool(spec.endpoints_from or spec.templates_from)
+    return bool(spec.endpoints_from or spec.templates_from or spec.scanner.requests_from)
 
 
 def _check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, pinned: Pinned | None) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from scanplan.api.documents.task import TemplateFolder, content_digest
+from scanplan.api.documents.task import TaskDocument, TemplateFolder, content_digest
 from scanplan.api.documents.words import Severity
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
@@ -141,6 +141,24 @@ def verify(folders: Iterable[TemplateFolder]) -> None:
                 Reason.INPUTS_CHANGED,
                 f"The templates in {folder.path} were edited after this scan had started. Set rerun to scan with the new ones.",
             )
+
+
+def fuzz_input(document: TaskDocument) -> bytes:
+    """The mounted file with requests to fuzz, held against what the task was made of; empty: there is none.
+
+    Raises:
+        NucleiBinaryError: (InputsChanged) it was edited since.
+        OSError: it can't be read.
+    """
+    if not document.requests_file:
+        return b""
+    content = Path(document.requests_file).read_bytes()
+    if hashlib.sha256(content).hexdigest() != document.requests_digest:
+        raise NucleiBinaryError(
+            Reason.INPUTS_CHANGED,
+            "The file of scanner.requestsFrom was edited after this scan had started. Set rerun to scan with the new one.",
+        )
+    return content
 
 
 def resolve(entry: str, roots: Sequence[Path]) -> Path | None:

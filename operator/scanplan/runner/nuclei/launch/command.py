@@ -35,6 +35,11 @@ class Workspace(msgspec.Struct, frozen=True):
         return self.root / "targets.txt"
 
     @property
+    def requests(self) -> Path:
+        """Requests to fuzz, in place of `targets`."""
+        return self.root / "requests.json"
+
+    @property
     def templates(self) -> Path:
         """One absolute template path a line."""
         return self.root / "templates.txt"
@@ -120,6 +125,7 @@ def arguments(
     proxy: bool = False,
     rates: Rates | None = None,
     needs: Collection[str] = (),
+    input_mode: str = "",
 ) -> list[str]:
     """The argv list of a scan of the shard whose lists are in `workspace`.
 
@@ -129,10 +135,14 @@ def arguments(
         proxy: whether `workspace` names a proxy.
         rates: the limits of this run; by default the shard's.
         needs: what the templates need besides (`Template.needs`).
+        input_mode: of the file with requests to fuzz; empty: the list of targets is used.
         own_resolvers: whether the list of DNS servers there has any (see `runner.resolvers`).
     """
     scanner = document.scanner
-    argv = [nuclei, "-l", str(workspace.targets), "-w" if workflows.NEED in needs else "-t", str(workspace.templates)]
+    inputs = (
+        ["-l", str(workspace.requests), "-im", input_mode, "-sfv"] if input_mode else ["-l", str(workspace.targets)]
+    )
+    argv = [nuclei, *inputs, "-w" if workflows.NEED in needs else "-t", str(workspace.templates)]
     argv += [FLAGS[need] for need in needs if need in FLAGS]
     if document.severity_levels:
         argv += ["-severity", ",".join(document.severity_levels)]
