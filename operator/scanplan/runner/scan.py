@@ -20,6 +20,7 @@ from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import Outcome
 from scanplan.api.errors import NucleiBinaryError, ScanError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.core.planning import logins
 from scanplan.core.planning.guard import Guard
 from scanplan.runner import progress
 from scanplan.runner.artifacts import durable, merge, publish, records, steps
@@ -115,6 +116,8 @@ class Scan:
         try:
             own = credentials.read(self._document, self._installation.templates)
             self._attempt.findings.redactor = own.redactor()
+            if idle := logins.unused(own.logins, self._document.endpoints):
+                self._warn(f"Credentials of credentialsFrom that are for no endpoint of the plan: {', '.join(idle)}.")
             templates.verify(self._document.template_folders)
             self._take_profile()
             self._requests = templates.fuzz_input(self._document)

@@ -8,7 +8,7 @@ import pytest
 
 from scanplan.api.errors import InputUnavailable, InvalidPlan
 from scanplan.core.manifests import jobs
-from scanplan.core.planning import scanner_secrets
+from scanplan.core.planning import logins, scanner_secrets
 from scanplan.core.planning.inputs import Input, Inputs, Kind, Reference
 from tests.unit.core.objects import CLAIM, INPUTS, POLICY, plan, task
 
@@ -168,3 +168,23 @@ def test_credentials_are_one_file() -> None:
     two = given("credentials", {"a": FILE, "b": FILE})
     with pytest.raises(InvalidPlan, match="has 2 keys"):
         scanner_secrets.check(spec("credentialsFrom").spec.scanner, two, POLICY.guard)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "idle"),
+    [
+        ("domains: [a.example]", False),
+        ("domains: ['A.example:443']", False),
+        ("domains: ['b.example:8443']", False),
+        ("domains: [b.example]", True),
+        ("domains: [c.example, example]", True),
+        ("domains-regex: ['^a']", False),
+        ("domains-regex: ['^z']", True),
+        ("domains-regex: ['(?P>x)']", False),
+    ],
+)
+def test_credentials_for_no_endpoint_are_named(hosts: str, idle: bool) -> None:
+    """Lost otherwise: why a scan saw nothing behind the login, such as for a port that is missing."""
+    read = logins.parse({"x": f"static: [{{type: BearerToken, token: t, {hosts}}}]".encode()})
+    found = logins.unused(read, ["https://a.example/app", "https://b.example:8443", "d.example"])
+    assert found == (["static[0]"] if idle else [])

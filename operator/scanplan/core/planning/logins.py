@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -108,6 +108,37 @@ class Logins(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
             for login in each.all:
                 found += [(name, "" if _DYNAMIC in value else value) for name, value in login.sent()]
         return found
+
+
+def unused(logins: Logins, endpoints: Iterable[str]) -> list[str]:
+    """Where in the file the entries are that are for none of some endpoints, as Nuclei compares them.
+
+    What an endpoint redirects to may need such an entry, so it is no error.
+    """
+    hosts = {_host(endpoint) for endpoint in endpoints}
+    named: list[tuple[str, tuple[Login, ...]]] = [
+        (f"static[{number}]", (login,)) for number, login in enumerate(logins.static)
+    ]
+    named += [(f"dynamic[{number}]", each.all) for number, each in enumerate(logins.dynamic)]
+    return [where for where, each in named if not any(_is_for(login, hosts) for login in each)]
+
+
+def _is_for(login: Login, hosts: Iterable[str]) -> bool:
+    domains = {_short(domain.strip().lower()) for domain in login.domains}
+    try:
+        patterns = [re.compile(pattern) for pattern in login.domains_regex]
+    except re.error:  # Go's expressions are others
+        return True
+    return any(host in domains or any(pattern.search(host) for pattern in patterns) for host in hosts)
+
+
+def _host(endpoint: str) -> str:
+    """The host of an endpoint with its port, unless that is 80 or 443."""
+    return _short(endpoint.partition("://")[2].partition("/")[0] or endpoint)
+
+
+def _short(host: str) -> str:
+    return host.removesuffix(":80").removesuffix(":443")
 
 
 def parse(files: Mapping[str, bytes]) -> Logins:

@@ -41,7 +41,8 @@ class Credentials(msgspec.Struct, frozen=True):
 
     def redactor(self) -> Redactor:
         """What keeps the secret ones out of results and logs. The private key is sent to nobody."""
-        return Redactor({**self.headers.secret, **self.secret_variables}, self.logins.secrets(), self.login_ids)
+        more = [*self.logins.secrets(), *([("Authorization", self.interactsh_token)] if self.interactsh_token else [])]
+        return Redactor({**self.headers.secret, **self.secret_variables}, more, self.login_ids)
 
     def write(self, workspace: Workspace) -> list[str]:
         """Put them where Nuclei reads them.
