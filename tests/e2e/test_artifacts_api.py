@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import urllib3
 import yaml
 
 from tests.deploy import ROOT, SYSTEM_NAMESPACE
-from tests.e2e.stage import Stage
+from tests.e2e.stage import EXPOSED, Stage
 from tests.kubectl import eventually
 
 pytestmark = pytest.mark.e2e
@@ -40,12 +41,41 @@ class Client:
         kubectl("create", "rolebinding", name, f"--role={name}", f"--serviceaccount={self._stage.namespace}:{name}")
         return kubectl("create", "token", name, "--audience=scanplan-api").strip()
 
-    def get(self, path: str, token: str, **headers: str) -> urllib3.BaseHTTPResponse:
-        return self.ask(f"tasks/{path}", token, **headers)
+    def get(self, path: str, token: str, *, stream: bool = False, **headers: str) -> urllib3.BaseHTTPResponse:
+        return self.ask(f"tasks/{path}", token, stream=stream, **headers)
 
-    def ask(self, path: str, token: str, **headers: str) -> urllib3.BaseHTTPResponse:
+    def ask(self, path: str, token: str, *, stream: bool = False, **headers: str) -> urllib3.BaseHTTPResponse:
         url = f"{self._url}/api/v1/{path}?namespace={self._stage.namespace}"
-        return self._http.request("GET", url, headers={"Authorization": f"Bearer {token}", **headers})
+        headers = {"Authorization": f"Bearer {token}", **headers}
+        return self._http.request("GET", url, headers=headers, preload_content=not stream)
+
+
+class Events:
+    """A stream of server-sent events."""
+
+    def __init__(self, answer: urllib3.BaseHTTPResponse) -> None:
+        assert answer.status == 200, answer.data
+        self._lines = iter(answer)
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for line in self._lines:
+            if line.startswith(b"event: "):
+                data = next(self._lines).removeprefix(b"data: ")
+                yield line.decode().removeprefix("event: ").strip(), json.loads(data)
+
+    def until(self, kind: str) -> dict[str, Any]:
+        """The next event of a kind."""
+        return next(data for each, data in self if each == kind)
+
+    def templates(self, count: int) -> list[str]:
+        """The templates of so many findings, none of which is said to be final."""
+        found: list[str] = []
+        while len(found) < count:
+            kind, data = next(iter(self))
+            assert kind in {"snapshot", "findings"}, data
+            assert data["final"] is False
+            found += [each["template"] for each in data["findings"]]
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +168,25 @@ def test_a_projects_findings_come_by_a_reader_pod_once(client: Client, stage: St
     stage.until(lambda: not readers(stage))
     again = client.ask(findings, analyst)
     assert (again.data, readers(stage)) == (listed.data, [])
+
+
+def test_findings_of_a_running_scan_come_as_events_to_all_who_look(client: Client, stage: Stage) -> None:
+    """Lost otherwise: hours, in which nobody knows what the scan has found already."""
+    stage.gate("running-gate")
+    stage.apply(stage.gated("looked-at", "app", "running-gate"))
+    analyst = stage.kubectl("create", "token", "analyst", "--audience=scanplan-api").strip()
+    viewer = stage.kubectl("create", "token", "viewer", "--audience=scanplan-api").strip()
+    assert client.get("looked-at/running", viewer).status == 403
+    assert client.get("no-such-plan/running", analyst).status == 404
+    first = Events(client.get("looked-at/running", analyst, stream=True))
+    assert sorted(first.templates(len(EXPOSED))) == sorted(EXPOSED)
+    assert stage.status("looked-at")["phase"] == "Running"
+    second = Events(client.get("looked-at/running", analyst, stream=True))
+    assert sorted(second.templates(len(EXPOSED))) == sorted(EXPOSED)
+    assert len(readers(stage)) == 1
+    stage.open("running-gate")
+    assert first.until("ended") == second.until("ended") == {"phase": "Completed"}
+    stage.until(lambda: not readers(stage))
 
 
 def test_a_claim_that_cannot_be_read_is_said_to_be_that(client: Client, stage: Stage) -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from scanplan.client.cluster import cluster
+from scanplan.runner.artifacts import publish
+from scanplan.web.running import view
 from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
 from tests.ecosystem import browser
 from tests.kubectl import eventually
+from tests.unit.report import events
 from tests.web.readers import SCANPLANS, Reader
 from tests.web.test_page import plan
 
@@ -106,3 +112,52 @@ async def test_a_person_sees_plans_live_and_hostile_ones_as_text(
     scanned = await asyncio.to_thread(laboratory.submit, laboratory.plan())
     await asyncio.to_thread(laboratory.result, scanned)
     await asyncio.to_thread(look, str(api._base_url).rstrip("/"), plane, namespace, scanned, tmp_path)
+
+
+async def test_a_person_sees_what_a_running_scan_has_found_so_far(
+    api: aiohttp.ClientSession,
+    plane: ControlPlane,
+    namespace: str,
+    laboratory: Laboratory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Lost otherwise: the hours between the first finding and the end; or trust, where one goes without a word."""
+    # The package has read KUBECONFIG when it was imported.
+    monkeypatch.setattr(view, "connect", partial(cluster.connect, kubeconfig=Path(os.environ["KUBECONFIG"])))
+    scan = laboratory.slow_plan(milliseconds=600_000)
+    task_id = await asyncio.to_thread(laboratory.submit, scan)
+    await asyncio.to_thread(laboratory.until_something_is_found)
+    token = Reader(plane, namespace, "analyst", SCANPLANS, f"{SCANPLANS}/artifacts").token()
+    url = str(api._base_url).rstrip("/")
+    await asyncio.to_thread(look_at_one_that_runs, url, token, laboratory, task_id, tmp_path)
+
+
+def look_at_one_that_runs(url: str, token: str, laboratory: Laboratory, task_id: str, folder: Path) -> None:
+    (shard,) = laboratory.data.glob("ui_projects/nightly/tasks/*/shards/*")
+    hostile = events.event(**{"template-id": "hostile", "info": {"name": HOSTILE, "severity": "high"}})
+    (shard / "attempt-9").mkdir()
+    (shard / "attempt-9" / publish.GROWING).write_bytes(b"".join(events.lines([hostile])))
+    with browser.chromium(folder / "profile") as page:
+
+        def text(of: str) -> str:
+            return str(page.run(f"document.getElementById('{of}').textContent"))
+
+        page.emulate()
+        log_in(page, url, token)
+        shown(page, "1 of 1")
+        page.run("document.querySelector('[data-plan]').click()")
+        eventually(lambda: page.run("document.querySelector('[data-running]') !== null"))
+        page.run("document.querySelector('[data-running]').click()")
+        eventually(lambda: "first" in text("running-rows") and "onerror" in text("running-rows"))
+        assert page.run("document.activeElement.id") == "running"
+        assert "not final" in text("running-state")
+        accessible(page)
+        page.screenshot(folder / "running.png", whole=True)
+        publish.set_aside(shard, 9)
+        eventually(lambda: page.run("document.querySelectorAll('#running-rows .withdrawn').length") == 1)
+        assert "1 were taken back" in text("running-state")
+        laboratory.queue.cancel_task(task_id)
+        eventually(lambda: text("running-state").startswith("The scan has ended"))
+        assert page.dialogs == []
+        assert [each for each in page.messages if "Content Security Policy" in each or "Error" in each] == []

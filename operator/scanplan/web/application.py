@@ -6,6 +6,7 @@ from the queue in a thread. One middleware turns every error into a problem docu
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import logging
@@ -45,6 +46,8 @@ from scanplan.web.artifacts.places import Places, elsewhere
 from scanplan.web.artifacts.remote import Copies
 from scanplan.web.findings.projects import Projects
 from scanplan.web.findings.view import FindingsView
+from scanplan.web.running.follows import Claims, Follows
+from scanplan.web.running.view import RunningView
 from scanplan.web.settings import ApiSettings, Authentication
 from scanplan.web.ui.browser import Browser
 from scanplan.web.ui.live import Feeds
@@ -270,7 +273,8 @@ def build(settings: ClientSettings, api_settings: ApiSettings) -> web.Applicatio
     queue = KubernetesTaskQueue(settings, feed=False) if of_plans else queue_for(settings)
     # The operator counts plans as they change; to count them here would be to list them all at each scrape.
     shown = [] if of_plans else [QueueCollector(queue)]
-    copies = Copies(_COPIES_BYTES, api_settings.bounds()) if of_plans and api_settings.reader_pods else None
+    bounds = api_settings.bounds() if of_plans and api_settings.reader_pods else None
+    copies = Copies(_COPIES_BYTES, bounds) if bounds else None
     places = Places(settings.data_directory, namespace, calls, copies)
     api = Api(settings, access, calls, namespace, queue, shown, places)
     hosts = Hosts(api_settings.hosts)
@@ -280,16 +284,23 @@ def build(settings: ClientSettings, api_settings: ApiSettings) -> web.Applicatio
     feeds = Feeds(api_settings.namespaces) if of_plans else None
     projects = Projects(calls, places, feeds, api.suppressed)
     application.add_routes(FindingsView(access, projects, namespace).routes())
+    claims = Claims(settings.data_directory, namespace, bounds)
+    follows = Follows(claims.frames, api.suppressed) if of_plans else None
+    application.add_routes(RunningView(access, calls, claims, follows, namespace).routes())
     page = Browser(access, sessions, throttle, api_settings.audience, namespace, feeds)
     application.add_routes(page.routes())
 
     async def end_streams(_application: web.Application) -> None:
         if feeds:
             feeds.end()
+        if follows:
+            follows.end()
 
     async def clean_up(_application: web.Application) -> None:
         if feeds:
             await feeds.close()
+        if follows:
+            await asyncio.to_thread(follows.close)
         projects.close()
         api.close()
         cluster.close()

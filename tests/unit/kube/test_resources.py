@@ -113,7 +113,13 @@ def test_paths_of_the_api_server_are_made_in_one_place() -> None:
     made = re.compile(
         r"""["'](?:\{[^}]*\})?/apis?/(?:v1/(?:namespaces|nodes|pods)|[a-z.{]+)|/namespaces/|labelSelector="""
     )
-    served = {"web/application.py", "web/api/openapi.py", "web/ui/browser.py", "web/findings/view.py"}
+    served = {
+        "web/application.py",
+        "web/api/openapi.py",
+        "web/ui/browser.py",
+        "web/findings/view.py",
+        "web/running/view.py",
+    }
     routes = {*served, "metrics/operator.py"}
     found = {
         str(file.relative_to(SOURCE)): made.findall(file.read_text())

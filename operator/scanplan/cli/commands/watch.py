@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group
@@ -21,7 +21,7 @@ from scanplan.api.documents.words import Severity
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.cli import options, plans
 from scanplan.cli.output import progress
-from scanplan.cli.output.failure import ANSWER_IS_NO, Failure, NotFound, told
+from scanplan.cli.output.failure import ANSWER_IS_NO, USAGE, Failure, NotFound, told
 from scanplan.cli.output.tables import STYLES
 from scanplan.cli.output.terminal import Terminal, answers, line, say
 from scanplan.kube.resources import PLANS
@@ -42,22 +42,43 @@ Plan = dict[str, Any]
 @told
 def watch(
     names: options.PlanNames = None,
+    findings: Annotated[
+        bool, typer.Option("--findings", help="Print one plan's findings as Nuclei prints them. They are not final.")
+    ] = False,
+    output: Annotated[
+        options.TableOrJson, typer.Option("--output", "-o", help="Format of --findings; json: an object a line.")
+    ] = options.TableOrJson.TABLE,
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
     """Watch plans as they run. State, progress, rate, time left, findings as they come.
 
+    \b
+      scanplan watch                                            all plans
+      scanplan watch nightly                                    one plan, until it has ended
+      scanplan watch nightly --findings                         its findings, before the scan has ended
+      scanplan watch nightly --findings -o json | jq 'select(.event == "finding").finding.info.name'
+
     With names it ends when all of them have; without, it goes on until you stop it (Ctrl-C), which stops no scan.
+
+    --findings reads the plan's claim through a short-lived pod in its namespace, with your own rights (create pods, create
+    pods/exec). Secrets are redacted as in the result. A finding that a later attempt prints again is shown once. What is taken
+    back, since its attempt does not count any more, is said; so is what was shown and is not in the result.
 
     Exit codes: 0 all plans that were named have completed; 1 one has failed or was cancelled; 66 no such plan.
     """
+    from scanplan.cli import running  # noqa: PLC0415 - most calls need none of it
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
+    if findings and len(names or ()) != 1:
+        raise Failure("--findings is about one plan", "scanplan watch PLAN --findings", USAGE)
+    if output is options.TableOrJson.JSON and not findings:
+        raise Failure("--output json is about --findings", "scanplan get PLAN -o json", USAGE)
     cluster = connect(namespace, context, kubeconfig)
     for name in names or ():
         cluster.named(PLANS, name)
-    if not follow(cluster, names or []):
+    if not (running.follow(cluster, names[0], output) if names and findings else follow(cluster, names or [])):
         raise typer.Exit(ANSWER_IS_NO)
 
 

@@ -7,6 +7,8 @@ the pod has a deadline, so nothing stays behind even where this program is kille
 
 from __future__ import annotations
 
+import base64
+import inspect
 import math
 import time
 import zlib
@@ -19,7 +21,7 @@ from pydantic import ValidationError
 from scanplan.api import labels
 from scanplan.api.v1alpha1.pod_template import PodTemplate
 from scanplan.api.v1alpha1.scan_defaults import PodDefaults
-from scanplan.client.cluster import pods
+from scanplan.client.cluster import pods, tail
 from scanplan.client.cluster.cluster import Cluster
 from scanplan.client.cluster.failure import Failure, Forbidden, NotFound
 from scanplan.core.observed.pods import pod_view
@@ -66,6 +68,8 @@ _LIST = _OPEN + (
     "        s = os.lstat(f, dir_fd=at)\n"
     "        if stat.S_ISREG(s.st_mode): w(b'%d\\t%s\\0' % (s.st_size, os.fsencode(os.path.normpath(os.path.join(d, f)))))"
 )
+_UNPACK = "import base64, sys, zlib; exec(zlib.decompress(base64.urlsafe_b64decode(sys.argv.pop(1))))"
+"""Runs a program that is too long to be a part of a request's address as it is."""
 
 
 class Sink(Protocol):
@@ -110,6 +114,23 @@ class Reader:
         entries = listing.decode(errors="surrogateescape").split("\0")
         return sorted((name, int(size)) for size, _, name in (entry.partition("\t") for entry in entries if entry))
 
+    def follow(self, path: str, not_before: float) -> Iterator[bytes]:
+        """The frames of a task's attempts (`scanplan.client.cluster.tail`), until nobody asks for more.
+
+        Args:
+            path: the folder of the task's shards; it may come later.
+            not_before: seconds since the epoch; what was written before is left out.
+
+        Raises:
+            Failure: the pod has ended, or the claim can't be read.
+        """
+        unpacked, command = zlib.decompressobj(), following(path, not_before)
+        for sent in self._cluster.execute(self._namespace, self._pod, command, until=self._until):
+            packed = sent
+            while piece := unpacked.decompress(packed, _UNPACKED_BYTES):
+                yield piece
+                packed = unpacked.unconsumed_tail
+
     def _run(self, program: str, path: str) -> Iterator[bytes]:
         try:
             command = ("python3", "-c", program, pods.MOUNT, path)
@@ -118,6 +139,12 @@ class Reader:
             if "FileNotFoundError" in error.message:
                 raise NotFound(f"{path} is not on the claim (any more)", "kubectl get scanplan PLAN -o yaml") from None
             raise
+
+
+def following(path: str, not_before: float) -> tuple[str, ...]:
+    """The command of `Reader.follow`: the text of `scanplan.client.cluster.tail`, for whatever version the pod's image has."""
+    program = base64.urlsafe_b64encode(zlib.compress(inspect.getsource(tail).encode(), 9)).decode()
+    return ("python3", "-c", _UNPACK, program, pods.MOUNT, path, str(not_before))
 
 
 @contextmanager

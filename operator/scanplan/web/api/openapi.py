@@ -72,6 +72,7 @@ def document(*, is_open: bool = False) -> Schema:
                     "The findings of a task's run over time, most severe first", _json("History"), _of_history()
                 )
             },
+            "/api/v1/tasks/{task_id}/running": {"get": _running_operation()},
             "/api/v1/projects": {
                 "get": _operation("Projects, and what is open in them", _json("Projects"), [_scope("Whose projects")])
             },
@@ -134,6 +135,22 @@ def _events_operation() -> Schema:
         "parameters": [_scope("Whose plans")],
         "responses": {"200": {"description": "The stream.", "content": {"text/event-stream": {"schema": events}}}}
         | problems,
+    }
+
+
+def _running_operation() -> Schema:
+    events = {
+        "type": "string",
+        "description": "Events with JSON: `snapshot` (RunningFindings) first, and again when the plan was edited; `findings` "
+        "(RunningFindings) as they come; `withdrawn` (shard, attempt, findings) where an attempt does not count any more; "
+        "`more` (shown) where some are in the result only; `ended` (phase), `trouble` (detail) and `refused` (status, detail) "
+        "end it.",
+    }
+    return {
+        "summary": "The findings of a running scan as they come, as server-sent events: not final",
+        "parameters": _task(),
+        "responses": {"200": {"description": "The stream.", "content": {"text/event-stream": {"schema": events}}}}
+        | _problem_responses(("400", "401", "403", "404", "503")),
     }
 
 
@@ -356,7 +373,24 @@ def _plan_schemas() -> Schema:
     )
     rows = {"type": "array", "items": {"$ref": "#/components/schemas/PlanRow"}}
     gone = {"type": "array", "items": text, "description": "UIDs."}
-    return {"PlanRow": row, "PlansSnapshot": _object(plans=rows), "PlansChange": _object(plans=rows, gone=gone)}
+    found = _object(
+        severity=text,
+        name=text,
+        template=text,
+        where=text,
+        time=text,
+        shard={"type": "string", "description": "The digest of its endpoints."},
+        attempt=number,
+        suppressed={"type": ["string", "null"], "description": "The ScanException that it falls under now."},
+        withdrawn={"type": "boolean", "description": "Its attempt does not count any more."},
+    )
+    running = _object(final={"const": False}, findings={"type": "array", "items": found})
+    return {
+        "RunningFindings": running,
+        "PlanRow": row,
+        "PlansSnapshot": _object(plans=rows),
+        "PlansChange": _object(plans=rows, gone=gone),
+    }
 
 
 def _object(**properties: Schema) -> Schema:

@@ -1,6 +1,7 @@
 // The page: a table of plans that follows the stream of events. Whatever a cluster says becomes text, never markup.
 
 import { ALL, SEVERITIES, age, at, counts, draw as drawn, make } from "./elements.js";
+import * as running from "./running.js";
 
 const PAGE = 100;
 const TRENDS = 6;
@@ -112,6 +113,7 @@ function drawDetail() {
   if (plan === detailed) return; // what has the focus in it stays
   detailed = plan;
   at("detail").hidden = !plan;
+  if (!plan || !running.isShown(plan)) running.hide();
   if (!plan) return;
   const table = make("table");
   const head = make("tr");
@@ -125,6 +127,8 @@ function drawDetail() {
   const files = make("p", plan.files.length ? "Artifacts: " : "No artifacts.");
   if (plan.cluster) files.append(`in cluster ${plan.cluster}`);
   else for (const name of plan.files) files.append(link(plan, name, `artifacts/${encodeURIComponent(name)}`), " ");
+  if (["Running", "Retrying"].includes(plan.phase) && !plan.cluster)
+    files.append(" ", make("button", "Show findings so far", { type: "button", "data-running": plan.uid, "data-key": "running" }));
   const times = `Attempts: ${plan.attempts}. Started: ${plan.started ?? "–"}. Ended: ${plan.completed ?? "–"}.`;
   const focused = at("detail").contains(document.activeElement) ? document.activeElement.dataset.key : null;
   at("detail").replaceChildren(make("h2", titleOf(plan)), make("p", times), table, files);
@@ -262,6 +266,12 @@ at("rows").addEventListener("click", ({ target }) => {
   chosen = chosen === uid ? "" : uid;
   draw();
   if (chosen) at("detail").focus();
+});
+at("detail").addEventListener("click", ({ target }) => {
+  const plan = plans.get(target.dataset.running);
+  if (!plan) return;
+  running.show(plan, titleOf(plan), address(plan, "running"));
+  at("running").focus();
 });
 at("detail").addEventListener("keydown", ({ key }) => {
   if (key !== "Escape") return;

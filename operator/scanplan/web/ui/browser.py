@@ -37,6 +37,7 @@ _FILES = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/running.js": ("running.js", "text/javascript"),
     "/elements.js": ("elements.js", "text/javascript"),
     "/findings": ("findings.html", "text/html"),
     "/findings.js": ("findings.js", "text/javascript"),

@@ -1,0 +1,1 @@
+"""Findings of running scans as server-sent events: one reading of a claim for all who look at the same plan."""
