@@ -39,7 +39,7 @@ def measure() -> list[Figure]:
     if not program:
         return []
     with tempfile.TemporaryDirectory() as folder, web_application(build().webapp, "-listen", "0.0.0.0:0") as site:
-        templates = _templates(Path(folder))
+        templates = templates_in(Path(folder), TEMPLATES)
         document = TaskDocument(
             key="scan:acme:nightly:0a:0b:0c",
             project_id="acme",
@@ -62,10 +62,11 @@ def measure() -> list[Figure]:
     ]
 
 
-def _templates(folder: Path) -> Path:
+def templates_in(folder: Path, count: int) -> Path:
+    """A folder with so many templates of one request each; each tenth finds something."""
     templates = folder / "templates"
     templates.mkdir()
-    for number in range(TEMPLATES):
+    for number in range(count):
         path = f"/robots.txt?{number}" if number % FINDS == 0 else f"/missing/{number}"
         (templates / f"t-{number:04}.yaml").write_text(
             f"id: t-{number:04}\ninfo: {{name: t, author: t, severity: info}}\nhttp:\n  - method: GET\n"
@@ -92,24 +93,29 @@ def _bare(document: TaskDocument, program: str, templates: Path, folder: Path) -
 
 
 def _runner(document: TaskDocument, program: str, templates: Path, folder: Path) -> tuple[float, Found]:
-    run = folder / "claim" / layout.run_directory(document.run_id)
+    variables = variables_of(document, program, templates, folder)
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-m", "scanplan.runner"], env=variables, stdout=subprocess.DEVNULL, check=True)
+    seconds = time.monotonic() - began
+    run = Path(variables[environment.RUN_DIRECTORY])
+    return seconds, _found(run / layout.task_directory(keys.key_digest(document.key)) / layout.FINDINGS)
+
+
+def variables_of(document: TaskDocument, program: str, templates: Path, folder: Path) -> dict[str, str]:
+    """The environment of a runner whose task document, claim and reports are in `folder`."""
     (folder / "task").mkdir()
     (folder / "task" / "task.json").write_bytes(encode(document))
-    variables = {
+    return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT / "operator"),
         environment.TASK_DIRECTORY: str(folder / "task"),
-        environment.RUN_DIRECTORY: str(run),
+        environment.RUN_DIRECTORY: str(folder / "claim" / layout.run_directory(document.run_id)),
         environment.COMPLETION_INDEX: "0",
         environment.TERMINATION_LOG: str(folder / "termination"),
         environment.NUCLEI_BIN: program,
         environment.TEMPLATES_DIRECTORY: str(templates),
         environment.NUCLEI_CONFIGURATION: str(CONFIGURATION),
     }
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-m", "scanplan.runner"], env=variables, stdout=subprocess.DEVNULL, check=True)
-    seconds = time.monotonic() - began
-    return seconds, _found(run / layout.task_directory(keys.key_digest(document.key)) / layout.FINDINGS)
 
 
 def _found(path: Path) -> Found:

@@ -13,12 +13,13 @@ from rich.text import Text
 
 from scanplan.api.errors import InvalidPlan, NucleiBinaryError
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.cli import options
+from scanplan.cli import estimates, options
 from scanplan.cli.manifests import Manifest, read_lines, read_plans, spec_of
 from scanplan.cli.output.failure import DATA, NO_INPUT, USAGE, Failure, told
 from scanplan.cli.output.terminal import answers, write_json
 from scanplan.core.manifests import jobs
-from scanplan.core.planning import endpoints, rates, scanner_options, shards
+from scanplan.core.planning import endpoints, scanner_options, shards
+from scanplan.core.planning.estimate import Estimate
 from scanplan.core.planning.task import chosen
 from scanplan.core.status.statuses import format_duration
 from scanplan.report import text
@@ -53,6 +54,10 @@ class Forecast:
     """What sends requests that only the scan can count; empty: nothing."""
     asks_for: tuple[str, ...] = ()
     """Flags of the template profile that only the plan may set."""
+    estimate: Estimate | None = None
+    """What it takes, where that was asked for."""
+    memory_limit: str = ""
+    """Of a pod, as the plan writes it; empty: the operator's default."""
 
     def document(self) -> dict[str, Any]:
         """For programs."""
@@ -67,6 +72,7 @@ class Forecast:
             "seconds": self.seconds,
             "deadlineSeconds": self.deadline_seconds,
             **({"windows": list(self.windows)} if self.windows else {}),
+            **({"estimate": estimates.document(self.estimate)} if self.estimate else {}),
             **({"matchersLeftOut": list(self.matchers)} if self.matchers else {}),
             **({"uncounted": self.uncounted} if self.uncounted else {}),
             **({"profileAsksFor": list(self.asks_for)} if self.asks_for else {}),
@@ -93,6 +99,9 @@ def plan(
         Path | None,
         typer.Option("--endpoints", metavar="FILE", help="What endpointsFrom will give: one endpoint a line."),
     ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Add pods, memory and hours, by measured coefficients.")
+    ] = False,
     output: Annotated[
         options.TextOrJson, typer.Option("--output", "-o", help="Format. JSON lists the templates.")
     ] = options.TextOrJson.TEXT,
@@ -101,9 +110,11 @@ def plan(
 
     \b
       scanplan plan -f scanplan.yaml --templates nuclei-templates
+      scanplan plan -f scanplan.yaml --templates nuclei-templates --estimate
       scanplan plan -f scanplan.yaml --templates nuclei-templates -o json | jq -r '.[].templates[]'
 
-    Requests are counted as the templates tell; some can be known only while a scan runs.
+    Requests are counted as the templates tell; some can be known only while a scan runs. --estimate goes by what Nuclei 3.11.1
+    took where hosts answered at once, with a few bytes. The documentation has the formulas: "Size a cluster".
 
     Exit codes: 0; 64 an option is missing; 65 something in the plan is wrong; 66 no such file or folder.
     """
@@ -111,7 +122,8 @@ def plan(
         if not folder.is_dir():
             raise Failure(f"{folder} is no folder", code=NO_INPUT)
     more = read_lines(targets) if targets else []
-    forecasts = [_forecast(manifest, [folder.absolute() for folder in sources], more) for manifest in read_plans(file)]
+    folders = [folder.absolute() for folder in sources]
+    forecasts = [_forecast(manifest, folders, more, with_estimate=estimate) for manifest in read_plans(file)]
     if output is options.TextOrJson.JSON:
         write_json([forecast.document() for forecast in forecasts])
         return
@@ -119,7 +131,7 @@ def plan(
         _print(forecast)
 
 
-def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str]) -> Forecast:
+def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str], *, with_estimate: bool) -> Forecast:
     name = str(manifest["metadata"]["name"])
     spec = spec_of(manifest)
     try:
@@ -140,6 +152,7 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str]) 
         left_out["a protocol that can't be guarded"] = len(selection.left_out)
     count = shards.shard_count(targets, spec.sharding.max_endpoints_per_shard)
     each = sum(template.requests for template in selection.templates)
+    longest = max((len(shard) for shard in shards.cut(targets, count)), default=0)
     return Forecast(
         name=name,
         endpoints=len(targets),
@@ -148,12 +161,14 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str]) 
         templates=tuple(str(template.path.relative_to(template.root)) for template in selection.templates),
         left_out=left_out,
         requests=each * len(targets),
-        seconds=_seconds(spec, targets, count, each),
+        seconds=_seconds(spec, longest, count, each),
         deadline_seconds=jobs.deadline_seconds(spec, count, len(targets)),
         windows=tuple(f"{', '.join(each.days)} {each.begin} to {each.to} in {each.time_zone}" for each in spec.windows),
         matchers=wanted.exclude.matchers,
         uncounted=_uncounted(selection.templates, spec),
         asks_for=wanted.asks_for,
+        estimate=estimates.of_plan(spec, selection.templates, longest, count) if with_estimate else None,
+        memory_limit=str(spec.pod_template.resources.limits.get("memory", "")),
     )
 
 
@@ -182,13 +197,10 @@ def _wanted(spec: ScanPlanSpec, sources: Sequence[Path]) -> Profile:
     return profiles.under(own, profiles.read(part.profile, sources)) if part.profile else own
 
 
-def _seconds(spec: ScanPlanSpec, targets: Sequence[str], count: int, each: int) -> int:
+def _seconds(spec: ScanPlanSpec, longest: int, count: int, each: int) -> int:
     """Rounds of the longest shard, at the rate that it may have."""
-    most = max((len(shard) for shard in shards.cut(targets, count)), default=0)
-    rate = rates.of_shard(spec, count)
-    if spec.scanner.max_requests_per_second_per_host is not None:
-        rate = min(rate, spec.scanner.max_requests_per_second_per_host * max(1, most))
-    return math.ceil(count / jobs.parallelism(spec, count)) * math.ceil(each * most / rate)
+    of_one = math.ceil(each * longest / estimates.rate_of(spec, longest, count))
+    return math.ceil(count / jobs.parallelism(spec, count)) * of_one
 
 
 def _print(forecast: Forecast) -> None:
@@ -204,6 +216,7 @@ def _print(forecast: Forecast) -> None:
         ("requests", f"about {forecast.requests:,}"),
         *([("uncounted", forecast.uncounted)] if forecast.uncounted else []),
         ("time", f"about {format_duration(forecast.seconds * 1000)} at the plan's rate, if no host is slow"),
+        *(estimates.rows(forecast.estimate, forecast.memory_limit) if forecast.estimate else ()),
         *(("window", window) for window in forecast.windows),
         ("deadline", format_duration(forecast.deadline_seconds * 1000)),
     ]
