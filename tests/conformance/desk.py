@@ -107,6 +107,7 @@ class Desk:
         self.roots = [folder / "templates"]
         self.options: dict[str, Any] = {}
         self.configuration = CONFIGURATION
+        self.temporary = folder
 
     def write(self, *names: str, root: int = 0, severity: str = "info") -> None:
         while len(self.roots) <= root:
@@ -137,7 +138,7 @@ class Desk:
             nuclei=str(self.scanner),
             templates=tuple(self.roots),
             configuration=self.configuration,
-            temporary=self.folder,
+            temporary=self.temporary,
             inherited=dict(os.environ),
         )
         run = self.folder / "run"

@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -255,3 +256,34 @@ def test_a_file_that_was_edited_since_is_not_used(desk: Desk, live: Server, tmp_
     report, _ = desk.scan(live.url)
     assert report.error is not None
     assert report.error.reason == "InputsChanged"
+
+
+HEADLESS = """headless:
+  - steps: [{action: navigate, args: {url: '{{BaseURL}}/'}}, {action: waitload}]
+    matchers: [{type: word, part: resp, words: [hello]}]"""
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="there is no Chromium")
+@pytest.mark.parametrize("on", [False, True])
+def test_browsers_are_started_where_the_plan_wants_it(desk: Desk, live: Server, *, on: bool) -> None:
+    put(desk, "browser.yaml", HEADLESS)
+    put(desk, "plain.yaml", PLAIN % ("/", "hello"))
+    switched(desk, headless=on)
+    with tempfile.TemporaryDirectory() as short:  # Chromium's socket has a path of at most 107 characters
+        desk.temporary = pathlib.Path(short)
+        report, record = desk.scan(live.url)
+    assert (report.outcome, report.error) == (Outcome.COMPLETE, None)
+    assert found(desk) == ({"plain", "browser"} if on else {"plain"})
+    assert ("-headless flag is required" in str(not_run(record))) is not on
+
+
+def test_an_image_without_a_browser_is_told(desk: Desk, live: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nuclei would fetch one from the internet otherwise, which no scan pod may."""
+    monkeypatch.setenv("PATH", "/nonexistent")
+    if pathlib.Path("/usr/bin/chromium").exists():
+        pytest.skip("Nuclei looks at /usr/bin/chromium too")
+    put(desk, "browser.yaml", HEADLESS)
+    switched(desk, headless=True)
+    report, _ = desk.scan(live.url)
+    assert report.error is not None
+    assert "no Chromium" in report.error.message

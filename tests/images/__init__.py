@@ -9,7 +9,7 @@ never built again:
 """
 
 from tests.images.builder import Archive, build
-from tests.images.recipes import NAMES
+from tests.images.recipes import NAMES, ON_DEMAND
 from tests.images.store import ImageError
 
-__all__ = ["NAMES", "Archive", "ImageError", "build"]
+__all__ = ["NAMES", "ON_DEMAND", "Archive", "ImageError", "build"]

@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tests.images import NAMES, ImageError, build
+from tests.images import NAMES, ON_DEMAND, ImageError, build
 from tests.images.push import VALUES, push
 from tests.images.store import Store
 
@@ -22,7 +22,9 @@ def main() -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     builds = commands.add_parser("build", help="build OCI archives; print each one's reference and file")
-    builds.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)")
+    builds.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default), {', '.join(ON_DEMAND)}"
+    )
     builds.add_argument("--output", type=Path, default=Path("build/images"), help="default: %(default)s")
     pushes = commands.add_parser("push", help="push operator, scanner and worker; print their digests; write values")
     pushes.add_argument(
@@ -43,8 +45,11 @@ def main() -> int:
         return os.EX_OK
     if arguments.command == "push":
         return _push(arguments)
-    if unknown := set(arguments.names) - set(NAMES):
-        print(f"No such image: {', '.join(sorted(unknown))}. There are {', '.join(NAMES)}.", file=sys.stderr)
+    if unknown := set(arguments.names) - {*NAMES, *ON_DEMAND}:
+        print(
+            f"No such image: {', '.join(sorted(unknown))}. There are {', '.join((*NAMES, *ON_DEMAND))}.",
+            file=sys.stderr,
+        )
         return os.EX_USAGE
     try:
         archives = build(arguments.names or NAMES, output=arguments.output)

@@ -27,21 +27,21 @@ OPTIONS = (
 DOCKERFILE = "FROM scratch\nADD base.tar /\nENV PATH=/usr/local/bin:/usr/bin:/bin\n"
 
 
-def reference() -> str:
+def reference(*more: str) -> str:
     """The base's name, which says what it is made from; this neither builds anything nor needs the network.
 
     Raises ImageError where apt isn't there.
     """
-    inputs = "\0".join([platform.machine(), _codename(), *_sources(), PACKAGES, *OPTIONS, DOCKERFILE])
+    inputs = "\0".join([platform.machine(), _codename(), *_sources(), _packages(more), *OPTIONS, DOCKERFILE])
     return f"localhost/scanplan/base:{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"
 
 
-def ensure(store: Store) -> str:
-    """Make the base in `store`, unless it is there; return its reference.
+def ensure(store: Store, *more: str) -> str:
+    """Make the base in `store`, with more packages, unless it is there; return its reference.
 
     Raises ImageError, with mmdebstrap's words, where a package can't be had.
     """
-    wanted = reference()
+    wanted = reference(*more)
     if store.has(wanted):
         return wanted
     with (
@@ -53,7 +53,7 @@ def ensure(store: Store) -> str:
         sources.write_text("\n".join(_sources()) + "\n")
         base = context / "base.tar"
         run(
-            ["mmdebstrap", *OPTIONS, f"--include={PACKAGES}", _codename(), base, sources],
+            ["mmdebstrap", *OPTIONS, f"--include={_packages(more)}", _codename(), base, sources],
             lambda line: progress.update(line.removeprefix("I: ")),
         )
         dockerfile = context / "Dockerfile"
@@ -67,6 +67,10 @@ def python_version(store: Store) -> str:
     """The minor version of the base's Python, such as `3.11`: compiled wheels are made for one only."""
     program = "import sys; print(f'{sys.version_info.major}.{sys.version_info.minor}')"
     return store.run(reference(), "python3", "-c", program)
+
+
+def _packages(more: tuple[str, ...]) -> str:
+    return ",".join((PACKAGES, *more))
 
 
 def _codename() -> str:

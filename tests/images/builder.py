@@ -74,7 +74,7 @@ def _ensure(store: Store, image: Recipe) -> str:
         return reference
     arguments = {argument: _ensure(store, below) for argument, below in image.images.items()}
     if image.lock:
-        arguments["PYTHON_IMAGE"] = base.ensure(store)
+        arguments["PYTHON_IMAGE"] = base.ensure(store, *image.packages)
     with (
         tempfile.TemporaryDirectory(dir=store.folder) as folder,
         step(f"Building the {image.name} image") as progress,
@@ -82,6 +82,7 @@ def _ensure(store: Store, image: Recipe) -> str:
         context = Path(folder)
         copied = _copy(image, context)
         if image.lock:
+            base.ensure(store)
             python = base.python_version(store)
             fetched = wheels.fetch(store, copied.inputs[image.lock], python, progress.update)
             shutil.copytree(fetched, context / "build" / "wheels")
@@ -107,7 +108,7 @@ def _copy(image: Recipe, context: Path) -> Recipe:
 def _below(image: Recipe) -> dict[str, str]:
     """The build arguments: the references of the images that this one stands on, whether they are built or not."""
     arguments = {argument: _reference(below, {}) for argument, below in image.images.items()}
-    return {**arguments, "PYTHON_IMAGE": base.reference()} if image.lock else arguments
+    return {**arguments, "PYTHON_IMAGE": base.reference(*image.packages)} if image.lock else arguments
 
 
 def _reference(image: Recipe, arguments: dict[str, str]) -> str:

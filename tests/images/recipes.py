@@ -14,6 +14,10 @@ from tests.images.store import ImageError
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
+ON_DEMAND = ("scanner-headless",)
+"""Images that are built only where they are named: a browser takes its time."""
+BROWSER = ("chromium", "coreutils", "grep", "sed")
+"""Debian's Chromium, and what its launcher calls."""
 NAMES = ("operator", "scanner", "worker", "templates", "webapp")
 STARTER_TEMPLATES = "images/scanner/templates"
 SCANNERS_OWN = (STARTER_TEMPLATES, "images/scanner/nuclei-config", "images/scanner/nuclei-state")
@@ -37,6 +41,8 @@ class Recipe:
     lock: str | None = None
     images: Mapping[str, "Recipe"] = field(default_factory=dict)
     arguments: Mapping[str, str] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+    """Debian packages that the base has besides."""
 
 
 def recipe(name: str) -> Recipe:
@@ -46,6 +52,9 @@ def recipe(name: str) -> Recipe:
             return _python_image(name, "requirements/operator.txt", "LICENSE")
         case "scanner":
             return _with_templates(name, "requirements/runner.txt", "LICENSE", *SCANNERS_OWN)
+        case "scanner-headless":
+            made = _with_templates(name, "requirements/runner.txt", "LICENSE", *SCANNERS_OWN)
+            return replace(made, packages=BROWSER)
         case "worker":
             return _with_templates(name, "requirements/worker.txt", "requirements/runner.txt", "LICENSE", *SCANNERS_OWN)
         case "templates":

@@ -64,6 +64,7 @@ KEY = [
             }
         },
     ),
+    Row("scanner.headless", {"scanner": {"headless": True}}),
     Row("scanner.dast", {"scanner": {"dast": True}}),
     Row("scanner.code", {"scanner": {"code": True}}),
     Row("selection.profile", {"selection": {"profile": "recommended"}}),
@@ -175,6 +176,7 @@ def running(
         SCANPLAN_ALLOWED_PROXIES="socks5://proxy.example:*",
         SCANPLAN_ALLOWED_RESOLVERS="192.0.2.53",
         SCANPLAN_ALLOW_CODE="true",
+        SCANPLAN_UNGUARDED_PROTOCOLS="headless",
         SCANPLAN_ALLOWED_INTERACTSH_SERVERS="oast.example",
         SCANPLAN_ALLOWED_PRIORITY_CLASSES="gold",
         SCANPLAN_ALLOWED_POD_METADATA="team",

@@ -44,6 +44,8 @@
   value: {{ include "scanplan.amounts" .Values.scanner.resources.requests | quote }}
 - name: SCANPLAN_DEFAULT_LIMITS
   value: {{ include "scanplan.amounts" .Values.scanner.resources.limits | quote }}
+- name: SCANPLAN_HEADLESS_MEMORY
+  value: {{ .Values.scanner.headlessMemory | quote }}
 - name: SCANPLAN_TMP_SIZE_LIMIT
   value: {{ .Values.scanner.tmpSizeLimit | quote }}
 - name: SCANPLAN_SCHEDULES

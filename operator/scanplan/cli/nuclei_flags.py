@@ -51,6 +51,7 @@ ExcludeMatchers = Annotated[
 ]
 Workflows = Annotated[list[str] | None, _listed("-w", "-workflows", what="Workflows: files or folders.")]
 Dast = Annotated[bool, typer.Option("-dast", help="Run fuzzing templates.")]
+Headless = Annotated[bool, typer.Option("-headless", help="Run templates that need a browser.")]
 Code = Annotated[bool, typer.Option("-code", help="Run signed templates that are programs.")]
 Profile = Annotated[
     str | None,
@@ -128,6 +129,7 @@ VALUES = {
     "max_response_bytes": "scanner.maxResponseBytes",
     "sni": "scanner.sni",
     "dast": "scanner.dast",
+    "headless": "scanner.headless",
     "code": "scanner.code",
     "verify_signatures": "scanner.verifySignatures",
 }

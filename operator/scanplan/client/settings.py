@@ -128,7 +128,7 @@ class ClientSettings(BaseSettings):
     unguarded_protocols: UnguardedProtocols = Field(
         (),
         alias="SCANPLAN_UNGUARDED_PROTOCOLS",
-        description="Template protocols to allow although Nuclei can't keep them from denied targets (`whois`).",
+        description="Template protocols to allow although Nuclei can't keep them from denied targets (`whois`, `headless`).",
     )
     api_server_host: str | None = Field(
         None,

@@ -108,7 +108,7 @@ class OperatorSettings(PodBoundsSettings):
     unguarded_protocols: UnguardedProtocols = Field(
         (),
         alias="SCANPLAN_UNGUARDED_PROTOCOLS",
-        description="Template protocols to allow although Nuclei can't keep them from denied targets (`whois`).",
+        description="Template protocols to allow although Nuclei can't keep them from denied targets (`whois`, `headless`).",
     )
     default_requests: Amounts = Field(
         ("cpu=100m", "memory=384Mi"),
@@ -119,6 +119,11 @@ class OperatorSettings(PodBoundsSettings):
         ("memory=1Gi",),
         alias="SCANPLAN_DEFAULT_LIMITS",
         description="Limits of scan pods for resources that a plan says nothing about; `resource=quantity`.",
+    )
+    headless_memory: Size = Field(
+        "2Gi",
+        alias="SCANPLAN_HEADLESS_MEMORY",
+        description="Least memory limit of scan pods with a browser (`scanner.headless`), where the plan sets none.",
     )
     tmp_size_limit: Size = Field(
         "1Gi",
@@ -233,6 +238,7 @@ class OperatorSettings(PodBoundsSettings):
             default_requests={**_by_resource(self.default_requests), **_texts(defaults.requests)},
             default_limits={**_by_resource(self.default_limits), **_texts(defaults.limits)},
             scan_defaults=self.scan_defaults,
+            headless_memory=self.headless_memory,
             tmp_size_limit=self.tmp_size_limit,
             pod_security_context=pod_security.chosen(self.pod_security_context, assigns_users=False),
             lifecycle_events=self.lifecycle_events,

@@ -14,7 +14,7 @@ from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.core.planning import quantities
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.pod_security import PodSecurityContext
-from scanplan.core.planning.protocols import UNGUARDED
+from scanplan.core.planning.protocols import BY_LEAVE
 from scanplan.core.planning.proxies.no_proxy import NoProxy
 
 _REDIS = TypeAdapter(RedisDsn)
@@ -44,8 +44,8 @@ def _no_proxy(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _unguarded(value: tuple[str, ...]) -> tuple[str, ...]:
-    if wrong := [protocol for protocol in value if protocol not in UNGUARDED]:
-        raise ValueError(f"{wrong[0]!r} is none of {', '.join(UNGUARDED)}")
+    if wrong := [protocol for protocol in value if protocol not in BY_LEAVE]:
+        raise ValueError(f"{wrong[0]!r} is none of {', '.join(BY_LEAVE)}")
     return value
 
 

@@ -277,6 +277,7 @@ def test_what_makes_another_scan() -> None:
         "selection.profile",
         "selection.workflows",
         "scanner.requests_from",
+        "scanner.headless",
         "scanner.dast",
         "scanner.code",
         "selection.exclude",

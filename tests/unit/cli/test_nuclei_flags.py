@@ -48,6 +48,7 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["-em", "a:b,c:*"], "selection.exclude.matchers", ["a:b", "c:*"]),
     (["-w", "workflows/,a.yaml"], "selection.workflows", ["workflows/", "a.yaml"]),
     (["-dast"], "scanner.dast", True),
+    (["-headless"], "scanner.headless", True),
     (["-code"], "scanner.code", True),
     (["-tp", "recommended"], "selection.profile", "recommended"),
     (["-rl", "50"], "scanner.rateLimit", 50),
@@ -100,7 +101,7 @@ def test_a_list_of_targets_and_only_a_tag(tmp_path: Path) -> None:
         (["-u", "h", "-t", "x", "-V", "no variable"], 64, "name=value"),
         (["-u", "h", "-t", "x", "-s", "grave"], 64, "there is no such severity"),
         (["-u", "h", "-t", "x", "-file"], 2, "No such option: -file"),
-        (["-u", "h", "-t", "x", "-headless"], 2, "No such option: -headless"),
+        (["-u", "h", "-t", "x", "-show-browser"], 2, "No such option: -show-browser"),
         (["-u", "h", "-t", "x", "-severityy", "high"], 2, "Did you mean -severity?"),
     ],
 )

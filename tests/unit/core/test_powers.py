@@ -53,6 +53,30 @@ def test_programs_run_only_where_the_owner_allows_them() -> None:
     assert resolve(spec, replace(POLICY, allow_code=True), NOW, INPUTS).document.scanner.code
 
 
+def test_browsers_run_only_where_the_owner_allows_them() -> None:
+    """Lost otherwise: the target guard, which Nuclei does not hold a browser to."""
+    spec = plan(scanner={"headless": True})
+    with pytest.raises(InvalidPlan, match="SCANPLAN_UNGUARDED_PROTOCOLS"):
+        resolve(spec, POLICY, NOW, INPUTS)
+    assert resolve(spec, replace(POLICY, unguarded_protocols=("headless",)), NOW, INPUTS).document.scanner.headless
+
+
+@pytest.mark.parametrize(
+    ("own", "default", "memory"),
+    [
+        ({}, {}, "2Gi"),
+        ({}, {"memory": "1Gi"}, "2Gi"),
+        ({}, {"memory": "4Gi"}, "4Gi"),
+        ({"memory": "512Mi"}, {}, "512Mi"),
+    ],
+)
+def test_a_browser_has_memory_of_its_own(own: dict[str, str], default: dict[str, str], memory: str) -> None:
+    policy = replace(POLICY, unguarded_protocols=("headless",), default_limits=default)
+    spec = plan(scanner={"headless": True}, podTemplate={"resources": {"limits": own}})
+    job = jobs.build(resolve(spec, policy, NOW, INPUTS), spec, policy)
+    assert job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] == memory
+
+
 def test_without_a_word_of_the_owner_there_is_none() -> None:
     with pytest.raises(InvalidPlan, match="allow-list"):
         made({"server": "https://oast.example"}, policy=POLICY)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scanplan.api.documents.task import ScannerOptions
-from scanplan.runner.nuclei.choosing import needs, templates
+from scanplan.runner.nuclei.choosing import needs, templates, unguarded
 from scanplan.runner.nuclei.choosing.templates import Selection
 from scanplan.runner.work import Work
 
@@ -56,3 +56,13 @@ def test_no_step_has_templates_of_different_needs(selection: Selection) -> None:
         steps.append([template.needs for template in arranged.templates[span.first : span.end]])
         work.finish(span)
     assert steps == [[()], [("code",)] * 2, [("dast",)] * 2]
+
+
+@pytest.mark.usefixtures("selection")
+def test_what_is_left_out_for_another_reason_is_still_told(tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text(
+        "id: w\ninfo: {name: x, author: t, severity: info}\nwhois: [{query: '{{Host}}'}]\n"
+    )
+    arranged = needs.arranged(templates.select([], (), [tmp_path]), ScannerOptions(code=True))
+    left, _ = unguarded.without(arranged, ())
+    assert [template.id for template, _ in left.left_out] == ["d", "w"]

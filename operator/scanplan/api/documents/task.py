@@ -50,6 +50,8 @@ class ScannerOptions(Document, frozen=True, kw_only=True):
     """Targets that go direct although there is a proxy, as entries of NO_PROXY."""
     dast: bool = False
     """Run fuzzing templates."""
+    headless: bool = False
+    """Run templates that need a browser, which the image has."""
     code: bool = False
     """Run signed templates that are programs."""
     interactsh_server: str = ""

@@ -34,6 +34,14 @@ class Powers(Model):
             description="Run fuzzing templates: they send many requests, changed in each of their parts.",
         ),
     ] = False
+    headless: Annotated[
+        bool,
+        Field(
+            json_schema_extra=effect(Effect.KEY),
+            description="Run templates that need a browser. The scanner image must have Chromium, and the operator's owner must "
+            "allow it (unguardedProtocols).",
+        ),
+    ] = False
     requests_from: Annotated[
         FuzzInputSource | None,
         Field(

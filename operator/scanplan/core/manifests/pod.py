@@ -187,6 +187,9 @@ def _container(task: Task, template: PodTemplate, policy: Policy, digest: str, f
         },
         "volumeMounts": mounts,
     }
-    if limited := resources.of_container(template.resources, policy.default_requests, policy.default_limits):
+    limits = policy.default_limits
+    if task.document.scanner.headless:
+        limits = resources.with_browser(limits, policy.headless_memory)
+    if limited := resources.of_container(template.resources, policy.default_requests, limits):
         container["resources"] = limited
     return container

@@ -28,6 +28,12 @@ def of_container(plan: Resources, requests: Mapping[str, str], limits: Mapping[s
     return {name: quantities_of for name, quantities_of in pairs.items() if quantities_of}
 
 
+def with_browser(limits: Mapping[str, str], memory: str) -> dict[str, str]:
+    """The default limits of a pod with a browser: at least so much memory; empty: as they are."""
+    own = limits.get("memory")
+    return {**limits, "memory": memory} if memory and (own is None or _above(memory, own)) else dict(limits)
+
+
 def _above(one: str | int, other: str | int) -> bool:
     """Whether one quantity is larger; False where one is no quantity, which the API server refuses with a message."""
     try:

@@ -56,6 +56,8 @@ class Policy(PodBounds):
     """Protocols that are switched on although the guard can't hold them."""
     default_requests: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Requests of scan pods, by resource, where a plan sets none."""
+    headless_memory: str = "2Gi"
+    """Least memory limit of scan pods with a browser, where the plan sets none; empty: as of others."""
     default_limits: Mapping[str, str] = field(default_factory=dict, hash=False)
     tmp_size_limit: str = ""
     """Quantity that a scan pod's /tmp may hold; empty: no limit."""

@@ -41,6 +41,7 @@ from scanplan.core.planning import (
 )
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.protocols import HEADLESS
 from scanplan.core.planning.proxies import choice
 
 EXAMPLES = 10
@@ -234,6 +235,12 @@ def resolve(
         raise InvalidPlan(
             Reason.INVALID_SPEC,
             "scanner.code runs programs in scan pods, which the operator's owner does not allow (SCANPLAN_ALLOW_CODE)",
+        )
+    if spec.scanner.headless and HEADLESS not in policy.unguarded_protocols:
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            "scanner.headless runs browsers, which reach denied addresses too; the operator's owner does not allow it "
+            "(SCANPLAN_UNGUARDED_PROTOCOLS)",
         )
     if spec.scanner.interactsh:
         server = spec.scanner.interactsh.server

@@ -12,12 +12,14 @@ from typing import Any
 import msgspec
 
 from scanplan.api.documents.task import ScannerOptions
+from scanplan.core.planning.protocols import HEADLESS
 from scanplan.runner.nuclei.choosing import definition
 from scanplan.runner.nuclei.choosing.templates import Selection, Template
 
 DAST, CODE = "dast", "code"
-FLAGS = {DAST: "-dast", CODE: "-code"}
-_HINTS = {DAST: b"fuzzing", CODE: b"code"}
+FLAGS = {DAST: ("-dast",), CODE: ("-code",), HEADLESS: ("-headless", "-sc")}
+"""`-sc`: the image's own browser; Nuclei would fetch one otherwise."""
+_HINTS = {DAST: b"fuzzing", CODE: b"code", HEADLESS: b"headless"}
 _ELSEWHERE = "it names its targets itself, and these pass no target guard"
 
 
@@ -27,7 +29,11 @@ def arranged(selection: Selection, options: ScannerOptions) -> Selection:
     Raises:
         OSError: a template can't be read.
     """
-    on = frozenset(need for need, switched in ((DAST, options.dast), (CODE, options.code)) if switched)
+    on = frozenset(
+        need
+        for need, switched in ((DAST, options.dast), (CODE, options.code), (HEADLESS, options.headless))
+        if switched
+    )
     if not on:
         return selection
     left_out = list(selection.left_out)
@@ -50,7 +56,7 @@ def _of(template: Template, on: frozenset[str]) -> tuple[tuple[str, ...], str]:
     if not any(_HINTS[need] in content for need in on):
         return (), ""
     document = definition.parse(content) or {}
-    needs = {DAST: _fuzzes(document), CODE: bool(document.get("code"))}
+    needs = {DAST: _fuzzes(document), CODE: bool(document.get("code")), HEADLESS: bool(document.get("headless"))}
     found = tuple(sorted(need for need in on if needs[need]))
     if CODE in found and document.get("self-contained") and set(_protocols(document)) != {"code"}:
         return (), _ELSEWHERE

@@ -57,7 +57,10 @@ def without(selection: Selection, allowed: Sequence[str]) -> tuple[Selection, st
     left = msgspec.structs.replace(
         selection,
         templates=tuple(template for template in selection.templates if template.path not in set(found)),
-        left_out=tuple((template, _WHY) for template in selection.templates if template.path in set(found)),
+        left_out=(
+            *selection.left_out,
+            *((template, _WHY) for template in selection.templates if template.path in set(found)),
+        ),
     )
     return left, f"{len(found)} templates were left out, since they {why}."
 

@@ -92,6 +92,13 @@ TABLE = (
     ),
     Rule(
         (1,),
+        r"the chrome browser is not installed",
+        FATAL,
+        Reason.INVALID_OPTIONS,
+        "The scanner image has no Chromium, which scanner.headless needs: name an image that has it in scanner.image.",
+    ),
+    Rule(
+        (1,),
         r"could not pre-fetch secrets",
         UNKNOWN,
         Reason.LOGIN_FAILED,

@@ -143,7 +143,7 @@ def arguments(
         ["-l", str(workspace.requests), "-im", input_mode, "-sfv"] if input_mode else ["-l", str(workspace.targets)]
     )
     argv = [nuclei, *inputs, "-w" if workflows.NEED in needs else "-t", str(workspace.templates)]
-    argv += [FLAGS[need] for need in needs if need in FLAGS]
+    argv += [flag for need in needs for flag in FLAGS.get(need, ())]
     if document.severity_levels:
         argv += ["-severity", ",".join(document.severity_levels)]
     if document.exclude.matchers:
