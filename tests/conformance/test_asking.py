@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from scanplan.api.documents.task import ScannerOptions, TemplateFolder
 from scanplan.api.documents.words import Outcome
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.planning import scanner_options
-from tests.conformance.desk import Desk
+from tests.conformance.desk import Desk, Server
 
 PADDING = 20_000
 
@@ -139,6 +140,20 @@ def test_unsigned_templates_are_told_as_not_run(desk: Desk, site: Site) -> None:
     assert report.outcome is not Outcome.COMPLETE
     assert report.error is not None
     assert "sign" in str([record.templates_not_run, report.error.message])
+
+
+def test_own_templates_may_be_excepted(desk: Desk) -> None:
+    """Those of the source that the plan names run unsigned; those of all others do not, and are told."""
+    desk.write("title.yaml")
+    desk.write("other.yaml", root=1)
+    desk.options["template_folders"] = (TemplateFolder(path=str(desk.roots[0]), unsigned=True),)
+    desk.options["scanner"] = ScannerOptions(verify_signatures=True, request_timeout_seconds=2, request_retries=0)
+    with Server() as server:
+        report, record = desk.scan(server.url)
+        server.shutdown()
+    assert report.findings.total == 1
+    assert [each.template for each in record.templates_not_run] == ["other.yaml"]
+    assert "no valid signature" in record.templates_not_run[0].reason
 
 
 def made(folder: pathlib.Path, name: str = "app.example") -> tuple[pathlib.Path, pathlib.Path]:

@@ -53,6 +53,13 @@ KEY = [
     Row("endpointsFrom", {"endpointsFrom": [{"configMapKeyRef": {"name": "more", "key": "endpoints"}}]}),
     Row("templates", {"templates": ["http/exposures/"]}),
     Row("templatesFrom", {"templatesFrom": [{"configMap": {"name": "more"}}]}),
+    Row(
+        "templatesFrom.allowUnsigned",
+        {
+            "scanner": {"verifySignatures": True},
+            "templatesFrom": [{"configMap": {"name": "more"}, "allowUnsigned": True}],
+        },
+    ),
     Row("selection.include", {"selection": {"include": {"tags": ["cve"]}}}),
     Row("selection.workflows", {"selection": {"workflows": ["workflows/"]}}),
     Row(

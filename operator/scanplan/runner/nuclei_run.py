@@ -25,7 +25,7 @@ from scanplan.runner.nuclei.judging.classify import Ended, StopCause
 from scanplan.runner.nuclei.judging.evidence import Evidence
 from scanplan.runner.nuclei.judging.statistics import ScannerLog
 from scanplan.runner.nuclei.judging.watch import Ask, Watch
-from scanplan.runner.nuclei.launch import command, rates, resolvers, route, version
+from scanplan.runner.nuclei.launch import command, rates, resolvers, route, signatures, version
 from scanplan.runner.nuclei.launch.command import Workspace
 from scanplan.runner.nuclei.launch.credentials import Credentials
 from scanplan.runner.nuclei.launch.installation import Installation
@@ -139,6 +139,7 @@ class NucleiRun:
                     rates=limits,
                     needs=batch[0].needs,
                     input_mode=input_mode,
+                    signed_only=signatures.required(self._document, batch[0].root),
                 ),
                 command.environment(self._installation.inherited, workspace, batch[0].root),
                 workspace.root,

@@ -36,7 +36,7 @@ from scanplan.runner.nuclei.judging.coverage import Coverage
 from scanplan.runner.nuclei.judging.evidence import Evidence
 from scanplan.runner.nuclei.judging.reachability import Verdict
 from scanplan.runner.nuclei.judging.statistics import ScannerLog
-from scanplan.runner.nuclei.launch import credentials, rates, route
+from scanplan.runner.nuclei.launch import credentials, rates, route, signatures
 from scanplan.runner.nuclei.launch.credentials import Credentials
 from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.nuclei_run import NucleiRun, Result
@@ -133,7 +133,7 @@ class Scan:
                 self._evidence,
                 self._matched,
                 self._document.severity_levels,
-                signed_only=self._document.scanner.verify_signatures,
+                signed_only=lambda root: signatures.required(self._document, root),
             )
             verdict = self._judge(self._evidence, self._logs)
             error = self._doubt(error, covered, verdict)

@@ -137,6 +137,15 @@ def test_what_is_locked_no_plan_sets(path: str, owners: dict[str, Any], own: dic
         assert told.value.reason is Reason.INVALID_SPEC
 
 
+def test_where_signatures_are_locked_no_source_is_excepted() -> None:
+    """Else whoever may write a plan runs what nobody has signed, by one word more."""
+    own = plan(templatesFrom=[{"configMap": {"name": "own"}, "allowUnsigned": True}]).spec
+    signed = {"scanner": {"verifySignatures": True}}
+    (refused,) = scan_defaults.refusals(own, defaults(**signed, locked=["scanner.verifySignatures"]))
+    assert "templatesFrom.allowUnsigned" in refused
+    assert not list(scan_defaults.refusals(own, defaults(**signed)))
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [

@@ -13,7 +13,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.policy import Policy
-from scanplan.core.planning.task import Pinned, claim_of, input_digest, resolve
+from scanplan.core.planning.task import Pinned, Task, claim_of, input_digest, resolve
 from tests.unit.core.objects import CLAIM, INPUTS, NOW, POLICY, plan, task
 
 STRICT = Policy(
@@ -191,3 +191,17 @@ def test_the_document_says_everything_that_a_runner_needs() -> None:
     assert document.denied_targets == POLICY.guard.entries
     window = timedelta(seconds=POLICY.idempotency_window_seconds)
     assert document.replay_not_before == (NOW - window).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_a_source_of_unsigned_templates_is_another_scan_where_signatures_are_verified() -> None:
+    """The runner is told which folder it is."""
+    image = {"image": {"reference": "registry.example/scanner:templates"}}
+    policy = replace(POLICY, allowed_images=("*",))
+
+    def made(verify: bool, allow: bool) -> Task:
+        sources = [image, {**image, "allowUnsigned": allow}]
+        return task(plan(scanner={"verifySignatures": verify}, templatesFrom=sources), policy)
+
+    assert [folder.unsigned for folder in made(True, True).document.template_folders] == [False, True]
+    assert made(True, True).key != made(True, False).key
+    assert made(False, True).key == made(False, False).key

@@ -71,10 +71,9 @@ def test_what_a_plan_may_leave_to_nuclei_is_left_to_it() -> None:
         max_response_bytes=4096,
         max_host_errors=5,
         sni="app.example",
-        verify_signatures=True,
         variables={"user": "guest"},
     )
-    argv = command.arguments(document(scanner=options), "nuclei", WORKSPACE, TRACE)
+    argv = command.arguments(document(scanner=options), "nuclei", WORKSPACE, TRACE, signed_only=True)
     wanted = {"-mr": "3", "-rsr": "4096", "-mhe": "5", "-sni": "app.example"}
     assert {name: flag(argv, name) for name in wanted} == wanted
     assert {"-fhr", "-dut"} <= set(argv)

@@ -74,6 +74,8 @@ class TemplateFolder(Document, frozen=True, kw_only=True):
     """Where it is mounted in the pod."""
     digest: str = ""
     """`content_digest` of its files as they were when the task was first seen; empty for an image, which pins itself."""
+    unsigned: bool = False
+    """Its templates need no signature, although `ScannerOptions.verify_signatures` is on."""
 
 
 class TemplateFilter(Document, frozen=True, kw_only=True):

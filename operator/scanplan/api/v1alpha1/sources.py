@@ -71,3 +71,9 @@ class TemplateSource(Model):
 
     config_map: Annotated[LocalObjectReference | None, Field(description="Each key is a template file.")] = None
     image: ImageSource | None = None
+    allow_unsigned: Annotated[
+        bool,
+        Field(
+            description="These templates need no signature, although scanner.verifySignatures asks for one. For your own."
+        ),
+    ] = False

@@ -49,6 +49,13 @@ def refusals(own: ScanPlanSpec, defaults: ScanDefaults) -> Iterator[str]:
             if value in (schema_default, allowed) or _within(value, allowed):
                 continue
             yield f"{path} is locked by the operator's owner (scanDefaults.locked): leave it out"
+    signed = defaults.scanner.verify_signatures and _is_locked("scanner.verifySignatures", defaults)
+    if signed and any(source.allow_unsigned for source in own.templates_from):
+        yield "templatesFrom.allowUnsigned: scanner.verifySignatures is locked by the operator's owner: leave it out"
+
+
+def _is_locked(path: str, defaults: ScanDefaults) -> bool:
+    return any(path == locked or path.startswith(f"{locked}.") for locked in defaults.locked)
 
 
 def _within(value: Any, allowed: Any) -> bool:

@@ -76,3 +76,9 @@ def options(spec: ScanPlanSpec, shards: int, proxy: str, no_proxy: Sequence[str]
         no_proxy=tuple(no_proxy),
         headers={header.name: header.value for header in scanner.headers},
     )
+
+
+def unsigned_sources(spec: ScanPlanSpec) -> list[int]:
+    """The positions of template sources that need no signature, where `scanner.verifySignatures` asks for one."""
+    verifies = spec.scanner.verify_signatures
+    return [number for number, source in enumerate(spec.templates_from) if verifies and source.allow_unsigned]

@@ -272,8 +272,14 @@ def resolve(
     if spec.scanner.requests_from:
         options["requests"] = [spec.scanner.requests_from.mode.value, hashlib.sha256(requests).hexdigest()]
     digests = sources.template_digests(spec, inputs)
+    unsigned = scanner_options.unsigned_sources(spec)
+    options.update({"unsigned": unsigned} if unsigned else {})
     folders = tuple(
-        TemplateFolder(path=f"{TEMPLATES_DIRECTORY}/{position}", digest=digest if source.config_map else "")
+        TemplateFolder(
+            path=f"{TEMPLATES_DIRECTORY}/{position}",
+            digest=digest if source.config_map else "",
+            unsigned=position in unsigned,
+        )
         for position, (source, digest) in enumerate(zip(spec.templates_from, digests, strict=True))
     )
     if pinned and not (names_objects(spec) or plan.has_defaults_of_the_key):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import collections
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -56,13 +57,14 @@ def of(
     matched: Collection[str],
     severities: Iterable[Severity],
     *,
-    signed_only: bool = False,
+    signed_only: Callable[[Path], bool] = lambda _: False,
 ) -> Coverage:
     """What became of the templates of a scan, from what Nuclei said and sent in one or several runs.
 
     Args:
         matched: ids of templates that found something, which says that they were sent, too.
-        signed_only: Nuclei was to leave out templates without a valid signature, and names none of these.
+        signed_only: whether Nuclei was to leave out the templates of a source that have no valid signature. It names none of
+            these.
     """
     loaded_ids = {identifier for log in logs for identifier in log.loaded}
     why_not_loaded = {path: why for log in reversed(logs) for path, why in log.not_loaded.items()}
@@ -73,7 +75,9 @@ def of(
         if template.id in loaded_ids:
             loaded.append(template)
         elif (
-            why := _why_not_loaded(template, why_not_loaded, frozenset(severities), signed_only=signed_only)
+            why := _why_not_loaded(
+                template, why_not_loaded, frozenset(severities), signed_only=signed_only(template.root)
+            )
         ) is not None:
             not_run.append(_not_run(template, why))
             if template.named:

@@ -126,6 +126,7 @@ def arguments(
     rates: Rates | None = None,
     needs: Collection[str] = (),
     input_mode: str = "",
+    signed_only: bool = False,
 ) -> list[str]:
     """The argv list of a scan of the shard whose lists are in `workspace`.
 
@@ -136,6 +137,7 @@ def arguments(
         rates: the limits of this run; by default the shard's.
         needs: what the templates need besides (`Template.needs`).
         input_mode: of the file with requests to fuzz; empty: the list of targets is used.
+        signed_only: the templates of this run need a signature.
         own_resolvers: whether the list of DNS servers there has any (see `runner.resolvers`).
     """
     scanner = document.scanner
@@ -163,7 +165,7 @@ def arguments(
     argv += credentials
     if proxy:
         argv += ["-proxy", str(workspace.proxy)]
-    argv += _asking(scanner)
+    argv += _asking(scanner) + (["-dut"] if signed_only else [])
     argv += ["-jsonl", "-ot", "-nc", "-tlog", trace]
     argv += ["-v", "-vv"]  # which templates are loaded, and why others are not, or can't be sent
     argv += ["-stats", "-sj", "-si", str(STATISTICS_INTERVAL_SECONDS)]
@@ -183,7 +185,6 @@ def _asking(scanner: ScannerOptions) -> list[str]:
     switches = {
         "-fr": scanner.follow_redirects,
         "-fhr": scanner.follow_host_redirects,
-        "-dut": scanner.verify_signatures,
     }
     values = {
         "-mr": scanner.max_redirects,
