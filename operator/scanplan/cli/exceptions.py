@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from scanplan.api import labels
+from scanplan.api.schema import strictness
 from scanplan.api.times import format_day, format_time
 from scanplan.api.v1alpha1.model import mistakes
 from scanplan.api.v1alpha1.scanexception import ScanExceptionSpec
@@ -79,6 +80,8 @@ def _problem(document: dict[str, Any]) -> str:
         return "a ScanException needs metadata.name"
     if isinstance(spec, dict) and isinstance(spec.get("expiresAt"), datetime):
         spec["expiresAt"] = spec["expiresAt"].isoformat()  # YAML reads a time that is not quoted
+    if unknown := strictness.unknown_fields(document):
+        return f"{metadata['name']}: {'; '.join(unknown)}"
     try:
         ScanExceptionSpec.model_validate(spec)
     except ValidationError as error:

@@ -34,6 +34,15 @@ def test_fields_of_metadata_are_known_too() -> None:
     ]  # fmt: skip
 
 
+def test_each_kind_has_its_own_fields() -> None:
+    """An exception whose `templates` are misspelt would accept every finding of its hosts."""
+    spec = {"match": {"template": ["x"], "hosts": ["a.example"]}, "rateLimit": 1}
+    assert strictness.unknown_fields({"kind": "ScanException", "metadata": {"name": "n"}, "spec": spec}) == [
+        "unknown field spec.match.template, did you mean templates?",
+        "unknown field spec.rateLimit",
+    ]
+
+
 def test_a_value_that_is_nearly_one_of_a_list_is_told_with_it() -> None:
     with pytest.raises(ValidationError) as caught:
         ScanPlanSpec.model_validate({"templates": ["x"], "severityLevels": ["hihg"]})

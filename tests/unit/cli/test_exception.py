@@ -169,6 +169,10 @@ def test_a_report_with_decisions_of_then_is_made_anew(tmp_path: Path) -> None:
         ("a: [", "is no YAML"),
         ("kind: ScanException", "metadata.name"),
         ("kind: ScanException\nmetadata: {name: x}\nspec: {match: {templates: [a]}, reason: r}", "expiresAt"),
+        (
+            "kind: ScanException\nmetadata: {name: x}\nspec: {match: {template: [a]}, reason: r, expiresAt: '2027-01-01'}",
+            "did you mean templates?",
+        ),
         ("kind: ScanException\nmetadata: {name: x}\nspec: {reason: r, expiresAt: '2027-01-01T00:00:00Z'}", "match"),
     ],
 )

@@ -150,7 +150,7 @@ def test_where_signatures_are_locked_no_source_is_excepted() -> None:
     ("wrong", "named"),
     [
         ({"scaner": {}}, "no field scaner"),
-        ({"scanner": {"rateLimt": 5}}, "no field scanner.rateLimt"),
+        ({"scanner": {"rateLimt": 5}}, "no field scanner.rateLimt, did you mean rateLimit?"),
         ({"podTemplate": {"tolerations": [{"efect": "NoSchedule"}]}}, "no field podTemplate.tolerations.efect"),
         ({"podTemplate": {"dnsConfig": {"nameserver": []}}}, "no field podTemplate.dnsConfig.nameserver"),
         ({"podTemplate": {"hostNetwork": True}}, "no field podTemplate.hostNetwork"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from scanplan.api import nearest
+from scanplan.api import labels, nearest
 from scanplan.api.schema import crd
 
 _METADATA = {
@@ -20,7 +20,7 @@ _METADATA = {
 
 def unknown_fields(manifest: dict[str, Any]) -> list[str]:
     """A complaint for each field that the kind does not have, in their order: its path, and which one may be meant."""
-    found = _unknown(manifest, _schema(), "")
+    found = _unknown(manifest, _schema(manifest.get("kind")), "")
     metadata = manifest.get("metadata")
     if isinstance(metadata, dict):
         found += [_complaint(name, "metadata", _METADATA) for name in metadata if name not in _METADATA]
@@ -29,13 +29,14 @@ def unknown_fields(manifest: dict[str, Any]) -> list[str]:
 
 def unknown_in_selection(selection: Any) -> list[str]:
     """The same, for a value of `spec.selection` alone."""
-    return _unknown(selection, _schema()["properties"]["spec"]["properties"]["selection"], "")
+    return _unknown(selection, _schema(labels.KIND)["properties"]["spec"]["properties"]["selection"], "")
 
 
-def _schema() -> dict[str, Any]:
-    schema: dict[str, Any] = crd.custom_resource_definition(crd.SCANPLAN)["spec"]["versions"][0]["schema"][
-        "openAPIV3Schema"
-    ]
+def _schema(kind: object) -> dict[str, Any]:
+    """Of a kind of ours; a ScanPlan's where it is none."""
+    definition = next((each for each in crd.DEFINITIONS.values() if each.kind == kind), crd.SCANPLAN)
+    versions = crd.custom_resource_definition(definition)["spec"]["versions"]
+    schema: dict[str, Any] = versions[0]["schema"]["openAPIV3Schema"]
     return schema
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from scanplan.api import nearest
 from scanplan.api.names import DNS_SUBDOMAIN
 from scanplan.api.v1alpha1.model import Model
 from scanplan.api.v1alpha1.pod_template import RESERVED_KEYS, PodTemplate
@@ -141,7 +142,7 @@ def _unknown(value: Mapping[str, Any], model: type[Model], path: str) -> Iterato
     by_name = {name: field.annotation for key, field in model.model_fields.items() for name in (key, field.alias)}
     for name, item in value.items():
         if name not in by_name:
-            yield f"{path}{name}"
+            yield f"{path}{name}{nearest.suggestion(name, filter(None, by_name))}"
         elif inner := _model_in(by_name[name]):
             for each in item if isinstance(item, list) else [item]:
                 if isinstance(each, Mapping):
