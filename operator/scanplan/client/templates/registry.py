@@ -128,14 +128,15 @@ class Registry:
         except _Refused as refused:
             if refused.status == 404:
                 return False
-            raise self._failure(refused) from None
+            if not 300 <= refused.status < 400:  # a redirect leads to the storage that has it
+                raise self._failure(refused) from None
         return True
 
     def _upload(self, digest: str, path: Path) -> None:
         try:
             begun = self._ask("POST", f"{self._repository}/blobs/uploads/", headers={"Content-Length": "0"})
             location = urlsplit(urljoin(f"{self._repository}/blobs/uploads/", begun.get("Location", "")))
-            query = urlencode([*parse_qsl(location.query), ("digest", digest)])
+            query = urlencode([*parse_qsl(location.query, keep_blank_values=True), ("digest", digest)])
             headers = {"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)}
             self._ask("PUT", urlunsplit(location._replace(query=query)), headers, path)
         except _Refused as refused:
