@@ -63,10 +63,14 @@ def test_events_of_the_normal_course_are_two_more_writes(alone: Scene, start_ope
     start_operator(SCANPLAN_LIFECYCLE_EVENTS="true")
     alone.apply()
     alone.complete()
-    events = alone.api.list(
-        f"/apis/events.k8s.io/v1/namespaces/{alone.namespace}/events", fieldSelector="regarding.kind=ScanPlan"
-    )
-    assert sorted(each["reason"] for each in events) == ["Completed", "Started"]
+    events = f"/apis/events.k8s.io/v1/namespaces/{alone.namespace}/events"
+
+    def told() -> list[str]:
+        """Of the plan; the last event is written after the status that it is about."""
+        return sorted(each["reason"] for each in alone.api.list(events, fieldSelector="regarding.kind=ScanPlan"))
+
+    alone.eventually(lambda: "Completed" in told())
+    assert told() == ["Completed", "Started"]
     assert len(alone.writes()) == len(A_LIFE) + 2
 
 
