@@ -39,6 +39,7 @@ from scanplan.core.reconcile.decision import (
 )
 from scanplan.kube.api import Api
 from scanplan.kube.failures import UNREACHABLE, message_of
+from scanplan.kube.resources import PLANS
 
 log = logging.getLogger("scanplan.controller")
 
@@ -190,7 +191,7 @@ class Actions:
         """Whether the plan is as it was decided upon. Otherwise another operator may have had its result, and the Job's end be
         known here before it: watches of different kinds don't wait for each other."""
         try:
-            self._intake.put_plan(await self._api.get_plan(plan.namespace, plan.name))
+            self._intake.put_plan(await self._api.get(PLANS, plan.namespace, plan.name))
         except ApiException as error:
             if error.status != 404:
                 raise

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from kubernetes.aio.client import ApiException
@@ -24,6 +25,7 @@ from scanplan.controller.scanplan import Controller
 from scanplan.core.exceptions import status as statuses
 from scanplan.core.planning.task import Plan
 from scanplan.kube.objects import merge_patch
+from scanplan.kube.resources import EXCEPTIONS
 
 log = logging.getLogger("scanplan.exceptions")
 
@@ -51,7 +53,7 @@ class ExceptionController(Observer):
         self._max_days = plans.policy.exception_max_days
         self._now = plans.now
         self._queue = queue
-        self.heard = Hearing("ScanExceptions", self._api.watch_exceptions, self.exception_event, namespaces)
+        self.heard = Hearing("ScanExceptions", partial(self._api.watch, EXCEPTIONS), self.exception_event, namespaces)
         """What is known of them; scans don't wait for the right to list exceptions."""
 
     # what it hears
@@ -104,7 +106,7 @@ class ExceptionController(Observer):
     async def _write(self, namespace: str, name: str, patch: dict[str, Any]) -> None:
         """One merge patch; where the exception has changed or gone since, the watch brings it back here."""
         try:
-            body = await self._api.patch_exception_status(namespace, name, patch)
+            body = await self._api.patch_status(EXCEPTIONS, namespace, name, patch)
         except ApiException as error:
             if error.status not in {404, 409}:
                 raise

@@ -21,6 +21,7 @@ from scanplan.core.observed.workloads import WorkloadView, workload_view
 from scanplan.core.planning.inputs import PLAN_BYTES, Inputs, Reference
 from scanplan.core.planning.task import Plan
 from scanplan.kube.api import Api
+from scanplan.kube.resources import PLANS
 
 BUDGET_BYTES = PLAN_BYTES + OBJECT_BYTES
 """Of inputs and long specs that are in memory at the same time; resolving them takes up to ten times as much."""
@@ -52,7 +53,7 @@ class Reading:
             return self._store.plans[name]
         self.budget.take(name, length * DECODED)
         try:
-            return plan_of(await self._api.get_plan(name.namespace, name.name))
+            return plan_of(await self._api.get(PLANS, name.namespace, name.name))
         except ApiException as error:
             if error.status != 404:
                 raise

@@ -43,6 +43,7 @@ from scanplan.core.reconcile.decision import (
 from scanplan.core.status import statuses
 from scanplan.kube.api import Api
 from scanplan.kube.failures import FAILURES, reason_of
+from scanplan.kube.resources import PLANS
 
 log = logging.getLogger("scanplan.controller")
 
@@ -255,7 +256,7 @@ class Controller:
     async def _write_status(self, plan: Plan, status: ScanPlanStatus) -> bool:
         """Whether it was written."""
         name = PlanName(plan.namespace, plan.name)
-        match await write_status(plan, status, self.api.patch_status, self.api.get_plan):
+        match await write_status(self.api, PLANS, plan, status):
             case Gone():
                 self.intake.drop_plan(name, plan.uid)
                 return False

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import Any
 
 from kubernetes.aio.client import ApiException
@@ -32,6 +33,7 @@ from scanplan.core.schedule.decision import Act, Action, CancelRun, CreateRun, D
 from scanplan.core.schedule.reconcile import reconcile
 from scanplan.core.schedule.schedule import Schedule
 from scanplan.kube.failures import message_of
+from scanplan.kube.resources import PLANS, SCHEDULES
 
 log = logging.getLogger("scanplan.schedules")
 
@@ -60,7 +62,7 @@ class ScheduleController(Observer):
 
     async def run(self, namespaces: Sequence[str | None]) -> None:
         """Watch and work; ends only when cancelled. Begin it when all plans are listed: a run that is there is made already."""
-        heard = Hearing("ScanSchedules", self._api.watch_schedules, self.schedule_event, namespaces)
+        heard = Hearing("ScanSchedules", partial(self._api.watch, SCHEDULES), self.schedule_event, namespaces)
         async with asyncio.TaskGroup() as group:
             group.create_task(heard.run())
             for _ in range(WORKERS):
@@ -160,7 +162,7 @@ class ScheduleController(Observer):
     async def _look_up(self, schedule: Schedule, run: str) -> Refusal | None:
         """Take in the plan that has a run's name, if there is one; a refusal where it is not this schedule's."""
         try:
-            body = await self._api.get_plan(schedule.namespace, run)
+            body = await self._api.get(PLANS, schedule.namespace, run)
         except ApiException as error:
             if error.status != 404:
                 raise
@@ -189,7 +191,7 @@ class ScheduleController(Observer):
     async def _is_fresh(self, schedule: Schedule) -> bool:
         """Whether the schedule is as it was decided upon: another operator may have started the run, and seen its end."""
         try:
-            self._schedules.put(await self._api.get_schedule(schedule.namespace, schedule.name))
+            self._schedules.put(await self._api.get(SCHEDULES, schedule.namespace, schedule.name))
         except ApiException as error:
             if error.status != 404:
                 raise
@@ -206,7 +208,7 @@ class ScheduleController(Observer):
     async def _write_status(self, schedule: Schedule, status: ScanScheduleStatus) -> bool:
         """Whether it was written."""
         name = PlanName(schedule.namespace, schedule.name)
-        match await write_status(schedule, status, self._api.patch_schedule_status, self._api.get_schedule):
+        match await write_status(self._api, SCHEDULES, schedule, status):
             case Gone():
                 self._schedules.drop(name, schedule.uid)
             case Changed(body):

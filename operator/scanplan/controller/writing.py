@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from kubernetes.aio.client import ApiException
 
 from scanplan.api.v1alpha1.status import Status
+from scanplan.kube.api import Api
 from scanplan.kube.objects import Object, merge_patch
-
-Get = Callable[[str, str], Awaitable[Object]]
-Patch = Callable[[str, str, Object], Awaitable[Object]]
+from scanplan.kube.resources import Resource
 
 
 class Readable(Protocol):
@@ -50,13 +48,11 @@ class Gone:
     """There is no such object any more."""
 
 
-async def write_status(known: Readable, status: Status, patch: Patch, get: Get) -> Written | Changed | Gone:
+async def write_status(api: Api, kind: Resource, known: Readable, status: Status) -> Written | Changed | Gone:
     """Patch what differs.
 
     Args:
-        known: the object that was decided upon.
-        patch: patches the status of an object by namespace and name.
-        get: reads an object anew.
+        known: the object of this kind that was decided upon.
 
     Raises:
         the errors of `kube.failures.FAILURES` that say nothing of the object.
@@ -64,10 +60,10 @@ async def write_status(known: Readable, status: Status, patch: Patch, get: Get) 
     change = merge_patch(known.status.document(), status.document())
     content = {"metadata": {"resourceVersion": known.resource_version}, "status": change}
     try:
-        return Written(await patch(known.namespace, known.name, content))
+        return Written(await api.patch_status(kind, known.namespace, known.name, content))
     except ApiException as error:
         if error.status == 404:
             return Gone()
         if error.status != 409:
             raise
-    return Changed(await get(known.namespace, known.name))
+    return Changed(await api.get(kind, known.namespace, known.name))

@@ -28,12 +28,9 @@ from scanplan.kube.resources import (
     CONFIG_MAPS,
     ENDPOINT_SLICES,
     EVENTS,
-    EXCEPTIONS,
     JOBS,
-    NOTIFIERS,
     PLANS,
     PODS,
-    SCHEDULES,
     SECRETS,
     Resource,
 )
@@ -84,12 +81,21 @@ class Api:
             private_key_path=configuration.key_file,
         )
 
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """One object."""
+        return resource.checked(await self._call("GET", resource.path(namespace, name)), namespace, name)
+
+    async def patch_status(self, resource: Resource, namespace: str, name: str, patch: Object) -> Object:
+        """The object as it is then. By a merge patch of its status alone."""
+        answer = await self._call("PATCH", resource.path(namespace, name, "status"), patch, patch_type="merge")
+        return resource.checked(answer, namespace, name)
+
     async def create_job(self, namespace: str, manifest: Object) -> Object:
         answer = await self._call("POST", JOBS.path(namespace), manifest)
         return JOBS.checked(answer, namespace, manifest["metadata"]["name"])
 
     async def get_job(self, namespace: str, name: str) -> Object:
-        return await self._get(JOBS, namespace, name)
+        return await self.get(JOBS, namespace, name)
 
     async def patch_job(self, namespace: str, name: str, patch: Object) -> Object:
         answer = await self._call("PATCH", JOBS.path(namespace, name), patch, patch_type="strategic-merge")
@@ -135,9 +141,9 @@ class Api:
         """All Jobs that carry a task, and their changes."""
         return Watch(self, JOBS.path(namespace), labels.TASK)
 
-    def watch_plans(self, namespace: str | None) -> Watch:
-        """All plans, and their changes."""
-        return Watch(self, PLANS.path(namespace))
+    def watch(self, resource: Resource, namespace: str | None) -> Watch:
+        """All objects of a kind, and their changes; `namespace` None: of the whole cluster."""
+        return Watch(self, resource.path(namespace))
 
     def each_pod(self, namespace: str, task: str, cached: bool = False) -> AsyncIterator[Object]:
         """The pods of one task, its collector's included, page by page.
@@ -201,7 +207,7 @@ class Api:
 
     async def get_gateway(self, gateway: Gateway) -> Object:
         """A gateway that routes name."""
-        return await self._get(resources.GATEWAYS_OF[gateway.kind], gateway.namespace, gateway.name)
+        return await self.get(resources.GATEWAYS_OF[gateway.kind], gateway.namespace, gateway.name)
 
     async def get_api_server_endpoints(self) -> Object:
         """Get the EndpointSlice in which the API servers publish their own addresses."""
@@ -224,13 +230,6 @@ class Api:
             return False
         return True
 
-    async def get_plan(self, namespace: str, name: str) -> Object:
-        return await self._get(PLANS, namespace, name)
-
-    async def patch_status(self, namespace: str, name: str, patch: Object) -> Object:
-        answer = await self._call("PATCH", PLANS.path(namespace, name, "status"), patch, patch_type="merge")
-        return PLANS.checked(answer, namespace, name)
-
     async def create_plan(self, namespace: str, manifest: Object) -> Object:
         answer = await self._call("POST", PLANS.path(namespace), manifest)
         return PLANS.checked(answer, namespace, manifest["metadata"]["name"])
@@ -242,39 +241,6 @@ class Api:
         """Its Jobs go with it; the UID keeps a successor safe."""
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
         await self._content("DELETE", PLANS.path(namespace, name), options)
-
-    def watch_schedules(self, namespace: str | None) -> Watch:
-        """All schedules, and their changes."""
-        return Watch(self, SCHEDULES.path(namespace))
-
-    async def get_schedule(self, namespace: str, name: str) -> Object:
-        return await self._get(SCHEDULES, namespace, name)
-
-    async def patch_schedule_status(self, namespace: str, name: str, patch: Object) -> Object:
-        answer = await self._call("PATCH", SCHEDULES.path(namespace, name, "status"), patch, patch_type="merge")
-        return SCHEDULES.checked(answer, namespace, name)
-
-    def watch_exceptions(self, namespace: str | None) -> Watch:
-        """All ScanExceptions, and their changes."""
-        return Watch(self, EXCEPTIONS.path(namespace))
-
-    async def patch_exception_status(self, namespace: str, name: str, patch: Object) -> Object:
-        answer = await self._call("PATCH", EXCEPTIONS.path(namespace, name, "status"), patch, patch_type="merge")
-        return EXCEPTIONS.checked(answer, namespace, name)
-
-    def watch_notifiers(self, namespace: str | None) -> Watch:
-        """All ScanNotifiers, and their changes."""
-        return Watch(self, NOTIFIERS.path(namespace))
-
-    async def get_notifier(self, namespace: str, name: str) -> Object:
-        return await self._get(NOTIFIERS, namespace, name)
-
-    async def patch_notifier_status(self, namespace: str, name: str, patch: Object) -> Object:
-        answer = await self._call("PATCH", NOTIFIERS.path(namespace, name, "status"), patch, patch_type="merge")
-        return NOTIFIERS.checked(answer, namespace, name)
-
-    async def _get(self, resource: Resource, namespace: str, name: str) -> Object:
-        return resource.checked(await self._call("GET", resource.path(namespace, name)), namespace, name)
 
     async def _list(self, path: str, selector: str) -> list[Object]:
         return [item async for item in self._listing(path, selector).objects()]

@@ -27,6 +27,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning.inputs import Kind, Reference
 from scanplan.core.planning.keys import key_digest
 from scanplan.kube.api import Api
+from scanplan.kube.resources import PLANS, Resource
 
 Object = dict[str, Any]
 
@@ -555,8 +556,8 @@ class ModelApi(Api):
         assert (namespace, bool(job_uid)) == (NAMESPACE, True)
         await Turn()
 
-    async def get_plan(self, namespace: str, name: str) -> Object:
-        assert namespace == NAMESPACE
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        assert (resource, namespace) == (PLANS, NAMESPACE)
         await Turn()
         plan = self.cluster.get_plan(name)
         status = plan["status"]
@@ -566,8 +567,8 @@ class ModelApi(Api):
         await Turn()
         return plan
 
-    async def patch_status(self, namespace: str, name: str, patch: Object) -> Object:
-        assert namespace == NAMESPACE
+    async def patch_status(self, resource: Resource, namespace: str, name: str, patch: Object) -> Object:
+        assert (resource, namespace) == (PLANS, NAMESPACE)
         await Turn()
         plan = self.cluster.patch_status(name, patch)
         await Turn()

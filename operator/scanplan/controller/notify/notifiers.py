@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from kubernetes.aio.client import ApiException
@@ -44,6 +45,7 @@ from scanplan.core.notify.decision import (
 from scanplan.core.notify.receivers import NoReceiver, Receiver, ReceiverPolicy, receiver_of, references
 from scanplan.core.planning.task import Plan
 from scanplan.kube.failures import FAILURES
+from scanplan.kube.resources import NOTIFIERS
 from scanplan.senders.sending import Sender
 
 log = logging.getLogger("scanplan.notifiers")
@@ -99,7 +101,7 @@ class NotifierController(Observer):
 
     async def run(self, namespaces: Sequence[str | None]) -> None:
         """Watch and work; ends only when cancelled. Begin it when all plans are listed."""
-        heard = Hearing("ScanNotifiers", self._api.watch_notifiers, self.notifier_event, namespaces)
+        heard = Hearing("ScanNotifiers", partial(self._api.watch, NOTIFIERS), self.notifier_event, namespaces)
         async with asyncio.TaskGroup() as group:
             group.create_task(heard.run())
             for _ in range(WORKERS):
@@ -225,7 +227,7 @@ class NotifierController(Observer):
                 await asyncio.sleep(SOON_SECONDS)
             return alone()
         try:
-            body = await self._api.get_notifier(notifier.namespace, notifier.name)
+            body = await self._api.get(NOTIFIERS, notifier.namespace, notifier.name)
         except FAILURES as error:
             if getattr(error, "status", None) == 404:
                 self._notifiers.drop(PlanName(notifier.namespace, notifier.name), notifier.uid)
@@ -245,7 +247,7 @@ class NotifierController(Observer):
     async def _write(self, notifier: Notifier, status: ScanNotifierStatus) -> bool:
         """Whether it was written."""
         name = PlanName(notifier.namespace, notifier.name)
-        match await write_status(notifier, status, self._api.patch_notifier_status, self._api.get_notifier):
+        match await write_status(self._api, NOTIFIERS, notifier, status):
             case Gone():
                 self._notifiers.drop(name, notifier.uid)
             case Changed(body):

@@ -25,6 +25,7 @@ from scanplan.kube.api import Api
 from scanplan.kube.connection import connect
 from scanplan.kube.failures import FAILURES, reason_of
 from scanplan.kube.objects import Object
+from scanplan.kube.resources import PLANS
 from scanplan.kube.watching import Changed, Event, Failed, Listed, Resumed
 from scanplan.web.findings import published
 from scanplan.web.findings.published import Published
@@ -213,7 +214,7 @@ class Feed:
         while True:
             try:
                 api = Api(await self._server.client())
-                async for event in api.watch_plans(namespace or None).events():
+                async for event in api.watch(PLANS, namespace or None).events():
                     self._take(event, namespace, where)
             except (ConfigException, *FAILURES) as error:
                 self._failed(error, where)
