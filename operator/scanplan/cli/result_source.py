@@ -61,10 +61,10 @@ class Findings:
 
 
 class History:
-    """The history of a run's findings up to a result; one that is made of the findings where the result has none."""
+    """The history of a run's findings up to a result. If the result has none, it is made from the findings."""
 
     def __init__(self, fetch: Callable[[], Path] | None, findings: Findings, began: str) -> None:
-        """Args: fetch: copies the published history to this machine, once it is needed."""
+        """`fetch` copies the published history to this machine when it is first needed; None: none was published."""
         self._fetch = fetch
         self._findings = findings
         self._began = began
@@ -79,7 +79,7 @@ class History:
         return self._fetch() if self._fetch else None
 
     def lines(self) -> Iterator[bytes]:
-        """Its lines, by identity."""
+        """Its lines, sorted by identity."""
         if self._path is not None:
             with self._path.open("rb") as lines:
                 yield from history.bounded(lines)
@@ -226,7 +226,7 @@ class ResultSource:
 
     def _plan(self, run: str) -> Object:
         """The plan of that name, else the newest plan with that runId."""
-        assert self._cluster is not None  # noqa: S101 - the caller has looked
+        assert self._cluster is not None  # noqa: S101 - `find` has checked it
         try:
             return self._cluster.named(PLANS, run)
         except NotFound as error:
@@ -238,7 +238,7 @@ class ResultSource:
     def _shelf(self, plan: Object, status: ScanPlanStatus, claim: str) -> Shelf:
         from scanplan.client.cluster import reader  # noqa: PLC0415 - needs the `kubernetes` extra
 
-        assert self._cluster is not None  # noqa: S101 - the caller has looked
+        assert self._cluster is not None  # noqa: S101 - `find` has checked it
         if claim not in self._shelves:
             image = status.scanner.image if status.scanner else ""
             with waiting(f"Starting a reader for claim {claim}"):
@@ -288,7 +288,7 @@ class ResultSource:
 
 
 class _Record:
-    """A file for a record: whoever may write to the claim could put one there that fills this machine's disk."""
+    """Bounds the copy of a record. Somebody with access to the claim may put a file there that fills this machine's disk."""
 
     def __init__(self, file: BinaryIO, path: str) -> None:
         self._file = file
@@ -330,7 +330,7 @@ def opened(
     """Open the results of a folder or, where `directory` is None, of a cluster.
 
     Args:
-        files: with the exceptions to go by, instead of the cluster's.
+        files: files with exceptions, which replace those of the cluster.
     """
     cluster = None
     if not directory:

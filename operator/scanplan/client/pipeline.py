@@ -31,7 +31,7 @@ from scanplan.runner.shard import run_shard
 
 Stop = Callable[[], bool]
 
-_GRAVITY = {ErrorClass.FATAL: 0, ErrorClass.UNKNOWN: 1, ErrorClass.TEMPORARY: 2}
+_SEVEREST_FIRST = {ErrorClass.FATAL: 0, ErrorClass.UNKNOWN: 1, ErrorClass.TEMPORARY: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Attempt:
         errors = [report.error for report in self.reports if report.error]
         if not errors:
             return None
-        worst = min(errors, key=lambda error: _GRAVITY[error.error_class])
+        worst = min(errors, key=lambda error: _SEVEREST_FIRST[error.error_class])
         if len(errors) == 1 and self.document.shards == 1:
             return worst
         message = f"{len(errors)} of {self.document.shards} shards failed: {worst.message}"
@@ -95,7 +95,7 @@ def attempt(plan: ScanPlan, settings: ClientSettings, stop: Stop = never) -> Att
 def conclude(
     attempt: Attempt, settings: ClientSettings, *, cancelled: bool = False, error: TaskError | None = None
 ) -> ScanResult:
-    """Make the result after the last attempt: merge what there is, record it, and feed the project's store.
+    """Make the result after the last attempt: merge the published shards, record the merge, and add it to the project's findings.
 
     Args:
         cancelled: the attempt was stopped because somebody cancelled the task.

@@ -1,7 +1,7 @@
-"""The kopf operator: what kopf is asked for, and what is run beside it while this process leads.
+"""Runs kopf, and all controllers, while this process is the leader.
 
-Kopf watches the ScanPlans, and hands each event to the controller's queue. Handlers of changes are not used: they keep their
-state in annotations and finalizers of the plan. Everything here is documented in kopf's manual (handlers: "Event-watching
+Kopf watches the ScanPlans, and hands each event to the controller's queue. We don't use kopf's change handlers, because they
+keep state in annotations and finalizers of the plan. Everything here is documented in kopf's manual (handlers: "Event-watching
 handlers", settings: "Configuration", the process: "Embedding").
 """
 
@@ -29,27 +29,27 @@ from scanplan.kube.requests import REQUEST_SECONDS
 log = logging.getLogger("scanplan.operator")
 
 CHUNK_BYTES = 2 << 20
-"""Of a page of kopf's list: it decodes pages as a whole, and small nested objects take 20 times as much as their JSON."""
+"""Bytes of a page of kopf's list. Kopf decodes whole pages, and small nested objects take 20 times the memory of their JSON."""
 CHUNK = 100
 """Objects in a page of kopf's list, at most."""
 BACKOFFS = (1.0, 2.0, *[4.0] * 10_000)
-"""Seconds before each further try of a request of kopf's: for half a day, so that an outage doesn't end the process."""
+"""Seconds before each retry of kopf's requests. It retries for half a day, so that an outage doesn't end the process."""
 IDLE_SECONDS = 0.02
-"""For which kopf keeps the last event of an object."""
+"""Seconds without an event after which kopf ends its worker for an object, and frees the object's last event."""
 
 
 class WatchEnded(Exception):
-    """Kopf can't watch ScanPlans any more; the process has to begin anew."""
+    """Kopf can't watch ScanPlans any more; the process must restart."""
 
 
 class KindController(Protocol):
     """Works on the objects of one kind."""
 
     async def run(self, namespaces: Sequence[str | None]) -> None:
-        """Watch and work; ends only when cancelled. Begun when all plans are listed."""
+        """Watch and work until cancelled. It is started after all plans are listed."""
 
     def look_at_all(self) -> None:
-        """Look whether a clock was changed: timers run on, whatever the time is."""
+        """Look at all objects again, in case the wall clock was set. Timers run on the monotonic clock, and don't notice."""
 
 
 async def work(
@@ -74,23 +74,23 @@ async def work(
     addresses = ApiServerAddresses(controller)
     log.info("watching %s", ", ".join(settings.namespaces) or "all namespaces")
 
-    def compared() -> None:
+    def look_at_clocks() -> None:
         for each in others:
             each.look_at_all()
         controller.look_at_windows()
 
     async def reconcile() -> None:
-        _keep_what_is_there()
+        _freeze_long_lived_objects()
         await platform.look(controller, settings.pod_security_context)
         await watches.everything_listed()
         await exceptions.heard.settled()
         next_look = await addresses.look()
         controller.begin()
-        _keep_what_is_there()
+        _freeze_long_lived_objects()
         health.working = True
         await until_one_ends(
             controller.run(settings.workers),
-            resync.run(controller, namespaces, watches.jobs.relisted, compared),
+            resync.run(controller, namespaces, watches.jobs.relisted, look_at_clocks),
             exceptions.run(),
             *(each.run(namespaces) for each in others),
             addresses.run(next_look),
@@ -141,7 +141,7 @@ def kopf_settings(largest: int) -> kopf.OperatorSettings:
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
-    """Keeps no last state of a plan: nobody asks for differences, and kopf would copy each plan three times for them."""
+    """Stores no last state of a plan. We use no differences, and to compute them kopf would copy each plan three times."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
         return kopf.BodyEssence()
@@ -172,7 +172,7 @@ class NoProgress(kopf.ProgressStorage):
         return essence
 
 
-def _keep_what_is_there() -> None:
-    """Freezes what there is, so that a full garbage collection skips it (saves about 50 ms each)."""
+def _freeze_long_lived_objects() -> None:
+    """Freezes long-lived objects so that a full garbage collection skips them (saves about 50 ms)."""
     gc.collect()
     gc.freeze()

@@ -1,7 +1,7 @@
 """The loop around the reconcile: observe a plan, decide, act, and write its status once.
 
-Workers take plan names from the queue. Actions are carried out and their answers taken into the store before deciding again, so a
-status is only written for what has really happened. Whatever goes wrong with the API server brings the plan back later.
+Workers take plan names from the queue. The controller carries out the actions and stores the answers before it decides again. So
+a status only says what has really happened. After an error of the API server, the plan is queued again with a delay.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ from scanplan.kube.resources import PLANS
 log = logging.getLogger("scanplan.controller")
 
 MAX_STEPS = 24
-"""Decisions for one generation of a plan in a row. Two operators that race for a Job have been seen to take 13, since inputs are
-read anew after each action; about twice that would mean that acting leads to no fixed point."""
+"""Most decisions in a row for one generation of a plan. Two operators that race for a Job took 13, since inputs are read again
+after each action. About twice as many means that the actions never reach a fixed point."""
 LONG_BYTES = 1 << 17
-"""Of inputs; reading so much of endpoints takes some 50 ms."""
+"""Bytes of inputs from which on a decision runs in a thread. To parse so many bytes of endpoints takes about 50 ms."""
 
 
 class _All(Container[str]):
-    """Every name."""
+    """A container that has every name."""
 
     def __contains__(self, name: object) -> bool:
         return True
@@ -100,24 +100,24 @@ class Controller:
         self.reading = Reading(api, store, queue)
         self._backoff = Backoff()
         self._long = asyncio.Lock()
-        """One long list of targets is read at a time: several threads would be no faster, and take as many times the memory."""
+        """Held while a long list of targets is parsed. Several at a time would be no faster, and would take more memory."""
         self._observers = observers
         self._zones = zones
 
     async def run(self, workers: int) -> None:
-        """Work on the queue with so many workers, three quarters of them for one namespace; ends only when cancelled."""
+        """Run workers until cancelled. One namespace gets at most three quarters of them."""
         self.queue.share = max(1, workers * 3 // 4)
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(worker.run(self.queue, self.reconcile, log, self._ended))
 
     def begin(self) -> None:
-        """All is known: begin with the plans that have not ended, which would be late among thousands that have."""
+        """Queue all plans, once everything is listed. Unfinished plans go first, ahead of thousands of ended ones."""
         for name in (*self.store.plans.unfinished(), *self.store.plans):
             self.queue.add(name)
 
     def look_at_windows(self) -> None:
-        """Look whether a clock was changed: timers run on, whatever the time is."""
+        """Queue the plans with time windows, in case the wall clock was set. Timers don't notice that."""
         for name in self.store.plans.with_windows():
             self.queue.add(name)
 
@@ -143,7 +143,7 @@ class Controller:
             self.reading.let_go(name)
 
     async def reconcile(self, name: PlanName) -> None:
-        """Bring one plan to where nothing is to be done now; or leave it for later, where too much is in memory."""
+        """Reconcile one plan until nothing is left to do now. Where memory is short, the plan is postponed."""
         try:
             await self._reconcile(name)
         except Postponed:
@@ -174,7 +174,8 @@ class Controller:
                     self._set_waiting(name, plan, waiting=False)
                     for action in actions:
                         answers.rejection = await self.actions.carry_out(plan, action, answers)
-                    answers.pods = answers.inputs = None  # let go of: only a long document is resolved a second time
+                    # Free the memory. Only a task document that is stored in parts needs the inputs again.
+                    answers.pods = answers.inputs = None
                 case Write():
                     self._set_waiting(name, plan, decision.queued)
                     answers.inputs = None
@@ -201,7 +202,7 @@ class Controller:
             self.queue.add_after(name, after)
 
     async def _decide(self, observed: Observed) -> Decision:
-        """In a thread where many targets are to be read: that takes seconds, for which neither lease nor other plans can wait."""
+        """Decide, in a thread where many targets must be parsed: that takes seconds, and would block the lease and other plans."""
         inputs = observed.inputs or {}
         size = sum(each.size for each in inputs.values())
         if size < LONG_BYTES and not (inputs and has_ranges(observed.plan.spec, inputs)):
@@ -210,9 +211,9 @@ class Controller:
             return await asyncio.to_thread(reconcile.reconcile, observed, self.now())
 
     def _pods(self, plan: Plan, answers: Answers) -> tuple[PodView, ...] | None:
-        """The listed pods; not where their Job has come, gone or ended since they were asked for.
+        """The listed pods; None where their Job was created, deleted or has ended since the list.
 
-        The last report may be missing among them, or a pod that is still alive.
+        Such a list may lack the last report, or a pod that is still alive.
         """
         return answers.pods if self._job_state(plan, answers.pods_of) == answers.job_then else None
 
@@ -222,9 +223,8 @@ class Controller:
 
     def _set_waiting(self, name: PlanName, plan: Plan, waiting: bool) -> None:
         if self.store.set_waiting(name, waiting_entry(plan) if waiting else None):
-            self.intake.wake_waiting(
-                name.namespace
-            )  # those behind it would otherwise wait for an event that never comes
+            # No event wakes the plans behind it in the queue.
+            self.intake.wake_waiting(name.namespace)
 
     def _observe(self, plan: Plan, answers: Answers) -> Observed:
         owned = self.store.owned(plan)
@@ -254,7 +254,7 @@ class Controller:
         )
 
     async def _write_status(self, plan: Plan, status: ScanPlanStatus) -> bool:
-        """Whether it was written."""
+        """Write a status; False where the plan has changed meanwhile, or is gone."""
         name = PlanName(plan.namespace, plan.name)
         match await write_status(self.api, PLANS, plan, status):
             case Gone():
@@ -273,6 +273,6 @@ class Controller:
 
 
 def _named(decision: Decision) -> str:
-    """A decision as logs name it: what is in it may come from a Secret."""
+    """The type names of a decision and its actions, for logs. Their values are left out, since they may come from a Secret."""
     actions = decision.actions if isinstance(decision, Act) else ()
     return " ".join(type(each).__name__ for each in (decision, *actions))

@@ -55,7 +55,7 @@ async def write_status(api: Api, kind: Resource, known: Readable, status: Status
         known: the object of this kind that was decided upon.
 
     Raises:
-        the errors of `kube.failures.FAILURES` that say nothing of the object.
+        the errors of `kube.failures.FAILURES`, except HTTP 404 and 409 in the answer to the patch.
     """
     change = merge_patch(known.status.document(), status.document())
     content = {"metadata": {"resourceVersion": known.resource_version}, "status": change}

@@ -1,11 +1,11 @@
 """A finding's history: when it was first and last seen, how often, and whether it is resolved or has come back.
 
 A history is a sorted file of lines, one `Entry` for each identity. The history after a scan is made from the one before it and
-the scan's records, both sorted, in one pass (`continued`). It knows no clock: all times are the scans' own. A finding is resolved
-only where the scan looked for it and did not see it; otherwise it stays open, with the time when it was last seen.
+the scan's records, both sorted by identity, in one pass (`continued`). All times are start times of scans; no clock is read. A
+finding is resolved only if the scan looked for it and did not see it. Otherwise it stays open, and keeps its last-seen time.
 
 A line is the JSON of an entry: first what the newest record says (`Sighting`), then what has become of the finding (`Course`). So
-the pass moves the first part as bytes, and decodes only the second.
+the pass copies the first part as bytes, and decodes only the second.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scanplan.findings import fingerprint, identity
 from scanplan.findings.identity import LENGTH
 
 MOST_LINE_BYTES = 32 << 10
-"""Longer lines are none of ours."""
+"""We never write a longer line. Readers drop such lines."""
 _BLOCK_BYTES = 32 << 10
 _MOST_COURSES = 4_096
 """Courses that a pass remembers. Findings of the same scans have the same one, so nearly all are among these."""
@@ -34,8 +34,9 @@ _MOST_PLACE = 2_048
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 _DIGITS = {severity: str(rank).encode() for severity, rank in _RANK.items()}
 _ZERO = ord("0")
+# A record is <identity><rank>{"identity":"<identity>","fingerprint":"<fingerprint>","severity":"<severity>", ...}.
 _RECORD_PREFIX = LENGTH + 1
-"""Before the JSON of a record: identity and rank."""
+"""Bytes before the JSON of a record: its identity, and one digit for the rank of its severity."""
 _START = b'{"identity":"'
 _IDENTITY = slice(len(_START), len(_START) + LENGTH)
 _IDENTITY_AT = _RECORD_PREFIX + len(_START)
@@ -145,7 +146,7 @@ class Tally:
         self._counts: dict[tuple[State, Age], list[int]] = {}
 
     def ranks(self, state: State, age: Age) -> list[int]:
-        """Where findings are counted, by the rank of their severity: those that this scan decided, or that are open."""
+        """The list of counters, by rank of severity, for a state and an age. The caller increments it."""
         return self._counts.setdefault((state, age), [0] * len(Severity))
 
     @property
@@ -177,16 +178,16 @@ class Tally:
 
 
 def record(sighting: Sighting) -> bytes:
-    """A sighting in the form that is sorted: by identity, then the most severe first, then by its content."""
+    """A sighting as bytes. Their order is by identity, then the most severe first, then by content."""
     return sighting.identity.encode() + _DIGITS[sighting.severity] + _encode(sighting)
 
 
 class UntrueRecordError(ValueError):
-    """Somebody else has written a record."""
+    """A record is not as `record` makes it: another program has written or changed it."""
 
 
 def is_marked(record: bytes) -> bool:
-    """Whether identity and rank at the begin of a record are those of its JSON; the rest of it is not looked at."""
+    """Whether identity and rank at the start of a record match its JSON. The rest of the JSON is not checked."""
     return record.startswith(record[:LENGTH], _IDENTITY_AT) and record.startswith(
         _WORDS.get(record[LENGTH:_RECORD_PREFIX], ()), _SEVERITY_AT
     )
@@ -208,7 +209,7 @@ def continued(
         before: the lines of the history before it; what is broken or out of order is left out.
         records: of the scan (`record`), sorted. Of several with one identity the first counts.
         moment: when the scan began.
-        looked: whether the scan ran a finding's template against its target; only for those that it did not see.
+        looked: returns whether the scan ran a finding's template against its target. Called only for findings not seen.
         tally: counts what this scan has changed.
         forgotten: findings that were resolved before this time are left out.
         begun: is told of each finding that is seen for the first time: the rank of its severity, and the begin of its line.
@@ -279,11 +280,11 @@ def bounded(file: BinaryIO, most: int = MOST_LINE_BYTES) -> Iterator[bytes]:
 
 
 class _Course(msgspec.Struct, frozen=True):
-    """How a course goes on, worked out once for all findings that have the same one."""
+    """The possible next courses after one course. It is computed once for all findings with the same course."""
 
     resolved_at: str
     age: Age
-    """When the scan began."""
+    """The finding's age when the scan began."""
     seen: bytes
     """The end of the line of a finding that the scan has seen."""
     seen_ranks: list[int]
@@ -320,7 +321,7 @@ def _age(first_seen: str, moment: str) -> Age:
 
 
 def _readable(head: bytes) -> Sighting | None:
-    """The begin of a line."""
+    """The sighting in the first part of a line; None where it can't be read."""
     try:
         return _decode_sighting(head + b"}")
     except UNREADABLE:
@@ -328,7 +329,7 @@ def _readable(head: bytes) -> Sighting | None:
 
 
 def _head(given: bytes) -> bytes:
-    """The begin of a line, of a record that the history before does not have."""
+    """The first part of a line, for a record that differs from the history before it. Checks that `record` made it."""
     try:
         expected = record(_decode_sighting(given[_RECORD_PREFIX:]))
     except UNREADABLE as error:
@@ -339,6 +340,7 @@ def _head(given: bytes) -> bytes:
 
 
 def _firsts(records: Iterable[bytes]) -> Iterator[bytes]:
+    """The first record of each identity."""
     last = b""
     for each in records:
         if not each.startswith(last) or not last:

@@ -23,7 +23,7 @@ from scanplan.findings import aliases
 LENGTH = 32
 """Characters of an identity: half of a SHA-256 in hex."""
 _MOST_CHARACTERS = 2_048
-"""Of an address, that are looked at."""
+"""Most characters of an address that count; the rest is ignored."""
 PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 """Ports of an address without one, by scheme."""
 _STAR = "*"
@@ -58,7 +58,7 @@ _DROPPED = re.compile(
     r"|(?:utm_\w+|gclid|fbclid|msclkid)",
     re.IGNORECASE,
 )
-"""Parameters of sessions and against caches, which come and go."""
+"""Names of parameters for sessions and against caches. They are left out, since not each request has them."""
 _BLANKED = frozenset({"t", "r", "v", "cb", "cache", "ver", "version", "build", "hash", "token", "time", "date"})
 """Parameters whose values change by themselves, but which may be what a template tests: their names count."""
 
@@ -155,7 +155,7 @@ class Address(NamedTuple):
 
 
 def address(written: str) -> Address:
-    """The parts of a URL, ``host:port`` or host; of any other text whatever stands where they would."""
+    """The parts of a URL, ``host:port`` or host. Any other text is split by the same rules."""
     return _address(written[:_MOST_CHARACTERS])
 
 
@@ -186,7 +186,7 @@ def _segment(part: str) -> str:
 
 
 def _parameter(part: str) -> str:
-    """A parameter with its value where that lasts; empty where the parameter itself comes and goes."""
+    """A parameter, with a star for a value that changes by itself; empty for a parameter that is left out."""
     name, equals, value = part.partition("=")
     name = unquote(name.replace("+", " "))
     if not name or _DROPPED.fullmatch(name):

@@ -42,6 +42,7 @@ OnRequest = Callable[[str, str, int | None], None]
 _INPUTS = {inputs.Kind.CONFIG_MAP: CONFIG_MAPS, inputs.Kind.SECRET: SECRETS, inputs.Kind.CLAIM: CLAIMS}
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _LIVING = "status.phase!=Succeeded,status.phase!=Failed"
+"""Field selector of pods that have not ended."""
 
 
 class _Name(msgspec.Struct):
@@ -206,7 +207,7 @@ class Api:
         ).objects()
 
     async def get_gateway(self, gateway: Gateway) -> Object:
-        """A gateway that routes name."""
+        """Get the gateway to which routes refer."""
         return await self.get(resources.GATEWAYS_OF[gateway.kind], gateway.namespace, gateway.name)
 
     async def get_api_server_endpoints(self) -> Object:
@@ -238,7 +239,7 @@ class Api:
         await self._call("PATCH", PLANS.path(namespace, name), patch, patch_type="merge")
 
     async def delete_plan(self, namespace: str, name: str, uid: str) -> None:
-        """Its Jobs go with it; the UID keeps a successor safe."""
+        """Delete a plan, and with it its Jobs. With the UID, a later plan of the same name is not deleted."""
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
         await self._content("DELETE", PLANS.path(namespace, name), options)
 

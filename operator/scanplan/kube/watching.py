@@ -1,8 +1,8 @@
 """Lists and watches objects of one kind: a list, then its watch, without end.
 
-It is our only watch. After a cut connection it goes on. Where the server can't continue (410, ERROR), it lists again and reports
-which objects have gone meanwhile. Each watch asks the server to end it after a minute, so a silently dead connection hides
-changes for no longer than that.
+All our watches are made here; only ScanPlans in the operator are watched by kopf. After a lost connection the watch continues. If
+the server can't continue it (410, ERROR), it lists again and reports the objects that have gone meanwhile. The server is asked to
+end each watch after a minute, so a dead connection hides changes for little longer than that.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """

@@ -1,8 +1,8 @@
 """Findings as SARIF 2.1.0, in the form that GitHub's code scanning accepts.
 
 SARIF is made for files and lines; a finding here is at a network address. GitHub refuses a whole file for one address with a
-scheme. So an address becomes a relative path of host, port and path, with the exact address beside it. Raw requests and responses
-are left out: whoever may read a repository may read its alerts, and responses may hold secrets.
+scheme. So an address becomes a relative path of host, port and path, and the exact address is its logical location. Raw requests
+and responses are left out. Anybody who may read a repository may read its alerts, and responses may hold secrets.
 
 GitHub's rules: https://docs.github.com/en/code-security/reference/code-scanning/sarif-files/sarif-support
 """
@@ -114,10 +114,10 @@ class _Room:
         self.refused = 0
         self._left = MAX_RESULTS
         counts = [getattr(scan.findings, severity.value) for severity in Severity]
-        graver = [sum(counts[:rank]) for rank in range(len(counts))]
+        more_severe = [sum(counts[:rank]) for rank in range(len(counts))]
         self._limit = {
             severity: max(0, MAX_RESULTS - before) if scan.findings.total > MAX_RESULTS else MAX_RESULTS
-            for severity, before in zip(Severity, graver, strict=True)
+            for severity, before in zip(Severity, more_severe, strict=True)
         }
 
     def take(self, severity: Severity, *, known: bool) -> bool:
@@ -217,7 +217,7 @@ def _over_time(life: Entry | None, *, compared: bool) -> Json:
 
 
 def _gone(entry: Entry, suppressed: ScanException | None) -> Finding:
-    """A finding of which only its history is left."""
+    """A finding that no record of this scan has, made from its history."""
     known = parse(
         _encode(
             {

@@ -1,9 +1,9 @@
 """Scans for one attempt: runs and watches Nuclei, and finds out why it ended.
 
-Between the attempt's folder, which exists, and its record, which is written afterwards, this is where Nuclei's outputs
-meet the modules that read them. A shard is scanned in steps (`work`), each a run of Nuclei that is saved when it has ended
-(`artifacts.steps`); an attempt goes on where the ones before it stopped. The result is the attempt's record, complete but for
-its files: counts, versions, what became of endpoints and templates, warnings, and the error where the scan was none.
+The caller makes the attempt's folder before the scan, and publishes the record after it. A shard is scanned in steps (`work`).
+Each step is one run of Nuclei, and is saved when it ends (`artifacts.steps`). An attempt continues after the steps of earlier
+attempts. The result is the attempt's record, without its list of files: counts, versions, the state of endpoints and templates,
+warnings, and the error where the scan failed.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ from scanplan.runner.nuclei_run import NucleiRun, Result
 from scanplan.runner.work import Span, Work
 
 HANG_SECONDS = 300.0
-"""At least so long may Nuclei send no request; template sets of ten thousand take a minute to load."""
+"""Nuclei may always send no request for this long, since it takes a minute to load ten thousand templates."""
 _HEARTBEAT_SECONDS = 20.0
 _MOST_HALVINGS = 4
+"""How often concurrency is halved at most, after attempts that were killed for memory."""
 
 
 def hang_seconds(document: TaskDocument) -> float:
@@ -55,7 +56,7 @@ def hang_seconds(document: TaskDocument) -> float:
 
 
 class Scan:
-    """The endpoints of a shard, scanned in steps."""
+    """The scan of one attempt at a shard."""
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class Scan:
         self._guard = Guard(document.denied_targets)
         self._route = route.Route(document.scanner, installation.inherited)
         self._refused: dict[str, str] = {}
-        """Endpoints that are kept from Nuclei, since their names have denied addresses, with the range."""
+        """Endpoints that Nuclei does not get because their names resolve to denied addresses, each with the denied range."""
         self._evidence = Evidence(endpoints)
         self._requests = b""
         self._earlier_requests = 0
@@ -102,10 +103,10 @@ class Scan:
         self._near_limit = False
 
     def run(self, record: ShardRecord) -> ShardRecord:
-        """Scan; never raises for what can go wrong with a scan.
+        """Scan. A failure of the scan is an error in the record, not an exception.
 
         Args:
-            record: the attempt's, to be completed.
+            record: the attempt's record so far.
         """
         self._tell("started", endpoints=len(self._endpoints))
         if not self._endpoints:
@@ -142,7 +143,7 @@ class Scan:
         except ScanError as failed:
             error = TaskError(error_class=failed.error_class, reason=failed.reason, message=failed.message)
         except OSError as failed:
-            # The claim's errors are ScanErrors by now: this is the pod's own disk, or the templates.
+            # `on_claim` has turned errors of the claim into ScanErrors. So this is the pod's own disk, or the templates.
             error = TaskError(
                 error_class=TemporaryError.error_class,
                 reason=Reason.SCANNER_ENVIRONMENT,
@@ -152,7 +153,7 @@ class Scan:
         findings = self._attempt.findings
         if findings.malformed_lines:
             self._warn(
-                f"{findings.malformed_lines} lines of Nuclei's output are no findings; they are kept beside these."
+                f"{findings.malformed_lines} lines of Nuclei's output are not findings; they are in malformed_output.txt."
             )
         return msgspec.structs.replace(
             record,
@@ -179,7 +180,7 @@ class Scan:
         )
 
     def _take_profile(self) -> None:
-        """Lay the plan's template profile under what it chooses itself."""
+        """Apply the plan's template profile. The plan's own fields take precedence over it."""
         self._document, asks_for = profiles.of_task(self._document, self._installation.templates)
         if asks_for:
             self._warn(
@@ -192,7 +193,7 @@ class Scan:
         return Outcome.PARTIAL if verdict.scanned or self._attempt.findings.total else Outcome.FAILED
 
     def _scan(self, selection: Selection, own: Credentials) -> TaskError | None:
-        """Make the steps that are left; what ended the last one, None where all are done."""
+        """Run the remaining steps; returns the error that ended the scan, or None where all steps are done."""
         self._refused = resolution.denied(self._endpoints, self._guard, stop=self._stop)
         if len(self._refused) == len(self._endpoints):
             raise NucleiBinaryError(
@@ -235,8 +236,9 @@ class Scan:
                 return result.error
             error = result.error or error
             trusted = self._trustworthy(result)
+            # If only some endpoints were in this step, the others may still answer: go on.
             if not trusted and (result.evidence.shortages or len(targets) == len(self._endpoints)):
-                return error  # where these are some of the endpoints, it says nothing of the others
+                return error
             work.finish(span)
             if trusted:
                 work.measured(span, time.monotonic() - began)
@@ -261,7 +263,7 @@ class Scan:
         return msgspec.structs.replace(self._document, scanner=fewer)
 
     def _resume(self, journal: Journal) -> None:
-        """Take over what earlier attempts know of the steps that they have saved."""
+        """Load logs and evidence of the steps that earlier attempts have saved."""
         for step in journal.earlier:
             self._take(steps.log_of(step), step.matched, steps.evidence_of(step))
         self._earlier_requests = self._evidence.requests
@@ -272,7 +274,7 @@ class Scan:
         self._evidence.add(evidence)
 
     def _trustworthy(self, result: Result) -> bool:
-        """Whether a step is sure to be done: not where this machine failed, or where no endpoint answered any more."""
+        """Whether a step counts as done. It doesn't if this machine lacked something, or no endpoint answered any more."""
         verdict = self._judge(result.evidence, [result.log])
         return not result.evidence.shortages and bool(verdict.scanned or not (verdict.unreachable or verdict.stopped))
 
@@ -295,7 +297,7 @@ class Scan:
         return reachability.judge(evidence, given_up, self._refused, connects)
 
     def _doubt(self, error: TaskError | None, covered: Coverage, verdict: Verdict) -> TaskError | None:
-        """The error that counts, with what the scan has to say besides."""
+        """The final error, after a check whether a success can be believed. It also adds warnings."""
         if error is not None and error.reason is not Reason.NO_TEMPLATES_LOADED:
             return error
         loaded = [log.templates_loaded for log in self._logs if log.templates_loaded is not None]

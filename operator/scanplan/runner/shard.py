@@ -1,8 +1,8 @@
 """One attempt of one shard, from the task document to the report.
 
-This is the runner's whole story, and the same for a pod, a queue worker and a laptop: replay the shard if it is on the
-claim already, else scan it, publish what came of it, and merge all shards if this was the last. It never raises for what
-can go wrong with a scan: every end is a report with class, reason and a message that says what to do.
+Pods, queue workers and the command line all run a shard by `run_shard`. If the claim has a complete result of the shard, it is
+replayed. Otherwise the shard is scanned and its result published. The last shard also merges all shards. A failed scan raises no
+exception: the report has the error's class and reason, and a message that says what to do.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ def run_shard(
         index: the shard, from 0.
         run_directory: the run's folder (``ui_projects/{runId}``), which is made where it isn't there.
         installation: where Nuclei and its templates are; by default as in the scanner image.
-        on_progress: told of each event, from this thread; what it raises ends the scan.
+        on_progress: called with each event, in this thread. An exception from it ends the scan.
         stop: asked several times a second; once true, the scan ends early and what it has found is published as partial.
-        on_saved: takes the report that stands for the attempt from now on, should it be killed; called after each saved step.
-        pod: the attempt's name in its record.
-        exceptions: see `merge.merge`.
+        on_saved: called after each saved step with the report that counts if the attempt is killed before the next call.
+        pod: name of the pod, for the attempt's record.
+        exceptions: the ScanExceptions of the namespace. Findings under one are counted apart; None: there are none.
 
     Returns:
         How it came out. `report.exit_code` makes it an exit code, `report.fitted` a termination message.
@@ -63,7 +63,7 @@ def run_shard(
 
 
 class _ShardRun:
-    """The values that belong together during one attempt."""
+    """One attempt at a shard."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class _ShardRun:
         return report
 
     def _enter(self) -> Path:
-        """The shard's folder, in a run that is ours."""
+        """Check the index, and enter the task in the run's record; returns the shard's folder."""
         if not 0 <= self._index < self._document.shards:
             raise NucleiBinaryError(
                 Reason.TASK_DOCUMENT_INVALID, f"There is no shard {self._index}: the task has {self._document.shards}."
@@ -129,7 +129,7 @@ class _ShardRun:
         return merge.shard_folder(self._run, self._document, self._endpoints)
 
     def _replayable(self, shard: Path) -> ShardRecord | None:
-        """The attempt that finished this shard before, where it is within the window and undamaged."""
+        """The record of an earlier complete attempt that is recent enough and undamaged. Damaged ones are set aside."""
         with durable.on_claim():
             while (record := publish.complete(shard, not_before=merge.not_before(self._document))) is not None:
                 if publish.intact(shard, record):
@@ -162,13 +162,13 @@ class _ShardRun:
             try:
                 with durable.on_claim():
                     return attempt.publish(record)
-            except ScanError as failed:  # what it wrote stays, and is published by who comes next
+            except ScanError as failed:  # its files stay, and the next attempt publishes them
                 return msgspec.structs.replace(record, outcome=Outcome.FAILED, error=_error(failed))
         finally:
             attempt.abandon()
 
     def _so_far(self, attempt: int, steps: int) -> ShardReport:
-        """What a pod says that is killed before it can say more: kills count against retries, saved steps must not."""
+        """The report of an attempt that is killed now. A kill counts as a failed attempt, unless it has saved steps."""
         return ShardReport(
             shard=self._index,
             attempt=attempt,
@@ -184,7 +184,7 @@ class _ShardRun:
         )
 
     def _last_of_unknown(self, shard: Path, error: TaskError) -> TaskError:
-        """`error`, or that there is no use in trying again: Kubernetes counts failures, but not by class."""
+        """`error`, or RetriesExhausted after `retry.unknown` retries. Kubernetes counts failures, but not by error class."""
         with durable.on_claim():
             attempts = publish.published(shard, not_before=merge.not_before(self._document))
         unknown = sum(

@@ -1,4 +1,4 @@
-"""One mail to a server by SMTP (RFC 5321), encrypted by STARTTLS (RFC 3207) or from the begin, with a login (RFC 4954) or without.
+"""Sends one mail by SMTP (RFC 5321), encrypted by STARTTLS (RFC 3207) or from the start, with a login (RFC 4954) or without.
 
 Python's own client blocks a thread, and looks a name up by itself. This one speaks the few commands that a message takes. After
 STARTTLS it reads from a new stream, so nothing that came before is taken for an answer.
@@ -45,7 +45,7 @@ async def deliver(
     context: ssl.SSLContext,
     seconds: float = SECONDS,
 ) -> Trouble | None:
-    """Send a mail; returns why it was not taken. No word of it is the server's."""
+    """Send a mail; returns why it was not accepted. The text repeats nothing that the server said."""
     try:
         async with asyncio.timeout(seconds):
             addresses = await checked(receiver.email.host, receiver.email.port, policy)
@@ -68,7 +68,7 @@ async def deliver(
 
 
 class _Conversation:
-    """With one server."""
+    """One SMTP session."""
 
     def __init__(self, receiver: MailReceiver, context: ssl.SSLContext) -> None:
         self._receiver = receiver
@@ -85,7 +85,7 @@ class _Conversation:
             extensions = await self._greet()
             if tls is None:
                 if "STARTTLS" not in extensions:
-                    raise _Unspoken("the mail server offers no STARTTLS, and nothing is sent without")
+                    raise _Unspoken("the mail server offers no STARTTLS, and no mail is sent unencrypted")
                 await self._ask("STARTTLS", "STARTTLS", 220)
                 await self._encrypt()
                 extensions = await self._greet()
@@ -118,7 +118,7 @@ class _Conversation:
         transport = await asyncio.get_running_loop().start_tls(
             self._transport, protocol, self._context, server_hostname=self._receiver.email.host
         )
-        assert transport is not None  # noqa: S101 - only of a closed one it is None
+        assert transport is not None  # noqa: S101 - it is None only if the transport is closed
         protocol.connection_made(transport)
         self._transport = transport
 

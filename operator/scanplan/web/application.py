@@ -1,7 +1,7 @@
 """The application: routes, and what each of them reads.
 
-Paths and fields of status and health are those of the first design. A handler parses the request, lets `Access` decide, and reads
-from the queue in a thread. One middleware turns every error into a problem document.
+Clients of the first version rely on the paths and fields of status and health, so they stay as they are. A handler parses the
+request, lets `Access` decide, and reads from the queue in a thread. One middleware turns every error into a problem document.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class Api:
         return web.json_response({"status": "ok"})
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """The queue answers, or has a moment ago."""
+        """The queue answered within the last two seconds."""
         await self._checked.get()
         return web.json_response({"status": "ok"})
 
@@ -214,7 +214,7 @@ class Api:
         return models.load(ScanResult, fields, f"the result of {task_id}")
 
     def suppressed(self, namespace: str) -> Suppressor:
-        """Says which findings of a namespace fall under an exception now; none where there is no cluster to ask, or no right to."""
+        """Finds the exception that a finding falls under now. It finds none without a cluster, or if exceptions can't be read."""
         queue, now = self._queue(namespace), datetime.now(UTC)
         bodies: list[Object] = []
         if isinstance(queue, KubernetesTaskQueue):
@@ -239,7 +239,7 @@ class Api:
     async def _admitted(
         self, request: web.Request, task_id: str = "", *, artifacts: bool = False
     ) -> tuple[Caller, str]:
-        """Who asks, and the namespace that is asked about, once it is clear that the caller may read there."""
+        """Check that the caller may read in the namespace that the request names; returns both."""
         caller = await self._access.identify(request)
         namespace = request.query.get("namespace", self._namespace)
         if not _NAMESPACE.fullmatch(namespace):
@@ -271,7 +271,7 @@ def build(settings: ClientSettings, api_settings: ApiSettings) -> web.Applicatio
     namespace = cluster.namespace if in_cluster else "default"
     of_plans = settings.queue_type is QueueType.KUBERNETES
     queue = KubernetesTaskQueue(settings, feed=False) if of_plans else queue_for(settings)
-    # The operator counts plans as they change; to count them here would be to list them all at each scrape.
+    # The operator has metrics of plans. This process would have to list all plans at each scrape.
     shown = [] if of_plans else [QueueCollector(queue)]
     bounds = api_settings.bounds() if of_plans and api_settings.reader_pods else None
     copies = Copies(_COPIES_BYTES, bounds) if bounds else None

@@ -1,7 +1,7 @@
-"""The words that the documents between operator and runner share.
+"""Types that the task document and the report share.
 
-Both documents are JSON with camelCase names. They are decoded strictly: an operator and a runner of different versions fail with an
-error.
+The operator writes the task document, and the runner the report. Both are JSON with camelCase names. They are decoded strictly, so
+an operator and a runner of different versions fail with an error.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 DocumentVersion = Literal[1]
 MOST_COUNTED = 1 << 50
 Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_COUNTED)]
-"""A number in a report. Anybody may forge one who can start pods, and a status takes no more than 64 bits."""
+"""A number in a report. It is bounded, since anybody who can start pods can forge it, and a status takes at most 64 bits."""
 
 
 class Severity(StrEnum):

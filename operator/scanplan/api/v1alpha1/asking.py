@@ -1,4 +1,4 @@
-"""`spec.scanner`: what Nuclei asks for, and how."""
+"""`spec.scanner`: options of the requests that Nuclei sends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Variable(Model):
 
 
 class Asking(Model):
-    """Options of requests. What is left out is as Nuclei has it."""
+    """Options of the requests. For a field that is left out, Nuclei's default applies."""
 
     variables: Annotated[
         list[Variable],
@@ -39,8 +39,8 @@ class Asking(Model):
                     ],
                 },
             ),
-            description="Template variables that are not secret, {{name}} in a template. Those that name the target are "
-            "Nuclei's own.",
+            description="Template variables that are not secret, {{name}} in a template. Nuclei itself sets those that "
+            "name the target.",
         ),
     ] = []
     follow_redirects: Annotated[
@@ -93,6 +93,6 @@ class Asking(Model):
         bool,
         Field(
             json_schema_extra=effect(Effect.KEY),
-            description="Run signed templates only. Others are told as not run.",
+            description="Run signed templates only. Others are reported as not run.",
         ),
     ] = False

@@ -77,7 +77,7 @@ class _Page:
             self._say(f"(not shown: {what})", "dim")
 
     def _defaults(self) -> None:
-        """What the owner sets for all plans; without a word where the user may not read the operator's Deployment."""
+        """Print the operator's defaults for all plans; nothing if the user may not read the operator's Deployment."""
         try:
             operators = list(operator_settings.deployments(self._cluster))
         except Failure:
@@ -173,16 +173,14 @@ class _Page:
         for job in map(job_view, self._jobs):
             ended = job.complete or job.failed or job.failure_target
             words = f"{ended.reason}: {ended.message}".strip(": ") if ended else ""
-            state = (
-                "Complete"
-                if job.complete
-                else f"Failed {words}"
-                if ended
-                else "suspended"
-                if job.suspended
-                else "at work"
-            )
-            state = "being deleted" if job.deleting else state
+            if job.deleting:
+                state = "being deleted"
+            elif job.complete:
+                state = "Complete"
+            elif ended:
+                state = f"Failed {words}"
+            else:
+                state = "suspended" if job.suspended else "at work"
             counts = (job.completions, job.active, job.ready, job.succeeded, job.failed_pods)
             table.add_row(_plain(job.name), *map(_plain, counts), _plain(state))
         self._show("Jobs", table)

@@ -45,7 +45,9 @@ from scanplan.runner.interruption import Interruption
 log = logging.getLogger("scanplan.worker")
 
 _LOST_SECONDS = 60
+"""Age from which on a job in no queue counts as lost."""
 _LOOK_SECONDS = 1.0
+"""Pause between two renewals of a claim, each with a look for a cancel request."""
 _ENDLESS = 1_000_000
 """Attempts that RQ may make. It is high, because our own count decides."""
 _told_to_stop = Interruption()
@@ -237,7 +239,7 @@ def requeue_lost(store: RedisStore, *, older_than: float = _LOST_SECONDS) -> int
                 store.connection.zrem(store.open_key, job_id)
                 continue
             queue = ScanQueue(job.origin, connection=store.connection)
-            if job.get_status(refresh=False) in ENDED:  # by RQ alone: its workers were killed too often
+            if job.get_status(refresh=False) in ENDED:  # RQ ended it, because its workers were killed too often
                 store.connection.zrem(store.open_key, job_id)
                 continue
             if job.get_status(refresh=False) != JobStatus.QUEUED or queue.get_job_position(job_id) is not None:

@@ -1,7 +1,7 @@
-"""The known objects of one kind by name, as the compressed JSON that they came as.
+"""A cache of the objects of one kind by name, as compressed JSON.
 
-Most of them are looked at rarely, and a tenant may write many. So each is read anew when it is asked for; only what metrics say of
-it is kept beside.
+Most objects are read rarely, and a tenant may create many. So `get` parses an object each time. Only what metrics need of it is
+kept parsed.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class _Folded(NamedTuple, Generic[FactsT]):
 
 
 class Known(Generic[T, FactsT]):
-    """To be changed by `put` and `drop` alone."""
+    """The objects of one kind. Only `put` and `drop` change it."""
 
     def __init__(self, read: Callable[[Object], T], facts: Callable[[T], FactsT]) -> None:
         """Knows nothing yet.
 
         Args:
-            read: makes of an object what the core reads.
-            facts: what metrics say of it.
+            read: parses an object into the core's model.
+            facts: returns what metrics need of the model.
         """
         self._read = read
         self._facts = facts
@@ -58,11 +58,11 @@ class Known(Generic[T, FactsT]):
         return self._read(msgspec.json.decode(zlib.decompress(known.content))) if known else None
 
     def facts(self) -> Iterator[tuple[PlanName, FactsT]]:
-        """What metrics say of all."""
+        """What metrics need, of all objects."""
         return ((name, known.facts) for name, known in self._folded.items())
 
     def put(self, body: Object) -> bool:
-        """Take in an object as the API returns it; whether it is news."""
+        """Store an object as the API returns it; False where it is deleted, or this or a newer version is known."""
         metadata = body["metadata"]
         name, uid, version = (
             PlanName(metadata["namespace"], metadata["name"]),

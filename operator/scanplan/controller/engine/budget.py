@@ -1,7 +1,7 @@
 """Bytes that reconciles may hold at the same time, shared fairly between namespaces.
 
-A plan takes what it is about to read before it reads. Where too little is left, it holds nothing, leaves its worker to others,
-and is woken when its bytes are set aside for it. So memory is bounded, whatever plans name, and no worker waits for memory.
+A plan reserves bytes before it reads them. If too few are left, the plan gives back what it holds, and its worker takes another
+plan. The plan is queued again once its bytes are reserved. So memory is bounded, and no worker waits for memory.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ class Postponed(Exception):
 
 
 class Budget:
-    """To be used from one event loop."""
+    """Reserves bytes for plans; for one event loop."""
 
     def __init__(self, size: int, wake: Callable[[PlanName], None]) -> None:
         """Start with nothing taken.
 
         Args:
-            size: bytes in all; who asks for more gets all of them, alone.
+            size: total bytes. A plan that asks for more gets the whole budget for itself.
             wake: is called with a plan whose bytes have been set aside.
         """
         self._size = size
@@ -36,7 +36,7 @@ class Budget:
         """The most that was ever taken at the same time."""
 
     def take(self, name: PlanName, amount: int) -> None:
-        """Take so many bytes for a plan in all; what it holds already counts.
+        """Raise what a plan holds to `amount` bytes.
 
         Raises:
             Postponed: there is no room. The plan holds nothing now, and is woken.
@@ -71,7 +71,7 @@ class Budget:
         self.peak = max(self.peak, self.used)
 
     def _grant(self) -> None:
-        """Set bytes aside for those that wait, one namespace after the other; nobody overtakes one that needs much."""
+        """Reserve bytes for waiting plans, one namespace after the other. No plan overtakes one that needs many bytes."""
         while self._waiting:
             namespace, plans = next(iter(self._waiting.items()))
             name, amount = next(iter(plans.items()))

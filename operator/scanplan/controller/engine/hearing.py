@@ -1,4 +1,4 @@
-"""Takes in the objects of one kind from its watches, one for each namespace."""
+"""Lists and watches the objects of one kind, with one watch for each namespace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger("scanplan.watches")
 
 
 class Hearing:
-    """Hears of every object of one kind in some namespaces, and of each change."""
+    """Passes every object of one kind, and each change of it, to a function."""
 
     def __init__(
         self,
@@ -24,7 +24,7 @@ class Hearing:
         take: Callable[[str | None, Object], object],
         namespaces: Sequence[str | None],
     ) -> None:
-        """Hears nothing until `run`.
+        """Opens no watch before `run`.
 
         Args:
             kinds: the kind as the log names it, in the plural.
@@ -33,26 +33,26 @@ class Hearing:
             namespaces: the watched namespaces; [None]: the whole cluster.
         """
         self.relisted = asyncio.Event()
-        """Set when a watch had to list again: something may have gone unseen."""
+        """Set when a watch had to list again. Changes in between may have been missed."""
         self._kinds = kinds
         self._watch = watch
         self._take = take
         self._listed = {namespace: asyncio.Event() for namespace in namespaces}
         self._settled = {namespace: asyncio.Event() for namespace in namespaces}
         self._failing: set[str | None] = set()
-        """Namespaces whose watch has failed last."""
+        """Namespaces whose watch has failed, and has not resumed."""
 
     async def run(self) -> None:
-        """Hear until cancelled."""
+        """Watch until cancelled."""
         await until_one_ends(*map(self._hear, self._listed))
 
     async def listed(self) -> None:
-        """Wait until every object that there is was taken in."""
+        """Wait until all namespaces are listed."""
         for event in self._listed.values():
             await event.wait()
 
     async def settled(self) -> None:
-        """Wait until every object was taken in, or can't be: for kinds without which work can begin."""
+        """Wait until each namespace is listed or its list has failed. For kinds that the controller can start without."""
         for event in self._settled.values():
             await event.wait()
 
@@ -77,5 +77,5 @@ class Hearing:
         try:
             self._take(kind, body)
         except Exception:
-            # A bug of ours that one object brings to light is no reason to hear nothing of all others.
+            # If one object triggers a bug, the watch of all other objects must go on.
             log.exception("an event of %s could not be taken in", self._kinds)

@@ -1,8 +1,8 @@
 """The decision about one ScanNotifier: what comes into its outbox, what is sent next, and what its status says.
 
-Pure and level-triggered. The outbox is on the notifier's status. A message is written there before it is sent, and taken off after
-the receiver has it. A crash in between sends it again with the same id: at least once. Which scans need no message any more is
-known by `since` (all that ended before) and `settled` (the ids of those after it). So a restart tells nobody anew.
+Pure and level-triggered. The outbox is a list in the notifier's status. A message is added to it before it is sent, and removed
+once the receiver has accepted it. After a crash in between, it is sent again with the same id (at-least-once delivery). Scans that
+ended before `since`, and those whose ids are in `settled`, need no message any more. So a restart repeats no message.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from scanplan.core.notify.decision import (
 from scanplan.core.notify.scans import Ended
 
 REMEMBERED = timedelta(minutes=10)
-"""Of the order in which scans are seen to end: one that was written earlier may be seen later by so much."""
+"""Ids in `settled` are kept for this long, because the end of a scan may be seen this much later than the end of a newer one."""
 MOST_QUIET = 50
-"""Scans of which nothing is told, and that are looked at again each time. More of them are worth a write."""
+"""Scans without a message are not written to `settled` at once, but looked at again. From this number on, they are written."""
 SETTLING = timedelta(seconds=60)
-"""For which a plan that can't run as written is not told of: in GitOps, what it names may come a moment later."""
+"""Grace period before a plan that can't run as written is reported. In GitOps, what it names may be created a moment later."""
 
 
 def decide(observed: Observed, now: datetime) -> Decision:
@@ -59,7 +59,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
 
 
 def message_id(notifier_uid: str, what: str) -> str:
-    """The id of a message; the same for each attempt, by whatever process."""
+    """The id of a message. It is the same for each attempt and each process, so a receiver can drop a repetition."""
     digest = hashlib.sha256(f"{notifier_uid}\0{what}".encode()).hexdigest()
     return f"msg_{digest[:32]}"
 
@@ -88,13 +88,13 @@ def _next(observed: Observed, now: datetime) -> ScanNotifierStatus:
 
 
 def _begun(of: Notifier, now: datetime) -> ScanNotifierStatus:
-    """With the time from which on scans count: now for a new notifier, for another choice, and after a suspension."""
+    """Set `since` to now for a new notifier, after a change of what it selects, and after a suspension."""
     status, chosen = of.status, choice.digest(of.spec)
     resumed = conditions.was_suspended(status) and not of.spec.suspend
     if lenient_time(status.since) and status.choice_digest == chosen and not resumed:
         return status
     change: dict[str, Any] = {"since": precise(now), "choice_digest": chosen, "settled": ()}
-    if status.choice_digest is None:  # as a schedule's trigger: nothing starts when it is made
+    if status.choice_digest is None:  # a value of `spec.test` that is there from the creation sends no message
         change["last_test"] = of.spec.test
     return status.model_copy(update=change)
 
@@ -156,7 +156,7 @@ def _tested(of: Notifier, status: ScanNotifierStatus, now: datetime) -> ScanNoti
 
 
 def _taken(observed: Observed, status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
-    """With the scans that have ended, in their order, as far as the outbox has room."""
+    """Add messages for ended scans to the outbox, in the order of their ends, until it is full."""
     of, since = observed.notifier, _since(status, now)
     settled = set(status.settled)
     news = sorted(
@@ -172,7 +172,7 @@ def _taken(observed: Observed, status: ScanNotifierStatus, now: datetime) -> Sca
     outbox, failing = list(status.outbox), {each.run: each.time for each in status.failing}
     waiting: list[Ended] = []
     quiet: set[str] = set()
-    """Of scans of which nothing is told: seen again, they say the same."""
+    """Ids of scans without a message. Another look at them gives the same answer, so they need not be written now."""
     for ended in news:
         scan = ended.scan
         if labels.is_retest(scan.labels) or not choice.selects(of.spec.selector, scan.labels):
@@ -214,7 +214,7 @@ def _taken(observed: Observed, status: ScanNotifierStatus, now: datetime) -> Sca
 def _trimmed(
     scans: Iterable[Ended], settled: set[str], since: datetime, waiting: list[Ended]
 ) -> tuple[datetime, tuple[str, ...]]:
-    """The time before which all is settled, and the ids after it. A scan that waits for room holds the time back."""
+    """The new `since` and `settled`. `since` never passes the end of a scan that waits for room in the outbox."""
     done = sorted((each for each in scans if each.id in settled), key=lambda each: (each.time, each.id))
     if not done:
         return since, ()
@@ -225,19 +225,19 @@ def _trimmed(
 
 
 def _since(status: ScanNotifierStatus, now: datetime) -> datetime:
-    """The time from which on scans are told of, in whole seconds, as plans' statuses have them."""
+    """The time from which on scans are reported: at most `backoff.KEPT` ago, in whole seconds like the times in a plan's status."""
     since = lenient_time(status.since) or now
     return max(since.astimezone(UTC).replace(microsecond=0), now - backoff.KEPT)
 
 
 def _is_settling(ended: Ended, now: datetime) -> datetime | None:
-    """Until when a failure that may pass is not told; None: it is told now."""
+    """When the grace period of a failure that may pass is over; None: it is over, or the scan has none."""
     until = ended.time + SETTLING
     return until if not ended.lasting and now < until else None
 
 
 def _expired(status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
-    """Without the messages that were tried for a day."""
+    """Remove the messages that were tried for `backoff.KEPT`, and count them as lost."""
     kept = tuple(each for each in status.outbox if (lenient_time(each.taken_time) or now) + backoff.KEPT > now)
     if len(kept) == len(status.outbox):
         return status
@@ -248,7 +248,7 @@ def _expired(status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
 
 
 def _due(status: ScanNotifierStatus, now: datetime) -> Outgoing | None:
-    """The message to send now: those that have failed least go first, then the oldest."""
+    """The message to send now: the one with the fewest attempts, and the oldest among equals."""
     paused = lenient_time(status.paused_until)
     if paused and now < paused:
         return None
@@ -267,5 +267,5 @@ def _next_look(observed: Observed, now: datetime) -> datetime | None:
 
 
 def precise(moment: datetime) -> str:
-    """With microseconds: what happens within one second keeps its order."""
+    """A time as text with microseconds, so that events of one second keep their order."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

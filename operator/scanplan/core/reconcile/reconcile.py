@@ -1,8 +1,8 @@
-"""The reconcile: everything observed about one plan, and the time, in; what to do about it out.
+"""Decides what to do about one plan, from everything that was observed about it and the present time.
 
-Level-triggered and pure: any events in any order, once or often, lead to the same state. Actions come first: the
-controller carries them out, observes again and asks again. The status is written last, so that a plan's whole change is
-one status write. The POST of the task's Job name is the only lock there is.
+It is level-triggered and pure: the order and the number of events don't matter. It returns actions before a status: the
+controller carries them out, observes again and asks again. The status is written last, so one write holds the whole change.
+No lock is needed: the API server lets only one POST of the task's Job name succeed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from scanplan.core.reconcile.decision import (
 from scanplan.core.status import statuses
 
 ELSEWHERE_SECONDS = 15.0
-"""How often a cluster looks whether another one has ended the task that both were asked for."""
+"""Seconds between two looks at a task that another cluster runs, and that this cluster's plan waits for."""
 
 
 def reconcile(observed: Observed, now: datetime) -> Decision:
@@ -48,8 +48,8 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
     decision = _decide(context)
     if not isinstance(decision, Write) or (decision.status or context.plan.status).ended:
         return decision
-    edge = holding.next_edge(context.plan.spec, observed.zones, now)
-    return replace(decision, look_at=edge) if edge else decision
+    change = holding.next_edge(context.plan.spec, observed.zones, now)  # when a time window opens or closes
+    return replace(decision, look_at=change) if change else decision
 
 
 def _decide(context: Context) -> Decision:
@@ -69,14 +69,14 @@ def _decide(context: Context) -> Decision:
         try:
             task = context.resolve()
         except InvalidPlan as error:
-            return context.invalid(error, _superseded(context, ""))
+            return context.invalid(error, _superseded(context, ""))  # no Job is current: all are superseded
         pinned_name = task.job_name
     superseded = _superseded(context, pinned_name)
     if superseded:
         return Act(superseded)
     job = context.observed.jobs.get(pinned_name)
     if _settled(context, task):
-        # Its Job's name may by now belong to a Job of other plans, whose settings are none of this plan's business.
+        # Other plans may have made a new Job of this name. This plan must not change its fields.
         own = job is not None and context.plan.uid in job.owners
         return context.write(
             statuses.of_settled(context.plan), mutable_fields.changes(context, job) if job and own else ()
@@ -94,7 +94,7 @@ def _decide(context: Context) -> Decision:
 
 
 def _pinned_name(context: Context) -> str | None:
-    """The Job name of the task that these inputs are pinned to: by the status, or by a Job made before a status was."""
+    """The Job name of the task that these inputs are pinned to. Before the first status, an owned Job tells it."""
     if context.pinned:
         return context.plan.status.task_id
     for job in context.observed.owned:
@@ -104,18 +104,18 @@ def _pinned_name(context: Context) -> str | None:
 
 
 def _key(context: Context, task: Task | None) -> str:
-    """The task's key: as it was just made, or as the status has pinned it."""
+    """The key of the resolved task; where it was not resolved, the key in the status."""
     return task.key if task else context.plan.status.task_key or ""
 
 
 def _settled(context: Context, task: Task | None) -> bool:
-    """The plan has had its one result: for these inputs, or for others that turned out to be the same task."""
+    """Whether the plan already has its result, for these inputs or for other inputs that make the same task."""
     same = context.pinned or (task is not None and context.plan.status.task_key == task.key)
     return same and context.plan.status.ended
 
 
 def _superseded(context: Context, name: str) -> tuple[Action, ...]:
-    """Let go of Jobs of earlier inputs: deleted, unless another plan owns them too."""
+    """The actions that release Jobs of earlier inputs. A Job is deleted unless another plan owns it too."""
     current = {name, jobs.collector_name(name)}
     return tuple(context.let_go(job) for job in context.observed.owned if job.name not in current and not job.deleting)
 
@@ -134,7 +134,7 @@ def _without_job(context: Context, name: str, task: Task | None) -> Decision:
             return context.rejected(rejection)
         if context.observed.free_slots <= 0 and not spec.queue_name:
             return running.queued(context)
-    # Even a plan that never had a Job may find pods: those of a deleted plan, with the same key, are still termination.
+    # A plan that never had a Job may find pods too: those of a deleted plan with the same key may still be terminating.
     collector = context.observed.jobs.get(jobs.collector_name(name))
     merges = collector is not None and not collector.finished
     sure = not (started or spec.cancel or merges or name in context.observed.doubted)
@@ -179,7 +179,7 @@ def _with_job(context: Context, job: JobView, task: Task | None) -> Decision:
         if plan.spec.cancel and context.overdue(job.deleting_since):
             return termination.cancelled(context, job.name, key, "; its last pods are on a node that doesn't answer")
         message = "cancelling" if plan.spec.cancel else "waiting for the pods of the deleted Job to end"
-        # A plan that doesn't own the Job hears nothing of its end, and a dead node says nothing at all: look again.
+        # Poll: a plan that doesn't own the Job gets no event for its end, and a dead node never reports the end of a pod.
         return context.wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
     if not owned and len(job.owners) >= MAX_OWNERS:
         return context.rejected(Rejection.shared_by_too_many(job.name))
@@ -202,24 +202,24 @@ def _with_job(context: Context, job: JobView, task: Task | None) -> Decision:
 
 
 def _cancelling(context: Context, job: JobView) -> Decision:
-    """Delete the Job of a cancelled plan, once the status says whether it has had pods: they may have found something."""
-    never = job.never_ran and not context.ran
-    if never or (context.ran and context.plan.status.job_ref):
-        return Act((context.let_go(job, unchanged=never),))
+    """Delete the Job of a cancelled plan. If it had pods, the status records that first: they may have published findings."""
+    never_ran = job.never_ran and not context.ran
+    if never_ran or (context.ran and context.plan.status.job_ref):
+        return Act((context.let_go(job, unchanged=never_ran),))
     status = statuses.of_running(context.plan, job, Phase.RUNNING, Reason.RUNNING, "cancelling", context.now)
     started = status.start_time or format_time(job.created)
     return context.write(status.model_copy(update={"start_time": started}), requeue_after=0.0)
 
 
 def _of_others(context: Context, job: JobView, key: str) -> Decision | None:
-    """What a plan does about a Job that it doesn't own; None where it should."""
+    """The decision about a Job that the plan doesn't own; None: the plan is to become an owner of it."""
     if context.plan.spec.cancel:
         detail = "; other plans go on with the same scan" if job.in_progress else ""
         return termination.cancelled(context, job.name, key, detail)
     if hold := context.hold:
         return context.held(hold)
     if job.owners and not any(uid in context.observed.plans for uid in job.owners):
-        # The garbage collector is about to delete it: taken over, it would live or not as the two happen to meet.
+        # The garbage collector is about to delete this Job. To adopt it now would be a race with that deletion.
         message = "waiting for the Job of a deleted plan to go"
         return context.wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
     return None

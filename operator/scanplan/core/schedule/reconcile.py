@@ -1,13 +1,13 @@
-"""The reconcile of a schedule: the schedule, its runs and the time in; what to do about it out.
+"""Decides what to do about one schedule, from the schedule, its runs and the present time.
 
-Pure and level-triggered, like a plan's. What has been decided about is on the status: `nextScheduleTime` is the first time that
-has not been, and everything before it has had its run, or was counted as missed or skipped. The name of a run is the lock: it
-follows from the time, so nobody can make two runs of one time.
+It is pure and level-triggered, like the reconcile of a plan. `nextScheduleTime` in the status is the first time that is not
+decided yet. Each earlier time had its run, or was counted as missed or skipped. The name of a run follows from its time, so the
+API server refuses a second run of the same time.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from scanplan.api.times import parse_time
@@ -30,23 +30,24 @@ from scanplan.core.schedule.schedule import Run
 from scanplan.core.schedule.timetable import InvalidTimetable, Timetable
 
 CLOCK_CORRECTION = timedelta(minutes=10)
-"""A next time that is so much later than it should be was computed while the clock was wrong."""
+"""If `nextScheduleTime` is later than it can be by more than this, the clock was wrong. Then it is computed again."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """Where the timetable stands now."""
+    """Which times of the timetable are due now, and which were missed."""
 
     next: datetime | None
     """The first time that has not been decided about; None: suspended."""
     last_started: datetime | None
     missed: int = 0
-    """Times that have come to nothing since the status was written."""
+    """Times that got no run since the status was written: they were past their deadline, or a later time came."""
     skipped: int = 0
+    """Times that got no run because another run was in progress (concurrencyPolicy Forbid)."""
     lost: datetime | None = None
-    """The last of these."""
+    """The last missed or skipped time."""
     start: datetime | None = None
-    """The time that a run is to be made for now."""
+    """The time for which to create a run now; None: no time is due."""
 
 
 def reconcile(observed: Observed, now: datetime) -> Decision:
@@ -76,7 +77,7 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """One run of the reconcile over one schedule that can be read."""
+    """One pass of the reconcile over one valid schedule."""
 
     observed: Observed
     timetable: Timetable
@@ -112,14 +113,14 @@ class _Turn:
             return self._come(edited) if new and begin else edited
         if of.spec.suspend:
             return _Due(None, last)
-        # A clock that was far ahead has left a next time far ahead; times that had their run stay done.
+        # If the clock was far ahead, the next time is too: compute it again, but never repeat a time that had its run.
         latest = self.timetable.after(max(self.now, last or self.now))
         if cursor is None or latest < cursor - CLOCK_CORRECTION:
             cursor = latest
         return self._come(_Due(cursor, last))
 
     def _come(self, due: _Due) -> _Due:
-        """The same, with what has come since `due.next`."""
+        """`due`, advanced over the times from `due.next` until now."""
         spec, first = self.observed.schedule.spec, due.next
         until = self.now - self.observed.schedule.offset
         if first is None:
@@ -131,12 +132,13 @@ class _Turn:
         lost = self._time_before(first, time) if before else None
         following = self.timetable.after(time)
         if self._is_made(time, due.last_started):
-            return _Due(following, max(time, due.last_started or time), due.missed + before, 0, lost)
+            last = max(time, due.last_started or time)
+            return replace(due, next=following, last_started=last, missed=due.missed + before, lost=lost)
         if until - time > timedelta(seconds=spec.starting_deadline_seconds):
-            return _Due(following, due.last_started, due.missed + before + 1, 0, time)
+            return replace(due, next=following, missed=due.missed + before + 1, lost=time)
         if spec.concurrency_policy is ConcurrencyPolicy.FORBID and self._blocking():
-            return _Due(following, due.last_started, due.missed + before, 1, time)
-        return _Due(time, due.last_started, due.missed + before, 0, lost, time)
+            return replace(due, next=following, missed=due.missed + before, skipped=1, lost=time)
+        return replace(due, next=time, missed=due.missed + before, lost=lost, start=time)
 
     def _last_started(self) -> datetime | None:
         """The last time that is known to have had its run."""
@@ -152,7 +154,7 @@ class _Turn:
         return time in self._times_of_runs() or time == last
 
     def _made_between(self, first: datetime, time: datetime) -> int:
-        """How many times from `first` until before another one have their runs, although the status does not say so."""
+        """Number of times from `first` to before `time` that have a run which is not in the status yet."""
         return sum(first <= each < time for each in set(self._times_of_runs()))
 
     def _time_before(self, first: datetime, time: datetime) -> datetime:
@@ -183,7 +185,7 @@ class _Turn:
         return (name, None) if name else None
 
     def _rescan(self) -> str | None:
-        """Name of the run that changed templates ask for, and that is not made."""
+        """Name of the run to create because the templates have changed; None: none is due, or it exists."""
         of = self.observed.schedule
         name = schedule.name_of_rescan(of.name, of.status.templates_digest or "", self.observed.templates)
         return name if rescan.is_wanted(self.observed) and not self._is_known(name) else None
@@ -192,7 +194,7 @@ class _Turn:
         return any(run.name == name for run in self.observed.runs)
 
     def _is_triggered(self) -> bool:
-        """A new value; the one that a schedule is created with is none."""
+        """Whether `spec.trigger` has a new value. The value that the schedule was created with starts no run."""
         of = self.observed.schedule
         seen = of.status.timetable_digest is not None
         return seen and bool(of.spec.trigger) and of.spec.trigger != of.status.last_trigger
@@ -228,7 +230,7 @@ class _Turn:
         )
 
     def _templates(self) -> str | None:
-        """Digest of the templates of which nothing is left to be done."""
+        """Digest of the last templates that need no further run, for the status."""
         if not rescan.is_asked_for(self.observed.schedule):
             return None
         return self.observed.schedule.status.templates_digest if self._rescan() else self.observed.templates
@@ -238,7 +240,7 @@ class _Turn:
             return self.now + timedelta(seconds=STALLED_SECONDS if refusal.stalled else RETRY_SECONDS)
         if due.next is None:
             return None
-        if due.start:  # it waits for a scan to end, and no longer than it may start, or than the next time comes
+        if due.start:  # this run waits for another one to end, until its starting deadline or the next time
             until = due.start + timedelta(seconds=self.observed.schedule.spec.starting_deadline_seconds, microseconds=1)
             return min(until, self.timetable.after(due.start)) + self.observed.schedule.offset
         return due.next + self.observed.schedule.offset

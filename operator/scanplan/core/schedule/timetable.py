@@ -1,8 +1,8 @@
-"""Which times a schedule has: five fields of cron, read on the wall clock of a time zone.
+"""Computes the times of a schedule: five cron fields, evaluated on the wall clock of a time zone.
 
-The clocks change twice a year in many zones. A time that does not exist runs at the next minute that does; a time that comes
-twice runs once, the first time. A schedule for every hour keeps its rhythm instead: the hour that is skipped has no run, and the
-hour that comes twice has two. cron(8) of Debian does the same for its jobs of every hour.
+In many zones the clock changes twice a year. If the clock skips a time, the run is at the next minute that exists. If the clock
+shows a time twice, one run is made, at the first of the two. A schedule for every hour is different: a skipped hour has no run,
+and a repeated hour has two. Debian's cron(8) does the same for hourly jobs.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ NAMED = {
 FIELDS = 5
 _TERM = r"(\*|[0-9]{1,2}|[A-Z]{3})"
 _FIELD = re.compile(rf"{_TERM}(-{_TERM})?(/[0-9]{{1,2}})?(,{_TERM}(-{_TERM})?(/[0-9]{{1,2}})?)*")
-"""Without the extensions of some programs (L, W, #, ?), which others read otherwise or not at all."""
+"""Extensions of some cron programs (L, W, #, ?) are refused, because other programs read them differently or not at all."""
 MAX_COUNTED = 10_000
-"""Times that are counted one by one; a schedule of each minute has so many in a week."""
+"""Most times that are counted one by one. A schedule for each minute has about as many in a week."""
 _SOME_DAY = datetime(2026, 1, 1)  # noqa: DTZ001 - a wall clock has no zone
 _LONGEST_SHIFT = timedelta(days=1)
 """Longer than any change of a clock."""
@@ -44,7 +44,7 @@ class Timetable:
         """Reads a schedule.
 
         Raises:
-            InvalidTimetable: it has not five fields, one of them can't be read, or it never comes.
+            InvalidTimetable: the text does not have five fields, a field can't be read, or no date matches.
         """
         self.zone = zone
         self._expression = _expression(text)
@@ -98,7 +98,7 @@ class Timetable:
         local = moment.astimezone(self.zone)
         candidate = self._walk(moment, local.replace(tzinfo=None), local.fold)
         if self._every_hour and (again := self._turned_back(moment, min(candidate, moment + _LONGEST_SHIFT))):
-            # The clock shows once more what it has shown: of an hour that comes twice, the second one.
+            # The clock was turned back, and shows an hour again: find the first time in that second hour.
             wall = again.astimezone(self.zone).replace(tzinfo=None)
             repeated = self._walk(again - clocks.MINUTE, wall - clocks.MINUTE, 1)
             return min(candidate, repeated)
@@ -110,10 +110,10 @@ class Timetable:
             found = self._instant(each, fold)
             if found and found > moment:
                 return found
-        raise AssertionError("a schedule that comes once comes again")
+        raise AssertionError("the schedule has a first time and no later one")
 
     def _instant(self, wall: datetime, fold: int) -> datetime | None:
-        """When the clock shows a time; None: it is not to run."""
+        """The moment at which the clock shows `wall`; None: the schedule has no run at this time."""
         early, late = clocks.moments(wall, self.zone)
         if early == late:
             return early

@@ -25,11 +25,11 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 _OTHER_KIND = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR}
 _TASKS = layout.task_directory("").name
 _DEEPEST = 5
-"""Parts of an attempt's folder from its run's ``tasks`` on."""
+"""Path components of an attempt's folder, counted from its run's ``tasks`` folder."""
 _DEPTHS = (6, 3)
-"""Where a run's ``tasks`` is in the path of an attempt's file and of a task's file, from the end."""
+"""Position of ``tasks`` from the end of a path: of an attempt's file, and of a task's file."""
 RECORD_BYTES = 64 << 20
-"""Larger than the record of the largest plan whose endpoints all fail, and far less than a pod's memory."""
+"""Limit of a record's size. The record of the largest plan whose endpoints all fail is smaller, and a pod has more memory."""
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 NO_LINKS = {
     errno.EPERM,
@@ -186,7 +186,7 @@ def rename(old: Path, new: Path) -> None:
     with own_folder(new.parent) as folder:
         try:
             os.rename(old.name, new.name, src_dir_fd=folder, dst_dir_fd=folder)
-        except IsADirectoryError:  # none of ours
+        except IsADirectoryError:  # we never make a folder of this name: move it away
             os.rename(new.name, f".{new.name}.{unique()}", src_dir_fd=folder, dst_dir_fd=folder)
             os.rename(old.name, new.name, src_dir_fd=folder, dst_dir_fd=folder)
 
@@ -299,7 +299,7 @@ def publish_once(temporary: Path, final: Path) -> bool:
         if final.exists():
             temporary.unlink(missing_ok=True)
             return False
-        rename(temporary, final)  # a small window is the best there is here
+        rename(temporary, final)  # without links, another process may take the name between check and rename
     else:
         temporary.unlink(missing_ok=True)
     sync_directory(final.parent)
@@ -307,7 +307,7 @@ def publish_once(temporary: Path, final: Path) -> bool:
 
 
 def write_temporary(path: Path, content: bytes) -> Path:
-    """`content`, synced, under a name beside `path` that no other process uses."""
+    """Write `content` to a new file in the folder of `path`, and sync it. No other process uses its name."""
     temporary = path.with_name(f".{path.name}.{unique()}")
     file = CheckedFile(temporary)
     try:

@@ -1,10 +1,9 @@
 """Merges the findings of all shards into one file.
 
-The merge takes the contributing attempts of every shard, in order of shards and attempts, and writes their lines as they
-are; where a shard has several attempts, a finding that came in more than one is kept once. It depends on nothing but
-published files, so several mergers at a time write the same bytes, and a merge of all shards, once there, is never
-touched again. The report for people is made on the way (`overview`). Memory is flat but for that report, and one 16-byte
-fingerprint a finding of one shard that needed several attempts.
+The merge copies the findings of all contributing attempts, in order of shards and attempts. A finding that several attempts of
+one shard have is written once. The merge reads published files only, so merges at the same time write the same bytes. A merge
+of all shards is never changed again. The HTML report is made in the same pass (`overview`). Memory does not grow with the number
+of findings, with two exceptions: the report, and 16 bytes for each finding of a shard with several attempts.
 """
 
 from __future__ import annotations
@@ -42,11 +41,13 @@ if TYPE_CHECKING:
 
 _BLOCK_BYTES = 1 << 20
 _REMARKED = 3
+"""Most remarks in a termination message."""
 _REMARK_CHARACTERS = 400
+"""Most characters of all remarks in a termination message."""
 
 
 class _Part(msgspec.Struct, frozen=True):
-    """One shard and what there is of it."""
+    """One shard, with its published attempts."""
 
     index: int
     endpoints: Sequence[str]
@@ -88,7 +89,7 @@ def merge(
         run: the run's folder.
         document: the task.
         partial: merge what is there, even where shards are missing or incomplete.
-        exceptions: those of the namespace: what falls under one is counted apart. None: there are none.
+        exceptions: the ScanExceptions of the namespace. Findings under one are counted apart. None: there are none.
 
     Returns:
         What was published, now or before; None where shards are missing and `partial` is not set.
@@ -98,7 +99,7 @@ def merge(
     """
     parts: list[_Part] = []
     window = not_before(document)
-    # From the end, since shards start in order: most attempts learn at the first look that theirs is not the last.
+    # The last shard starts last, so it is most likely to be missing. Look at it first, and return early.
     for index, endpoints in reversed(list(enumerate(shards.cut(document.endpoints, document.shards)))):
         folder = shard_folder(run, document, endpoints)
         part = _Part(index, endpoints, folder, publish.contributing(folder, not_before=window))
@@ -126,7 +127,7 @@ def _write(
     *,
     complete: bool,
 ) -> ScanMetadata:
-    # Most attempts are not the last, and start without these.
+    # Only the last attempt merges. The others start faster without these imports.
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
     from scanplan.findings.lookup import in_file  # noqa: PLC0415
@@ -152,7 +153,7 @@ def _write(
             temporary.unlink(missing_ok=True)
             raise
         files = [merged.artifact(layout.FINDINGS)]
-        # The findings first: metadata that is there always means findings that are there.
+        # Publish the findings before the metadata, so that metadata never exists without findings.
         durable.rename(temporary, task / layout.FINDINGS)
         files.append(history.publish())
     metadata = msgspec.structs.replace(metadata, history=changed, files=tuple(files))
@@ -209,15 +210,15 @@ def _part_of(descriptor: int, offset: int, size: int) -> bytes:
 
 
 def _ran(parts: Sequence[_Part]) -> Callable[[], Ran]:
-    """Reads where a complete scan has looked."""
-    from scanplan.runner.artifacts import history  # noqa: PLC0415 - as above
+    """A function that reads which templates a complete scan ran against which endpoints."""
+    from scanplan.runner.artifacts import history  # noqa: PLC0415 - only the last attempt merges
 
     folders = [(part.endpoints, publish.folder(part.folder, part.attempts[-1].attempt)) for part in parts]
     return lambda: history.ran(folders)
 
 
 def _templates(parts: Sequence[_Part]) -> dict[str, Any]:
-    """What became of the templates, over all shards: not run is what no shard has run."""
+    """The metadata about templates, over all shards. A template counts as not run only if no shard ran it."""
     last = [part.attempts[-1] for part in parts if part.attempts and part.endpoints]
     told = [
         {item.template: item for item in record.templates_not_run} for record in last if record.scanner.templates_loaded
@@ -238,7 +239,7 @@ def _templates(parts: Sequence[_Part]) -> dict[str, Any]:
 
 
 def _total(numbers: Iterable[int]) -> int:
-    """Their sum, within what a report takes: whoever may write to a run may put any numbers into its records."""
+    """The sum, limited to what a report accepts. Anybody who can write to a run can put any number into its records."""
     return min(sum(numbers), MOST_COUNTED)
 
 
@@ -281,7 +282,7 @@ def _append(
 
 
 def _union(part: _Part) -> Iterator[bytes]:
-    """The lines of all attempts of a shard; each finding as often as the attempt that has it most often."""
+    """The lines of all attempts of a shard. A finding is repeated as often as in the attempt that repeats it most."""
     taken: collections.Counter[bytes] = collections.Counter()
     for attempt in part.attempts:
         here: collections.Counter[bytes] = collections.Counter()
@@ -299,7 +300,7 @@ def _published(part: _Part, attempt: ShardRecord) -> Path:
 
 
 def _stands(task: Path, metadata: ScanMetadata) -> bool:
-    """Whether the merged files are those that the metadata lists (by size: a killed merger may have left others)."""
+    """Whether the merged files have the sizes in the metadata. A merge that was killed may have left other files."""
     try:
         return all((task / file.name).lstat().st_size == file.bytes for file in metadata.files)
     except OSError:
@@ -371,7 +372,7 @@ def _result(task: Path, document: TaskDocument, metadata: ScanMetadata) -> Merge
 
 
 def _seconds(attempts: Sequence[ShardRecord]) -> int:
-    """From the first one's begin to the last one's end."""
+    """Seconds from the start of the first attempt to the end of the last one."""
     times = [records.seconds(moment) for attempt in attempts for moment in (attempt.started_at, attempt.finished_at)]
     return max(1, math.ceil(max(times) - min(times))) if times else 0
 

@@ -1,12 +1,13 @@
-"""Steps of a shard that are done, kept beside the findings of the attempt that did them.
+"""Records the finished steps of a shard, in a file in the folder of each attempt.
 
-A line is added, and synced, once the findings of the step are on the volume: with it the step is never made again, whatever
-becomes of the attempt. The next attempt reads the lines of all earlier ones, and goes on after them. What a step knows of
-endpoints and templates is in its line, so that the shard's record can be made from the steps of several attempts.
+When the findings of a step are on the volume, a line for the step is appended and synced. A step with a line is never repeated,
+even if the attempt is killed. The next attempt reads the lines of all earlier attempts, and continues after them. A line also has
+what the step showed about endpoints and templates, so one shard record can be made from the steps of several attempts.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,14 +27,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One step that is done."""
 
     plan: str
-    """Digest of what the positions in `span` are of."""
+    """Digest of the templates and endpoints that the positions in `span` refer to."""
     span: Span
     findings_bytes: Count
-    """Size of the attempt's findings file by then."""
+    """Size of the attempt's findings file after the step."""
     requests: Count
     contacts: dict[str, Contact]
     sent: dict[str, Mask]
-    """By template: the endpoints as bits of a hexadecimal number."""
+    """By template: the endpoints that got its requests, as bits of a hexadecimal number."""
     unanswered: dict[str, Mask] = {}
     """As `sent`: endpoints where a request of the template had no answer."""
     questions: Mask
@@ -50,7 +51,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 def step(
     plan: str, span: Span, findings_bytes: int, log: ScannerLog, evidence: Evidence, matched: Iterable[str]
 ) -> Step:
-    """A step that has ended, with what it knows."""
+    """Make the record of a step that has ended."""
     return Step(
         plan=plan,
         span=span,
@@ -106,7 +107,7 @@ class Journal:
         Args:
             shard: its folder.
             attempt: the attempt that goes on.
-            plan: digest of the selection of templates and of what else decides about a step.
+            plan: digest of the selected templates, and of all else that the positions in a step depend on.
             not_before: seconds since the epoch; attempts that were published earlier belong to an older run of the same key.
 
         Raises:
@@ -125,11 +126,13 @@ class Journal:
         self._held: list[Step] = []
 
     def hold(self, step: Step) -> None:
-        """Note a step of which it is not known yet whether its endpoints or the network were dead; see `add`."""
+        """Keep a step back in which nothing answered: either its endpoints or the network may be dead. See `add`."""
         self._held.append(step)
 
     def add(self, step: Step) -> None:
-        """Note a step as done, and with it those that were held: the network works. Its findings must be on the volume.
+        """Write a step as done, and the steps held before it, since now the network is known to work.
+
+        The findings of the step must be on the volume.
 
         Raises:
             OSError: the claim didn't take it; the step counts as not done.
@@ -145,7 +148,7 @@ class Journal:
         try:
             content = msgspec.json.encode(step) + b"\n"
             if os.write(descriptor, content) < len(content):
-                raise OSError(28, os.strerror(28), str(self._path))
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

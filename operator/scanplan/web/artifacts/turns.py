@@ -1,7 +1,7 @@
-"""Turns at what all users share: the few threads that read claims through reader pods.
+"""Shares a few threads fairly between all users. The threads read claims through reader pods.
 
-A turn ends when its thread does, whatever became of the request. Namespaces take turns, and so do the users of each. A namespace
-has at most as many turns as are free, so slow claims of a few tenants never hold all of them.
+A turn is the use of a thread for one call. It ends when the call does, even if the request was given up. Namespaces take turns,
+and so do the users of each. A namespace never gets more threads than it leaves free, so a few slow claims can't hold all threads.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scanplan.client.errors import QueueUnavailable
 
 THREADS = 8
 AT_ONCE = 2
-"""Turns of one user; one in each namespace."""
+"""Most turns of one user at the same time, each in another namespace."""
 MAX_WAITING = 8
 """Requests of one user in one namespace, those included that have their turn."""
 MAX_WAITING_IN_NAMESPACE = 32
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class TooMany(Exception):
-    """So much waits already, for this user or in this namespace, that no more may wait."""
+    """Too many requests of this user, or in this namespace, wait already."""
 
 
 class Turns:
@@ -46,7 +46,7 @@ class Turns:
         """The answer of a blocking call, once it is this user's turn in this namespace.
 
         Raises:
-            TooMany: so much waits already that this can't.
+            TooMany: too many requests wait already.
             QueueUnavailable: it takes too long. A call that has begun keeps its turn until it ends; its answer is lost.
         """
         users = self._waiting.get(namespace, {})
@@ -59,7 +59,7 @@ class Turns:
         try:
             answer: T = await asyncio.wait_for(request.answer, self._seconds)
         except TimeoutError:
-            if not request.answer.cancelled():  # the call's own
+            if not request.answer.cancelled():  # the call itself raised it
                 raise
             raise QueueUnavailable(f"no answer within {self._seconds:.0f} s") from None
         finally:
@@ -105,7 +105,7 @@ class Turns:
         self._begin()
 
     def _forget(self, namespace: str, user: str, request: _Request) -> None:
-        """Take a request out whose caller has gone before its turn."""
+        """Remove a request whose caller left before its turn."""
         users = self._waiting.get(namespace, {})
         requests = users.get(user, deque())
         if request in requests:

@@ -21,7 +21,7 @@ IDENTITY = rf"^[0-9a-f]{{{LENGTH}}}$"
 
 
 class Sort(StrEnum):
-    """By what a list is sorted. Equal findings follow each other by identity."""
+    """The sort key of a list. Findings with the same key are sorted by identity."""
 
     SEVERITY = "severity"
     """The most severe first, then those that are known longest."""
@@ -32,7 +32,7 @@ class Sort(StrEnum):
 
 
 class Order(StrEnum):
-    """In which direction."""
+    """The direction of the sort."""
 
     ASCENDING = "asc"
     DESCENDING = "desc"
@@ -55,14 +55,14 @@ class Query:
     severities: frozenset[Severity] = frozenset(Severity)
     suppressed: Decided = Decided.ALL
     text: str = ""
-    """In name, template, matcher, or where it was found; capitals don't count. Empty: any."""
+    """Text in the name, template, matcher or place of a finding, in upper or lower case. Empty: any finding."""
     sort: Sort = Sort.SEVERITY
     order: Order = Order.ASCENDING
     limit: int = DEFAULT_LIMIT
     after: str = ""
     """The page follows the finding with this identity."""
     before: str = ""
-    """The page ends before the finding with this identity. Empty where `after` is not."""
+    """The page ends before the finding with this identity. Always empty if `after` is set."""
 
 
 def read(query: Mapping[str, str]) -> Query:

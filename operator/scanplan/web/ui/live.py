@@ -1,6 +1,6 @@
 """Streams plans to the viewers of the page: one watch for each namespace that somebody views, and none without viewers.
 
-Who asks for results once, as the findings view does, has the watch go on for a minute, so that the next question needs no list.
+A request for results, as from the findings view, keeps the watch open for a minute. So the next request needs no new list.
 
 A viewer first gets all plans that it may see, then the changes. Each viewer has a short queue. A viewer that does not keep up is
 disconnected; its browser connects again and begins with all plans.
@@ -33,7 +33,7 @@ from scanplan.web.findings.published import Published
 log = logging.getLogger("scanplan.api")
 
 ALL = "*"
-"""In a namespace's place: all that the viewer may list."""
+"""Stands for all namespaces that the viewer may list."""
 MAX_VIEWERS = 256
 MAX_PER_USER = 32
 GATHER_SECONDS = 0.2
@@ -43,7 +43,9 @@ LINGER_SECONDS = 60.0
 LIST_SECONDS = 20.0
 """Seconds within which all plans have to be listed for a request."""
 MOST_LINGERING = 32
+"""Most watches that go on only because results were asked for."""
 FAREWELL_SECONDS = 0.25
+"""Seconds for connections to close at the end."""
 PAUSE_SECONDS = 2.0
 """Pause in seconds before a new list after an error."""
 _WAITING = 32
@@ -51,20 +53,21 @@ _WAITING = 32
 _MESSAGE = 512
 
 Namespaces = frozenset[str] | None
-"""Of the plans that somebody may see; None: all."""
+"""The namespaces whose plans a viewer may see; None: all."""
 
 
 class Viewer:
-    """One who watches: events in the stream's own form; None ends it."""
+    """One open stream. `events` has encoded events; None ends the stream."""
 
     def __init__(self, user: str = "") -> None:
         self.user = user
         self.events: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
         self.namespaces: Namespaces = frozenset()
         self.begun = False
-        """Whether it is known what he may see."""
+        """Whether `namespaces` is known."""
 
     def offer(self, event: bytes | None) -> None:
+        """Queue an event. If the queue is full, drop all events and end the stream."""
         if self.events.full():
             while not self.events.empty():
                 self.events.get_nowait()
@@ -80,13 +83,13 @@ class Feeds:
         self._everything = tuple(namespaces) or ("",)
         self._feeds: dict[str, Feed] = {}
         self._lingering: dict[str, asyncio.TimerHandle] = {}
-        """When the watch ends of who asked for results; the one that was asked for last is last."""
+        """Timers that end a watch after a request for results, in the order of the last requests."""
         self._server = _Server()
         self._closed = False
 
     @contextlib.contextmanager
     def watched(self, scope: str, user: str) -> Iterator[tuple[Feed, Viewer] | None]:
-        """Watch a namespace, or `ALL`; None where the user or all together watch too much already, or the server ends."""
+        """Watch a namespace, or `ALL`. Yields None if too many streams are open, by this user or in all, or at shutdown."""
         users = [viewer.user for feed in self._feeds.values() for viewer in feed.viewers]
         if self._closed or len(users) >= MAX_VIEWERS or users.count(user) >= MAX_PER_USER:
             yield None
@@ -157,24 +160,24 @@ class Feed:
         self._server = server
         self._rows: dict[str, Object] = {}
         self._results: dict[str, Published] = {}
-        """Of the plans that have some, by UID."""
+        """Results by the UID of their plan."""
         self._changed: dict[str, Object] = {}
         self._gone: dict[str, str] = {}
-        """Namespaces of plans that are there no more, by UID."""
+        """Namespaces of deleted plans, by UID, since the last message."""
         self._missing = set(namespaces)
         """Namespaces that have not been listed yet."""
         self._whole = False
-        """Whether all have been."""
+        """Whether all namespaces have been listed."""
         self._troubled = False
         self._trouble_is = ""
         self._begun = asyncio.Event()
-        """Either of the two has been the case."""
+        """Set once all namespaces are listed, or a list has failed."""
         self._telling: asyncio.TimerHandle | None = None
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._follow(name), name=f"plans of {name or 'all'}") for name in namespaces]
 
     def show(self, viewer: Viewer, namespaces: Namespaces) -> None:
-        """Let a viewer see these namespaces' plans, and no others; where that is news, all of them are told anew."""
+        """Let a viewer see the plans of these namespaces only. If that is a change, it gets all of them again."""
         if viewer.begun and viewer.namespaces == namespaces:
             return
         viewer.namespaces, viewer.begun = namespaces, True
@@ -182,7 +185,7 @@ class Feed:
             viewer.offer(_snapshot(_seen(self._rows.values(), namespaces)))
 
     async def namespaces(self) -> list[str]:
-        """Those that have plans, as far as could be found out."""
+        """The namespaces that have plans; incomplete if a list has failed."""
         await self._begun.wait()
         return sorted({row["namespace"] for row in self._rows.values()})
 
@@ -253,7 +256,8 @@ class Feed:
 
     def _goes_on(self) -> None:
         if self._troubled and self._whole:
-            self._offer(event("change", {"plans": [], "gone": []}))  # also without news
+            # An empty change tells the page that the trouble is over.
+            self._offer(event("change", {"plans": [], "gone": []}))
         self._troubled = False
 
     def _put(self, row: Object) -> None:
@@ -320,7 +324,7 @@ class _Server:
     async def close(self) -> None:
         if self._client is not None:
             await self._client.close()
-            # Connections whose request was cancelled take their leave by TLS, which nothing waits for
+            # aiohttp does not wait for the TLS shutdown of connections whose request was cancelled
             # (https://docs.aiohttp.org/en/stable/client_advanced.html#graceful-shutdown).
             await asyncio.sleep(FAREWELL_SECONDS)
 
@@ -331,7 +335,7 @@ def event(kind: str, content: object) -> bytes:
 
 
 def row(plan: Mapping[str, Any]) -> Object:
-    """What the page shows of a plan; nothing of its targets."""
+    """The fields of a plan that the page shows. They never include targets."""
     metadata, status = plan["metadata"], ScanPlanStatus.read(plan)
     artifacts, shards = status.artifacts, status.shards or ShardCounts(total=0)
     return {
@@ -370,7 +374,7 @@ def _snapshot(rows: list[Object]) -> bytes:
 
 
 def _change(changed: Mapping[str, Object], gone: Mapping[str, str], namespaces: Namespaces) -> bytes:
-    """Empty where nothing of it is to be seen: not even that something has happened."""
+    """The change event for these namespaces. It is empty if it has no plan of theirs, so that nobody learns of others."""
     rows = _seen(changed.values(), namespaces)
     lost = [uid for uid, namespace in gone.items() if namespaces is None or namespace in namespaces]
     return event("change", {"plans": rows, "gone": lost}) if rows or lost else b""

@@ -1,8 +1,8 @@
-"""Why a scan ended as it did: one table, from what Nuclei said and did to class, reason and a message.
+"""Classifies the end of a Nuclei run: maps its exit code and output to an error class, a reason and a message.
 
-Exit codes alone say little: Nuclei has 0, 1 and 2, and 0 for most of its failures. So the table looks at exit code and
-wording, after what we did to it ourselves (told it to stop, gave it up) and what the system did (killed it). An exit 0
-must then show that templates were loaded and that somebody answered before it counts as success.
+Exit codes alone say little: Nuclei has 0, 1 and 2, and uses 0 for most of its failures. So `failure` first checks whether we
+stopped Nuclei or the system killed it. Then it looks up exit code and wording in a table. `doubt` checks an exit 0. It counts as
+success only if Nuclei loaded templates and an endpoint answered.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from scanplan.runner.nuclei.judging.reachability import Verdict
 
 _QUOTED_CHARACTERS = 400
 _TELLING = ("panic:", "fatal error:", "runtime: ", "flag ", "invalid ")
+"""How the lines begin that explain a failure best."""
 
 
 class StopCause(StrEnum):
@@ -149,7 +150,7 @@ TABLE = (
 
 
 def failure(ended: Ended) -> TaskError | None:
-    """What an end means; None where Nuclei claims success and nobody made it stop."""
+    """The error that a process ended with; None where it exited with 0 and we did not stop it."""
     if ended.stop is not None:
         return stopped(ended.stop)
     if ended.out_of_memory and ended.return_code != 0:
@@ -183,10 +184,10 @@ def doubt(
     verdict: Verdict,
     shortages: Mapping[str, int],
 ) -> TaskError | None:
-    """What speaks against an exit 0; None where it is a success.
+    """The error behind an exit 0; None where the scan is a success.
 
     Args:
-        templates_loaded: as the log says it; None: it never did.
+        templates_loaded: the number in the log; None: the log has none.
         covered: what became of the templates.
         endpoints: of the shard.
         excluded: endpoints that Nuclei struck off its list because they are denied.
@@ -251,7 +252,7 @@ def _because(covered: Coverage) -> str:
 
 
 def stopped(cause: StopCause) -> TaskError:
-    """What it means that we made Nuclei stop."""
+    """The error of a scan that we stopped."""
     match cause:
         case StopCause.INTERRUPTED:
             reason, message = Reason.INTERRUPTED, "The scan was told to stop; what it had found is kept."
@@ -288,13 +289,13 @@ def _killed(number: int) -> TaskError:
 
 
 def _said(ended: Ended) -> str:
-    """What Nuclei said that counts: its fatal lines where there are any, since other lines may quote its targets."""
+    """The output to classify: only the fatal lines where there are any, since other lines may quote targets."""
     lines = f"{ended.output}\n{ended.log}".splitlines()
     return "\n".join([line for line in lines if "[FTL]" in line] or lines)
 
 
 def _quoted(ended: Ended) -> str:
-    """The line that says most."""
+    """The line that explains the failure best, as the end of a message; empty where there is no output."""
     lines = [line.strip() for line in _said(ended).splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith(_TELLING)]
     chosen = telling[0] if telling else lines[-1] if lines else ""

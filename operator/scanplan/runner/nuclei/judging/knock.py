@@ -1,7 +1,7 @@
-"""Whether anybody listens at an endpoint: one TCP connection, where Nuclei's own evidence can't say.
+"""Tests by one TCP connection whether an endpoint listens, where Nuclei's output does not show it.
 
-Of a TLS handshake that failed Nuclei says the same whether the port was closed or speaks no TLS. The target guard holds here
-as it does in Nuclei: an address that is denied is not dialled.
+Nuclei reports a failed TLS handshake in the same way for a closed port and for a port without TLS. The target guard applies as
+in Nuclei: a denied address is not dialled.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def listens(endpoint: str, guard: Guard, timeout: float) -> bool:
     """Whether a TCP connection to the endpoint succeeds.
 
     Args:
-        endpoint: as the plan has it; without a port the one of TLS.
+        endpoint: as in the plan. Without a port, it is 80 for http:// and 443 otherwise.
         guard: what must not be dialled.
         timeout: seconds for each of its addresses.
     """
@@ -35,7 +35,7 @@ def listens(endpoint: str, guard: Guard, timeout: float) -> bool:
 
 
 def connected(host: str, port: int, guard: Guard, timeout: float) -> socket.socket | None:
-    """A TCP connection to the first address of a host that is not denied and takes it; None where there is none.
+    """Connect to the first allowed address of a host that accepts a connection; None where none does.
 
     Args:
         guard: what must not be dialled.
