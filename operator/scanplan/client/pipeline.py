@@ -203,6 +203,6 @@ def _merged(attempt: Attempt, settings: ClientSettings) -> tuple[MergedResult | 
         with durable.on_claim():
             report = collect.collect(attempt.document, run)
     except ScanError as failed:
-        return None, TaskError(error_class=failed.error_class, reason=failed.reason, message=failed.message)
+        return None, TaskError.of(failed)
     has_findings = report.outcome is Outcome.COMPLETE or report.findings.total > 0
     return (report.merged if has_findings else None), None

@@ -141,7 +141,7 @@ class Scan:
             if error is None:
                 self._attempt.coverage = ShardCoverage.of(self._endpoints, verdict.untroubled, covered.ran)
         except ScanError as failed:
-            error = TaskError(error_class=failed.error_class, reason=failed.reason, message=failed.message)
+            error = TaskError.of(failed)
         except OSError as failed:
             # `on_claim` has turned errors of the claim into ScanErrors. So this is the pod's own disk, or the templates.
             error = TaskError(

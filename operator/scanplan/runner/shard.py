@@ -235,4 +235,4 @@ class _ShardRun:
 
 
 def _error(failed: ScanError) -> TaskError:
-    return TaskError(error_class=failed.error_class, reason=failed.reason, message=failed.message)
+    return TaskError.of(failed)

@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from scanplan.api.documents.words import Age, Count, Document, DocumentVersion, ErrorClass, Outcome, Severity
+from scanplan.api.errors import ScanError
 from scanplan.api.v1alpha1.conditions import Reason
 
 TERMINATION_MESSAGE_BYTES = 4096
@@ -90,6 +91,11 @@ class TaskError(Document, frozen=True, kw_only=True):
     error_class: ErrorClass = msgspec.field(name="class")
     reason: Reason
     message: str
+
+    @classmethod
+    def of(cls, failed: ScanError) -> TaskError:
+        """The same error, as it is reported."""
+        return cls(error_class=failed.error_class, reason=failed.reason, message=failed.message)
 
 
 class TemplateNotRun(Document, frozen=True, kw_only=True):

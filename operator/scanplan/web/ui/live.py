@@ -168,8 +168,8 @@ class Feed:
         """Namespaces that have not been listed yet."""
         self._whole = False
         """Whether all namespaces have been listed."""
-        self._troubled = False
-        self._trouble_is = ""
+        self._troubles: dict[str, str] = {}
+        """Why plans can't be read now, by the namespace whose watch has failed."""
         self._begun = asyncio.Event()
         """Set once all namespaces are listed, or a list has failed."""
         self._telling: asyncio.TimerHandle | None = None
@@ -201,7 +201,7 @@ class Feed:
         except TimeoutError:
             raise QueueUnavailable("the plans could not be listed in time") from None
         if not self._whole:
-            raise QueueUnavailable(self._trouble_is)
+            raise QueueUnavailable(next(iter(self._troubles.values()), "the plans are not all listed yet"))
         return self._results.values()
 
     def stop(self) -> None:
@@ -220,7 +220,7 @@ class Feed:
                 async for event in api.watch(PLANS, namespace or None).events():
                     self._take(event, namespace, where)
             except (ConfigException, *FAILURES) as error:
-                self._failed(error, where)
+                self._failed(error, namespace, where)
             await asyncio.sleep(PAUSE_SECONDS)
 
     def _take(self, event: Event, namespace: str, where: str) -> None:
@@ -233,32 +233,39 @@ class Feed:
             case Listed():
                 self._listed(namespace)
             case Failed(error):
-                self._failed(error, where)
+                self._failed(error, namespace, where)
             case Resumed():
-                self._goes_on()
+                self._goes_on(namespace)
 
-    def _failed(self, error: Exception, where: str) -> None:
+    def _failed(self, error: Exception, namespace: str, where: str) -> None:
         log.warning("plans %s can't be watched: %s", where, reason_of(error))
         refused = isinstance(error, ApiException) and error.status in {401, 403}
-        self._trouble(f"this API may not watch plans {where}" if refused else "the plans can't be read at the moment")
+        detail = f"this API may not watch plans {where}" if refused else "the plans can't be read at the moment"
+        self._troubles[namespace] = detail
+        self._begun.set()
+        self._offer(event("trouble", {"detail": detail}))
 
     def _listed(self, namespace: str) -> None:
         self._missing.discard(namespace)
-        if not self._missing and not self._whole:
-            self._whole, self._troubled = True, False
-            self._begun.set()
-            self._changed.clear()
-            self._gone.clear()
-            for viewer in self.viewers:
-                if viewer.begun:
-                    viewer.offer(_snapshot(_seen(self._rows.values(), viewer.namespaces)))
-        self._goes_on()
+        if self._missing or self._whole:
+            self._goes_on(namespace)
+            return
+        self._whole = True
+        self._troubles.pop(namespace, None)
+        self._begun.set()
+        self._changed.clear()
+        self._gone.clear()
+        for viewer in self.viewers:
+            if viewer.begun:
+                viewer.offer(_snapshot(_seen(self._rows.values(), viewer.namespaces)))
+        for detail in self._troubles.values():
+            self._offer(event("trouble", {"detail": detail}))
 
-    def _goes_on(self) -> None:
-        if self._troubled and self._whole:
+    def _goes_on(self, namespace: str) -> None:
+        was_troubled = self._troubles.pop(namespace, None)
+        if was_troubled and not self._troubles and self._whole:
             # An empty change tells the page that the trouble is over.
             self._offer(event("change", {"plans": [], "gone": []}))
-        self._troubled = False
 
     def _put(self, row: Object) -> None:
         uid = row["uid"]
@@ -296,11 +303,6 @@ class Feed:
                 told[viewer.namespaces] = _change(changed, gone, viewer.namespaces)
             if viewer.begun and told[viewer.namespaces]:
                 viewer.offer(told[viewer.namespaces])
-
-    def _trouble(self, detail: str) -> None:
-        self._troubled, self._trouble_is = True, detail
-        self._begun.set()
-        self._offer(event("trouble", {"detail": detail}))
 
     def _offer(self, what: bytes) -> None:
         for viewer in self.viewers:
