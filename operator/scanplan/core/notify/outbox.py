@@ -37,23 +37,23 @@ REMEMBERED = timedelta(minutes=10)
 """Ids in `settled` are kept for this long, because the end of a scan may be seen this much later than the end of a newer one."""
 MOST_QUIET = 50
 """Scans without a message are not written to `settled` at once, but looked at again. From this number on, they are written."""
-SETTLING = timedelta(seconds=60)
+GRACE = timedelta(seconds=60)
 """Grace period before a plan that can't run as written is reported. In GitOps, what it names may be created a moment later."""
 
 
 def decide(observed: Observed, now: datetime) -> Decision:
     """What to do about a notifier now."""
-    of = observed.notifier
-    if of.deleting:
+    notifier = observed.notifier
+    if notifier.deleting:
         return Wait(None)
     status = _next(observed, now)
-    if status != of.status:
+    if status != notifier.status:
         return Write(status)
-    if of.problem or of.spec.suspend:
+    if notifier.problem or notifier.spec.suspend:
         return Wait(None)
-    if conditions.to_be_checked(of, now):
+    if conditions.to_be_checked(notifier, now):
         return Check()
-    if (outgoing := _due(status, now)) is not None:
+    if (outgoing := _next_message(status, now)) is not None:
         return Send(outgoing)
     return Wait(_next_look(observed, now))
 
@@ -73,33 +73,33 @@ def id_of_test(notifier_uid: str, value: str) -> str:
 
 
 def _next(observed: Observed, now: datetime) -> ScanNotifierStatus:
-    of = observed.notifier
-    if of.problem:
-        return conditions.told(of, of.status, (), now)
-    status = _begun(of, now)
+    notifier = observed.notifier
+    if notifier.problem:
+        return conditions.told(notifier, notifier.status, (), now)
+    status = _with_since(notifier, now)
     for outcome in observed.outcomes:
-        status = _recorded(of, status, outcome)
-    if not of.spec.suspend:
-        status = _tested(of, status, now)
-        status = _taken(observed, status, now)
-    status = _expired(status, now)
+        status = _with_outcome(notifier, status, outcome)
+    if not notifier.spec.suspend:
+        status = _with_test_message(notifier, status, now)
+        status = _with_ended_scans(observed, status, now)
+    status = _without_expired(status, now)
     status = status.model_copy(update={"pending": len(status.outbox)})
-    return conditions.told(of, status, observed.outcomes, now)
+    return conditions.told(notifier, status, observed.outcomes, now)
 
 
-def _begun(of: Notifier, now: datetime) -> ScanNotifierStatus:
+def _with_since(notifier: Notifier, now: datetime) -> ScanNotifierStatus:
     """Set `since` to now for a new notifier, after a change of what it selects, and after a suspension."""
-    status, chosen = of.status, choice.digest(of.spec)
-    resumed = conditions.was_suspended(status) and not of.spec.suspend
+    status, chosen = notifier.status, choice.digest(notifier.spec)
+    resumed = conditions.was_suspended(status) and not notifier.spec.suspend
     if lenient_time(status.since) and status.choice_digest == chosen and not resumed:
         return status
     change: dict[str, Any] = {"since": precise(now), "choice_digest": chosen, "settled": ()}
     if status.choice_digest is None:  # a value of `spec.test` that is there from the creation sends no message
-        change["last_test"] = of.spec.test
+        change["last_test"] = notifier.spec.test
     return status.model_copy(update=change)
 
 
-def _recorded(of: Notifier, status: ScanNotifierStatus, outcome: Outcome) -> ScanNotifierStatus:
+def _with_outcome(notifier: Notifier, status: ScanNotifierStatus, outcome: Outcome) -> ScanNotifierStatus:
     match outcome:
         case Sent(id_, time):
             if all(each.id != id_ for each in status.outbox):
@@ -125,7 +125,7 @@ def _recorded(of: Notifier, status: ScanNotifierStatus, outcome: Outcome) -> Sca
                 change["paused_until"] = precise(time + backoff.delay(failures, trouble.retry_after))
             return status.model_copy(update=change)
         case Checked(generation, trouble, time):
-            if generation != of.generation:
+            if generation != notifier.generation:
                 return status
             until = precise(time + timedelta(seconds=backoff.RECHECK_SECONDS)) if trouble else None
             outbox = (
@@ -143,27 +143,27 @@ def _tried(outgoing: Outgoing, time: datetime, retry_after: float) -> Outgoing:
     )
 
 
-def _tested(of: Notifier, status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
-    wanted = of.spec.test
+def _with_test_message(notifier: Notifier, status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
+    wanted = notifier.spec.test
     if wanted == (status.last_test or "") or len(status.outbox) >= scannotifier.MAX_OUTBOX:
         return status
     change: dict[str, Any] = {"last_test": wanted}
     if wanted:
-        notice = notices.of_test(of.namespace, of.spec, now)
-        outgoing = Outgoing(id=id_of_test(of.uid, wanted), notice=notice, taken_time=precise(now))
+        notice = notices.of_test(notifier.namespace, notifier.spec, now)
+        outgoing = Outgoing(id=id_of_test(notifier.uid, wanted), notice=notice, taken_time=precise(now))
         change["outbox"] = (*status.outbox, outgoing)
     return status.model_copy(update=change)
 
 
-def _taken(observed: Observed, status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
+def _with_ended_scans(observed: Observed, status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
     """Add messages for ended scans to the outbox, in the order of their ends, until it is full."""
-    of, since = observed.notifier, _since(status, now)
+    notifier, since = observed.notifier, _since(status, now)
     settled = set(status.settled)
     news = sorted(
         (
             each
             for each in observed.scans
-            if each.time >= since and each.id not in settled and _is_settling(each, now) is None
+            if each.time >= since and each.id not in settled and _grace_ends(each, now) is None
         ),
         key=lambda each: (each.time, each.id),
     )
@@ -175,12 +175,12 @@ def _taken(observed: Observed, status: ScanNotifierStatus, now: datetime) -> Sca
     """Ids of scans without a message. Another look at them gives the same answer, so they need not be written now."""
     for ended in news:
         scan = ended.scan
-        if labels.is_retest(scan.labels) or not choice.selects(of.spec.selector, scan.labels):
+        if labels.is_retest(scan.labels) or not choice.selects(notifier.spec.selector, scan.labels):
             quiet.add(ended.id)
             continue
         failed_at = lenient_time(failing.get(scan.run))
         recovered = scan.status.phase is Phase.COMPLETED and failed_at is not None and failed_at <= ended.time
-        event = choice.event_of(scan, of.spec, recovered=recovered)
+        event = choice.event_of(scan, notifier.spec, recovered=recovered)
         if event and len(outbox) >= scannotifier.MAX_OUTBOX:
             waiting.append(ended)
             break
@@ -193,8 +193,8 @@ def _taken(observed: Observed, status: ScanNotifierStatus, now: datetime) -> Sca
             continue
         settled.add(ended.id)
         if event:
-            notice = notices.of_scan(ended, event, of.spec, recovered=recovered, page_url=observed.page_url)
-            outbox.append(Outgoing(id=message_id(of.uid, ended.id), notice=notice, taken_time=precise(now)))
+            notice = notices.of_scan(ended, event, notifier.spec, recovered=recovered, page_url=observed.page_url)
+            outbox.append(Outgoing(id=message_id(notifier.uid, ended.id), notice=notice, taken_time=precise(now)))
     if settled == set(status.settled) and len(quiet) < MOST_QUIET:
         return status
     settled |= quiet
@@ -230,13 +230,13 @@ def _since(status: ScanNotifierStatus, now: datetime) -> datetime:
     return max(since.astimezone(UTC).replace(microsecond=0), now - backoff.KEPT)
 
 
-def _is_settling(ended: Ended, now: datetime) -> datetime | None:
+def _grace_ends(ended: Ended, now: datetime) -> datetime | None:
     """When the grace period of a failure that may pass is over; None: it is over, or the scan has none."""
-    until = ended.time + SETTLING
+    until = ended.time + GRACE
     return until if not ended.lasting and now < until else None
 
 
-def _expired(status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
+def _without_expired(status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
     """Remove the messages that were tried for `backoff.KEPT`, and count them as lost."""
     kept = tuple(each for each in status.outbox if (lenient_time(each.taken_time) or now) + backoff.KEPT > now)
     if len(kept) == len(status.outbox):
@@ -247,7 +247,7 @@ def _expired(status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
 # what is next
 
 
-def _due(status: ScanNotifierStatus, now: datetime) -> Outgoing | None:
+def _next_message(status: ScanNotifierStatus, now: datetime) -> Outgoing | None:
     """The message to send now: the one with the fewest attempts, and the oldest among equals."""
     paused = lenient_time(status.paused_until)
     if paused and now < paused:
@@ -260,7 +260,7 @@ def _next_look(observed: Observed, now: datetime) -> datetime | None:
     status = observed.notifier.status
     paused = lenient_time(status.paused_until)
     times = [max(filter(None, (lenient_time(each.next_time), paused)), default=now) for each in status.outbox]
-    times += [until for each in observed.scans if (until := _is_settling(each, now))]
+    times += [until for each in observed.scans if (until := _grace_ends(each, now))]
     if paused and conditions.is_stalled(status):
         times.append(paused)
     return min(times, default=None)
