@@ -47,6 +47,8 @@ def build(plan: ScanPlan, settings: ClientSettings, now: datetime) -> TaskDocume
         shards=shards.shard_count(targets, settings.max_endpoints_per_shard),
         templates=tuple(sorted(set(plan.templates))),
         severity_levels=tuple(Severity(level) for level in sorted(set(plan.severity_levels))),
+        workflows=tuple(sorted(set(plan.selection.workflows))),
+        profile=plan.selection.profile or "",
         include=chosen(plan.selection.include),
         exclude=chosen(plan.selection.exclude),
         retry=RetryLimits(temporary=settings.retry_temporary, unknown=settings.retry_unknown),

@@ -78,7 +78,7 @@ class ScanPlan:
     endpoints: Annotated[list[Endpoint], Field(min_length=1, max_length=MAX_ENDPOINTS)]
     """Hosts, host:port or http(s) URLs."""
     templates: Annotated[list[Template], Field(max_length=1_000)]
-    """Template files, folders or ids. Empty: all, where `selection` has an `include`."""
+    """Template files, folders or ids. Empty: as `selection` has it."""
     severity_levels: list[SeverityLevel] = dataclasses.field(default_factory=list)
     """Only templates of these severities; empty means all."""
     priority: Annotated[int, Field(ge=0, le=10)] | None = None
@@ -100,8 +100,11 @@ class ScanPlan:
 
     @model_validator(mode="after")
     def _names_templates(self) -> Self:
-        if not self.templates and self.selection.include is None:
-            raise ValueError("there is nothing to scan with: set templates, or selection.include")
+        selection = self.selection
+        if not (self.templates or selection.include is not None or selection.profile or selection.workflows):
+            raise ValueError(
+                "there is nothing to scan with: set templates, or include, profile or workflows of selection"
+            )
         return self
 
 

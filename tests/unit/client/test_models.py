@@ -50,6 +50,15 @@ def test_a_plan_without_any_template_is_refused() -> None:
     assert plan([], selection=Selection(include=Include())).templates == []
 
 
+def test_a_profile_and_workflows_reach_the_runner() -> None:
+    """Lost otherwise: a program that asks for a profile scans with all templates."""
+    chosen = plan([], selection={"profile": "recommended", "workflows": ["workflows/b.yaml", "workflows/a.yaml"]})
+    task = document.build(chosen, settings.load(), datetime.now(UTC))
+    assert (task.profile, task.workflows) == ("recommended", ("workflows/a.yaml", "workflows/b.yaml"))
+    assert models.plan_from(models.payload_of(chosen)) == chosen
+    assert models.generate_task_key(chosen) != models.generate_task_key(plan())
+
+
 MISSPELT: list[tuple[dict[str, Any], str]] = [
     ({"templatez": []}, "unknown field templatez, did you mean templates?"),
     ({"selection": {"tagz": []}}, "unknown field tagz, did you mean include.tags?"),
