@@ -36,6 +36,8 @@ class Site:
 
     def __init__(self, wanted: str) -> None:
         self.sent: list[str] = []
+        self.status = 200
+        """Of answers to those who show nothing."""
         site = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -46,7 +48,8 @@ class Site:
             def do_GET(self) -> None:
                 shown = f"{self.path} {dict(self.headers.items())}"
                 site.sent.append(shown)
-                self.answer(200, f"welcome {shown}" if wanted in shown else f"who are you? {shown}")
+                known = wanted in shown
+                self.answer(200 if known else site.status, f"{'welcome' if known else 'who are you?'} {shown}")
 
             def answer(self, status: int, text: str) -> None:
                 self.send_response(status)
@@ -128,6 +131,20 @@ def test_headers_for_all_hosts_and_credentials_for_one_go_together(
     assert report.findings.total == 1
     assert any("a#b-s3cr3t" in shown and SECRET in shown for shown in site.sent)
     assert not kept(desk, SECRET, "a#b-s3cr3t")
+
+
+@pytest.mark.parametrize("kind", ["basic", "cookie"])
+def test_a_site_that_denies_everybody_else_is_no_site_that_blocks(
+    desk: Desk, opened: Callable[[str], Site], kind: str
+) -> None:
+    """Lost otherwise: the trust in what a scan says of itself, since the runner's own checks carried no login."""
+    entry, wanted = STATIC[kind]
+    site = opened(wanted)
+    site.status = 403
+    given(desk, f"static: [{{{entry}, domains: ['127.0.0.1:{site.port}']}}]")
+    report, record = desk.scan(f"http://127.0.0.1:{site.port}")
+    assert (report.outcome, report.findings.total, record.endpoints_troubled) == (Outcome.COMPLETE, 1, ())
+    assert not [shown for shown in site.sent if wanted not in shown]
 
 
 def dynamic(site: Site, **changed: Any) -> str:

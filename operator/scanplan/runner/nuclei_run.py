@@ -192,6 +192,7 @@ class NucleiRun:
             proxy,
             self._document.scanner.sni,
             self._credentials.certificate,
+            self._credentials.logins,
         )
 
     def _tick(self, now: float, watch: Watch | None, on_tick: Callable[[float], StopCause | None]) -> StopCause | None:

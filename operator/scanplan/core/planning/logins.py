@@ -61,7 +61,6 @@ class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             case "basicauth":
                 pair = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
                 yield "Authorization", f"Basic {pair}"
-                yield "Authorization", self.password
             case "bearertoken":
                 yield "Authorization", f"Bearer {self.token}"
             case "header":
@@ -102,11 +101,25 @@ class Logins(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
     def secrets(self) -> list[tuple[str, str]]:
         """All that is to be kept out of results: a name, and a value, which is empty where only a login brings it."""
-        found = [pair for login in self.static for pair in login.sent()]
+        found = [pair for login in self.static for pair in (*login.sent(), ("Authorization", login.password))]
         for each in self.dynamic:
             found += [(variable.key, variable.value) for variable in each.variables]
             for login in each.all:
-                found += [(name, "" if _DYNAMIC in value else value) for name, value in login.sent()]
+                pairs = (*login.sent(), ("Authorization", login.password))
+                found += [(name, "" if _DYNAMIC in value else value) for name, value in pairs]
+        return found
+
+    def headers_for(self, endpoint: str) -> dict[str, str] | None:
+        """What requests to an endpoint carry in their headers; None where a login brings some of it."""
+        host = {_host(endpoint)}
+        if any(_is_for(login, host) for each in self.dynamic for login in each.all):
+            return None
+        found: dict[str, str] = {}
+        for login in self.static:
+            if login.kind != "query" and _is_for(login, host):
+                for name, value in login.sent():
+                    cookies = name == "Cookie" and name in found
+                    found[name] = f"{found[name]}; {value}" if cookies else value
         return found
 
 

@@ -16,10 +16,12 @@ from urllib.parse import unquote, urlsplit
 
 from scanplan.core.planning import client_certificate
 from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.logins import Logins
 from scanplan.runner.nuclei.judging import knock
 from scanplan.runner.nuclei.judging.watch import places
 
 _MOST_SECONDS = 5.0
+NO_LOGINS = Logins()
 _HEADERS = {"User-Agent": "Mozilla/5.0 (compatible; ScanPlan)", "Accept": "*/*", "Connection": "close"}
 
 
@@ -34,6 +36,7 @@ class Asking:
         proxy: str = "",
         sni: str = "",
         certificate: Path | None = None,
+        logins: Logins = NO_LOGINS,
     ) -> None:
         """
         Args:
@@ -42,11 +45,13 @@ class Asking:
             timeout: seconds for each step of a connection.
             proxy: URL of an HTTP proxy; empty: none.
             sni: host name that TLS asks for; empty: the endpoint's own.
+            logins: credentials by host. Endpoints that a login opens are not asked: only Nuclei has its session.
             certificate: PEM file of a client certificate, with its key beside it; None: none is shown.
         """
         named = {name.lower() for name in headers}
         self._headers = {name: value for name, value in _HEADERS.items() if name.lower() not in named} | dict(headers)
         self._guard = guard
+        self._logins = logins
         self._timeout = min(timeout, _MOST_SECONDS)
         self._proxy = urlsplit(proxy)
         self._sni = sni
@@ -57,14 +62,15 @@ class Asking:
 
     def __call__(self, endpoint: str, path: str) -> int | None:
         """The status code of an endpoint's answer; None where none came."""
-        for name, scheme in places(endpoint):
+        own = self._logins.headers_for(endpoint)
+        for name, scheme in places(endpoint) if own is not None else ():
             with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
-                return self._status(name, scheme, path)
+                return self._status(name, scheme, path, own or {})
         return None
 
-    def _status(self, name: str, scheme: str, path: str) -> int:
+    def _status(self, name: str, scheme: str, path: str, own: Mapping[str, str]) -> int:
         host, _, port = name.rpartition(":")
-        sent = {"Host": _host_header(name, scheme)} | self._headers
+        sent = {"Host": _host_header(name, scheme)} | self._headers | dict(own)
         whole = f"http://{name}{path}" if self._proxy.hostname and scheme == "http" else path
         if whole != path:
             sent |= self._credentials()
