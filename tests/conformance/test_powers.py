@@ -90,6 +90,8 @@ def test_templates_and_workflows_run_beside_each_other(desk: Desk) -> None:
         ("workflows: [{template: w/none.yaml}]", "w/none.yaml, which is not there"),
         ("workflows: [{template: w/tech.yaml, subtemplates: [{template: w/asks.yaml}]}]", "can't be kept from denied"),
         ("workflows: [{subtemplates: [{template: w/tech.yaml}]}]", "neither template nor tags"),
+        ("workflows: [{template: ../outside.yaml}]", "outside of the template sources"),
+        ("workflows: [{template: w/tech.yaml, matchers: 5, subtemplates: 7}, 3, {template: w/no.yaml}]", "not there"),
     ],
 )
 def test_a_workflow_that_may_not_run_is_told(desk: Desk, body: str, words: str) -> None:

@@ -103,6 +103,25 @@ def test_what_only_a_scan_can_count_is_told(tmp_path: Path, library: Path) -> No
     assert "uncounted" not in forecast(tmp_path, library)[1]
 
 
+def test_what_needs_a_switch_that_is_off_is_told(tmp_path: Path, library: Path) -> None:
+    """Lost otherwise: that a scan of a folder runs no browser, which its report tells only afterwards."""
+    for name, body in (
+        ("b", "headless: [{steps: []}]"),
+        ("c", "code: [{engine: [sh]}]"),
+        ("d", "http: [{fuzzing: [{}]}]"),
+    ):
+        (library / f"http/{name}.yaml").write_text(f"id: {name}\ninfo: {{name: x, severity: info}}\n{body}\n")
+    code, output = forecast(tmp_path, library, "-o", "json", scanner={"code": True})
+    assert code == 0, output
+    (told,) = json.loads(output)
+    assert told["templatesLeftOut"] == {
+        "a need for scanner.headless, which is off": 1,
+        "a need for scanner.dast, which is off": 1,
+    }
+    assert "http/c.yaml" in told["templates"]
+    assert "http/b.yaml" not in told["templates"]
+
+
 def test_a_workflow_is_shown_with_the_requests_of_all_that_it_may_run(tmp_path: Path, library: Path) -> None:
     (library / "workflows").mkdir()
     (library / "workflows/w.yaml").write_text(

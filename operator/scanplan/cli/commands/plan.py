@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +132,9 @@ def plan(
         _print(forecast)
 
 
+_CAUSES = {unguarded.WHY: "a protocol that can't be guarded", needs.ELSEWHERE: "targets of its own"}
+
+
 def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str], *, with_estimate: bool) -> Forecast:
     name = str(manifest["metadata"]["name"])
     spec = spec_of(manifest)
@@ -141,33 +145,36 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str], 
             )
         targets = endpoints.canonical_all([*spec.endpoints, *more])
         wanted = _wanted(spec, sources)
-        selection = needs.arranged(whole.of(wanted, sources), scanner_options.options(spec, 1, ""))
+        switches = scanner_options.options(spec, 1, "")
+        selection = needs.arranged(whole.of(wanted, sources), switches)
         selection, _ = unguarded.without(selection, ())
     except (InvalidPlan, NucleiBinaryError) as error:
         raise Failure(f"{name}: {error.message}", code=DATA) from None
     left_out = dict(selection.filtered)
     if selection.doubles:
         left_out["an id that another one has"] = len(selection.doubles)
-    if selection.left_out:
-        left_out["a protocol that can't be guarded"] = len(selection.left_out)
+    selected = [(template, needs.lacking(template, switches)) for template in selection.templates]
+    left_out |= Counter(_CAUSES.get(why, "a workflow that can't run") for _, why in selection.left_out)
+    left_out |= Counter(f"a need for scanner.{need}, which is off" for _, need in selected if need)
+    running = [template for template, need in selected if not need]
     count = shards.shard_count(targets, spec.sharding.max_endpoints_per_shard)
-    each = sum(template.requests for template in selection.templates)
+    each = sum(template.requests for template in running)
     longest = max((len(shard) for shard in shards.cut(targets, count)), default=0)
     return Forecast(
         name=name,
         endpoints=len(targets),
         shards=count,
         parallelism=jobs.parallelism(spec, count),
-        templates=tuple(str(template.path.relative_to(template.root)) for template in selection.templates),
+        templates=tuple(str(template.path.relative_to(template.root)) for template in running),
         left_out=left_out,
         requests=each * len(targets),
         seconds=_seconds(spec, longest, count, each),
         deadline_seconds=jobs.deadline_seconds(spec, count, len(targets)),
         windows=tuple(f"{', '.join(each.days)} {each.begin} to {each.to} in {each.time_zone}" for each in spec.windows),
         matchers=wanted.exclude.matchers,
-        uncounted=_uncounted(selection.templates, spec),
+        uncounted=_uncounted(running, spec),
         asks_for=wanted.asks_for,
-        estimate=estimates.of_plan(spec, selection.templates, longest, count) if with_estimate else None,
+        estimate=estimates.of_plan(spec, running, longest, count) if with_estimate else None,
         memory_limit=str(spec.pod_template.resources.limits.get("memory", "")),
     )
 

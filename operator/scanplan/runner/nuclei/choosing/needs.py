@@ -20,7 +20,7 @@ DAST, CODE = "dast", "code"
 FLAGS = {DAST: ("-dast",), CODE: ("-code",), HEADLESS: ("-headless", "-sc")}
 """`-sc`: the image's own browser; Nuclei would fetch one otherwise."""
 _HINTS = {DAST: b"fuzzing", CODE: b"code", HEADLESS: b"headless"}
-_ELSEWHERE = "it names its targets itself, and these pass no target guard"
+ELSEWHERE = "it names its targets itself, and these pass no target guard"
 
 
 def arranged(selection: Selection, options: ScannerOptions) -> Selection:
@@ -29,11 +29,7 @@ def arranged(selection: Selection, options: ScannerOptions) -> Selection:
     Raises:
         OSError: a template can't be read.
     """
-    on = frozenset(
-        need
-        for need, switched in ((DAST, options.dast), (CODE, options.code), (HEADLESS, options.headless))
-        if switched
-    )
+    on = _switched_on(options)
     if not on:
         return selection
     left_out = list(selection.left_out)
@@ -48,23 +44,44 @@ def arranged(selection: Selection, options: ScannerOptions) -> Selection:
     return msgspec.structs.replace(selection, templates=tuple(templates), left_out=tuple(left_out))
 
 
+def lacking(template: Template, options: ScannerOptions) -> str:
+    """What a template needs that is off, such as ``headless``; empty: nothing. For forecasts: a scan leaves that to Nuclei.
+
+    Raises:
+        OSError: the template can't be read.
+    """
+    needs, _ = _read(template, frozenset(FLAGS) - _switched_on(options))
+    return needs[0] if needs else ""
+
+
+def _switched_on(options: ScannerOptions) -> frozenset[str]:
+    switches = {DAST: options.dast, CODE: options.code, HEADLESS: options.headless}
+    return frozenset(need for need, on in switches.items() if on)
+
+
 def _of(template: Template, on: frozenset[str]) -> tuple[tuple[str, ...], str]:
     """What of it a template needs, and why it is left out."""
+    needs, document = _read(template, on)
+    if CODE in needs and document.get("self-contained") and set(_protocols(document)) != {"code"}:
+        return (), ELSEWHERE
+    return needs, ""
+
+
+def _read(template: Template, of: frozenset[str]) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Which of some needs a template has, and its content where it has to be parsed for that."""
     if template.members:
-        return (), ""
+        return (), {}
     content = template.path.read_bytes()
-    if not any(_HINTS[need] in content for need in on):
-        return (), ""
+    if not any(_HINTS[need] in content for need in of):
+        return (), {}
     document = definition.parse(content) or {}
-    needs = {DAST: _fuzzes(document), CODE: bool(document.get("code")), HEADLESS: bool(document.get("headless"))}
-    found = tuple(sorted(need for need in on if needs[need]))
-    if CODE in found and document.get("self-contained") and set(_protocols(document)) != {"code"}:
-        return (), _ELSEWHERE
-    return found, ""
+    has = {DAST: _fuzzes(document), CODE: bool(document.get("code")), HEADLESS: bool(document.get("headless"))}
+    return tuple(sorted(need for need in of if has[need])), document
 
 
 def _fuzzes(document: dict[str, Any]) -> bool:
-    requests = [each for name in ("http", "requests", "headless") for each in document.get(name) or ()]
+    lists = (document.get(name) for name in ("http", "requests", "headless"))
+    requests = [each for found in lists if isinstance(found, list) for each in found]
     return any(isinstance(each, dict) and each.get("fuzzing") for each in requests)
 
 

@@ -22,7 +22,7 @@ from scanplan.runner.nuclei.choosing import definition
 from scanplan.runner.nuclei.choosing.templates import Selection
 
 _SHOWN = 5
-_WHY = "its protocol can't be kept from denied addresses, or can't be read"
+WHY = "its protocol can't be kept from denied addresses, or can't be read"
 _BINARY = "tag:yaml.org,2002:binary"
 _DOUBT = re.compile(rb"!!|!<|!include:|%TAG|\\[xuU\r\n\x80-\xff]|\x00|\A(?:\xff\xfe|\xfe\xff)|\xc5\xbf|\xe2\x84\xaa")
 """What can write a key in other bytes than its own: escapes, tags, other encodings, letters that fold to ASCII."""
@@ -59,7 +59,7 @@ def without(selection: Selection, allowed: Sequence[str]) -> tuple[Selection, st
         templates=tuple(template for template in selection.templates if template.path not in set(found)),
         left_out=(
             *selection.left_out,
-            *((template, _WHY) for template in selection.templates if template.path in set(found)),
+            *((template, WHY) for template in selection.templates if template.path in set(found)),
         ),
     )
     return left, f"{len(found)} templates were left out, since they {why}."

@@ -94,7 +94,10 @@ def _members(document: dict[str, Any], root: Path) -> tuple[list[Path], str]:
     members: dict[Path, None] = {}
     for step in _steps(document.get("workflows"), 0):
         if isinstance(name := step.get("template"), str):
-            found = templates.resolve(name, [root])
+            try:
+                found = templates.resolve(name, [root])
+            except NucleiBinaryError as error:
+                return [], error.message
             if found is None:
                 return [], f"it names {name}, which is not there"
             members.update(dict.fromkeys(templates.walk(found) if found.is_dir() else [found]))
@@ -119,6 +122,7 @@ def _steps(steps: object, depth: int) -> Iterator[dict[str, Any]]:
         if isinstance(step, dict):
             yield step
             yield from _steps(step.get("subtemplates"), depth + 1)
-            for matcher in step.get("matchers") or ():
+            matchers = step.get("matchers")
+            for matcher in matchers if isinstance(matchers, list) else ():
                 if isinstance(matcher, dict):
                     yield from _steps(matcher.get("subtemplates"), depth + 1)

@@ -133,7 +133,9 @@ def _with_templates(known: Logins, sources: Sequence[Path]) -> tuple[Logins, fro
             )
         document = definition.parse(content) or {}
         requests = document.get("http") or document.get("requests")
-        if not all(isinstance(each, dict) and each.get("skip-secret-file") is True for each in requests or ()):
+        if not isinstance(requests, list) or not all(
+            isinstance(each, dict) and each.get("skip-secret-file") is True for each in requests
+        ):
             raise NucleiBinaryError(
                 Reason.INVALID_OPTIONS,
                 f"Template {each.template} needs skip-secret-file: true in each of its requests. Nuclei would wait for the "
