@@ -200,6 +200,51 @@ def claim_of(spec: ScanPlanSpec, policy: Policy, pinned: Pinned | None = None) -
     return pinned.claim if pinned else spec.artifacts.claim_name or policy.claim_name
 
 
+def _check_powers(spec: ScanPlanSpec, policy: Policy) -> None:
+    """Refuse what gives a scan more power than the operator's owner allows."""
+    if spec.scanner.code and not policy.allow_code:
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            "scanner.code runs programs in scan pods, which the operator's owner does not allow (SCANPLAN_ALLOW_CODE)",
+        )
+    if spec.scanner.headless and HEADLESS not in policy.unguarded_protocols:
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            "scanner.headless runs browsers, which reach denied addresses too; the operator's owner does not allow it "
+            "(SCANPLAN_UNGUARDED_PROTOCOLS)",
+        )
+    if spec.scanner.interactsh:
+        server = spec.scanner.interactsh.server
+        interactsh.check(server, policy.guard, allowed=policy.allows_interactsh_server(server))
+
+
+def _options_of_key(
+    spec: ScanPlanSpec, image: str, claim: str, no_proxy: tuple[str, ...], requests: bytes
+) -> dict[str, Any]:
+    """All that changes what is found, besides targets and templates, by its name in the key's digest."""
+    secrets = spec.scanner.secret_names
+    options: dict[str, Any] = {
+        "severityLevels": sorted(spec.severity_levels),
+        "image": image,
+        "claim": claim,
+        "headers": secrets.get(labels.USE_HEADERS, ""),
+        "rerun": spec.rerun,
+    }
+    options.update(resolution.options(spec))
+    options.update(scanner_options.of_key(spec.scanner))
+    if spec.scanner.proxy:
+        options["proxy"] = spec.scanner.proxy
+        if no_proxy:
+            options["noProxy"] = no_proxy
+    options.update(of_selection(spec.selection))
+    options.update({use: name for use, name in secrets.items() if use != labels.USE_HEADERS})
+    if spec.scanner.headers:
+        options["plainHeaders"] = sorted((header.name, header.value) for header in spec.scanner.headers)
+    if spec.scanner.requests_from:
+        options["requests"] = [spec.scanner.requests_from.mode.value, hashlib.sha256(requests).hexdigest()]
+    return options
+
+
 def resolve(
     plan: Plan,
     policy: Policy,
@@ -231,20 +276,7 @@ def resolve(
     proxy, no_proxy = choice.of(spec, policy)
     choice.check(spec, plan.own, policy)
     resolution.check(spec, policy)
-    if spec.scanner.code and not policy.allow_code:
-        raise InvalidPlan(
-            Reason.INVALID_SPEC,
-            "scanner.code runs programs in scan pods, which the operator's owner does not allow (SCANPLAN_ALLOW_CODE)",
-        )
-    if spec.scanner.headless and HEADLESS not in policy.unguarded_protocols:
-        raise InvalidPlan(
-            Reason.INVALID_SPEC,
-            "scanner.headless runs browsers, which reach denied addresses too; the operator's owner does not allow it "
-            "(SCANPLAN_UNGUARDED_PROTOCOLS)",
-        )
-    if spec.scanner.interactsh:
-        server = spec.scanner.interactsh.server
-        interactsh.check(server, policy.guard, allowed=policy.allows_interactsh_server(server))
+    _check_powers(spec, policy)
     scanner_options.check(spec.scanner)
     requests = sources.fuzz_input(spec, inputs)
     if spec.scanner.requests_from:
@@ -252,25 +284,7 @@ def resolve(
     templates = tuple(sorted(set(spec.templates)))
     project_id, run_id = plan.project_id, plan.run_id
     secrets = spec.scanner.secret_names
-    options: dict[str, Any] = {
-        "severityLevels": sorted(spec.severity_levels),
-        "image": image,
-        "claim": claim,
-        "headers": secrets.get(labels.USE_HEADERS, ""),
-        "rerun": spec.rerun,
-    }
-    options.update(resolution.options(spec))
-    options.update(scanner_options.of_key(spec.scanner))
-    if spec.scanner.proxy:
-        options["proxy"] = spec.scanner.proxy
-        if no_proxy:
-            options["noProxy"] = no_proxy
-    options.update(of_selection(spec.selection))
-    options.update({use: name for use, name in secrets.items() if use != labels.USE_HEADERS})
-    if spec.scanner.headers:
-        options["plainHeaders"] = sorted((header.name, header.value) for header in spec.scanner.headers)
-    if spec.scanner.requests_from:
-        options["requests"] = [spec.scanner.requests_from.mode.value, hashlib.sha256(requests).hexdigest()]
+    options = _options_of_key(spec, image, claim, no_proxy, requests)
     digests = sources.template_digests(spec, inputs)
     unsigned = scanner_options.unsigned_sources(spec)
     options.update({"unsigned": unsigned} if unsigned else {})
