@@ -17,6 +17,8 @@ AUDIT_ARGS ?=
 REGISTRY ?=
 PLATFORMS ?=
 PUSH_ARGS ?=
+TEMPLATES_RELEASE ?=
+TEMPLATES_FROM ?=
 
 ##@ See it work
 .PHONY: demo demo-down
@@ -64,8 +66,8 @@ bench-soak: install ## An hour of churn, in which the operator's memory has to s
 
 ##@ Build
 .PHONY: images push crds chart docs pictures format lock
-images: install ## Build the images as OCI archives in build/images
-	$(BIN)/python -m tests.images build operator scanner worker
+images: install ## Build the images as OCI archives in build/images; TEMPLATES_RELEASE= and TEMPLATES_SHA256= of the community's templates
+	$(BIN)/python -m tests.images build operator scanner worker $(if $(TEMPLATES_RELEASE)$(TEMPLATES_FROM),templates)
 push: install ## Push the images to REGISTRY=host/path, for PLATFORMS; print their digests, and write them into build/values.yaml
 	@test -n "$(REGISTRY)" || { echo "say where to: make push REGISTRY=registry.example.com/scanplan" >&2; exit 64; }
 	$(BIN)/python -m tests.images push $(REGISTRY) $(if $(PLATFORMS),--platforms $(PLATFORMS)) $(PUSH_ARGS)

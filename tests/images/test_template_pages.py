@@ -83,7 +83,7 @@ def test_images_are_built_as_the_page_says() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "tests.images build operator scanner worker" in done.stdout
+    assert "tests.images build operator scanner worker templates" in done.stdout
 
 
 @pytest.mark.parametrize("digest", ["a" * 64, "0" * 64])
