@@ -7,7 +7,7 @@ import socket
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from scanplan.core.notify.receivers import ReceiverPolicy
+from scanplan.core.egress.policy import ReceiverPolicy
 
 
 class AddressDenied(OSError):

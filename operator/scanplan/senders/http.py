@@ -5,14 +5,15 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import aiohttp
 
 import scanplan
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.core.egress.answers import seconds_of
+from scanplan.core.egress.policy import DENIED, ReceiverPolicy
 from scanplan.core.notify.decision import Trouble
-from scanplan.core.notify.receivers import DENIED, HttpReceiver, ReceiverPolicy
+from scanplan.core.notify.receivers import HttpReceiver
 from scanplan.senders.addresses import CheckedResolver
 
 SECONDS = 15.0
@@ -85,14 +86,3 @@ def answered(status: int, retry_after: str, now: datetime) -> Trouble | None:
         of_message=status in _OF_MESSAGE,
         retry_after=seconds_of(retry_after, now) if status in {429, 503} else 0.0,
     )
-
-
-def seconds_of(retry_after: str, now: datetime) -> float:
-    """The seconds of a Retry-After, which may be a time too (RFC 9110, 10.2.3); 0 where it is neither."""
-    if retry_after.isascii() and retry_after.isdigit() and len(retry_after) <= 9:
-        return float(retry_after)
-    try:
-        moment = parsedate_to_datetime(retry_after)
-        return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
-    except (ValueError, TypeError, OverflowError):
-        return 0.0

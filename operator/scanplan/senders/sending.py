@@ -8,9 +8,10 @@ import time
 
 from scanplan.api.v1alpha1.notification import Notice
 from scanplan.api.v1alpha1.scannotifier import ScanNotifierSpec
+from scanplan.core.egress.policy import ReceiverPolicy
 from scanplan.core.notify.decision import Trouble
 from scanplan.core.notify.formats import cloudevents, mail, signing, slack, teams
-from scanplan.core.notify.receivers import HttpReceiver, MailReceiver, Receiver, ReceiverPolicy
+from scanplan.core.notify.receivers import HttpReceiver, MailReceiver, Receiver
 from scanplan.senders import http, smtp
 
 _JSON = "application/json; charset=UTF-8"

@@ -14,8 +14,9 @@ from email.message import EmailMessage
 
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scannotifier import Encryption
+from scanplan.core.egress.policy import DENIED, ReceiverPolicy
 from scanplan.core.notify.decision import Trouble
-from scanplan.core.notify.receivers import DENIED, MailReceiver, ReceiverPolicy
+from scanplan.core.notify.receivers import MailReceiver
 from scanplan.senders.addresses import AddressDenied, checked
 
 SECONDS = 30.0

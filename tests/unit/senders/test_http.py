@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from scanplan.core.egress.policy import ReceiverPolicy
 from scanplan.core.notify.receivers import HttpReceiver as Target
-from scanplan.core.notify.receivers import ReceiverPolicy
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
 from scanplan.senders import http

@@ -12,9 +12,10 @@ import pytest
 
 from scanplan.api.v1alpha1.notification import Notice
 from scanplan.api.v1alpha1.scannotifier import Email
+from scanplan.core.egress.policy import ReceiverPolicy
 from scanplan.core.notify.decision import Trouble
 from scanplan.core.notify.formats import mail
-from scanplan.core.notify.receivers import MailReceiver, ReceiverPolicy
+from scanplan.core.notify.receivers import MailReceiver
 from scanplan.core.planning.guard import Guard
 from scanplan.senders import smtp
 from tests.fixtures.receivers import Certificates, MailServer, certificates

@@ -28,6 +28,7 @@ from scanplan.controller.inputs import InputReader
 from scanplan.controller.observer import Observer
 from scanplan.controller.scanplan import MAX_STEPS, Controller
 from scanplan.controller.writing import Changed, Gone, Written, write_status
+from scanplan.core.egress.policy import ReceiverPolicy
 from scanplan.core.notify import outbox
 from scanplan.core.notify.decision import (
     Check,
@@ -42,7 +43,7 @@ from scanplan.core.notify.decision import (
     Wait,
     Write,
 )
-from scanplan.core.notify.receivers import NoReceiver, Receiver, ReceiverPolicy, receiver_of, references
+from scanplan.core.notify.receivers import NoReceiver, Receiver, receiver_of, references
 from scanplan.core.planning.task import Plan
 from scanplan.kube.failures import FAILURES
 from scanplan.kube.resources import NOTIFIERS

@@ -1,36 +1,26 @@
 """From a spec and its Secrets to where a message goes; what is wrong with them is told without a word of them.
 
-The operator's owner lists the hosts that a notifier may name: whoever may write one could otherwise have the operator send to any
-service that it reaches. Link-local addresses, those of metadata services and what plans may not scan are refused whatever the list
-says: here as they are written, by `scanplan.senders` after DNS.
+`scanplan.core.egress.policy` says which hosts a notifier may name.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
-from scanplan.api import globs, labels
-from scanplan.api.errors import InvalidEndpoint, TargetDenied
+from scanplan.api import labels
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scannotifier import Email, ScanNotifierSpec, SecretSource, Slack, Teams, Webhook
+from scanplan.core.egress.policy import HostDenied, ReceiverPolicy
 from scanplan.core.notify.decision import Trouble
 from scanplan.core.notify.formats import signing
-from scanplan.core.planning import endpoints
-from scanplan.core.planning.denied import DEFAULT_DENIED
-from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.inputs import Inputs, Kind, Reference, problem_of
 
 MAX_URL = 4_096
 MAX_CREDENTIAL = 1_024
 DEFAULT_HOSTS = ("hooks.slack.com", "*.logic.azure.com", "*.api.powerplatform.com")
 """Of Slack's incoming webhooks, and of the workflows of Teams."""
-_OWN = {"0.0.0.0/8", "127.0.0.0/8", "::/128", "::1/128", "localhost", "ip6-localhost", "ip6-loopback"}
-"""Of the operator's own pod: the owner may allow these for scans, and so for notifiers."""
-ALWAYS_DENIED = tuple(entry for entry in DEFAULT_DENIED if entry not in _OWN)
-"""What no notifier may send to, whatever the owner lets plans scan."""
 
 
 class NoReceiver(Exception):
@@ -63,55 +53,6 @@ class MailReceiver:
 Receiver = HttpReceiver | MailReceiver
 
 
-class ReceiverPolicy:
-    """What the operator's owner allows."""
-
-    def __init__(self, hosts: tuple[str, ...], guard: Guard) -> None:
-        """
-        Args:
-            hosts: globs of `host` or `host:port` that notifiers may name.
-            guard: what plans may not scan.
-        """
-        self.guard = guard
-        self._allows = globs.any_of(hosts, fold=True)
-        self._guards = (guard, Guard(ALWAYS_DENIED))
-
-    def check(self, host: str, port: int) -> None:
-        """Refuse a host as it is written.
-
-        Raises:
-            NoReceiver: (ReceiverDenied) it is not listed, or is an address that nothing is sent to.
-        """
-        if not self._allows(host) and not self._allows(f"{host}:{port}"):
-            raise NoReceiver(
-                Reason.RECEIVER_DENIED,
-                "the receiver's host is not on the operator's allow-list; its owner can add it (notifiers.allowedHosts)",
-            )
-        try:
-            name = endpoints.canonical_host(host)
-            if endpoints.parse_address(name):
-                if self.denies(name):
-                    raise NoReceiver(Reason.RECEIVER_DENIED, DENIED)
-                return
-            for guard in self._guards:
-                guard.check((name,))
-        except InvalidEndpoint:
-            raise NoReceiver(Reason.RECEIVER_INVALID, "the receiver's host is no name and no address") from None
-        except TargetDenied:
-            raise NoReceiver(Reason.RECEIVER_DENIED, DENIED) from None
-
-    def denies(self, address: str) -> bool:
-        """Whether nothing may be sent to an address that DNS has answered."""
-        try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return True
-        return any(guard.covering(parsed) for guard in self._guards)
-
-
-DENIED = "the receiver is at a loopback, link-local or metadata address, or at the API server: nothing is sent there"
-
-
 def references(spec: ScanNotifierSpec) -> list[Reference]:
     """The Secrets that a notifier names."""
     return list(dict.fromkeys(_reference(each) for each in _sources(spec)))
@@ -139,7 +80,7 @@ def receiver_of(spec: ScanNotifierSpec, secrets: Inputs, policy: ReceiverPolicy)
         case Slack() | Teams() as channel:
             return _http(channel.url_from, secrets, policy, ("https",))
         case Email() as email:
-            policy.check(email.host, email.port)
+            _check(email.host, email.port, policy)
             username, password = (
                 _credential(source, secrets) if source else "" for source in (email.username_from, email.password_from)
             )
@@ -203,8 +144,15 @@ def _http(
         message = f"{_named(source)} is not one {wanted} URL, without user and fragment"
         raise NoReceiver(Reason.RECEIVER_INVALID, message)
     port = url.port or {"http": 80, "https": 443}[url.scheme]
-    policy.check(url.hostname, port)
+    _check(url.hostname, port, policy)
     return HttpReceiver(text, url.hostname, port, keys)
+
+
+def _check(host: str, port: int, policy: ReceiverPolicy) -> None:
+    try:
+        policy.check(host, port)
+    except HostDenied as error:
+        raise NoReceiver(error.reason, error.message) from None
 
 
 def _split(text: str) -> SplitResult | None:

@@ -7,14 +7,8 @@ from typing import Any
 import pytest
 
 from scanplan.api import labels
-from scanplan.core.notify.receivers import (
-    HttpReceiver,
-    MailReceiver,
-    NoReceiver,
-    ReceiverPolicy,
-    receiver_of,
-    references,
-)
+from scanplan.core.egress.policy import ReceiverPolicy
+from scanplan.core.notify.receivers import HttpReceiver, MailReceiver, NoReceiver, receiver_of, references
 from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.inputs import Input, Kind, Reference
