@@ -15,7 +15,7 @@ from scanplan.api import labels
 from scanplan.client.cluster import reader
 from scanplan.client.redis.publication import PublicationSettings
 from scanplan.controller.settings import OperatorSettings
-from scanplan.core.manifests import jobs
+from scanplan.core.manifests import exporting, jobs
 from scanplan.core.notify.receivers import DEFAULT_HOSTS
 from scanplan.web.settings import ApiSettings, Authentication
 from tests.chart import documents, programs
@@ -32,7 +32,7 @@ from tests.chart.chart import (
     render,
 )
 from tests.kubectl import Manifest
-from tests.unit.core.objects import POLICY, plan, task
+from tests.unit.core.objects import POLICY, completed_status, plan, task
 
 API_SERVER = ["10.96.0.1/32", "192.0.2.7/32", "2001:db8::7/128"]
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
@@ -372,6 +372,31 @@ def test_notifiers_send_to_the_hosts_that_the_owner_lists(plain: Objects) -> Non
     settings = OperatorSettings(**environment(render({"notifiers": values})))  # type: ignore[arg-type]
     assert (settings.notifier_hosts, settings.page_url) == (("relay.ci.svc:8080",), "https://scans.example.com")
     assert OperatorSettings(**environment(render({"notifiers": {"allowedHosts": []}}))).notifier_hosts == ()  # type: ignore[arg-type]
+
+
+def test_plans_export_to_the_hosts_that_the_owner_lists(plain: Objects) -> None:
+    assert OperatorSettings(**environment(plain)).export_hosts == ()  # type: ignore[arg-type]
+    values = {"exports": {"allowedHosts": ["s3.example.com", "dojo.svc:8080"]}}
+    settings = OperatorSettings(**environment(render(values)))  # type: ignore[arg-type]
+    assert settings.policy().export_hosts == ("s3.example.com", "dojo.svc:8080")
+
+
+def test_exports_read_the_secrets_that_are_named_and_make_none(plain: Objects) -> None:
+    objects = render({"exports": {"secrets": {"red": ["s3", "dojo"]}}})
+    (rule,) = objects["Role red/scanplan-operator-exports"]["rules"]
+    assert rule == {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["s3", "dojo"], "verbs": ["get"]}
+    assert "RoleBinding red/scanplan-operator-exports" in objects
+    assert not [name for name in plain if name.endswith("-exports")]
+
+
+def test_export_pods_reach_receivers_only_where_the_owner_says() -> None:
+    """Lost otherwise: exports that reach nobody, or pods with results and tokens that reach everything."""
+    receiver = {"ipBlock": {"cidr": "10.1.2.3/32"}}
+    for exports, expected in (([], []), ([receiver], [{"to": [receiver]}])):
+        policy = render(policed(exports=exports))[f"NetworkPolicy {NAMESPACE}/scanplan-operator-exports"]
+        dns, *others = policy["spec"]["egress"]
+        assert {port["port"] for port in dns["ports"]} == {53}
+        assert others == expected
 
 
 def test_the_operator_reaches_receivers_only_where_the_owner_says() -> None:
@@ -789,12 +814,17 @@ def pods_of_ours(objects: Objects) -> dict[str, dict[str, str]]:
     scan = jobs.build(made, plan(), POLICY)
     collector = jobs.build_collector(made, plan(), POLICY)
     cron_job = objects[f"CronJob {NAMESPACE}/scanplan-operator-retention"]["spec"]["jobTemplate"]
+    exported = plan(
+        completed_status(),
+        exports=[{"name": "x", "http": {"url": "https://in.example.com"}}],
+    )
     settled = {"metadata": {"name": "plan", "namespace": NAMESPACE, "uid": "uid"}, "spec": {}}
     pods = {
         "scan": scan["spec"]["template"],
         "collector": collector["spec"]["template"],
         "reader": reader.manifest(settled, "claim", "image"),
         "retention": cron_job["spec"]["template"],
+        "exporter": exporting.build(exported, exported.spec.exports, POLICY, one_node_only=False)["spec"]["template"],
         "operator": objects[f"Deployment {NAMESPACE}/scanplan-operator"]["spec"]["template"],
     }
     return {name: pod["metadata"]["labels"] for name, pod in pods.items()}
@@ -804,7 +834,14 @@ def test_each_pod_is_under_the_policy_that_is_meant_for_it_and_under_no_other() 
     """Policies add up: a collector that the policy of scans selects too would reach what scans reach."""
     objects = render({**policed(), "retention": {"enabled": True, "keepRuns": 9}})
     policies = {name: each for name, each in objects.items() if name.startswith(f"NetworkPolicy {NAMESPACE}/")}
-    ours = {"scan": "-scans", "collector": "-files", "reader": "-files", "retention": "-retention", "operator": ""}
+    ours = {
+        "scan": "-scans",
+        "collector": "-files",
+        "reader": "-files",
+        "retention": "-retention",
+        "exporter": "-exports",
+        "operator": "",
+    }
     assert {
         name: [policy for policy in policies if selects(policies[policy], pod)]
         for name, pod in pods_of_ours(objects).items()

@@ -20,6 +20,7 @@ SOURCES = (
     binaries.TOOLS / "krew",
     binaries.TOOLS / "kueue",
     binaries.TOOLS / "prometheus",
+    binaries.TOOLS / "versitygw",
 )
 TAGS = "remove_all_sd"
 """Prometheus without the service discoveries of all clouds, which are most of it."""

@@ -54,6 +54,8 @@
   value: {{ .Values.notifiers.enabled | quote }}
 - name: SCANPLAN_NOTIFIER_HOSTS
   value: {{ join "," .Values.notifiers.allowedHosts | quote }}
+- name: SCANPLAN_EXPORT_HOSTS
+  value: {{ join "," .Values.exports.allowedHosts | quote }}
 - name: SCANPLAN_PAGE_URL
   value: {{ .Values.notifiers.pageUrl | quote }}
 - name: SCANPLAN_NAMESPACES

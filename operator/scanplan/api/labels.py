@@ -27,6 +27,7 @@ NAME_VALUE = "scanplan"
 COMPONENT = "app.kubernetes.io/component"
 COMPONENT_SCANNER = "scanner"
 COMPONENT_COLLECTOR = "collector"
+COMPONENT_EXPORTER = "exporter"
 
 LINUX = {"kubernetes.io/os": "linux"}
 """Node selector of all our pods: the images are for Linux, and some clusters have Windows nodes too."""
@@ -79,6 +80,7 @@ USE_INTERACTSH = "interactsh"
 SECRET_USES = (USE_HEADERS, USE_VARIABLES, USE_CLIENT_CERTIFICATE, USE_CREDENTIALS, USE_INTERACTSH)
 """Uses of Secrets that scan pods read; their volumes are named so too."""
 USE_NOTIFIER = "notifier"
+USE_EXPORT = "export"
 SCAN = f"{GROUP}/scan"
 """Label that an object of the cluster carries, with the value "true", so that plans may discover its endpoints."""
 SCAN_SCHEME = f"{GROUP}/scheme"

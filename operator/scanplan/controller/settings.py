@@ -152,6 +152,12 @@ class OperatorSettings(PodBoundsSettings):
         description="Hosts that ScanNotifiers may send to, with or without port; shell patterns. "
         "Link-local and metadata addresses are refused whatever it says.",
     )
+    export_hosts: NameList = Field(
+        (),
+        alias="SCANPLAN_EXPORT_HOSTS",
+        description="Hosts that plans may export results to, with or without port; shell patterns. Empty: none. "
+        "Link-local and metadata addresses are refused whatever it says.",
+    )
     page_url: str = Field(
         "",
         alias="SCANPLAN_PAGE_URL",
@@ -231,6 +237,7 @@ class OperatorSettings(PodBoundsSettings):
             allowed_tolerations=self.allowed_tolerations,
             allowed_pod_metadata=self.allowed_pod_metadata,
             max_range_addresses=self.max_range_addresses,
+            export_hosts=self.export_hosts,
             guard=Guard((*self.denied_targets, *own)),
             unguarded_protocols=self.unguarded_protocols,
             discovery_any_selector=self.discovery_any_selector,

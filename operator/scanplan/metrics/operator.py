@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from scanplan.api.documents.words import ErrorClass, Severity
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.exports import EXPORT_KINDS, ExportState
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import Findings, ScanPlanStatus
 from scanplan.client.queues.statistics import BUCKETS
@@ -146,6 +147,12 @@ class OperatorMetrics(Collector, Observer):
             ["result"],
             registry=self._registry,
         )
+        self.exports = Counter(
+            "scanplan_exports",
+            "Exports that have ended, by kind and by state: Exported, Failed or Skipped.",
+            ["kind", "state"],
+            registry=self._registry,
+        )
         # Prometheus sees no increase in a counter that appears with its first event. So all of them start at 0.
         for kind in ErrorKind:
             self.errors.labels(kind.value)
@@ -157,6 +164,9 @@ class OperatorMetrics(Collector, Observer):
             self.findings.labels(severity.value)
         for result in RESULTS:
             self.messages.labels(result.value)
+        for export in EXPORT_KINDS:
+            for state in filter(lambda each: each.is_terminal, ExportState):
+                self.exports.labels(export, state.value)
 
     def describe(self) -> Iterator[Metric]:
         yield from ()
@@ -250,6 +260,7 @@ class OperatorMetrics(Collector, Observer):
     def status_written(self, plan: Plan, status: ScanPlanStatus) -> None:
         """Count what has happened since the status before."""
         before, phase = plan.status, status.phase
+        self._count_exports(plan, status)
         error = status.error.class_ if status.error else ""
         if phase is Phase.RETRYING and error in set(ErrorClass) and status.attempts != before.attempts:
             self.retries.labels(error).inc()
@@ -266,6 +277,12 @@ class OperatorMetrics(Collector, Observer):
             started = datetime.fromisoformat(status.start_time)
             if asked and asked <= started:  # a replayed result had no waiting time
                 self.waits.observe((started - asked).total_seconds())
+
+    def _count_exports(self, plan: Plan, status: ScanPlanStatus) -> None:
+        kinds = {export.name: export.kind for export in plan.spec.exports}
+        for each in set(status.exports or ()) - set(plan.status.exports or ()):
+            if each.state.is_terminal and each.name in kinds:
+                self.exports.labels(kinds[each.name], each.state.value).inc()
 
     def plan_changed(self, before: Plan | None, after: Plan | None, now: datetime) -> None:
         """Remember when an edit asked for another scan."""

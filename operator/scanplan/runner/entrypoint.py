@@ -1,8 +1,8 @@
 """The runner as a program: what the pod's container starts.
 
 `python3 -m scanplan.runner` scans the shard that the environment names, `… collect` merges what is on the claim and marks
-it partial where shards are missing. Both leave their report in the termination log and end with the exit code that
-tells the Job what to do next, whatever happens.
+it partial where shards are missing, `… export` sends a published result elsewhere. All leave their report in the termination log,
+and end with the exit code that tells the Job what to do next, whatever happens.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from scanplan.runner import report as reports
 from scanplan.runner.artifacts import records
 from scanplan.runner.nuclei.launch.installation import Installation
 
-_USAGE = """usage: python3 -m scanplan.runner [scan | collect]
+_USAGE = """usage: python3 -m scanplan.runner [scan | collect | export]
 
-Scans one shard of a task, or merges what its shards have published. Everything else comes from the environment:
+Scans one shard of a task, merges what its shards have published, or exports a published result.
+Everything else comes from the environment:
 """
 
 
@@ -35,6 +36,10 @@ def main(arguments: Sequence[str], variables: Mapping[str, str], stop: Callable[
     if mode in {"-h", "--help"}:
         print(_USAGE + "".join(f"  {name}\n" for name in _variables()))
         return ExitCode.OK
+    if mode == "export":
+        from scanplan.runner.exporting import entry  # noqa: PLC0415 - a scan needs no HTTP client
+
+        return entry.main(variables)
     log = Path(path) if (path := variables.get(environment.TERMINATION_LOG)) else None
     confidential = True  # until the document says that it isn't
     try:

@@ -67,7 +67,12 @@ def _with_message(error: TaskError | None, limit: int) -> TaskError | None:
 
 
 def write(report: ShardReport, path: Path | None) -> None:
-    """Leave the report where Kubernetes reads it; without such a file (no pod) nowhere.
+    """Leave the report where Kubernetes reads it."""
+    leave(encode(fitted(report)), path)
+
+
+def leave(message: bytes, path: Path | None) -> None:
+    """Leave a termination message; without such a file (no pod) nowhere.
 
     The kubelet makes the file before the container starts, so it is written in place. Where it can't be, the exit code
     still says what matters.
@@ -77,7 +82,7 @@ def write(report: ShardReport, path: Path | None) -> None:
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
-            os.write(descriptor, encode(fitted(report)))
+            os.write(descriptor, message)
         finally:
             os.close(descriptor)
 

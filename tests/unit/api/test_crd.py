@@ -216,7 +216,9 @@ def test_every_column_shows_a_field_that_there_is(plural: str, column: dict[str,
 def test_a_template_has_no_fields_that_are_about_one_run() -> None:
     """A template with `rerun` would give all runs one key: the second one would scan nothing."""
     fields = SPEC["scanschedules.spec.template.spec"]["properties"].keys()
-    assert SPEC["scanplans.spec"]["properties"].keys() - fields == {"runId", "rerun", "suspend", "cancel"}
+    assert SPEC["scanplans.spec"]["properties"].keys() - fields == {
+        *("runId", "rerun", "retryExports", "suspend", "cancel")
+    }
     assert fields <= SPEC["scanplans.spec"]["properties"].keys()
     assert (
         SPEC["scanschedules.spec.template.spec"]["x-kubernetes-validations"]
@@ -306,7 +308,7 @@ def test_what_makes_another_scan() -> None:
 
 
 def test_what_acts_at_once() -> None:
-    """Only what the Job API lets change on a running Job."""
+    """Only what the Job API lets change on a running Job, and what is no business of the scan's Job."""
     assert EFFECTS[Effect.LIVE] == {
         "priority",
         "sharding.parallelism",
@@ -315,4 +317,6 @@ def test_what_acts_at_once() -> None:
         "cancel",
         "ttl_seconds_after_finished",
         "windows",
+        "exports",
+        "retry_exports",
     }

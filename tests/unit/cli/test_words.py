@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.cli import plans
-from scanplan.cli.commands import artifacts, exception, explain, notify, schedule, submit, templates
+from scanplan.cli.commands import artifacts, exception, explain, export, notify, schedule, submit, templates
 from scanplan.cli.main import app
 from scanplan.cli.output import advice, progress
 from scanplan.cli.output.lazy import LazyCommands
@@ -78,10 +78,19 @@ OF_NOTIFIERS = {
     Reason.RECEIVER_REFUSED,
 }
 """Reasons that no plan has, as those before."""
+OF_EXPORTS = {
+    Reason.EXPORTING,
+    Reason.EXPORTED,
+    Reason.EXPORT_FAILED,
+    Reason.RESULT_INCOMPLETE,
+    Reason.RESULT_ELSEWHERE,
+    Reason.ARTIFACTS_CHANGED,
+}
+"""Reasons that stop no plan: `scanplan export retry` is the advice for all of them."""
 
 
 def test_every_reason_that_stops_a_plan_has_its_advice() -> None:
-    assert set(advice.ADVICE) == set(Reason) - WELL - OF_SCHEDULES - OF_EXCEPTIONS - OF_NOTIFIERS
+    assert set(advice.ADVICE) == set(Reason) - WELL - OF_SCHEDULES - OF_EXCEPTIONS - OF_NOTIFIERS - OF_EXPORTS
     assert advice.of("OutOfMemory", "nightly")[-1].endswith("scanplan rerun nightly")
     assert advice.of("AReasonOfLater", "nightly") == []
 
@@ -203,11 +212,12 @@ COMMANDS = {
         "artifacts": get_command(artifacts.app),
         "schedule": get_command(schedule.app),
         "notify": get_command(notify.app),
+        "export": get_command(export.app),
         "exception": get_command(exception.app),
         "templates": get_command(templates.app),
     }.items()
     for name, command in getattr(commands, "commands", {}).items()
-    if name not in {"artifacts", "schedule", "notify", "exception", "templates"}
+    if name not in {"artifacts", "schedule", "notify", "export", "exception", "templates"}
 }
 OWN_WAYS = {"version", "crd", "reference", "operator"}
 """Commands that fail in no way of their own."""

@@ -188,6 +188,7 @@ def test_each_field_of_a_plan_is_for_one_plan_or_for_all() -> None:
     of_one_plan = {
         *("project_id", "run_id", "endpoints", "endpoints_from", "templates", "priority", "suspend", "cancel", "rerun"),
         *("queue_name", "queue_priority_class_name", "artifacts", "windows", "dns_config", "host_aliases"),
+        *("exports", "retry_exports"),
     }
     assert ScanPlanSpec.model_fields.keys() == DEFAULTABLE | of_one_plan
 

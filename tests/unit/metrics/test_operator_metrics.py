@@ -300,3 +300,39 @@ async def test_the_metrics_are_served_on_a_port_of_their_own() -> None:
                 pass
     async with server.serving(counting(), 0):
         pass
+
+
+def test_each_export_that_has_ended_counts_once_by_kind() -> None:
+    """Lost otherwise: an alert for a bucket that takes nothing, or one for each look at a settled plan."""
+    exports = [
+        {"name": "hook", "http": {"url": "https://in.example.com"}},
+        {
+            "name": "bucket",
+            "s3": {
+                "endpoint": "https://s3.example.com",
+                "bucket": "scans",
+                "credentialsFrom": {"secretRef": {"name": "s3"}},
+            },
+        },
+    ]
+    spec = ScanPlanSpec.model_validate({"endpoints": ["a.example"], "templates": ["http/"], "exports": exports})
+    metrics = counting()
+
+    def status(*states: str) -> ScanPlanStatus:
+        records = [
+            {"name": name, "state": state, "reason": "x", "at": "2026-11-24T08:02:00Z", "digest": "d"}
+            for name, state in zip(("hook", "bucket"), states, strict=True)
+        ]
+        return written({**ENDED, "exports": records})
+
+    before = dataclasses.replace(plan(**ENDED), spec=spec)
+    for known, now in (
+        (before.status, status("Exporting", "Exporting")),
+        (status("Exporting", "Exporting"), status("Exported", "Failed")),
+        (status("Exported", "Failed"), status("Exported", "Failed")),
+    ):
+        metrics.status_written(dataclasses.replace(before, status=known), now)
+    found = values(metrics)
+    assert found["scanplan_exports_total Exported http"] == 1
+    assert found["scanplan_exports_total Failed s3"] == 1
+    assert found["scanplan_exports_total Failed http"] == 0

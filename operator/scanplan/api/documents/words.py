@@ -78,6 +78,17 @@ class FuzzInputMode(StrEnum):
     YAML = "yaml"
 
 
+class ExportFormat(StrEnum):
+    """Formats of findings that are sent over HTTP."""
+
+    JSON = "JSON"
+    """One list of Nuclei's events."""
+    JSONL = "JSONL"
+    """One of Nuclei's events a line."""
+    SARIF = "SARIF"
+    CSV = "CSV"
+
+
 class ErrorClass(StrEnum):
     """The three retry classes: never, up to `retry.temporary` times, up to `retry.unknown` times."""
 

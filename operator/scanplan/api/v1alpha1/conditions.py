@@ -31,6 +31,8 @@ class ConditionType(StrEnum):
     """False where no endpoint answered, Unknown (with counts) where some did not, or throttled or blocked the scan."""
     TEMPLATES_RUN = "TemplatesRun"
     """True where each template that was asked for was sent, False (with count and causes) where some were not."""
+    EXPORTED = "Exported"
+    """Of a plan with exports: True once the result is everywhere, False where it is not, Unknown while it is on its way."""
     EXPIRED = "Expired"
     """Of a ScanException: its time is over, and its findings count again. Like the next two only there while True."""
     UNUSED = "Unused"
@@ -82,6 +84,13 @@ class Reason(StrEnum):
     WAITING_FOR_PODS = "WaitingForPods"
     RUNNING_ELSEWHERE = "RunningElsewhere"
     RUN_ID_CONFLICT = "RunIdConflict"
+    # how an export is doing, besides the reasons of receivers
+    EXPORTING = "Exporting"
+    EXPORTED = "Exported"
+    RESULT_INCOMPLETE = "ResultIncomplete"
+    RESULT_ELSEWHERE = "ResultElsewhere"
+    ARTIFACTS_CHANGED = "ArtifactsChanged"
+    EXPORT_FAILED = "ExportFailed"
     # how a schedule is doing
     SCHEDULED = "Scheduled"
     INVALID_SCHEDULE = "InvalidSchedule"

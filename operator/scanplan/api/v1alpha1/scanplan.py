@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 
 from scanplan.api.documents.words import Severity
 from scanplan.api.names import DNS_SUBDOMAIN
+from scanplan.api.v1alpha1.exports import MAX_EXPORTS, Export
 from scanplan.api.v1alpha1.model import Effect, Model, cel, effect
 from scanplan.api.v1alpha1.name_resolution import DnsConfig, HostAlias
 from scanplan.api.v1alpha1.pod_template import PodTemplate
@@ -252,6 +253,25 @@ class ScanPlanSpec(Model):
             max_length=63,
             json_schema_extra=effect(Effect.KEY),
             description="A new value asks for another scan of the same content.",
+        ),
+    ] = ""
+    exports: Annotated[
+        list[Export],
+        Field(
+            max_length=MAX_EXPORTS,
+            json_schema_extra=effect(
+                Effect.LIVE, **{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+            ),
+            description="Where the result goes once the scan has ended. The scan does not depend on it. An edit exports what "
+            "is new in the list.",
+        ),
+    ] = []
+    retry_exports: Annotated[
+        str,
+        Field(
+            max_length=63,
+            json_schema_extra=effect(Effect.LIVE),
+            description="A new value exports again what has failed or was skipped. `scanplan export retry` sets it.",
         ),
     ] = ""
     ttl_seconds_after_finished: Annotated[

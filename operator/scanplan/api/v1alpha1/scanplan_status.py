@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from scanplan.api.v1alpha1.exports import MAX_EXPORTS, ExportStatus
 from scanplan.api.v1alpha1.model import Model
 from scanplan.api.v1alpha1.notification import MAX_EXAMPLES, NewFinding
 from scanplan.api.v1alpha1.scanplan import Phase
@@ -225,6 +226,14 @@ class ScanPlanStatus(Status):
     artifacts: PublishedArtifacts | None = None
     scanner: ScannerStatus | None = None
     error: StatusError | None = None
+    exports: Annotated[
+        tuple[ExportStatus, ...] | None,
+        Field(
+            max_length=MAX_EXPORTS,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            description="What has become of each export of this result.",
+        ),
+    ] = None
 
     @property
     def ended(self) -> bool:

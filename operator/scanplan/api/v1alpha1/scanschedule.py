@@ -20,7 +20,7 @@ from scanplan.api.v1alpha1.windows import MAX_WINDOWS, ScanWindow
 MAX_NAME = 50
 """Characters of a schedule's name: a run's name adds 13, and has to be a label's value."""
 SCHEDULE = r"^[^\x00-\x1f\x7f]+$"
-OF_RUNS = ("runId", "rerun", "suspend", "cancel")
+OF_RUNS = ("runId", "rerun", "retryExports", "suspend", "cancel")
 """Fields of a ScanPlan that a template does not have: the schedule sets the first two, the others are for one run."""
 
 
@@ -92,7 +92,7 @@ class ScanTemplate(Model):
     spec: Annotated[
         ScanTemplateSpec,
         Field(
-            description="The spec of each run: a ScanPlan's, without runId, rerun, suspend and cancel. "
+            description="The spec of each run: a ScanPlan's, without runId, rerun, retryExports, suspend and cancel. "
             "All runs share the schedule's name as their runId."
         ),
     ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from scanplan.api.v1alpha1.conditions import ConditionType
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.cli import operator_settings, options, plans
 from scanplan.cli.output import advice
@@ -130,6 +131,8 @@ class _Page:
             steps.append(f"run with what was edited: scanplan rerun {self._name}")
         if self._is("EndpointsReachable", "False", "Unknown") and phase is Phase.COMPLETED:
             steps.append(f"see which endpoints did not answer: scanplan results {self._name} -o html -f report.html")
+        if self._is(ConditionType.EXPORTED, "False"):
+            steps.append(f"once it is mended, export again: scanplan export retry {self._name}")
         if steps:
             self._say("\nWhat to do", "bold")
             for step in steps:

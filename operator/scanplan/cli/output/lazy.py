@@ -14,7 +14,7 @@ from typer.main import get_command, get_group
 from scanplan.cli.output.help import SETTINGS, Command, Commands
 
 HEADINGS = {
-    "Scans": "submit plan discover templates get watch explain logs cancel rerun run schedule notify",
+    "Scans": "submit plan discover templates get watch explain logs cancel rerun run schedule notify export",
     "Results": "results findings diff retest prune artifacts exception",
     "Cluster": "doctor crd operator api worker",
     "About": "version reference",

@@ -95,7 +95,7 @@ class SharedTasks:
     async def _keep(self, jobs: Callable[[], Iterable[JobView]]) -> None:
         try:
             for job in jobs():
-                if job.in_progress and job.key and not job.collector:
+                if job.in_progress and job.key and not (job.collector or job.exporter):
                     name = shared_key(job.namespace, job.key)
                     if not await self._run(_KEEP, name, self._value(job.claim), TAKEN_SECONDS):
                         log.warning("%s: another cluster has taken it while it runs here", job.key)

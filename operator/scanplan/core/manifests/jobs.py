@@ -67,7 +67,7 @@ def build(task: Task, plan: Plan, policy: Policy, exceptions: str = "") -> Manif
             "podReplacementPolicy": "Failed",
             "suspend": queued,
             **asked.spec(),
-            "podFailurePolicy": _pod_failure_policy(),
+            "podFailurePolicy": pod_failure_policy(),
         },
         pod.build(task, spec.pod_template, policy, document.pack(task, task.job_name), exceptions),
     )
@@ -240,8 +240,8 @@ def asking_patch(job: JobView, wanted: Asked) -> Manifest:
     return {"metadata": metadata, **({"spec": spec} if spec else {})}
 
 
-def _pod_failure_policy() -> Manifest:
-    """First match wins, so disruptions come before anything that the exit code says."""
+def pod_failure_policy() -> Manifest:
+    """What a disruption, or the runner's exit code, means for its Job. First match wins, so disruptions come first."""
 
     def on_exit(action: str, *codes: ExitCode) -> Manifest:
         return {

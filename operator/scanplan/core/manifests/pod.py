@@ -25,6 +25,12 @@ EXCEPTIONS_FILE = "exceptions.json"
 REQUESTS = "requests"
 """Name of the volume with requests to fuzz."""
 TERMINATION_LOG = "/dev/termination-log"
+CONFINED: Manifest = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+"""The security context of our containers."""
 IMAGE_TEMPLATES_DIRECTORY = "/opt/nuclei-templates"
 GRACE_SECONDS = 60
 """From SIGTERM to SIGKILL: time for Nuclei to stop and for partial findings to be published."""
@@ -36,20 +42,11 @@ def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed, exc
     Args:
         exceptions: those of the namespace, as `scanplan.findings.exceptions.handed` makes them; empty: there are none.
     """
-    claim_label = {labels.CLAIM: task.claim[:63].rstrip("-.")}
+    claim_label = label_of_claim(task.claim)
     document, digest = _document_volume(packed, exceptions)
     folders = _template_volumes(task)
     secrets = [{"name": use, "secret": {"secretName": name}} for use, name in task.secrets.items()]
     spec: Manifest = {
-        "restartPolicy": "Never",
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {
-            **policy.pod_security_context.manifest(),
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
         "containers": [_container(task, template, policy, digest, folders)],
         "volumes": [
             {"name": "claim", "persistentVolumeClaim": {"claimName": task.claim}},
@@ -60,11 +57,7 @@ def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed, exc
             *secrets,
         ],
     }
-    spec.update(_user_fields(template))
-    if policy.scan_defaults:
-        spec.update(policy.scan_defaults.pod_template.owner_fields())
-    if task.one_node_only:
-        spec["affinity"] = _with_pods_of_the_claim(template.affinity, claim_label)
+    spec.update(around(template, policy, claim_label if task.one_node_only else None))
     annotations = dict(template.annotations)
     if packed.inline is not None:
         annotations[labels.TASK_DOCUMENT] = packed.inline
@@ -74,6 +67,36 @@ def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed, exc
         "metadata": {"labels": {**template.labels, **labels_of(task), **claim_label}, "annotations": annotations},
         "spec": spec,
     }
+
+
+def around(template: PodTemplate, policy: Policy, one_node: dict[str, str] | None) -> Manifest:
+    """The spec of one of our pods without its containers and volumes: restricted, whatever the template says.
+
+    Args:
+        one_node: the label of the claim whose pods are all on one node; None: they may be anywhere.
+    """
+    spec: Manifest = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            **policy.pod_security_context.manifest(),
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        **_user_fields(template),
+    }
+    if policy.scan_defaults:
+        spec.update(policy.scan_defaults.pod_template.owner_fields())
+    if one_node:
+        spec["affinity"] = _with_pods_of_the_claim(template.affinity, one_node)
+    return spec
+
+
+def label_of_claim(claim: str) -> dict[str, str]:
+    """By it the pods of a ReadWriteOnce claim find each other."""
+    return {labels.CLAIM: claim[:63].rstrip("-.")}
 
 
 def labels_of(task: Task) -> dict[str, str]:
@@ -88,9 +111,9 @@ def labels_of(task: Task) -> dict[str, str]:
 
 def _document_volume(packed: Packed, exceptions: str) -> tuple[Manifest, str]:
     """The volume with the task document, and the digest that the runner has to hold it against (not where it is inline)."""
-    files = [] if packed.inline is None else [_annotation(environment.TASK_FILE, labels.TASK_DOCUMENT)]
+    files = [] if packed.inline is None else [annotation_file(environment.TASK_FILE, labels.TASK_DOCUMENT)]
     if exceptions:
-        files.append(_annotation(EXCEPTIONS_FILE, labels.EXCEPTIONS))
+        files.append(annotation_file(EXCEPTIONS_FILE, labels.EXCEPTIONS))
     if packed.inline is not None:
         return {"name": "task", "downwardAPI": {"items": files}}, ""
     kind = "secret" if packed.confidential else "configMap"
@@ -100,7 +123,7 @@ def _document_volume(packed: Packed, exceptions: str) -> tuple[Manifest, str]:
     return {"name": "task", "projected": {"sources": sources}}, packed.digest
 
 
-def _annotation(file: str, name: str) -> Manifest:
+def annotation_file(file: str, name: str) -> Manifest:
     """A file with the value of one of the pod's annotations."""
     return {"path": file, "fieldRef": {"fieldPath": f"metadata.annotations['{name}']"}}
 
@@ -180,11 +203,7 @@ def _container(task: Task, template: PodTemplate, policy: Policy, digest: str, f
         ],
         "terminationMessagePath": TERMINATION_LOG,
         "terminationMessagePolicy": "File",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": dict(CONFINED),
         "volumeMounts": mounts,
     }
     limits = policy.default_limits

@@ -87,6 +87,7 @@ _ESSENTIAL = (
     f"{_SCANNER}.volumeMounts[",
     f"{_SCANNER}.terminationMessagePath",
     *(f"{_POD}.volumes[{volume}]" for volume in ("claim", "task", "requests", *labels.SECRET_USES)),
+    f"{_POD}.volumes[{labels.USE_EXPORT}-",
 )
 """Without these as they were written, a task is not recognized, or not all of it is scanned once."""
 _CLAIM_MOUNT = f"{_SCANNER}.volumeMounts[{environment.RUN_MOUNT}]"

@@ -64,6 +64,8 @@ class JobView:
     creator: str = ""
     collector: bool = False
     """Merges what a task's pods have left, and scans nothing."""
+    exporter: bool = False
+    """Exports the result of a task, and scans nothing."""
     next_run_digest: str = ""
     endpoint_count: int | None = None
     discovery: DiscoveryReport | None = None
@@ -165,7 +167,9 @@ class JobView:
     @property
     def holds_slot(self) -> bool:
         """Counts against the namespace's concurrency: at work, and not on its way out."""
-        return not (self.finished or self.suspended or self.deleting or self.collector or self.queue_name)
+        return not (
+            self.finished or self.suspended or self.deleting or self.collector or self.exporter or self.queue_name
+        )
 
     def counts_only(self, pods: Iterable[PodView]) -> bool:
         """Whether all the ended pods that its status counts are among these."""
@@ -209,6 +213,7 @@ def job_view(job: dict[str, Any]) -> JobView:
         ),
         creator=short(annotations.get(labels.CREATOR)) or "",
         collector=(metadata.get("labels") or {}).get(labels.COMPONENT) == labels.COMPONENT_COLLECTOR,
+        exporter=(metadata.get("labels") or {}).get(labels.COMPONENT) == labels.COMPONENT_EXPORTER,
         next_run_digest=short(annotations.get(labels.NEXT_RUN_DIGEST)) or "",
         queue_name=(metadata.get("labels") or {}).get(labels.KUEUE_QUEUE, ""),
         document_parts=number(annotations.get(labels.DOCUMENT_PARTS)) or 0,

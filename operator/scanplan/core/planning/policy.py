@@ -51,6 +51,8 @@ class Policy(PodBounds):
     """Namespaces besides a plan's own in which it may discover endpoints, as shell patterns."""
     max_range_addresses: int = ranges.MAX_ADDRESSES
     """Addresses that the CIDR ranges of one plan may have together; 0: no ranges."""
+    export_hosts: tuple[str, ...] = ()
+    """Hosts that exports may name, with or without port, as shell patterns."""
     guard: Guard = field(default_factory=lambda: Guard(DEFAULT_DENIED))
     unguarded_protocols: tuple[str, ...] = ()
     """Protocols that are switched on although the guard can't hold them."""

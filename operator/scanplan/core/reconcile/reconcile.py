@@ -17,8 +17,9 @@ from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import MAX_OWNERS, JobView
 from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.planning import keys
 from scanplan.core.planning.task import Task
-from scanplan.core.reconcile import holding, mutable_fields, running, termination
+from scanplan.core.reconcile import exporting, holding, mutable_fields, running, termination
 from scanplan.core.reconcile.context import START_SECONDS, Context
 from scanplan.core.reconcile.decision import (
     Act,
@@ -46,8 +47,12 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
     """
     context = Context(observed, now)
     decision = _decide(context)
-    if not isinstance(decision, Write) or (decision.status or context.plan.status).ended:
+    if not isinstance(decision, Write):
         return decision
+    if (decision.status or context.plan.status).ended:
+        # A watch tells nothing of our own write, so no event would bring the plan back to its exports.
+        exports = context.plan.spec.exports and not context.plan.status.ended
+        return replace(decision, requeue_after=0.0) if exports else decision
     change = holding.next_edge(context.plan.spec, observed.zones, now)  # when a time window opens or closes
     return replace(decision, look_at=change) if change else decision
 
@@ -78,9 +83,8 @@ def _decide(context: Context) -> Decision:
     if _settled(context, task):
         # Other plans may have made a new Job of this name. This plan must not change its fields.
         own = job is not None and context.plan.uid in job.owners
-        return context.write(
-            statuses.of_settled(context.plan), mutable_fields.changes(context, job) if job and own else ()
-        )
+        changes = mutable_fields.changes(context, job) if job and own else ()
+        return Act(changes) if changes else exporting.settled(context)
     rejection = context.observed.rejection
     if (
         isinstance(rejection, Rejection)
@@ -117,7 +121,11 @@ def _settled(context: Context, task: Task | None) -> bool:
 def _superseded(context: Context, name: str) -> tuple[Action, ...]:
     """The actions that release Jobs of earlier inputs. A Job is deleted unless another plan owns it too."""
     current = {name, jobs.collector_name(name)}
-    return tuple(context.let_go(job) for job in context.observed.owned if job.name not in current and not job.deleting)
+    return tuple(
+        context.let_go(job)
+        for job in context.observed.owned
+        if not (job.name in current or job.deleting or (job.exporter and keys.job_name(job.key or "") == name))
+    )
 
 
 def _without_job(context: Context, name: str, task: Task | None) -> Decision:

@@ -1,0 +1,84 @@
+"""A reimport into a test of DefectDojo (POST /api/v2/reimport-scan/).
+
+The test's title is always the same for a run. So a repetition meets the findings of the first import, and changes nothing.
+Findings that a complete scan does not have any more are closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from scanplan.api import layout
+from scanplan.api.documents.export import DefectDojoTarget, Export
+from scanplan.api.documents.words import ExportFormat
+from scanplan.report.scan import read as read_scan
+from scanplan.runner.exporting import secrets
+from scanplan.runner.exporting.http import Body, Client
+from scanplan.runner.exporting.result import Result
+from scanplan.runner.exporting.trouble import refused
+
+PATH = "api/v2/reimport-scan/"
+SCAN_TYPE = "Nuclei Scan"
+FILE = "nuclei_output.jsonl"
+"""Its end tells DefectDojo's parser that there is one finding a line."""
+
+
+def send(target: DefectDojoTarget, export: Export, result: Result, client: Client) -> str:
+    """Reimport the findings; returns what was done.
+
+    Raises:
+        Trouble: they were not taken.
+    """
+    findings, digest = result.findings(ExportFormat.JSONL)
+    scan = read_scan(b"".join(result.body(result.file(layout.METADATA)).pieces))
+    body, boundary = form(_fields(target, scan.finished_at[:10], scan.scanner.nuclei_version), findings, digest)
+    headers = {
+        "Authorization": f"Token {secrets.value(export.secret, 'token')}",
+        "Content-Type": f"multipart/form-data; boundary={boundary}",
+        "Accept": "application/json",
+    }
+    answer = client.request("POST", f"{target.url}/{PATH}", headers, body)
+    if not answer.ok:
+        raise refused(answer.status, answer.retry_after)
+    return f"reimported {findings.length:,} bytes into test {target.test!r}"
+
+
+def _fields(target: DefectDojoTarget, day: str, version: str) -> dict[str, str]:
+    fields = {
+        "scan_type": SCAN_TYPE,
+        "product_name": target.product,
+        "engagement_name": target.engagement,
+        "product_type_name": target.product_type,
+        "test_title": target.test,
+        "auto_create_context": "true",
+        "close_old_findings": "true",
+        "minimum_severity": "Info",
+        "scan_date": day,
+        "version": version,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def form(fields: Mapping[str, str], findings: Body, digest: str) -> tuple[Body, str]:
+    """A form with a file (RFC 7578), and its boundary.
+
+    Args:
+        digest: of the findings; the boundary is made of it, so no finding can have it in its text.
+    """
+    boundary = f"scanplan-{digest}"
+    head = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    )
+    head += (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{FILE}"\r\n'
+        "Content-Type: application/x-ndjson\r\n\r\n"
+    )
+    begin, end = head.encode(), f"\r\n--{boundary}--\r\n".encode()
+
+    def pieces() -> Iterator[bytes]:
+        yield begin
+        yield from findings.pieces
+        yield end
+
+    return Body(len(begin) + findings.length + len(end), pieces()), boundary
