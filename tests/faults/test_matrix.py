@@ -7,6 +7,7 @@ from concurrent.futures import Future, wait
 import pytest
 
 from tests.faults import (  # noqa: F401 - they register their rows
+    rows_exports,
     rows_notifiers,
     rows_schedules,
     rows_servers,

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from scanplan.api import labels
 from scanplan.api.documents.report import ShardReport
 from scanplan.api.documents.task import TaskDocument, decode_task
-from scanplan.api.documents.words import encode
+from scanplan.api.documents.words import Document, encode
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.times import format_time
 from tests.integration.apiserver import CONFIG_MAPS, PODS, ApiServer, Object
@@ -80,10 +80,10 @@ class Kubelet:
         self,
         pod: Object,
         exit_code: int,
-        report: ShardReport | None = None,
+        report: Document | str | None = None,
         reason: str | None = None,
     ) -> None:
-        """The container ends: with the runner's report as termination message, or without one if it was killed."""
+        """The container ends: with its program's report as termination message, or without one if it was killed."""
         terminated: Object = {
             "exitCode": exit_code,
             "reason": reason or ("Error" if exit_code else "Completed"),
@@ -91,7 +91,7 @@ class Kubelet:
             "finishedAt": format_time(now() - BACKOFF if exit_code else now()),
         }
         if report:
-            terminated["message"] = encode(report).decode()
+            terminated["message"] = report if isinstance(report, str) else encode(report).decode()
         phase = "Failed" if exit_code else "Succeeded"
         self._status(pod, phase=phase, state={"terminated": terminated}, ready=False)
 

@@ -32,6 +32,7 @@ NEW_FINDINGS = NewFindings(
         ),
     ),
 )
+FILES = (ArtifactFile(name=layout.FINDINGS, bytes=7, sha256=hashlib.sha256(b"finding").hexdigest()),)
 VERSION = ScannerVersion(nuclei_version="3.4.10", templates_digest="5f1c", templates_loaded=12)
 
 
@@ -42,6 +43,7 @@ def merged(
     findings: FindingCounts = FINDINGS,
     unreachable: int = 0,
     exceptions: AppliedExceptions | None = None,
+    files: tuple[ArtifactFile, ...] = FILES,
 ) -> MergedResult:
     """The merge of all shards of a task, as its last runner or the collector reports it."""
     folder = layout.run_directory(document.run_id) / layout.task_directory(keys.key_digest(document.key))
@@ -60,7 +62,7 @@ def merged(
             open_by_age={Age.QUARTER: findings},
             told=NEW_FINDINGS,
         ),
-        files=(ArtifactFile(name=layout.FINDINGS, bytes=7, sha256=hashlib.sha256(b"finding").hexdigest()),),
+        files=files,
     )
 
 

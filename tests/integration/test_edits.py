@@ -109,6 +109,8 @@ LIVE = [
     (Row("suspend", {"suspend": True}), {"suspend": True}),
     (Row("windows", {"windows": closed()}), {"suspend": True}),
     (Row("priority", {"priority": 9}), {}),
+    (Row("exports", {"exports": [{"name": "hook", "http": {"url": "https://in.example.com"}}]}), {}),
+    (Row("retryExports", {"retryExports": "1"}), {}),
 ]
 NEXT = [
     Row("sharding.maxEndpointsPerShard", {"sharding": {"maxEndpointsPerShard": 1}}),
