@@ -80,7 +80,7 @@ def asked(desk: Desk, endpoint: str, path: str, words: str = "early", **fields: 
     )
     scanner = {"requestTimeoutSeconds": 3, "requestRetries": 0, **fields}
     spec = ScanPlanSpec.model_validate({"templates": ["t"], "endpoints": ["a"], "scanner": scanner})
-    scanner_options.check(spec.scanner)
+    scanner_options.check(spec.scanner, spec.selection)
     made = scanner_options.options(spec, 1, "")
     desk.options["scanner"] = msgspec.json.decode(msgspec.json.encode(made), type=type(made))
     return desk.scan(endpoint)

@@ -74,6 +74,7 @@ KEY = [
     Row("scanner.headless", {"scanner": {"headless": True}}),
     Row("scanner.dast", {"scanner": {"dast": True}}),
     Row("scanner.code", {"scanner": {"code": True}}),
+    Row("selection.automatic", {"selection": {"automatic": True}}),
     Row("selection.profile", {"selection": {"profile": "recommended"}}),
     Row("selection.exclude.matchers", {"selection": {"exclude": {"matchers": ["a:b"]}}}),
     Row("selection.exclude", {"selection": {"exclude": {"severities": ["info"]}}}),

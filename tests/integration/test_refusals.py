@@ -63,6 +63,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"scanner": {"variables": [{"name": "BaseURL", "value": "http://elsewhere.example"}]}},
         "take other names",
     ),
+    "an automatic scan with workflows": (
+        {"selection": {"automatic": True, "workflows": ["workflows/"]}},
+        "selection.automatic goes with neither workflows nor",
+    ),
+    "an automatic scan that fuzzes": (
+        {"selection": {"automatic": True}, "scanner": {"dast": True}},
+        "selection.automatic goes with neither workflows nor",
+    ),
     "two ways to follow redirects": (
         {"scanner": {"followRedirects": True, "followHostRedirects": True}},
         "leave one of the two out",

@@ -50,6 +50,9 @@ ExcludeMatchers = Annotated[
     list[str] | None, _listed("-em", "-exclude-matchers", what="No findings of these matchers: ID:NAME, ID:*, *:NAME.")
 ]
 Workflows = Annotated[list[str] | None, _listed("-w", "-workflows", what="Workflows: files or folders.")]
+Automatic = Annotated[
+    bool, typer.Option("-as", "-automatic-scan", help="Of these, only templates for technologies that are found.")
+]
 Dast = Annotated[bool, typer.Option("-dast", help="Run fuzzing templates.")]
 Headless = Annotated[bool, typer.Option("-headless", help="Run templates that need a browser.")]
 Code = Annotated[bool, typer.Option("-code", help="Run signed templates that are programs.")]
@@ -116,6 +119,7 @@ LISTS = {
 }
 VALUES = {
     "profile": "selection.profile",
+    "automatic": "selection.automatic",
     "rate_limit": "scanner.rateLimit",
     "concurrency": "scanner.concurrency",
     "bulk_size": "scanner.bulkSize",

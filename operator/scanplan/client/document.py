@@ -49,6 +49,7 @@ def build(plan: ScanPlan, settings: ClientSettings, now: datetime) -> TaskDocume
         severity_levels=tuple(Severity(level) for level in sorted(set(plan.severity_levels))),
         workflows=tuple(sorted(set(plan.selection.workflows))),
         profile=plan.selection.profile or "",
+        automatic=plan.selection.automatic,
         include=chosen(plan.selection.include),
         exclude=chosen(plan.selection.exclude),
         retry=RetryLimits(temporary=settings.retry_temporary, unknown=settings.retry_unknown),

@@ -30,7 +30,7 @@ from scanplan.api.schema import strictness
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import meant
 from scanplan.api.v1alpha1.scanplan import ENDPOINT, MAX_ENDPOINTS, RUN_NAME
-from scanplan.api.v1alpha1.selection import TEMPLATE, Selection
+from scanplan.api.v1alpha1.selection import AUTOMATIC_ALONE, TEMPLATE, Selection
 from scanplan.client.errors import InvalidPayload
 from scanplan.core.planning import endpoints, keys
 from scanplan.core.planning.task import of_selection
@@ -105,6 +105,8 @@ class ScanPlan:
             raise ValueError(
                 "there is nothing to scan with: set templates, or include, profile or workflows of selection"
             )
+        if selection.automatic and selection.workflows:
+            raise ValueError(AUTOMATIC_ALONE)
         return self
 
 

@@ -94,7 +94,7 @@ class NucleiRun:
         """Run Nuclei to its end.
 
         Args:
-            batch: templates of one source, with the same needs.
+            batch: templates with the same needs; the helper files of the first one's source are found.
             endpoints: those to scan; a proxy leads to all of them, or to none.
             shard: all endpoints of the shard, which the evidence is about.
             on_tick: called several times a second with the monotonic clock; a cause makes Nuclei stop.
@@ -114,6 +114,10 @@ class NucleiRun:
             workspace.targets.write_text(command.list_file(targets))
             input_mode = self._write_requests(workspace, targets) if DAST in batch[0].needs else ""
             workspace.templates.write_text(command.list_file([str(template.path) for template in batch]))
+            source = batch[0].root
+            if self._document.automatic:
+                workspace.library.symlink_to(source)
+                source = workspace.library
             workspace.matchers.write_text(command.list_file(self._document.exclude.matchers))
             credentials = self._credentials.write(workspace)
             workspace.denied.write_text(command.list_file(self._guard.ranges()))
@@ -141,7 +145,7 @@ class NucleiRun:
                     input_mode=input_mode,
                     signed_only=signatures.required(self._document, batch[0].root),
                 ),
-                command.environment(self._installation.inherited, workspace, batch[0].root),
+                command.environment(self._installation.inherited, workspace, source),
                 workspace.root,
                 on_output=self._take_output,
                 on_log=self._take_log,
@@ -205,6 +209,7 @@ class NucleiRun:
             self._attempt.findings.feed(block)
 
     def _take_trace(self, block: bytes) -> None:
+        self.log.moved_at = time.monotonic()  # the statistics of an automatic scan do not count all requests
         for line in self._traced.feed(block)[0]:
             self._evidence.feed(line)
 

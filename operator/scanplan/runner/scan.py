@@ -9,6 +9,7 @@ warnings, and the error where the scan failed.
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -28,8 +29,8 @@ from scanplan.runner.artifacts.publish import Attempt
 from scanplan.runner.artifacts.records import ShardCoverage, ShardRecord
 from scanplan.runner.artifacts.steps import Journal
 from scanplan.runner.nuclei import memory, scratch
-from scanplan.runner.nuclei.choosing import chosen, needs, profiles, templates, unguarded
-from scanplan.runner.nuclei.choosing.templates import Selection
+from scanplan.runner.nuclei.choosing import automatic, chosen, needs, profiles, templates, unguarded
+from scanplan.runner.nuclei.choosing.templates import Selection, Template
 from scanplan.runner.nuclei.judging import classify, coverage, knock, reachability, resolution
 from scanplan.runner.nuclei.judging.classify import StopCause
 from scanplan.runner.nuclei.judging.coverage import Coverage
@@ -99,6 +100,8 @@ class Scan:
         self._memory = memory.Memory.of_this_process()
         self._scratch = scratch.Scratch.of(self._installation.inherited, self._installation.temporary)
         self._scratch_check = progress.Pace(scratch.CHECK_SECONDS)
+        self._detecting: tuple[Template, ...] = ()
+        """Of an automatic scan: the templates that look for technologies."""
         self._warnings: list[str] = []
         self._near_limit = False
 
@@ -117,6 +120,7 @@ class Scan:
         try:
             own = credentials.read(self._document, self._installation.templates)
             self._attempt.findings.redactor = own.redactor()
+            self._attempt.findings.distinct = self._document.automatic
             if idle := logins.unused(own.logins, self._document.endpoints):
                 self._warn(f"Credentials of credentialsFrom that are for no endpoint of the plan: {', '.join(idle)}.")
             templates.verify(self._document.template_folders)
@@ -127,6 +131,7 @@ class Scan:
             selection, left_out = unguarded.without(selection, self._document.unguarded_protocols)
             if left_out:
                 self._warn(left_out)
+            self._detecting = automatic.detecting(selection.templates) if self._document.automatic else ()
             error = self._scan(selection, own)
             covered = coverage.of(
                 selection,
@@ -135,6 +140,7 @@ class Scan:
                 self._matched,
                 self._document.severity_levels,
                 signed_only=lambda root: signatures.required(self._document, root),
+                automatic=self._document.automatic,
             )
             verdict = self._judge(self._evidence, self._logs)
             error = self._doubt(error, covered, verdict)
@@ -165,7 +171,10 @@ class Scan:
             endpoints_troubled=verdict.troubled,
             templates_run=covered.run,
             templates_not_run=covered.not_run,
-            templates_left_out=dict(selection.filtered) if selection else {},
+            templates_left_out={
+                **(selection.filtered if selection else {}),
+                **({automatic.NOT_CHOSEN: covered.not_chosen} if covered.not_chosen else {}),
+            },
             steps=self._saved,
             requests=self._evidence.requests - self._earlier_requests,
             pairs=covered.pairs,
@@ -215,8 +224,10 @@ class Scan:
         done = [step.span for step in journal.earlier]
         options, count = document.scanner, len(self._endpoints)
         rate, most = rates.expected(options, count), rates.most_endpoints(options)
-        work = Work(selection.templates, count, rate, done, most_endpoints=most, boundary=direct)
-        if told := rates.foretold(options, count, work.requests - work.done, self._document.timeout_seconds):
+        whole = self._document.automatic
+        work = Work(selection.templates, count, rate, done, most_endpoints=most, boundary=direct, whole=whole)
+        told = rates.foretold(options, count, work.requests - work.done, self._document.timeout_seconds)
+        if told and not whole:
             self._warn(told)
         nuclei = self._nuclei = NucleiRun(
             document, self._attempt, self._installation, own, self._refused, self._memory, self._route, self._requests
@@ -228,10 +239,12 @@ class Scan:
                 return classify.stopped(cause)
             self._done_percent, self._step_share = 100.0 * work.done / max(1, work.requests), work.share(span)
             began = time.monotonic()
-            batch = selection.templates[span.first : span.end]
+            batch = automatic.run_of(selection.templates[span.first : span.end], self._detecting)
             targets = ordered[span.first_endpoint : span.end_endpoint]
             result = nuclei.run(batch, targets, self._endpoints, self._tick)
             self._take(result.log, self._attempt.findings.matched, result.evidence)
+            if self._document.automatic and (strange := self._strangers(batch, result.evidence)):
+                return strange
             if result.error is not None and result.error.reason is not Reason.NO_TEMPLATES_LOADED:
                 return result.error
             error = result.error or error
@@ -245,6 +258,18 @@ class Scan:
             if work.next() is not None:
                 self._save(journal, span, result, held=not trusted)
         return error if not any(log.templates_loaded for log in self._logs) else None
+
+    def _strangers(self, given: Sequence[Template], evidence: Evidence) -> TaskError | None:
+        """The error where Nuclei chose templates outside of the selection, which no version does that we know."""
+        sources = [Path(os.path.realpath(source)) for source in self._installation.templates]
+        if not (found := automatic.strangers(evidence.sent, given, sources)):
+            return None
+        return TaskError(
+            error_class=NucleiBinaryError.error_class,
+            reason=Reason.NUCLEI_BINARY_ERROR,
+            message=f"This Nuclei chose {len(found)} templates that the plan does not select, such as {found[0]}. Use the scanner "
+            "image of this release, or leave selection.automatic out.",
+        )
 
     def _halved(self, attempts: Sequence[ShardRecord]) -> TaskDocument:
         """The document, with less concurrency after attempts that were killed for memory."""

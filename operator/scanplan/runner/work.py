@@ -7,6 +7,7 @@ alone is too much. What is done is a set of such rectangles; the next attempt go
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -40,14 +41,21 @@ class Work:
         done: Iterable[Span] = (),
         most_endpoints: int = 1 << 31,
         boundary: int = 0,
+        *,
+        whole: bool = False,
     ) -> None:
-        """No step has more than `most_endpoints`, or endpoints on both sides of `boundary`."""
+        """No step has more than `most_endpoints`, or endpoints on both sides of `boundary`.
+
+        Args:
+            whole: a step has all templates of its source, of which an unknown part is sent.
+        """
         self._requests = [template.requests for template in templates]
         self._runs = [(template.root, template.needs) for template in templates]
         self._endpoints = endpoints
         self._most_endpoints = most_endpoints
         self._boundary = boundary
-        self._limit = rate
+        self._whole = whole
+        self._limit = math.inf if whole else rate
         self._rate = rate
         """Requests a second that are expected of the next step."""
         self._seconds = FIRST_SECONDS
@@ -104,7 +112,7 @@ class Work:
         end, load = first, 0
         while end < len(self._requests) and self._runs[end] == self._runs[first]:
             load += self._requests[end] * self._endpoints
-            if end > first and load > budget:
+            if end > first and load > budget and not self._whole:
                 break
             end += 1
         return self._part(first, end, 0)

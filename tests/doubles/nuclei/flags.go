@@ -18,7 +18,7 @@ type options struct {
 	targets, excludeHosts                                    []string
 	list, resume                                             string
 	templates                                                []string
-	validate, disableUnsigned                                bool
+	validate, disableUnsigned, automatic                     bool
 	tags, excludeTags, includeTags, ids, excludeIDs, authors []string
 	excludeTemplates                                         []string
 	severities, excludeSeverities                            []string
@@ -221,6 +221,7 @@ func (o *options) declare(set *flag.FlagSet) {
 
 	values(listFlag{&o.templates, fileCommas}, "templates", "t")
 	switches(&o.validate, "validate")
+	switches(&o.automatic, "automatic-scan", "as")
 	switches(&o.disableUnsigned, "disable-unsigned-templates", "dut")
 	values(listFlag{&o.authors, fileLower}, "author", "a")
 	values(listFlag{&o.tags, fileLower}, "tags")

@@ -33,6 +33,8 @@ type scan struct {
 	probed   map[string]string
 	hosts    hostErrors
 
+	matcherNames []string // of the last visit, for -as, which visits one after another
+
 	opened, reused atomic.Int64
 	deaf           atomic.Bool
 	resumeFile     string
@@ -121,25 +123,37 @@ func (s *scan) execute() error {
 		s.logs.infof("Scan completed in %s. No results found.", time.Since(started))
 		return errors.New("no templates provided for scan")
 	}
-	total := 0
-	for _, t := range found.templates {
-		total += t.requestCount() * len(s.targets)
-	}
-	s.stats.start(len(found.templates), len(s.targets), total)
-	if s.opts.listLoaded {
+	var matched bool
+	var err error
+	if s.opts.automatic {
+		s.stats.start(0, len(s.targets), 0)
+		matched, err = s.runAutomatic()
+	} else {
+		total := 0
 		for _, t := range found.templates {
-			fmt.Printf("[%s] %s (@%s) [%s]\n", t.ID, t.Info.Name, strings.Join(t.Info.Authors, ",@"), t.Info.Severity)
+			total += t.requestCount() * len(s.targets)
 		}
+		s.stats.start(len(found.templates), len(s.targets), total)
+		s.list(found.templates)
+		matched = s.runAll(found.templates)
 	}
-
-	matched := s.runAll(found.templates)
 	s.stats.stop()
 	if matched {
 		s.logs.infof("Scan completed in %s. %d matches found.", time.Since(started), s.out.written.Load())
 	} else {
 		s.logs.infof("Scan completed in %s. No results found.", time.Since(started))
 	}
-	return nil
+	return err
+}
+
+// list names templates on stdout, as -vv asks for.
+func (s *scan) list(templates []*template) {
+	if !s.opts.listLoaded {
+		return
+	}
+	for _, t := range templates {
+		fmt.Printf("[%s] %s (@%s) [%s]\n", t.ID, t.Info.Name, strings.Join(t.Info.Authors, ",@"), t.Info.Severity)
+	}
 }
 
 func (s *scan) announce(found *library) {
@@ -289,6 +303,9 @@ func (s *scan) visitRequest(t *template, r *httpRequest, target *url.URL, addres
 				found.Matched, found.Request, found.CURLCommand = done.url, done.request, exchanges[0].curl
 				found.Response = done.response[:min(len(done.response), s.opts.responseSave)]
 				s.report(found)
+				if s.opts.automatic && v.matcherName != "" {
+					s.matcherNames = append(s.matcherNames, v.matcherName)
+				}
 				hit = true
 			}
 		}

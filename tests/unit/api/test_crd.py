@@ -277,6 +277,7 @@ def test_what_makes_another_scan() -> None:
         "templates_from",
         "selection.include",
         "selection.profile",
+        "selection.automatic",
         "selection.workflows",
         "scanner.requests_from",
         "scanner.headless",

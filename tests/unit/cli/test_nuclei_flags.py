@@ -50,6 +50,7 @@ FLAGS: list[tuple[list[str], str, Any]] = [
     (["-dast"], "scanner.dast", True),
     (["-headless"], "scanner.headless", True),
     (["-code"], "scanner.code", True),
+    (["-as"], "selection.automatic", True),
     (["-tp", "recommended"], "selection.profile", "recommended"),
     (["-rl", "50"], "scanner.rateLimit", 50),
     (["-c", "5"], "scanner.concurrency", 5),

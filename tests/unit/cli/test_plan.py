@@ -133,6 +133,32 @@ def test_a_workflow_is_shown_with_the_requests_of_all_that_it_may_run(tmp_path: 
     assert (told["templates"], told["requests"]) == (["workflows/w.yaml"], 40)
 
 
+def test_an_automatic_scan_is_shown_with_the_most_that_it_can_be(tmp_path: Path, library: Path) -> None:
+    """Lost otherwise: a plan that says what will run, where nobody can know."""
+    code, output = forecast(tmp_path, library, "--estimate", "-o", "json", selection={"automatic": True})
+    assert code == 0, output
+    (told,) = json.loads(output)
+    assert (told["automatic"], told["requests"]) == (True, 10 * (3 * 2 + 2 + 1))
+    assert told["estimate"]["steps"] == 1
+    _, output = forecast(tmp_path, library, selection={"automatic": True})
+    assert "chosen     while it scans" in output
+    assert "requests   at most 90" in output
+
+
+@pytest.mark.parametrize(
+    ("selection", "words"),
+    [
+        ({"include": {"tags": ["cve"]}}, "No template is left that looks for technologies"),
+        ({"workflows": ["workflows/"]}, "goes with neither workflows nor"),
+    ],
+)
+def test_an_automatic_scan_that_can_not_be_is_refused(
+    tmp_path: Path, library: Path, selection: dict[str, Any], words: str
+) -> None:
+    code, output = forecast(tmp_path, library, selection={"automatic": True, **selection})
+    assert (code, words in " ".join(output.split())) == (65, True), output
+
+
 def test_the_hours_in_which_it_may_run_are_told(tmp_path: Path, library: Path) -> None:
     """Lost otherwise: a forecast of two hours for a scan that takes until tomorrow."""
     windows = [{"days": ["Mon-Fri"], "from": "22:00", "to": "06:00", "timeZone": "Europe/Berlin"}]

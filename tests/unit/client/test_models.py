@@ -59,6 +59,15 @@ def test_a_profile_and_workflows_reach_the_runner() -> None:
     assert models.generate_task_key(chosen) != models.generate_task_key(plan())
 
 
+def test_an_automatic_scan_reaches_the_runner_and_has_no_workflows() -> None:
+    """Lost otherwise: a program that asks for some templates scans with all."""
+    chosen = plan(selection={"automatic": True})
+    assert document.build(chosen, settings.load(), datetime.now(UTC)).automatic
+    assert models.generate_task_key(chosen) != models.generate_task_key(plan())
+    with pytest.raises(ValidationError, match="goes with neither workflows nor"):
+        plan(selection={"automatic": True, "workflows": ["w/"]})
+
+
 MISSPELT: list[tuple[dict[str, Any], str]] = [
     ({"templatez": []}, "unknown field templatez, did you mean templates?"),
     ({"selection": {"tagz": []}}, "unknown field tagz, did you mean include.tags?"),

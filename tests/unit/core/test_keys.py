@@ -50,6 +50,7 @@ OTHER = {
     "included tags": {"selection": {"include": {"tags": ["cve"]}}},
     "a workflow": {"selection": {"workflows": ["workflows/a.yaml"]}},
     "fuzzing": {"scanner": {"dast": True}},
+    "an automatic scan": {"selection": {"automatic": True}},
     "a template profile": {"selection": {"profile": "recommended"}},
     "excluded matchers": {"selection": {"exclude": {"matchers": ["a:b"]}}},
     "excluded paths": {"selection": {"exclude": {"paths": ["http/cves/"]}}},

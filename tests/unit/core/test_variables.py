@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,20 @@ def test_a_value_longer_than_any_path_is_taken(tmp_path: Path) -> None:
     files.write({"name": "x" * 4096}, Workspace(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"selection": {"automatic": True, "workflows": ["w/"]}},
+        *({"selection": {"automatic": True}, "scanner": {power: True}} for power in ("dast", "headless", "code")),
+    ],
+)
+def test_an_automatic_scan_goes_with_nothing_that_changes_the_run(fields: dict[str, Any]) -> None:
+    made: Plan = plan(**fields)
+    with pytest.raises(InvalidPlan, match="goes with neither workflows nor"):
+        scanner_options.check(made.spec.scanner, made.spec.selection)
+
+
 def test_two_ways_to_follow_redirects_are_refused() -> None:
     made: Plan = plan(scanner={"followRedirects": True, "followHostRedirects": True})
     with pytest.raises(InvalidPlan, match="leave one of the two out"):
-        scanner_options.check(made.spec.scanner)
+        scanner_options.check(made.spec.scanner, made.spec.selection)

@@ -104,6 +104,12 @@ def test_a_step_has_the_flags_that_its_templates_need(needs: tuple[str, ...], fl
     assert {"-dast", "-code", "-w"} & set(argv) == set(flags) & {"-dast", "-code", "-w"}
 
 
+def test_an_automatic_scan_sends_each_template_by_itself() -> None:
+    argv = command.arguments(document(automatic=True), "nuclei", WORKSPACE, TRACE)
+    assert {"-as", "-dc"} <= set(argv)
+    assert not {"-as", "-dc"} & set(command.arguments(document(), "nuclei", WORKSPACE, TRACE))
+
+
 def test_without_options_templates_decide_about_redirects_and_nothing_is_denied() -> None:
     argv = command.arguments(document(), "nuclei", WORKSPACE, TRACE)
     assert not {"-fr", "-dr", "-severity", "-eh"} & set(argv)

@@ -43,6 +43,16 @@ def test_only_matches_are_findings(tmp_path: Path) -> None:
     assert (tmp_path / "findings").read_bytes().count(b"\n") == 1
 
 
+def test_a_finding_that_nuclei_writes_twice_is_there_once_where_that_is_wanted(tmp_path: Path) -> None:
+    """Lost otherwise: the counts of an automatic scan, which runs some templates twice."""
+    lines = [finding(), finding(timestamp="later"), finding(**{"matched-at": "http://elsewhere.example"})]
+    findings = reading(tmp_path)
+    findings.distinct = True
+    findings.feed(b"\n".join(lines) + b"\n")
+    assert (tmp_path / "findings").read_bytes() == lines[0] + b"\n" + lines[2] + b"\n"
+    assert findings.total == 2
+
+
 def test_a_finding_is_on_disk_as_soon_as_its_line_is_whole(tmp_path: Path) -> None:
     findings = reading(tmp_path)
     line = finding()

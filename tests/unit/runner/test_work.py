@@ -87,6 +87,19 @@ def test_a_template_that_is_too_much_alone_is_cut_by_endpoints() -> None:
     assert span == Span(0, 1, 0, 1)
 
 
+def test_an_automatic_scan_is_cut_by_endpoints_alone() -> None:
+    """Lost otherwise: a step without the templates that look for technologies, or one that they could choose."""
+    work = Work(library([1] * 10_000, roots=2), 100, 150.0, whole=True)
+    spans = []
+    while (span := work.next()) is not None:
+        spans.append(span)
+        work.finish(span)
+        work.measured(span, 1.0)
+    assert {(span.first, span.end) for span in spans} == {(0, 5_000), (5_000, 10_000)}
+    assert spans[0].end_endpoint == 3
+    assert spans[1] == Span(0, 5_000, 3, 100), "little of it is sent, so the next step has more"
+
+
 @pytest.mark.parametrize(
     "strange",
     [Span(3, 5, 0, 10), Span(0, 9, 0, 10), Span(0, 2, 5, 10), Span(0, 2, 0, 11), Span(0, 2, 4, 4), Span(2, 1, 0, 10)],

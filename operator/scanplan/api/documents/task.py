@@ -119,6 +119,8 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     """Paths of workflows; where there is nothing else, only these run."""
     profile: str = ""
     """Template profile, which says what the plan leaves open; empty: none."""
+    automatic: bool = False
+    """Nuclei chooses among the templates while it scans."""
     include: TemplateFilter = msgspec.field(default_factory=TemplateFilter)
     """Only templates that have an item of each list run."""
     exclude: TemplateFilter = msgspec.field(default_factory=TemplateFilter)

@@ -19,7 +19,7 @@ from scanplan.api.v1alpha1.model import Effect, Model, cel, effect
 from scanplan.api.v1alpha1.name_resolution import DnsConfig, HostAlias
 from scanplan.api.v1alpha1.pod_template import PodTemplate
 from scanplan.api.v1alpha1.scanner import Scanner
-from scanplan.api.v1alpha1.selection import TEMPLATE, Selection
+from scanplan.api.v1alpha1.selection import AUTOMATIC_ALONE, TEMPLATE, Selection
 from scanplan.api.v1alpha1.sources import EndpointSource, TemplateSource
 from scanplan.api.v1alpha1.windows import MAX_WINDOWS, ScanWindow
 
@@ -130,6 +130,13 @@ class ScanPlanSpec(Model):
                     "(has(self.selection) && (has(self.selection.include) || has(self.selection.profile) || "
                     "(has(self.selection.workflows) && size(self.selection.workflows) > 0)))",
                     "there is nothing to scan with: set templates, or include, profile or workflows of selection",
+                ),
+                cel(
+                    "!has(self.selection) || !has(self.selection.automatic) || !self.selection.automatic || "
+                    "!((has(self.selection.workflows) && size(self.selection.workflows) > 0) || (has(self.scanner) && "
+                    "((has(self.scanner.dast) && self.scanner.dast) || (has(self.scanner.headless) && self.scanner.headless) || "
+                    "(has(self.scanner.code) && self.scanner.code))))",
+                    AUTOMATIC_ALONE,
                 ),
                 cel(
                     "!has(self.queuePriorityClassName) || has(self.queueName)",

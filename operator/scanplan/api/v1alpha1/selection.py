@@ -20,6 +20,9 @@ MATCHER = (
 )
 """Id of a template and name of a matcher, with * for all names, or for all ids."""
 PROFILE = r"^[A-Za-z0-9_][-A-Za-z0-9_.]*$"
+AUTOMATIC_ALONE = (
+    "selection.automatic goes with neither workflows nor scanner.dast, headless or code: leave these to another plan"
+)
 
 _SET = {"x-kubernetes-list-type": "set"}
 Tags = Annotated[
@@ -90,6 +93,14 @@ class Selection(Model):
             description="Workflows: files or folders within the template sources. Without templates and include, only these run.",
         ),
     ] = []
+    automatic: Annotated[
+        bool,
+        Field(
+            json_schema_extra=effect(Effect.KEY),
+            description="Run on each endpoint only templates whose tags name a technology that was found there. Templates with "
+            "the tags tech, detect or favicon look for it, so some of these must be selected.",
+        ),
+    ] = False
     include: Annotated[
         Include | None,
         Field(json_schema_extra=effect(Effect.KEY), description="Run only these; with {}, all that `templates` names."),

@@ -24,8 +24,8 @@ from scanplan.core.planning.estimate import Estimate
 from scanplan.core.planning.task import chosen
 from scanplan.core.status.statuses import format_duration
 from scanplan.report import text
+from scanplan.runner.nuclei.choosing import automatic, needs, profiles, unguarded
 from scanplan.runner.nuclei.choosing import chosen as whole
-from scanplan.runner.nuclei.choosing import needs, profiles, unguarded
 from scanplan.runner.nuclei.choosing.profiles import Profile
 from scanplan.runner.nuclei.choosing.templates import Template
 
@@ -53,6 +53,8 @@ class Forecast:
     """Matchers whose findings are left out."""
     uncounted: str = ""
     """What sends requests that only the scan can count; empty: nothing."""
+    automatic: bool = False
+    """Nuclei chooses among the templates while it scans: requests and times are the most it can be."""
     asks_for: tuple[str, ...] = ()
     """Flags of the template profile that only the plan may set."""
     estimate: Estimate | None = None
@@ -75,6 +77,7 @@ class Forecast:
             **({"windows": list(self.windows)} if self.windows else {}),
             **({"estimate": estimates.document(self.estimate)} if self.estimate else {}),
             **({"matchersLeftOut": list(self.matchers)} if self.matchers else {}),
+            **({"automatic": True} if self.automatic else {}),
             **({"uncounted": self.uncounted} if self.uncounted else {}),
             **({"profileAsksFor": list(self.asks_for)} if self.asks_for else {}),
         }
@@ -134,6 +137,10 @@ def plan(
 
 _CAUSES = {unguarded.WHY: "a protocol that can't be guarded", needs.ELSEWHERE: "targets of its own"}
 
+_AUTOMATIC = (
+    "while it scans, of these templates, by the technologies that it finds: requests and times are the most it can be"
+)
+
 
 def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str], *, with_estimate: bool) -> Forecast:
     name = str(manifest["metadata"]["name"])
@@ -144,19 +151,22 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str], 
                 f"{name}: endpointsFrom is read when the scan starts", "--endpoints FILE, with what it will give", USAGE
             )
         targets = endpoints.canonical_all([*spec.endpoints, *more])
+        scanner_options.check(spec.scanner, spec.selection)
         wanted = _wanted(spec, sources)
         switches = scanner_options.options(spec, 1, "")
         selection = needs.arranged(whole.of(wanted, sources), switches)
         selection, _ = unguarded.without(selection, ())
+        selected = [(template, needs.lacking(template, switches)) for template in selection.templates]
+        running = [template for template, need in selected if not need]
+        if spec.selection.automatic:
+            running = automatic.at_most(running)
     except (InvalidPlan, NucleiBinaryError) as error:
         raise Failure(f"{name}: {error.message}", code=DATA) from None
     left_out = dict(selection.filtered)
     if selection.doubles:
         left_out["an id that another one has"] = len(selection.doubles)
-    selected = [(template, needs.lacking(template, switches)) for template in selection.templates]
     left_out |= Counter(_CAUSES.get(why, "a workflow that can't run") for _, why in selection.left_out)
     left_out |= Counter(f"a need for scanner.{need}, which is off" for _, need in selected if need)
-    running = [template for template, need in selected if not need]
     count = shards.shard_count(targets, spec.sharding.max_endpoints_per_shard)
     each = sum(template.requests for template in running)
     longest = max((len(shard) for shard in shards.cut(targets, count)), default=0)
@@ -173,6 +183,7 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str], 
         windows=tuple(f"{', '.join(each.days)} {each.begin} to {each.to} in {each.time_zone}" for each in spec.windows),
         matchers=wanted.exclude.matchers,
         uncounted=_uncounted(running, spec),
+        automatic=spec.selection.automatic,
         asks_for=wanted.asks_for,
         estimate=estimates.of_plan(spec, running, longest, count) if with_estimate else None,
         memory_limit=str(spec.pod_template.resources.limits.get("memory", "")),
@@ -211,6 +222,7 @@ def _seconds(spec: ScanPlanSpec, longest: int, count: int, each: int) -> int:
 
 
 def _print(forecast: Forecast) -> None:
+    about = "at most" if forecast.automatic else "about"
     rows = [
         ("endpoints", f"{forecast.endpoints:,} in {forecast.shards:,} shards, {forecast.parallelism} at a time"),
         ("templates", f"{len(forecast.templates):,}"),
@@ -220,9 +232,10 @@ def _print(forecast: Forecast) -> None:
         ),
         *([("left out", f"findings of {', '.join(forecast.matchers)}")] if forecast.matchers else []),
         *([("not set", f"{', '.join(forecast.asks_for)} of the profile")] if forecast.asks_for else []),
-        ("requests", f"about {forecast.requests:,}"),
+        *([("chosen", _AUTOMATIC)] if forecast.automatic else []),
+        ("requests", f"{about} {forecast.requests:,}"),
         *([("uncounted", forecast.uncounted)] if forecast.uncounted else []),
-        ("time", f"about {format_duration(forecast.seconds * 1000)} at the plan's rate, if no host is slow"),
+        ("time", f"{about} {format_duration(forecast.seconds * 1000)} at the plan's rate, if no host is slow"),
         *(estimates.rows(forecast.estimate, forecast.memory_limit) if forecast.estimate else ()),
         *(("window", window) for window in forecast.windows),
         ("deadline", format_duration(forecast.deadline_seconds * 1000)),

@@ -10,10 +10,11 @@ from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanner import Scanner
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.api.v1alpha1.selection import AUTOMATIC_ALONE, Selection
 from scanplan.core.planning import rates, variables
 
 
-def check(scanner: Scanner) -> None:
+def check(scanner: Scanner, selection: Selection) -> None:
     """Raise InvalidPlan where options can't be together, or a variable may not be set."""
     if scanner.follow_redirects and scanner.follow_host_redirects:
         raise InvalidPlan(
@@ -24,6 +25,8 @@ def check(scanner: Scanner) -> None:
         raise InvalidPlan(
             Reason.INVALID_SPEC, "scanner.requestsFrom is for fuzzing: set scanner.dast too, or leave it out"
         )
+    if selection.automatic and (selection.workflows or scanner.dast or scanner.headless or scanner.code):
+        raise InvalidPlan(Reason.INVALID_SPEC, AUTOMATIC_ALONE)
     variables.check({each.name: each.value for each in scanner.variables})
 
 

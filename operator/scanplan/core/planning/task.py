@@ -277,7 +277,7 @@ def resolve(
     choice.check(spec, plan.own, policy)
     resolution.check(spec, policy)
     _check_powers(spec, policy)
-    scanner_options.check(spec.scanner)
+    scanner_options.check(spec.scanner, spec.selection)
     requests = sources.fuzz_input(spec, inputs)
     if spec.scanner.requests_from:
         fuzz_inputs.check(spec.scanner.requests_from.mode, requests, targets)
@@ -315,6 +315,7 @@ def resolve(
         severity_levels=tuple(sorted(spec.severity_levels)),
         workflows=tuple(sorted(set(spec.selection.workflows))),
         profile=spec.selection.profile or "",
+        automatic=spec.selection.automatic,
         include=chosen(spec.selection.include),
         exclude=chosen(spec.selection.exclude),
         headers_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_HEADERS),
@@ -354,7 +355,11 @@ def of_selection(selection: Selection) -> dict[str, Any]:
     """The options of a task key that `spec.selection` gives: none where it leaves nothing out."""
     parts = {"include": chosen(selection.include), "exclude": chosen(selection.exclude)}
     found = {name: msgspec.to_builtins(each) for name, each in parts.items() if each != TemplateFilter()}
-    others = {"profile": selection.profile, "workflows": sorted(set(selection.workflows))}
+    others = {
+        "profile": selection.profile,
+        "workflows": sorted(set(selection.workflows)),
+        "automatic": selection.automatic,
+    }
     return found | {name: value for name, value in others.items() if value}
 
 

@@ -16,6 +16,7 @@ import msgspec
 from scanplan.api import wire
 from scanplan.api.documents.report import FindingCounts
 from scanplan.api.documents.words import Severity
+from scanplan.findings import fingerprint
 from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.durable import CheckedFile
 from scanplan.runner.artifacts.redaction import Pieces, Redactor
@@ -54,6 +55,10 @@ class Findings:
         """Events of matchers that did not match; they are no findings, and are left out."""
         self.redactor = Redactor({})
         """Takes secrets out of what is written."""
+        self.distinct = False
+        """Leave out a finding that is there already, which an automatic scan makes of templates that look for technologies."""
+        self._known: set[bytes] = set()
+        """Fingerprints, where findings are to be distinct."""
         self._pieces: Pieces | None = None
         """The overlong line that is being kept aside."""
         self.remark: Callable[[bytes], bool] | None = None
@@ -115,6 +120,11 @@ class Findings:
                     self._keep_aside(self.redactor.raw(line) + b"\n")
                 continue
             if event.matcher_status:
+                if self.distinct:
+                    mark = fingerprint.of(line)
+                    if mark in self._known:
+                        continue
+                    self._known.add(mark)
                 accepted.append(self.redactor.finding(line))
                 severities.append(event.info.severity)
                 self.matched.add(event.template_id)

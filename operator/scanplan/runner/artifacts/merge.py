@@ -13,7 +13,7 @@ import contextlib
 import functools
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -228,7 +228,7 @@ def _templates(parts: Sequence[_Part]) -> dict[str, Any]:
     return {
         "templates_run": max((record.templates_run for record in last), default=0),
         "templates_not_run": tuple(told[0][name] for name in sorted(common)),
-        "templates_left_out": next((dict(each.templates_left_out) for each in last if each.templates_left_out), {}),
+        "templates_left_out": left_out([record.templates_left_out for record in last]),
         "requests": _total(
             attempt.requests or steps.requests(publish.folder(part.folder, attempt.attempt))
             for part in parts
@@ -236,6 +236,13 @@ def _templates(parts: Sequence[_Part]) -> dict[str, Any]:
         ),
         "coverage": min(1000, sum(record.pairs for record in last) * 1000 // pairs) if pairs else 0,
     }
+
+
+def left_out(told: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """How many templates no shard ran, by cause. Shards of an automatic scan may choose different ones: this is the most."""
+    shards = [counts for counts in told if counts]
+    causes = shards[0] if shards else {}
+    return {why: least for why in causes if (least := min(counts.get(why, 0) for counts in shards))}
 
 
 def _total(numbers: Iterable[int]) -> int:

@@ -128,6 +128,13 @@ TABLE = (
         "Nuclei could use none of the templates: they are invalid, or excluded by its ignore list or severity levels.",
     ),
     Rule(
+        (1,),
+        r"could not find any templates with tech tag",
+        FATAL,
+        Reason.NO_TEMPLATES_LOADED,
+        "Nuclei could use none of the templates that look for technologies, which an automatic scan needs.",
+    ),
+    Rule(
         (1,), r"Could not validate templates", FATAL, Reason.NO_TEMPLATES_LOADED, "Some of the templates are invalid."
     ),
     Rule(

@@ -31,6 +31,8 @@ _TOLD = (
     ("interactsh client not initialized", "it needs an out-of-band server (scanner.interactsh), and there is none"),
     ("cannot use IP address as DNS input", "DNS templates need names, and the endpoints are IP addresses"),
 )
+_UNSIGNED = "it has no valid signature, and the plan verifies them (scanner.verifySignatures)"
+_UNSAID = "Nuclei left it out without saying why"
 _UNTRACED = ("whois",)
 """Protocols of which the trace log has nothing: run, unless the log names an error."""
 
@@ -43,6 +45,8 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     not_run: tuple[TemplateNotRun, ...] = ()
     refused: tuple[TemplateNotRun, ...] = ()
     """Those of `not_run` that the plan names and Nuclei did not load."""
+    not_chosen: int = 0
+    """Templates that could run, and that an automatic scan chose for no endpoint."""
     pairs: int = 0
     """Pairs of template and endpoint that were sent."""
     ran: Mapping[str, int] = {}
@@ -58,6 +62,7 @@ def of(
     severities: Iterable[Severity],
     *,
     signed_only: Callable[[Path], bool] = lambda _: False,
+    automatic: bool = False,
 ) -> Coverage:
     """What became of the templates of a scan, from what Nuclei said and sent in one or several runs.
 
@@ -65,12 +70,14 @@ def of(
         matched: ids of templates that found something, which says that they were sent, too.
         signed_only: whether Nuclei was to leave out the templates of a source that have no valid signature. It names none of
             these.
+        automatic: Nuclei chose among the templates, and says of those that it did not choose as little as of unsigned ones.
     """
     loaded_ids = {identifier for log in logs for identifier in log.loaded}
     why_not_loaded = {path: why for log in reversed(logs) for path, why in log.not_loaded.items()}
     loaded: list[Template] = []
     not_run: list[TemplateNotRun] = []
     refused: list[TemplateNotRun] = []
+    not_chosen = 0
     for template in selection.templates:
         if template.id in loaded_ids:
             loaded.append(template)
@@ -79,6 +86,9 @@ def of(
                 template, why_not_loaded, frozenset(severities), signed_only=signed_only(template.root)
             )
         ) is not None:
+            if automatic and why in (_UNSAID, _UNSIGNED):
+                not_chosen += 1
+                continue
             not_run.append(_not_run(template, why))
             if template.named:
                 refused.append(not_run[-1])
@@ -89,13 +99,14 @@ def of(
         if double.named and first.named:
             refused.append(not_run[-1])
     not_run.extend(_not_run(template, why) for template, why in selection.left_out)
-    sent, ran, silent = _sent(loaded, logs, evidence, matched)
+    sent, ran, silent = _sent(loaded, logs, evidence, matched, clustered=not automatic)
     not_run.extend(_not_run(template, why) for template, why in silent)
     return Coverage(
-        loaded=len(loaded) or max((log.templates_loaded or 0 for log in logs), default=0),
+        loaded=len(loaded) + not_chosen or max((log.templates_loaded or 0 for log in logs), default=0),
         run=len(sent),
         not_run=tuple(sorted(not_run, key=lambda item: item.template)),
         refused=tuple(refused),
+        not_chosen=not_chosen,
         pairs=sum(mask.bit_count() for mask in sent),
         ran=ran,
     )
@@ -115,12 +126,17 @@ def _why_not_loaded(
     if severities and definition.stated_severity(document) not in severities:
         return None
     if signed_only:
-        return "it has no valid signature, and the plan verifies them (scanner.verifySignatures)"
-    return "Nuclei left it out without saying why"
+        return _UNSIGNED
+    return _UNSAID
 
 
 def _sent(
-    loaded: Sequence[Template], logs: Sequence[ScannerLog], evidence: Evidence, matched: Collection[str]
+    loaded: Sequence[Template],
+    logs: Sequence[ScannerLog],
+    evidence: Evidence,
+    matched: Collection[str],
+    *,
+    clustered: bool,
 ) -> tuple[list[int], dict[str, int], list[tuple[Template, str]]]:
     """The endpoints (as bits) of each template that was sent, those that answered it, and what was not sent, with the cause."""
     masks: dict[str, int] = {}
@@ -135,7 +151,7 @@ def _sent(
             quiet.append(template)
     told = {name: why for log in reversed(logs) for name, why in log.not_sent.items()}
     silent: list[tuple[Template, str]] = []
-    clusters = _clusters(quiet, [template for template in loaded if template.id in masks])
+    clusters = _clusters(quiet, [template for template in loaded if template.id in masks]) if clustered else {}
     for template in quiet:
         cluster = clusters.get(template.id)
         mask = masks.get(cluster.first, 0) if cluster else 0

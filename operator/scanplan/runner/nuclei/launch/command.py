@@ -45,6 +45,11 @@ class Workspace(msgspec.Struct, frozen=True):
         return self.root / "templates.txt"
 
     @property
+    def library(self) -> Path:
+        """A link to the template source of an automatic scan (see `environment`)."""
+        return self.root / "library.yaml"
+
+    @property
     def matchers(self) -> Path:
         """One matcher without findings a line."""
         return self.root / "matchers.txt"
@@ -146,6 +151,8 @@ def arguments(
     )
     argv = [nuclei, *inputs, "-w" if workflows.NEED in needs else "-t", str(workspace.templates)]
     argv += [flag for need in needs for flag in FLAGS.get(need, ())]
+    if document.automatic:
+        argv += ["-as", "-dc"]  # in a cluster the trace log names one template, whether or not the others were chosen
     if document.severity_levels:
         argv += ["-severity", ",".join(document.severity_levels)]
     if document.exclude.matchers:
@@ -199,6 +206,11 @@ def _asking(scanner: ScannerOptions) -> list[str]:
 
 def environment(inherited: Mapping[str, str], workspace: Workspace, templates: Path) -> dict[str, str]:
     """Nuclei's environment: a few harmless variables of ours, and its folders.
+
+    Args:
+        templates: the source, for helper files; for an automatic scan a link to it, named like a template. Such a scan chooses
+            among all templates that are below this folder and in `-t`, and fails where this folder has none. Nuclei does not
+            follow the link when it looks for templates, takes it for one that can't be read, and finds helper files behind it.
 
     `PDCP_*`, `NUCLEI_*` and `ENABLE_CLOUD_UPLOAD` are never passed on; of proxies see `runner.nuclei.launch.route`.
     """

@@ -1,0 +1,62 @@
+"""Automatic scans: Nuclei finds out what an endpoint runs on, and takes the templates that have a tag of that name.
+
+Its own fingerprints and the templates with the tags tech, detect or favicon look for technologies. It chooses among the files that
+it is given (`launch.command.environment`), so all that a plan's selection leaves out stays out. Each run needs templates that look
+for technologies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from scanplan.api.errors import NucleiBinaryError
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.runner.nuclei.choosing import selecting
+from scanplan.runner.nuclei.choosing.templates import Template
+
+_TAGS = frozenset({"tech", "detect", "favicon"})
+NOT_CHOSEN = "no technology that the automatic scan found"
+
+
+def detecting(templates: Iterable[Template]) -> tuple[Template, ...]:
+    """Those that look for technologies.
+
+    Raises:
+        NucleiBinaryError: (NoTemplatesLoaded) there are none.
+        OSError: a template can't be read.
+    """
+    found = tuple(each for each in templates if selecting.facts(each.id, each.path.read_bytes()).tags & _TAGS)
+    if not found:
+        raise NucleiBinaryError(
+            Reason.NO_TEMPLATES_LOADED,
+            "No template is left that looks for technologies. An automatic scan needs some: select templates with the tags tech, "
+            "detect or favicon too.",
+        )
+    return found
+
+
+def run_of(batch: Sequence[Template], detecting: Iterable[Template]) -> tuple[Template, ...]:
+    """What Nuclei gets to run templates of one source: these, and all that look for technologies."""
+    return tuple(dict.fromkeys((*batch, *detecting)))
+
+
+def at_most(templates: Sequence[Template]) -> list[Template]:
+    """Templates with the most requests that an automatic scan makes of them to an endpoint. Raises as `detecting` does.
+
+    A template that looks for technologies runs twice for each source: to look, and as one that is chosen. The first of them also
+    counts Nuclei's own request, which is one for each source.
+    """
+    looking = detecting(templates)
+    sources = len({each.root for each in templates})
+    most = {each: 2 * sources * each.requests + (sources if each is looking[0] else 0) for each in looking}
+    return [msgspec.structs.replace(each, requests=most.get(each, each.requests)) for each in templates]
+
+
+def strangers(sent: Iterable[str], given: Collection[Template], sources: Iterable[Path]) -> list[str]:
+    """Templates of the sources that Nuclei sent, by their paths in the trace log, and was not given."""
+    known = {str(each.path) for each in given}
+    roots = tuple(sources)
+    return sorted(name for name in set(sent) - known if any(Path(name).is_relative_to(root) for root in roots))
