@@ -74,15 +74,17 @@ def write(report: ShardReport, path: Path | None) -> None:
 def leave(message: bytes, path: Path | None) -> None:
     """Leave a termination message; without such a file (no pod) nowhere.
 
-    The kubelet makes the file before the container starts, so it is written in place. Where it can't be, the exit code
-    still says what matters.
+    The kubelet makes the file before the container starts, so it is written in place. A process that is killed meanwhile
+    leaves the message before or the new one: one write covers the whole file. Where the file can't be written, the exit
+    code still says what matters.
     """
     if path is None:
         return
     with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            os.write(descriptor, message)
+            os.write(descriptor, message.ljust(os.fstat(descriptor).st_size))
+            os.ftruncate(descriptor, len(message))
         finally:
             os.close(descriptor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -111,3 +112,21 @@ def test_the_termination_log_is_overwritten_in_place(tmp_path: Path) -> None:
     report.write(full("x", ()), log)
     assert decode_report(log.read_bytes()) == full("x", ())
     assert log.stat().st_ino == inode  # the kubelet has mounted this very file
+
+
+def test_a_kill_while_the_termination_log_is_written_leaves_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: a retry, for a pod that had saved steps."""
+    path = tmp_path / "termination-log"
+    report.write(full("a longer one", ()), path)
+
+    def killed(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(os, "ftruncate", killed)
+    report.write(full("x", ()), path)
+    assert decode_report(path.read_bytes()) == full("x", ())
+    monkeypatch.setattr(os, "write", killed)
+    report.write(full("another", ()), path)
+    assert decode_report(path.read_bytes()) == full("x", ())
