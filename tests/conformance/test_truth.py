@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from scanplan.api.documents.report import Trouble
 from scanplan.api.documents.task import ScannerOptions
 from scanplan.api.documents.words import Outcome
 from tests.conformance.conftest import running_site
@@ -265,7 +266,8 @@ def test_row_19_what_an_endpoint_answered_is_told_with_counts(
     assert (report.outcome, report.error) == (Outcome.COMPLETE, None)
     if trouble == "stopped" and count < 20:
         return  # it died after the last request
-    (told,) = record.endpoints_troubled
+    # On a busy machine, requests may time out too, which is told beside it.
+    (told,) = [each for each in record.endpoints_troubled if each.trouble != Trouble.FAILING]
     assert (told.endpoint, told.trouble) == (site.url, trouble)
     assert 0 < told.count <= told.total
     assert str(told.count) in told.remark
@@ -276,7 +278,8 @@ def test_row_19_what_an_endpoint_answered_is_told_with_counts(
     counts = (merged.endpoints_skipped, merged.endpoints_throttled, merged.endpoints_blocked)
     assert counts == {"stopped": (1, 0, 0), "blocked": (0, 0, 1)}.get(trouble, (0, 1, 0))
     metadata = json.loads(next(desk.folder.glob("run/tasks/*/scan_metadata.json")).read_bytes())
-    (kept,) = [each for shard in metadata["shards"] for each in shard["endpointsTroubled"]]
+    troubled = [each for shard in metadata["shards"] for each in shard["endpointsTroubled"]]
+    (kept,) = [each for each in troubled if each["trouble"] == trouble]
     assert (kept["endpoint"], kept["count"], kept["remark"]) == (site.url, told.count, told.remark)
     page = next(desk.folder.glob("run/tasks/*/report.html")).read_text()
     assert told.remark in page[page.index("What was not scanned") :]
