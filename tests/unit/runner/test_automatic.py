@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from scanplan.api.errors import NucleiBinaryError
@@ -28,6 +29,14 @@ def test_those_that_look_for_technologies_go_with_each_source(tmp_path: Path) ->
     assert automatic.run_of([looks, hole], detecting) == (looks, hole, icon)
     with pytest.raises(NucleiBinaryError, match="tech, detect or favicon"):
         automatic.detecting([hole, own])
+
+
+@pytest.mark.parametrize("former_ids", [["before"], {"before": 1}, "before"])
+def test_a_template_may_have_former_ids_of_any_form(tmp_path: Path, former_ids: object) -> None:
+    """Lost otherwise: every scan of a plan with such a template."""
+    looks = msgspec.structs.replace(template(tmp_path / "a", "looks", "tech"), former_ids=former_ids)
+    assert automatic.run_of([looks], ()) == automatic.run_of([looks], [looks]) == (looks,)
+    assert [each.path for each in automatic.at_most([looks])] == [looks.path]
 
 
 def test_the_most_that_it_sends(tmp_path: Path) -> None:

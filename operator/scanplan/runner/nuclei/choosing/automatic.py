@@ -40,7 +40,7 @@ def detecting(templates: Iterable[Template]) -> tuple[Template, ...]:
 
 def run_of(batch: Sequence[Template], detecting: Iterable[Template]) -> tuple[Template, ...]:
     """What Nuclei gets to run templates of one source: these, and all that look for technologies."""
-    return tuple(dict.fromkeys((*batch, *detecting)))
+    return tuple({each.path: each for each in (*batch, *detecting)}.values())
 
 
 def at_most(templates: Sequence[Template]) -> list[Template]:
@@ -51,8 +51,8 @@ def at_most(templates: Sequence[Template]) -> list[Template]:
     """
     looking = detecting(templates)
     sources = len({each.root for each in templates})
-    most = {each: 2 * sources * each.requests + (sources if each is looking[0] else 0) for each in looking}
-    return [msgspec.structs.replace(each, requests=most.get(each, each.requests)) for each in templates]
+    most = {each.path: 2 * sources * each.requests + (sources if each is looking[0] else 0) for each in looking}
+    return [msgspec.structs.replace(each, requests=most.get(each.path, each.requests)) for each in templates]
 
 
 def strangers(sent: Iterable[str], given: Collection[Template], sources: Iterable[Path]) -> list[str]:
