@@ -188,7 +188,7 @@ def _result(status: Object, folder: TaskFolder | None) -> list[str]:
         return []
     digest = _digest(status)
     if digest is None:
-        return [f"{len(folder.printed)} findings, and no artifact in the status"]
+        return [f"{len(folder.printed)} findings, and no artifact in the status: {status}"]
     if digest not in folder.merged:
         return [f"an artifact with SHA-256 {digest}, which nobody has published"]
     if status["findings"]["total"] != len(folder.merged[digest]):
