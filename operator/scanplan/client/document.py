@@ -10,7 +10,7 @@ from scanplan.api.times import format_time
 from scanplan.client.models import ScanPlan, generate_task_key
 from scanplan.client.settings import ClientSettings
 from scanplan.core.planning import endpoints, keys, shards
-from scanplan.core.planning.task import chosen
+from scanplan.core.planning.selection_options import chosen
 
 LOCAL_NAMESPACE = "local"
 """The namespace in the document's plan reference; there is no Kubernetes namespace here."""

@@ -32,8 +32,7 @@ from scanplan.api.v1alpha1.model import meant
 from scanplan.api.v1alpha1.scanplan import ENDPOINT, MAX_ENDPOINTS, RUN_NAME
 from scanplan.api.v1alpha1.selection import AUTOMATIC_ALONE, TEMPLATE, Selection
 from scanplan.client.errors import InvalidPayload
-from scanplan.core.planning import endpoints, keys
-from scanplan.core.planning.task import of_selection
+from scanplan.core.planning import endpoints, keys, selection_options
 
 TASK_TYPE = "scan"
 """The one type of task."""
@@ -201,7 +200,7 @@ def generate_task_key(plan: ScanPlan) -> str:
         InvalidEndpoint: an endpoint that is no host, host:port or http(s) URL.
     """
     targets = endpoints.canonical_all(plan.endpoints)
-    options = {"severityLevels": sorted(set(plan.severity_levels)), **of_selection(plan.selection)}
+    options = {"severityLevels": sorted(set(plan.severity_levels)), **selection_options.of_key(plan.selection)}
     return keys.task_key(plan.project_id, plan.run_id, targets, plan.templates, [], options)
 
 

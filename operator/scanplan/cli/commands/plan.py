@@ -21,7 +21,7 @@ from scanplan.cli.output.terminal import answers, write_json
 from scanplan.core.manifests import jobs
 from scanplan.core.planning import endpoints, scanner_options, shards
 from scanplan.core.planning.estimate import Estimate
-from scanplan.core.planning.task import chosen
+from scanplan.core.planning.selection_options import chosen
 from scanplan.core.status.statuses import format_duration
 from scanplan.report import text
 from scanplan.runner.nuclei.choosing import automatic, needs, profiles, unguarded

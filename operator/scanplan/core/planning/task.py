@@ -7,41 +7,36 @@ upgrade of the operator nor an edit of a default gives the plan another key; `Pi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-import msgspec
-
 from scanplan.api import labels
-from scanplan.api.documents.task import RetryLimits, TaskDocument, TemplateFilter, TemplateFolder
+from scanplan.api.documents.task import RetryLimits, TaskDocument, TemplateFolder
 from scanplan.api.documents.words import DiscoveryReport, PlanReference
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
-from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import Effect, Model
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.api.v1alpha1.selection import Exclude, Include, Selection
 from scanplan.api.v1alpha1.sources import ImageSource
 from scanplan.core.planning import (
     endpoints,
     fuzz_inputs,
-    interactsh,
     keys,
-    pod_bounds,
+    permissions,
     ranges,
     resolution,
     scan_defaults,
     scanner_options,
     scanner_secrets,
+    selection_options,
     shards,
 )
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
-from scanplan.core.planning.protocols import HEADLESS
 from scanplan.core.planning.proxies import choice
 
 EXAMPLES = 10
@@ -200,26 +195,13 @@ def claim_of(spec: ScanPlanSpec, policy: Policy, pinned: Pinned | None = None) -
     return pinned.claim if pinned else spec.artifacts.claim_name or policy.claim_name
 
 
-def _check_powers(spec: ScanPlanSpec, policy: Policy) -> None:
-    """Refuse what gives a scan more power than the operator's owner allows."""
-    if spec.scanner.code and not policy.allow_code:
-        raise InvalidPlan(
-            Reason.INVALID_SPEC,
-            "scanner.code runs programs in scan pods, which the operator's owner does not allow (SCANPLAN_ALLOW_CODE)",
-        )
-    if spec.scanner.headless and HEADLESS not in policy.unguarded_protocols:
-        raise InvalidPlan(
-            Reason.INVALID_SPEC,
-            "scanner.headless runs browsers, which reach denied addresses too; the operator's owner does not allow it "
-            "(SCANPLAN_UNGUARDED_PROTOCOLS)",
-        )
-    if spec.scanner.interactsh:
-        server = spec.scanner.interactsh.server
-        interactsh.check(server, policy.guard, allowed=policy.allows_interactsh_server(server))
-
-
 def _options_of_key(
-    spec: ScanPlanSpec, image: str, claim: str, no_proxy: tuple[str, ...], requests: bytes
+    spec: ScanPlanSpec,
+    image: str,
+    claim: str,
+    no_proxy: tuple[str, ...],
+    requests_digest: str,
+    folders: Sequence[TemplateFolder],
 ) -> dict[str, Any]:
     """All that changes what is found, besides targets and templates, by its name in the key's digest."""
     secrets = spec.scanner.secret_names
@@ -236,12 +218,14 @@ def _options_of_key(
         options["proxy"] = spec.scanner.proxy
         if no_proxy:
             options["noProxy"] = no_proxy
-    options.update(of_selection(spec.selection))
+    options.update(selection_options.of_key(spec.selection))
     options.update({use: name for use, name in secrets.items() if use != labels.USE_HEADERS})
     if spec.scanner.headers:
         options["plainHeaders"] = sorted((header.name, header.value) for header in spec.scanner.headers)
     if spec.scanner.requests_from:
-        options["requests"] = [spec.scanner.requests_from.mode.value, hashlib.sha256(requests).hexdigest()]
+        options["requests"] = [spec.scanner.requests_from.mode.value, requests_digest]
+    if unsigned := [position for position, folder in enumerate(folders) if folder.unsigned]:
+        options["unsigned"] = unsigned
     return options
 
 
@@ -268,7 +252,7 @@ def resolve(
     sources.check(inputs)
     written, discovery = _endpoints(spec, inputs, policy)
     targets = tuple(sorted(written))
-    _check_bounds(plan.own, image, claim, policy, pinned)
+    permissions.check_bounds(plan.own, image, claim, policy, is_pinned=pinned is not None)
     written_by_plan = (target for target in targets if not (written[target].discovered or written[target].network))
     policy.guard.check(written_by_plan, lambda target: written[target].where)
     policy.guard.check_ranges({each.network: each.where for each in written.values() if each.network}.items())
@@ -276,18 +260,18 @@ def resolve(
     proxy, no_proxy = choice.of(spec, policy)
     choice.check(spec, plan.own, policy)
     resolution.check(spec, policy)
-    _check_powers(spec, policy)
+    permissions.check_powers(spec, policy)
     scanner_options.check(spec.scanner, spec.selection)
-    requests = sources.fuzz_input(spec, inputs)
-    if spec.scanner.requests_from:
-        fuzz_inputs.check(spec.scanner.requests_from.mode, requests, targets)
+    requests, requests_digest = spec.scanner.requests_from, ""
+    if requests:
+        content = sources.fuzz_input(spec, inputs)
+        fuzz_inputs.check(requests.mode, content, targets)
+        requests_digest = hashlib.sha256(content).hexdigest()
     templates = tuple(sorted(set(spec.templates)))
     project_id, run_id = plan.project_id, plan.run_id
     secrets = spec.scanner.secret_names
-    options = _options_of_key(spec, image, claim, no_proxy, requests)
     digests = sources.template_digests(spec, inputs)
     unsigned = scanner_options.unsigned_sources(spec)
-    options.update({"unsigned": unsigned} if unsigned else {})
     folders = tuple(
         TemplateFolder(
             path=f"{TEMPLATES_DIRECTORY}/{position}",
@@ -296,6 +280,7 @@ def resolve(
         )
         for position, (source, digest) in enumerate(zip(spec.templates_from, digests, strict=True))
     )
+    options = _options_of_key(spec, image, claim, no_proxy, requests_digest, folders)
     if pinned and not (names_objects(spec) or plan.has_defaults_of_the_key):
         key = pinned.key  # the inputs are in the spec and have not changed: how keys are made may have
     else:
@@ -316,18 +301,16 @@ def resolve(
         workflows=tuple(sorted(set(spec.selection.workflows))),
         profile=spec.selection.profile or "",
         automatic=spec.selection.automatic,
-        include=chosen(spec.selection.include),
-        exclude=chosen(spec.selection.exclude),
+        include=selection_options.chosen(spec.selection.include),
+        exclude=selection_options.chosen(spec.selection.exclude),
         headers_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_HEADERS),
         variables_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_VARIABLES),
         client_certificate_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_CLIENT_CERTIFICATE),
         credentials_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_CREDENTIALS),
         interactsh_folder=scanner_secrets.folder_of(spec.scanner, labels.USE_INTERACTSH),
-        requests_mode=spec.scanner.requests_from.mode if spec.scanner.requests_from else None,
-        requests_file=f"{REQUESTS_DIRECTORY}/{spec.scanner.requests_from.config_map_key_ref.key}"
-        if spec.scanner.requests_from
-        else "",
-        requests_digest=hashlib.sha256(requests).hexdigest() if spec.scanner.requests_from else "",
+        requests_mode=requests.mode if requests else None,
+        requests_file=f"{REQUESTS_DIRECTORY}/{requests.config_map_key_ref.key}" if requests else "",
+        requests_digest=requests_digest,
         scanner=scanner_options.options(spec, count, proxy, no_proxy),
         retry=RetryLimits(temporary=spec.retry.temporary, unknown=spec.retry.unknown),
         timeout_seconds=spec.timeout_seconds,
@@ -341,41 +324,13 @@ def resolve(
         image=image,
         claim=claim,
         first_seen=now,
-        requests_from=spec.scanner.requests_from.config_map_key_ref.name if spec.scanner.requests_from else "",
+        requests_from=requests.config_map_key_ref.name if requests else "",
         secrets=secrets,
         templates_from=tuple(
             source.image or (source.config_map.name if source.config_map else "") for source in spec.templates_from
         ),
         one_node_only=sources.one_node_only(claim, inputs),
         document=document,
-    )
-
-
-def of_selection(selection: Selection) -> dict[str, Any]:
-    """The options of a task key that `spec.selection` gives: none where it leaves nothing out."""
-    parts = {"include": chosen(selection.include), "exclude": chosen(selection.exclude)}
-    found = {name: msgspec.to_builtins(each) for name, each in parts.items() if each != TemplateFilter()}
-    others = {
-        "profile": selection.profile,
-        "workflows": sorted(set(selection.workflows)),
-        "automatic": selection.automatic,
-    }
-    return found | {name: value for name, value in others.items() if value}
-
-
-_AS_WRITTEN = frozenset({"paths", "matchers"})
-
-
-def chosen(part: Include | Exclude | None) -> TemplateFilter:
-    """A part of `spec.selection` as the runner reads it: lower case, sorted and unique."""
-    if part is None:
-        return TemplateFilter()
-    lists = {name: getattr(part, name) for name in type(part).model_fields}
-    return TemplateFilter(
-        **{
-            name: tuple(sorted(set(values) if name in _AS_WRITTEN else {type(each)(each.lower()) for each in values}))
-            for name, values in lists.items()
-        }
     )
 
 
@@ -425,32 +380,3 @@ def _endpoints(
 def names_objects(spec: ScanPlanSpec) -> bool:
     """Whether the task depends on the content of other objects."""
     return bool(spec.endpoints_from or spec.templates_from or spec.scanner.requests_from)
-
-
-def _check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, pinned: Pinned | None) -> None:
-    if pinned is None and not policy.allows_image(image):
-        raise InvalidPlan(
-            Reason.INVALID_SPEC,
-            f"scanner.image {image!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_IMAGES); "
-            "leave it out to use the installed one",
-        )
-    if pinned is None and not policy.allows_claim(claim):
-        raise InvalidPlan(
-            Reason.INVALID_SPEC,
-            f"artifacts.claimName {claim!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_CLAIMS)",
-        )
-    for source in spec.templates_from:
-        if source.image and not policy.allows_image(source.image.reference):
-            raise InvalidPlan(
-                Reason.INVALID_SPEC,
-                f"templatesFrom image {source.image.reference!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_IMAGES)",
-            )
-    if not policy.allows_priority_class(spec.queue_priority_class_name):
-        raise InvalidPlan(
-            Reason.INVALID_SPEC,
-            f"queuePriorityClassName {spec.queue_priority_class_name!r} is not on the operator's allow-list "
-            "(SCANPLAN_ALLOWED_PRIORITY_CLASSES)",
-        )
-    locked = scan_defaults.refusals(spec, policy.scan_defaults) if policy.scan_defaults else ()
-    for refusal in (*pod_bounds.refusals(spec.pod_template, policy), *locked):
-        raise InvalidPlan(Reason.INVALID_SPEC, refusal)

@@ -1,0 +1,70 @@
+"""What the operator's owner allows a plan: images, claims, pods, and powers such as programs and browsers."""
+
+from __future__ import annotations
+
+from scanplan.api.errors import InvalidPlan
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.core.planning import interactsh, pod_bounds, scan_defaults
+from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.protocols import HEADLESS
+
+
+def check_powers(spec: ScanPlanSpec, policy: Policy) -> None:
+    """Refuse what gives a scan more power than the operator's owner allows.
+
+    Raises:
+        InvalidPlan: it says which setting of the owner's it is.
+    """
+    if spec.scanner.code and not policy.allow_code:
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            "scanner.code runs programs in scan pods, which the operator's owner does not allow (SCANPLAN_ALLOW_CODE)",
+        )
+    if spec.scanner.headless and HEADLESS not in policy.unguarded_protocols:
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            "scanner.headless runs browsers, which reach denied addresses too; the operator's owner does not allow it "
+            "(SCANPLAN_UNGUARDED_PROTOCOLS)",
+        )
+    if spec.scanner.interactsh:
+        server = spec.scanner.interactsh.server
+        interactsh.check(server, policy.guard, allowed=policy.allows_interactsh_server(server))
+
+
+def check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, *, is_pinned: bool) -> None:
+    """Refuse what is outside of the owner's lists and bounds.
+
+    Args:
+        spec: as its author wrote it.
+        is_pinned: image and claim were allowed before, and only the Job has to be made again.
+
+    Raises:
+        InvalidPlan: it says which setting of the owner's it is.
+    """
+    if not is_pinned and not policy.allows_image(image):
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            f"scanner.image {image!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_IMAGES); "
+            "leave it out to use the installed one",
+        )
+    if not is_pinned and not policy.allows_claim(claim):
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            f"artifacts.claimName {claim!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_CLAIMS)",
+        )
+    for source in spec.templates_from:
+        if source.image and not policy.allows_image(source.image.reference):
+            raise InvalidPlan(
+                Reason.INVALID_SPEC,
+                f"templatesFrom image {source.image.reference!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_IMAGES)",
+            )
+    if not policy.allows_priority_class(spec.queue_priority_class_name):
+        raise InvalidPlan(
+            Reason.INVALID_SPEC,
+            f"queuePriorityClassName {spec.queue_priority_class_name!r} is not on the operator's allow-list "
+            "(SCANPLAN_ALLOWED_PRIORITY_CLASSES)",
+        )
+    locked = scan_defaults.refusals(spec, policy.scan_defaults) if policy.scan_defaults else ()
+    for refusal in (*pod_bounds.refusals(spec.pod_template, policy), *locked):
+        raise InvalidPlan(Reason.INVALID_SPEC, refusal)
