@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.text import Text
 
@@ -17,7 +18,9 @@ from scanplan.cli.output.tables import STYLES
 from scanplan.core.status.statuses import format_duration
 
 Object = Mapping[str, Any]
+T = TypeVar("T")
 
+_LOOK_SECONDS = 0.5
 PHASE_STYLES = {
     Phase.PENDING: "yellow",
     Phase.QUEUED: "yellow",
@@ -123,6 +126,14 @@ def now() -> datetime:
 def token() -> str:
     """A value that was never there before, for fields in which a new value asks for something."""
     return now().strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+
+
+def awaited(look: Callable[[], T | None], seconds: float) -> T | None:
+    """What a look finds, as soon as one finds something; None where none did in so many seconds. It looks at least once."""
+    end = time.monotonic() + seconds
+    while (found := look()) is None and time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS)
+    return found
 
 
 def keeper(plan: Object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,8 +24,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings=SETTINGS,
 )
-
-LOOK_SECONDS = 0.5
 
 
 @app.command("list", cls=Command)
@@ -79,16 +76,13 @@ def retry(
     say(f"{name}: exports again what has failed or was skipped ({value})")
     if keeper := plans.keeper(plan):
         warn(f"{name} is kept by {keeper}, which may set spec.retryExports back: change it there too")
-    end = time.monotonic() + wait
-    while wait:
-        left = unexported(cluster.named(PLANS, name))
-        if left == "":
-            say(f"{name}: the result is exported")
-            return
-        if left or time.monotonic() >= end:
-            warn(f"{name}: {left or 'the exports have not ended yet'}")
-            raise typer.Exit(UNAVAILABLE)
-        time.sleep(LOOK_SECONDS)
+    if not wait:
+        return
+    left = plans.awaited(lambda: unexported(cluster.named(PLANS, name)), wait)
+    if left != "":
+        warn(f"{name}: {left or 'the exports have not ended yet'}")
+        raise typer.Exit(UNAVAILABLE)
+    say(f"{name}: the result is exported")
 
 
 def unexported(plan: Object) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,8 +24,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings=SETTINGS,
 )
-
-LOOK_SECONDS = 0.5
 
 
 Name = Annotated[str, typer.Argument(metavar="NOTIFIER", help="Name of the ScanNotifier.")]
@@ -82,16 +79,11 @@ def send_test(
     if not wait:
         say(f"{name}: a test message is asked for ({value})")
         return
-    end = time.monotonic() + wait
-    while True:
-        result = outcome(cluster.named(NOTIFIERS, name), value)
-        if result is True:
-            say(f"{name}: the receiver took the message")
-            return
-        if result or time.monotonic() >= end:
-            warn(f"{name}: {result or 'the operator has not sent it yet; is it running?'}")
-            raise typer.Exit(TEMPORARY)
-        time.sleep(LOOK_SECONDS)
+    result = plans.awaited(lambda: outcome(cluster.named(NOTIFIERS, name), value) or None, wait)
+    if result is not True:
+        warn(f"{name}: {result or 'the operator has not sent it yet; is it running?'}")
+        raise typer.Exit(TEMPORARY)
+    say(f"{name}: the receiver took the message")
 
 
 def outcome(notifier: Object, value: str) -> str | bool:
