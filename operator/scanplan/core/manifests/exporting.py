@@ -44,12 +44,7 @@ def build(
         exceptions: those of the namespace, as `scanplan.findings.exceptions.handed` makes them; empty: there are none.
     """
     name = due.job_name(plan, exports)
-    marks = {
-        labels.NAME: labels.NAME_VALUE,
-        labels.COMPONENT: labels.COMPONENT_EXPORTER,
-        labels.MANAGED_BY: labels.MANAGED_BY_VALUE,
-        labels.TASK: name,
-    }
+    marks = pod.labelled(labels.COMPONENT_EXPORTER, name)
     spec: Manifest = {
         "completionMode": "Indexed",
         "completions": len(exports),
@@ -63,18 +58,8 @@ def build(
         "podFailurePolicy": jobs.pod_failure_policy(),
         "template": _pod(plan, exports, policy, marks, one_node_only, exceptions),
     }
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": name,
-            "namespace": plan.namespace,
-            "labels": {**marks, **jobs.queue_labels(plan.spec)},
-            "annotations": {labels.TASK_KEY: plan.status.task_key or "", labels.CREATOR: plan.uid},
-            "ownerReferences": [jobs.owner_reference(plan)],
-        },
-        "spec": spec,
-    }
+    annotations = {labels.TASK_KEY: plan.status.task_key or "", labels.CREATOR: plan.uid}
+    return jobs.owned_job(plan, name, marks, annotations, spec)
 
 
 def _pod(

@@ -141,17 +141,22 @@ def _job(name: str, task: Task, plan: Plan, spec: Manifest, template: Manifest) 
         labels.NEXT_RUN_DIGEST: plan.next_run_digest,
         pin_annotation(plan.uid): plan.input_digest,
     }
+    return owned_job(plan, name, pod.labels_of(task), annotations, {**spec, "template": template})
+
+
+def owned_job(plan: Plan, name: str, marks: Manifest, annotations: Manifest, spec: Manifest) -> Manifest:
+    """A Job that the plan owns, and that its queue admits where it has one."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": name,
             "namespace": plan.namespace,
-            "labels": {**pod.labels_of(task), **queue_labels(plan.spec)},
+            "labels": {**marks, **queue_labels(plan.spec)},
             "annotations": annotations,
             "ownerReferences": [owner_reference(plan)],
         },
-        "spec": {**spec, "template": template},
+        "spec": spec,
     }
 
 

@@ -101,11 +101,16 @@ def label_of_claim(claim: str) -> dict[str, str]:
 
 def labels_of(task: Task) -> dict[str, str]:
     """The labels of a task's Job and pods."""
+    return labelled(labels.COMPONENT_SCANNER, task.job_name)
+
+
+def labelled(component: str, task: str) -> dict[str, str]:
+    """The labels of one of our Jobs, and of its pods."""
     return {
         labels.NAME: labels.NAME_VALUE,
-        labels.COMPONENT: labels.COMPONENT_SCANNER,
+        labels.COMPONENT: component,
         labels.MANAGED_BY: labels.MANAGED_BY_VALUE,
-        labels.TASK: task.job_name,
+        labels.TASK: task,
     }
 
 
