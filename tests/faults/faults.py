@@ -17,6 +17,8 @@ from typing import Any, Literal
 from tests.faults.proxy import Call, Dropped, Fault, Forward, Reply, Torn
 
 Side = Literal["before", "after"]
+How = Literal["before", "after", "lost"]
+HOWS: tuple[How, ...] = ("before", "after", "lost")
 
 
 class Around(Fault):
@@ -78,6 +80,11 @@ class LostAnswers(Around):
         if lost:
             raise Dropped
         return reply
+
+
+def at_writes(how: How, kill: Callable[[], None], only: int | None = None) -> Around:
+    """The operator's death before or after each write, or the loss of each answer; `only`: at that one write."""
+    return LostAnswers(only) if how == "lost" else Death(kill, how, only)
 
 
 def refusal(status: int, retry_after: int | None = None) -> Reply:

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from scanplan.api import labels
 from scanplan.api.documents.export import decode_document
 from tests.faults.case import Case, Laboratory
-from tests.faults.faults import Death, LostAnswers
+from tests.faults.faults import HOWS, How, at_writes
 from tests.faults.history import Object
 from tests.faults.matrix import Outcome, row
 from tests.faults.node import MERGED_FILE
@@ -107,19 +107,15 @@ def judged(case: Case, receiver: HttpReceiver, expected: str = "True") -> Verdic
 def killed_at_writes(laboratory: Laboratory) -> Outcome:
     met: list[str] = []
 
-    def one(how: str) -> Verdict:
+    def one(how: How) -> Verdict:
         with exporting(laboratory, f"export {how}") as (case, receiver):
-            fault = (
-                LostAnswers()
-                if how == "lost"
-                else Death(case.deployment.kill, "before" if how == "before" else "after")
-            )
+            fault = at_writes(how, case.deployment.kill)
             case.proxy.faults = (fault,)
             verdict = judged(case, receiver)
             met.extend(fault.met)
             return verdict
 
-    return Outcome(laboratory.each(one, ("before", "after", "lost")), f"{len(met)} faults")
+    return Outcome(laboratory.each(one, HOWS), f"{len(met)} faults")
 
 
 @row("31", "export: receiver answers 500 or 429, hangs, redirects, closes", 60)

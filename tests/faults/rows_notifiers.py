@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from tests.faults.case import Case, Laboratory
-from tests.faults.faults import Death, LostAnswers
+from tests.faults.faults import HOWS, How, at_writes
 from tests.faults.history import Object
 from tests.faults.matrix import Outcome, row
 from tests.faults.oracle import Broken, Verdict
@@ -121,19 +121,15 @@ def judged(case: Case, receiver: HttpReceiver) -> Verdict:
 def killed_at_writes(laboratory: Laboratory) -> Outcome:
     met: list[str] = []
 
-    def attempt(how: str) -> Verdict:
+    def attempt(how: How) -> Verdict:
         with of_notifier(laboratory, f"notifier {how}") as case, receiving(case) as receiver:
-            fault = (
-                LostAnswers()
-                if how == "lost"
-                else Death(case.deployment.kill, "before" if how == "before" else "after")
-            )
+            fault = at_writes(how, case.deployment.kill)
             case.proxy.faults = (fault,)
             verdict = judged(case, receiver)
             met.extend(fault.met)
             return verdict
 
-    verdicts = laboratory.each(attempt, ("before", "after", "lost"))
+    verdicts = laboratory.each(attempt, HOWS)
     return Outcome(verdicts, f"{len(met)} faults")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from scanplan.api.times import required_time
 from scanplan.core.schedule.schedule import name_at, time_of
 from tests.faults.case import Case, Laboratory
-from tests.faults.faults import Death, LostAnswers, Unreachable
+from tests.faults.faults import HOWS, How, Unreachable, at_writes
 from tests.faults.history import Object
 from tests.faults.matrix import Outcome, row
 from tests.faults.oracle import Broken, Verdict
@@ -139,16 +139,15 @@ def judged(case: Case, act: Act = lambda case: completed(case, 2)) -> Verdict:
 def killed(laboratory: Laboratory) -> Outcome:
     met: list[str] = []
 
-    def attempt(how: str) -> Verdict:
+    def attempt(how: How) -> Verdict:
         with laboratory.case(f"schedule {how}") as case:
-            kill = case.deployment.kill
-            fault = LostAnswers() if how == "lost" else Death(kill, "before" if how == "before" else "after")
+            fault = at_writes(how, case.deployment.kill)
             case.proxy.faults = (fault,)
             verdict = judged(case)
             met.extend(fault.met)
             return verdict
 
-    verdicts = laboratory.each(attempt, ("before", "after", "lost"))
+    verdicts = laboratory.each(attempt, HOWS)
     return Outcome(verdicts, f"{len(met)} faults")
 
 
@@ -269,14 +268,10 @@ def changed_templates(laboratory: Laboratory) -> Outcome:
     image = {"image": {"reference": SCANNER_IMAGE}}
     template = {"spec": {"endpoints": ["https://app.example.com"], "templates": ["http/"], "templatesFrom": [image]}}
 
-    def attempt(how: str) -> Verdict:
+    def attempt(how: How) -> Verdict:
         with laboratory.case(f"templates {how}") as case:
             create(case, schedule="0 2 1 1 *", rescanOn=["TemplatesChanged"])
-            fault = (
-                LostAnswers()
-                if how == "lost"
-                else Death(case.deployment.kill, "before" if how == "before" else "after")
-            )
+            fault = at_writes(how, case.deployment.kill)
             case.proxy.faults = (fault,)
             edit(case, template=template)
             completed(case, 1)
@@ -289,4 +284,4 @@ def changed_templates(laboratory: Laboratory) -> Outcome:
                 raise Broken(f"one change has made {runs}; the status says {start}")
             return verdict
 
-    return Outcome(laboratory.each(attempt, ("before", "after", "lost")), f"{len(met)} faults")
+    return Outcome(laboratory.each(attempt, HOWS), f"{len(met)} faults")

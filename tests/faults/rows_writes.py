@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import Literal
 
 from tests.faults.case import FULL, Laboratory
-from tests.faults.faults import Around, Death, LostAnswers
+from tests.faults.faults import How, at_writes
 from tests.faults.lives import LIVES
 from tests.faults.matrix import Outcome, row
 from tests.faults.oracle import Broken, Verdict
 
 _recording = threading.Lock()
 _recorded: dict[str, Counter[str]] = {}
-
-How = Literal["before", "after", "lost"]
 
 
 def record(laboratory: Laboratory, name: str) -> Counter[str]:
@@ -46,7 +43,7 @@ def disturbed(
     life, settings = LIVES[name]
     label = f"{name} {how}" if only is None else f"{name} {how} {only}"
     with laboratory.case(label, **settings) as case:
-        around: Around = LostAnswers(only) if how == "lost" else Death(case.deployment.kill, how, only)
+        around = at_writes(how, case.deployment.kill, only)
         case.proxy.faults = (around,)
         life(case)
         case.fault_ends()
