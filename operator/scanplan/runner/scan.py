@@ -9,7 +9,6 @@ warnings, and the error where the scan failed.
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -243,8 +242,9 @@ class Scan:
             targets = ordered[span.first_endpoint : span.end_endpoint]
             result = nuclei.run(batch, targets, self._endpoints, self._tick)
             self._take(result.log, self._attempt.findings.matched, result.evidence)
-            if self._document.automatic and (strange := self._strangers(batch, result.evidence)):
-                return strange
+            sources = self._installation.templates
+            if self._document.automatic and (strange := automatic.unselected(result.evidence.sent, batch, sources)):
+                return TaskError.of(strange)
             if result.error is not None and result.error.reason is not Reason.NO_TEMPLATES_LOADED:
                 return result.error
             error = result.error or error
@@ -258,18 +258,6 @@ class Scan:
             if work.next() is not None:
                 self._save(journal, span, result, held=not trusted)
         return error if not any(log.templates_loaded for log in self._logs) else None
-
-    def _strangers(self, given: Sequence[Template], evidence: Evidence) -> TaskError | None:
-        """The error where Nuclei chose templates outside of the selection, which no version does that we know."""
-        sources = [Path(os.path.realpath(source)) for source in self._installation.templates]
-        if not (found := automatic.strangers(evidence.sent, given, sources)):
-            return None
-        return TaskError(
-            error_class=NucleiBinaryError.error_class,
-            reason=Reason.NUCLEI_BINARY_ERROR,
-            message=f"This Nuclei chose {len(found)} templates that the plan does not select, such as {found[0]}. Use the scanner "
-            "image of this release, or leave selection.automatic out.",
-        )
 
     def _halved(self, attempts: Sequence[ShardRecord]) -> TaskDocument:
         """The document, with less concurrency after attempts that were killed for memory."""

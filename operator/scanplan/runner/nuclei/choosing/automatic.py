@@ -7,6 +7,7 @@ for technologies.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -53,6 +54,22 @@ def at_most(templates: Sequence[Template]) -> list[Template]:
     sources = len({each.root for each in templates})
     most = {each.path: 2 * sources * each.requests + (sources if each is looking[0] else 0) for each in looking}
     return [msgspec.structs.replace(each, requests=most.get(each.path, each.requests)) for each in templates]
+
+
+def unselected(sent: Iterable[str], given: Collection[Template], sources: Iterable[Path]) -> NucleiBinaryError | None:
+    """The error where Nuclei chose templates outside of the selection, which no version does that we know.
+
+    Args:
+        sent: the paths in its trace log.
+        given: what it was to choose from.
+    """
+    if not (found := strangers(sent, given, [Path(os.path.realpath(source)) for source in sources])):
+        return None
+    return NucleiBinaryError(
+        Reason.NUCLEI_BINARY_ERROR,
+        f"This Nuclei chose {len(found)} templates that the plan does not select, such as {found[0]}. Use the scanner image of "
+        "this release, or leave selection.automatic out.",
+    )
 
 
 def strangers(sent: Iterable[str], given: Collection[Template], sources: Iterable[Path]) -> list[str]:
