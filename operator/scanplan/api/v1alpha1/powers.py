@@ -25,7 +25,7 @@ class FuzzInputSource(Model):
 
 
 class Powers(Model):
-    """What is off: templates that need it are told as not run."""
+    """Switches that are off by default. Templates that need one that is off are reported as not run."""
 
     dast: Annotated[
         bool,

@@ -1,8 +1,8 @@
 """Automatic scans: Nuclei finds out what an endpoint runs on, and takes the templates that have a tag of that name.
 
-Its own fingerprints and the templates with the tags tech, detect or favicon look for technologies. It chooses among the files that
-it is given (`launch.command.environment`), so all that a plan's selection leaves out stays out. Each run needs templates that look
-for technologies.
+Nuclei finds technologies by its own fingerprints, and by templates with the tag tech, detect or favicon. It can choose only among
+the files that it is given (`launch.command.environment`): what the plan's selection leaves out is never sent. Each run needs at
+least one template that looks for technologies.
 """
 
 from __future__ import annotations

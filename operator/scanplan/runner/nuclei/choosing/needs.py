@@ -1,8 +1,8 @@
-"""What templates need that is off unless a plan switches it on: fuzzing, browsers, programs.
+"""Finds the templates that need a switch of the plan: for fuzzing, for a browser, or for programs.
 
-Nuclei has one flag for each, and it changes the whole run: with `-dast` nothing but fuzzing templates is loaded, with `-code`
-self-contained templates are. So templates that need one are run apart from the others. Where it is off, Nuclei names the template
-and the flag, and the scan tells it as not run.
+Each switch is a flag of Nuclei that changes the whole run: with `-dast`, only fuzzing templates are loaded; with `-code`,
+self-contained templates are loaded too. So templates that need a flag have a run of their own. If the flag is off, Nuclei names
+the template and the flag, and the scan reports the template as not run.
 """
 
 from __future__ import annotations
