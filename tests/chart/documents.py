@@ -21,7 +21,7 @@ from scanplan.api import labels
 from scanplan.api.schema.crd import DEFINITIONS
 from scanplan.client.redis.publication import PublicationSettings
 from scanplan.controller.settings import OperatorSettings
-from scanplan.core.planning.denied import DEFAULT_DENIED, TABLE
+from scanplan.core.planning.targets.denied import DEFAULT_DENIED, TABLE
 from scanplan.web.settings import ApiSettings
 from tests.chart import programs
 from tests.chart.chart import CHART, ROOT
@@ -117,7 +117,7 @@ allow-lists of service accounts, priority classes and tolerations as scan pods.
 
 `SCANPLAN_DENIED_TARGETS` replaces this list. The addresses of the API server always stay denied. A name also covers its
 subdomains. Endpoints are refused in every notation. Names that have a denied address among theirs are left out when the
-scan begins. `core/planning/denied.py` has the list with its sources.
+scan begins. `core/planning/targets/denied.py` has the list with its sources.
 
 {denied}
 """

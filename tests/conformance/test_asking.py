@@ -16,7 +16,7 @@ import pytest
 from scanplan.api.documents.task import ScannerOptions, TemplateFolder
 from scanplan.api.documents.words import Outcome
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.core.planning import scanner_options
+from scanplan.core.planning.nuclei import scanner_options
 from tests.conformance.desk import Desk, Server
 
 PADDING = 20_000

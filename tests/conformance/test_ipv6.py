@@ -13,7 +13,7 @@ import pytest
 
 from scanplan.api.documents.task import ScannerOptions
 from scanplan.api.documents.words import Outcome
-from scanplan.core.planning.endpoints import canonical_all
+from scanplan.core.planning.targets.endpoints import canonical_all
 from tests.conformance.conftest import needs_ipv6
 from tests.conformance.desk import Desk, Server
 from tests.conformance.test_proxy import Http, Proxy, Socks, through

@@ -16,7 +16,7 @@ from scanplan.api.documents.report import ShardReport
 from scanplan.api.documents.task import ScannerOptions, TaskDocument
 from scanplan.api.documents.words import Outcome, PlanReference
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.core.planning import rates
+from scanplan.core.planning.nuclei import rates
 from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.shard import run_shard
 from tests.conformance.desk import CONFIGURATION

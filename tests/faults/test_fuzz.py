@@ -21,7 +21,7 @@ from scanplan.api.documents.words import Outcome, encode
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.observed.pods import PodView, pod_view
-from scanplan.core.planning import endpoints
+from scanplan.core.planning.targets import endpoints
 
 TRIES = 2_000
 FUZZ = settings(max_examples=TRIES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

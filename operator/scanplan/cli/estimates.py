@@ -9,8 +9,9 @@ from typing import Any
 
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.manifests import jobs
-from scanplan.core.planning import quantities, rates
+from scanplan.core.planning import quantities
 from scanplan.core.planning.estimate import Estimate, Step, of_scan
+from scanplan.core.planning.nuclei import rates
 from scanplan.core.status.statuses import format_duration
 from scanplan.runner.nuclei.choosing.templates import Template
 from scanplan.runner.work import Work

@@ -9,8 +9,9 @@ from scanplan.api.documents.words import PlanReference, Severity
 from scanplan.api.times import format_time
 from scanplan.client.models import ScanPlan, generate_task_key
 from scanplan.client.settings import ClientSettings
-from scanplan.core.planning import endpoints, keys, shards
-from scanplan.core.planning.selection_options import chosen
+from scanplan.core.planning import keys, shards
+from scanplan.core.planning.nuclei.selection_options import chosen
+from scanplan.core.planning.targets import endpoints
 
 LOCAL_NAMESPACE = "local"
 """The namespace in the document's plan reference; there is no Kubernetes namespace here."""

@@ -32,7 +32,9 @@ from scanplan.api.v1alpha1.model import meant
 from scanplan.api.v1alpha1.scanplan import ENDPOINT, MAX_ENDPOINTS, RUN_NAME
 from scanplan.api.v1alpha1.selection import AUTOMATIC_ALONE, TEMPLATE, Selection
 from scanplan.client.errors import InvalidPayload
-from scanplan.core.planning import endpoints, keys, selection_options
+from scanplan.core.planning import keys
+from scanplan.core.planning.nuclei import selection_options
+from scanplan.core.planning.targets import endpoints
 
 TASK_TYPE = "scan"
 """The one type of task."""

@@ -24,7 +24,8 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.client import artifacts, document, findings, models
 from scanplan.client.models import ArtifactRef, ScanPlan, ScanResult, SeverityCounts, TaskStatus
 from scanplan.client.settings import ClientSettings
-from scanplan.core.planning import endpoints, keys
+from scanplan.core.planning import keys
+from scanplan.core.planning.targets import endpoints
 from scanplan.runner import collect
 from scanplan.runner.artifacts import durable, run_record
 from scanplan.runner.shard import run_shard

@@ -16,8 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scanplan.api import environment
 from scanplan.client.errors import InvalidSettings
-from scanplan.core.planning.denied import DEFAULT_DENIED
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.targets.denied import DEFAULT_DENIED
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.runner.nuclei.launch.installation import DEFAULT_TEMPLATES, Installation
 from scanplan.settings import loading
 from scanplan.settings.fields import DeniedTargets, RedisUrl, UnguardedProtocols

@@ -13,8 +13,8 @@ import dataclasses
 import logging
 
 from scanplan.controller.scanplan import Controller
-from scanplan.core.planning import endpoints
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.targets import endpoints
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.kube.failures import FAILURES, reason_of
 from scanplan.kube.resources import WrongObject
 

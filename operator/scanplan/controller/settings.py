@@ -12,10 +12,11 @@ from scanplan.api.names import PROXY
 from scanplan.api.v1alpha1.pod_template import Resources
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS
 from scanplan.core.notify.receivers import DEFAULT_HOSTS
-from scanplan.core.planning import pod_security, ranges
-from scanplan.core.planning.denied import DEFAULT_DENIED
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning import pod_security
 from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.targets import ranges
+from scanplan.core.planning.targets.denied import DEFAULT_DENIED
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.settings import loading
 from scanplan.settings.fields import Amounts, DeniedTargets, NameList, NoProxyList, Size, UnguardedProtocols
 from scanplan.settings.pod_bounds import PodBoundsSettings

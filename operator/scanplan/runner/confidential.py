@@ -16,7 +16,8 @@ import msgspec
 
 from scanplan.api.documents.report import HistoryCounts, MergedResult, ShardReport, TaskError
 from scanplan.api.documents.task import TaskDocument
-from scanplan.core.planning import endpoints, shards
+from scanplan.core.planning import shards
+from scanplan.core.planning.targets import endpoints
 from scanplan.runner import progress
 
 BLOT = "[redacted]"

@@ -13,8 +13,8 @@ import msgspec
 
 from scanplan.api.documents.report import TaskError
 from scanplan.api.documents.task import TaskDocument
-from scanplan.core.planning import fuzz_inputs
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.nuclei import fuzz_inputs
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.publish import Attempt
 from scanplan.runner.nuclei import memory, scanner

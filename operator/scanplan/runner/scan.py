@@ -20,8 +20,8 @@ from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import Outcome
 from scanplan.api.errors import NucleiBinaryError, ScanError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import logins
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.nuclei import logins
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.runner import progress
 from scanplan.runner.artifacts import durable, merge, publish, records, steps
 from scanplan.runner.artifacts.publish import Attempt

@@ -12,10 +12,10 @@ from scanplan.api.errors import InvalidEndpoint
 from scanplan.api.v1alpha1.pod_template import Resources
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.core.planning import quantities
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.nuclei.protocols import BY_LEAVE
 from scanplan.core.planning.pod_security import PodSecurityContext
-from scanplan.core.planning.protocols import BY_LEAVE
 from scanplan.core.planning.proxies.no_proxy import NoProxy
+from scanplan.core.planning.targets.guard import Guard
 
 _REDIS = TypeAdapter(RedisDsn)
 

@@ -10,7 +10,7 @@ from scanplan.controller.cache.ended import EndedScans
 from scanplan.controller.cache.notifiers import Notifiers
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.controller.notify.notifiers import NotifierController
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.targets.guard import Guard
 from tests.unit.core.notify.objects import WEBHOOK, plan
 
 

@@ -7,8 +7,8 @@ from dataclasses import fields
 import pytest
 
 from scanplan.controller import settings
-from scanplan.core.planning.denied import DEFAULT_DENIED
 from scanplan.core.planning.pod_bounds import PodBounds
+from scanplan.core.planning.targets.denied import DEFAULT_DENIED
 from scanplan.settings.loading import InvalidSettings
 from scanplan.web.settings import ApiSettings
 

@@ -7,9 +7,9 @@ import ipaddress
 import pytest
 
 from scanplan.api.errors import TargetDenied
-from scanplan.core.planning import endpoints
-from scanplan.core.planning.denied import DEFAULT_DENIED, TABLE
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.targets import endpoints
+from scanplan.core.planning.targets.denied import DEFAULT_DENIED, TABLE
+from scanplan.core.planning.targets.guard import Guard
 
 PUBLISHED = {
     "169.254.169.254": "Amazon EC2 User Guide; Google Compute Engine; Azure Instance Metadata Service; OCI; DigitalOcean",

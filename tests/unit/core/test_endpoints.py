@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from scanplan.api.errors import InvalidEndpoint
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import endpoints, shards
+from scanplan.core.planning import shards
+from scanplan.core.planning.targets import endpoints
 
 SPELLINGS = [
     # written, canonical

@@ -9,9 +9,9 @@ import pytest
 
 from scanplan.api.errors import InvalidEndpoint, TargetDenied
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import endpoints
-from scanplan.core.planning.denied import DEFAULT_DENIED
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.targets import endpoints
+from scanplan.core.planning.targets.denied import DEFAULT_DENIED
+from scanplan.core.planning.targets.guard import Guard
 
 DENIED = [
     # loopback

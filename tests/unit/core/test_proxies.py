@@ -10,10 +10,10 @@ from scanplan.api.errors import InvalidEndpoint, InvalidPlan, TargetDenied
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.planning import scan_defaults
-from scanplan.core.planning.endpoints import canonical
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.proxies import choice
 from scanplan.core.planning.proxies.no_proxy import NoProxy
+from scanplan.core.planning.targets.endpoints import canonical
 
 COVERED = [
     ("*", "http://anything.example", True),

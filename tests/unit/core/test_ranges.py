@@ -14,10 +14,10 @@ import pytest
 from hypothesis import strategies as st
 
 from scanplan.api.errors import InvalidEndpoint, InvalidPlan, TargetDenied
-from scanplan.core.planning import endpoints, ranges
-from scanplan.core.planning.denied import DEFAULT_DENIED
-from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.inputs import Input, Kind, Reference
+from scanplan.core.planning.targets import endpoints, ranges
+from scanplan.core.planning.targets.denied import DEFAULT_DENIED
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.core.planning.task import Task, resolve
 from tests.unit.core.objects import INPUTS, NOW, POLICY, plan
 

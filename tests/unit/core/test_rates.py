@@ -8,7 +8,7 @@ import pytest
 
 from scanplan.api import labels
 from scanplan.core.manifests import jobs
-from scanplan.core.planning import rates
+from scanplan.core.planning.nuclei import rates
 from tests.unit.core.objects import POLICY, plan, task
 
 

@@ -23,8 +23,8 @@ from scanplan.core.observed.jobs import MAX_OWNERS, JobCondition, JobView
 from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.sharing import Elsewhere
 from scanplan.core.observed.workloads import WorkloadView
-from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.inputs import PLAN_BYTES, Input, Kind, Reference
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.core.planning.task import Plan, input_digest
 from scanplan.core.reconcile import reconcile as core
 from scanplan.core.reconcile import running

@@ -14,8 +14,8 @@ from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.core.manifests import jobs
-from scanplan.core.planning.denied import DEFAULT_DENIED
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.targets.denied import DEFAULT_DENIED
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.core.planning.task import Task, resolve
 from tests.unit.core.objects import INPUTS, NOW, POLICY, plan
 

@@ -11,8 +11,8 @@ import pytest
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import inputs as sources
-from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.core.planning.task import Pinned, Task, claim_of, input_digest, resolve
 from tests.unit.core.objects import CLAIM, INPUTS, NOW, POLICY, plan, task
 

@@ -9,7 +9,7 @@ import pytest
 
 from scanplan.api.errors import InvalidPlan, NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import scanner_options, variables
+from scanplan.core.planning.nuclei import scanner_options, variables
 from scanplan.core.planning.task import Plan
 from scanplan.runner.nuclei.launch import variables as files
 from scanplan.runner.nuclei.launch.command import Workspace

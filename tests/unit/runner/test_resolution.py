@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.runner.nuclei.judging import resolution
 
 GUARD = Guard(["169.254.0.0/16", "10.96.0.1", "fd00:ec2::/32"])

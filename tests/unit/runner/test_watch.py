@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.runner.nuclei.judging.asking import Asking
 from scanplan.runner.nuclei.judging.evidence import Answers
 from scanplan.runner.nuclei.judging.watch import AGAIN_SECONDS, Watch

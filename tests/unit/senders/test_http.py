@@ -12,8 +12,8 @@ import pytest
 
 from scanplan.core.egress.policy import ReceiverPolicy
 from scanplan.core.notify.receivers import HttpReceiver as Target
-from scanplan.core.planning.denied import DEFAULT_DENIED
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.targets.denied import DEFAULT_DENIED
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.senders import http
 from tests.fixtures.receivers import Answer, Certificates, HttpReceiver, certificates, http_receiver
 

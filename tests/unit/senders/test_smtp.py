@@ -16,7 +16,7 @@ from scanplan.core.egress.policy import ReceiverPolicy
 from scanplan.core.notify.decision import Trouble
 from scanplan.core.notify.formats import mail
 from scanplan.core.notify.receivers import MailReceiver
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.senders import smtp
 from tests.fixtures.receivers import Certificates, MailServer, certificates
 

@@ -19,9 +19,11 @@ from scanplan.cli.manifests import Manifest, read_lines, read_plans, spec_of
 from scanplan.cli.output.failure import DATA, NO_INPUT, USAGE, Failure, told
 from scanplan.cli.output.terminal import answers, write_json
 from scanplan.core.manifests import jobs
-from scanplan.core.planning import endpoints, scanner_options, shards
+from scanplan.core.planning import shards
 from scanplan.core.planning.estimate import Estimate
-from scanplan.core.planning.selection_options import chosen
+from scanplan.core.planning.nuclei import scanner_options
+from scanplan.core.planning.nuclei.selection_options import chosen
+from scanplan.core.planning.targets import endpoints
 from scanplan.core.status.statuses import format_duration
 from scanplan.report import text
 from scanplan.runner.nuclei.choosing import automatic, needs, profiles, unguarded

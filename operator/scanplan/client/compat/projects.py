@@ -12,7 +12,7 @@ from pathlib import Path
 from scanplan.client import findings
 from scanplan.client.artifacts import locked
 from scanplan.client.settings import load as load_settings
-from scanplan.core.planning import endpoints as spelling
+from scanplan.core.planning.targets import endpoints as spelling
 from scanplan.runner.artifacts import durable
 
 QUEUE = "endpoints.txt"

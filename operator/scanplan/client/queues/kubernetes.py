@@ -27,7 +27,8 @@ from scanplan.client.errors import ClientError, InvalidPayload, QueueUnavailable
 from scanplan.client.models import ArtifactRef, QueueHealth, ScanPlan, ScanResult, SeverityCounts, TaskStatus
 from scanplan.client.queues.base import TaskQueue
 from scanplan.client.settings import ClientSettings
-from scanplan.core.planning import endpoints, keys
+from scanplan.core.planning import keys
+from scanplan.core.planning.targets import endpoints
 from scanplan.kube.objects import Object
 
 MANAGED_BY_CLIENT = "scanplan-client"

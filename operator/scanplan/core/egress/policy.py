@@ -12,9 +12,9 @@ import ipaddress
 from scanplan.api import globs
 from scanplan.api.errors import InvalidEndpoint, TargetDenied
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import endpoints
-from scanplan.core.planning.denied import DEFAULT_DENIED
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.targets import endpoints
+from scanplan.core.planning.targets.denied import DEFAULT_DENIED
+from scanplan.core.planning.targets.guard import Guard
 
 _OWN = {"0.0.0.0/8", "127.0.0.0/8", "::/128", "::1/128", "localhost", "ip6-localhost", "ip6-loopback"}
 """Of the sender's own pod: the owner may allow these for scans, and so for receivers."""

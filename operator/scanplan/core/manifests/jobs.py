@@ -18,8 +18,10 @@ from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.manifests import document, pod
 from scanplan.core.observed.asked import Asked
 from scanplan.core.observed.jobs import JobView
-from scanplan.core.planning import pod_bounds, quantities, rates, resolution, scan_defaults
+from scanplan.core.planning import pod_bounds, quantities, scan_defaults
+from scanplan.core.planning.nuclei import rates
 from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.targets import resolution
 from scanplan.core.planning.task import Plan, Task
 
 Manifest = dict[str, Any]

@@ -13,7 +13,7 @@ from scanplan.api.v1alpha1.pod_template import PodTemplate
 from scanplan.api.v1alpha1.sources import ImageSource
 from scanplan.core.manifests import resources
 from scanplan.core.manifests.document import Packed
-from scanplan.core.planning import scanner_secrets
+from scanplan.core.planning.nuclei import scanner_secrets
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import REQUESTS_DIRECTORY, Task
 

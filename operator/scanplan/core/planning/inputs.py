@@ -22,9 +22,9 @@ from scanplan.api.v1alpha1.references import KeyReference
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINT_LENGTH, MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.core.discovery.reading import Found, Skipped
 from scanplan.core.discovery.selection import Selection, selections
-from scanplan.core.planning import endpoints as spelling
-from scanplan.core.planning import ranges
 from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.targets import endpoints as spelling
+from scanplan.core.planning.targets import ranges
 
 PLAN_BYTES = 8 << 20
 """Content that all ConfigMaps and Secrets of one plan may have together: 100,000 endpoints of 80 characters."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.core.planning import interactsh, pod_bounds, scan_defaults
+from scanplan.core.planning import pod_bounds, scan_defaults
+from scanplan.core.planning.nuclei import interactsh
+from scanplan.core.planning.nuclei.protocols import HEADLESS
 from scanplan.core.planning.policy import Policy
-from scanplan.core.planning.protocols import HEADLESS
 
 
 def check_powers(spec: ScanPlanSpec, policy: Policy) -> None:

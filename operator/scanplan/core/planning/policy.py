@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 
 from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
-from scanplan.core.planning import pod_security, ranges
-from scanplan.core.planning.denied import DEFAULT_DENIED
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning import pod_security
 from scanplan.core.planning.pod_bounds import PodBounds, matches
 from scanplan.core.planning.pod_security import PodSecurityContext
+from scanplan.core.planning.targets import ranges
+from scanplan.core.planning.targets.denied import DEFAULT_DENIED
+from scanplan.core.planning.targets.guard import Guard
 
 IDEMPOTENCY_WINDOW_SECONDS = 3_600
 

@@ -22,22 +22,12 @@ from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.sources import ImageSource
-from scanplan.core.planning import (
-    endpoints,
-    fuzz_inputs,
-    keys,
-    permissions,
-    ranges,
-    resolution,
-    scan_defaults,
-    scanner_options,
-    scanner_secrets,
-    selection_options,
-    shards,
-)
 from scanplan.core.planning import inputs as sources
+from scanplan.core.planning import keys, permissions, scan_defaults, shards
+from scanplan.core.planning.nuclei import fuzz_inputs, scanner_options, scanner_secrets, selection_options
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.proxies import choice
+from scanplan.core.planning.targets import endpoints, ranges, resolution
 
 EXAMPLES = 10
 """Of what was left out of a discovery, on the status and in the metadata."""

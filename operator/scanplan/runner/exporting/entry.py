@@ -20,7 +20,7 @@ from scanplan.api.documents.words import encode
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.egress.policy import ReceiverPolicy
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.findings.exceptions import Handed
 from scanplan.runner import report, task_source
 from scanplan.runner.exporting import defectdojo, http, s3, upload

@@ -17,9 +17,9 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.exports import due
 from scanplan.core.observed.jobs import JobCondition, JobView, job_view
 from scanplan.core.observed.pods import PodView
-from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.inputs import Input, Inputs, Kind, Reference
 from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.core.planning.task import Plan
 from scanplan.core.reconcile import reconcile as core
 from scanplan.core.reconcile.decision import (

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from scanplan.core.egress.policy import ReceiverPolicy
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.runner.exporting import http
 from scanplan.runner.exporting.http import Body, Client
 from scanplan.runner.exporting.trouble import Trouble

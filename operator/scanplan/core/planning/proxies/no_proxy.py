@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from scanplan.api.errors import InvalidEndpoint
-from scanplan.core.planning import endpoints, shards
+from scanplan.core.planning import shards
+from scanplan.core.planning.targets import endpoints
 
 _PORT = re.compile(r"(?P<host>\[.*\]|[^:]*):(?P<port>[0-9]{1,5})")
 _PORT_OF_ENDPOINT = re.compile(r"(?:(?P<scheme>https?)://)?(?:\[[^\]]*\]|[^:/?#]*)(?::(?P<port>[0-9]+))?")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from scanplan.core.planning import endpoints
+from scanplan.core.planning.targets import endpoints
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080}
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from scanplan.api.documents.task import ScannerOptions
-from scanplan.core.planning.protocols import HEADLESS
+from scanplan.core.planning.nuclei.protocols import HEADLESS
 from scanplan.runner.nuclei.choosing import definition
 from scanplan.runner.nuclei.choosing.templates import Selection, Template
 

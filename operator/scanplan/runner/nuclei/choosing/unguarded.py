@@ -17,7 +17,7 @@ import msgspec
 
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning.protocols import UNGUARDED
+from scanplan.core.planning.nuclei.protocols import UNGUARDED
 from scanplan.runner.nuclei.choosing import definition
 from scanplan.runner.nuclei.choosing.templates import Selection
 

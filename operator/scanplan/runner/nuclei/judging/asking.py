@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from scanplan.core.planning import client_certificate
-from scanplan.core.planning.guard import Guard
-from scanplan.core.planning.logins import Logins
+from scanplan.core.planning.nuclei import client_certificate
+from scanplan.core.planning.nuclei.logins import Logins
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.runner.nuclei.judging import knock
 from scanplan.runner.nuclei.judging.watch import places
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import socket
 from urllib.parse import urlsplit
 
-from scanplan.core.planning import endpoints
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.targets import endpoints
+from scanplan.core.planning.targets.guard import Guard
 
 _TLS_PORT = 443
 

@@ -13,8 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from scanplan.core.planning import endpoints, shards
-from scanplan.core.planning.guard import Address, Guard
+from scanplan.core.planning import shards
+from scanplan.core.planning.targets import endpoints
+from scanplan.core.planning.targets.guard import Address, Guard
 
 Resolve = Callable[[str], Iterable[str]]
 _THREADS = 16

@@ -15,7 +15,7 @@ import msgspec
 from scanplan.api.documents.task import ScannerOptions, TaskDocument
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning.protocols import UNGUARDED
+from scanplan.core.planning.nuclei.protocols import UNGUARDED
 from scanplan.runner.nuclei.choosing import workflows
 from scanplan.runner.nuclei.choosing.needs import FLAGS
 from scanplan.runner.nuclei.launch.rates import Rates

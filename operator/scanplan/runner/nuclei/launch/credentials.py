@@ -11,9 +11,9 @@ import msgspec
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.errors import InvalidPlan, NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import client_certificate, interactsh, logins
-from scanplan.core.planning import variables as rules
-from scanplan.core.planning.logins import Login, Logins, Pair
+from scanplan.core.planning.nuclei import client_certificate, interactsh, logins
+from scanplan.core.planning.nuclei import variables as rules
+from scanplan.core.planning.nuclei.logins import Login, Logins, Pair
 from scanplan.runner.artifacts.redaction import Redactor
 from scanplan.runner.nuclei.choosing import definition, selecting, templates, unguarded
 from scanplan.runner.nuclei.launch import headers, mounted, variables

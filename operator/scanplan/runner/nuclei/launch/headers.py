@@ -14,7 +14,7 @@ import msgspec
 
 from scanplan.api.errors import InvalidPlan, NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import headers
+from scanplan.core.planning.nuclei import headers
 from scanplan.runner.nuclei.launch import mounted
 from scanplan.runner.nuclei.launch.command import Workspace
 

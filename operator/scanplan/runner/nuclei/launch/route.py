@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from scanplan.api.documents.task import ScannerOptions
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import interactsh
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.nuclei import interactsh
 from scanplan.core.planning.proxies import place
 from scanplan.core.planning.proxies.no_proxy import NoProxy, readable
+from scanplan.core.planning.targets.guard import Guard
 from scanplan.runner.nuclei.judging import resolution
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import variables
+from scanplan.core.planning.nuclei import variables
 from scanplan.runner.nuclei.launch import mounted
 from scanplan.runner.nuclei.launch.command import Workspace, list_file
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import endpoints
-from scanplan.core.planning.guard import Guard
+from scanplan.core.planning.targets import endpoints
+from scanplan.core.planning.targets.guard import Guard
 
 TOKEN = "token"  # noqa: S105 - a key of a Secret
 _TOKEN = re.compile(r"[\x21-\x7e]{1,1024}")

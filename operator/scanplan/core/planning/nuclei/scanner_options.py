@@ -11,7 +11,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanner import Scanner
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.selection import AUTOMATIC_ALONE, Selection
-from scanplan.core.planning import rates, variables
+from scanplan.core.planning.nuclei import rates, variables
 
 
 def check(scanner: Scanner, selection: Selection) -> None:

@@ -1,7 +1,7 @@
 """Endpoints in one canonical form, so that the same target has the same key however it was written.
 
-Accepted are hosts, ``host:port``, http(s) URLs and CIDR ranges. A range is expanded here (`scanplan.core.planning.ranges`), so
-that the target guard, the key and the shards see each address. What else Nuclei would expand by itself (AS numbers, comma lists,
+Accepted are hosts, ``host:port``, http(s) URLs and CIDR ranges. A range is expanded here (`targets.ranges`), so that
+the target guard, the key and the shards see each address. What else Nuclei would expand by itself (AS numbers, comma lists,
 files) is refused: a task's endpoints are what the plan says, no more. Numeric addresses are read as
 inet_aton(3) reads them (decimal, octal, hex, short), because that is how the HTTP client under the scanner would, and the target
 guard must see the address that will be dialled.
@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
 
 from scanplan.api.errors import InvalidEndpoint
-from scanplan.core.planning import ranges
+from scanplan.core.planning.targets import ranges
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 

@@ -18,8 +18,9 @@ import msgspec
 from scanplan.api.documents.words import FuzzInputMode
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import endpoints as spelling
-from scanplan.core.planning import plain_yaml, shards
+from scanplan.core.planning import shards
+from scanplan.core.planning.nuclei import plain_yaml
+from scanplan.core.planning.targets import endpoints as spelling
 
 MAX_BYTES = 1 << 20
 _MAX_DEPTH = 64

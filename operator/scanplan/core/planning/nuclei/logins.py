@@ -15,7 +15,7 @@ import msgspec
 
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import plain_yaml
+from scanplan.core.planning.nuclei import plain_yaml
 
 MAX_BYTES = 256 << 10
 _MAX_DEPTH = 16

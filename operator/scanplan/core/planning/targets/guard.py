@@ -4,7 +4,7 @@ A scanner that runs inside a cluster sees what no outsider does: the node's loop
 The planner refuses endpoints that are written as such an address in any form. Of names the scan pod asks DNS before it
 scans, and refuses those that have such an address among theirs. Nuclei refuses the same ranges when it dials, after
 redirects and where DNS answers differently then. The list is the task document's `denied_targets`; by default
-`scanplan.core.planning.denied`.
+`scanplan.core.planning.targets.denied`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import ipaddress
 from collections.abc import Callable, Iterable
 
 from scanplan.api.errors import InvalidEndpoint, TargetDenied
-from scanplan.core.planning import endpoints, ranges, shards
+from scanplan.core.planning import shards
+from scanplan.core.planning.targets import endpoints, ranges
 
 _EMBEDDING = tuple(
     ipaddress.IPv6Network(prefix) for prefix in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "2002::/16")

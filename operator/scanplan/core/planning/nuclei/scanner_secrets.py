@@ -12,9 +12,9 @@ from scanplan.api import labels
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanner import Scanner
-from scanplan.core.planning import client_certificate, headers, interactsh, logins, variables
-from scanplan.core.planning.guard import Guard
 from scanplan.core.planning.inputs import Inputs, Kind, Reference, get
+from scanplan.core.planning.nuclei import client_certificate, headers, interactsh, logins, variables
+from scanplan.core.planning.targets.guard import Guard
 
 
 def folder(use: str) -> str:

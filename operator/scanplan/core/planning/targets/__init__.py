@@ -1,0 +1,1 @@
+"""Endpoints, and what may be scanned at all."""
