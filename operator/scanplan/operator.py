@@ -27,10 +27,10 @@ from scanplan.controller.engine.workqueue import WorkQueue
 from scanplan.controller.exceptions import ExceptionController
 from scanplan.controller.notify.notifiers import NotifierController
 from scanplan.controller.observer import Observer
+from scanplan.controller.reads.zones import ZONES
 from scanplan.controller.scanplan import Controller
 from scanplan.controller.schedule import ScheduleController
 from scanplan.controller.settings import OperatorSettings
-from scanplan.controller.zones import ZONES
 from scanplan.core.planning.policy import IDEMPOTENCY_WINDOW_SECONDS
 from scanplan.kube.api import Api
 from scanplan.kube.connection import connect

@@ -24,9 +24,10 @@ from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import Outcome, PlanReference
 from scanplan.core.planning import shards
 from scanplan.findings import history as lives
-from scanplan.runner.artifacts import durable, history, merge, publish, records, run_record
+from scanplan.runner.artifacts import durable, publish, records, run_record
+from scanplan.runner.artifacts.merging import history, merge
+from scanplan.runner.artifacts.merging.sorting import Sorter
 from scanplan.runner.artifacts.records import ShardCoverage
-from scanplan.runner.artifacts.sorting import Sorter
 from tests.bench.figure import Figure, at_most
 from tests.console import step
 from tests.runner.benchmark import CYCLE, sample

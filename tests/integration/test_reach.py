@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from scanplan.controller.inputs import InputReader
+from scanplan.controller.reads.inputs import InputReader
 from scanplan.core.planning.inputs import Input, Kind, Reference
 from scanplan.kube.api import Api
 from scanplan.kube.connection import connect

@@ -25,7 +25,8 @@ from scanplan.api import layout
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import Outcome, PlanReference
 from scanplan.core.planning import shards
-from scanplan.runner.artifacts import durable, findings, merge, publish, records
+from scanplan.runner.artifacts import durable, findings, publish, records
+from scanplan.runner.artifacts.merging import merge
 
 BLOCK_BYTES = 1 << 16
 """What a pipe gives at a time."""

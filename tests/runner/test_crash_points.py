@@ -22,8 +22,9 @@ from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import Outcome
 from scanplan.findings import history
 from scanplan.findings.history import State
-from scanplan.runner.artifacts import history as artifacts_history
-from scanplan.runner.artifacts import publish, sightings
+from scanplan.runner.artifacts import publish
+from scanplan.runner.artifacts.merging import history as artifacts_history
+from scanplan.runner.artifacts.merging import sightings
 from scanplan.runner.collect import collect
 from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.shard import run_shard

@@ -29,8 +29,8 @@ from scanplan.api.documents.words import ErrorClass, Severity
 from scanplan.api.schema import strictness
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import meant
+from scanplan.api.v1alpha1.plan.selection import AUTOMATIC_ALONE, TEMPLATE, Selection
 from scanplan.api.v1alpha1.scanplan import ENDPOINT, MAX_ENDPOINTS, RUN_NAME
-from scanplan.api.v1alpha1.selection import AUTOMATIC_ALONE, TEMPLATE, Selection
 from scanplan.client.errors import InvalidPayload
 from scanplan.core.planning import keys
 from scanplan.core.planning.nuclei import selection_options

@@ -16,11 +16,12 @@ from typing import Any, Protocol
 import kopf
 
 from scanplan.api import labels
-from scanplan.controller import platform, resync
-from scanplan.controller.api_server import ApiServerAddresses
+from scanplan.controller import resync
 from scanplan.controller.engine.parts import until_one_ends
 from scanplan.controller.engine.probes import Health
 from scanplan.controller.exceptions import ExceptionController
+from scanplan.controller.reads import platform
+from scanplan.controller.reads.api_server import ApiServerAddresses
 from scanplan.controller.scanplan import Controller
 from scanplan.controller.settings import OperatorSettings
 from scanplan.controller.watches import Watches

@@ -12,7 +12,6 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime, tzinfo
 
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.controller.actions import Actions, Answers
 from scanplan.controller.cache.store import Store, waiting_entry
 from scanplan.controller.engine import worker
 from scanplan.controller.engine.backoff import Backoff
@@ -21,11 +20,12 @@ from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.failing import NoFixedPoint, told
 from scanplan.controller.intake import Intake
 from scanplan.controller.observer import Observer
-from scanplan.controller.reading import Reading
-from scanplan.controller.recorder import record
-from scanplan.controller.sharing import Alone, Sharing
-from scanplan.controller.writing import Changed, Gone, Written, write_status
-from scanplan.controller.zones import ZONES
+from scanplan.controller.reads.reading import Reading
+from scanplan.controller.reads.sharing import Alone, Sharing
+from scanplan.controller.reads.zones import ZONES
+from scanplan.controller.writes.actions import Actions, Answers
+from scanplan.controller.writes.recorder import record
+from scanplan.controller.writes.writing import Changed, Gone, Written, write_status
 from scanplan.core.observed.pods import PodView
 from scanplan.core.planning.inputs import has_ranges
 from scanplan.core.planning.policy import Policy

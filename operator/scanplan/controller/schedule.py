@@ -24,9 +24,9 @@ from scanplan.controller.engine.hearing import Hearing
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.failing import NoFixedPoint
 from scanplan.controller.observer import Observer
-from scanplan.controller.recorder import record
 from scanplan.controller.scanplan import MAX_STEPS, Controller
-from scanplan.controller.writing import Changed, Gone, Written, write_status
+from scanplan.controller.writes.recorder import record
+from scanplan.controller.writes.writing import Changed, Gone, Written, write_status
 from scanplan.core.planning.task import Plan
 from scanplan.core.schedule import rescan
 from scanplan.core.schedule.decision import Act, Action, CancelRun, CreateRun, DeleteRun, Observed, Refusal, Write

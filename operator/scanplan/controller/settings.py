@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from scanplan.api import environment
 from scanplan.api.names import PROXY
-from scanplan.api.v1alpha1.pod_template import Resources
+from scanplan.api.v1alpha1.plan.pod_template import Resources
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS
 from scanplan.core.notify.receivers import DEFAULT_HOSTS
 from scanplan.core.planning import pod_security

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from scanplan.api.documents.words import ErrorClass, Severity
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.exports import EXPORT_KINDS, ExportState
+from scanplan.api.v1alpha1.plan.exports import EXPORT_KINDS, ExportState
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import Findings, ScanPlanStatus
 from scanplan.client.queues.statistics import BUCKETS

@@ -17,7 +17,8 @@ from scanplan.api.errors import TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import shards
 from scanplan.findings.exceptions import Handed
-from scanplan.runner.artifacts import durable, merge, publish, records, run_record
+from scanplan.runner.artifacts import durable, publish, records, run_record
+from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.confidential import Redaction
 
 COLLECTOR = -1

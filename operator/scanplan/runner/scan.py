@@ -23,7 +23,8 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning.nuclei import logins
 from scanplan.core.planning.targets.guard import Guard
 from scanplan.runner import progress
-from scanplan.runner.artifacts import durable, merge, publish, records, steps
+from scanplan.runner.artifacts import durable, publish, records, steps
+from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.artifacts.publish import Attempt
 from scanplan.runner.artifacts.records import ShardCoverage, ShardRecord
 from scanplan.runner.artifacts.steps import Journal

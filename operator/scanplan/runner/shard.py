@@ -21,7 +21,8 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import shards
 from scanplan.findings.exceptions import Handed
 from scanplan.runner import progress
-from scanplan.runner.artifacts import durable, merge, prune, publish, records, run_record
+from scanplan.runner.artifacts import durable, prune, publish, records, run_record
+from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.artifacts.records import ShardRecord
 from scanplan.runner.confidential import Redaction
 from scanplan.runner.nuclei.launch.installation import Installation

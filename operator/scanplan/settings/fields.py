@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, RedisDsn, TypeAdapter
 from pydantic_settings import NoDecode
 
 from scanplan.api.errors import InvalidEndpoint
-from scanplan.api.v1alpha1.pod_template import Resources
+from scanplan.api.v1alpha1.plan.pod_template import Resources
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.core.planning import quantities
 from scanplan.core.planning.nuclei.protocols import BY_LEAVE

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from scanplan.api import labels
-from scanplan.api.v1alpha1.pod_template import RESERVED_KEYS as PATTERN
+from scanplan.api.v1alpha1.plan.pod_template import RESERVED_KEYS as PATTERN
 from scanplan.core.manifests import jobs
 from tests.unit.core.objects import POLICY, plan, task
 

@@ -22,7 +22,7 @@ from scanplan.core.status import findings
 from scanplan.findings.exceptions import Handed, Match, ScanException, Suppressor
 from scanplan.findings.listing import Which
 from scanplan.metrics.operator import OperatorMetrics
-from scanplan.runner.artifacts import merge
+from scanplan.runner.artifacts.merging import merge
 from scanplan.web.artifacts import history
 from tests.unit.runner.documents import finding
 from tests.unit.runner.test_history import Run

@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from scanplan.api.documents.words import Protocol
+from scanplan.api.v1alpha1.plan.selection import Include, Selection
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.api.v1alpha1.selection import Include, Selection
 from scanplan.client import document, models, settings
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ScanPlan

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from scanplan.client import artifacts
-from scanplan.runner.artifacts import merge, run_record
+from scanplan.runner.artifacts import run_record
+from scanplan.runner.artifacts.merging import merge
 from scanplan.web.artifacts.files import attachment
 from tests.unit.runner.documents import document
 

@@ -9,7 +9,7 @@ import pytest
 from kubernetes.aio.client import ApiException
 
 from scanplan.api.errors import TargetDenied
-from scanplan.controller.api_server import LOOK_SECONDS, RETRY_SECONDS, ApiServerAddresses
+from scanplan.controller.reads.api_server import LOOK_SECONDS, RETRY_SECONDS, ApiServerAddresses
 from tests.unit.core.objects import POLICY
 
 

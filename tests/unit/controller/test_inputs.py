@@ -11,7 +11,7 @@ from kubernetes.aio.client import ApiException
 
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.controller.inputs import MAX_CLAIMS, InputReader
+from scanplan.controller.reads.inputs import MAX_CLAIMS, InputReader
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.inputs import PLAN_BYTES, Kind, Reference
 from tests.unit.core import model

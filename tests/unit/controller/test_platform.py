@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from kubernetes.aio.client import ApiException
 
-from scanplan.controller import platform
+from scanplan.controller.reads import platform
 from scanplan.core.planning import server_version
 from scanplan.core.planning.pod_security import FIXED, OF_THE_PLATFORM, PodSecurityContext
 from tests.unit.core.objects import POLICY

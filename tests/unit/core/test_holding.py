@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.controller.zones import ZONES
+from scanplan.controller.reads.zones import ZONES
 from scanplan.core.observed.jobs import JobCondition, JobView
 from scanplan.core.planning.task import Plan
 from scanplan.core.reconcile import reconcile as core

@@ -8,7 +8,7 @@ import pytest
 
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.pod_template import PodTemplate, Toleration
+from scanplan.api.v1alpha1.plan.pod_template import PodTemplate, Toleration
 from scanplan.client.cluster import reader
 from scanplan.core.manifests import jobs
 from scanplan.core.planning import pod_bounds

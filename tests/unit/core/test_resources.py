@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanplan.api import environment
-from scanplan.api.v1alpha1.pod_template import Resources
+from scanplan.api.v1alpha1.plan.pod_template import Resources
 from scanplan.core.manifests import document, pod, resources
 from scanplan.core.planning import quantities
 from tests.unit.core.objects import POLICY, plan, task

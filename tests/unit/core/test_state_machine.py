@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.controller.zones import ZONES
+from scanplan.controller.reads.zones import ZONES
 from scanplan.core.reconcile.holding import hold_of
 from tests.unit.core import model
 from tests.unit.core.process import Operator

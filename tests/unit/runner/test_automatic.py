@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.runner.artifacts import merge
+from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.nuclei.choosing import automatic
 from scanplan.runner.nuclei.choosing.templates import Template
 

@@ -17,8 +17,9 @@ from scanplan.findings import history
 from scanplan.findings.exceptions import Handed
 from scanplan.findings.history import Entry
 from scanplan.runner import collect
-from scanplan.runner.artifacts import history as artifacts_history
-from scanplan.runner.artifacts import merge, publish, records, run_record, sightings, sorting
+from scanplan.runner.artifacts import publish, records, run_record
+from scanplan.runner.artifacts.merging import history as artifacts_history
+from scanplan.runner.artifacts.merging import merge, sightings, sorting
 from scanplan.runner.artifacts.records import ShardCoverage
 
 from .documents import document, finding

@@ -27,7 +27,8 @@ from scanplan.core.planning import keys, shards
 from scanplan.findings import fingerprint
 from scanplan.report import page, sarif, spreadsheet
 from scanplan.report.scan import Scan
-from scanplan.runner.artifacts import durable, merge, prune, publish, run_record
+from scanplan.runner.artifacts import durable, prune, publish, run_record
+from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.collect import collect
 
 from .documents import document, finding

@@ -11,7 +11,8 @@ import pytest
 from scanplan.api import layout
 from scanplan.api.errors import TemporaryError
 from scanplan.core.planning import shards
-from scanplan.runner.artifacts import durable, merge, prune, publish, records, run_record
+from scanplan.runner.artifacts import durable, prune, publish, records, run_record
+from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.collect import collect
 
 from .documents import document

@@ -20,7 +20,8 @@ from scanplan.api.errors import ClaimError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import shards
 from scanplan.runner import collect
-from scanplan.runner.artifacts import merge, publish, records, run_record
+from scanplan.runner.artifacts import publish, records, run_record
+from scanplan.runner.artifacts.merging import merge
 
 from .documents import document, finding
 

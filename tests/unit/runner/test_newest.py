@@ -12,8 +12,8 @@ from scanplan.core.status import findings
 from scanplan.findings.exceptions import Handed, Match, ScanException
 from scanplan.findings.history import Sighting
 from scanplan.runner import report
-from scanplan.runner.artifacts.newest import EXAMPLES_BYTES, Newest
-from scanplan.runner.artifacts.suppression import Suppression
+from scanplan.runner.artifacts.merging.newest import EXAMPLES_BYTES, Newest
+from scanplan.runner.artifacts.merging.suppression import Suppression
 from tests.unit.core import objects
 
 MOMENT = "2026-11-27T02:00:00Z"

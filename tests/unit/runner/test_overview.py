@@ -13,7 +13,8 @@ from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import Outcome
 from scanplan.report import page
 from scanplan.runner import collect
-from scanplan.runner.artifacts import overview, run_record
+from scanplan.runner.artifacts import run_record
+from scanplan.runner.artifacts.merging import overview
 
 from .documents import document, finding
 from .test_merge import TWO, merged, published

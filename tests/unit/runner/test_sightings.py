@@ -14,7 +14,8 @@ from scanplan.api import layout
 from scanplan.api.documents.words import Outcome
 from scanplan.core.planning import shards
 from scanplan.findings import history as lives
-from scanplan.runner.artifacts import durable, findings, history, merge, publish, sightings
+from scanplan.runner.artifacts import durable, findings, publish
+from scanplan.runner.artifacts.merging import history, merge, sightings
 
 from .documents import finding
 from .test_history import TWO, Run

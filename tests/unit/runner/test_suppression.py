@@ -17,7 +17,8 @@ from scanplan.findings import fingerprint
 from scanplan.findings.exceptions import Handed, Match, ScanException
 from scanplan.findings.identity import identity
 from scanplan.runner import collect
-from scanplan.runner.artifacts import merge, run_record, suppression
+from scanplan.runner.artifacts import run_record
+from scanplan.runner.artifacts.merging import merge, suppression
 
 from .documents import document, finding
 from .test_merge import content, published

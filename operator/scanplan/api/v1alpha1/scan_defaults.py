@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, model_validator
 from scanplan.api import nearest
 from scanplan.api.names import DNS_SUBDOMAIN
 from scanplan.api.v1alpha1.model import Model
-from scanplan.api.v1alpha1.pod_template import RESERVED_KEYS, PodTemplate
+from scanplan.api.v1alpha1.plan.pod_template import RESERVED_KEYS, PodTemplate
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 
 DEFAULTABLE = {

@@ -13,9 +13,9 @@ from pydantic import ConfigDict, Field
 
 from scanplan.api.documents.words import Severity
 from scanplan.api.names import DNS_SUBDOMAIN
-from scanplan.api.v1alpha1.discovery import LabelSelector
 from scanplan.api.v1alpha1.model import Model, cel, one_of
 from scanplan.api.v1alpha1.notification import Notice
+from scanplan.api.v1alpha1.plan.discovery import LabelSelector
 from scanplan.api.v1alpha1.references import KeyReference
 from scanplan.api.v1alpha1.status import Status
 

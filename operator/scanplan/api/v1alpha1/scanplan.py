@@ -14,13 +14,13 @@ from pydantic import ConfigDict, Field
 
 from scanplan.api.documents.words import Severity
 from scanplan.api.names import DNS_SUBDOMAIN
-from scanplan.api.v1alpha1.exports import MAX_EXPORTS, Export
 from scanplan.api.v1alpha1.model import Effect, Model, cel, effect
-from scanplan.api.v1alpha1.name_resolution import DnsConfig, HostAlias
-from scanplan.api.v1alpha1.pod_template import PodTemplate
-from scanplan.api.v1alpha1.scanner import Scanner
-from scanplan.api.v1alpha1.selection import AUTOMATIC_ALONE, TEMPLATE, Selection
-from scanplan.api.v1alpha1.sources import EndpointSource, TemplateSource
+from scanplan.api.v1alpha1.plan.exports import MAX_EXPORTS, Export
+from scanplan.api.v1alpha1.plan.name_resolution import DnsConfig, HostAlias
+from scanplan.api.v1alpha1.plan.pod_template import PodTemplate
+from scanplan.api.v1alpha1.plan.scanner import Scanner
+from scanplan.api.v1alpha1.plan.selection import AUTOMATIC_ALONE, TEMPLATE, Selection
+from scanplan.api.v1alpha1.plan.sources import EndpointSource, TemplateSource
 from scanplan.api.v1alpha1.windows import MAX_WINDOWS, ScanWindow
 
 RUN_NAME = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"

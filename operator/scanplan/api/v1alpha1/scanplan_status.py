@@ -9,9 +9,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from scanplan.api.v1alpha1.exports import MAX_EXPORTS, ExportStatus
 from scanplan.api.v1alpha1.model import Model
 from scanplan.api.v1alpha1.notification import MAX_EXAMPLES, NewFinding
+from scanplan.api.v1alpha1.plan.exports import MAX_EXPORTS, ExportStatus
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.status import Status
 

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 
 from scanplan.api.names import TIME_ZONE
 from scanplan.api.v1alpha1.model import Model
-from scanplan.api.v1alpha1.pod_template import reserved
+from scanplan.api.v1alpha1.plan.pod_template import reserved
 from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
 from scanplan.api.v1alpha1.status import Status
 from scanplan.api.v1alpha1.windows import MAX_WINDOWS, ScanWindow

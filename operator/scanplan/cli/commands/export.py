@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scanplan.api.v1alpha1.conditions import ConditionType
-from scanplan.api.v1alpha1.exports import EXPORT_KINDS, ExportState, ExportStatus
+from scanplan.api.v1alpha1.plan.exports import EXPORT_KINDS, ExportState, ExportStatus
 from scanplan.cli import options, plans
 from scanplan.cli.output import listing
 from scanplan.cli.output.failure import NO_INPUT, UNAVAILABLE, Failure, told

@@ -17,7 +17,7 @@ from scanplan.client.errors import ClientError
 from scanplan.controller.app import WatchEnded
 from scanplan.controller.engine.http import CannotListen
 from scanplan.controller.engine.leadership import LeadershipLost
-from scanplan.controller.platform import ServerTooOld
+from scanplan.controller.reads.platform import ServerTooOld
 from scanplan.settings.loading import InvalidSettings
 
 

@@ -12,8 +12,8 @@ import msgspec
 import typer
 
 from scanplan.api import labels
+from scanplan.api.v1alpha1.plan.selection import TEMPLATE
 from scanplan.api.v1alpha1.scanplan import ENDPOINT
-from scanplan.api.v1alpha1.selection import TEMPLATE
 from scanplan.cli import options, plans, result_source
 from scanplan.cli.commands.watch import follow
 from scanplan.cli.finding import found

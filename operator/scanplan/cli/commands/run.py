@@ -31,7 +31,7 @@ from scanplan.api.errors import InvalidPlan, ScanError
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.schema import strictness
 from scanplan.api.v1alpha1.model import mistakes
-from scanplan.api.v1alpha1.pod_template import PodTemplate
+from scanplan.api.v1alpha1.plan.pod_template import PodTemplate
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.cli.manifests import yaml_problem

@@ -19,7 +19,7 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from scanplan.api import labels
-from scanplan.api.v1alpha1.pod_template import PodTemplate
+from scanplan.api.v1alpha1.plan.pod_template import PodTemplate
 from scanplan.api.v1alpha1.scan_defaults import PodDefaults
 from scanplan.client.cluster import pods, tail
 from scanplan.client.cluster.cluster import Cluster

@@ -70,7 +70,7 @@ class SharedTasks:
         self._window = window_seconds
 
     async def take(self, namespace: str, key: str, claim: str) -> Elsewhere | None:
-        """See `scanplan.controller.sharing.Sharing`."""
+        """See `scanplan.controller.reads.sharing.Sharing`."""
         name, ours = shared_key(namespace, key), self._value(claim)
         try:
             held = await self._connection.set(name, ours, nx=True, get=True, ex=TAKEN_SECONDS)

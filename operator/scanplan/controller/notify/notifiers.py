@@ -24,10 +24,10 @@ from scanplan.controller.engine import worker
 from scanplan.controller.engine.hearing import Hearing
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.failing import NoFixedPoint
-from scanplan.controller.inputs import InputReader
 from scanplan.controller.observer import Observer
+from scanplan.controller.reads.inputs import InputReader
 from scanplan.controller.scanplan import MAX_STEPS, Controller
-from scanplan.controller.writing import Changed, Gone, Written, write_status
+from scanplan.controller.writes.writing import Changed, Gone, Written, write_status
 from scanplan.core.egress.policy import ReceiverPolicy
 from scanplan.core.notify import outbox
 from scanplan.core.notify.decision import (

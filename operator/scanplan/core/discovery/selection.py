@@ -12,8 +12,8 @@ from typing import NamedTuple
 from scanplan.api import labels, names
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.discovery import DiscoverySource, LabelSelector
-from scanplan.api.v1alpha1.sources import EndpointSource
+from scanplan.api.v1alpha1.plan.discovery import DiscoverySource, LabelSelector
+from scanplan.api.v1alpha1.plan.sources import EndpointSource
 from scanplan.core.planning.policy import Policy
 
 _SHOWN = 253

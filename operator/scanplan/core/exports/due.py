@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from scanplan.api.v1alpha1.exports import Export, ExportState, ExportStatus
+from scanplan.api.v1alpha1.plan.exports import Export, ExportState, ExportStatus
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.planning import keys
 from scanplan.core.planning.task import Plan

@@ -8,7 +8,7 @@ from datetime import datetime
 from scanplan.api.documents.export import decode_report
 from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
-from scanplan.api.v1alpha1.exports import Export, ExportState, ExportStatus
+from scanplan.api.v1alpha1.plan.exports import Export, ExportState, ExportStatus
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.exports.due import digest_of, settled
 from scanplan.core.exports.refusals import Refusal

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from scanplan.api import labels
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.exports import Export, ExportState
+from scanplan.api.v1alpha1.plan.exports import Export, ExportState
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.egress.policy import HostDenied, ReceiverPolicy
 from scanplan.core.planning.inputs import Inputs, Kind, Reference, problem_of

@@ -12,7 +12,7 @@ from scanplan.api import environment, labels
 from scanplan.api.documents import export as documents
 from scanplan.api.documents.report import ArtifactFile
 from scanplan.api.documents.words import PlanReference, encode
-from scanplan.api.v1alpha1.exports import Export
+from scanplan.api.v1alpha1.plan.exports import Export
 from scanplan.core.exports import due
 from scanplan.core.manifests import jobs, pod
 from scanplan.core.manifests.pod import Manifest

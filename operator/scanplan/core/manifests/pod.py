@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from scanplan.api import environment, labels, layout
-from scanplan.api.v1alpha1.pod_template import PodTemplate
-from scanplan.api.v1alpha1.sources import ImageSource
+from scanplan.api.v1alpha1.plan.pod_template import PodTemplate
+from scanplan.api.v1alpha1.plan.sources import ImageSource
 from scanplan.core.manifests import resources
 from scanplan.core.manifests.document import Packed
 from scanplan.core.planning.nuclei import scanner_secrets

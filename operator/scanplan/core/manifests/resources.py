@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scanplan.api.v1alpha1.pod_template import Resources
+from scanplan.api.v1alpha1.plan.pod_template import Resources
 from scanplan.core.planning import quantities
 
 Quantities = Mapping[str, str | int]

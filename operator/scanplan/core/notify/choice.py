@@ -9,7 +9,7 @@ import msgspec
 
 from scanplan.api.documents.words import Severity
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
-from scanplan.api.v1alpha1.discovery import LabelSelector, LabelSelectorRequirement
+from scanplan.api.v1alpha1.plan.discovery import LabelSelector, LabelSelectorRequirement
 from scanplan.api.v1alpha1.scannotifier import EventType, ScanNotifierSpec
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus

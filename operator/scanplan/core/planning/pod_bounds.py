@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scanplan.api.v1alpha1.pod_template import PodTemplate, Toleration
+from scanplan.api.v1alpha1.plan.pod_template import PodTemplate, Toleration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,10 +18,10 @@ from scanplan.api.documents.task import RetryLimits, TaskDocument, TemplateFolde
 from scanplan.api.documents.words import DiscoveryReport, PlanReference
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.model import Effect, Model
+from scanplan.api.v1alpha1.plan.sources import ImageSource
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.api.v1alpha1.sources import ImageSource
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning import keys, permissions, scan_defaults, shards
 from scanplan.core.planning.nuclei import fuzz_inputs, scanner_options, scanner_secrets, selection_options

@@ -6,7 +6,7 @@ What can't be exported is written first, so that the exports of a Job are those 
 from __future__ import annotations
 
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.exports import Export, ExportState
+from scanplan.api.v1alpha1.plan.exports import Export, ExportState
 from scanplan.core.exports import due, outcome, refusals
 from scanplan.core.exports.refusals import Refusal
 from scanplan.core.manifests import exporting

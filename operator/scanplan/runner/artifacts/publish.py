@@ -23,7 +23,8 @@ from scanplan.api.documents.report import ArtifactFile, TaskError
 from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner.artifacts import durable, findings, records, sightings
+from scanplan.runner.artifacts import durable, findings, records
+from scanplan.runner.artifacts.merging import sightings
 from scanplan.runner.artifacts.records import ShardCoverage, ShardRecord
 from scanplan.runner.nuclei.lines import Lines
 

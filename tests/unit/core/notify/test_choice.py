@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scanplan.api.v1alpha1.discovery import LabelSelector
+from scanplan.api.v1alpha1.plan.discovery import LabelSelector
 from scanplan.api.v1alpha1.scannotifier import ScanNotifierSpec
 from scanplan.core.notify import choice
 from scanplan.core.notify.scans import ended

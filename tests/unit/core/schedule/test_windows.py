@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.windows import MAX_WINDOWS, WEEK, ScanWindow
-from scanplan.controller.zones import ZONES
+from scanplan.controller.reads.zones import ZONES
 from scanplan.core.schedule.windows import Open, problem, state
 
 CHANGING = (

@@ -8,9 +8,9 @@ from typing import Any
 from scanplan.api.documents.task import ScannerOptions
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.scanner import Scanner
+from scanplan.api.v1alpha1.plan.scanner import Scanner
+from scanplan.api.v1alpha1.plan.selection import AUTOMATIC_ALONE, Selection
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.api.v1alpha1.selection import AUTOMATIC_ALONE, Selection
 from scanplan.core.planning.nuclei import rates, variables
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from scanplan.api.documents.task import TemplateFilter
-from scanplan.api.v1alpha1.selection import Exclude, Include, Selection
+from scanplan.api.v1alpha1.plan.selection import Exclude, Include, Selection
 
 
 def of_key(selection: Selection) -> dict[str, Any]:

@@ -28,16 +28,16 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import keys, shards
 from scanplan.findings import fingerprint
 from scanplan.runner.artifacts import durable, findings, publish, records, run_record, steps
+from scanplan.runner.artifacts.merging.suppression import Suppression, short
 from scanplan.runner.artifacts.records import AttemptSummary, RunRecord, ScanMetadata, ShardRecord, ShardSummary
-from scanplan.runner.artifacts.suppression import Suppression, short
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from scanplan.findings.exceptions import Handed
     from scanplan.findings.ran import Ran
-    from scanplan.runner.artifacts.history import HistoryWriter
-    from scanplan.runner.artifacts.overview import Overview
+    from scanplan.runner.artifacts.merging.history import HistoryWriter
+    from scanplan.runner.artifacts.merging.overview import Overview
 
 _BLOCK_BYTES = 1 << 20
 _REMARKED = 3
@@ -131,8 +131,8 @@ def _write(
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
     from scanplan.findings.lookup import in_file  # noqa: PLC0415
-    from scanplan.runner.artifacts.history import HistoryWriter  # noqa: PLC0415
-    from scanplan.runner.artifacts.overview import Overview  # noqa: PLC0415
+    from scanplan.runner.artifacts.merging.history import HistoryWriter  # noqa: PLC0415
+    from scanplan.runner.artifacts.merging.overview import Overview  # noqa: PLC0415
 
     attempts = [attempt for part in parts for attempt in part.attempts]
     suppression = Suppression(exceptions, max((records.seconds(each.finished_at) for each in attempts), default=0.0))
@@ -211,7 +211,7 @@ def _part_of(descriptor: int, offset: int, size: int) -> bytes:
 
 def _ran(parts: Sequence[_Part]) -> Callable[[], Ran]:
     """A function that reads which templates a complete scan ran against which endpoints."""
-    from scanplan.runner.artifacts import history  # noqa: PLC0415 - only the last attempt merges
+    from scanplan.runner.artifacts.merging import history  # noqa: PLC0415 - only the last attempt merges
 
     folders = [(part.endpoints, publish.folder(part.folder, part.attempts[-1].attempt)) for part in parts]
     return lambda: history.ran(folders)

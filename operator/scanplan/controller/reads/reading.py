@@ -12,7 +12,7 @@ from scanplan.controller.cache.plans import plan_of
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.budget import Budget
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
-from scanplan.controller.inputs import OBJECT_BYTES, InputReader
+from scanplan.controller.reads.inputs import OBJECT_BYTES, InputReader
 from scanplan.core.discovery.selection import Selection
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import JobView

@@ -23,11 +23,12 @@ from scanplan.api.documents.words import Severity
 from scanplan.findings import history
 from scanplan.findings.history import Sighting, Tally
 from scanplan.findings.ran import Ran, ShardRan
-from scanplan.runner.artifacts import durable, records, run_record, sightings
-from scanplan.runner.artifacts.newest import Newest
+from scanplan.runner.artifacts import durable, records, run_record
+from scanplan.runner.artifacts.merging import sightings
+from scanplan.runner.artifacts.merging.newest import Newest
+from scanplan.runner.artifacts.merging.sorting import Sorter
+from scanplan.runner.artifacts.merging.suppression import Suppression
 from scanplan.runner.artifacts.records import ScanMetadata, ShardCoverage, ShardRecord
-from scanplan.runner.artifacts.sorting import Sorter
-from scanplan.runner.artifacts.suppression import Suppression
 
 KEPT_DAYS = 365
 """So long a finding stays in the history after it was resolved."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import msgspec
 from kubernetes.aio.client import ApiException
 
-from scanplan.controller.discovery import Discovery
+from scanplan.controller.reads.discovery import Discovery
 from scanplan.core.discovery.selection import Selection
 from scanplan.core.planning.inputs import PLAN_BYTES, Input, Inputs, Kind, Reference, problem_of
 from scanplan.kube.api import Api

@@ -25,8 +25,8 @@ from scanplan.findings import history
 from scanplan.findings.history import UntrueRecordError
 from scanplan.findings.identity import LENGTH
 from scanplan.runner.artifacts import durable
+from scanplan.runner.artifacts.merging.sorting import Sorter
 from scanplan.runner.artifacts.records import ShardRecord
-from scanplan.runner.artifacts.sorting import Sorter
 
 LEAST = 1_000
 """An attempt with fewer findings leaves no sightings."""

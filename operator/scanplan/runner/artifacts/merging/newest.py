@@ -13,7 +13,7 @@ import msgspec
 from scanplan.api.documents.report import FindingCounts, NewFinding, NewFindings
 from scanplan.api.documents.words import Severity
 from scanplan.findings.history import Entry, Sighting, State
-from scanplan.runner.artifacts.suppression import Suppression
+from scanplan.runner.artifacts.merging.suppression import Suppression
 
 MOST = 10
 EXAMPLES_BYTES = 900

@@ -23,8 +23,8 @@ from scanplan.findings.lookup import Life
 from scanplan.report import page, scan
 from scanplan.report.finding import parse
 from scanplan.runner.artifacts import durable, findings
+from scanplan.runner.artifacts.merging.suppression import Suppression
 from scanplan.runner.artifacts.records import ScanMetadata, ShardRecord
-from scanplan.runner.artifacts.suppression import Suppression
 
 MOST_SHOWN = 3_000
 """Findings that are read for the page."""

@@ -19,7 +19,7 @@ from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.controller.failing import NoFixedPoint
 from scanplan.controller.intake import Intake
-from scanplan.controller.sharing import Sharing
+from scanplan.controller.reads.sharing import Sharing
 from scanplan.core.manifests import jobs
 from scanplan.core.observed import alterations
 from scanplan.core.observed.jobs import JobView, job_view

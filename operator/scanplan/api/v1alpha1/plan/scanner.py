@@ -8,9 +8,9 @@ from pydantic import Field
 
 from scanplan.api import labels
 from scanplan.api.names import INTERACTSH_SERVER, NO_PROXY, PROXY
-from scanplan.api.v1alpha1.asking import Asking
 from scanplan.api.v1alpha1.model import Effect, Model, effect
-from scanplan.api.v1alpha1.powers import Powers
+from scanplan.api.v1alpha1.plan.asking import Asking
+from scanplan.api.v1alpha1.plan.powers import Powers
 from scanplan.api.v1alpha1.references import LocalObjectReference
 
 

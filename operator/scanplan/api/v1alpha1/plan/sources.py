@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from scanplan.api.v1alpha1.discovery import DiscoverySource
 from scanplan.api.v1alpha1.model import Model, one_of
+from scanplan.api.v1alpha1.plan.discovery import DiscoverySource
 from scanplan.api.v1alpha1.references import KeyReference, LocalObjectReference
 
 
