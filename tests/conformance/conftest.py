@@ -107,7 +107,6 @@ def live() -> Iterator[Server]:
     """A server that answers every request."""
     with Server() as server:
         yield server
-        server.shutdown()
 
 
 @pytest.fixture

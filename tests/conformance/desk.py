@@ -92,6 +92,11 @@ class Server(socketserver.ThreadingTCPServer):
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
+    def server_close(self) -> None:
+        """Ends the thread first: on a closed socket it would spin until the session ends."""
+        self.shutdown()
+        super().server_close()
+
     @property
     def url(self) -> str:
         host, port = self.server_address[:2]

@@ -150,7 +150,6 @@ def test_own_templates_may_be_excepted(desk: Desk) -> None:
     desk.options["scanner"] = ScannerOptions(verify_signatures=True, request_timeout_seconds=2, request_retries=0)
     with Server() as server:
         report, record = desk.scan(server.url)
-        server.shutdown()
     assert report.findings.total == 1
     assert [each.template for each in record.templates_not_run] == ["other.yaml"]
     assert "no valid signature" in record.templates_not_run[0].reason

@@ -135,7 +135,6 @@ def test_each_host_has_what_fits_to_it(chosen: Desk, live: Server) -> None:
     with Server() as silent:
         silent.forbidden = b"GET /acme-detect"
         report, record = chosen.scan(live.url, silent.url)
-        silent.shutdown()
     assert report.outcome is Outcome.COMPLETE, record
     assert record.pairs == 4 + 2
     assert {name for name, mask in coverage(chosen).gaps.items() if int(mask, 16)} == {"acme-hole", "acme-safe"}

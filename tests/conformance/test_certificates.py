@@ -56,7 +56,6 @@ def secure(pki: Path) -> Iterator[SecureServer]:
     context.load_cert_chain(pki / "chain.crt", pki / "kube-apiserver.key")
     with SecureServer() as server:
         yield server
-        server.shutdown()
 
 
 @pytest.fixture

@@ -47,7 +47,6 @@ class Server6(Server):
 def six() -> Iterator[Server6]:
     with Server6() as server:
         yield server
-        server.shutdown()
 
 
 def found(desk: Desk) -> list[dict[str, Any]]:

@@ -66,9 +66,7 @@ def with_workflow(desk: Desk, body: str = WORKFLOW, **options: Any) -> tuple[Sha
     desk.options["workflows"] = ("w/wf.yaml",)
     desk.options |= options
     with Server() as live:
-        done = desk.scan(live.url, named=desk.options.pop("named", ()))
-        live.shutdown()
-    return done
+        return desk.scan(live.url, named=desk.options.pop("named", ()))
 
 
 def test_a_workflow_runs_what_follows_from_what_it_finds(desk: Desk) -> None:

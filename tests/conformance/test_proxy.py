@@ -182,7 +182,6 @@ def other() -> Iterator[Server]:
     """Another host."""
     with Server("127.0.0.2") as server:
         yield server
-        server.shutdown()
 
 
 DIRECT = ["127.0.0.2", "127.0.0.2/31", "{host}:{port}"]
