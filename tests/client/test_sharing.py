@@ -16,7 +16,7 @@ from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.client.redis import sharing
 from scanplan.client.redis.sharing import SharedTasks, shared_key
 from scanplan.core.observed.jobs import JobView
-from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.planning.task import Plan
 from tests.client.servers import RedisServer
 from tests.kubectl import eventually
@@ -73,7 +73,7 @@ async def test_of_a_hundred_that_take_a_task_at_once_one_gets_it(redis_of_sessio
 async def test_the_other_cluster_sees_who_runs_it_and_then_what_was_found(clusters: Clusters) -> None:
     assert await clusters.east.take("n", KEY, "east-claim") is None
     assert await clusters.east.take("n", KEY, "east-claim") is None, "taken again after a restart"
-    assert await clusters.west.take("n", KEY, "west-claim") == Elsewhere("east", "east-claim", None)
+    assert await clusters.west.take("n", KEY, "west-claim") == OtherCluster("east", "east-claim", None)
     assert await clusters.west.take("other", KEY, "west-claim") is None, "another namespace is another tenant"
     await clusters.east.settle(plan(), written(ENDED))
     found = await clusters.west.take("n", KEY, "west-claim")
@@ -92,7 +92,9 @@ async def test_a_task_that_failed_is_the_others_at_once(clusters: Clusters) -> N
     await clusters.east.settle(plan(), written(FAILED))
     assert await clusters.west.take("n", KEY, "west-claim") is None
     await clusters.east.settle(plan(), written(FAILED))
-    assert await clusters.east.take("n", KEY, "east-claim") == Elsewhere("west", "west-claim", None), "not its to give"
+    assert await clusters.east.take("n", KEY, "east-claim") == OtherCluster("west", "west-claim", None), (
+        "not its to give"
+    )
 
 
 async def test_a_task_is_kept_while_its_job_lives_and_no_longer(

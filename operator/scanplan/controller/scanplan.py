@@ -140,7 +140,7 @@ class Controller:
         except (Postponed, *FAILURES) as second:
             log.warning("%s: its status can't say so: %s", name, reason_of(second))
         finally:
-            self.reading.let_go(name)
+            self.reading.release(name)
 
     async def reconcile(self, name: PlanName) -> None:
         """Reconcile one plan until nothing is left to do now. Where memory is short, the plan is postponed."""
@@ -149,7 +149,7 @@ class Controller:
         except Postponed:
             log.debug("%s: waits for memory", name)
         finally:
-            self.reading.let_go(name)
+            self.reading.release(name)
 
     async def _reconcile(self, name: PlanName) -> None:
         answers = Answers()
@@ -195,8 +195,8 @@ class Controller:
             self._backoff.forget(name)
         else:
             after = self._backoff.next(name, (plan.uid, plan.generation), after, decision.requeue_max)
-        if decision.look_at:
-            left = max(0.0, (decision.look_at - self.now()).total_seconds())
+        if decision.decide_again_at:
+            left = max(0.0, (decision.decide_again_at - self.now()).total_seconds())
             after = left if after is None else min(after, left)
         if after is not None:
             self.queue.add_after(name, after)
@@ -249,7 +249,7 @@ class Controller:
             rejection=answers.rejection,
             free_slots=self.store.free_slots(plan, self.policy.worker_concurrency),
             last_write=self.store.written.get(PlanName(plan.namespace, plan.name)),
-            superseded=self.store.runs.supersede(plan),
+            has_later_run=self.store.runs.supersede(plan),
             zones=self._zones,
         )
 

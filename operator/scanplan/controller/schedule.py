@@ -115,8 +115,8 @@ class ScheduleController(Observer):
                         refusal = await self._act(schedule, action)
                 case Write() as decision:
                     await self._write(schedule, decision)
-                    if decision.look_at:
-                        self._queue.add_after(name, max(0.0, (decision.look_at - now).total_seconds()))
+                    if decision.decide_again_at:
+                        self._queue.add_after(name, max(0.0, (decision.decide_again_at - now).total_seconds()))
                     return
         raise NoFixedPoint(f"no fixed point after {MAX_STEPS} decisions")
 

@@ -8,7 +8,7 @@ import pytest
 
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.client.redis.sharing import _result_of
-from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.status import statuses
 from tests.unit.core.objects import NOW, complete, merged, plan, report
 
@@ -29,7 +29,7 @@ def test_what_was_not_scanned_there_is_told_here(counts: dict[str, int]) -> None
     there = statuses.of_finished(plan(), complete(), [report(0)], merged(**usual, **counts), None, NOW)
     assert there.artifacts is not None
     result = _result_of(ScanPlanStatus.of({"status": there.document()}), there.artifacts)
-    here = statuses.of_elsewhere(plan(), "id", "key", Elsewhere("other", "claim", result), NOW)
+    here = statuses.of_other_cluster(plan(), "id", "key", OtherCluster("other", "claim", result), NOW)
     told = ("EndpointsReachable", "TemplatesRun", "FindingsPresent")
     for kind in told:
         one, other = there.condition(kind), here.condition(kind)

@@ -87,7 +87,7 @@ def test_a_plan_that_is_created_outside_waits_for_its_window() -> None:
     assert condition(status, "Ready") == ("False", Reason.OUTSIDE_WINDOW, WAITS.format("start"))
     assert condition(status, "Reconciling") == ("True", Reason.OUTSIDE_WINDOW, WAITS.format("start"))
     assert isinstance(decision, Write)
-    assert decision.look_at == TONIGHT
+    assert decision.decide_again_at == TONIGHT
 
 
 def test_a_plan_in_its_window_starts() -> None:
@@ -100,7 +100,7 @@ def test_at_rest_outside_nothing_is_written() -> None:
     """One look at the next edge: no plan is polled."""
     waiting = plan(windows=NIGHT)
     waiting = plan(windows=NIGHT, status=written(decide(waiting)))
-    assert decide(waiting) == Write(look_at=TONIGHT)
+    assert decide(waiting) == Write(decide_again_at=TONIGHT)
 
 
 def test_a_scan_at_work_is_suspended_when_its_window_closes() -> None:
@@ -117,11 +117,11 @@ def test_the_end_of_a_window_is_one_write_of_the_status() -> None:
     of = plan(running_status(), windows=NIGHT)
     asked = replace(job(of).asked, suspend=True)
     assert decide(of, stopped(of, recorded=asked, active=2, is_suspended=None)) == Write(
-        requeue_after=30.0, look_at=TONIGHT
+        requeue_after=30.0, decide_again_at=TONIGHT
     )
     now = JobCondition("JobSuspended", "", ago(2))
     assert decide(of, stopped(of, recorded=asked, terminating=2, is_suspended=now)) == Write(
-        requeue_after=28.0, look_at=TONIGHT
+        requeue_after=28.0, decide_again_at=TONIGHT
     )
     status = written(decide(of, stopped(of, recorded=asked)))
     assert status["phase"] == "Suspended"
@@ -150,9 +150,9 @@ def test_the_beginning_of_a_window_is_one_write_of_the_status() -> None:
     """Its pods come within seconds: until then the status says what it said."""
     of = plan({**running_status(), "phase": "Suspended"}, windows=MORNING)
     resumed = stopped(of, suspended=False, recorded=replace(job(of).asked, suspend=False), created=ago(7200))
-    assert decide(of, resumed) == Write(requeue_after=5.0, look_at=AT_EIGHT)
+    assert decide(of, resumed) == Write(requeue_after=5.0, decide_again_at=AT_EIGHT)
     resumed = replace(resumed, start_time=ago(2), is_suspended=None)
-    assert decide(of, resumed) == Write(requeue_after=3.0, look_at=AT_EIGHT)
+    assert decide(of, resumed) == Write(requeue_after=3.0, decide_again_at=AT_EIGHT)
     assert written(decide(of, replace(resumed, active=2, ready=2)))["phase"] == "Running"
 
 
@@ -160,7 +160,7 @@ def test_a_running_scan_is_looked_at_when_its_window_closes() -> None:
     of = plan(running_status(), windows=MORNING)
     decision = decide(of, job(of), last_write=NOW)
     assert isinstance(decision, Write)
-    assert decision.look_at == AT_EIGHT
+    assert decision.decide_again_at == AT_EIGHT
 
 
 def test_the_authors_suspension_is_said_before_the_window() -> None:
@@ -168,7 +168,7 @@ def test_the_authors_suspension_is_said_before_the_window() -> None:
     decision = decide(plan(windows=NIGHT, suspend=True))
     assert condition(written(decision), "Ready")[1] == Reason.SUSPENDED
     assert isinstance(decision, Write)
-    assert decision.look_at is None
+    assert decision.decide_again_at is None
 
 
 def test_an_authors_suspension_holds_in_a_window() -> None:
@@ -219,7 +219,7 @@ def test_a_shared_scan_runs_while_one_of_its_plans_may(own: Any, others: Any, su
     decision = decide(of, shared, partners=(partner,), last_write=NOW)
     assert isinstance(decision, Act) == suspended
     if not suspended:
-        assert decide(of, shared, partners=(partner,)) == Write(look_at=TONIGHT)
+        assert decide(of, shared, partners=(partner,)) == Write(decide_again_at=TONIGHT)
 
 
 def test_a_plan_does_not_take_over_a_scan_outside_of_its_windows() -> None:

@@ -21,7 +21,7 @@ from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import MAX_OWNERS, JobCondition, JobView
 from scanplan.core.observed.pods import PodView
-from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.observed.workloads import WorkloadView
 from scanplan.core.planning.inputs import PLAN_BYTES, Input, Kind, Reference
 from scanplan.core.planning.targets.guard import Guard
@@ -145,14 +145,14 @@ class TestBeforeTheJob:
         """One write and no read stand between a plan and its Job."""
         (action,) = actions_of(decide(plan(), doubted=()))
         assert isinstance(action, CreateJob)
-        assert action.sure
+        assert action.skip_get
 
     def test_a_plan_whose_job_has_gone_is_looked_at_all_the_same(self) -> None:
         """A status of its end may have been written, and its answer lost."""
         assert decide(plan(running_status()), doubted=()) == NeedPods(task().job_name)
         (action,) = actions_of(decide(plan(running_status()), doubted=(), pods=()))
         assert isinstance(action, CreateJob)
-        assert not action.sure
+        assert not action.skip_get
 
     @pytest.mark.parametrize("phase", ["Pending", "Running", "Unknown"])
     def test_not_while_a_pod_with_the_key_is_alive(self, phase: str) -> None:
@@ -237,8 +237,8 @@ class TestRefusals:
 class TestAnotherClusterHasTheTask:
     """Where the owner lets clusters share tasks."""
 
-    RUNNING = Elsewhere("east", "east-claim", None)
-    ENDED = Elsewhere("east", "east-claim", merged())
+    RUNNING = OtherCluster("east", "east-claim", None)
+    ENDED = OtherCluster("east", "east-claim", merged())
 
     def test_while_it_runs_there_the_plan_waits(self) -> None:
         decision = decide(plan(), rejection=self.RUNNING)

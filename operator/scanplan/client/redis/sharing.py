@@ -23,7 +23,7 @@ from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import Findings, PublishedArtifacts, ScanPlanStatus
 from scanplan.client.redis import background
 from scanplan.core.observed.jobs import JobView
-from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.planning.task import Plan
 from scanplan.core.status import findings
 
@@ -69,7 +69,7 @@ class SharedTasks:
         self._cluster = cluster
         self._window = window_seconds
 
-    async def take(self, namespace: str, key: str, claim: str) -> Elsewhere | None:
+    async def take(self, namespace: str, key: str, claim: str) -> OtherCluster | None:
         """See `scanplan.controller.reads.sharing.Sharing`."""
         name, ours = shared_key(namespace, key), self._value(claim)
         try:
@@ -78,7 +78,7 @@ class SharedTasks:
                 return None
             task = msgspec.json.decode(held, type=SharedTask)
             if task.cluster != self._cluster:
-                return Elsewhere(task.cluster, task.claim, task.result)
+                return OtherCluster(task.cluster, task.claim, task.result)
             await self._connection.set(
                 name, ours, ex=TAKEN_SECONDS
             )  # a former result of this cluster, or one on another claim

@@ -96,6 +96,6 @@ class Reading:
                 raise
             return WorkloadView()
 
-    def let_go(self, name: PlanName) -> None:
+    def release(self, name: PlanName) -> None:
         """A reconcile is over: nothing of it is in memory any more."""
         self.budget.give_back(name)

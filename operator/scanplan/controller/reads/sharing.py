@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.sharing import OtherCluster
 
 
 class Sharing(Protocol):
     """Clusters that share tasks. Whatever goes wrong with it is no reason not to scan, so nothing is raised."""
 
-    async def take(self, namespace: str, key: str, claim: str) -> Elsewhere | None:
+    async def take(self, namespace: str, key: str, claim: str) -> OtherCluster | None:
         """Take a task for this cluster, in one atomic step.
 
         Args:
@@ -26,5 +26,5 @@ class Sharing(Protocol):
 class Alone:
     """This cluster shares with nobody."""
 
-    async def take(self, namespace: str, key: str, claim: str) -> Elsewhere | None:  # noqa: ARG002 - none of it matters
+    async def take(self, namespace: str, key: str, claim: str) -> OtherCluster | None:  # noqa: ARG002 - none of it matters
         return None

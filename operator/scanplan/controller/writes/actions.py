@@ -24,7 +24,7 @@ from scanplan.core.manifests import jobs
 from scanplan.core.observed import alterations
 from scanplan.core.observed.jobs import JobView, job_view
 from scanplan.core.observed.pods import PodView
-from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.observed.workloads import WorkloadView
 from scanplan.core.planning.inputs import Inputs
 from scanplan.core.planning.task import Plan
@@ -58,7 +58,7 @@ class Answers:
     """The task that `pods` are of."""
     job_then: tuple[str, bool] | None = None
     """UID of its Job, and whether it had ended, when they were asked for."""
-    rejection: Rejection | Elsewhere | None = None
+    rejection: Rejection | OtherCluster | None = None
     no_workload: bool = False
     workload: WorkloadView | None = None
     patched: dict[str, int] = field(default_factory=dict)
@@ -76,12 +76,12 @@ class Actions:
         self._intake = intake
         self._sharing = sharing
 
-    async def carry_out(self, plan: Plan, action: Action, answers: Answers) -> Rejection | Elsewhere | None:
+    async def carry_out(self, plan: Plan, action: Action, answers: Answers) -> Rejection | OtherCluster | None:
         by = PlanName(plan.namespace, plan.name)
         match action:
-            case CreateJob(manifest, task, sure):
+            case CreateJob(manifest, task, skip_get):
                 other = await self._sharing.take(plan.namespace, task.key, task.claim) if task else None
-                return other or await self._create(plan, manifest, sure)
+                return other or await self._create(plan, manifest, skip_get)
             case PatchJob(job, patch):
                 await self._patch(job, patch, answers, by)
             case DeleteJob(job, unchanged):
@@ -138,13 +138,13 @@ class Actions:
         self._store.documented.add(job.uid)
         return None
 
-    async def _create(self, plan: Plan, manifest: dict[str, Any], sure: bool) -> Rejection | None:
+    async def _create(self, plan: Plan, manifest: dict[str, Any], skip_get: bool) -> Rejection | None:
         """POST is the lock: whoever finds the name taken takes over what is there."""
         namespace, name = plan.namespace, manifest["metadata"]["name"]
         by = PlanName(namespace, plan.name)
         self._store.set_starting(namespace, name, by)
         try:
-            if not (sure or await self._is_fresh(plan)):
+            if not (skip_get or await self._is_fresh(plan)):
                 return None
             if self.alone and not self.alone():
                 raise TimeoutError("the lease may have run out, and another operator be at work")

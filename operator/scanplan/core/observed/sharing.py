@@ -8,7 +8,7 @@ from scanplan.api.documents.report import MergedResult
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class OtherCluster:
     """Another cluster runs the same task, or has lately brought it to a complete end."""
 
     cluster: str

@@ -62,12 +62,12 @@ class Context:
         return self.plan.status.task_key is not None and self.plan.status.input_digest == self.plan.input_digest
 
     @property
-    def ran(self) -> bool:
+    def had_pods(self) -> bool:
         """Whether the status says that the task has had pods, which may have published something."""
         return self.pinned and bool(self.plan.status.start_time or self.plan.status.attempts)
 
     @property
-    def given_up(self) -> bool:
+    def job_was_altered(self) -> bool:
         """Admission changes this plan's Job so that it can't be run; the Job is not made again until the plan is edited."""
         ready = self.plan.status.condition(ConditionType.READY)
         return (
@@ -78,11 +78,11 @@ class Context:
         )
 
     @property
-    def passed_over(self) -> bool:
+    def replaced_by_later_run(self) -> bool:
         """A run that could not begin, and whose schedule has made a later one: that one takes what there is by now."""
         status = self.plan.status
         failed = status.phase is Phase.FAILED and status.observed_generation == self.plan.generation
-        return self.observed.superseded and failed and not self.pinned
+        return self.observed.has_later_run and failed and not self.pinned
 
     @property
     def outdated(self) -> bool:
@@ -124,7 +124,7 @@ class Context:
         """Pods that were told to end have had all the time for it: their node doesn't answer."""
         return since is not None and self.now - since > timedelta(seconds=GRACE_SECONDS + DEAD_NODE_SECONDS)
 
-    def let_go(self, job: JobView, unchanged: bool = False) -> Action:
+    def release(self, job: JobView, unchanged: bool = False) -> Action:
         """Delete a Job, or leave it to the other plans that own it."""
         if job.owners - {self.plan.uid}:
             return PatchJob(job, jobs.release_patch(self.plan, job.uid, str(job.resource_version)))

@@ -17,7 +17,7 @@ from scanplan.core.manifests import jobs
 from scanplan.core.observed import alterations
 from scanplan.core.observed.jobs import MAX_OWNERS, JobView
 from scanplan.core.observed.pods import PodView
-from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.observed.workloads import WorkloadView
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
@@ -41,8 +41,8 @@ class CreateJob:
     manifest: jobs.Manifest = field(repr=False)
     task: Task | None = None
     """What it scans; None where it scans nothing."""
-    sure: bool = False
-    """Nobody else can have had this plan's result; otherwise the plan is looked at once more."""
+    skip_get: bool = False
+    """Skips the GET of the plan before the POST: we hold the lease, and this process has seen no Job of this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +175,13 @@ class Observed:
     """The last decision asked for an admission, and no Workload stands for the Job."""
     documented: Container[str] = frozenset()
     """UIDs of Jobs whose document is known to be stored."""
-    rejection: Rejection | Elsewhere | None = None
+    rejection: Rejection | OtherCluster | None = None
     """Why the Job that the last decision asked for was not made."""
     free_slots: int = 1
     """Free slots of the namespace, less the waiting plans that go first."""
     last_write: datetime | None = None
     """When the status was last written, as far as this process knows."""
-    superseded: bool = False
+    has_later_run: bool = False
     """Its schedule has made a later run."""
     zones: Mapping[str, tzinfo] = field(default_factory=dict)
     """Time zones by their IANA names."""
@@ -226,7 +226,7 @@ class Write:
     """Seconds after which to decide again without any event."""
     requeue_max: float | None = None
     """The delay doubles from one such decision about the same spec to the next, up to this; None: it stays the same."""
-    look_at: datetime | None = None
+    decide_again_at: datetime | None = None
     """When to decide again at the latest: a window opens or closes."""
     queued: bool = False
     """The plan waits for a slot."""

@@ -34,7 +34,7 @@ def settled(context: Context) -> Decision:
     name = due.job_name(plan, exports) if exports else ""
     stale = [job for job in context.observed.owned if job.exporter and job.in_progress and job.name != name]
     if stale:
-        return Act(tuple(context.let_go(job) for job in stale))
+        return Act(tuple(context.release(job) for job in stale))
     if not exports:
         return context.write(outcome.with_outcomes(plan, {}, context.now))
     refused = {
@@ -81,7 +81,7 @@ def _begin(context: Context, exports: tuple[Export, ...], name: str) -> Decision
         one_node_only=sources.one_node_only(claim.name, inputs),
         exceptions=context.observed.exceptions,
     )
-    return Act((CreateJob(manifest, sure=name not in context.observed.doubted),))
+    return Act((CreateJob(manifest, skip_get=name not in context.observed.doubted),))
 
 
 def _all_failed(context: Context, exports: tuple[Export, ...], reason: Reason, message: str) -> Decision:

@@ -3,6 +3,11 @@
 It is level-triggered and pure: the order and the number of events don't matter. It returns actions before a status: the
 controller carries them out, observes again and asks again. The status is written last, so one write holds the whole change.
 No lock is needed: the API server lets only one POST of the task's Job name succeed.
+
+Words: a plan is *pinned* to the task in its status until its inputs change. It is *settled* when that task has ended. A task has a
+*scan Job*; where its pods end before all results are on the claim, a *collector* (a Job of one pod) merges what they published.
+Plans that ask for the same task are *partners*: their Job has several owners. A Job's name is *doubted* when this process can't know
+whether pods or results of it are left.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import MAX_OWNERS, JobView
-from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.planning import keys
 from scanplan.core.planning.task import Task
 from scanplan.core.reconcile import exporting, holding, mutable_fields, running, termination
@@ -54,7 +59,7 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
         exports = context.plan.spec.exports and not context.plan.status.ended
         return replace(decision, requeue_after=0.0) if exports else decision
     change = holding.next_edge(context.plan.spec, observed.zones, now)  # when a time window opens or closes
-    return replace(decision, look_at=change) if change else decision
+    return replace(decision, decide_again_at=change) if change else decision
 
 
 def _decide(context: Context) -> Decision:
@@ -64,7 +69,7 @@ def _decide(context: Context) -> Decision:
         if context.plan.status.ended:
             return Write()
         return context.invalid(InvalidPlan(Reason.INVALID_SPEC, context.plan.problem))
-    if context.given_up or context.passed_over:
+    if context.job_was_altered or context.replaced_by_later_run:
         return Write()
     pinned_name = _pinned_name(context)
     task: Task | None = None
@@ -74,11 +79,11 @@ def _decide(context: Context) -> Decision:
         try:
             task = context.resolve()
         except InvalidPlan as error:
-            return context.invalid(error, _superseded(context, ""))  # no Job is current: all are superseded
+            return context.invalid(error, _release_earlier_jobs(context, ""))  # no Job is current: all are released
         pinned_name = task.job_name
-    superseded = _superseded(context, pinned_name)
-    if superseded:
-        return Act(superseded)
+    released = _release_earlier_jobs(context, pinned_name)
+    if released:
+        return Act(released)
     job = context.observed.jobs.get(pinned_name)
     if _settled(context, task):
         # Other plans may have made a new Job of this name. This plan must not change its fields.
@@ -118,38 +123,31 @@ def _settled(context: Context, task: Task | None) -> bool:
     return same and context.plan.status.ended
 
 
-def _superseded(context: Context, name: str) -> tuple[Action, ...]:
+def _release_earlier_jobs(context: Context, name: str) -> tuple[Action, ...]:
     """The actions that release Jobs of earlier inputs. A Job is deleted unless another plan owns it too."""
     current = {name, jobs.collector_name(name)}
     return tuple(
-        context.let_go(job)
+        context.release(job)
         for job in context.observed.owned
         if not (job.name in current or job.deleting or (job.exporter and keys.job_name(job.key or "") == name))
     )
 
 
 def _without_job(context: Context, name: str, task: Task | None) -> Decision:
-    spec, rejection = context.plan.spec, context.observed.rejection
+    spec, observed = context.plan.spec, context.observed
     started = context.pinned and context.plan.status.job_ref is not None
-    if spec.cancel and not (started and context.ran):
+    if spec.cancel and not (started and context.had_pods):
         return termination.cancelled(context, name, _key(context, task), " before it started")
-    if not spec.cancel:
-        if hold := context.hold:
-            return context.held(hold)
-        if isinstance(rejection, Elsewhere):
-            return _elsewhere(context, rejection, name, task)
-        if rejection:
-            return context.rejected(rejection)
-        if context.observed.free_slots <= 0 and not spec.queue_name:
-            return running.queued(context)
+    if not spec.cancel and (reason := _not_now(context, name, task)):
+        return reason
     # A plan that never had a Job may find pods too: those of a deleted plan with the same key may still be terminating.
-    collector = context.observed.jobs.get(jobs.collector_name(name))
-    merges = collector is not None and not collector.finished
-    sure = not (started or spec.cancel or merges or name in context.observed.doubted)
-    if context.observed.pods is None and not sure:
+    collector = observed.jobs.get(jobs.collector_name(name))
+    collects = collector is not None and not collector.finished
+    first = not (started or spec.cancel or collects or name in observed.doubted)
+    if observed.pods is None and not first:
         return NeedPods(name)
-    if (merges and not spec.cancel) or any(
-        pod.alive and not (pod.collector and spec.cancel) for pod in context.observed.pods or ()
+    if (collects and not spec.cancel) or any(
+        pod.alive and not (pod.collector and spec.cancel) for pod in observed.pods or ()
     ):
         message = "waiting for pods of the deleted Job to end"
         return context.wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
@@ -160,16 +158,30 @@ def _without_job(context: Context, name: str, task: Task | None) -> Decision:
     try:
         task = task or context.resolve()
     except InvalidPlan as error:
-        if context.ran and error.reason is Reason.INPUTS_CHANGED:
+        if context.had_pods and error.reason is Reason.INPUTS_CHANGED:
             return termination.unrepeatable(context, name, error)
         return context.invalid(error)
-    observed = context.observed
-    return Act((CreateJob(jobs.build(task, context.plan, observed.policy, observed.exceptions), task, sure),))
+    manifest = jobs.build(task, context.plan, observed.policy, observed.exceptions)
+    return Act((CreateJob(manifest, task, skip_get=first),))
 
 
-def _elsewhere(context: Context, other: Elsewhere, name: str, task: Task | None) -> Decision:
+def _not_now(context: Context, name: str, task: Task | None) -> Decision | None:
+    """The decision about a plan whose Job may not be made yet; None: it may."""
+    rejection = context.observed.rejection
+    if hold := context.hold:
+        return context.held(hold)
+    if isinstance(rejection, OtherCluster):
+        return _run_by_other_cluster(context, rejection, name, task)
+    if rejection:
+        return context.rejected(rejection)
+    if context.observed.free_slots <= 0 and not context.plan.spec.queue_name:
+        return running.queued(context)
+    return None
+
+
+def _run_by_other_cluster(context: Context, other: OtherCluster, name: str, task: Task | None) -> Decision:
     if other.result:
-        return context.write(statuses.of_elsewhere(context.plan, name, _key(context, task), other, context.now))
+        return context.write(statuses.of_other_cluster(context.plan, name, _key(context, task), other, context.now))
     message = f"cluster {other.cluster} runs the same task; its result will be this plan's"
     return context.wait(Phase.PENDING, Reason.RUNNING_ELSEWHERE, message, ELSEWHERE_SECONDS)
 
@@ -211,9 +223,9 @@ def _with_job(context: Context, job: JobView, task: Task | None) -> Decision:
 
 def _cancelling(context: Context, job: JobView) -> Decision:
     """Delete the Job of a cancelled plan. If it had pods, the status records that first: they may have published findings."""
-    never_ran = job.never_ran and not context.ran
-    if never_ran or (context.ran and context.plan.status.job_ref):
-        return Act((context.let_go(job, unchanged=never_ran),))
+    never_ran = job.never_ran and not context.had_pods
+    if never_ran or (context.had_pods and context.plan.status.job_ref):
+        return Act((context.release(job, unchanged=never_ran),))
     status = statuses.of_running(context.plan, job, Phase.RUNNING, Reason.RUNNING, "cancelling", context.now)
     started = status.start_time or format_time(job.created)
     return context.write(status.model_copy(update={"start_time": started}), requeue_after=0.0)

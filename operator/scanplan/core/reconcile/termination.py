@@ -88,8 +88,8 @@ def _goes_on(context: Context, job: JobView, pods: list[PodView]) -> bool:
     if context.now - (job.first_seen or job.created) >= timedelta(seconds=job.deadline_seconds or 0):
         return False
     stepped = {pod.index for pod in pods if pod.killed and pod.report is not None and pod.report.steps}
-    given_up = {pod.index for pod in pods if pod.exit_code == ExitCode.SHARD_FATAL}
-    return job.failed_at <= stepped - given_up
+    job_was_altered = {pod.index for pod in pods if pod.exit_code == ExitCode.SHARD_FATAL}
+    return job.failed_at <= stepped - job_was_altered
 
 
 def _can_be_made_again(context: Context) -> bool:

@@ -102,7 +102,7 @@ class Write:
 
     status: ScanScheduleStatus | None = None
     """The whole status to write; None: leave it."""
-    look_at: datetime | None = None
+    decide_again_at: datetime | None = None
     """When to decide again without any event."""
     events: tuple[Event, ...] = ()
     """To be recorded once the status is written."""

@@ -225,7 +225,7 @@ class _Turn:
         new = status.of(of, self.observed.runs, progress, self.now)
         return Write(
             status=_unless_same(of.status, new),
-            look_at=self._look_at(due, refusal),
+            decide_again_at=self._look_at(due, refusal),
             events=status.events(progress, of.status.last_start, new.last_start),
         )
 

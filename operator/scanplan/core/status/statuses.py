@@ -28,7 +28,7 @@ from scanplan.api.v1alpha1.scanplan_status import (
 from scanplan.api.v1alpha1.status import Condition as WrittenCondition
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView
-from scanplan.core.observed.sharing import Elsewhere
+from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.planning import keys
 from scanplan.core.planning.task import Plan
 from scanplan.core.status import details, findings
@@ -136,7 +136,7 @@ def of_unrepeatable(
     return _assemble(plan, fields, Phase.FAILED, conditions, now)
 
 
-def of_elsewhere(plan: Plan, task_id: str, task_key: str, other: Elsewhere, now: datetime) -> ScanPlanStatus:
+def of_other_cluster(plan: Plan, task_id: str, task_key: str, other: OtherCluster, now: datetime) -> ScanPlanStatus:
     """Status of a plan whose task another cluster has brought to a complete end (`other.result` is there)."""
     if other.result is None:
         raise ValueError("the other cluster has not ended the task")

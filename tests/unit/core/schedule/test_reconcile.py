@@ -54,7 +54,7 @@ def test_a_time_that_has_come_makes_its_run() -> None:
 
 def test_a_moment_before_its_time_nothing_is_made() -> None:
     decision = reconcile(Observed(schedule=seen(), zones=ZONES), at("02:00") - timedelta(microseconds=1))
-    assert decision == Write(look_at=at("02:00"))
+    assert decision == Write(decide_again_at=at("02:00"))
 
 
 def test_a_run_is_known_by_its_name_whoever_has_made_it() -> None:
@@ -194,7 +194,7 @@ def test_a_trigger_starts_one_run_now_once() -> None:
     status = written(of, "01:45", replace(run("01", Phase.RUNNING), name=name))
     assert (status.last_trigger, status.last_schedule_time) == ("please", None)
     assert decide(replace(of, status=status), "01:50", replace(run("01", Phase.RUNNING), name=name)) == Write(
-        look_at=at("02:00")
+        decide_again_at=at("02:00")
     )
     assert written(replace(of, status=status), "01:50").active == ()  # deleted: not made again
 
@@ -214,7 +214,7 @@ def test_the_trigger_that_a_schedule_is_created_with_starts_nothing() -> None:
     """A restore from Git or from a backup would scan everything at once."""
     of = seen(trigger="please")
     assert of.status.last_trigger == "please"
-    assert decide(of, "01:45") == Write(look_at=at("02:00"))
+    assert decide(of, "01:45") == Write(decide_again_at=at("02:00"))
     broken = schedule(trigger="please", schedule="every night")
     assert written(broken, "01:40").last_trigger == "please"
 
@@ -228,7 +228,7 @@ def test_the_trigger_that_a_schedule_is_created_with_starts_nothing() -> None:
 def test_what_cannot_be_read_is_stalled_and_never_a_guess(spec: dict[str, Any]) -> None:
     decision = decide(schedule(**spec), "02:00")
     assert isinstance(decision, Write)
-    assert decision.look_at is None
+    assert decision.decide_again_at is None
     assert decision.status
     stalled = decision.status.condition(ConditionType.STALLED)
     assert stalled
@@ -257,8 +257,8 @@ def test_a_refused_run_is_said_and_tried_again_until_its_deadline(
     decision = decide(of, "02:00", refusal=refusal)
     assert isinstance(decision, Write)
     assert decision.status
-    assert decision.look_at
-    assert decision.look_at > at("02:00")
+    assert decision.decide_again_at
+    assert decision.decide_again_at > at("02:00")
     found = decision.status.condition(condition[0])
     assert found
     assert found.reason == condition[1]
@@ -287,7 +287,7 @@ def test_a_run_starts_at_its_offset_and_is_named_by_its_time() -> None:
     assert of.offset > timedelta(0)
     start = at("02:00") + of.offset
     before = reconcile(Observed(schedule=of, zones=ZONES), start - timedelta(seconds=1))
-    assert before == Write(look_at=start)
+    assert before == Write(decide_again_at=start)
     assert created(reconcile(Observed(schedule=of, zones=ZONES), start)) == ["nightly-202611270200"]
 
 
@@ -301,7 +301,7 @@ def test_with_an_offset_too_only_times_that_are_still_to_come_count_after_an_edi
     resumed = replace(resumed, status=written(resumed, "02:01"))
     assert resumed.status.next_schedule_time == "2026-11-27T03:00:00Z"
     decision = reconcile(Observed(schedule=resumed, zones=ZONES), at("02:00") + of.offset)
-    assert decision == Write(look_at=at("03:00") + of.offset)
+    assert decision == Write(decide_again_at=at("03:00") + of.offset)
 
 
 def test_a_schedule_from_the_future_is_not_silent() -> None:
@@ -349,7 +349,7 @@ def test_what_the_status_says_of_the_last_run() -> None:
     assert failed.last_run.phase is Phase.FAILED
     assert failed.last_successful_time == "2026-11-27T01:01:00Z"
     deleted = decide(replace(of, status=failed), "02:06", run("00"))
-    assert deleted == Write(look_at=at("03:00"))  # whoever deletes a run does not change what was last
+    assert deleted == Write(decide_again_at=at("03:00"))  # whoever deletes a run does not change what was last
 
 
 def test_the_status_says_why_the_last_run_failed() -> None:
@@ -370,7 +370,7 @@ def test_the_next_start_is_told_in_the_time_of_the_zone() -> None:
 
 
 def test_at_rest_nothing_is_written() -> None:
-    assert decide(seen(), "01:45") == Write(look_at=at("02:00"))
+    assert decide(seen(), "01:45") == Write(decide_again_at=at("02:00"))
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_a_refused_run_is_tried_again() -> None:
     decision = decide(seen(), "01:45", refusal=refusal)
     assert isinstance(decision, Write)
     assert decision.status
-    assert decision.look_at
+    assert decision.decide_again_at
     assert decision.status.templates_digest == "old"
 
 

@@ -30,14 +30,14 @@ def unready(generation: int = 1) -> Plan:
 
 def test_a_run_that_could_not_begin_does_not_begin_beside_a_later_one() -> None:
     """Lost otherwise, by an Ingress that comes late: the rest of a target that all kept runs begin to scan at once."""
-    assert decide(unready(), inputs=None, superseded=True) == Write()
+    assert decide(unready(), inputs=None, has_later_run=True) == Write()
     assert isinstance(decide(unready(), inputs=None), NeedInputs), "the newest looks again"
-    assert isinstance(decide(unready(generation=2), inputs=None, superseded=True), NeedInputs), "an edit asks for it"
+    assert isinstance(decide(unready(generation=2), inputs=None, has_later_run=True), NeedInputs), "an edit asks for it"
 
 
 def test_a_run_that_has_begun_goes_on_beside_a_later_one() -> None:
     begun = replace(plan(running_status()), schedule=OWNER)
-    assert decide(begun, pods=(), superseded=True) == decide(begun, pods=())
+    assert decide(begun, pods=(), has_later_run=True) == decide(begun, pods=())
 
 
 @pytest.mark.parametrize(
