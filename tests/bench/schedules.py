@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from scanplan.controller.cache.schedules import schedule_of
-from scanplan.core.schedule.schedule import name_at
+from scanplan.core.schedule.names import name_at
 from tests.bench import kwok, log
 from tests.bench.burst import is_completed
 from tests.bench.figure import Figure, at_least, at_most, percentile

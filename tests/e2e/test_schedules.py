@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scanplan.core.schedule.schedule import time_of
+from scanplan.core.schedule.names import time_of
 from tests.e2e.stage import EXPOSED, EXPOSURES, Stage
 from tests.integration.test_discovery import grant, ingress
 from tests.kubectl import Kubectl, eventually

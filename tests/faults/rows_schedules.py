@@ -15,7 +15,7 @@ from email.utils import format_datetime
 from typing import Any
 
 from scanplan.api.times import required_time
-from scanplan.core.schedule.schedule import name_at, time_of
+from scanplan.core.schedule.names import name_at, time_of
 from tests.faults.case import Case, Laboratory
 from tests.faults.faults import HOWS, How, Unreachable, at_writes
 from tests.faults.history import Object

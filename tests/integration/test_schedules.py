@@ -140,7 +140,7 @@ def test_replace_cancels_and_forbid_waits(scene: Scene) -> None:
 def test_the_name_of_a_run_that_somebody_else_has_is_left_alone(scene: Scene) -> None:
     scene.kubectl.apply(manifest(schedule="0 2 1 1 *"))
     observed(scene)
-    from scanplan.core.schedule.schedule import name_of_trigger
+    from scanplan.core.schedule.names import name_of_trigger
 
     name = name_of_trigger("minutely", "now")
     scene.apply(name, suspend=True)

@@ -8,7 +8,7 @@ import pytest
 
 from scanplan.api import labels
 from scanplan.cli.commands.schedule import _start
-from scanplan.core.schedule.schedule import name_of_rescan, name_of_trigger
+from scanplan.core.schedule.names import name_of_rescan, name_of_trigger
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from scanplan.cli.output import listing
 from scanplan.cli.output.failure import told
 from scanplan.cli.output.help import SETTINGS, Command
 from scanplan.cli.output.terminal import say, warn, write_json
-from scanplan.core.schedule.schedule import reason_of
+from scanplan.core.schedule.names import reason_of
 from scanplan.kube.resources import PLANS, SCHEDULES
 
 if TYPE_CHECKING:

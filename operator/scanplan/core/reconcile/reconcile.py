@@ -6,8 +6,8 @@ No lock is needed: the API server lets only one POST of the task's Job name succ
 
 Words: a plan is *pinned* to the task in its status until its inputs change. It is *settled* when that task has ended. A task has a
 *scan Job*; where its pods end before all results are on the claim, a *collector* (a Job of one pod) merges what they published.
-Plans that ask for the same task are *partners*: their Job has several owners. A Job's name is *doubted* when this process can't know
-whether pods or results of it are left.
+Plans that ask for the same task are *partners*: their Job has several owners. A Job's name is *doubted* when this process can't
+know whether pods or results of it are left.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from scanplan.api.times import parse_time
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanschedule import ConcurrencyPolicy, ScanScheduleStatus
-from scanplan.core.schedule import history, rescan, runs, schedule, status, windows
+from scanplan.core.schedule import history, names, rescan, runs, status, windows
 from scanplan.core.schedule.decision import (
     RETRY_SECONDS,
     STALLED_SECONDS,
@@ -44,7 +44,7 @@ class _Due:
     """Times that got no run since the status was written: they were past their deadline, or a later time came."""
     skipped: int = 0
     """Times that got no run because another run was in progress (concurrencyPolicy Forbid)."""
-    lost: datetime | None = None
+    last_lost: datetime | None = None
     """The last missed or skipped time."""
     start: datetime | None = None
     """The time for which to create a run now; None: no time is due."""
@@ -57,26 +57,26 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
         observed: a snapshot; nothing in it is changed.
         now: the present time, timezone-aware.
     """
-    of = observed.schedule
-    if of.deleting:
+    schedule = observed.schedule
+    if schedule.deleting:
         return Write()
-    if of.problem:
-        return _stalled(observed, Reason.INVALID_SPEC, of.problem, now)
-    zone = observed.zones.get(of.spec.time_zone)
+    if schedule.problem:
+        return _stalled(observed, Reason.INVALID_SPEC, schedule.problem, now)
+    zone = observed.zones.get(schedule.spec.time_zone)
     if zone is None:
-        message = f"timeZone {of.spec.time_zone!r} is no time zone of the IANA database"
+        message = f"timeZone {schedule.spec.time_zone!r} is no time zone of the IANA database"
         return _stalled(observed, Reason.INVALID_SCHEDULE, message, now)
-    if problem := windows.problem((*of.spec.windows, *of.spec.template.spec.windows), observed.zones):
+    if problem := windows.problem((*schedule.spec.windows, *schedule.spec.template.spec.windows), observed.zones):
         return _stalled(observed, Reason.INVALID_SPEC, problem, now)
     try:
-        timetable = Timetable(of.spec.schedule, zone)
+        timetable = Timetable(schedule.spec.schedule, zone)
     except InvalidTimetable as error:
         return _stalled(observed, Reason.INVALID_SCHEDULE, f"schedule {error}", now)
-    return _Turn(observed, timetable, now).decide()
+    return _Pass(observed, timetable, now).decide()
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
+class _Pass:
     """One pass of the reconcile over one valid schedule."""
 
     observed: Observed
@@ -101,25 +101,29 @@ class _Turn:
     # times
 
     def _due(self) -> _Due:
-        of, written = self.observed.schedule, self.observed.schedule.status
+        schedule, written = self.observed.schedule, self.observed.schedule.status
         last = self._last_started()
-        cursor = parse_time(written.next_schedule_time)
-        if written.timetable_digest != of.timetable_digest:
-            new = written.timetable_digest is None and of.generation == 1
-            since = min(of.created, self.now) if new else self.now
-            passed = cursor is not None and cursor + of.offset <= self.now and not self._is_made(cursor, last)
-            begin = None if of.spec.suspend else self.timetable.after(since)
-            edited = _Due(begin, last, int(passed), 0, cursor if passed else None)
-            return self._come(edited) if new and begin else edited
-        if of.spec.suspend:
+        next_time = parse_time(written.next_schedule_time)
+        if written.timetable_digest != schedule.timetable_digest:
+            # The schedule is new, or its timetable was edited. After an edit, only times that are still to come get runs; a
+            # time of the old timetable that has passed without one counts as missed.
+            new = written.timetable_digest is None and schedule.generation == 1
+            since = min(schedule.created, self.now) if new else self.now
+            passed = (
+                next_time is not None and next_time + schedule.offset <= self.now and not self._has_run(next_time, last)
+            )
+            first = None if schedule.spec.suspend else self.timetable.after(since)
+            restarted = _Due(first, last, int(passed), 0, next_time if passed else None)
+            return self._advanced(restarted) if new and first else restarted
+        if schedule.spec.suspend:
             return _Due(None, last)
         # If the clock was far ahead, the next time is too: compute it again, but never repeat a time that had its run.
         latest = self.timetable.after(max(self.now, last or self.now))
-        if cursor is None or latest < cursor - CLOCK_CORRECTION:
-            cursor = latest
-        return self._come(_Due(cursor, last))
+        if next_time is None or latest < next_time - CLOCK_CORRECTION:
+            next_time = latest
+        return self._advanced(_Due(next_time, last))
 
-    def _come(self, due: _Due) -> _Due:
+    def _advanced(self, due: _Due) -> _Due:
         """`due`, advanced over the times from `due.next` until now."""
         spec, first = self.observed.schedule.spec, due.next
         until = self.now - self.observed.schedule.offset
@@ -128,17 +132,17 @@ class _Turn:
         count, time = self.timetable.count(first, until)
         if time is None:
             return due
-        before = max(0, count - 1 - self._made_between(first, time))
-        lost = self._time_before(first, time) if before else None
+        before = max(0, count - 1 - self._runs_between(first, time))
+        last_lost = self._time_before(first, time) if before else None
         following = self.timetable.after(time)
-        if self._is_made(time, due.last_started):
+        if self._has_run(time, due.last_started):
             last = max(time, due.last_started or time)
-            return replace(due, next=following, last_started=last, missed=due.missed + before, lost=lost)
+            return replace(due, next=following, last_started=last, missed=due.missed + before, last_lost=last_lost)
         if until - time > timedelta(seconds=spec.starting_deadline_seconds):
-            return replace(due, next=following, missed=due.missed + before + 1, lost=time)
+            return replace(due, next=following, missed=due.missed + before + 1, last_lost=time)
         if spec.concurrency_policy is ConcurrencyPolicy.FORBID and self._blocking():
-            return replace(due, next=following, missed=due.missed + before, skipped=1, lost=time)
-        return replace(due, next=time, missed=due.missed + before, lost=lost, start=time)
+            return replace(due, next=following, missed=due.missed + before, skipped=1, last_lost=time)
+        return replace(due, next=time, missed=due.missed + before, last_lost=last_lost, start=time)
 
     def _last_started(self) -> datetime | None:
         """The last time that is known to have had its run."""
@@ -148,12 +152,12 @@ class _Turn:
 
     def _times_of_runs(self) -> list[datetime]:
         name = self.observed.schedule.name
-        return [time for run in self.observed.runs if (time := schedule.time_of(name, run.name))]
+        return [time for run in self.observed.runs if (time := names.time_of(name, run.name))]
 
-    def _is_made(self, time: datetime, last: datetime | None) -> bool:
+    def _has_run(self, time: datetime, last: datetime | None) -> bool:
         return time in self._times_of_runs() or time == last
 
-    def _made_between(self, first: datetime, time: datetime) -> int:
+    def _runs_between(self, first: datetime, time: datetime) -> int:
         """Number of times from `first` to before `time` that have a run which is not in the status yet."""
         return sum(first <= each < time for each in set(self._times_of_runs()))
 
@@ -175,10 +179,10 @@ class _Turn:
 
     def _wanted(self, due: _Due) -> tuple[str, datetime | None] | None:
         """Name and time of the run that is to be made now."""
-        of = self.observed.schedule
+        schedule = self.observed.schedule
         if due.start:
-            return schedule.name_at(of.name, due.start), due.start
-        trigger = schedule.name_of_trigger(of.name, of.spec.trigger)
+            return names.name_at(schedule.name, due.start), due.start
+        trigger = names.name_of_trigger(schedule.name, schedule.spec.trigger)
         if self._is_triggered() and not self._is_known(trigger):
             return trigger, None
         name = self._rescan()
@@ -186,8 +190,8 @@ class _Turn:
 
     def _rescan(self) -> str | None:
         """Name of the run to create because the templates have changed; None: none is due, or it exists."""
-        of = self.observed.schedule
-        name = schedule.name_of_rescan(of.name, of.status.templates_digest or "", self.observed.templates)
+        schedule = self.observed.schedule
+        name = names.name_of_rescan(schedule.name, schedule.status.templates_digest or "", self.observed.templates)
         return name if rescan.is_wanted(self.observed) and not self._is_known(name) else None
 
     def _is_known(self, name: str) -> bool:
@@ -195,9 +199,9 @@ class _Turn:
 
     def _is_triggered(self) -> bool:
         """Whether `spec.trigger` has a new value. The value that the schedule was created with starts no run."""
-        of = self.observed.schedule
-        seen = of.status.timetable_digest is not None
-        return seen and bool(of.spec.trigger) and of.spec.trigger != of.status.last_trigger
+        schedule = self.observed.schedule
+        seen = schedule.status.timetable_digest is not None
+        return seen and bool(schedule.spec.trigger) and schedule.spec.trigger != schedule.status.last_trigger
 
     def _refusal(self, name: str) -> Refusal | None:
         refusal = self.observed.refusal
@@ -206,27 +210,29 @@ class _Turn:
     # the status
 
     def _write(self, due: _Due, wanted: tuple[str, datetime | None] | None) -> Write:
-        of = self.observed.schedule
+        schedule = self.observed.schedule
         refusal = self._refusal(wanted[0]) if wanted else None
-        trigger = schedule.name_of_trigger(of.name, of.spec.trigger)
-        waits = wanted is not None and wanted[0] == trigger
+        trigger = names.name_of_trigger(schedule.name, schedule.spec.trigger)
+        trigger_waits = wanted is not None and wanted[0] == trigger
         progress = status.Progress(
             next=due.next,
             zone=self.timetable.zone,
             last_started=due.last_started,
             missed=due.missed,
             skipped=due.skipped,
-            lost=due.lost,
-            trigger=of.status.last_trigger if waits else of.spec.trigger or of.status.last_trigger,
+            last_lost=due.last_lost,
+            trigger=schedule.status.last_trigger
+            if trigger_waits
+            else schedule.spec.trigger or schedule.status.last_trigger,
             templates=self._templates(),
             refusal=refusal,
             waits_for=tuple(sorted(run.name for run in self._blocking())) if wanted else (),
         )
-        new = status.of(of, self.observed.runs, progress, self.now)
+        new = status.of(schedule, self.observed.runs, progress, self.now)
         return Write(
-            status=_unless_same(of.status, new),
-            decide_again_at=self._look_at(due, refusal),
-            events=status.events(progress, of.status.last_start, new.last_start),
+            status=_unless_same(schedule.status, new),
+            decide_again_at=self._decide_again_at(due, refusal),
+            events=status.events(progress, schedule.status.last_start, new.last_start),
         )
 
     def _templates(self) -> str | None:
@@ -235,7 +241,7 @@ class _Turn:
             return None
         return self.observed.schedule.status.templates_digest if self._rescan() else self.observed.templates
 
-    def _look_at(self, due: _Due, refusal: Refusal | None) -> datetime | None:
+    def _decide_again_at(self, due: _Due, refusal: Refusal | None) -> datetime | None:
         if refusal:
             return self.now + timedelta(seconds=STALLED_SECONDS if refusal.stalled else RETRY_SECONDS)
         if due.next is None:
@@ -247,8 +253,8 @@ class _Turn:
 
 
 def _stalled(observed: Observed, reason: Reason, message: str, now: datetime) -> Write:
-    of = observed.schedule
-    return Write(status=_unless_same(of.status, status.of_stalled(of, observed.runs, reason, message, now)))
+    schedule = observed.schedule
+    return Write(status=_unless_same(schedule.status, status.of_stalled(schedule, observed.runs, reason, message, now)))
 
 
 def _unless_same(old: ScanScheduleStatus, new: ScanScheduleStatus) -> ScanScheduleStatus | None:

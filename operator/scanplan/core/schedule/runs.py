@@ -7,7 +7,8 @@ from typing import Any
 
 from scanplan.api import labels
 from scanplan.api.times import format_time
-from scanplan.core.schedule.schedule import Schedule, suffix_of
+from scanplan.core.schedule.names import suffix_of
+from scanplan.core.schedule.schedule import Schedule
 
 
 def build(schedule: Schedule, name: str, time: datetime | None, templates: str = "") -> dict[str, Any]:

@@ -12,7 +12,8 @@ from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanschedule import RunSummary, ScanScheduleStatus, Start, StartReason
 from scanplan.core.schedule.decision import Refusal
-from scanplan.core.schedule.schedule import Run, Schedule, reason_of
+from scanplan.core.schedule.names import reason_of
+from scanplan.core.schedule.schedule import Run, Schedule
 from scanplan.core.status.conditions import Condition, ConditionStatus, render
 from scanplan.core.status.events import Event
 
@@ -31,7 +32,7 @@ class Progress:
     missed: int = 0
     """Since the status was written, as the next two."""
     skipped: int = 0
-    lost: datetime | None = None
+    last_lost: datetime | None = None
     trigger: str | None = None
     """The last value that was acted on."""
     templates: str | None = None
@@ -57,7 +58,7 @@ def of(schedule: Schedule, runs: Iterable[Run], progress: Progress, now: datetim
         templates_digest=progress.templates,
         missed=(before.missed or 0) + progress.missed,
         skipped=(before.skipped or 0) + progress.skipped,
-        last_missed_time=_text(progress.lost) or before.last_missed_time,
+        last_missed_time=_text(progress.last_lost) or before.last_missed_time,
     )
 
 
@@ -93,14 +94,14 @@ def events(progress: Progress, before: Start | None, start: Start | None) -> tup
     if start and start.reason is StartReason.TEMPLATES_CHANGED and (before is None or before.name != start.name):
         message = f"run {start.name} was started: another image holds the templates than at the last run"
         found.append(Event(warning=False, reason=Reason.TEMPLATES_CHANGED.value, message=message))
-    if progress.lost is None:
+    if progress.last_lost is None:
         return tuple(found)
     if progress.missed:
         times = "1 time has" if progress.missed == 1 else f"{progress.missed} times have"
-        message = f"{times} passed without a run until {format_time(progress.lost)}"
+        message = f"{times} passed without a run until {format_time(progress.last_lost)}"
         found.append(Event(warning=True, reason=Reason.START_MISSED.value, message=message))
     if progress.skipped:
-        message = f"no run at {format_time(progress.lost)}: the last scan has not ended (concurrencyPolicy Forbid)"
+        message = f"no run at {format_time(progress.last_lost)}: the last scan has not ended (concurrencyPolicy Forbid)"
         found.append(Event(warning=False, reason=Reason.START_SKIPPED.value, message=message))
     return tuple(found)
 

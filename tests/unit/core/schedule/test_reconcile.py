@@ -12,8 +12,9 @@ from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanschedule import ScanScheduleStatus
 from scanplan.core.schedule.decision import Act, CancelRun, CreateRun, Decision, DeleteRun, Observed, Refusal, Write
+from scanplan.core.schedule.names import name_at, name_of_trigger, time_of
 from scanplan.core.schedule.reconcile import reconcile
-from scanplan.core.schedule.schedule import Run, Schedule, name_at, name_of_trigger, time_of
+from scanplan.core.schedule.schedule import Run, Schedule
 from tests.unit.core.schedule.objects import ZONES, at, run, schedule
 
 

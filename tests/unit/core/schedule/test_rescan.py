@@ -15,8 +15,9 @@ from scanplan.api.v1alpha1.scanschedule import Start, StartReason
 from scanplan.core.planning.policy import Policy
 from scanplan.core.schedule import rescan
 from scanplan.core.schedule.decision import Act, CancelRun, CreateRun, Decision, Observed, Refusal, Write
+from scanplan.core.schedule.names import name_of_rescan, name_of_trigger
 from scanplan.core.schedule.reconcile import reconcile
-from scanplan.core.schedule.schedule import Run, Schedule, name_of_rescan, name_of_trigger
+from scanplan.core.schedule.schedule import Run, Schedule
 from tests.unit.core.schedule.objects import TEMPLATE, ZONES, at, run, schedule
 
 ON: dict[str, Any] = {"rescanOn": ["TemplatesChanged"]}

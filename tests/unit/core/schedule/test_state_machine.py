@@ -18,8 +18,9 @@ from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec, StartReason
 from scanplan.core.schedule.decision import Act, CancelRun, CreateRun, DeleteRun, Observed, Write
+from scanplan.core.schedule.names import reason_of, time_of
 from scanplan.core.schedule.reconcile import reconcile
-from scanplan.core.schedule.schedule import Run, Schedule, reason_of, time_of
+from scanplan.core.schedule.schedule import Run, Schedule
 from tests.unit.core.schedule.objects import TEMPLATE, ZONES, at, schedule
 
 MINUTE = timedelta(minutes=1)
