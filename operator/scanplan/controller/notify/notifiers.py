@@ -29,7 +29,6 @@ from scanplan.controller.reads.inputs import InputReader
 from scanplan.controller.scanplan import MAX_STEPS, Controller
 from scanplan.controller.writes.writing import Changed, Gone, Written, write_status
 from scanplan.core.egress.policy import ReceiverPolicy
-from scanplan.core.notify import outbox
 from scanplan.core.notify.decision import (
     Check,
     Checked,
@@ -44,6 +43,7 @@ from scanplan.core.notify.decision import (
     Write,
 )
 from scanplan.core.notify.receivers import NoReceiver, Receiver, receiver_of, references
+from scanplan.core.notify.reconcile import reconcile
 from scanplan.core.planning.task import Plan
 from scanplan.kube.failures import FAILURES
 from scanplan.kube.resources import NOTIFIERS
@@ -161,7 +161,7 @@ class NotifierController(Observer):
                 notifier=notifier, scans=self._ended.of(name.namespace), outcomes=seen, page_url=self._page_url
             )
             now = self._now()
-            match outbox.decide(observed, now):
+            match reconcile(observed, now):
                 case Write(status):
                     if not await self._write(notifier, status):
                         return

@@ -13,7 +13,8 @@ from scanplan.api.v1alpha1 import scannotifier
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scannotifier import ScanNotifierSpec, ScanNotifierStatus
 from scanplan.core.notify.decision import Check, Checked, NotSent, Observed, Outcome, Send, Sent, Trouble, Wait, Write
-from scanplan.core.notify.outbox import decide, id_of_test
+from scanplan.core.notify.outbox import id_of_test
+from scanplan.core.notify.reconcile import reconcile
 from scanplan.core.notify.scans import Ended
 from tests.unit.core.notify.objects import at, notifier, scan, spec
 
@@ -40,7 +41,7 @@ class World:
     def settle(self) -> datetime | None:
         """Act on decisions until there is nothing to do; returns the next time."""
         for _ in range(2_000):
-            match decide(Observed(notifier=self.notifier, scans=self.scans, outcomes=self.unwritten), self.now):
+            match reconcile(Observed(notifier=self.notifier, scans=self.scans, outcomes=self.unwritten), self.now):
                 case Write(status):
                     self.write(status)
                 case Check():
@@ -140,7 +141,7 @@ def test_a_crash_between_the_sending_and_the_write_sends_it_again_with_the_same_
     world = World()
     world.scans = [scan(phase="Failed")]
     world.now = at("02:10:01")
-    while not isinstance(decision := decide(Observed(notifier=world.notifier, scans=world.scans), world.now), Send):
+    while not isinstance(decision := reconcile(Observed(notifier=world.notifier, scans=world.scans), world.now), Send):
         assert isinstance(decision, Write)
         world.write(decision.status)
     world.settle()  # another process, which knows the status alone
@@ -296,7 +297,7 @@ def test_a_plan_that_cannot_run_as_written_is_told_of_only_if_it_stays_so() -> N
 
 def test_a_notifier_that_cannot_be_read_is_stalled() -> None:
     broken = replace(notifier(), problem="spec.on: unknown")
-    decision = decide(Observed(notifier=broken, scans=[]), at("01:00:00"))
+    decision = reconcile(Observed(notifier=broken, scans=[]), at("01:00:00"))
     assert isinstance(decision, Write)
     assert {each.type: each.reason for each in decision.status.conditions} == {
         "Ready": "InvalidSpec",

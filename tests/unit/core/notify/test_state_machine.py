@@ -18,7 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scannotifier import MAX_OUTBOX, ScanNotifierStatus
 from scanplan.core.notify.decision import Check, Checked, NotSent, Observed, Outcome, Send, Sent, Trouble, Wait, Write
-from scanplan.core.notify.outbox import decide, message_id
+from scanplan.core.notify.outbox import message_id
+from scanplan.core.notify.reconcile import reconcile
 from scanplan.core.notify.scans import Ended
 from tests.unit.core.notify.objects import at, notifier, scan
 
@@ -58,7 +59,7 @@ class Telling(RuleBasedStateMachine):
         operator = self.operators[which]
         for _ in range(steps):
             observed = Observed(notifier=self.notifier, scans=list(self.scans), outcomes=list(operator.outcomes))
-            match decide(observed, self.now):
+            match reconcile(observed, self.now):
                 case Write(status):
                     if dies == "before write":
                         return self.die(which)

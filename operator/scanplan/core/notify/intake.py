@@ -1,0 +1,123 @@
+"""Which ended scans become messages of a notifier.
+
+Scans that ended before `since` in the notifier's status, and those whose ids are in its `settled`, need no message any more. So a
+restart repeats no message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from scanplan.api import labels
+from scanplan.api.times import lenient_time
+from scanplan.api.v1alpha1 import scannotifier
+from scanplan.api.v1alpha1.scannotifier import FailingRun, Outgoing, ScanNotifierStatus
+from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.core.notify import backoff, choice, notices, outbox
+from scanplan.core.notify.decision import Observed
+from scanplan.core.notify.scans import Ended
+
+MAX_DELAY = timedelta(minutes=10)
+"""Ids in `settled` are kept for this long, because the end of a scan may be seen this much later than the end of a newer one."""
+MAX_UNRECORDED = 50
+"""Scans without a message are not written to `settled` at once, but looked at again. From this number on, they are written."""
+GRACE = timedelta(seconds=60)
+"""Grace period before a plan that can't run as written is reported. In GitOps, what it names may be created a moment later."""
+
+
+def with_ended_scans(observed: Observed, status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
+    """Add messages for ended scans to the outbox, in the order of their ends, until it is full."""
+    since, settled = _since(status, now), set(status.settled)
+    news = [
+        each
+        for each in observed.scans
+        if each.time >= since and each.id not in settled and grace_ends(each, now) is None
+    ]
+    intake = _Intake(observed, now, list(status.outbox), {each.run: each.time for each in status.failing})
+    for ended in sorted(news, key=_order):
+        if not intake.add(ended):
+            break
+    if not intake.recorded and len(intake.without_message) < MAX_UNRECORDED:
+        return status
+    begin, kept = _trimmed(observed.scans, settled | intake.recorded | intake.without_message, since, intake.waiting)
+    failing = tuple(FailingRun(run=run, time=time) for run, time in intake.failing.items())
+    return status.model_copy(
+        update={
+            "outbox": tuple(intake.outbox),
+            "failing": failing[-scannotifier.MAX_FAILING :],
+            "since": outbox.precise(begin),
+            "settled": kept,
+        }
+    )
+
+
+@dataclass(slots=True)
+class _Intake:
+    """Takes in ended scans, the oldest first."""
+
+    observed: Observed
+    now: datetime
+    outbox: list[Outgoing]
+    failing: dict[str, str]
+    """Runs whose last scan failed, and when it ended."""
+    recorded: set[str] = field(default_factory=set)
+    """Ids of scans that changed the outbox or `failing`."""
+    without_message: set[str] = field(default_factory=set)
+    """Ids of other scans. Another look at them gives the same answer, so they need not be written now."""
+    waiting: Ended | None = None
+    """The scan whose message finds no room."""
+
+    def add(self, ended: Ended) -> bool:
+        """Take in a scan; False: the outbox has no room for its message."""
+        notifier, scan = self.observed.notifier, ended.scan
+        if labels.is_retest(scan.labels) or not choice.selects(notifier.spec.selector, scan.labels):
+            self.without_message.add(ended.id)
+            return True
+        failed_at = lenient_time(self.failing.get(scan.run))
+        recovered = scan.status.phase is Phase.COMPLETED and failed_at is not None and failed_at <= ended.time
+        event = choice.event_of(scan, notifier.spec, recovered=recovered)
+        if event and len(self.outbox) >= scannotifier.MAX_OUTBOX:
+            self.waiting = ended
+            return False
+        failed = scan.status.phase is Phase.FAILED
+        if failed:
+            self.failing[scan.run] = outbox.precise(ended.time)
+        elif recovered:
+            del self.failing[scan.run]
+        if event:
+            id_, page = outbox.message_id(notifier.uid, ended.id), self.observed.page_url
+            notice = notices.of_scan(ended, event, notifier.spec, recovered=recovered, page_url=page)
+            self.outbox.append(Outgoing(id=id_, notice=notice, taken_time=outbox.precise(self.now)))
+        (self.recorded if event or failed or recovered else self.without_message).add(ended.id)
+        return True
+
+
+def _trimmed(
+    scans: Iterable[Ended], settled: set[str], since: datetime, waiting: Ended | None
+) -> tuple[datetime, tuple[str, ...]]:
+    """The new `since` and `settled`. `since` never passes the end of a scan that waits for room in the outbox."""
+    done = sorted((each for each in scans if each.id in settled), key=_order)
+    if not done:
+        return since, ()
+    begin = max(since, min([done[-1].time - MAX_DELAY, *([waiting.time] if waiting else ())]))
+    if len(done) > scannotifier.MAX_SETTLED:
+        begin = max(begin, done[-scannotifier.MAX_SETTLED].time)
+    return begin, tuple(each.id for each in done if each.time >= begin)[-scannotifier.MAX_SETTLED :]
+
+
+def _order(ended: Ended) -> tuple[datetime, str]:
+    return ended.time, ended.id
+
+
+def _since(status: ScanNotifierStatus, now: datetime) -> datetime:
+    """The time from which on scans are reported: at most `backoff.KEPT` ago, in whole seconds like the times in a plan's status."""
+    since = lenient_time(status.since) or now
+    return max(since.astimezone(UTC).replace(microsecond=0), now - backoff.KEPT)
+
+
+def grace_ends(ended: Ended, now: datetime) -> datetime | None:
+    """When the grace period of a failure that may pass is over; None: it is over, or the scan has none."""
+    until = ended.time + GRACE
+    return until if not ended.lasting and now < until else None
