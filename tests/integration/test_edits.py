@@ -149,7 +149,7 @@ def test_every_field_has_its_row() -> None:
     """Lost otherwise: a new field whose edits nobody has tried."""
     for effect, rows in (
         (Effect.KEY, KEY),
-        (Effect.LIVE, [*(row for row, _ in LIVE), CANCEL]),
+        (Effect.RUNNING, [*(row for row, _ in LIVE), CANCEL]),
         (Effect.NEXT, NEXT),
     ):
         fields = set(names(fields_with(effect, ScanPlanSpec)))

@@ -30,7 +30,7 @@ from scanplan.web.findings.projects import Projects
 from scanplan.web.findings.published import Published
 from scanplan.web.findings.view import FindingsView
 from scanplan.web.ui.browser import Browser
-from scanplan.web.ui.live import ALL, Feeds
+from scanplan.web.ui.feeds import ALL, Feeds
 from tests.unit.report import events
 
 Scans = Iterable[tuple[datetime, Sequence[Mapping[str, Any]]]]

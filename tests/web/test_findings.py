@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from scanplan.web.api import openapi
-from scanplan.web.ui import live
+from scanplan.web.ui import feeds
 from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
 from tests.integration import audit
@@ -211,7 +211,7 @@ async def test_many_questions_cost_the_api_server_one_list_and_one_watch_that_en
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert scanned
-    monkeypatch.setattr(live, "LINGER_SECONDS", 1.0)
+    monkeypatch.setattr(feeds, "LINGER_SECONDS", 1.0)
 
     def asked() -> list[str]:
         found = audit.requests(plane.audit_log, namespace, "system:serviceaccount:scanplan-system:scanplan-api")

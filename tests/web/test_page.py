@@ -15,7 +15,7 @@ import pytest
 from yarl import URL
 
 from scanplan.web.api import openapi, sessions, throttle
-from scanplan.web.ui import browser, live
+from scanplan.web.ui import browser, feeds
 from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
 from tests.integration import audit
@@ -251,7 +251,7 @@ async def test_an_api_that_may_not_watch_says_so_and_goes_on_when_it_may(
 ) -> None:
     """Lost otherwise: an empty page, as if nothing had ever been scanned."""
     assert api
-    monkeypatch.setattr(live, "PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(feeds, "PAUSE_SECONDS", 0.2)
     await asyncio.to_thread(plane.kubectl.in_namespace(namespace).apply, plan("nightly"))
     account = Reader(plane, namespace, "half")
     monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig_of(namespace, account.name)))

@@ -185,11 +185,11 @@ class NucleiRun:
         return made[0]
 
     def _ask(self, proxy: str) -> Ask:
-        from scanplan.runner.nuclei.judging.asking import Asking  # noqa: PLC0415 - a runner that replays starts without
+        from scanplan.runner.nuclei.judging.probe import Prober  # noqa: PLC0415 - a runner that replays starts without
 
         own = self._credentials.headers
         timeout = float(self._document.scanner.request_timeout_seconds)
-        return Asking(
+        return Prober(
             self._guard,
             {**own.public, **own.secret},
             timeout,

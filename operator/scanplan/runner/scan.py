@@ -31,7 +31,7 @@ from scanplan.runner.artifacts.steps import Journal
 from scanplan.runner.nuclei import memory, scratch
 from scanplan.runner.nuclei.choosing import automatic, chosen, needs, profiles, templates, unguarded
 from scanplan.runner.nuclei.choosing.templates import Selection, Template
-from scanplan.runner.nuclei.judging import classify, coverage, knock, reachability, resolution
+from scanplan.runner.nuclei.judging import classify, coverage, dial, reachability, resolution
 from scanplan.runner.nuclei.judging.classify import StopCause
 from scanplan.runner.nuclei.judging.coverage import Coverage
 from scanplan.runner.nuclei.judging.evidence import Evidence
@@ -306,7 +306,7 @@ class Scan:
         timeout = float(self._document.scanner.request_timeout_seconds)
 
         def connects(endpoint: str) -> bool:
-            return not self._route.hides(endpoint) and knock.listens(endpoint, self._guard, timeout)
+            return not self._route.hides(endpoint) and dial.listens(endpoint, self._guard, timeout)
 
         return reachability.judge(evidence, given_up, self._refused, connects)
 

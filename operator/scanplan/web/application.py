@@ -50,7 +50,7 @@ from scanplan.web.running.follows import Claims, Follows
 from scanplan.web.running.view import RunningView
 from scanplan.web.settings import ApiSettings, Authentication
 from scanplan.web.ui.browser import Browser
-from scanplan.web.ui.live import Feeds
+from scanplan.web.ui.feeds import Feeds
 
 log = logging.getLogger("scanplan.api")
 

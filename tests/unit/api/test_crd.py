@@ -310,7 +310,7 @@ def test_what_makes_another_scan() -> None:
 
 def test_what_acts_at_once() -> None:
     """Only what the Job API lets change on a running Job, and what is no business of the scan's Job."""
-    assert EFFECTS[Effect.LIVE] == {
+    assert EFFECTS[Effect.RUNNING] == {
         "priority",
         "sharding.parallelism",
         "deadline_seconds",

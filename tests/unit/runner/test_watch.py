@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from scanplan.core.planning.targets.guard import Guard
-from scanplan.runner.nuclei.judging.asking import Asking
 from scanplan.runner.nuclei.judging.evidence import Answers
+from scanplan.runner.nuclei.judging.probe import Prober
 from scanplan.runner.nuclei.judging.watch import AGAIN_SECONDS, Watch
 
 ONE, TWO, HOST = "http://a:1", "b:2", "c"
@@ -108,7 +108,7 @@ def page() -> Iterator[http.server.HTTPServer]:
 @pytest.mark.parametrize("spelling", ["http://127.0.0.1:{}", "127.0.0.1:{}", "http://127.0.0.1:{}/folder?x=1"])
 def test_a_check_sends_the_plans_headers(page: http.server.HTTPServer, spelling: str) -> None:
     """Without them a target that needs them would answer something else than it answers Nuclei."""
-    ask = Asking(Guard(()), {"user-agent": "audit", "X-Team": "red"}, 2.0)
+    ask = Prober(Guard(()), {"user-agent": "audit", "X-Team": "red"}, 2.0)
     assert ask(spelling.format(page.server_port), "/") == 429
     (sent,) = Page.seen
     assert (sent["user-agent"], sent["x-team"], sent["host"]) == ("audit", "red", f"127.0.0.1:{page.server_port}")
@@ -116,13 +116,13 @@ def test_a_check_sends_the_plans_headers(page: http.server.HTTPServer, spelling:
 
 def test_a_denied_address_is_not_asked(page: http.server.HTTPServer) -> None:
     """The guard holds for our own requests, too."""
-    assert Asking(Guard(("127.0.0.0/8",)), {}, 2.0)(f"http://127.0.0.1:{page.server_port}", "/") is None
+    assert Prober(Guard(("127.0.0.0/8",)), {}, 2.0)(f"http://127.0.0.1:{page.server_port}", "/") is None
     assert Page.seen == []
 
 
 def test_an_endpoint_is_asked_through_an_http_proxy(page: http.server.HTTPServer) -> None:
     """Only the proxy may reach it."""
-    ask = Asking(Guard(()), {}, 2.0, f"http://user:p%40ss@127.0.0.1:{page.server_port}")
+    ask = Prober(Guard(()), {}, 2.0, f"http://user:p%40ss@127.0.0.1:{page.server_port}")
     assert ask("http://inside.example:81/x", "/") == 429
     (sent,) = Page.seen
     assert sent["host"] == "inside.example:81"
@@ -130,4 +130,4 @@ def test_an_endpoint_is_asked_through_an_http_proxy(page: http.server.HTTPServer
 
 
 def test_a_proxy_that_opens_no_tunnel_is_no_answer(page: http.server.HTTPServer) -> None:
-    assert Asking(Guard(()), {}, 2.0, f"http://127.0.0.1:{page.server_port}")("https://inside.example", "/") is None
+    assert Prober(Guard(()), {}, 2.0, f"http://127.0.0.1:{page.server_port}")("https://inside.example", "/") is None

@@ -19,8 +19,8 @@ from scanplan.web.api.throttle import Throttle
 from scanplan.web.artifacts import remote, turns
 from scanplan.web.artifacts.remote import Copies
 from scanplan.web.artifacts.turns import TooMany, Turns
-from scanplan.web.ui import live
-from scanplan.web.ui.live import Feeds
+from scanplan.web.ui import feeds
+from scanplan.web.ui.feeds import Feeds
 
 
 def test_a_users_oldest_session_makes_room_for_the_users_next_one() -> None:
@@ -50,20 +50,20 @@ async def test_a_users_streams_are_bounded_and_leave_room_for_others(monkeypatch
 
     class Still:
         def __init__(self, *_: object) -> None:
-            self.viewers: set[live.Viewer] = set()
+            self.viewers: set[feeds.Viewer] = set()
 
         def stop(self) -> None:
             pass
 
-    monkeypatch.setattr(live, "Feed", Still)
-    feeds = Feeds()
-    held = [feeds.watched(f"scope-{number}", "one") for number in range(live.MAX_PER_USER)]
+    monkeypatch.setattr(feeds, "Feed", Still)
+    server = Feeds()
+    held = [server.watched(f"scope-{number}", "one") for number in range(feeds.MAX_PER_USER)]
     assert all(each.__enter__() for each in held)
-    with feeds.watched("more", "one") as refused, feeds.watched("more", "other") as other:
+    with server.watched("more", "one") as refused, server.watched("more", "other") as other:
         assert refused is None
         assert other is not None
     held[0].__exit__(None, None, None)
-    with feeds.watched("more", "one") as again:
+    with server.watched("more", "one") as again:
         assert again is not None
     for each in held[1:]:
         each.__exit__(None, None, None)

@@ -40,7 +40,7 @@ _NOTIFIER = (
 _TEMPLATE = "template.spec"
 _EFFECTS = {
     Effect.KEY: "another scan: a new key and a new Job; the old Job goes, unless another plan owns it too",
-    Effect.LIVE: "acts on the running Job at once",
+    Effect.RUNNING: "acts on the running Job at once",
     Effect.NEXT: "acts on the next run (condition `AppliesNextRun`); most of a Job is immutable",
 }
 

@@ -21,7 +21,7 @@ class Effect(StrEnum):
 
     KEY = "key"
     """Another scan: a new task key, a new Job."""
-    LIVE = "live"
+    RUNNING = "running"
     """Acts on the running Job at once."""
     NEXT = "next"
     """Acts on the next run (condition `AppliesNextRun`); most of a Job is immutable."""

@@ -67,7 +67,7 @@ class Sharding(Model):
         Field(
             ge=1,
             le=1_000,
-            json_schema_extra=effect(Effect.LIVE),
+            json_schema_extra=effect(Effect.RUNNING),
             description="Shards that run at the same time. In a Job with a queueName, an edit holds from the next run on.",
         ),
     ] = 4
@@ -211,7 +211,7 @@ class ScanPlanSpec(Model):
         Field(
             ge=0,
             le=10,
-            json_schema_extra=effect(Effect.LIVE),
+            json_schema_extra=effect(Effect.RUNNING),
             description="Order among the namespace's waiting plans, higher first.",
         ),
     ] = 5
@@ -230,7 +230,7 @@ class ScanPlanSpec(Model):
         Field(
             ge=10,
             le=31_536_000,
-            json_schema_extra=effect(Effect.LIVE),
+            json_schema_extra=effect(Effect.RUNNING),
             description="Seconds that the whole scan may take; by default from timeout, shards, parallelism, retries, endpoints "
             "and rate.",
         ),
@@ -239,18 +239,19 @@ class ScanPlanSpec(Model):
     suspend: Annotated[
         bool,
         Field(
-            json_schema_extra=effect(Effect.LIVE),
+            json_schema_extra=effect(Effect.RUNNING),
             description="Stop the running pods. With false, they go on where they stopped.",
         ),
     ] = False
     cancel: Annotated[
-        bool, Field(json_schema_extra=effect(Effect.LIVE), description="End the scan for good. What was found is kept.")
+        bool,
+        Field(json_schema_extra=effect(Effect.RUNNING), description="End the scan for good. What was found is kept."),
     ] = False
     windows: Annotated[
         list[ScanWindow],
         Field(
             max_length=MAX_WINDOWS,
-            json_schema_extra=effect(Effect.LIVE, **{"x-kubernetes-list-type": "atomic"}),
+            json_schema_extra=effect(Effect.RUNNING, **{"x-kubernetes-list-type": "atomic"}),
             description="When the scan may run; empty: at any time. Outside of all windows it is suspended.",
         ),
     ] = []
@@ -267,7 +268,7 @@ class ScanPlanSpec(Model):
         Field(
             max_length=MAX_EXPORTS,
             json_schema_extra=effect(
-                Effect.LIVE, **{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+                Effect.RUNNING, **{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
             ),
             description="Where the result goes once the scan has ended. The scan does not depend on it. An edit exports what "
             "is new in the list.",
@@ -277,7 +278,7 @@ class ScanPlanSpec(Model):
         str,
         Field(
             max_length=63,
-            json_schema_extra=effect(Effect.LIVE),
+            json_schema_extra=effect(Effect.RUNNING),
             description="A new value exports again what has failed or was skipped. `scanplan export retry` sets it.",
         ),
     ] = ""
@@ -286,7 +287,7 @@ class ScanPlanSpec(Model):
         Field(
             ge=300,
             le=31_536_000,
-            json_schema_extra=effect(Effect.LIVE),
+            json_schema_extra=effect(Effect.RUNNING),
             description="Seconds that the finished Job and its pods stay. The result stays on the plan and the claim.",
         ),
     ] = 86_400

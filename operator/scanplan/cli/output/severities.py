@@ -20,7 +20,9 @@ Wanted = Annotated[
 ]
 FailOn = Annotated[
     Severity | None,
-    typer.Option(help="Exit with 1 where there is a finding of this severity or a graver one.", show_default=False),
+    typer.Option(
+        help="Exit with 1 where there is a finding of this severity or a more severe one.", show_default=False
+    ),
 ]
 
 

@@ -20,10 +20,10 @@ async def repeated(
         step: one turn; it handles its own errors.
         seconds: time limit for the last turn to end, and for the connection to close.
     """
-    ending = False
+    stopping = False
 
     async def run() -> None:
-        while not ending:
+        while not stopping:
             await step()
 
     task = asyncio.create_task(run())
@@ -31,7 +31,7 @@ async def repeated(
         yield
     finally:
         # Check the flag too: redis-py can turn a cancellation during a command into an error of its own.
-        ending = True
+        stopping = True
         task.cancel()
         await asyncio.wait({task}, timeout=seconds)
         with contextlib.suppress(TimeoutError):

@@ -47,7 +47,9 @@ def to_be_checked(of: Notifier, now: datetime) -> bool:
     return is_stalled(of.status) and (paused is None or now >= paused)
 
 
-def told(of: Notifier, status: ScanNotifierStatus, outcomes: Sequence[Outcome], now: datetime) -> ScanNotifierStatus:
+def with_conditions(
+    of: Notifier, status: ScanNotifierStatus, outcomes: Sequence[Outcome], now: datetime
+) -> ScanNotifierStatus:
     """The status with its conditions."""
     return status.model_copy(
         update={

@@ -41,7 +41,7 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
 def _next_status(observed: Observed, now: datetime) -> ScanNotifierStatus:
     notifier = observed.notifier
     if notifier.problem:
-        return conditions.told(notifier, notifier.status, (), now)
+        return conditions.with_conditions(notifier, notifier.status, (), now)
     status = _with_since(notifier, now)
     for outcome in observed.outcomes:
         status = outbox.with_outcome(notifier, status, outcome)
@@ -50,7 +50,7 @@ def _next_status(observed: Observed, now: datetime) -> ScanNotifierStatus:
         status = intake.with_ended_scans(observed, status, now)
     status = outbox.without_expired(status, now)
     status = status.model_copy(update={"pending": len(status.outbox)})
-    return conditions.told(notifier, status, observed.outcomes, now)
+    return conditions.with_conditions(notifier, status, observed.outcomes, now)
 
 
 def _with_since(notifier: Notifier, now: datetime) -> ScanNotifierStatus:

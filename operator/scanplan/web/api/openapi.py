@@ -15,7 +15,7 @@ from scanplan.web.api.problems import MEDIA_TYPE
 from scanplan.web.artifacts.history import DEFAULT_LIMIT, MOST
 from scanplan.web.artifacts.reports import FORMATS
 from scanplan.web.findings import openapi as findings
-from scanplan.web.ui.live import ALL
+from scanplan.web.ui.feeds import ALL
 
 Schema = dict[str, Any]
 

@@ -20,7 +20,7 @@ from scanplan.findings.history import Entry, State
 from scanplan.findings.listing import Which
 from scanplan.findings.trend import Point, Trend
 from scanplan.web.artifacts.remote import TooLarge
-from scanplan.web.findings.asked import Decided, Order, Query, Sort
+from scanplan.web.findings.queries import Order, Query, Sort, Suppressed
 
 PAGE_BYTES = 8_192
 CACHE_BYTES = 4 << 20
@@ -248,8 +248,8 @@ def _list_of(query: Query) -> tuple[str, str]:
     states = sorted(_STATES.index(state) for state in _STATES_OF[query.which])
     severities = sorted(_SEVERITIES.index(severity) for severity in query.severities)
     conditions = [f"f.state IN ({', '.join(map(str, states))})", f"f.severity IN ({', '.join(map(str, severities))})"]
-    if query.suppressed is not Decided.ALL:
-        conditions.append(f"f.suppressed IS {'NULL' if query.suppressed is Decided.NO else 'NOT NULL'}")
+    if query.suppressed is not Suppressed.ALL:
+        conditions.append(f"f.suppressed IS {'NULL' if query.suppressed is Suppressed.NO else 'NOT NULL'}")
     return "finding f" + (" JOIN searched USING (id)" if query.text else ""), " AND ".join(conditions)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from scanplan.api.documents.words import Severity
 from scanplan.findings.listing import Which
-from scanplan.web.findings import asked
+from scanplan.web.findings import queries
 
 Schema = dict[str, Any]
 
@@ -25,10 +25,10 @@ def states() -> list[Schema]:
 
 def parameters() -> list[Schema]:
     """The parameters of a list of a project's findings."""
-    choices = {"suppressed": asked.Decided, "sort": asked.Sort, "order": asked.Order}
-    place = {"type": "string", "pattern": asked.IDENTITY}
-    limit = {"type": "integer", "minimum": 1, "maximum": asked.MOST, "default": asked.DEFAULT_LIMIT}
-    wanted = {"type": "string", "maxLength": asked.MOST_TEXT}
+    choices = {"suppressed": queries.Suppressed, "sort": queries.Sort, "order": queries.Order}
+    place = {"type": "string", "pattern": queries.IDENTITY}
+    limit = {"type": "integer", "minimum": 1, "maximum": queries.MAX_LIMIT, "default": queries.DEFAULT_LIMIT}
+    wanted = {"type": "string", "maxLength": queries.MAX_TEXT}
     return [
         *states(),
         *(
@@ -44,7 +44,12 @@ def parameters() -> list[Schema]:
 
 def identity() -> Schema:
     """The path's parameter for one finding."""
-    return {"name": "identity", "in": "path", "required": True, "schema": {"type": "string", "pattern": asked.IDENTITY}}
+    return {
+        "name": "identity",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "pattern": queries.IDENTITY},
+    }
 
 
 def schemas(life: Schema) -> Schema:

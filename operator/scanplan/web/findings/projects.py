@@ -30,7 +30,7 @@ from scanplan.web.findings import published
 from scanplan.web.findings.index import Index
 from scanplan.web.findings.indexes import Indexes, Key
 from scanplan.web.findings.published import Published
-from scanplan.web.ui.live import Feeds
+from scanplan.web.ui.feeds import Feeds
 
 QUERY_THREADS = 4
 """Threads that look into indexes; one user has at most two of them, a namespace what is left."""

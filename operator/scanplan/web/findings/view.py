@@ -27,11 +27,11 @@ from scanplan.report.finding import Finding
 from scanplan.web.api import openapi
 from scanplan.web.api.access import Access, Caller, Wanted, visible
 from scanplan.web.artifacts.history import shown
-from scanplan.web.findings import asked, published, record
+from scanplan.web.findings import published, queries, record
 from scanplan.web.findings.index import Gone, Row
 from scanplan.web.findings.projects import Project, Projects, words_of
 from scanplan.web.findings.published import Published
-from scanplan.web.ui.live import ALL
+from scanplan.web.ui.feeds import ALL
 
 PROPOSED_DAYS = 90
 """Until the end of the exception that is offered."""
@@ -83,7 +83,7 @@ class FindingsView:
 
     async def findings(self, request: web.Request) -> web.Response:
         """A page of a project's findings."""
-        query = asked.read(request.query)
+        query = queries.read(request.query)
         caller, namespace, name = await self._admitted(request)
         project = await self._projects.of(caller, namespace, name)
         try:
@@ -118,7 +118,7 @@ class FindingsView:
     async def finding(self, request: web.Request) -> web.Response:
         """One finding: its history in each run, its newest record, and an exception for it to copy."""
         identity = request.match_info["identity"]
-        if not re.fullmatch(asked.IDENTITY, identity):
+        if not re.fullmatch(queries.IDENTITY, identity):
             raise web.HTTPBadRequest(text="a finding is named by its identity")
         caller, namespace, name = await self._admitted(request)
         project = await self._projects.of(caller, namespace, name)

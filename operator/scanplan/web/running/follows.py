@@ -27,7 +27,7 @@ from scanplan.findings.exceptions import Suppressor
 from scanplan.kube.objects import Object
 from scanplan.kube.resources import PLANS
 from scanplan.report import finding
-from scanplan.web.ui.live import Viewer, event
+from scanplan.web.ui.feeds import Viewer, event
 
 log = logging.getLogger("scanplan.api")
 

@@ -15,8 +15,8 @@ from scanplan.findings.exceptions import Match, ScanException, Suppressor
 from scanplan.findings.history import Entry, State
 from scanplan.findings.listing import Which
 from scanplan.web.artifacts.remote import TooLarge
-from scanplan.web.findings.asked import Decided, Order, Query, Sort
 from scanplan.web.findings.index import Gone, Index
+from scanplan.web.findings.queries import Order, Query, Sort, Suppressed
 from tests.unit.web.findings.entries import entry, index
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -43,8 +43,8 @@ def names(found: Index, query: Query) -> list[str]:
         (Query(text="GRÜSSE"), ["open"]),
         (Query(text="%"), []),
         (Query(text="' OR 1=1 --"), []),
-        (Query(suppressed=Decided.ONLY), ["open"]),
-        (Query(suppressed=Decided.NO), ["new", "reopened"]),
+        (Query(suppressed=Suppressed.ONLY), ["open"]),
+        (Query(suppressed=Suppressed.NO), ["new", "reopened"]),
     ],
 )
 def test_each_filter_takes_what_it_says(query: Query, shown: list[str]) -> None:
@@ -137,7 +137,7 @@ def test_an_exception_that_ends_takes_its_marks_with_it() -> None:
         found.suppress(under.mark, under.of_entry)
         rows = found.page(Query()).rows
         assert [row.suppressed.name if row.suppressed else "" for row in rows] == expected
-        assert sum(found.page(Query(suppressed=Decided.NO)).counts.values()) == expected.count("")
+        assert sum(found.page(Query(suppressed=Suppressed.NO)).counts.values()) == expected.count("")
 
 
 def test_the_same_exceptions_are_not_asked_twice() -> None:

@@ -23,7 +23,7 @@ from scanplan.runner.artifacts import publish
 from scanplan.web.api import openapi
 from scanplan.web.running import follows
 from scanplan.web.running.follows import Claims, Follows
-from scanplan.web.ui.live import Viewer
+from scanplan.web.ui.feeds import Viewer
 from tests.kubectl import eventually
 from tests.unit.report import events
 

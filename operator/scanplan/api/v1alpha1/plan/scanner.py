@@ -9,8 +9,8 @@ from pydantic import Field
 from scanplan.api import labels
 from scanplan.api.names import INTERACTSH_SERVER, NO_PROXY, PROXY
 from scanplan.api.v1alpha1.model import Effect, Model, effect
-from scanplan.api.v1alpha1.plan.asking import Asking
 from scanplan.api.v1alpha1.plan.powers import Powers
+from scanplan.api.v1alpha1.plan.request_options import RequestOptions
 from scanplan.api.v1alpha1.references import LocalObjectReference
 
 
@@ -93,7 +93,7 @@ class Header(Model):
     value: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
-class Scanner(Powers, Asking):
+class Scanner(Powers, RequestOptions):
     """Which Nuclei, and its options. Defaults are Nuclei's own."""
 
     image: Annotated[

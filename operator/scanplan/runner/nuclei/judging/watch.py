@@ -2,7 +2,7 @@
 
 Nuclei's logs hold no status codes (decision 8). So a target that throttles the scan (429), is out of service (502 to 504), or
 blocks the scanner (403) looks like one that answers. Each endpoint that has answered Nuclei by HTTP is asked for its root every
-few seconds, and once more at the end of a run (`runner.nuclei.judging.asking`).
+few seconds, and once more at the end of a run (`runner.nuclei.judging.probe`).
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from scanplan.findings.identity import LENGTH
 from scanplan.findings.listing import Which
 
 DEFAULT_LIMIT = 100
-MOST = 1_000
-MOST_TEXT = 200
+MAX_LIMIT = 1_000
+MAX_TEXT = 200
 """Characters of a text that is searched for."""
 IDENTITY = rf"^[0-9a-f]{{{LENGTH}}}$"
 
@@ -38,7 +38,7 @@ class Order(StrEnum):
     DESCENDING = "desc"
 
 
-class Decided(StrEnum):
+class Suppressed(StrEnum):
     """Whether findings under a ScanException are in the list."""
 
     ALL = "all"
@@ -53,7 +53,7 @@ class Query:
 
     which: Which = Which.OPEN
     severities: frozenset[Severity] = frozenset(Severity)
-    suppressed: Decided = Decided.ALL
+    suppressed: Suppressed = Suppressed.ALL
     text: str = ""
     """Text in the name, template, matcher or place of a finding, in upper or lower case. Empty: any finding."""
     sort: Sort = Sort.SEVERITY
@@ -76,7 +76,7 @@ def read(query: Mapping[str, str]) -> Query:
         asked = Query(
             which=Which(query.get("state", Which.OPEN)),
             severities=frozenset(map(Severity, names)) or frozenset(Severity),
-            suppressed=Decided(query.get("suppressed", Decided.ALL)),
+            suppressed=Suppressed(query.get("suppressed", Suppressed.ALL)),
             text=query.get("text", "").strip(),
             sort=Sort(query.get("sort", Sort.SEVERITY)),
             order=Order(query.get("order", Order.ASCENDING)),
@@ -86,10 +86,10 @@ def read(query: Mapping[str, str]) -> Query:
         )
     except ValueError as error:
         raise web.HTTPBadRequest(text=f"the query can't be read: {error}") from None
-    if not 1 <= asked.limit <= MOST:
-        raise web.HTTPBadRequest(text=f"limit is 1 to {MOST}")
-    if len(asked.text) > MOST_TEXT:
-        raise web.HTTPBadRequest(text=f"text has at most {MOST_TEXT} characters")
+    if not 1 <= asked.limit <= MAX_LIMIT:
+        raise web.HTTPBadRequest(text=f"limit is 1 to {MAX_LIMIT}")
+    if len(asked.text) > MAX_TEXT:
+        raise web.HTTPBadRequest(text=f"text has at most {MAX_TEXT} characters")
     for place in filter(None, (asked.after, asked.before)):
         if not re.fullmatch(IDENTITY, place):
             raise web.HTTPBadRequest(text="after and before are identities of findings")

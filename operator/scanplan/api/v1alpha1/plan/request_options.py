@@ -19,7 +19,7 @@ class Variable(Model):
     value: Annotated[str, Field(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
-class Asking(Model):
+class RequestOptions(Model):
     """Options of the requests. For a field that is left out, Nuclei's default applies."""
 
     variables: Annotated[

@@ -7,19 +7,19 @@ import functools
 from typing import Any
 
 from scanplan.kube.watching import Failed, Listed, Resumed
-from scanplan.web.ui import live
+from scanplan.web.ui import feeds
 
 
 def test_a_reader_that_does_not_keep_up_is_cut_and_takes_no_memory() -> None:
-    viewer = live.Viewer()
+    viewer = feeds.Viewer()
     for number in range(1_000):
-        viewer.offer(live.event("change", number))
+        viewer.offer(feeds.event("change", number))
         if viewer.events.qsize() == 1 and number:
             break
     assert viewer.events.get_nowait() is None
 
 
-class _Nowhere(live._Server):
+class _Nowhere(feeds._Server):
     """A server that nobody reaches: what the watches bring is given by hand."""
 
     async def client(self) -> Any:
@@ -28,7 +28,7 @@ class _Nowhere(live._Server):
 
 async def test_the_page_says_that_it_is_well_again_when_all_namespaces_are() -> None:
     """Lost otherwise: an old list that looks like the present, where one namespace came back and another did not."""
-    feed, viewer = live.Feed(_Nowhere(), ("red", "blue")), live.Viewer()
+    feed, viewer = feeds.Feed(_Nowhere(), ("red", "blue")), feeds.Viewer()
     feed.viewers.add(viewer)
     feed.show(viewer, None)
     bring = {
@@ -44,7 +44,7 @@ async def test_the_page_says_that_it_is_well_again_when_all_namespaces_are() -> 
     feed.stop()
 
 
-def waiting(viewer: live.Viewer) -> list[bytes]:
+def waiting(viewer: feeds.Viewer) -> list[bytes]:
     return [event for _ in range(viewer.events.qsize()) if (event := viewer.events.get_nowait())]
 
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from scanplan.core.planning.nuclei import client_certificate
 from scanplan.core.planning.nuclei.logins import Logins
 from scanplan.core.planning.targets.guard import Guard
-from scanplan.runner.nuclei.judging import knock
+from scanplan.runner.nuclei.judging import dial
 from scanplan.runner.nuclei.judging.watch import places
 
 _MOST_SECONDS = 5.0
@@ -25,7 +25,7 @@ NO_LOGINS = Logins()
 _HEADERS = {"User-Agent": "Mozilla/5.0 (compatible; ScanPlan)", "Accept": "*/*", "Connection": "close"}
 
 
-class Asking:
+class Prober:
     """Asks endpoints, through an HTTP proxy where there is one."""
 
     def __init__(
@@ -85,7 +85,7 @@ class Asking:
         """A connection to an endpoint, or to the proxy that leads there; with TLS where the scheme wants it."""
         proxy = self._proxy.hostname
         dialled, at = (proxy, self._proxy.port or 80) if proxy else (host, port)
-        plain = knock.connected(dialled, at, self._guard, self._timeout)
+        plain = dial.connected(dialled, at, self._guard, self._timeout)
         if plain is None:
             raise ConnectionError(f"{dialled}:{at} takes no connection")
         with plain:

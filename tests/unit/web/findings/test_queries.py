@@ -8,8 +8,8 @@ from yarl import URL
 
 from scanplan.api.documents.words import Severity
 from scanplan.findings.listing import Which
-from scanplan.web.findings import asked
-from scanplan.web.findings.asked import Decided, Order, Query, Sort
+from scanplan.web.findings import queries
+from scanplan.web.findings.queries import Order, Query, Sort, Suppressed
 
 MARK = "0123456789abcdef0123456789abcdef"
 
@@ -20,7 +20,7 @@ MARK = "0123456789abcdef0123456789abcdef"
         ("", Query()),
         ("severity=", Query()),
         ("severity=critical,low", Query(severities=frozenset({Severity.CRITICAL, Severity.LOW}))),
-        ("state=resolved&suppressed=no", Query(which=Which.RESOLVED, suppressed=Decided.NO)),
+        ("state=resolved&suppressed=no", Query(which=Which.RESOLVED, suppressed=Suppressed.NO)),
         ("sort=where&order=desc&limit=1000", Query(sort=Sort.WHERE, order=Order.DESCENDING, limit=1_000)),
         (f"text=%20a%26b%20&after={MARK}", Query(text="a&b", after=MARK)),
         (f"before={MARK}&namespace=other", Query(before=MARK)),
@@ -28,7 +28,7 @@ MARK = "0123456789abcdef0123456789abcdef"
     ],
 )
 def test_what_is_asked_for_is_read(query: str, expected: Query) -> None:
-    assert asked.read(URL(f"/?{query}").query) == expected
+    assert queries.read(URL(f"/?{query}").query) == expected
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_what_is_asked_for_is_read(query: str, expected: Query) -> None:
 )
 def test_what_is_not_understood_is_said_so(query: str) -> None:
     with pytest.raises(web.HTTPBadRequest):
-        asked.read(URL(f"/?{query}").query)
+        queries.read(URL(f"/?{query}").query)
