@@ -125,7 +125,7 @@ def _of_plan(plan: Object, jobs: dict[str, Object], case: Case, waiting: Sequenc
     job = jobs.get(status.get("taskId", ""))
     mine = job is not None and uid in owners(job) and "deletionTimestamp" not in job["metadata"]
     wrong = _times(status)
-    if phase in TERMINAL and not _left_to_others(plan, job):
+    if phase in TERMINAL and not _left_to_others(plan, case):
         wrong += _result(status, case.node.claim.get(status.get("taskKey", "")))
     if not mine or job is None:
         reason = next((each["reason"] for each in status.get("conditions", ()) if each["type"] == "Ready"), "")
@@ -165,10 +165,14 @@ def _counts(job: Object) -> dict[str, int]:
     return {"active": status.get("active", 0), "succeeded": status.get("succeeded", 0), "failed": failed}
 
 
-def _left_to_others(plan: Object, job: Object | None) -> bool:
-    """A cancelled plan whose scan goes on for others has no result, and what is found is theirs."""
-    cancelled = plan["status"].get("phase") == "Cancelled"
-    return cancelled and job is not None and bool(owners(job) - {plan["metadata"]["uid"]})
+def _left_to_others(plan: Object, case: Case) -> bool:
+    """A cancelled plan whose scan went on for others has no result: what is found is theirs, also when their Job has gone."""
+    if plan["status"].get("phase") != "Cancelled":
+        return False
+    name = plan["status"].get("taskId", "")
+    seen = [each.object for each in case.history.events(case.namespace) if each.kind == "job"]
+    job = next((job for job in reversed(seen) if job["metadata"]["name"] == name), None)
+    return job is not None and bool(owners(job) - {plan["metadata"]["uid"]})
 
 
 def _times(status: Object) -> list[str]:
@@ -204,12 +208,10 @@ def _digest(status: Object) -> str | None:
 def findings_lost(case: Case) -> list[str]:
     """Findings of any attempt that the artifact of a plan that has ended doesn't have."""
     lost: set[str] = set()
-    jobs = case.history.now("job", case.namespace)
     for plan in case.history.now("plan", case.namespace).values():
         status = plan["status"]
         folder = case.node.claim.get(status.get("taskKey", ""))
-        left = _left_to_others(plan, jobs.get(status.get("taskId", "")))
-        if folder and status.get("phase") in TERMINAL and not left:
+        if folder and status.get("phase") in TERMINAL and not _left_to_others(plan, case):
             lost |= folder.printed - folder.merged.get(_digest(status) or "", set())
     return sorted(lost)
 
