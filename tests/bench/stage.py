@@ -57,7 +57,7 @@ def control_plane(**settings: str) -> Iterator[Stage]:
             identity = identity_of(cluster, kubectl, Path(folder))
             log = Path(folder) / "operator.log"
             kubectl("apply", "--server-side", "-f", str(ROOT / "examples/install/leader-election.yaml"))
-            operator = OperatorProcess(identity, [NAMESPACE], log, **{**SETTINGS, **settings}).start()
+            operator = OperatorProcess(identity, [NAMESPACE], log, **{**SETTINGS, **settings}).start(fresh=True)
             try:
                 try:
                     operator.wait_until_watching()

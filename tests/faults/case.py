@@ -10,7 +10,6 @@ import itertools
 import os
 import re
 import signal
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -269,10 +268,10 @@ class Laboratory:
         name: str,
         *,
         operators: int = 1,
-        command: Sequence[str] | None = None,
+        program: Sequence[str] | None = None,
         **settings: str,
     ) -> Iterator[Case]:
-        """A case of its own: `settings` are the operator's environment variables, `command` another way to start it.
+        """A case of its own: `settings` are the operator's environment variables, `program` another module to start.
 
         One operator works with its lease, as it is installed, and starts again as a container in the same pod does; several are
         at work at the same time.
@@ -296,10 +295,8 @@ class Laboratory:
                 proxies.append(Proxy(self._identity).start(kubeconfig))
                 stack.callback(proxies[-1].stop)
                 log = self._folder / f"{namespace}-{position}.log"
-                kind = OperatorProcess if command is None else _Commanded
-                operator = kind(kubeconfig, [namespace], log, **{"WORKER_CONCURRENCY": "1000", **settings})
-                if isinstance(operator, _Commanded):
-                    operator.command = tuple(command or ())
+                operator = OperatorProcess(kubeconfig, [namespace], log, **{"WORKER_CONCURRENCY": "1000", **settings})
+                operator.program = tuple(program or operator.program)
                 deployments.append(Deployment(operator))
             case = Case(name, namespace, self.api, self.history, node, proxies, deployments, leave)
             for deployment in deployments:
@@ -328,16 +325,3 @@ class Laboratory:
         """Do something for every item, at the same time."""
         with ThreadPoolExecutor(max_workers=32) as threads:
             return list(threads.map(work, items))
-
-
-class _Commanded(OperatorProcess):
-    """An operator that is started in another way."""
-
-    command: tuple[str, ...] = ()
-
-    def start(self) -> OperatorProcess:
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command, env=self._environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
-            )
-        return self

@@ -38,7 +38,7 @@ def exports(receiver: HttpReceiver) -> list[Object]:
 def exporting(laboratory: Laboratory, name: str, operators: int = 1) -> Iterator[tuple[Case, HttpReceiver]]:
     """A case whose operators may export to this machine, and whose node runs the real exporter."""
     with (
-        laboratory.case(name, operators=operators, command=None, **LOCAL) as case,
+        laboratory.case(name, operators=operators, program=None, **LOCAL) as case,
         http_receiver() as receiver,
         TemporaryDirectory() as folder,
     ):

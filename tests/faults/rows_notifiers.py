@@ -97,7 +97,7 @@ def account(case: Case, receiver: HttpReceiver, names: list[str]) -> None:
 
 def of_notifier(laboratory: Laboratory, name: str, operators: int = 1) -> contextlib.AbstractContextManager[Case]:
     """A case whose operators may send to this machine."""
-    return laboratory.case(name, operators=operators, command=None, **LOCAL)
+    return laboratory.case(name, operators=operators, program=None, **LOCAL)
 
 
 @contextlib.contextmanager

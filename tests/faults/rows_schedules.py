@@ -6,7 +6,6 @@ case is mostly waiting for its minute, so it takes no place of another one.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -160,8 +159,8 @@ def two_operators(laboratory: Laboratory) -> Outcome:
 @row("22", "schedule: clock one hour off", 30)
 def wrong_clock(laboratory: Laboratory) -> Outcome:
     def attempt(seconds: int) -> Verdict:
-        command = (sys.executable, "-m", "tests.faults.shifted", str(seconds))
-        with laboratory.case(f"schedule {seconds} s off", command=command) as case:
+        program = ("tests.faults.shifted", str(seconds))
+        with laboratory.case(f"schedule {seconds} s off", program=program) as case:
             return judged(case, lambda case: completed(case, 1))
 
     return Outcome(laboratory.each(attempt, (3600, -3600)), "an hour ahead, an hour behind")

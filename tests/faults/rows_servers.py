@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 
@@ -127,16 +126,16 @@ def wrong_clock(laboratory: Laboratory) -> Outcome:
     def attempt(work: tuple[str, int]) -> Verdict:
         name, seconds = work
         life, settings = LIVES[name]
-        command = (sys.executable, "-m", "tests.faults.shifted", str(seconds))
-        with laboratory.case(f"{name} {seconds} s off", command=command, **settings) as case:
+        program = ("tests.faults.shifted", str(seconds))
+        with laboratory.case(f"{name} {seconds} s off", program=program, **settings) as case:
             life(case)
             case.fault_ends()
             return case.judge(15)
 
     def replayed(seconds: int) -> Verdict:
         """A Job that is deleted half done, and made again: its published shard is within the window by any clock."""
-        command = (sys.executable, "-m", "tests.faults.shifted", str(seconds))
-        with laboratory.case(f"replayed {seconds} s off", command=command) as case:
+        program = ("tests.faults.shifted", str(seconds))
+        with laboratory.case(f"replayed {seconds} s off", program=program) as case:
             half_done(case)
             case.fault_ends()
             return case.judge(15, job_uids=2)

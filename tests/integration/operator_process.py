@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests import prefork
 from tests.kubectl import eventually
 
 SCANNER_IMAGE = "registry.example/scanner:1"
@@ -18,6 +19,9 @@ SCANNER_IMAGE = "registry.example/scanner:1"
 
 class OperatorProcess:
     """`python -m scanplan operator`, with the rights of its service account and no others."""
+
+    program: tuple[str, ...] = ("scanplan", "operator")
+    """The module and its arguments."""
 
     def __init__(self, kubeconfig: Path, namespaces: Sequence[str], log: Path, **settings: str) -> None:
         self.log = log
@@ -30,7 +34,7 @@ class OperatorProcess:
             "SCANPLAN_NAMESPACES": ",".join(namespaces),
             **settings,
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | prefork.Process | None = None
 
     def twin(self) -> OperatorProcess:
         """Another one with the same settings and a log of its own, not started yet."""
@@ -38,11 +42,18 @@ class OperatorProcess:
         twin.log, twin._process = self.log.with_stem(f"{self.log.stem}-twin"), None
         return twin
 
-    def start(self) -> OperatorProcess:
-        """Start it; it is at work within a second, and nothing depends on when."""
+    def start(self, *, fresh: bool = False) -> OperatorProcess:
+        """Start it; it is at work within a second, and nothing depends on when.
+
+        Args:
+            fresh: by a new interpreter, as users do, rather than by a fork of one that has imported all: for what measures.
+        """
         with self.log.open("ab") as log:
+            if not fresh:
+                self._process = prefork.operators().start(self.program, self._environment, log.fileno())
+                return self
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "scanplan", "operator"],
+                [sys.executable, "-m", *self.program],
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,

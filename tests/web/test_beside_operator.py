@@ -56,7 +56,7 @@ def operator(
         "REDIS_URL": redis_of_session.url,
     }
     kubeconfig = plane.kubeconfig_of(SYSTEM_NAMESPACE, "scanplan-operator")
-    process = OperatorProcess(kubeconfig, [namespace], tmp_path / "operator.log", **settings).start()
+    process = OperatorProcess(kubeconfig, [namespace], tmp_path / "operator.log", **settings).start(fresh=True)
     yield process
     code = process.stop()
     print(f"--- log of the operator\n{process.text()}")
