@@ -7,6 +7,7 @@ test was run.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from tests import doubles, images
 from tests.suite import history, results
-from tests.suite.lanes import ALONE, LANES, TESTS
+from tests.suite.lanes import AT_ONCE, LANES, TESTS, elsewhere
 from tests.suite.results import Results
 
 ROOT = TESTS.parent
@@ -65,10 +66,7 @@ def main(arguments: list[str]) -> int:
     prepare()
     lanes: list[Lane] = []
     try:
-        for wave in ([name for name in names if name not in ALONE], [name for name in names if name in ALONE]):
-            started = [start(name, options) for name in wave]
-            lanes += started
-            wait(started)
+        run(names, options, lanes)
     except BaseException:
         for lane in lanes:
             if lane.process.poll() is None:
@@ -80,11 +78,10 @@ def main(arguments: list[str]) -> int:
 def announce(names: list[str]) -> None:
     """What will be done, and how long it took last."""
     last = history.read()
-    say(f"Running {len(names)} lanes of tests side by side; their output is in {OUTPUT.relative_to(ROOT)}/")
-    say(f"At the end, alone: {', '.join(ALONE)}")
+    say(f"Running {len(names)} lanes of tests, {AT_ONCE} at once; their output is in {OUTPUT.relative_to(ROOT)}/")
     for name in names:
         took = f"{minutes(last[name])} last time" if name in last else "not run on this machine yet"
-        say(f"  {name:<12} {' '.join(f'tests/{folder}' for folder in LANES[name])} ({took})")
+        say(f"  {name:<12} {' '.join(f'tests/{path}' for path in LANES[name])} ({took})")
 
 
 def prepare() -> None:
@@ -97,7 +94,8 @@ def start(name: str, options: list[str]) -> Lane:
     """Start a lane in a process group of its own."""
     command = [sys.executable, "-m", "pytest", "-m", "not ecosystem", "--color=no"]
     command += [f"--junitxml={OUTPUT / name}.xml", "-o", f"cache_dir={OUTPUT / name}.cache", *options]
-    command += [f"tests/{folder}" for folder in LANES[name]]
+    command += [f"--ignore=tests/{path}" for path in elsewhere(name)]
+    command += [f"tests/{path}" for path in LANES[name]]
     with (OUTPUT / f"{name}.log").open("wb") as log:
         log.write(f"$ {shlex.join(command)}\n".encode())
         log.flush()
@@ -107,10 +105,17 @@ def start(name: str, options: list[str]) -> Lane:
     return Lane(name, process, time.monotonic())
 
 
-def wait(lanes: list[Lane]) -> None:
-    """Wait for all lanes, and say how far they are."""
+def run(names: list[str], options: list[str], lanes: list[Lane]) -> None:
+    """Run the lanes, some at once, and say how far they are; those that have started are put into `lanes`.
+
+    The longest begin first, so that all end at about the same time.
+    """
+    last = history.read()
+    waiting = sorted(names, key=lambda name: -last.get(name, math.inf))
     began = said = time.monotonic()
-    while any(lane.seconds is None for lane in lanes):
+    while waiting or any(lane.seconds is None for lane in lanes):
+        while waiting and sum(lane.seconds is None for lane in lanes) < AT_ONCE:
+            lanes.append(start(waiting.pop(0), options))
         time.sleep(1)
         for lane in lanes:
             if lane.seconds is None and lane.process.poll() is not None:

@@ -1,4 +1,4 @@
-"""The lanes of `make test`: folders of tests that run one after the other, beside the other lanes.
+"""The lanes of `make test`: tests that run one after the other, beside other lanes.
 
 Most tests wait for a cluster, so lanes share two cores well. Each lane is one process of pytest, and so has its own
 control plane, node and Redis. The runner's tests fork theirs some hundred times: they have a lane so that it is small.
@@ -9,17 +9,43 @@ from __future__ import annotations
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
+_OF_THE_WHOLE_SESSION = ("integration/test_rights.py", "integration/test_kstatus.py")
+"""Files that look at what all other tests of their session have done: each lane of `integration` has them, at its end."""
 LANES: dict[str, tuple[str, ...]] = {
-    "local": ("unit", "images", "conformance", "client", "web"),
-    "runner": ("runner",),
-    "integration": ("integration",),
-    "faults": ("faults",),
     "node": ("e2e", "cli"),
+    "integration": ("integration", *_OF_THE_WHOLE_SESSION),
+    "kinds": (
+        "integration/test_exceptions.py",
+        "integration/test_export_commands.py",
+        "integration/test_exports.py",
+        "integration/test_notifiers.py",
+        "integration/test_notify_commands.py",
+        "integration/test_schedule_commands.py",
+        "integration/test_schedules.py",
+        "integration/test_sharing.py",
+        "integration/test_windows.py",
+        *_OF_THE_WHOLE_SESSION,
+    ),
+    "faults": ("faults",),
     "chart": ("chart",),
+    "client": ("client", "web"),
+    "clusters": (
+        "e2e/test_names.py",
+        "e2e/test_network_policies.py",
+        "e2e/test_own_cluster.py",
+        "e2e/test_platforms.py",
+        "integration/test_beginning.py",
+        "integration/test_cluster_local.py",
+    ),
+    "local": ("unit", "images", "conformance"),
+    "runner": ("runner",),
 }
-"""Name of the lane and its folders, in the order in which they run."""
-ALONE = ("faults",)
-"""Lanes that run when all others have ended: their rows have bounds in seconds, and run side by side themselves."""
+"""Name of the lane, and its folders and files in the order in which they run.
+
+A file that a lane names is left out of its folder's lane. `clusters` has those that start clusters of their own.
+"""
+AT_ONCE = 6
+"""Lanes that run side by side on two cores; one of them takes a third of a core, and up to 1.5 GB with its cluster."""
 APART = ("ecosystem",)
 """Folders that `make test` leaves out: they need large programs of others (`make test-ecosystem`)."""
 
@@ -27,3 +53,10 @@ APART = ("ecosystem",)
 def folders() -> set[str]:
     """The folders below `tests/` that have tests."""
     return {path.relative_to(TESTS).parts[0] for path in TESTS.rglob("test_*.py")}
+
+
+def elsewhere(lane: str) -> list[str]:
+    """The files below a lane's folders that only other lanes run."""
+    own = LANES[lane]
+    named = {path for paths in LANES.values() for path in paths if path.endswith(".py")}
+    return sorted(path for path in named - set(own) if path.partition("/")[0] in own)

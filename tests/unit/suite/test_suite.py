@@ -8,7 +8,7 @@ import pytest
 
 from tests.suite import __main__ as suite
 from tests.suite import results
-from tests.suite.lanes import APART, LANES, folders
+from tests.suite.lanes import APART, LANES, TESTS, elsewhere, folders
 
 JUNIT = """<testsuites><testsuite>
 <testcase classname="tests.unit.test_a" name="test_good" time="1.5"/>
@@ -20,8 +20,16 @@ JUNIT = """<testsuites><testsuite>
 
 
 def test_every_folder_of_tests_is_in_one_lane() -> None:
-    planned = [folder for lane in LANES.values() for folder in lane]
+    planned = [path for lane in LANES.values() for path in lane if not path.endswith(".py")]
     assert sorted(planned) == sorted(folders() - set(APART))
+
+
+def test_every_file_that_a_lane_names_is_there_and_run_by_it() -> None:
+    named = {path for lane in LANES.values() for path in lane if path.endswith(".py")}
+    assert [path for path in named if not (TESTS / path).is_file()] == []
+    left_out = {path for lane in LANES for path in elsewhere(lane)}
+    assert left_out <= named
+    assert not any(set(elsewhere(lane)) & set(paths) for lane, paths in LANES.items())
 
 
 def test_results_count_each_test_once(tmp_path: Path) -> None:
