@@ -44,7 +44,7 @@ def render(values: Values | None = None, chart: Path = CHART) -> Objects:
         "-",
         text=json.dumps(values or {}),
     )
-    return {key(manifest): manifest for manifest in yaml.safe_load_all(text) if manifest}
+    return {key(manifest): manifest for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader) if manifest}
 
 
 def key(manifest: Manifest) -> str:

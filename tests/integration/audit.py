@@ -35,9 +35,16 @@ class Request(NamedTuple):
         return self.group, self.resource, self.verb
 
 
-def requests(log: Path, namespace: str | None = None, user: str = OPERATOR) -> Iterator[Request]:
-    """The user's requests for resources, oldest first, in one namespace or all."""
+def requests(log: Path, namespace: str | None = None, user: str = OPERATOR, start: int = 0) -> Iterator[Request]:
+    """The user's requests for resources, oldest first, in one namespace or all.
+
+    Args:
+        start: the size that the log had when nothing of interest had been asked yet.
+    """
     with log.open("rb") as lines:
+        if start:  # which may be within a line
+            lines.seek(start - 1)
+            lines.readline()
         for line in lines:
             if user.encode() not in line or not line.endswith(b"\n"):
                 continue

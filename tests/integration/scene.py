@@ -28,6 +28,7 @@ class Scene:
         self.kubectl = kubectl.in_namespace(namespace)
         self.kubelet = Kubelet(api, namespace)
         self._audit_log = audit_log
+        self._logged_before = audit_log.stat().st_size
 
     # what users do
 
@@ -146,7 +147,8 @@ class Scene:
     # what the operator asked of the API server
 
     def requests(self) -> list[audit.Request]:
-        return list(audit.requests(self._audit_log, self.namespace))
+        """Those in this namespace since this scene was made, oldest first."""
+        return list(audit.requests(self._audit_log, self.namespace, start=self._logged_before))
 
     def writes(self) -> list[str]:
         """The operator's writes in this namespace so far: verb and resource."""
