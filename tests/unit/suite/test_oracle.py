@@ -1,4 +1,4 @@
-"""The fault lane's judge of lost findings. Lost otherwise: a fault of the operator that it excuses, or a run that it fails for none."""
+"""The fault lane's judge of lost findings. Lost otherwise: a fault of the operator that it excuses, or a failure without one."""
 
 from __future__ import annotations
 
