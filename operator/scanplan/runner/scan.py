@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -54,6 +55,16 @@ def hang_seconds(document: TaskDocument) -> float:
     """How long Nuclei may send no request before it counts as hung: longer than any request of its own may take."""
     options = document.scanner
     return max(HANG_SECONDS, 4.0 * options.request_timeout_seconds * (options.request_retries + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What a scan has come to."""
+
+    error: TaskError | None
+    """None: all is done, and can be believed."""
+    verdict: Verdict = field(default_factory=Verdict)
+    covered: Coverage = field(default_factory=Coverage)
 
 
 class Scan:
@@ -104,6 +115,7 @@ class Scan:
         """Of an automatic scan: the templates that look for technologies."""
         self._warnings: list[str] = []
         self._near_limit = False
+        self._selection: Selection | None = None
 
     def run(self, record: ShardRecord) -> ShardRecord:
         """Scan. A failure of the scan is an error in the record, not an exception.
@@ -114,56 +126,69 @@ class Scan:
         self._tell("started", endpoints=len(self._endpoints))
         if not self._endpoints:
             return msgspec.structs.replace(record, outcome=Outcome.COMPLETE)
-        error: TaskError | None
-        verdict, covered = Verdict(), Coverage()
-        selection: Selection | None = None
         try:
-            own = credentials.read(self._document, self._installation.templates)
-            self._attempt.findings.redactor = own.redactor()
-            self._attempt.findings.distinct = self._document.automatic
-            if idle := logins.unused(own.logins, self._document.endpoints):
-                self._warn(f"Credentials of credentialsFrom that are for no endpoint of the plan: {', '.join(idle)}.")
-            templates.verify(self._document.template_folders)
-            self._take_profile()
-            self._requests = templates.fuzz_input(self._document)
-            selection = chosen.of(profiles.of_plan(self._document), self._installation.templates)
-            selection = needs.arranged(selection, self._document.scanner)
-            selection, left_out = unguarded.without(selection, self._document.unguarded_protocols)
-            if left_out:
-                self._warn(left_out)
-            self._detecting = automatic.detecting(selection.templates) if self._document.automatic else ()
-            error = self._scan(selection, own)
-            covered = coverage.of(
-                selection,
-                self._logs,
-                self._evidence,
-                self._matched,
-                self._document.severity_levels,
-                signed_only=lambda root: signatures.required(self._document, root),
-                automatic=self._document.automatic,
-            )
-            verdict = self._judge(self._evidence, self._logs)
-            error = self._doubt(error, covered, verdict)
-            if error is None:
-                self._attempt.coverage = ShardCoverage.of(self._endpoints, verdict.untroubled, covered.ran)
+            outcome = self._scan_and_judge()
         except ScanError as failed:
-            error = TaskError.of(failed)
+            outcome = _Judged(TaskError.of(failed))
         except OSError as failed:
             # `on_claim` has turned errors of the claim into ScanErrors. So this is the pod's own disk, or the templates.
-            error = TaskError(
-                error_class=TemporaryError.error_class,
-                reason=Reason.SCANNER_ENVIRONMENT,
-                message=f"The scanner's own files failed: {failed.strerror} ({failed.filename}). /tmp must be writable and "
-                "have space.",
-            )
-        findings = self._attempt.findings
-        if findings.malformed_lines:
-            self._warn(
-                f"{findings.malformed_lines} lines of Nuclei's output are not findings; they are in malformed_output.txt."
-            )
+            message = f"The scanner's own files failed: {failed.strerror} ({failed.filename}). /tmp must be writable and have space."
+            reason = Reason.SCANNER_ENVIRONMENT
+            outcome = _Judged(TaskError(error_class=TemporaryError.error_class, reason=reason, message=message))
+        if malformed := self._attempt.findings.malformed_lines:
+            self._warn(f"{malformed} lines of Nuclei's output are not findings; they are in malformed_output.txt.")
+        return self._completed(record, outcome)
+
+    def _scan_and_judge(self) -> _Judged:
+        """Choose the templates, run what is left of the steps, and judge what came of it.
+
+        Raises:
+            ScanError: the scan can't run.
+            OSError: a file of the pod, outside of the claim, can't be read or written.
+        """
+        own = credentials.read(self._document, self._installation.templates)
+        self._attempt.findings.redactor = own.redactor()
+        self._attempt.findings.distinct = self._document.automatic
+        if idle := logins.unused(own.logins, self._document.endpoints):
+            self._warn(f"Credentials of credentialsFrom that are for no endpoint of the plan: {', '.join(idle)}.")
+        templates.verify(self._document.template_folders)
+        self._take_profile()
+        self._requests = templates.fuzz_input(self._document)
+        selection = self._selection = self._select()
+        self._detecting = automatic.detecting(selection.templates) if self._document.automatic else ()
+        error = self._scan(selection, own)
+        covered = coverage.of(
+            selection,
+            self._logs,
+            self._evidence,
+            self._matched,
+            self._document.severity_levels,
+            signed_only=lambda root: signatures.required(self._document, root),
+            automatic=self._document.automatic,
+        )
+        verdict = self._judge(self._evidence, self._logs)
+        error = self._checked(error, covered, verdict)
+        if error is None:
+            self._attempt.coverage = ShardCoverage.of(self._endpoints, verdict.untroubled, covered.ran)
+        return _Judged(error, verdict, covered)
+
+    def _select(self) -> Selection:
+        """The templates that run: those that the plan selects, less those that the target guard can't hold."""
+        selection = chosen.of(profiles.of_plan(self._document), self._installation.templates)
+        selection = needs.arranged(selection, self._document.scanner)
+        selection, left_out = unguarded.without(selection, self._document.unguarded_protocols)
+        if left_out:
+            self._warn(left_out)
+        return selection
+
+    def _completed(self, record: ShardRecord, judged: _Judged) -> ShardRecord:
+        """The attempt's record, with what the scan has come to."""
+        error, verdict, covered = judged.error, judged.verdict, judged.covered
+        findings, selection = self._attempt.findings, self._selection
+        failed = Outcome.PARTIAL if verdict.scanned or findings.total else Outcome.FAILED
         return msgspec.structs.replace(
             record,
-            outcome=self._outcome(error, verdict),
+            outcome=failed if error else Outcome.COMPLETE,
             error=error,
             endpoints_scanned=len(verdict.scanned) if error is None else 0,
             endpoints_unreachable=verdict.unreachable,
@@ -196,53 +221,26 @@ class Scan:
                 f"The template profile asks for {', '.join(asks_for)}, which only the plan's own fields switch on."
             )
 
-    def _outcome(self, error: TaskError | None, verdict: Verdict) -> Outcome:
-        if error is None:
-            return Outcome.COMPLETE
-        return Outcome.PARTIAL if verdict.scanned or self._attempt.findings.total else Outcome.FAILED
-
     def _scan(self, selection: Selection, own: Credentials) -> TaskError | None:
         """Run the remaining steps; returns the error that ended the scan, or None where all steps are done."""
-        self._refused = resolution.denied(self._endpoints, self._guard, stop=self._stop)
-        if len(self._refused) == len(self._endpoints):
-            raise NucleiBinaryError(
-                Reason.TARGET_DENIED,
-                f"All {len(self._refused)} endpoints resolve to addresses that the target guard denies: "
-                f"{resolution.shown(self._refused)}.",
-            )
-        route.check(self._document.scanner.proxy, self._guard, self._stop)
-        route.check_out_of_band(self._document.scanner.interactsh_server, self._guard, self._stop)
-        names = [str(template.path.relative_to(template.root)) for template in selection.templates]
+        self._check_addresses()
         ordered, direct = self._route.ordered(self._endpoints)
-        positions = ordered if 0 < direct < len(ordered) else ()
-        plan = hashlib.sha256("\0".join([selection.digest, *names, *positions]).encode()).hexdigest()
-        not_before = merge.not_before(self._document)
-        with durable.on_claim():
-            journal = Journal(self._shard, self._attempt.number, plan, not_before=not_before)
-            document = self._halved(publish.published(self._shard, not_before=not_before))
-        self._resume(journal)
-        done = [step.span for step in journal.earlier]
-        options, count = document.scanner, len(self._endpoints)
-        rate, most = rates.expected(options, count), rates.most_endpoints(options)
-        whole = self._document.automatic
-        work = Work(selection.templates, count, rate, done, most_endpoints=most, boundary=direct, whole=whole)
-        told = rates.foretold(options, count, work.requests - work.done, self._document.timeout_seconds)
-        if told and not whole:
-            self._warn(told)
+        journal, document = self._continue(selection, ordered if 0 < direct < len(ordered) else ())
+        work = self._work(selection, journal, direct)
         nuclei = self._nuclei = NucleiRun(
             document, self._attempt, self._installation, own, self._refused, self._memory, self._route, self._requests
         )
         nuclei.check_version(selection.templates[0], self._stop)
         error = None
         while (span := work.next()) is not None:
-            if (cause := self._over(time.monotonic())) is not None:
+            if (cause := self._stop_cause(time.monotonic())) is not None:
                 return classify.stopped(cause)
             self._done_percent, self._step_share = 100.0 * work.done / max(1, work.requests), work.share(span)
             began = time.monotonic()
             batch = automatic.run_of(selection.templates[span.first : span.end], self._detecting)
             targets = ordered[span.first_endpoint : span.end_endpoint]
             result = nuclei.run(batch, targets, self._endpoints, self._tick)
-            self._take(result.log, self._attempt.findings.matched, result.evidence)
+            self._add(result.log, self._attempt.findings.matched, result.evidence)
             sources = self._installation.templates
             if self._document.automatic and (strange := automatic.unselected(result.evidence.sent, batch, sources)):
                 return TaskError.of(strange)
@@ -260,7 +258,55 @@ class Scan:
                 self._save(journal, span, result, held=not trusted)
         return error if not any(log.templates_loaded for log in self._logs) else None
 
-    def _halved(self, attempts: Sequence[ShardRecord]) -> TaskDocument:
+    def _check_addresses(self) -> None:
+        """Find the endpoints that the target guard denies by their addresses, and check the scan's own servers.
+
+        Raises:
+            ScanError: all endpoints are denied, or a server of the scan is.
+        """
+        self._refused = resolution.denied(self._endpoints, self._guard, stop=self._stop)
+        if len(self._refused) == len(self._endpoints):
+            raise NucleiBinaryError(
+                Reason.TARGET_DENIED,
+                f"All {len(self._refused)} endpoints resolve to addresses that the target guard denies: "
+                f"{resolution.shown(self._refused)}.",
+            )
+        route.check(self._document.scanner.proxy, self._guard, self._stop)
+        route.check_out_of_band(self._document.scanner.interactsh_server, self._guard, self._stop)
+
+    def _continue(self, selection: Selection, order: Sequence[str]) -> tuple[Journal, TaskDocument]:
+        """The journal, with the steps of earlier attempts taken in, and the document that this attempt goes by.
+
+        Args:
+            order: the endpoints in the order of this scan; empty: it is the shard's.
+        """
+        names = [str(template.path.relative_to(template.root)) for template in selection.templates]
+        plan = hashlib.sha256("\0".join([selection.digest, *names, *order]).encode()).hexdigest()
+        not_before = merge.not_before(self._document)
+        with durable.on_claim():
+            journal = Journal(self._shard, self._attempt.number, plan, not_before=not_before)
+            document = self._with_less_concurrency(publish.published(self._shard, not_before=not_before))
+        for step in journal.earlier:
+            self._add(steps.log_of(step), step.matched, steps.evidence_of(step))
+        self._earlier_requests = self._evidence.requests
+        return journal, document
+
+    def _work(self, selection: Selection, journal: Journal, direct: int) -> Work:
+        """The steps that are left. Warns where the time will hardly be enough for them.
+
+        Args:
+            direct: how many endpoints, the first ones, are reached without the proxy.
+        """
+        options, count, whole = self._document.scanner, len(self._endpoints), self._document.automatic
+        rate, most = rates.expected(options, count), rates.most_endpoints(options)
+        done = [step.span for step in journal.earlier]
+        work = Work(selection.templates, count, rate, done, most_endpoints=most, boundary=direct, whole=whole)
+        warning = rates.foretold(options, count, work.requests - work.done, self._document.timeout_seconds)
+        if warning and not whole:
+            self._warn(warning)
+        return work
+
+    def _with_less_concurrency(self, attempts: Sequence[ShardRecord]) -> TaskDocument:
         """The document, with less concurrency after attempts that were killed for memory."""
         killed = sum(
             1 for record in attempts if record.error is not None and record.error.reason is Reason.OUT_OF_MEMORY
@@ -276,13 +322,7 @@ class Scan:
         fewer = msgspec.structs.replace(options, concurrency=concurrency, bulk_size=bulk)
         return msgspec.structs.replace(self._document, scanner=fewer)
 
-    def _resume(self, journal: Journal) -> None:
-        """Load logs and evidence of the steps that earlier attempts have saved."""
-        for step in journal.earlier:
-            self._take(steps.log_of(step), step.matched, steps.evidence_of(step))
-        self._earlier_requests = self._evidence.requests
-
-    def _take(self, log: ScannerLog, matched: Iterable[str], evidence: Evidence) -> None:
+    def _add(self, log: ScannerLog, matched: Iterable[str], evidence: Evidence) -> None:
         self._logs.append(log)
         self._matched.update(matched)
         self._evidence.add(evidence)
@@ -310,7 +350,7 @@ class Scan:
 
         return reachability.judge(evidence, given_up, self._refused, connects)
 
-    def _doubt(self, error: TaskError | None, covered: Coverage, verdict: Verdict) -> TaskError | None:
+    def _checked(self, error: TaskError | None, covered: Coverage, verdict: Verdict) -> TaskError | None:
         """The final error, after a check whether a success can be believed. It also adds warnings."""
         if error is not None and error.reason is not Reason.NO_TEMPLATES_LOADED:
             return error
@@ -334,7 +374,7 @@ class Scan:
         return error
 
     def _tick(self, now: float) -> StopCause | None:
-        if (cause := self._over(now)) is not None:
+        if (cause := self._stop_cause(now)) is not None:
             return cause
         log = self._nuclei.log if self._nuclei else ScannerLog(now)
         if now - log.moved_at > self._hang_seconds:
@@ -358,7 +398,7 @@ class Scan:
                 )
         return None
 
-    def _over(self, now: float) -> StopCause | None:
+    def _stop_cause(self, now: float) -> StopCause | None:
         if self._stop():
             return StopCause.INTERRUPTED
         return StopCause.TIMEOUT if now >= self._deadline else None
