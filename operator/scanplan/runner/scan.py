@@ -24,12 +24,11 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning.nuclei import logins
 from scanplan.core.planning.targets.guard import Guard
 from scanplan.runner import progress
-from scanplan.runner.artifacts import durable, publish, records, steps
+from scanplan.runner.artifacts import durable, publish, steps
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.artifacts.publish import Attempt
 from scanplan.runner.artifacts.records import ShardCoverage, ShardRecord
 from scanplan.runner.artifacts.steps import Journal
-from scanplan.runner.nuclei import memory, scratch
 from scanplan.runner.nuclei.choosing import automatic, chosen, needs, profiles, templates, unguarded
 from scanplan.runner.nuclei.choosing.templates import Selection, Template
 from scanplan.runner.nuclei.judging import classify, coverage, dial, reachability, resolution
@@ -42,19 +41,12 @@ from scanplan.runner.nuclei.launch import credentials, rates, route, signatures
 from scanplan.runner.nuclei.launch.credentials import Credentials
 from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.nuclei_run import NucleiRun, Result
+from scanplan.runner.reporter import Reporter
+from scanplan.runner.watchdog import Watchdog
 from scanplan.runner.work import Span, Work
 
-HANG_SECONDS = 300.0
-"""Nuclei may always send no request for this long, since it takes a minute to load ten thousand templates."""
-_HEARTBEAT_SECONDS = 20.0
 _MOST_HALVINGS = 4
 """How often concurrency is halved at most, after attempts that were killed for memory."""
-
-
-def hang_seconds(document: TaskDocument) -> float:
-    """How long Nuclei may send no request before it counts as hung: longer than any request of its own may take."""
-    options = document.scanner
-    return max(HANG_SECONDS, 4.0 * options.request_timeout_seconds * (options.request_retries + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +77,13 @@ class Scan:
         """`on_saved` is told how many steps this attempt has saved, each time when there is one more."""
         self._on_saved = on_saved
         self._document = document
-        self._index = index
         self._endpoints = endpoints
         self._shard = shard
         self._attempt = attempt
         self._installation = installation
-        self._on_progress = on_progress
         self._stop = stop
-        self._deadline = time.monotonic() + document.timeout_seconds
-        self._hang_seconds = hang_seconds(document)
+        self._reporter = Reporter(on_progress, index, attempt.number)
+        self._watchdog = Watchdog(document, attempt, installation, self._reporter, stop)
         self._guard = Guard(document.denied_targets)
         self._route = route.Route(document.scanner, installation.inherited)
         self._refused: dict[str, str] = {}
@@ -104,17 +94,8 @@ class Scan:
         self._logs: list[ScannerLog] = []
         self._matched: set[str] = set()
         self._saved = 0
-        self._nuclei: NucleiRun | None = None
-        self._done_percent, self._step_share = 0.0, 1.0
-        self._pace = progress.Pace(progress.INTERVAL_SECONDS)
-        self._heartbeat = progress.Pace(_HEARTBEAT_SECONDS)
-        self._memory = memory.Memory.of_this_process()
-        self._scratch = scratch.Scratch.of(self._installation.inherited, self._installation.temporary)
-        self._scratch_check = progress.Pace(scratch.CHECK_SECONDS)
         self._detecting: tuple[Template, ...] = ()
         """Of an automatic scan: the templates that look for technologies."""
-        self._warnings: list[str] = []
-        self._near_limit = False
         self._selection: Selection | None = None
 
     def run(self, record: ShardRecord) -> ShardRecord:
@@ -123,7 +104,7 @@ class Scan:
         Args:
             record: the attempt's record so far.
         """
-        self._tell("started", endpoints=len(self._endpoints))
+        self._reporter.tell("started", endpoints=len(self._endpoints))
         if not self._endpoints:
             return msgspec.structs.replace(record, outcome=Outcome.COMPLETE)
         try:
@@ -132,11 +113,14 @@ class Scan:
             outcome = _Judged(TaskError.of(failed))
         except OSError as failed:
             # `on_claim` has turned errors of the claim into ScanErrors. So this is the pod's own disk, or the templates.
-            message = f"The scanner's own files failed: {failed.strerror} ({failed.filename}). /tmp must be writable and have space."
+            detail = f"{failed.strerror} ({failed.filename})"
+            message = f"The scanner's own files failed: {detail}. /tmp must be writable and have space."
             reason = Reason.SCANNER_ENVIRONMENT
             outcome = _Judged(TaskError(error_class=TemporaryError.error_class, reason=reason, message=message))
         if malformed := self._attempt.findings.malformed_lines:
-            self._warn(f"{malformed} lines of Nuclei's output are not findings; they are in malformed_output.txt.")
+            self._reporter.warn(
+                f"{malformed} lines of Nuclei's output are not findings; they are in malformed_output.txt."
+            )
         return self._completed(record, outcome)
 
     def _scan_and_judge(self) -> _Judged:
@@ -150,7 +134,9 @@ class Scan:
         self._attempt.findings.redactor = own.redactor()
         self._attempt.findings.distinct = self._document.automatic
         if idle := logins.unused(own.logins, self._document.endpoints):
-            self._warn(f"Credentials of credentialsFrom that are for no endpoint of the plan: {', '.join(idle)}.")
+            self._reporter.warn(
+                f"Credentials of credentialsFrom that are for no endpoint of the plan: {', '.join(idle)}."
+            )
         templates.verify(self._document.template_folders)
         self._take_profile()
         self._requests = templates.fuzz_input(self._document)
@@ -178,7 +164,7 @@ class Scan:
         selection = needs.arranged(selection, self._document.scanner)
         selection, left_out = unguarded.without(selection, self._document.unguarded_protocols)
         if left_out:
-            self._warn(left_out)
+            self._reporter.warn(left_out)
         return selection
 
     def _completed(self, record: ShardRecord, judged: _Judged) -> ShardRecord:
@@ -210,14 +196,14 @@ class Scan:
                 templates_digest=selection.digest if selection else "",
                 templates_loaded=covered.loaded,
             ),
-            warnings=tuple(self._warnings),
+            warnings=tuple(self._reporter.warnings),
         )
 
     def _take_profile(self) -> None:
         """Apply the plan's template profile. The plan's own fields take precedence over it."""
         self._document, asks_for = profiles.of_task(self._document, self._installation.templates)
         if asks_for:
-            self._warn(
+            self._reporter.warn(
                 f"The template profile asks for {', '.join(asks_for)}, which only the plan's own fields switch on."
             )
 
@@ -227,19 +213,30 @@ class Scan:
         ordered, direct = self._route.ordered(self._endpoints)
         journal, document = self._continue(selection, ordered if 0 < direct < len(ordered) else ())
         work = self._work(selection, journal, direct)
-        nuclei = self._nuclei = NucleiRun(
-            document, self._attempt, self._installation, own, self._refused, self._memory, self._route, self._requests
+        nuclei = NucleiRun(
+            document,
+            self._attempt,
+            self._installation,
+            own,
+            self._refused,
+            self._watchdog.memory,
+            self._route,
+            self._requests,
         )
         nuclei.check_version(selection.templates[0], self._stop)
+
+        def tick(now: float) -> StopCause | None:
+            return self._watchdog.tick(now, nuclei.log, self._evidence.requests)
+
         error = None
         while (span := work.next()) is not None:
-            if (cause := self._stop_cause(time.monotonic())) is not None:
+            if (cause := self._watchdog.stop_cause(time.monotonic())) is not None:
                 return classify.stopped(cause)
-            self._done_percent, self._step_share = 100.0 * work.done / max(1, work.requests), work.share(span)
+            self._watchdog.begin_step(100.0 * work.done / max(1, work.requests), work.share(span))
             began = time.monotonic()
             batch = automatic.run_of(selection.templates[span.first : span.end], self._detecting)
             targets = ordered[span.first_endpoint : span.end_endpoint]
-            result = nuclei.run(batch, targets, self._endpoints, self._tick)
+            result = nuclei.run(batch, targets, self._endpoints, tick)
             self._add(result.log, self._attempt.findings.matched, result.evidence)
             sources = self._installation.templates
             if self._document.automatic and (strange := automatic.unselected(result.evidence.sent, batch, sources)):
@@ -303,7 +300,7 @@ class Scan:
         work = Work(selection.templates, count, rate, done, most_endpoints=most, boundary=direct, whole=whole)
         warning = rates.foretold(options, count, work.requests - work.done, self._document.timeout_seconds)
         if warning and not whole:
-            self._warn(warning)
+            self._reporter.warn(warning)
         return work
 
     def _with_less_concurrency(self, attempts: Sequence[ShardRecord]) -> TaskDocument:
@@ -315,7 +312,7 @@ class Scan:
             return self._document
         options, divisor = self._document.scanner, 1 << min(killed, _MOST_HALVINGS)
         concurrency, bulk = max(1, options.concurrency // divisor), max(1, options.bulk_size // divisor)
-        self._warn(
+        self._reporter.warn(
             f"{killed} earlier attempts were killed for memory: this one takes concurrency {concurrency} and bulk size "
             f"{bulk}. Raise the pod's memory limit to keep {options.concurrency} and {options.bulk_size}."
         )
@@ -367,66 +364,8 @@ class Scan:
         if covered.not_run:
             count = len(covered.not_run)
             total = count + covered.run
-            self._warn(f"{count} of {total} templates were not run: {coverage.listed(covered.not_run)}")
+            self._reporter.warn(f"{count} of {total} templates were not run: {coverage.listed(covered.not_run)}")
         if error is None:
             for warning in verdict.warnings:
-                self._warn(warning)
+                self._reporter.warn(warning)
         return error
-
-    def _tick(self, now: float) -> StopCause | None:
-        if (cause := self._stop_cause(now)) is not None:
-            return cause
-        log = self._nuclei.log if self._nuclei else ScannerLog(now)
-        if now - log.moved_at > self._hang_seconds:
-            return StopCause.HUNG
-        if self._scratch_check.due(now) and self._scratch.nearly_full():
-            return StopCause.SCRATCH_FULL
-        if self._heartbeat.due(now):
-            self._attempt.heartbeat()
-        if self._pace.due(now):
-            self._tell(
-                "progress",
-                percent=min(100, int(self._done_percent + self._step_share * log.percent)),
-                requests=self._evidence.requests + log.requests,
-                findings=self._attempt.findings.total,
-            )
-            if not self._near_limit and (share := self._memory.share()) > memory.NEAR:
-                self._near_limit = True
-                self._attempt.note_memory()
-                self._warn(
-                    f"Memory was at {share:.0%} of the pod's limit: raise it, or lower concurrency or bulk size."
-                )
-        return None
-
-    def _stop_cause(self, now: float) -> StopCause | None:
-        if self._stop():
-            return StopCause.INTERRUPTED
-        return StopCause.TIMEOUT if now >= self._deadline else None
-
-    def _warn(self, message: str) -> None:
-        self._warnings.append(message)
-        self._tell("warning", message=message)
-
-    def _tell(
-        self,
-        event: progress.Kind,
-        *,
-        percent: int = -1,
-        requests: int = -1,
-        endpoints: int = -1,
-        findings: int = -1,
-        message: str = "",
-    ) -> None:
-        self._on_progress(
-            progress.Event(
-                time=records.timestamp(time.time()),
-                event=event,
-                shard=self._index,
-                attempt=self._attempt.number,
-                percent=percent,
-                requests=requests,
-                endpoints=endpoints,
-                findings=findings,
-                message=message,
-            )
-        )
