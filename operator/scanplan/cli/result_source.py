@@ -143,7 +143,7 @@ class Sink(Protocol):
     def write(self, piece: bytes, /) -> int: ...
 
 
-class Shelf(Protocol):
+class ArtifactStore(Protocol):
     """A place that has artifacts: a claim or a folder. Paths are relative to its root."""
 
     def copy(self, path: str, into: Sink) -> None:
@@ -183,7 +183,7 @@ class ResultSource:
         self._cluster = cluster
         self._folder = folder
         self._resources = resources
-        self._shelves: dict[str, Shelf] = {}
+        self._stores: dict[str, ArtifactStore] = {}
         self._found = 0
 
     @functools.cached_property
@@ -213,7 +213,7 @@ class ResultSource:
             )
         here(plan)
         claim = status.artifacts.claim_name
-        shelf = self._shelf(plan, status, claim)
+        store = self._store(plan, status, claim)
         current = plan["metadata"]["name"] == run and not back
         if current and status.findings is None:
             if status.completion_time:
@@ -221,8 +221,8 @@ class ResultSource:
             raise Failure(f"{run} has no result yet: it is {phase}", f"scanplan watch {run}", failure.TEMPORARY)
         place = f"on claim {claim}"
         if current:
-            return self._read(name, status.artifacts.path, shelf, place)
-        return self._of_run(name, str(plan["spec"].get("runId") or plan["metadata"]["name"]), back, shelf, place)
+            return self._read(name, status.artifacts.path, store, place)
+        return self._of_run(name, str(plan["spec"].get("runId") or plan["metadata"]["name"]), back, store, place)
 
     def _plan(self, run: str) -> Object:
         """The plan of that name, else the newest plan with that runId."""
@@ -235,20 +235,20 @@ class ResultSource:
                 raise error from None
             return max(plans, key=lambda plan: str(plan["metadata"]["creationTimestamp"]))
 
-    def _shelf(self, plan: Object, status: ScanPlanStatus, claim: str) -> Shelf:
+    def _store(self, plan: Object, status: ScanPlanStatus, claim: str) -> ArtifactStore:
         from scanplan.client.cluster import reader  # noqa: PLC0415 - needs the `kubernetes` extra
 
         assert self._cluster is not None  # noqa: S101 - `find` has checked it
-        if claim not in self._shelves:
+        if claim not in self._stores:
             image = status.scanner.image if status.scanner else ""
             with waiting(f"Starting a reader for claim {claim}"):
-                self._shelves[claim] = self._resources.enter_context(reader.opened(self._cluster, plan, claim, image))
-        return self._shelves[claim]
+                self._stores[claim] = self._resources.enter_context(reader.opened(self._cluster, plan, claim, image))
+        return self._stores[claim]
 
-    def _of_run(self, name: str, run: str, back: int, shelf: Shelf, place: str) -> Result:
+    def _of_run(self, name: str, run: str, back: int, store: ArtifactStore, place: str) -> Result:
         """The result of a run that is `back` results older than its newest one."""
         folder = layout.run_directory(run)
-        path = self._fetch(shelf, str(folder / layout.RUN_RECORD))
+        path = self._fetch(store, str(folder / layout.RUN_RECORD))
         try:
             record = msgspec.json.decode(path.read_bytes(), type=RunRecord)
         except wire.UNREADABLE as error:
@@ -260,28 +260,28 @@ class ResultSource:
         own = layout.task_directory(keys.key_digest(task.key))
         if task.path != str(own):  # anybody who can write to the claim could name another run's folder here
             raise Failure(f"the record of run {run} names {task.path!r} where {own} belongs", code=failure.DATA)
-        return self._read(name, str(folder / own), shelf, place)
+        return self._read(name, str(folder / own), store, place)
 
-    def _read(self, name: str, folder: str, shelf: Shelf, place: str) -> Result:
+    def _read(self, name: str, folder: str, store: ArtifactStore, place: str) -> Result:
         try:
-            described = scan.read(self._fetch(shelf, f"{folder}/{layout.METADATA}").read_bytes())
+            described = scan.read(self._fetch(store, f"{folder}/{layout.METADATA}").read_bytes())
         except ValueError as error:
             raise Failure(str(error), code=failure.DATA) from None
         listed = {file.name: file for file in described.files}
         path, page = f"{folder}/{layout.FINDINGS}", f"{folder}/{layout.REPORT}"
-        findings = Findings(self._fetch(shelf, path, listed.get(layout.FINDINGS)), self._suppressed)
-        report = functools.partial(self._fetch, shelf, page, listed[layout.REPORT]) if layout.REPORT in listed else None
+        findings = Findings(self._fetch(store, path, listed.get(layout.FINDINGS)), self._suppressed)
+        report = functools.partial(self._fetch, store, page, listed[layout.REPORT]) if layout.REPORT in listed else None
         kept = listed.get(layout.HISTORY)
-        fetch = functools.partial(self._fetch, shelf, f"{folder}/{layout.HISTORY}", kept) if kept else None
+        fetch = functools.partial(self._fetch, store, f"{folder}/{layout.HISTORY}", kept) if kept else None
         lives = History(fetch, findings, described.started_at)
         return Result(name, described, findings, lives, f"{path} {place}", report)
 
-    def _fetch(self, shelf: Shelf, path: str, listed: File | None = None) -> Path:
+    def _fetch(self, store: ArtifactStore, path: str, listed: File | None = None) -> Path:
         """Copy a file to this machine, and check it against its entry in the record."""
         self._found += 1
         target = self._scratch / f"{self._found}-{PurePosixPath(path).name}"
         with target.open("wb") as file:
-            shelf.copy(path, file if listed else _Record(file, path))
+            store.copy(path, file if listed else _Record(file, path))
         if listed:
             check(target, path, listed)
         return target

@@ -73,7 +73,7 @@ def render(
             DefectDojo would show them as if they were there.
     """
     compared = scan.history is not None and bool(scan.history.since)
-    room = _Room(scan)
+    room = _Quota(scan)
     rules: dict[str, tuple[int, Json]] = {}
     separator = b""
     yield b'{"$schema":' + _encode(SCHEMA) + b',"version":"2.1.0","runs":[{"results":['
@@ -107,7 +107,7 @@ def render(
     yield b"]," + _encode(rest)[1:] + b"]}\n"
 
 
-class _Room:
+class _Quota:
     """How many findings of each severity are written, the most severe first, by the scan's own counts."""
 
     def __init__(self, scan: Scan) -> None:

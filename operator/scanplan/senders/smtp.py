@@ -35,7 +35,7 @@ class _Refused(Exception):
         self.of_message = command in {"MAIL", "RCPT", "DATA", "the message"} and 500 <= code < 600
 
 
-class _Unspoken(Exception):
+class _Unsupported(Exception):
     """The server speaks no SMTP, or lacks what is needed; the message says what."""
 
 
@@ -55,7 +55,7 @@ async def deliver(
         return Trouble(Reason.RECEIVER_DENIED, DENIED, lasting=True)
     except _Refused as error:
         return Trouble(Reason.RECEIVER_REFUSED, str(error), of_message=error.of_message)
-    except _Unspoken as error:
+    except _Unsupported as error:
         return Trouble(Reason.RECEIVER_REFUSED, str(error))
     except TimeoutError:
         return Trouble(Reason.RECEIVER_UNREACHABLE, "the mail server did not answer in time")
@@ -86,7 +86,7 @@ class _Conversation:
             extensions = await self._greet()
             if tls is None:
                 if "STARTTLS" not in extensions:
-                    raise _Unspoken("the mail server offers no STARTTLS, and no mail is sent unencrypted")
+                    raise _Unsupported("the mail server offers no STARTTLS, and no mail is sent unencrypted")
                 await self._ask("STARTTLS", "STARTTLS", 220)
                 await self._encrypt()
                 extensions = await self._greet()
@@ -140,7 +140,7 @@ class _Conversation:
             await self._ask("AUTH", _encoded(username), 334)
             await self._ask("AUTH", _encoded(password), 235)
         else:
-            raise _Unspoken("the mail server offers no login by PLAIN or LOGIN")
+            raise _Unsupported("the mail server offers no login by PLAIN or LOGIN")
 
     async def _ask(self, command: str, line: str, *expected: int) -> list[str]:
         await self._send(f"{line}\r\n".encode())
@@ -163,7 +163,7 @@ class _Conversation:
                 if int(code) not in expected:
                     raise _Refused(command, int(code))
                 return lines
-        raise _Unspoken("the mail server speaks no SMTP")
+        raise _Unsupported("the mail server speaks no SMTP")
 
 
 def _encoded(content: bytes) -> str:
