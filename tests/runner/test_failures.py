@@ -13,7 +13,7 @@ from scanplan.api import layout
 from scanplan.api.documents.task import RetryLimits, ScannerOptions
 from scanplan.api.documents.words import Outcome
 from scanplan.api.exit_codes import ExitCode
-from scanplan.runner import scan
+from scanplan.runner import watchdog
 from scanplan.runner.nuclei import scanner
 from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.report import exit_code
@@ -92,7 +92,7 @@ def test_large_findings_arrive_whole(bench: Bench) -> None:
 @needs_the_double
 @pytest.mark.parametrize("fault", ["hang", "deaf"])
 def test_a_hung_scanner_is_stopped(bench: Bench, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "hang_seconds", lambda _document: 2.0)
+    monkeypatch.setattr(watchdog, "hang_seconds", lambda _document: 2.0)
     monkeypatch.setattr(scanner, "STOP_GRACE_SECONDS", 1.0)
     bench.template("a-good")
     bench.template("z-faulty", fault=fault)
