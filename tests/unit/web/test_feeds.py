@@ -7,13 +7,13 @@ import functools
 from typing import Any
 
 from scanplan.kube.watching import Failed, Listed, Resumed
-from scanplan.web.ui import feeds
+from scanplan.web.ui import events, feeds
 
 
 def test_a_reader_that_does_not_keep_up_is_cut_and_takes_no_memory() -> None:
     viewer = feeds.Viewer()
     for number in range(1_000):
-        viewer.offer(feeds.event("change", number))
+        viewer.offer(events.event("change", number))
         if viewer.events.qsize() == 1 and number:
             break
     assert viewer.events.get_nowait() is None

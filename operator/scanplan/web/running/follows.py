@@ -27,7 +27,8 @@ from scanplan.findings.exceptions import Suppressor
 from scanplan.kube.objects import Object
 from scanplan.kube.resources import PLANS
 from scanplan.report import finding
-from scanplan.web.ui.feeds import Viewer, event
+from scanplan.web.ui.events import event
+from scanplan.web.ui.feeds import Viewer
 
 log = logging.getLogger("scanplan.api")
 

@@ -19,7 +19,8 @@ from scanplan.web.api.blocking import Calls
 from scanplan.web.artifacts.places import elsewhere
 from scanplan.web.running.follows import Claims, Follows
 from scanplan.web.ui.browser import HEARTBEAT_SECONDS
-from scanplan.web.ui.feeds import Viewer, event
+from scanplan.web.ui.events import event
+from scanplan.web.ui.feeds import Viewer
 
 _NAMESPACE = re.compile(openapi.NAMESPACE)
 

@@ -18,7 +18,8 @@ from scanplan.web.api import openapi
 from scanplan.web.api.access import MAX_TOKEN_CHARACTERS, Access, Wanted, visible
 from scanplan.web.api.sessions import COOKIE, Sessions
 from scanplan.web.api.throttle import Throttle
-from scanplan.web.ui.feeds import ALL, Feed, Feeds, Namespaces, Viewer, event
+from scanplan.web.ui.events import Namespaces, event
+from scanplan.web.ui.feeds import ALL, Feed, Feeds, Viewer
 
 HEARTBEAT_SECONDS = 15.0
 """Seconds between two heartbeats of a stream. At each one the right to watch is checked again."""

@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
 
 from kubernetes.aio.client import ApiClient, ApiException
 from kubernetes.aio.config import ConfigException
 
-from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, ShardCounts
 from scanplan.client.errors import QueueUnavailable
 from scanplan.kube.api import Api
 from scanplan.kube.connection import connect
@@ -29,6 +25,8 @@ from scanplan.kube.resources import PLANS
 from scanplan.kube.watching import Changed, Event, Failed, Listed, Resumed
 from scanplan.web.findings import published
 from scanplan.web.findings.published import Published
+from scanplan.web.ui import events
+from scanplan.web.ui.events import Namespaces
 
 log = logging.getLogger("scanplan.api")
 
@@ -50,10 +48,6 @@ PAUSE_SECONDS = 2.0
 """Pause in seconds before a new list after an error."""
 _WAITING = 32
 """Most events that wait for one viewer."""
-_MESSAGE = 512
-
-Namespaces = frozenset[str] | None
-"""The namespaces whose plans a viewer may see; None: all."""
 
 
 class Viewer:
@@ -182,7 +176,7 @@ class Feed:
             return
         viewer.namespaces, viewer.begun = namespaces, True
         if self._whole:
-            viewer.offer(_snapshot(_seen(self._rows.values(), namespaces)))
+            viewer.offer(events.snapshot(events.seen(self._rows.values(), namespaces)))
 
     async def namespaces(self) -> list[str]:
         """The namespaces that have plans; incomplete if a list has failed."""
@@ -228,7 +222,7 @@ class Feed:
             case Changed("DELETED", plan):
                 self._drop(plan["metadata"]["uid"])
             case Changed(_, plan):
-                self._put(row(plan))
+                self._put(events.row(plan))
                 self._put_result(plan)
             case Listed():
                 self._listed(namespace)
@@ -243,7 +237,7 @@ class Feed:
         detail = f"this API may not watch plans {where}" if refused else "the plans can't be read at the moment"
         self._troubles[namespace] = detail
         self._begun.set()
-        self._offer(event("trouble", {"detail": detail}))
+        self._offer(events.event("trouble", {"detail": detail}))
 
     def _listed(self, namespace: str) -> None:
         self._missing.discard(namespace)
@@ -257,15 +251,15 @@ class Feed:
         self._gone.clear()
         for viewer in self.viewers:
             if viewer.begun:
-                viewer.offer(_snapshot(_seen(self._rows.values(), viewer.namespaces)))
+                viewer.offer(events.snapshot(events.seen(self._rows.values(), viewer.namespaces)))
         for detail in self._troubles.values():
-            self._offer(event("trouble", {"detail": detail}))
+            self._offer(events.event("trouble", {"detail": detail}))
 
     def _goes_on(self, namespace: str) -> None:
         was_troubled = self._troubles.pop(namespace, None)
         if was_troubled and not self._troubles and self._whole:
             # An empty change tells the page that the trouble is over.
-            self._offer(event("change", {"plans": [], "gone": []}))
+            self._offer(events.event("change", {"plans": [], "gone": []}))
 
     def _put(self, row: Object) -> None:
         uid = row["uid"]
@@ -300,7 +294,7 @@ class Feed:
         told: dict[Namespaces, bytes] = {}
         for viewer in self.viewers:
             if viewer.begun and viewer.namespaces not in told:
-                told[viewer.namespaces] = _change(changed, gone, viewer.namespaces)
+                told[viewer.namespaces] = events.change(changed, gone, viewer.namespaces)
             if viewer.begun and told[viewer.namespaces]:
                 viewer.offer(told[viewer.namespaces])
 
@@ -329,54 +323,3 @@ class _Server:
             # aiohttp does not wait for the TLS shutdown of connections whose request was cancelled
             # (https://docs.aiohttp.org/en/stable/client_advanced.html#graceful-shutdown).
             await asyncio.sleep(FAREWELL_SECONDS)
-
-
-def event(kind: str, content: object) -> bytes:
-    """One event of a stream (https://html.spec.whatwg.org/multipage/server-sent-events.html); JSON has no line ends in it."""
-    return f"event: {kind}\ndata: {json.dumps(content, separators=(',', ':'))}\n\n".encode()
-
-
-def row(plan: Mapping[str, Any]) -> Object:
-    """The fields of a plan that the page shows. They never include targets."""
-    metadata, status = plan["metadata"], ScanPlanStatus.read(plan)
-    artifacts, shards = status.artifacts, status.shards or ShardCounts(total=0)
-    return {
-        "namespace": metadata["namespace"],
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-        "created": metadata["creationTimestamp"],
-        "project": plan.get("spec", {}).get("projectId", ""),
-        "phase": status.phase or Phase.PENDING,
-        "reason": status.reason or "",
-        "shards": {"total": shards.total, "succeeded": shards.succeeded, "failed": shards.failed},
-        "findings": status.findings.counts if status.findings else {},
-        "started": status.start_time,
-        "completed": status.completion_time,
-        "attempts": status.attempts or 0,
-        "files": [file.name for file in (artifacts.files if artifacts else None) or ()],
-        "cluster": artifacts.cluster if artifacts else None,
-        "conditions": [
-            {
-                "type": each.type,
-                "status": each.status,
-                "reason": each.reason[:_MESSAGE],
-                "message": each.message[:_MESSAGE],
-            }
-            for each in status.conditions
-        ],
-    }
-
-
-def _seen(rows: Iterable[Object], namespaces: Namespaces) -> list[Object]:
-    return [row for row in rows if namespaces is None or row["namespace"] in namespaces]
-
-
-def _snapshot(rows: list[Object]) -> bytes:
-    return event("snapshot", {"plans": rows})
-
-
-def _change(changed: Mapping[str, Object], gone: Mapping[str, str], namespaces: Namespaces) -> bytes:
-    """The change event for these namespaces. It is empty if it has no plan of theirs, so that nobody learns of others."""
-    rows = _seen(changed.values(), namespaces)
-    lost = [uid for uid, namespace in gone.items() if namespaces is None or namespace in namespaces]
-    return event("change", {"plans": rows, "gone": lost}) if rows or lost else b""
