@@ -48,10 +48,10 @@ from scanplan.kube.resources import PLANS
 log = logging.getLogger("scanplan.controller")
 
 MAX_STEPS = 24
-"""Most decisions in a row for one generation of a plan. Two operators that race for a Job took 13, since inputs are read again
-after each action. About twice as many means that the actions never reach a fixed point."""
+"""Maximum number of decisions in a row for one generation of a plan. Two operators that raced for a Job needed 13, because
+inputs are read again after each action. A plan that needs about twice as many will not reach a fixed point."""
 LONG_BYTES = 1 << 17
-"""Bytes of inputs from which on a decision runs in a thread. To parse so many bytes of endpoints takes about 50 ms."""
+"""If inputs have at least this many bytes, the decision runs in a thread. To parse so many endpoints takes about 50 ms."""
 
 
 class _All(Container[str]):
@@ -86,7 +86,7 @@ class Controller:
             queue: the names of plans to look at.
             policy: what the operator's owner allows.
             now: the present time, by default the API server's; tests put their own clock in its place.
-            sharing: with other clusters; None: with nobody.
+            sharing: shares tasks with other clusters; None: tasks are not shared.
             observers: are told what has happened, in this order.
             zones: time zones by their IANA names.
         """
@@ -128,7 +128,7 @@ class Controller:
             observer.reconciled(seconds, failure)
 
     async def _tell(self, name: PlanName, error: Exception) -> None:
-        """Say in a plan's status why it can't be worked on, where that is likely to last."""
+        """Write why a reconcile failed into the plan's status, if the failure is likely to last (`failing.told`)."""
         words = told(error, self.queue.failures(name))
         if words is None:
             return
@@ -138,7 +138,7 @@ class Controller:
             if plan and status:
                 await self._write_status(plan, status)
         except (Postponed, *FAILURES) as second:
-            log.warning("%s: its status can't say so: %s", name, reason_of(second))
+            log.warning("%s: the failure can't be written to its status: %s", name, reason_of(second))
         finally:
             self.reading.release(name)
 
@@ -174,7 +174,7 @@ class Controller:
                     self._set_waiting(name, plan, waiting=False)
                     for action in actions:
                         answers.rejection = await self.actions.carry_out(plan, action, answers)
-                    # Free the memory. Only a task document that is stored in parts needs the inputs again.
+                    # Free the memory. If a later decision needs the inputs, it asks for them again.
                     answers.pods = answers.inputs = None
                 case Write():
                     self._set_waiting(name, plan, decision.queued)
@@ -223,7 +223,7 @@ class Controller:
 
     def _set_waiting(self, name: PlanName, plan: Plan, waiting: bool) -> None:
         if self.store.set_waiting(name, waiting_entry(plan) if waiting else None):
-            # No event wakes the plans behind it in the queue.
+            # The plans behind it in the queue get no event, so wake them here.
             self.intake.wake_waiting(name.namespace)
 
     def _observe(self, plan: Plan, answers: Answers) -> Observed:

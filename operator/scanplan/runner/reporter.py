@@ -1,4 +1,4 @@
-"""Says how an attempt is getting on: events for the pod's log, and warnings that its record keeps."""
+"""Reports the progress of an attempt: events for the pod's log, and warnings for the attempt's record."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Reporter:
         findings: int = -1,
         message: str = "",
     ) -> None:
-        """Send an event. A number of -1 is left out of it."""
+        """Send an event. Numbers that are -1 are left out."""
         self._on_progress(
             progress.Event(
                 time=records.timestamp(time.time()),

@@ -51,10 +51,10 @@ _MOST_HALVINGS = 4
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What a scan has come to."""
+    """The outcome of a scan."""
 
     error: TaskError | None
-    """None: all is done, and can be believed."""
+    """None: all steps are done, and the result has passed the checks (`classify.doubt`)."""
     verdict: Verdict = field(default_factory=Verdict)
     covered: Coverage = field(default_factory=Coverage)
 
@@ -74,7 +74,7 @@ class Scan:
         stop: Callable[[], bool],
         on_saved: Callable[[int], None],
     ) -> None:
-        """`on_saved` is told how many steps this attempt has saved, each time when there is one more."""
+        """`on_saved` is called with the number of steps that this attempt has saved, whenever the number has grown."""
         self._on_saved = on_saved
         self._document = document
         self._endpoints = endpoints
@@ -159,7 +159,7 @@ class Scan:
         return _Judged(error, verdict, covered)
 
     def _select(self) -> Selection:
-        """The templates that run: those that the plan selects, less those that the target guard can't hold."""
+        """The templates to run: those that the plan selects, without those that can't be kept from denied targets (`unguarded`)."""
         selection = chosen.of(profiles.of_plan(self._document), self._installation.templates)
         selection = needs.arranged(selection, self._document.scanner)
         selection, left_out = unguarded.without(selection, self._document.unguarded_protocols)
@@ -168,7 +168,7 @@ class Scan:
         return selection
 
     def _completed(self, record: ShardRecord, judged: _Judged) -> ShardRecord:
-        """The attempt's record, with what the scan has come to."""
+        """The attempt's record, with the outcome of the scan."""
         error, verdict, covered = judged.error, judged.verdict, judged.covered
         findings, selection = self._attempt.findings, self._selection
         failed = Outcome.PARTIAL if verdict.scanned or findings.total else Outcome.FAILED
@@ -272,7 +272,7 @@ class Scan:
         route.check_out_of_band(self._document.scanner.interactsh_server, self._guard, self._stop)
 
     def _continue(self, selection: Selection, order: Sequence[str]) -> tuple[Journal, TaskDocument]:
-        """The journal, with the steps of earlier attempts taken in, and the document that this attempt goes by.
+        """Open the journal, and add the results of earlier attempts' steps. The returned document may have less concurrency.
 
         Args:
             order: the endpoints in the order of this scan; empty: it is the shard's.
@@ -325,7 +325,7 @@ class Scan:
         self._evidence.add(evidence)
 
     def _trustworthy(self, result: Result) -> bool:
-        """Whether a step counts as done. It doesn't if this machine lacked something, or no endpoint answered any more."""
+        """Whether a step can be trusted. It can't if this machine lacked resources, or if endpoints failed and none was scanned."""
         verdict = self._judge(result.evidence, [result.log])
         return not result.evidence.shortages and bool(verdict.scanned or not (verdict.unreachable or verdict.stopped))
 
@@ -348,7 +348,7 @@ class Scan:
         return reachability.judge(evidence, given_up, self._refused, connects)
 
     def _checked(self, error: TaskError | None, covered: Coverage, verdict: Verdict) -> TaskError | None:
-        """The final error, after a check whether a success can be believed. It also adds warnings."""
+        """The error of the scan; None: it succeeded. A success is checked once more (`classify.doubt`). Warnings are added too."""
         if error is not None and error.reason is not Reason.NO_TEMPLATES_LOADED:
             return error
         loaded = [log.templates_loaded for log in self._logs if log.templates_loaded is not None]

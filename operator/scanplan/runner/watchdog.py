@@ -15,12 +15,12 @@ from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.reporter import Reporter
 
 HANG_SECONDS = 300.0
-"""Nuclei may always send no request for this long, since it takes a minute to load ten thousand templates."""
+"""Shortest time without a request after which Nuclei can count as hung. To load ten thousand templates takes a minute."""
 _HEARTBEAT_SECONDS = 20.0
 
 
 def hang_seconds(document: TaskDocument) -> float:
-    """How long Nuclei may send no request before it counts as hung: longer than any request of its own may take."""
+    """Seconds without a request after which Nuclei counts as hung. A single request with all its retries takes less."""
     options = document.scanner
     return max(HANG_SECONDS, 4.0 * options.request_timeout_seconds * (options.request_retries + 1))
 
@@ -66,7 +66,7 @@ class Watchdog:
         return StopCause.TIMEOUT if now >= self._deadline else None
 
     def tick(self, now: float, log: ScannerLog, requests: int) -> StopCause | None:
-        """Look at the run of Nuclei, several times a second. Returns why it has to stop; None: it goes on.
+        """Check the run of Nuclei; called several times a second. Returns why Nuclei has to stop; None: it goes on.
 
         Args:
             now: the monotonic clock.

@@ -20,9 +20,9 @@ from scanplan.core.notify.decision import Observed
 from scanplan.core.notify.scans import Ended
 
 MAX_DELAY = timedelta(minutes=10)
-"""Ids in `settled` are kept for this long, because the end of a scan may be seen this much later than the end of a newer one."""
+"""How long ids stay in `settled`. The end of a scan can become known this much later than the end of a newer scan."""
 MAX_UNRECORDED = 50
-"""Scans without a message are not written to `settled` at once, but looked at again. From this number on, they are written."""
+"""Scans that need no message are not written to `settled` at once: they wait for the next write, or until there are this many."""
 GRACE = timedelta(seconds=60)
 """Grace period before a plan that can't run as written is reported. In GitOps, what it names may be created a moment later."""
 
@@ -61,13 +61,13 @@ class _Intake:
     now: datetime
     outbox: list[Outgoing]
     failing: dict[str, str]
-    """Runs whose last scan failed, and when it ended."""
+    """By run, where its last scan has failed: when that scan ended."""
     recorded: set[str] = field(default_factory=set)
     """Ids of scans that changed the outbox or `failing`."""
     without_message: set[str] = field(default_factory=set)
     """Ids of other scans. Another look at them gives the same answer, so they need not be written now."""
     waiting: Ended | None = None
-    """The scan whose message finds no room."""
+    """The first scan whose message does not fit into the outbox."""
 
     def add(self, ended: Ended) -> bool:
         """Take in a scan; False: the outbox has no room for its message."""
@@ -112,12 +112,12 @@ def _order(ended: Ended) -> tuple[datetime, str]:
 
 
 def _since(status: ScanNotifierStatus, now: datetime) -> datetime:
-    """The time from which on scans are reported: at most `backoff.KEPT` ago, in whole seconds like the times in a plan's status."""
+    """Scans that ended earlier are not reported: `since` in whole seconds, as in a plan, but at most `backoff.KEPT` ago."""
     since = lenient_time(status.since) or now
     return max(since.astimezone(UTC).replace(microsecond=0), now - backoff.KEPT)
 
 
 def grace_ends(ended: Ended, now: datetime) -> datetime | None:
-    """When the grace period of a failure that may pass is over; None: it is over, or the scan has none."""
+    """When the grace period of a scan ends; None: it has ended, or the scan has none, since its end is final (`lasting`)."""
     until = ended.time + GRACE
     return until if not ended.lasting and now < until else None

@@ -25,7 +25,7 @@ def id_of_test(notifier_uid: str, value: str) -> str:
 
 
 def with_outcome(notifier: Notifier, status: ScanNotifierStatus, outcome: Outcome) -> ScanNotifierStatus:
-    """Take in what has become of a message, or of a check of the receiver."""
+    """The status after one attempt to send a message, or after one check of the receiver."""
     match outcome:
         case Sent(id_, time):
             if all(each.id != id_ for each in status.outbox):
@@ -83,7 +83,7 @@ def with_test_message(notifier: Notifier, status: ScanNotifierStatus, now: datet
 
 
 def without_expired(status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
-    """Remove the messages that were tried for `backoff.KEPT`, and count them as lost."""
+    """Remove the messages that have been in the outbox for `backoff.KEPT`, and count them as lost."""
     kept = tuple(each for each in status.outbox if (lenient_time(each.taken_time) or now) + backoff.KEPT > now)
     if len(kept) == len(status.outbox):
         return status
@@ -91,7 +91,7 @@ def without_expired(status: ScanNotifierStatus, now: datetime) -> ScanNotifierSt
 
 
 def next_message(status: ScanNotifierStatus, now: datetime) -> Outgoing | None:
-    """The message to send now: the one with the fewest attempts, and the oldest among equals."""
+    """The message to send now: the one with the fewest attempts, and of these the oldest; None: no message is due."""
     paused = lenient_time(status.paused_until)
     if paused and now < paused:
         return None

@@ -60,7 +60,7 @@ def _with_since(notifier: Notifier, now: datetime) -> ScanNotifierStatus:
     if lenient_time(status.since) and status.choice_digest == chosen and not resumed:
         return status
     change: dict[str, Any] = {"since": outbox.precise(now), "choice_digest": chosen, "settled": ()}
-    if status.choice_digest is None:  # a value of `spec.test` that is there from the creation sends no message
+    if status.choice_digest is None:  # new notifier: its first value of `spec.test` sends no message
         change["last_test"] = notifier.spec.test
     return status.model_copy(update=change)
 

@@ -25,13 +25,13 @@ from scanplan.core.planning.task import Plan, Task
 from scanplan.core.status import events
 
 RETRY_SECONDS = 10.0
-"""When to try again what others have to lift: a quota, a missing input."""
+"""Seconds until the next try, where somebody else has to raise a quota, grant a right, or create a missing input first."""
 QUOTA_MAX_SECONDS = 60.0
 """The delay for a refused Job grows up to here."""
 INPUT_MAX_SECONDS = 300.0
 """The delay for a missing input grows up to here."""
 CONFLICT_SECONDS = 300.0
-"""When to look again whether a foreign Job still has our name."""
+"""Seconds until the next look at a Job that the plan can't use: it is not ours, or it has too many owners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class DeleteJob:
 
 @dataclass(frozen=True, slots=True)
 class StoreDocument:
-    """POST the ConfigMaps or Secrets with a Job's task document; those that are there already are right, being immutable."""
+    """POST the ConfigMaps or Secrets with a Job's task document. Those that exist already are kept, since they are immutable."""
 
     job: JobView
     objects: tuple[jobs.Manifest, ...] = field(repr=False)
@@ -93,7 +93,7 @@ class Rejection:
 
     @property
     def final(self) -> bool:
-        """The Job is not made again before the plan is edited."""
+        """Whether the Job must not be created again until the plan is edited."""
         return self.reason is Reason.JOB_ALTERED
 
     @classmethod
@@ -124,7 +124,7 @@ class Rejection:
 
     @classmethod
     def altered(cls, job_name: str, paths: Sequence[str]) -> Rejection:
-        """Admission changed what the operator can't do without; the Job is gone again."""
+        """Admission changed fields that the operator depends on, so the operator has deleted the Job again."""
         message = (
             f"an admission webhook or policy changes Job {job_name} so that it can't be run: "
             f"{alterations.named(paths)}; exempt the operator's Jobs from it, and set rerun"
@@ -156,7 +156,7 @@ class Observed:
     owned: tuple[JobView, ...] = ()
     """Those that this plan owns."""
     doubted: Container[str]
-    """Names of Jobs that pods or results may be left of, or may be made by another operator."""
+    """Names of Jobs that may have left pods or results, or that another operator may create."""
     plans: Container[str]
     """UIDs of all plans that are there."""
     partners: tuple[Plan, ...] = ()
@@ -172,7 +172,7 @@ class Observed:
     admissions: Mapping[str, bool] = field(default_factory=dict)
     """What this process has last told Kueue, by Job UID."""
     no_workload: bool = False
-    """The last decision asked for an admission, and no Workload stands for the Job."""
+    """A `SetAdmission` could not be carried out, because Kueue has no Workload for the Job."""
     documented: Container[str] = frozenset()
     """UIDs of Jobs whose document is known to be stored."""
     rejection: Rejection | OtherCluster | None = None
@@ -225,7 +225,7 @@ class Write:
     requeue_after: float | None = None
     """Seconds after which to decide again without any event."""
     requeue_max: float | None = None
-    """The delay doubles from one such decision about the same spec to the next, up to this; None: it stays the same."""
+    """`requeue_after` is doubled at each such decision about the same generation, up to this bound; None: it is constant."""
     decide_again_at: datetime | None = None
     """When to decide again at the latest: a window opens or closes."""
     queued: bool = False

@@ -1,13 +1,13 @@
 """Decides what to do about one plan, from everything that was observed about it and the present time.
 
-It is level-triggered and pure: the order and the number of events don't matter. It returns actions before a status: the
-controller carries them out, observes again and asks again. The status is written last, so one write holds the whole change.
-No lock is needed: the API server lets only one POST of the task's Job name succeed.
+It is level-triggered and pure: the order and the number of events don't matter. While something is left to do, it returns
+actions. The controller carries them out, observes the plan again and calls it again. The status is usually written last, so
+that one write holds the whole change. No lock is needed: the API server lets only one POST of the task's Job name succeed.
 
 Words: a plan is *pinned* to the task in its status until its inputs change. It is *settled* when that task has ended. A task has a
-*scan Job*; where its pods end before all results are on the claim, a *collector* (a Job of one pod) merges what they published.
-Plans that ask for the same task are *partners*: their Job has several owners. A Job's name is *doubted* when this process can't
-know whether pods or results of it are left.
+*scan Job*. If none of its pods has merged the results of all shards, a *collector* (a Job with one pod) merges what they have
+published. Plans that ask for the same task are *partners*: their Job has several owners. A Job's name is *doubted* when a Job
+of that name may have existed, or another operator may create one. Then pods are listed before a new scan Job is created.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from scanplan.core.reconcile.decision import (
 from scanplan.core.status import statuses
 
 ELSEWHERE_SECONDS = 15.0
-"""Seconds between two looks at a task that another cluster runs, and that this cluster's plan waits for."""
+"""While a plan waits for a task that another cluster runs, it is reconciled again after this many seconds."""
 
 
 def reconcile(observed: Observed, now: datetime) -> Decision:
@@ -55,7 +55,7 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
     if not isinstance(decision, Write):
         return decision
     if (decision.status or context.plan.status).ended:
-        # A watch tells nothing of our own write, so no event would bring the plan back to its exports.
+        # The watch event of our own write does not queue the plan again. So queue it here, to start its exports.
         exports = context.plan.spec.exports and not context.plan.status.ended
         return replace(decision, requeue_after=0.0) if exports else decision
     change = holding.next_edge(context.plan.spec, observed.zones, now)  # when a time window opens or closes
@@ -103,7 +103,7 @@ def _decide(context: Context) -> Decision:
 
 
 def _pinned_name(context: Context) -> str | None:
-    """The Job name of the task that these inputs are pinned to. Before the first status, an owned Job tells it."""
+    """The Job name of the pinned task; None: no task is pinned. If it is not in the status yet, it comes from an owned Job."""
     if context.pinned:
         return context.plan.status.task_id
     for job in context.observed.owned:
@@ -166,7 +166,7 @@ def _without_job(context: Context, name: str, task: Task | None) -> Decision:
 
 
 def _not_now(context: Context, name: str, task: Task | None) -> Decision | None:
-    """The decision about a plan whose Job may not be made yet; None: it may."""
+    """The decision while the Job of the plan must not be created yet; None: it may be created."""
     rejection = context.observed.rejection
     if hold := context.hold:
         return context.held(hold)
@@ -232,7 +232,7 @@ def _cancelling(context: Context, job: JobView) -> Decision:
 
 
 def _of_others(context: Context, job: JobView, key: str) -> Decision | None:
-    """The decision about a Job that the plan doesn't own; None: the plan is to become an owner of it."""
+    """The decision about a Job that the plan doesn't own yet; None: the plan may become one of its owners."""
     if context.plan.spec.cancel:
         detail = "; other plans go on with the same scan" if job.in_progress else ""
         return termination.cancelled(context, job.name, key, detail)

@@ -9,11 +9,11 @@ from scanplan.api.v1alpha1.scanschedule import StartReason
 
 _MINUTE = "%Y%m%d%H%M"
 _DIGITS = 12
-"""Characters of what a run's name adds to the schedule's, after a dash."""
+"""Length of the suffix of a run's name. The name is the schedule's name, a dash, and the suffix."""
 
 
 def name_at(schedule: str, time: datetime) -> str:
-    """The name of the run of one time."""
+    """The name of the run for one time of the timetable. Its suffix is that time in UTC, to the minute."""
     return f"{schedule}-{time.astimezone(UTC).strftime(_MINUTE)}"
 
 
@@ -23,7 +23,7 @@ def name_of_trigger(schedule: str, trigger: str) -> str:
 
 
 def name_of_rescan(schedule: str, before: str, after: str) -> str:
-    """The name of the run that a change of the templates' digest asks for."""
+    """The name of the run to create when the templates' digest has changed from `before` to `after`."""
     digest = hashlib.sha256(f"{before} {after}".encode()).hexdigest()
     return f"{schedule}-r{digest[: _DIGITS - 1]}"
 
@@ -36,12 +36,12 @@ def reason_of(schedule: str, run: str) -> StartReason:
 
 
 def suffix_of(run: str) -> str:
-    """What a run's name adds to the schedule's."""
+    """The suffix of a run's name, without the dash."""
     return run[-_DIGITS:]
 
 
 def time_of(schedule: str, run: str) -> datetime | None:
-    """The time that a run was made for; None: it was triggered, or the name is another one."""
+    """The time that a run was made for, read from its name; None: the name has no such time, or is not of this schedule."""
     head, _, digits = run.rpartition("-")
     if head != schedule or len(digits) != _DIGITS or not (digits.isascii() and digits.isdigit()):
         return None

@@ -30,7 +30,7 @@ from scanplan.core.schedule.schedule import Run
 from scanplan.core.schedule.timetable import InvalidTimetable, Timetable
 
 CLOCK_CORRECTION = timedelta(minutes=10)
-"""If `nextScheduleTime` is later than it can be by more than this, the clock was wrong. Then it is computed again."""
+"""If `nextScheduleTime` is more than this after the next time of the timetable, the clock was wrong, and it is computed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class _Due:
     """Which times of the timetable are due now, and which were missed."""
 
     next: datetime | None
-    """The first time that has not been decided about; None: suspended."""
+    """The first time of the timetable that is not decided yet; None: the schedule is suspended."""
     last_started: datetime | None
     missed: int = 0
     """Times that got no run since the status was written: they were past their deadline, or a later time came."""
@@ -105,8 +105,8 @@ class _Pass:
         last = self._last_started()
         next_time = parse_time(written.next_schedule_time)
         if written.timetable_digest != schedule.timetable_digest:
-            # The schedule is new, or its timetable was edited. After an edit, only times that are still to come get runs; a
-            # time of the old timetable that has passed without one counts as missed.
+            # The schedule is new, or its timetable was edited. After an edit, only future times get runs. If the next time
+            # of the old timetable has passed without a run, it counts as missed.
             new = written.timetable_digest is None and schedule.generation == 1
             since = min(schedule.created, self.now) if new else self.now
             passed = (
@@ -117,14 +117,14 @@ class _Pass:
             return self._advanced(restarted) if new and first else restarted
         if schedule.spec.suspend:
             return _Due(None, last)
-        # If the clock was far ahead, the next time is too: compute it again, but never repeat a time that had its run.
+        # If the clock was far ahead, the next time in the status is too late. Compute it again, but after the last run's time.
         latest = self.timetable.after(max(self.now, last or self.now))
         if next_time is None or latest < next_time - CLOCK_CORRECTION:
             next_time = latest
         return self._advanced(_Due(next_time, last))
 
     def _advanced(self, due: _Due) -> _Due:
-        """`due`, advanced over the times from `due.next` until now."""
+        """Decide about the times from `due.next` until now: which were missed or skipped, and for which a run is due."""
         spec, first = self.observed.schedule.spec, due.next
         until = self.now - self.observed.schedule.offset
         if first is None:
@@ -158,7 +158,7 @@ class _Pass:
         return time in self._times_of_runs() or time == last
 
     def _runs_between(self, first: datetime, time: datetime) -> int:
-        """Number of times from `first` to before `time` that have a run which is not in the status yet."""
+        """Number of times from `first` (included) to `time` (excluded) that have a run. They must not count as missed."""
         return sum(first <= each < time for each in set(self._times_of_runs()))
 
     def _time_before(self, first: datetime, time: datetime) -> datetime:
@@ -178,7 +178,7 @@ class _Pass:
         return [run for run in self.observed.runs if not run.ended]
 
     def _wanted(self, due: _Due) -> tuple[str, datetime | None] | None:
-        """Name and time of the run that is to be made now."""
+        """Name and time of the run to create now; None: there is none. A run for a trigger or for changed templates has no time."""
         schedule = self.observed.schedule
         if due.start:
             return names.name_at(schedule.name, due.start), due.start
@@ -236,7 +236,7 @@ class _Pass:
         )
 
     def _templates(self) -> str | None:
-        """Digest of the last templates that need no further run, for the status."""
+        """The templates' digest for the status. It keeps its old value while a run for changed templates is still to be created."""
         if not rescan.is_asked_for(self.observed.schedule):
             return None
         return self.observed.schedule.status.templates_digest if self._rescan() else self.observed.templates
