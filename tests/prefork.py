@@ -41,6 +41,8 @@ class Process:
         self.returncode: int | None = None
         """As Popen has it; a negative number is that of the signal that ended it."""
         self._ended = ended
+        self._told = select.poll()
+        self._told.register(ended, select.POLLIN)
         self._lock = threading.Lock()
 
     def poll(self) -> int | None:
@@ -70,7 +72,7 @@ class Process:
 
     def _look(self, seconds: float | None) -> int | None:
         with self._lock:
-            if self.returncode is None and select.select([self._ended], [], [], seconds)[0]:
+            if self.returncode is None and self._told.poll(None if seconds is None else seconds * 1000):
                 (self.returncode,) = NUMBER.unpack(os.read(self._ended, NUMBER.size))
                 os.close(self._ended)
             return self.returncode
