@@ -121,6 +121,7 @@ async def watch_plans(controller: Controller, namespaces: Collection[str], watch
             settings=kopf_settings(watches.largest_plan),
             clusterwide=not namespaces,
             namespaces=namespaces,
+            memo=(),  # by default, kopf makes a dictionary for each plan
         )
     except Exception as error:
         raise WatchEnded(f"kopf has ended: {error!r}") from error

@@ -11,6 +11,7 @@ import pytest
 from scanplan.controller.cache import plans as cache
 from scanplan.controller.cache.plans import Plans
 from scanplan.controller.engine.workqueue import PlanName
+from scanplan.core.planning.task import Plan
 
 A = PlanName("team", "alpha")
 RUNNING = {"phase": "Running", "taskId": "scan-1"}
@@ -42,42 +43,46 @@ def body(
     }
 
 
+def put(plans: Plans, body: dict[str, Any]) -> Plan:
+    return plans.put(PlanName(body["metadata"]["namespace"], body["metadata"]["name"]), body)
+
+
 @pytest.mark.parametrize("status", [RUNNING, COMPLETED])
 @pytest.mark.parametrize("spec", [{"endpoints": ["https://a.example"], "templates": ["http/"]}, UNREADABLE])
 def test_a_plan_is_what_was_put_in(status: dict[str, Any], spec: dict[str, Any]) -> None:
     plans = Plans()
-    put = plans.put(body(status, spec=spec))
-    assert plans[A] == put
-    assert bool(put.problem) == (spec is UNREADABLE)
+    known = put(plans, body(status, spec=spec))
+    assert plans[A] == known
+    assert bool(known.problem) == (spec is UNREADABLE)
     assert plans.version(A) == ("uid-1", "1")
 
 
 def test_a_plan_that_runs_again_comes_back_whole() -> None:
     plans = Plans()
-    plans.put(body(COMPLETED))
+    put(plans, body(COMPLETED))
     again = body(RUNNING, version=2, generation=2, spec={"endpoints": ["https://b.example"], "templates": ["http/"]})
-    assert plans.put(again) == plans[A]
+    assert put(plans, again) == plans[A]
     assert plans[A].spec.endpoints == ["https://b.example"]
 
 
 @pytest.mark.parametrize(("status", "unfinished"), [(RUNNING, [A]), ({}, [A]), (COMPLETED, [])])
 def test_those_that_have_not_ended_are_told_from_the_others(status: dict[str, Any], unfinished: list[PlanName]) -> None:
     plans = Plans()
-    plans.put(body(status))
+    put(plans, body(status))
     assert plans.unfinished() == unfinished
 
 
 def test_the_spec_of_the_same_generation_is_read_once() -> None:
     plans = Plans()
-    first = plans.put(body(RUNNING))
-    assert plans.put(body({**RUNNING, "attempts": 2}, version=2)).spec is first.spec
+    first = put(plans, body(RUNNING))
+    assert put(plans, body({**RUNNING, "attempts": 2}, version=2)).spec is first.spec
 
 
 def test_phases_are_counted_through_every_change() -> None:
     plans = Plans()
-    plans.put(body({}))
-    plans.put(body(RUNNING, version=2))
-    plans.put(body(COMPLETED, version=3))
+    put(plans, body({}))
+    put(plans, body(RUNNING, version=2))
+    put(plans, body(COMPLETED, version=3))
     assert {phase: count for phase, count in plans.phases.items() if count} == {"Completed": 1}
     plans.drop(A)
     plans.drop(A)
@@ -89,7 +94,7 @@ def test_phases_are_counted_through_every_change() -> None:
 def test_a_status_of_a_newer_version_stops_one_plan_and_is_said() -> None:
     """Lost otherwise: after a downgrade one plan with an unknown phase would end the operator, or be scanned again."""
     plans = Plans()
-    plan = plans.put(body({**RUNNING, "phase": "Dreaming"}))
+    plan = put(plans, body({**RUNNING, "phase": "Dreaming"}))
     assert plan.problem == "status.phase: not known to this version"
     assert plan.status.phase is None
 
@@ -140,7 +145,7 @@ def test_a_plan_that_is_very_long_takes_next_to_nothing(
     """Lost otherwise: two hundred such plans, and the operator of all teams with them."""
     plans = Plans()
     for number in range(20):
-        plans.put(named(f"plan-{number}", {**spec, **WISHES}, {**status, **much}))
+        put(plans, named(f"plan-{number}", {**spec, **WISHES}, {**status, **much}))
     assert kept_bytes(plans) / len(plans) < 4_096
     assert not plans._recent
     assert plans.left_out(PlanName("team", "plan-0")) > 900_000
@@ -149,8 +154,8 @@ def test_a_plan_that_is_very_long_takes_next_to_nothing(
 def test_others_see_the_wishes_of_a_plan_that_is_not_kept() -> None:
     """Lost otherwise: a shared Job that is resumed or cut short against the wish of its other owner."""
     plans = Plans()
-    short = plans.put(named("short", {"endpoints": ["a.example"], "templates": ["t"], **WISHES}, RUNNING))
-    plans.put(named("long", {"endpoints": NOISE, "templates": ["t"], **WISHES}, RUNNING))
+    short = put(plans, named("short", {"endpoints": ["a.example"], "templates": ["t"], **WISHES}, RUNNING))
+    put(plans, named("long", {"endpoints": NOISE, "templates": ["t"], **WISHES}, RUNNING))
     brief = plans.brief(PlanName("team", "long"))
     assert not brief.problem
     fields = ("priority", "suspend", "ttl_seconds_after_finished", "deadline_seconds", "sharding", "retry")
@@ -163,7 +168,7 @@ def test_only_some_plans_are_kept_as_objects_however_many_there_are() -> None:
     """Lost otherwise: a third of the memory limit to ten thousand plans that wait."""
     plans = Plans()
     for number in range(cache.RECENT + 50):
-        plans.put(named(f"plan-{number}", {"endpoints": ["a.example"], "templates": ["t"]}, RUNNING))
+        put(plans, named(f"plan-{number}", {"endpoints": ["a.example"], "templates": ["t"]}, RUNNING))
     assert len(plans._recent) == cache.RECENT
     assert plans[PlanName("team", "plan-0")].status.phase == "Running"
     assert len(plans.unfinished()) == cache.RECENT + 50
@@ -173,11 +178,11 @@ def test_plans_with_windows_are_known_until_they_end() -> None:
     """Lost otherwise: a scan through the day, where a clock was set while the operator waited for an evening."""
     plans = Plans()
     windows = {"endpoints": ["a.example"], "templates": ["t"], "windows": [{"from": "22:00", "to": "06:00"}]}
-    plans.put(named("windows", windows, RUNNING))
-    plans.put(named("none", {**windows, "windows": []}, RUNNING))
+    put(plans, named("windows", windows, RUNNING))
+    put(plans, named("none", {**windows, "windows": []}, RUNNING))
     assert plans.with_windows() == [PlanName("team", "windows")]
     ended = {**RUNNING, "phase": "Completed", "completionTime": "2026-11-27T02:00:00Z"}
-    plans.put(named("windows", windows, ended))
+    put(plans, named("windows", windows, ended))
     assert plans.with_windows() == []
 
 
@@ -190,7 +195,7 @@ def test_a_run_keeps_the_digest_of_its_templates(endpoints: int) -> None:
     run["metadata"]["ownerReferences"] = [owner | {"controller": True}]
     run["metadata"]["annotations"] = {"scanplan.dev/templates-digest": "abc", "other": "x" * 1000}
     plans = Plans()
-    plans.put(run)
+    put(plans, run)
     for found in (plans[A], plans.brief(A)):
         assert found.schedule
         assert found.schedule.templates == "abc"

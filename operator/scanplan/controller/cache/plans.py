@@ -1,7 +1,7 @@
 """The known plans by name. Nearly all of them are kept as compressed JSON.
 
 A plan as the core reads it takes some ten KiB of small objects, and most plans of most clusters have ended or wait, and are not
-looked at. All are kept as the compressed JSON that they came as, a tenth of that, and read anew when somebody asks for them;
+looked at. All are kept as the compressed JSON that they came as, half a KiB, and read anew when somebody asks for them;
 the `RECENT` ones that were asked for last, which are likely to be asked for again, are kept as objects too.
 
 What a tenant writes must not fill the operator's memory. So a plan that is longer than `LONG_BYTES` is not kept: the reconcile
@@ -10,7 +10,6 @@ reads it from the API server, and others have its brief form, which is all that 
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.bodies import identity_of, spec_of, status_of
 from scanplan.controller.engine.workqueue import PlanName
+from scanplan.core.observed import folding
 from scanplan.core.planning.task import Plan, ScheduleReference
 
 RECENT = 256
@@ -32,8 +32,6 @@ LONG_BYTES = 32 << 10
 """Of a plan as JSON; a thousand endpoints of thirty characters fit."""
 _MAX_TEXT = 512
 """Characters of a value that is kept in brief; names are shorter."""
-_FAST = 1
-"""Compression level: the higher ones take three times as long for a few per cent."""
 _METADATA = (
     "namespace",
     "name",
@@ -98,15 +96,15 @@ class _Folded(NamedTuple):
             plan.status.ended,
             bool(plan.spec.windows),
             len(content),
-            zlib.compress(content, _FAST) if len(content) <= LONG_BYTES else b"",
-            zlib.compress(brief, _FAST) if brief else b"",
+            folding.folded(content) if len(content) <= LONG_BYTES else b"",
+            folding.folded(brief) if brief else b"",
         )
 
     def unfolded(self) -> Plan:
-        return plan_of(msgspec.json.decode(zlib.decompress(self.content or self.brief)))
+        return plan_of(folding.unfolded(self.content or self.brief))
 
     def in_brief(self) -> Plan:
-        return plan_of(msgspec.json.decode(zlib.decompress(self.brief or self.content)))
+        return plan_of(folding.unfolded(self.brief or self.content))
 
 
 class Plans(Mapping[PlanName, Plan]):
@@ -160,10 +158,8 @@ class Plans(Mapping[PlanName, Plan]):
         """A plan with those fields of its spec and status that others than its own reconcile ask for."""
         return self._recent.get(name) or self._plans[name].in_brief()
 
-    def put(self, body: dict[str, Any]) -> Plan:
+    def put(self, name: PlanName, body: dict[str, Any]) -> Plan:
         """Take in a ScanPlan object as the API returns it, in place of the one that had its name."""
-        metadata = body["metadata"]
-        name = PlanName(metadata["namespace"], metadata["name"])
         plan = plan_of(body, self._recent.get(name))
         self.drop(name)
         folded = _Folded.of(plan, body)

@@ -6,10 +6,13 @@ until the next one is there.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
+
+import msgspec
 
 from scanplan.api.documents.words import Age, Severity
 from scanplan.api.times import parse_time
@@ -17,6 +20,8 @@ from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.core.planning.task import Plan
 
+_PLACES = tuple((severity, age) for age in Age for severity in Severity)
+"""The order of a result's counts."""
 MOST_PROJECTS = 200
 """Projects that metrics show."""
 MOST_RESULTS = 300
@@ -30,14 +35,41 @@ class Project(NamedTuple):
     name: str
 
 
+class Counts(NamedTuple):
+    """How many findings a result has."""
+
+    open: Mapping[tuple[Severity, Age], int]
+    suppressed: Mapping[str, int]
+    """Published findings under an exception, by severity."""
+
+
 class Result(NamedTuple):
     """What one complete result says of its run."""
 
     run: str
     completed: datetime
-    counts: Mapping[tuple[Severity, Age], int]
-    suppressed: Mapping[str, int]
-    """Published findings under an exception, by severity."""
+    packed: bytes
+    """Its counts. There may be a hundred thousand results, and mappings would take half a KiB each."""
+
+    @classmethod
+    def of(cls, run: str, completed: datetime, counts: Counts) -> Result:
+        """A result with these counts."""
+        numbers = [counts.open.get(place, 0) for place in _PLACES]
+        suppressed = [counts.suppressed.get(severity) for severity in Severity]
+        return cls(run, completed, msgspec.msgpack.encode((numbers, suppressed)))
+
+    @property
+    def counts(self) -> Counts:
+        """Its counts that are not zero."""
+        numbers, suppressed = msgspec.msgpack.decode(self.packed)
+        return Counts(
+            {place: number for place, number in zip(_PLACES, numbers, strict=True) if number},
+            {
+                str(severity): number
+                for severity, number in zip(Severity, suppressed, strict=True)
+                if number is not None
+            },
+        )
 
 
 class OpenFindings(NamedTuple):
@@ -65,12 +97,12 @@ class Projects:
     def __len__(self) -> int:
         return len(self._results)
 
-    def put(self, plan: Plan) -> None:
+    def put(self, name: PlanName, plan: Plan) -> None:
         """Take in a plan."""
         found = _result(plan)
         if found is None:
             return
-        name, project = PlanName(plan.namespace, plan.name), Project(plan.namespace, plan.project_id)
+        project = Project(sys.intern(plan.namespace), sys.intern(plan.project_id))
         self.drop(name)
         results = self._results.setdefault(project, {})
         results[name] = found
@@ -104,8 +136,9 @@ def _sum(results: Mapping[PlanName, Result]) -> OpenFindings:
     counts: Counter[tuple[Severity, Age]] = Counter()
     suppressed: Counter[str] = Counter()
     for name in _newest(results).values():
-        counts.update(results[name].counts)
-        suppressed.update(results[name].suppressed)
+        found = results[name].counts
+        counts.update(found.open)
+        suppressed.update(found.suppressed)
     return OpenFindings(max(result.completed for result in results.values()), counts, suppressed)
 
 
@@ -120,12 +153,5 @@ def _result(plan: Plan) -> Result | None:
     if status.findings.open is None:
         return None
     told = status.findings.open_by_age or {Age.WEEK.value: status.findings.open_by_severity or {}}
-    counts = {
-        (severity, age): count
-        for age in Age
-        for severity in Severity
-        if (count := told.get(age.value, {}).get(severity.value, 0))
-    }
-    suppressed = status.findings.suppressed_by_severity or {}
-    known = {str(severity): suppressed[severity] for severity in Severity if severity in suppressed}
-    return Result(plan.run_id, completed, counts, known)
+    found = {(severity, age): number for severity, age in _PLACES if (number := told.get(age, {}).get(severity, 0))}
+    return Result.of(plan.run_id, completed, Counts(found, status.findings.suppressed_by_severity or {}))

@@ -7,6 +7,7 @@ Only a cache: lose it, and the next list brings it back. An object is replaced b
 from __future__ import annotations
 
 import bisect
+import sys
 from collections import defaultdict
 from collections.abc import Container, Mapping
 from dataclasses import replace
@@ -64,16 +65,17 @@ class Store:
     def put_plan(self, body: dict[str, Any]) -> Plan | None:
         """Take in a ScanPlan object as the API returns it; returns it as the core reads it, or None where it is no news."""
         metadata = body["metadata"]
-        name, uid = PlanName(metadata["namespace"], metadata["name"]), metadata["uid"]
+        # Each JSON document has a string of its own; a hundred thousand plans have few namespaces.
+        name, uid = PlanName(sys.intern(metadata["namespace"]), metadata["name"]), metadata["uid"]
         known_uid, known_version = self.plans.version(name) or ("", "0")
         if int(known_version) >= int(metadata["resourceVersion"]) or uid in self._deleted:
             return None
         if known_uid not in {"", uid}:
             self.drop_plan(name, known_uid)
         self._names[uid] = name
-        plan = self.plans.put(body)
+        plan = self.plans.put(name, body)
         self.runs.put(plan)
-        self.projects.put(plan)
+        self.projects.put(name, plan)
         self.exceptions.put_plan(name, plan.status)
         if self._ended:
             self._ended.put(body)

@@ -7,7 +7,6 @@ operator writes it with the server's clock, and it comes in order, whenever the 
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from scanplan.api.times import lenient_time
 from scanplan.api.v1alpha1.conditions import ConditionType
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.core.observed import folding
 
 _KEPT = (
     "phase",
@@ -37,7 +37,6 @@ _MAX_LABELS = 64
 _MAX_TEXT = 512
 _MAX_KEPT_BYTES = 64 << 10
 """Of a scan as it is kept; more is not the operator's own."""
-_FAST = 1
 
 
 class Scan(NamedTuple):
@@ -69,7 +68,7 @@ class Ended(NamedTuple):
     @property
     def scan(self) -> Scan:
         """The rest of it."""
-        kept = msgspec.json.decode(zlib.decompress(self.content))
+        kept = folding.unfolded(self.content)
         return Scan(kept["labels"], kept["schedule"], ScanPlanStatus.read({"status": kept["status"]}))
 
 
@@ -111,7 +110,7 @@ def ended(body: Mapping[str, Any]) -> Ended | None:
         id=hashlib.sha256(mark.encode()).hexdigest()[:16],
         time=time.astimezone(UTC),
         lasting=bool(completed) or phase != Phase.FAILED.value,
-        content=zlib.compress(content, _FAST),
+        content=folding.folded(content),
     )
 
 
