@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from scanplan.api import labels, layout
 from scanplan.api.documents.report import ArtifactFile, MergedResult
 from scanplan.api.documents.words import encode
-from tests.bench.stage import Stage
+from tests.bench.stage import CONNECTIONS, Stage
 from tests.cluster.local import binaries, components
 from tests.cluster.local.components import Component
 from tests.ecosystem import programs
@@ -25,7 +26,10 @@ ADDRESS = "127.0.0.1:10247"
 SCAN_SECONDS = 0.1
 """From a pod's start to its end, so that whoever watches it has seen it run."""
 PODS = 100_000
-"""That the node takes at once: all pods of a ReadWriteOnce claim go to one node."""
+"""That a node takes at once: all pods of a ReadWriteOnce claim go to one node."""
+PATIENT = "--node-monitor-grace-period=24h"
+"""For the controllers, which take a node for dead when nothing renews its lease. Nodes have none here: a thousand of them would be
+a hundred writes a second, and a kwok that is started again would wait for those of the one before."""
 WORKERS = 16
 """Pods that kwok attends to at the same time; with its default of 4 it would be what the figures measure."""
 NOW = "{{ Now | Quote }}"
@@ -38,6 +42,10 @@ name: {{ (index .spec.containers 0).name | Quote }}
 """What all states of a pod's one container have, in a template of its list."""
 FOLDER = "FOLDER"
 """In a report, where the name of the result's folder goes."""
+SHARD = 987_654
+"""In a report, where the shard's number goes."""
+INDEX = "batch.kubernetes.io/job-completion-index"
+"""A pod's label with the number of its shard."""
 
 
 class Pace(NamedTuple):
@@ -54,29 +62,48 @@ class Paces(NamedTuple):
     scheduler: Pace
 
 
+class Size(NamedTuple):
+    """How large the cluster is, and the plans in it."""
+
+    nodes: int = 1
+    shards: int = 1
+    """Of each plan."""
+
+
 RAISED = Paces(Pace(500, 1000), Pace(500, 1000))
 SHIPPED = Paces(Pace(20, 30), Pace(50, 100))
 """The components' own defaults."""
 
 
-def start(stage: Stage, paces: Paces = RAISED, scan_seconds: float = SCAN_SECONDS) -> None:
-    """Add the scheduler, kwok and its node to a control plane, once.
+def start(
+    stage: Stage, paces: Paces = RAISED, scan_seconds: float | None = SCAN_SECONDS, size: Size | None = None
+) -> None:
+    """Add the scheduler, kwok and its nodes to a control plane, once.
 
     Args:
-        scan_seconds: how long pods run.
+        scan_seconds: how long pods run; None: until `play` says so.
+        size: by default, one node and plans of one shard.
     """
-    cluster = stage.cluster
-    cluster.run(paced(components.controller_manager(), paces.controllers))
-    cluster.run(paced(components.scheduler(), paces.scheduler))
-    settings = [configuration(), well(), running(), completing(scan_seconds), deleting()]
-    (cluster.folder / "etc" / "kwok.yaml").write_text("\n---\n".join(map(json.dumps, settings)))
-    cluster.run(controller())
-    stage.api.create("/api/v1/nodes", node())
+    size = size or Size()
+    stage.cluster.run(paced(components.controller_manager(), paces.controllers, PATIENT))
+    stage.cluster.run(paced(components.scheduler(), paces.scheduler))
+    play(stage, scan_seconds, size)
+    names = [NODE, *(f"{NODE}-{number}" for number in range(1, size.nodes))]
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        list(pool.map(lambda name: stage.api.create("/api/v1/nodes", node(name)), names))
 
 
-def paced(component: Component, pace: Pace) -> Component:
-    """A component with limits of its own; of a flag that is there twice, the last one counts."""
-    flags = (f"--kube-api-qps={pace.qps}", f"--kube-api-burst={pace.burst}")
+def play(stage: Stage, scan_seconds: float | None, size: Size) -> None:
+    """Start kwok with these stages, in place of the one that runs."""
+    ends = [] if scan_seconds is None else [completing(scan_seconds, size.shards)]
+    settings = [configuration(), well(), running(), *ends, deleting()]
+    (stage.cluster.folder / "etc" / "kwok.yaml").write_text("\n---\n".join(map(json.dumps, settings)))
+    stage.cluster.run(controller())
+
+
+def paced(component: Component, pace: Pace, *more: str) -> Component:
+    """A component with limits of its own, and more flags; of a flag that is there twice, the last one counts."""
+    flags = (f"--kube-api-qps={pace.qps}", f"--kube-api-burst={pace.burst}", *more)
     return dataclasses.replace(component, argv=(*component.argv, *flags))
 
 
@@ -97,8 +124,7 @@ def configuration() -> Object:
     """kwok's own settings, all that it needs: where there is a file, its defaults don't hold."""
     options = {
         "manageAllNodes": True,
-        "nodeLeaseDurationSeconds": 40,
-        "nodeLeaseParallelism": 1,
+        "nodeLeaseDurationSeconds": 0,
         "nodePlayStageParallelism": 1,
         "podPlayStageParallelism": WORKERS,
         "podsOnNodeSyncParallelism": 1,
@@ -108,16 +134,16 @@ def configuration() -> Object:
     return {"apiVersion": "config.kwok.x-k8s.io/v1alpha1", "kind": "KwokConfiguration", "options": options}
 
 
-def node() -> Object:
+def node(name: str) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": NODE, "labels": {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"}},
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}},
     }
 
 
 def well() -> Object:
-    """The node's status: room for all, and it is ready. Its lease is kwok's own concern."""
+    """The node's status: room for all, and it is ready."""
     room = f'{{cpu: 100k, memory: 100Ti, pods: "{PODS}"}}'
     status = f"""\
 capacity: {room}
@@ -149,7 +175,7 @@ containerStatuses:
     return stage_of("Pod", "run", in_phase("Pending"), {"statusTemplate": status})
 
 
-def completing(scan_seconds: float) -> Object:
+def completing(scan_seconds: float, shards: int) -> Object:
     status = f"""\
 phase: Succeeded
 conditions:
@@ -163,27 +189,30 @@ containerStatuses:
       reason: Completed
       startedAt: {{{{ .status.startTime | Quote }}}}
       finishedAt: {NOW}
-      message: {report()}
+      message: {report(shards)}
 """
     delay = {"durationMilliseconds": round(1000 * scan_seconds)}
     return stage_of("Pod", "complete", in_phase("Running"), {"statusTemplate": status}, delay=delay)
 
 
-def report() -> str:
-    """What a runner of a plan with one shard says at its end, as a template; the operator takes no other folder than the task's."""
+def report(shards: int) -> str:
+    """What a runner that has found all shards complete says at its end, as a template; the operator takes no other folder than the
+    task's. Every pod says it: several may find themselves last, and each merge has the same bytes.
+    """
     result = MergedResult(
         path=FOLDER,
         complete=True,
-        shards=1,
-        endpoints_scanned=1,
+        shards=shards,
+        endpoints_scanned=shards,
         endpoints_unreachable=0,
         findings=reports.FINDINGS,
         files=(ArtifactFile(name=layout.FINDINGS, bytes=7, sha256="0" * 64),),
     )
-    message = encode(reports.complete(0, result)).decode()
+    message = json.dumps(encode(reports.complete(SHARD, result)).decode())
+    index = f'{{{{ index .metadata.labels "{INDEX}" }}}}'
     mounts = "{{ range (index .spec.containers 0).volumeMounts }}{{ if .subPath }}{{ .subPath }}{{ end }}{{ end }}"
     task = f'{{{{ trimPrefix "scan-" (index .metadata.labels "{labels.TASK}") }}}}'
-    return json.dumps(message).replace(FOLDER, f"{mounts}/tasks/{task}")
+    return message.replace(FOLDER, f"{mounts}/tasks/{task}").replace(str(SHARD), index)
 
 
 def deleting() -> Object:
