@@ -8,7 +8,9 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-re
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 
 import msgspec
 
@@ -20,7 +22,7 @@ Fetch = Callable[[Query, int], Awaitable[bytes]]
 """The body of the answer to a LIST, of at most so many bytes. Raises ResponseTooLarge."""
 
 PAGE_BYTES = 2 << 20
-"""Limit of a page. A larger page is dropped, and requested again with fewer objects."""
+"""Limit of a page. A larger page is dropped, and requested again with fewer objects. Two are in memory at most."""
 RESPONSE_BYTES = 16 << 20
 """Limit of any answer. An object has at most 1.5 MiB in etcd. Escaped as JSON it may have six times as much."""
 FIRST_LIMIT = 50
@@ -55,11 +57,27 @@ class Listing:
         """Size in bytes of the largest object so far."""
 
     async def objects(self) -> AsyncIterator[Object]:
-        """All objects, in the server's order.
+        """All objects, in the server's order. While those of a page are taken in, the server makes the next one.
 
         Raises:
             What `fetch` raises; ResponseTooLarge where one object alone is too large.
         """
+        async with aclosing(self._pages()) as pages:
+            coming = _next(pages)
+            try:
+                while (page := await coming) is not None:
+                    coming = _next(pages)
+                    await asyncio.sleep(0)  # the request goes out: whoever takes objects in does not pause
+                    for raw in page.items or ():
+                        self.largest = max(self.largest, len(memoryview(raw)))
+                        yield decode(raw)
+                    version = page.metadata.version
+                self.version = version
+            finally:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+
+    async def _pages(self) -> AsyncGenerator[_Page]:
         token, limit, options = "", FIRST_LIMIT, self._query
         while True:
             query = [*options, ("limit", str(limit)), *([("continue", token)] if token else [])]
@@ -75,14 +93,20 @@ class Listing:
                 options = consistent
                 continue
             page, size = _DECODER.decode(content), len(content)
-            for raw in page.items or ():
-                self.largest = max(self.largest, len(memoryview(raw)))
-                yield decode(raw)
             token = page.metadata.token
+            yield page
             if not token:
-                self.version = page.metadata.version
                 return
+            del content, page  # keep at most two pages in memory
             options = [pair for pair in options if pair[0] != "resourceVersion"]  # the token has a version of its own
             if size <= PAGE_BYTES // 2:
                 limit = min(MOST, 2 * limit)
-            del content, page  # keep at most one page in memory
+
+
+def _next(pages: AsyncGenerator[_Page]) -> asyncio.Task[_Page | None]:
+    """The next page, as it comes; None: there is none."""
+
+    async def page() -> _Page | None:
+        return await anext(pages, None)
+
+    return asyncio.create_task(page())

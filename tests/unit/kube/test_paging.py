@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
+
 import hypothesis
 import msgspec
 import pytest
@@ -100,4 +103,40 @@ async def test_a_list_that_fails_has_no_version() -> None:
     listing = Listing(fetch)
     with pytest.raises(ConnectionResetError):
         [body async for body in listing.objects()]
+    assert not listing.version
+
+
+async def test_the_next_page_is_asked_for_before_the_objects_of_this_one_are_taken_in() -> None:
+    """Lost otherwise: at a start, server and operator wait for each other, page by page."""
+    asked = []
+
+    async def fetch(query: Query, _: int) -> bytes:
+        asked.append(dict(query).get("continue", ""))
+        more = "" if len(asked) == 3 else str(len(asked))
+        metadata = {"resourceVersion": "5", "continue": more}
+        return b'{"metadata":%s,"items":[{},{}]}' % msgspec.json.encode(metadata)
+
+    seen = [len(asked) async for _ in Listing(fetch).objects()]
+    assert seen == [2, 2, 3, 3, 3, 3]
+    assert asked == ["", "1", "2"]
+
+
+async def test_a_list_that_nobody_reads_on_leaves_no_request_behind() -> None:
+    """Lost otherwise: a task that fails later, with a traceback in the log, for each list that was given up."""
+    cancelled = asyncio.Event()
+
+    async def fetch(query: Query, _: int) -> bytes:
+        if "continue" in dict(query):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+        return b'{"metadata":{"resourceVersion":"5","continue":"more"},"items":[{}]}'
+
+    listing = Listing(fetch)
+    objects = listing.objects()
+    assert isinstance(objects, AsyncGenerator)
+    await anext(objects)
+    await objects.aclose()
+    assert cancelled.is_set()
     assert not listing.version
