@@ -42,7 +42,7 @@ def test_a_notifier_is_listed_and_tried(alone: Scene, administrator: Kubectl, st
         assert "the receiver took the message" in scanplan(alone, "test", "team")
         assert events(receiver)[-1]["type"] == "dev.scanplan.scan.test"
         receiver.always = Answer(503)
-        assert "ReceiverRefused: the receiver answered 503; trying on" in scanplan(alone, "test", "team", code=75)
+        assert "ReceiverRefused: the receiver answered 503; trying again" in scanplan(alone, "test", "team", code=75)
         (listed,) = json.loads(scanplan(alone, "list", "--output", "json"))["items"]
         assert listed["status"]["pending"] == 1
         row = scanplan(alone, "list").splitlines()[-1].split()

@@ -56,7 +56,7 @@ class KindController(Protocol):
 async def work(
     controller: Controller,
     exceptions: ExceptionController,
-    others: Sequence[KindController],
+    optional: Sequence[KindController],
     settings: OperatorSettings,
     health: Health,
     stop: asyncio.Event,
@@ -64,7 +64,7 @@ async def work(
     """List everything, then watch and reconcile until `stop` is set, or kopf is told to end by a signal.
 
     Args:
-        others: the controllers of the kinds that can be switched off.
+        optional: the controllers of the kinds that can be switched off.
 
     Raises:
         ServerTooOld: the API server lacks what every scan needs.
@@ -76,15 +76,15 @@ async def work(
     log.info("watching %s", ", ".join(settings.namespaces) or "all namespaces")
 
     def look_at_clocks() -> None:
-        for each in others:
+        for each in optional:
             each.look_at_all()
         controller.look_at_windows()
 
-    async def reconcile() -> None:
+    async def run_as_leader() -> None:
         _freeze_long_lived_objects()
         await platform.look(controller, settings.pod_security_context)
         await watches.everything_listed()
-        await exceptions.heard.settled()
+        await exceptions.reflector.tried()
         next_look = await addresses.look()
         controller.begin()
         _freeze_long_lived_objects()
@@ -93,12 +93,12 @@ async def work(
             controller.run(settings.workers),
             resync.run(controller, namespaces, watches.jobs.relisted, look_at_clocks),
             exceptions.run(),
-            *(each.run(namespaces) for each in others),
+            *(each.run(namespaces) for each in optional),
             addresses.run(next_look),
             watch_plans(controller, settings.namespaces, watches),
         )
 
-    await until_one_ends(watches.jobs.run(), exceptions.heard.run(), reconcile(), stop.wait())
+    await until_one_ends(watches.jobs.run(), exceptions.reflector.run(), run_as_leader(), stop.wait())
 
 
 async def watch_plans(controller: Controller, namespaces: Collection[str], watches: Watches) -> None:

@@ -18,7 +18,7 @@ from kubernetes.aio.client import ApiException
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.exceptions import KnownExceptions
 from scanplan.controller.engine import worker
-from scanplan.controller.engine.hearing import Hearing
+from scanplan.controller.engine.reflector import Reflector
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.observer import Observer
 from scanplan.controller.scanplan import Controller
@@ -41,7 +41,7 @@ class ExceptionController(Observer):
     """Keeps the conditions of ScanExceptions true until cancelled."""
 
     def __init__(self, plans: Controller, queue: WorkQueue, namespaces: Sequence[str | None]) -> None:
-        """Builds a controller that does nothing until `heard.run` and `run`.
+        """Builds a controller that does nothing until `reflector.run` and `run`.
 
         Args:
             plans: of the ScanPlans, whose store knows the exceptions too.
@@ -53,7 +53,9 @@ class ExceptionController(Observer):
         self._max_days = plans.policy.exception_max_days
         self._now = plans.now
         self._queue = queue
-        self.heard = Hearing("ScanExceptions", partial(self._api.watch, EXCEPTIONS), self.exception_event, namespaces)
+        self.reflector = Reflector(
+            "ScanExceptions", partial(self._api.watch, EXCEPTIONS), self.exception_event, namespaces
+        )
         """What is known of them; scans don't wait for the right to list exceptions."""
 
     # what it hears

@@ -20,7 +20,7 @@ from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.scanschedule import ScanScheduleStatus
 from scanplan.controller.cache.schedules import Schedules
 from scanplan.controller.engine import worker
-from scanplan.controller.engine.hearing import Hearing
+from scanplan.controller.engine.reflector import Reflector
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.failing import NoFixedPoint
 from scanplan.controller.observer import Observer
@@ -62,9 +62,9 @@ class ScheduleController(Observer):
 
     async def run(self, namespaces: Sequence[str | None]) -> None:
         """Watch and work; ends only when cancelled. Begin it when all plans are listed: a run that is there is made already."""
-        heard = Hearing("ScanSchedules", partial(self._api.watch, SCHEDULES), self.schedule_event, namespaces)
+        reflector = Reflector("ScanSchedules", partial(self._api.watch, SCHEDULES), self.schedule_event, namespaces)
         async with asyncio.TaskGroup() as group:
-            group.create_task(heard.run())
+            group.create_task(reflector.run())
             for _ in range(WORKERS):
                 group.create_task(worker.run(self._queue, self.reconcile, log))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from scanplan.controller import resync
-from scanplan.controller.engine.hearing import Hearing
+from scanplan.controller.engine.reflector import Reflector
 from scanplan.controller.scanplan import Controller
 from scanplan.kube.failures import FAILURES, reason_of
 
@@ -22,7 +22,7 @@ class Watches:
     """What one operator takes in, of the namespaces that it watches ([None]: of the whole cluster)."""
 
     def __init__(self, controller: Controller, namespaces: Sequence[str | None]) -> None:
-        self.jobs = Hearing("Jobs", controller.api.watch_jobs, controller.intake.job_event, namespaces)
+        self.jobs = Reflector("Jobs", controller.api.watch_jobs, controller.intake.job_event, namespaces)
         self.largest_plan = 0
         """Bytes of the largest plan that was listed."""
         self._controller = controller

@@ -42,7 +42,7 @@ def notifier(
         (notifier(), True),
         (notifier(last="before"), False),
         (notifier(attempts=0), False),
-        (notifier("ReceiverRefused", attempts=1), "ReceiverRefused: words; trying on"),
+        (notifier("ReceiverRefused", attempts=1), "ReceiverRefused: words; trying again"),
         (notifier("SecretUnavailable", last="before", stalled=True), "SecretUnavailable: words"),
         (notifier("SecretUnavailable", attempts=0, stalled=True), "SecretUnavailable: words"),
         (notifier(suspend=True), "it is suspended, and sends the message when it no longer is"),

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from scanplan.controller.engine import worker
-from scanplan.controller.engine.hearing import Hearing
+from scanplan.controller.engine.reflector import Reflector
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.kube.watching import Changed, Event, Failed, Listed, Resumed, Watch
 
@@ -31,15 +31,15 @@ class Told:
         await asyncio.Event().wait()
 
 
-async def hear(taken: Any, **events: list[Event]) -> Hearing:
+async def hear(taken: Any, **events: list[Event]) -> Reflector:
     """What is heard of some namespaces, each with its events, until nothing more comes."""
-    heard = Hearing("Things", lambda each: cast("Watch", Told(*events[each or ""])), taken, list(events))
-    task = asyncio.create_task(heard.run())
+    reflector = Reflector("Things", lambda each: cast("Watch", Told(*events[each or ""])), taken, list(events))
+    task = asyncio.create_task(reflector.run())
     await asyncio.sleep(0.01)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-    return heard
+    return reflector
 
 
 async def done(event: Any) -> bool:
@@ -75,9 +75,9 @@ async def test_a_second_list_is_told_since_changes_may_have_gone_unseen() -> Non
 
 
 async def test_a_kind_that_cannot_be_listed_is_settled_and_not_listed() -> None:
-    heard = await hear(print, a=[REFUSED], b=[Listed(first=True)])
-    assert await done(heard.settled())
-    assert not await done(heard.listed())
+    reflector = await hear(print, a=[REFUSED], b=[Listed(first=True)])
+    assert await done(reflector.tried())
+    assert not await done(reflector.listed())
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def outcome(notifier: Object, value: str) -> str | bool:
     waiting: Outgoing | None = next((each for each in status.outbox if each.id == id_), None)
     if waiting is None:
         return True
-    return f"{ready.reason}: {ready.message}; trying on" if waiting.attempts and ready else False
+    return f"{ready.reason}: {ready.message}; trying again" if waiting.attempts and ready else False
 
 
 def _row(notifier: Object) -> list[Any]:

@@ -21,7 +21,7 @@ from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.ended import EndedScans
 from scanplan.controller.cache.notifiers import Notifiers
 from scanplan.controller.engine import worker
-from scanplan.controller.engine.hearing import Hearing
+from scanplan.controller.engine.reflector import Reflector
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.failing import NoFixedPoint
 from scanplan.controller.observer import Observer
@@ -102,9 +102,9 @@ class NotifierController(Observer):
 
     async def run(self, namespaces: Sequence[str | None]) -> None:
         """Watch and work; ends only when cancelled. Begin it when all plans are listed."""
-        heard = Hearing("ScanNotifiers", partial(self._api.watch, NOTIFIERS), self.notifier_event, namespaces)
+        reflector = Reflector("ScanNotifiers", partial(self._api.watch, NOTIFIERS), self.notifier_event, namespaces)
         async with asyncio.TaskGroup() as group:
-            group.create_task(heard.run())
+            group.create_task(reflector.run())
             for _ in range(WORKERS):
                 group.create_task(worker.run(self._queue, lambda name: self.reconcile(name, group), log))
 

@@ -14,14 +14,14 @@ from scanplan.kube.watching import Changed, Failed, Listed, Resumed, Watch
 log = logging.getLogger("scanplan.watches")
 
 
-class Hearing:
-    """Passes every object of one kind, and each change of it, to a function."""
+class Reflector:
+    """Passes every object of one kind, and each change of it, to a function. The name is that of client-go's reflector."""
 
     def __init__(
         self,
         kinds: str,
         watch: Callable[[str | None], Watch],
-        take: Callable[[str | None, Object], object],
+        on_event: Callable[[str | None, Object], object],
         namespaces: Sequence[str | None],
     ) -> None:
         """Opens no watch before `run`.
@@ -29,53 +29,53 @@ class Hearing:
         Args:
             kinds: the kind as the log names it, in the plural.
             watch: opens the watch of a namespace.
-            take: is called with each object, and with what has happened to it: None (it was listed), ADDED, MODIFIED or DELETED.
+            on_event: is called with the type of an event and the object: ADDED, MODIFIED, DELETED; None: a list had the object.
             namespaces: the watched namespaces; [None]: the whole cluster.
         """
         self.relisted = asyncio.Event()
         """Set when a watch had to list again. Changes in between may have been missed."""
         self._kinds = kinds
         self._watch = watch
-        self._take = take
+        self._on_event = on_event
         self._listed = {namespace: asyncio.Event() for namespace in namespaces}
-        self._settled = {namespace: asyncio.Event() for namespace in namespaces}
+        self._tried = {namespace: asyncio.Event() for namespace in namespaces}
         self._failing: set[str | None] = set()
-        """Namespaces whose watch has failed, and has not resumed."""
+        """Namespaces whose watch has failed, and has not resumed. One line in the log stands for all of them."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        await until_one_ends(*map(self._hear, self._listed))
+        await until_one_ends(*map(self._watch_namespace, self._listed))
 
     async def listed(self) -> None:
         """Wait until all namespaces are listed."""
         for event in self._listed.values():
             await event.wait()
 
-    async def settled(self) -> None:
-        """Wait until each namespace is listed or its list has failed. For kinds that the controller can start without."""
-        for event in self._settled.values():
+    async def tried(self) -> None:
+        """Wait until each namespace is listed or its list has failed. For kinds that the controller does not need at its start."""
+        for event in self._tried.values():
             await event.wait()
 
-    async def _hear(self, namespace: str | None) -> None:
+    async def _watch_namespace(self, namespace: str | None) -> None:
         async for event in self._watch(namespace).events():
             match event:
                 case Changed(kind, body):
-                    self._take_in(kind, body)
+                    self._pass_on(kind, body)
                 case Listed(first):
                     (self._listed[namespace] if first else self.relisted).set()
-                    self._settled[namespace].set()
+                    self._tried[namespace].set()
                     self._failing.discard(namespace)
                 case Failed(error, _):
                     if not self._failing:
-                        log.warning("%s can't be watched, trying on: %s", self._kinds, reason_of(error))
+                        log.warning("%s can't be watched, trying again: %s", self._kinds, reason_of(error))
                     self._failing.add(namespace)
-                    self._settled[namespace].set()
+                    self._tried[namespace].set()
                 case Resumed():
                     self._failing.discard(namespace)
 
-    def _take_in(self, kind: str | None, body: Object) -> None:
+    def _pass_on(self, kind: str | None, body: Object) -> None:
         try:
-            self._take(kind, body)
+            self._on_event(kind, body)
         except Exception:
             # If one object triggers a bug, the watch of all other objects must go on.
             log.exception("an event of %s could not be taken in", self._kinds)
