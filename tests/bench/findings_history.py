@@ -120,7 +120,7 @@ def _publish(folder: Path, task: TaskDocument, first: int, count: int) -> float:
     """What a complete attempt has left; seconds that it took from the last finding on."""
     begun = records.begun(task.key, 0, len(task.endpoints), "2026-11-24T06:00:00.000Z")
     attempt = publish.begin(merge.shard_folder(folder, task, shards.cut(task.endpoints, 1)[0]), begun)
-    for batch in _batches(lines(first, count)):
+    for batch in batches(lines(first, count)):
         attempt.findings.feed(b"".join(batch))
     templates = tuple(f"t-{number}" for number in range(300))
     attempt.coverage = ShardCoverage(trusted="f" * (CYCLE // 4), templates=templates)
@@ -140,7 +140,7 @@ def _leave_result(folder: Path, task: TaskDocument, count: int) -> None:
         sorter.add(lives.record(found))
     file = durable.CheckedFile(place / layout.HISTORY)
     moment = "2026-11-23T06:00:00.000Z"
-    for batch in _batches(lives.continued((), sorter, moment, lambda _: False, lives.Tally())):
+    for batch in batches(lives.continued((), sorter, moment, lambda _: False, lives.Tally())):
         file.write(b"".join(batch))
     file.close()
     sorter.close()
@@ -153,7 +153,7 @@ def _leave_result(folder: Path, task: TaskDocument, count: int) -> None:
     (place / layout.METADATA).write_bytes(msgspec.json.encode(members))
 
 
-def _batches(of: Iterator[bytes]) -> Iterator[list[bytes]]:
+def batches(of: Iterator[bytes]) -> Iterator[list[bytes]]:
     batch: list[bytes] = []
     for each in of:
         batch.append(each)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Callable
@@ -56,14 +57,15 @@ def file_of(run: Run) -> Path:
     return path
 
 
-def write(path: Path, content: bytes) -> None:
-    """Put other sightings there, and say so in the attempt's record."""
+def write(path: Path, content: bytes, digest: str | None = None) -> None:
+    """Put other sightings there, and say so in the attempt's record: how long they are, and their digest where there is one."""
     path.write_bytes(content)
     record = path.with_name(layout.SHARD_RECORD)
     told = msgspec.json.decode(record.read_bytes())
     for file in told["files"]:
         if file["name"] == path.name:
             file["bytes"] = len(content)
+            file["sha256"] = digest or file["sha256"]
     record.write_bytes(msgspec.json.encode(told))
 
 
@@ -132,6 +134,26 @@ def test_untrue_sightings_change_no_history(
     assert run.content == expected
     assert "is made from all findings" in caplog.text
     assert not [path for path in run.place.iterdir() if path.name.startswith(".")]
+
+
+FORGED: dict[str, Callable[[bytes], bytes]] = {
+    "nothing": lambda _: b"",
+    "no records": lambda record: record[:20],
+    "a rank that is none": lambda record: record[:32] + b"9" + record[33:],
+    "no JSON": lambda record: record[:33] + b"\xff" * 9,
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_sightings_that_their_record_vouches_for_break_no_merge(tmp_path: Path, expected: bytes, what: str) -> None:
+    """Lost otherwise: the merge of all shards, when somebody has changed one attempt's files and its record alike."""
+    run = scanned(tmp_path / "run")
+    path = file_of(run)
+    version, *records = path.read_bytes().splitlines()
+    content = b"".join(line + b"\n" for line in (version, *map(FORGED[what], records)))
+    write(path, content, hashlib.sha256(content).hexdigest())
+    run.merge()
+    assert run.content == expected
 
 
 def test_sightings_are_read_in_place_of_the_findings(

@@ -14,12 +14,15 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from scanplan.api import layout
 from scanplan.api.documents.report import ArtifactFile
 from scanplan.api.errors import ClaimError, ScanError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _OTHER_KIND = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR}
@@ -80,8 +83,16 @@ def on_claim(*, starting: bool = False) -> Iterator[None]:
 class CheckedFile:
     """A new file that is only appended to; knows its size, SHA-256 and that every byte was taken by the system."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, beside: Executor | None = None) -> None:
+        """Create it, in the folder of a run.
+
+        Args:
+            beside: hashes each block while the next one is made. What was written must not change before the next `write` has
+                returned. None: `write` hashes.
+        """
         self.path = path
+        self._beside = beside
+        self._hashing: Future[None] | None = None
         self.size = 0
         self._hash = hashlib.sha256()
         with own_folder(path.parent) as folder:
@@ -105,11 +116,22 @@ class CheckedFile:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, self.size + whole)
                 os.lseek(self._descriptor, 0, os.SEEK_END)
+            self._hashed()
             self._hash.update(rest[:whole])
             self.size += whole
             raise
-        self._hash.update(rest)
+        self._hashed()
+        if self._beside is None:
+            self._hash.update(rest)
+        else:
+            self._hashing = self._beside.submit(self._hash.update, rest)
         self.size += written
+
+    def _hashed(self) -> None:
+        """Wait until all blocks so far are hashed."""
+        hashing, self._hashing = self._hashing, None
+        if hashing is not None:
+            hashing.result()
 
     def sync(self) -> int:
         """Bring all bytes to the disk; their number."""
@@ -133,6 +155,7 @@ class CheckedFile:
 
     def artifact(self, name: str) -> ArtifactFile:
         """The file as the documents list it, under the `name` that it gets."""
+        self._hashed()
         return ArtifactFile(name=name, bytes=self.size, sha256=self._hash.hexdigest())
 
 

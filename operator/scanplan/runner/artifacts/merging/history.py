@@ -8,7 +8,6 @@ sorted on the volume, so memory is bounded however many there are. Times are tho
 from __future__ import annotations
 
 import contextlib
-import heapq
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +25,7 @@ from scanplan.findings.ran import Ran, ShardRan
 from scanplan.runner.artifacts import durable, records, run_record
 from scanplan.runner.artifacts.merging import sightings
 from scanplan.runner.artifacts.merging.newest import Newest
-from scanplan.runner.artifacts.merging.sorting import Sorter
+from scanplan.runner.artifacts.merging.sorting import Sorter, merged
 from scanplan.runner.artifacts.merging.suppression import Suppression
 from scanplan.runner.artifacts.records import ScanMetadata, ShardCoverage, ShardRecord
 
@@ -34,8 +33,12 @@ KEPT_DAYS = 365
 """So long a finding stays in the history after it was resolved."""
 READ_ALL = 20_000
 """A merge of no more findings reads them all itself; one of more takes the sightings that attempts have left."""
-MOST_SIGHTINGS = 256
-"""Files of sightings that a merge has open."""
+MOST_SIGHTINGS = 800
+"""Files of sightings that a merge has open; a process may open 1,024 where nobody has said otherwise."""
+_MOST_HELD = 16 << 20
+"""Bytes that are read of all of them at a time."""
+_FEW_SIGHTINGS = 16
+"""With no more files than these, each has as much of it."""
 _log = logging.getLogger(__name__)
 
 
@@ -102,7 +105,7 @@ class HistoryWriter:
         looked = ran().looked_for if ran and self.before else _nowhere
         try:
             tally, newest = self._write(moment, looked, beside, suppression)
-        except history.UntrueRecordError as error:
+        except sightings.UntrueRecordError as error:
             _log.warning("The history is made from all findings, since an attempt's sightings are untrue: %s", error)
             self._remove_written()
             for attempt in self._sightings:
@@ -125,7 +128,9 @@ class HistoryWriter:
     ) -> tuple[Tally, Newest]:
         tally, newest = Tally(), Newest(suppression, moment)
         file = self._written = durable.CheckedFile(self._final.with_name(f".{self._final.name}.{durable.unique()}"))
-        seen = heapq.merge(self._sorter, *itertools.starmap(sightings.read, self._sightings.items()))
+        at_once = _MOST_HELD // max(_FEW_SIGHTINGS, len(self._sightings))
+        left = (sightings.read(attempt, record, at_once) for attempt, record in self._sightings.items())
+        seen = itertools.chain.from_iterable(merged([self._sorter.batches(), *left]))
         with self._lines_before() as before:
             forgotten = _forgotten(moment)
             lines = history.continued(before, seen, moment, looked, tally, forgotten=forgotten, begun=newest.take)

@@ -13,9 +13,10 @@ import contextlib
 import functools
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
@@ -32,14 +33,15 @@ from scanplan.runner.artifacts.merging.suppression import Suppression, short
 from scanplan.runner.artifacts.records import AttemptSummary, RunRecord, ScanMetadata, ShardRecord, ShardSummary
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from scanplan.findings.exceptions import Handed
     from scanplan.findings.ran import Ran
     from scanplan.runner.artifacts.merging.history import HistoryWriter
     from scanplan.runner.artifacts.merging.overview import Overview
 
 _BLOCK_BYTES = 1 << 20
+_THREADS = 3
+"""One copies, one hashes what was copied, one writes the history."""
+_SWITCH_SECONDS = 0.0005
 _REMARKED = 3
 """Most remarks in a termination message."""
 _REMARK_CHARACTERS = 400
@@ -139,19 +141,24 @@ def _write(
     overview = Overview(task, attempts, suppression)
     found = _total(attempt.findings.total for attempt in attempts)
     temporary = task / f".merging.{durable.unique()}"
-    with contextlib.closing(HistoryWriter(task, found)) as history, ThreadPoolExecutor(2) as beside:
-        merged = durable.CheckedFile(temporary)
+    with (
+        contextlib.closing(HistoryWriter(task, found)) as history,
+        ThreadPoolExecutor(_THREADS) as beside,
+        _frequent_switches(),
+    ):
+        merged = durable.CheckedFile(temporary, beside)
         try:
-            counts: collections.Counter[str] = collections.Counter()
-            for part in parts:
-                _append(merged, part, counts, overview, history, beside, suppression)
-            synced = beside.submit(merged.close)
-            metadata = _metadata(document, parts, summaries, counts, suppression, complete=complete)
-            changed = history.write(metadata.started_at, _ran(parts) if complete else None, beside, suppression)
-            synced.result()
+            read = [part for part in parts if not _has_sightings(part, history)]
+            copying = beside.submit(_copy, merged, parts, read, overview, history, suppression)
+            if read or suppression:
+                copying.result()  # it takes what the history is made of, and counts by the same rules
+            ran = _ran(parts) if complete else None
+            changed = history.write(_started_at(attempts), ran, beside, suppression)
+            counts = copying.result()
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
+        metadata = _metadata(document, parts, summaries, counts, suppression, complete=complete)
         files = [merged.artifact(layout.FINDINGS)]
         # Publish the findings before the metadata, so that metadata never exists without findings.
         durable.rename(temporary, task / layout.FINDINGS)
@@ -182,7 +189,7 @@ def _metadata(
         run_id=document.run_id,
         plan=document.plan,
         complete=complete,
-        started_at=min((attempt.started_at for attempt in attempts), default=""),
+        started_at=_started_at(attempts),
         finished_at=max((attempt.finished_at for attempt in attempts), default=""),
         duration_ms=_total(attempt.duration_ms for attempt in attempts),
         seconds=_seconds(attempts),
@@ -203,6 +210,10 @@ def _metadata(
         shards=summaries,
         files=(),
     )
+
+
+def _started_at(attempts: Sequence[ShardRecord]) -> str:
+    return min((attempt.started_at for attempt in attempts), default="")
 
 
 def _part_of(descriptor: int, offset: int, size: int) -> bytes:
@@ -250,42 +261,84 @@ def _total(numbers: Iterable[int]) -> int:
     return min(sum(numbers), MOST_COUNTED)
 
 
-def _append(
+def _has_sightings(part: _Part, history: HistoryWriter) -> bool:
+    """Whether the history is made without this shard's findings: it has no attempt, or one that has left its sightings."""
+    folders = [publish.folder(part.folder, attempt.attempt) for attempt in part.attempts]
+    return not folders or (len(folders) == 1 and history.has_sightings(folders[0], part.attempts[0]))
+
+
+def _copy(
     merged: durable.CheckedFile,
-    part: _Part,
-    counts: collections.Counter[str],
+    parts: Sequence[_Part],
+    read: Sequence[_Part],
     overview: Overview,
     history: HistoryWriter,
-    beside: Executor,
     suppression: Suppression,
-) -> None:
-    if len(part.attempts) == 1:
-        (attempt,) = part.attempts
-        sorted_already = history.has_sightings(publish.folder(part.folder, attempt.attempt), attempt)
-        with durable.open_regular(_published(part, attempt)) as file:
-            look = overview.watch(attempt.findings)
-            while block := file.read(_BLOCK_BYTES):
-                if not block.endswith(b"\n"):
-                    block += file.readline()
-                written = beside.submit(merged.write, block)
-                look(block)
-                if not sorted_already:
-                    history.take(block)
+) -> collections.Counter[str]:
+    """Copy the findings of all shards, and bring them to the disk.
+
+    Args:
+        read: the shards whose findings the history has to take.
+
+    Returns:
+        How many there are, by severity.
+    """
+    counts: collections.Counter[str] = collections.Counter()
+    buffers = [memoryview(bytearray(_BLOCK_BYTES)) for _ in range(2)]
+    for part in parts:
+        if len(part.attempts) == 1:
+            (attempt,) = part.attempts
+            wanted = (
+                overview.watch(attempt.findings),
+                history.take if part in read else None,
+                suppression.see_all if suppression else None,
+            )
+            with durable.open_regular(_published(part, attempt)) as file:
+                if takers := [take for take in wanted if take]:
+                    _copy_lines(merged, file, takers)
+                else:
+                    _copy_bytes(merged, file, buffers)
+            found = attempt.findings
+            counts.update({severity: getattr(found, severity) for severity in found.__struct_fields__})
+            continue
+        for line in _union(part):
+            merged.write(line)
+            history.take(line)
+            if (severity := findings.severity_of(line)) is not None:
+                counts[severity] += 1
+                overview.see(line, severity)
                 if suppression:
-                    suppression.see_all(block)
-                written.result()
-        counts.update(
-            {severity: getattr(attempt.findings, severity) for severity in attempt.findings.__struct_fields__}
-        )
-        return
-    for line in _union(part):
-        merged.write(line)
-        history.take(line)
-        if (severity := findings.severity_of(line)) is not None:
-            counts[severity] += 1
-            overview.see(line, severity)
-            if suppression:
-                suppression.see(line, severity)
+                    suppression.see(line, severity)
+    merged.close()
+    return counts
+
+
+def _copy_lines(merged: durable.CheckedFile, file: BinaryIO, takers: Sequence[Callable[[bytes], None]]) -> None:
+    """Copy a file, and give each block of whole lines to all `takers`."""
+    while block := file.read(_BLOCK_BYTES):
+        if not block.endswith(b"\n"):
+            block += file.readline()
+        merged.write(block)
+        for take in takers:
+            take(block)
+
+
+def _copy_bytes(merged: durable.CheckedFile, file: BinaryIO, buffers: list[memoryview]) -> None:
+    """Copy a file through the first of two buffers, then swap them: what was written last is still being hashed."""
+    while size := os.readv(file.fileno(), buffers[:1]):
+        merged.write(buffers[0][:size])
+        buffers.reverse()
+
+
+@contextlib.contextmanager
+def _frequent_switches() -> Iterator[None]:
+    """Let the thread that copies have the interpreter soon: it needs it often and briefly, beside one that makes the history."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _union(part: _Part) -> Iterator[bytes]:

@@ -12,7 +12,9 @@ import msgspec
 
 from scanplan.api.documents.report import FindingCounts, NewFinding, NewFindings
 from scanplan.api.documents.words import Severity
+from scanplan.api.wire import UNREADABLE
 from scanplan.findings.history import Entry, Sighting, State
+from scanplan.runner.artifacts.merging.sightings import UntrueRecordError
 from scanplan.runner.artifacts.merging.suppression import Suppression
 
 MOST = 10
@@ -32,20 +34,30 @@ class Newest:
         self._counts = [0] * len(Severity)
         self._kept: list[tuple[int, int, NewFinding]] = []
         """A heap of the most severe ones, the first that goes at its top."""
+        self._bound = len(Severity)
+        """A finding of this rank or a less severe one is not kept."""
         self._seen = 0
         self._suppresses = bool(suppression)
 
     def take(self, rank: int, head: bytes) -> None:
-        """Take a new finding: the rank of its severity, and the JSON of its `Sighting` without the last brace."""
-        wanted = len(self._kept) < MOST or -rank > self._kept[0][0]
-        found = _decode(head + b"}") if wanted or self._suppresses else None
-        if found and self._suppresses and self._falls_under(found):
+        """Take a new finding: the rank of its severity, and the JSON of its `Sighting` without the last brace.
+
+        Raises:
+            UntrueRecordError: it is none.
+        """
+        wanted = rank < self._bound
+        if not wanted and not self._suppresses:
+            self._counts[rank] += 1
+            return
+        found = _read(head)
+        if self._suppresses and self._falls_under(found):
             return
         self._counts[rank] += 1
-        if found and wanted:
+        if wanted:
             self._seen += 1
             entry = (-rank, -self._seen, _told(found))
             (heapq.heappushpop if len(self._kept) == MOST else heapq.heappush)(self._kept, entry)
+            self._bound = -self._kept[0][0] if len(self._kept) == MOST else len(Severity)
 
     def told(self) -> NewFindings:
         """What was seen, the most severe first, as far as there is room."""
@@ -64,6 +76,13 @@ class Newest:
         members = msgspec.structs.asdict(found)
         entry = Entry(**members, state=State.NEW, first_seen=self._moment, last_seen=self._moment)
         return self._suppression.of_entry(entry) is not None
+
+
+def _read(head: bytes) -> Sighting:
+    try:
+        return _decode(head + b"}")
+    except UNREADABLE as error:
+        raise UntrueRecordError("can't be read") from error
 
 
 def _told(found: Sighting) -> NewFinding:

@@ -50,8 +50,8 @@ class Overview:
             room -= self._wanted[severity]
         self._reads_all = room > 0
 
-    def watch(self, counts: FindingCounts) -> Callable[[bytes], None]:
-        """What has to see the blocks (whole lines) of one attempt's findings.
+    def watch(self, counts: FindingCounts) -> Callable[[bytes], None] | None:
+        """What has to see the blocks (whole lines) of one attempt's findings; None where no more of them are shown.
 
         Args:
             counts: the attempt's.
@@ -59,7 +59,7 @@ class Overview:
         if self._reads_all:
             return self._see_all
         left = {severity: min(wanted, getattr(counts, severity)) for severity, wanted in self._wanted.items()}
-        return lambda block: self._pick(block, left)
+        return (lambda block: self._pick(block, left)) if any(left.values()) and not self._broken else None
 
     def see(self, line: bytes, severity: str) -> None:
         """See a finding."""

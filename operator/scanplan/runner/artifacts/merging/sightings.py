@@ -1,15 +1,18 @@
 """The sightings of a large attempt, sorted, so that a merge can write the history without reading each finding again.
 
 A complete attempt leaves the file beside its findings; its first line is the version that made it. A merge of few findings does not
-read it. A larger one believes it only where it is as this version writes it, in order, and has as many findings of each severity as
-the attempt's record, which the status goes by. Otherwise the merge makes the sightings from the findings.
+read it. A larger one believes it only where it is by this version, has the digest and as many findings of each severity as the
+attempt's record says, and is in order. Otherwise the merge makes the sightings from the findings.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import hashlib
 import itertools
 import logging
+import operator
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,7 +25,6 @@ from scanplan.api import layout
 from scanplan.api.documents.report import ArtifactFile
 from scanplan.api.documents.words import Severity
 from scanplan.findings import history
-from scanplan.findings.history import UntrueRecordError
 from scanplan.findings.identity import LENGTH
 from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.merging.sorting import Sorter
@@ -34,7 +36,14 @@ _ZERO = ord("0")
 _BLOCK_BYTES = 1 << 20
 _LINES_AT_ONCE = 1_000
 _VERSION = msgspec.json.encode(scanplan.__version__) + b"\n"
+_RANKS = frozenset(range(_ZERO, _ZERO + len(Severity)))
+_rank = operator.itemgetter(LENGTH)
+"""The digit at this place of a record."""
 _log = logging.getLogger(__name__)
+
+
+class UntrueRecordError(ValueError):
+    """An attempt's sightings are not those that it has left: another program has written or changed them."""
 
 
 def take(sorter: Sorter, block: bytes) -> None:
@@ -92,34 +101,42 @@ def listed(record: ShardRecord) -> ArtifactFile | None:
     return next((file for file in record.files if file.name == layout.SIGHTINGS), None)
 
 
-def read(attempt: Path, attempted: ShardRecord) -> Iterator[bytes]:
-    """The records of an attempt's sightings (`history.record`), in order.
+def read(attempt: Path, attempted: ShardRecord, block_bytes: int = _BLOCK_BYTES) -> Iterator[list[bytes]]:
+    """The records of an attempt's sightings (`history.record`), in order, many at a time.
 
     Args:
         attempt: its folder.
         attempted: its record.
+        block_bytes: read at a time.
 
     Raises:
-        UntrueRecordError: while it is read: the file is none that an attempt with this record leaves.
+        UntrueRecordError: while it is read, or at its end: the file is not the one that the attempt's record lists.
     """
-    seen = [0] * len(Severity)
-    last = b""
+    expected = listed(attempted)
+    digest, counted, last, rest = hashlib.sha256(), collections.Counter[int](), b"", b""
     try:
         with durable.open_regular(attempt / layout.SIGHTINGS) as file:
-            expected = listed(attempted)
             if expected is None or os.fstat(file.fileno()).st_size != expected.bytes:
                 raise UntrueRecordError("not as long as the attempt's record says")
-            lines = history.bounded(file)
-            if next(lines, b"") != _VERSION:
+            if file.read(len(_VERSION)) != _VERSION:
                 raise UntrueRecordError("written by another version")
-            for line in lines:
-                record = line[:-1]
-                if record < last or not history.is_marked(record):
-                    raise UntrueRecordError("out of order")
-                seen[record[LENGTH] - _ZERO] += 1
-                last = record
-                yield record
+            digest.update(_VERSION)
+            while block := file.read(block_bytes):
+                digest.update(block)
+                *lines, rest = (rest + block).split(b"\n")
+                if len(rest) > history.MOST_LINE_BYTES:
+                    raise UntrueRecordError("has an endless line")
+                if lines:
+                    if min(map(len, lines)) <= LENGTH or not _RANKS.issuperset(map(_rank, lines)):
+                        raise UntrueRecordError("has something else than sightings")
+                    if lines != sorted([last, *lines])[1:]:
+                        raise UntrueRecordError("out of order")
+                    counted.update(map(_rank, lines))
+                    last = lines[-1]
+                    yield lines
     except FileNotFoundError as error:
         raise UntrueRecordError("gone") from error
-    if seen != [getattr(attempted.findings, severity) for severity in Severity]:
+    if rest or digest.hexdigest() != expected.sha256:
+        raise UntrueRecordError("changed since the attempt has left it")
+    if any(counted[_ZERO + rank] != getattr(attempted.findings, each) for rank, each in enumerate(Severity)):
         raise UntrueRecordError("other findings than the attempt's record counts")
