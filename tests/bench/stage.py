@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests import cluster as clusters
 from tests.cluster import LocalCluster
+from tests.cluster.local import control
 from tests.deploy import ROOT, SYSTEM_NAMESPACE
 from tests.fixtures.control_plane import administrator_of, identity_of, make_namespace
 from tests.integration.apiserver import ApiServer
@@ -70,16 +71,18 @@ def control_plane(**settings: str) -> Iterator[Stage]:
         cluster.down()
 
 
+def processes(stage: Stage) -> dict[str, int]:
+    """The ids of the cluster's components and of the operator, by name."""
+    first = control.first_pid(stage.cluster.folder)
+    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    names = {pid: Path(os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0])).name for pid in children}
+    return {**{name: int(pid) for pid, name in names.items()}, "operator": stage.operator.pid}
+
+
 def cpu_seconds(pid: int) -> float:
     """What a process has used so far, in user and kernel mode."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def machine_cpu_seconds() -> float:
-    """What all processes of the machine have used so far, in user and kernel mode; interrupts are the kernel's."""
-    user, nice, system, _, _, irq, soft_irq = map(int, Path("/proc/stat").read_text().split()[1:8])
-    return (user + nice + system + irq + soft_irq) / TICKS
 
 
 def resident_mib(pid: int) -> float:

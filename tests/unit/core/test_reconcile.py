@@ -335,9 +335,18 @@ class TestInputs:
 
 class TestAtWork:
     def test_a_new_job_is_given_a_moment_to_have_pods(self) -> None:
-        decision = decide(plan(), job(active=0, ready=0, start_time=None, created=ago(1)))
+        decision = decide(plan(), job(active=0, ready=0, start_time=ago(1), created=ago(30)))
         assert rest(decision).status is None
         assert rest(decision).requeue_after == pytest.approx(4)
+
+    def test_a_job_controller_with_much_to_do_is_given_a_minute(self) -> None:
+        """Lost otherwise: a write for each plan while hundreds wait, with a message that sends people to look for a quota."""
+        early = decide(plan(), job(active=0, ready=0, start_time=None, created=ago(20)))
+        assert rest(early).status is None
+        assert rest(early).requeue_after == pytest.approx(40)
+        status = written(decide(plan(), job(active=0, ready=0, start_time=None, created=ago(61))))
+        assert status["phase"] == "Pending"
+        assert "Job controller has not begun" in status["conditions"][0]["message"]
 
     def test_one_without_pods_for_longer_is_told(self) -> None:
         status = written(decide(plan(), job(active=0, ready=0, created=ago(6))))
@@ -359,6 +368,13 @@ class TestAtWork:
         early = decide(plan(running_status()), further, last_write=ago(4))
         assert (rest(early).status, rest(early).requeue_after) == (None, 6)
         assert written(decide(plan(running_status()), further, last_write=ago(10)))["progress"] == "1/2"
+
+    def test_the_end_of_the_last_shard_is_written_with_the_result(self) -> None:
+        """Lost otherwise: two writes within a second, of which people see the second."""
+        over = job(succeeded=2, active=0, ready=0)
+        assert decide(plan(running_status()), over, last_write=ago(60)) == Write()
+        edited = plan(running_status(), generation=2, priority=9)
+        assert written(decide(edited, over, last_write=ago(60)))["progress"] == "2/2"
 
     def test_another_phase_or_generation_is_written_at_once(self) -> None:
         edited = plan(running_status(), generation=2, priority=9)

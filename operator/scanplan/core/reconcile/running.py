@@ -16,6 +16,8 @@ from scanplan.core.status import failure, statuses
 
 BLOCKED_SECONDS = 30.0
 """A Job whose pods are active but not ready for this long has its pods looked at."""
+UNSEEN_SECONDS = 60.0
+"""A Job that the Job controller has not begun with gets a status of its own after this: with hundreds at once it takes so long."""
 WORKLOAD_SECONDS = 10.0
 """When to look again for what Kueue says of a Job that waits for its admission."""
 WORKLOAD_MAX_SECONDS = 300.0
@@ -64,6 +66,9 @@ def _suspended(context: Context, job: JobView) -> Decision:
 def _scanning(context: Context, job: JobView) -> Decision:
     failed = f", {job.failed_indexes} of them failed" if job.failed_indexes else ""
     done = job.succeeded + job.failed_indexes
+    told = context.plan.status.phase is Phase.RUNNING and context.pinned and not context.outdated
+    if told and done == job.completions and not context.hold:
+        return Write()  # the Job controller says next how the Job has ended
     message = f"{done} of {job.completions} shards finished{failed}" if job.completions > 1 else "scanning"
     if context.hold and job.by_kueue:
         message += "; waiting for Kueue, or whoever else has resumed the Job, to suspend it"
@@ -86,9 +91,12 @@ def _without_pods(context: Context, job: JobView) -> Decision:
     if job.is_suspended:  # resumed a moment ago, and not yet seen by the Job controller
         return Write(requeue_after=START_SECONDS)
     age = (context.now - (job.start_time or job.created)).total_seconds()
-    if age < START_SECONDS:
-        return Write(requeue_after=START_SECONDS - age)
+    patience = START_SECONDS if job.start_time else UNSEEN_SECONDS
+    if age < patience:
+        return Write(requeue_after=patience - age)
     message = "the Job has no pod yet; a policy, a quota or Pod Security may refuse it: see the Job's events, or scanplan explain"
+    if not job.start_time:
+        message = "Kubernetes' Job controller has not begun with the Job: it has much to do, or kube-controller-manager is down"
     return context.write(statuses.of_running(context.plan, job, Phase.PENDING, Reason.PENDING, message, context.now))
 
 
