@@ -24,7 +24,7 @@ from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import Outcome, PlanReference
 from scanplan.core.planning import shards
 from scanplan.findings import history as lives
-from scanplan.runner.artifacts import durable, publish, records, run_record
+from scanplan.runner.artifacts import divided, durable, publish, records, run_record
 from scanplan.runner.artifacts.merging import history, merge
 from scanplan.runner.artifacts.merging.sorting import Sorter
 from scanplan.runner.artifacts.records import ShardCoverage
@@ -119,7 +119,7 @@ def _task(number: int) -> TaskDocument:
 def _publish(folder: Path, task: TaskDocument, first: int, count: int) -> float:
     """What a complete attempt has left; seconds that it took from the last finding on."""
     begun = records.begun(task.key, 0, len(task.endpoints), "2026-11-24T06:00:00.000Z")
-    attempt = publish.begin(merge.shard_folder(folder, task, shards.cut(task.endpoints, 1)[0]), begun)
+    attempt = publish.begin(divided.shard_folder(folder, task, shards.cut(task.endpoints, 1)[0]), begun)
     for batch in batches(lines(first, count)):
         attempt.findings.feed(b"".join(batch))
     templates = tuple(f"t-{number}" for number in range(300))

@@ -23,7 +23,7 @@ from scanplan.api import layout
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import Outcome, PlanReference
 from scanplan.core.planning import shards
-from scanplan.runner.artifacts import publish, records, run_record
+from scanplan.runner.artifacts import divided, publish, records, run_record
 from scanplan.runner.artifacts.merging import history, merge
 from tests.bench.figure import Figure, at_least, at_most
 from tests.bench.findings_history import BYTES, WithoutHistory, batches, lines
@@ -81,7 +81,7 @@ def leave_shards(run: Path, findings: int) -> list[Path]:
     left = []
     for index, endpoints in enumerate(shards.cut(task.endpoints, SHARDS)):
         begun = records.begun(task.key, index, len(endpoints), "2026-11-24T06:00:00.000Z")
-        attempt = publish.begin(merge.shard_folder(run, task, endpoints), begun)
+        attempt = publish.begin(divided.shard_folder(run, task, endpoints), begun)
         count = findings // SHARDS
         for batch in batches(lines(index * count, count)):
             attempt.findings.feed(b"".join(batch))

@@ -18,7 +18,7 @@ from scanplan.api.documents.report import (
     TaskError,
 )
 from scanplan.api.documents.task import TaskDocument
-from scanplan.api.documents.words import Age, ErrorClass, Outcome, Severity
+from scanplan.api.documents.words import Age, EndpointsFileReport, ErrorClass, Outcome, Severity
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import keys
 
@@ -51,8 +51,9 @@ def merged(
         path=str(folder),
         complete=complete,
         shards=document.shards,
-        endpoints_scanned=len(document.endpoints) - unreachable,
+        endpoints_scanned=document.most_endpoints - unreachable,
         endpoints_unreachable=unreachable,
+        endpoints_file=EndpointsFileReport(endpoints=document.most_endpoints) if document.endpoints_file else None,
         findings=findings,
         exceptions=exceptions,
         history=HistoryCounts(

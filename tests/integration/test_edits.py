@@ -51,6 +51,13 @@ KEY = [
     Row("runId", {"runId": "other"}),
     Row("endpoints", {"endpoints": hosts(5)}),
     Row("endpointsFrom", {"endpointsFrom": [{"configMapKeyRef": {"name": "more", "key": "endpoints"}}]}),
+    Row(
+        "endpointsFrom.claimFile",
+        {
+            "endpoints": [],
+            "endpointsFrom": [{"claimFile": {"path": "hosts.txt", "sha256": "ab" * 32, "endpoints": 1_000}}],
+        },
+    ),
     Row("templates", {"templates": ["http/exposures/"]}),
     Row("templatesFrom", {"templatesFrom": [{"configMap": {"name": "more"}}]}),
     Row(

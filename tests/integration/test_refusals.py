@@ -18,6 +18,14 @@ from tests.kubectl import Kubectl, KubectlError
 
 pytestmark = pytest.mark.integration
 
+OF_FILE: dict[str, Any] = {"claimFile": {"path": "hosts.txt", "sha256": "ab" * 32, "endpoints": 10}}
+
+
+def of_file(**changes: Any) -> dict[str, Any]:
+    """A plan whose endpoints are in a file, changed in what a row is about."""
+    return {"endpoints": [], "endpointsFrom": [{"claimFile": {**OF_FILE["claimFile"], **changes}}]}
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no endpoints": ({"endpoints": []}, "there is nothing to scan: set endpoints, or endpointsFrom"),
     "an empty endpoint": ({"endpoints": [""]}, "should be at least 1 chars long"),
@@ -26,6 +34,20 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an endpoint that is too long": ({"endpoints": [f"https://a.example/{'x' * 2048}"]}, "Too long"),
     "more endpoints than fit": ({"endpoints": hosts(1001)}, "spec.endpoints: Too many: 1001: must have at most 1000"),
     "endpoints that are no list": ({"endpoints": "a.example"}, "must be of type array"),
+    "a file beside other endpoints": ({"endpointsFrom": [OF_FILE]}, "a claimFile holds all endpoints of its plan"),
+    "two files": (
+        {"endpoints": [], "endpointsFrom": [OF_FILE, OF_FILE]},
+        "a claimFile holds all endpoints of its plan",
+    ),
+    "a file above its folder": (of_file(path="../ui_projects/other/run.json"), "claimFile.path in body should match"),
+    "a file anywhere": (of_file(path="/etc/passwd"), "claimFile.path in body should match"),
+    "a hidden file": (of_file(path="acme/.hosts"), "claimFile.path in body should match"),
+    "a file without its digest": (of_file(sha256="latest"), "claimFile.sha256 in body should match"),
+    "a file of too many endpoints": (of_file(endpoints=1_000_001), "should be less than or equal to 1000000"),
+    "a file of unknown length": (
+        {"endpoints": [], "endpointsFrom": [{"claimFile": {"path": "a", "sha256": "ab" * 32}}]},
+        "claimFile.endpoints: Required value",
+    ),
     "no templates": (
         {"templates": []},
         "there is nothing to scan with: set templates, or include, profile or workflows of selection",
@@ -139,6 +161,7 @@ def test_the_command_names_the_field_that_was_meant(scene: Scene, tmp_path: Path
     )
 
 
+REQUESTS = {"mode": "openapi", "configMapKeyRef": {"name": "kube-root-ca.crt", "key": "ca.crt"}}
 STALLED: dict[str, tuple[dict[str, Any], str, str]] = {
     "an endpoint without a host": ({"endpoints": ["http://"]}, "InvalidEndpoint", "there is no host"),
     "a range too large": ({"endpoints": ["10.0.0.0/8"]}, "InvalidEndpoint", "more than 65,536 addresses"),
@@ -148,6 +171,11 @@ STALLED: dict[str, tuple[dict[str, Any], str, str]] = {
     "the metadata service": ({"endpoints": ["http://169.254.169.254"]}, "TargetDenied", "169.254.0.0/16"),
     "loopback in disguise": ({"endpoints": ["http://0x7f000001:80"]}, "TargetDenied", "127.0.0.0/8"),
     "the API server": ({"endpoints": ["kubernetes.default.svc"]}, "TargetDenied", "may not be scanned"),
+    "requests to fuzz for a file": (
+        of_file() | {"scanner": {"dast": True, "requestsFrom": REQUESTS}},
+        "InvalidSpec",
+        "scanner.requestsFrom needs endpoints that the operator can read",
+    ),
     "endpoints from nowhere": (
         {"endpointsFrom": [{"configMapKeyRef": {"name": "nowhere", "key": "endpoints"}}]},
         "InputUnavailable",

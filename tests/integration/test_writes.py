@@ -122,6 +122,16 @@ def test_a_task_that_is_too_large_for_an_annotation_takes_one_write_more(scene: 
     assert scene.writes() == ["create jobs", "create configmaps", *A_LIFE[1:]]
 
 
+def test_a_million_endpoints_of_a_file_take_no_more_than_one_does(scene: Scene) -> None:
+    """Lost otherwise: an operator that reads, keeps and sends lists of any length."""
+    file = {"path": "hosts.txt", "sha256": "ab" * 32, "endpoints": 1_000_000}
+    scene.apply(endpoints=[], endpointsFrom=[{"claimFile": file}], sharding={"maxEndpointsPerShard": 10_000})
+    assert scene.phase("Running")["endpointCount"] == 1_000_000
+    assert scene.job_of()["spec"]["completions"] == 100
+    assert scene.writes() == A_LIFE[:2]
+    assert reads(scene) == ONCE + BEFORE_THE_JOB
+
+
 def test_a_plan_that_has_to_wait_takes_one_write_more(alone: Scene, start_operator: StartOperator) -> None:
     """Lost otherwise: an API server that has time for others while thousands of plans wait."""
     start_operator(WORKER_CONCURRENCY="1")

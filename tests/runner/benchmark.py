@@ -25,7 +25,7 @@ from scanplan.api import layout
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import Outcome, PlanReference
 from scanplan.core.planning import shards
-from scanplan.runner.artifacts import durable, findings, publish, records
+from scanplan.runner.artifacts import divided, durable, findings, publish, records
 from scanplan.runner.artifacts.merging import merge
 
 BLOCK_BYTES = 1 << 16
@@ -136,7 +136,7 @@ def _task() -> TaskDocument:
 def with_merge(blocks: Iterator[bytes], folder: Path) -> int:
     """Two attempts with the same findings; `seconds_of_merge` has the time of the merge alone."""
     document = _task()
-    shard = merge.shard_folder(folder, document, shards.cut(document.endpoints, 1)[0])
+    shard = divided.shard_folder(folder, document, shards.cut(document.endpoints, 1)[0])
     begun = records.begun(document.key, 0, 1, "2026-11-24T06:00:00.000Z")
     first = publish.begin(shard, begun)
     for block in blocks:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 PROJECTS = PurePosixPath("ui_projects")
+ENDPOINT_FILES = PurePosixPath("endpoints")
+"""Beside it, at the claim's root: files of endpoints, which users put there and pods read."""
 RUN_RECORD = "run.json"
 FINDINGS = "nuclei_output.ndjson"
 METADATA = "scan_metadata.json"
@@ -26,6 +28,8 @@ SHARDS = "shards"
 """In a task's folder: a folder for each shard that has begun."""
 SCOPE = "scope.json"
 """In a task's folder: its endpoints, shards and templates. A collector reads them there."""
+ENDPOINTS = "endpoints.json"
+"""In the folder of a shard of a file of endpoints: those that are its own, and how many of its lines are none."""
 SCANNER_LOG = "scanner.log"
 """In an attempt's folder: the first megabyte of what Nuclei logged."""
 STEPS = "steps.jsonl"

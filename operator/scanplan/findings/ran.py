@@ -7,7 +7,7 @@ refused or not sent, a target that did not answer, throttled or blocked the scan
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -36,14 +36,16 @@ class ShardRan(msgspec.Struct, frozen=True, kw_only=True):
 class Ran:
     """Where a scan has looked, over all of its shards."""
 
-    def __init__(self, shards: Iterable[ShardRan]) -> None:
+    def __init__(self, shards: Iterable[ShardRan], host: str = "") -> None:
+        """Endpoints without this host in them are left out."""
         self._shards = tuple(shards)
         self._by_host: dict[str, list[tuple[tuple[int, int], Address]]] = collections.defaultdict(list)
         """Places of endpoints: shard, and place in it."""
         for number, shard in enumerate(self._shards):
             for index, endpoint in enumerate(shard.endpoints):
-                found = address(endpoint)
-                self._by_host[found.host].append(((number, index), found))
+                if host in endpoint:
+                    found = address(endpoint)
+                    self._by_host[found.host].append(((number, index), found))
 
     def looked_for(self, sighting: Sighting) -> bool:
         """Whether the finding would have been seen, were it still there."""
@@ -67,3 +69,29 @@ class Ran:
             return own
         chosen = [place for place, found in kin if not found.port]
         return chosen or ([] if "://" in target else [place for place, _ in kin])
+
+
+class DividedRan:
+    """The same, of very many endpoints, whose hosts say in which shard they are; a shard is read when it is first asked for."""
+
+    def __init__(self, shard_of: Callable[[str], int], read: Callable[[int], ShardRan | None]) -> None:
+        """`read` says where the shard of a number has looked; None: nobody knows."""
+        self._shard_of = shard_of
+        self._read = read
+        self._known: dict[int, tuple[str, ShardRan] | None] = {}
+        """Each shard that was read, with its endpoints as one text: a million texts would take three times the memory."""
+
+    def looked_for(self, sighting: Sighting) -> bool:
+        """As of `Ran`."""
+        host = address(sighting.target).host
+        number = self._shard_of(host)
+        if number not in self._known:
+            found = self._read(number)
+            self._known[number] = (
+                ("\n".join(found.endpoints), msgspec.structs.replace(found, endpoints=())) if found else None
+            )
+        known = self._known[number]
+        if known is None or host not in known[0]:
+            return False
+        shard = msgspec.structs.replace(known[1], endpoints=known[0].split("\n"))
+        return Ran((shard,), host).looked_for(sighting)

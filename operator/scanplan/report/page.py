@@ -213,12 +213,12 @@ def _not_scanned(scan: Scan) -> str:
             '<th scope="col">Endpoints</th><th scope="col">Why</th></tr></thead>'
             f"<tbody>{shards}</tbody></table></div>{_and_more(len(scan.unfinished))}"
         )
-    for title, endpoints in (
-        ("Endpoints that did not answer", unreachable),
-        ("Endpoints that stopped to answer, or got no request", skipped),
+    for title, endpoints, count in (
+        ("Endpoints that did not answer", unreachable, scan.endpoints_unreachable),
+        ("Endpoints that stopped to answer, or got no request", skipped, scan.endpoints_skipped),
     ):
         items = [f"<li><code>{_line(endpoint, 300)}</code></li>" for endpoint in endpoints[:_MAX_LISTED]]
-        parts.append(_details(title, items, len(endpoints)))
+        parts.append(_details(title, items, max(count, len(endpoints))))
     items = [
         f"<li><code>{_line(item.endpoint, 300)}</code>: {_line(item.remark, 300)}</li>"
         for item in troubled[:_MAX_LISTED]

@@ -95,6 +95,12 @@ class History(_View, frozen=True, kw_only=True):
     open: Counts = Counts()
 
 
+class EndpointsFile(_View, frozen=True, kw_only=True):
+    """What was in a file of endpoints."""
+
+    refused: int = 0
+
+
 class File(_View, frozen=True, kw_only=True):
     """An artifact beside the record, with its size in bytes and SHA-256 in hex."""
 
@@ -128,6 +134,8 @@ class Scan(_View, frozen=True, kw_only=True):
     endpoints_skipped: int = 0
     endpoints_throttled: int = 0
     endpoints_blocked: int = 0
+    endpoints_file: EndpointsFile | None = None
+    """None: the endpoints are not in a file."""
     templates_run: int = 0
     templates_not_run: tuple[NotRun, ...] = ()
     templates_left_out: Mapping[str, int] = {}
@@ -167,6 +175,11 @@ def remarks(scan: Scan) -> list[str]:
             f"The scan is not complete: {unfinished} of {len(scan.shards)} shards did not finish."
             if unfinished
             else "The scan is not complete."
+        )
+    if scan.endpoints_file and scan.endpoints_file.refused:
+        said.append(
+            f"{scan.endpoints_file.refused:,} lines of the file of endpoints were left out: they are no endpoints, or may not be "
+            "scanned."
         )
     if scan.endpoints_unreachable:
         said.append(

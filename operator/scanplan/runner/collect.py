@@ -15,9 +15,8 @@ from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import Outcome
 from scanplan.api.errors import TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import shards
 from scanplan.findings.exceptions import Handed
-from scanplan.runner.artifacts import durable, publish, records, run_record
+from scanplan.runner.artifacts import divided, durable, publish, records, run_record
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.confidential import Redaction
 
@@ -44,9 +43,9 @@ def collect(document: TaskDocument, run_directory: Path, exceptions: Handed | No
         document = run_record.with_scope(run_directory, document)
     now = records.timestamp(time.time())
     with durable.on_claim():
-        for index, endpoints in enumerate(shards.cut(document.endpoints, document.shards)):
-            folder = merge.shard_folder(run_directory, document, endpoints)
-            left = records.begun(document.key, index, len(endpoints), now)
+        for index, folder, endpoints in divided.parts(run_directory, document):
+            size = divided.counts(folder).endpoints if endpoints is None else len(endpoints)
+            left = records.begun(document.key, index, size, now)
             for attempt in publish.numbers(folder):
                 publish.seal(folder, attempt, left)
         merged = merge.merge(run_directory, document, partial=True, exceptions=exceptions)
@@ -59,7 +58,7 @@ def collect(document: TaskDocument, run_directory: Path, exceptions: Handed | No
         shard=COLLECTOR,
         attempt=0,
         outcome=Outcome.COMPLETE if merged.complete else Outcome.PARTIAL,
-        endpoints=len(document.endpoints),
+        endpoints=metadata.endpoints,
         endpoints_scanned=merged.endpoints_scanned,
         endpoints_unreachable=merged.endpoints_unreachable,
         endpoints_skipped=merged.endpoints_skipped,

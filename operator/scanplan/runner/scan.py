@@ -133,7 +133,8 @@ class Scan:
         own = credentials.read(self._document, self._installation.templates)
         self._attempt.findings.redactor = own.redactor()
         self._attempt.findings.distinct = self._document.automatic
-        if idle := logins.unused(own.logins, self._document.endpoints):
+        listed = self._document.endpoints_file is None
+        if listed and (idle := logins.unused(own.logins, self._document.endpoints)):
             self._reporter.warn(
                 f"Credentials of credentialsFrom that are for no endpoint of the plan: {', '.join(idle)}."
             )
@@ -211,7 +212,9 @@ class Scan:
         """Run the remaining steps; returns the error that ended the scan, or None where all steps are done."""
         self._check_addresses()
         ordered, direct = self._route.ordered(self._endpoints)
-        journal, document = self._continue(selection, ordered if 0 < direct < len(ordered) else ())
+        # What a file names depends on the guard, and masks of earlier steps on what it names.
+        in_order = 0 < direct < len(ordered) or self._document.endpoints_file is not None
+        journal, document = self._continue(selection, ordered if in_order else ())
         work = self._work(selection, journal, direct)
         nuclei = NucleiRun(
             document,

@@ -14,14 +14,13 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api.documents.report import MergedResult, ShardReport, TaskError
-from scanplan.api.documents.task import TaskDocument
+from scanplan.api.documents.task import EndpointsFile, TaskDocument
 from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import NucleiBinaryError, ScanError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import shards
 from scanplan.findings.exceptions import Handed
-from scanplan.runner import progress
-from scanplan.runner.artifacts import durable, prune, publish, records, run_record
+from scanplan.runner import endpoints_file, progress
+from scanplan.runner.artifacts import divided, durable, prune, publish, records, run_record
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.artifacts.records import ShardRecord
 from scanplan.runner.confidential import Redaction
@@ -109,6 +108,7 @@ class _ShardRun:
             if record.outcome is Outcome.COMPLETE:
                 with durable.on_claim():
                     merged = merge.merge(self._run, self._document, exceptions=self._exceptions)
+                error = endpoints_file.doubt(merged) if merged else None
             elif error is not None and error.error_class is ErrorClass.UNKNOWN:
                 error = self._last_of_unknown(shard, error)
         except ScanError as failed:
@@ -123,11 +123,12 @@ class _ShardRun:
             raise NucleiBinaryError(
                 Reason.TASK_DOCUMENT_INVALID, f"There is no shard {self._index}: the task has {self._document.shards}."
             )
-        self._endpoints = shards.cut(self._document.endpoints, self._document.shards)[self._index]
+        _, shard, endpoints = divided.parts(self._run, self._document)[self._index]
+        self._endpoints = endpoints or ()
         with durable.on_claim(starting=True):
             self._run.mkdir(parents=True, exist_ok=True)
             run_record.enter(self._run, self._document, time.time())
-        return merge.shard_folder(self._run, self._document, self._endpoints)
+        return shard
 
     def _replayable(self, shard: Path) -> ShardRecord | None:
         """The record of an earlier complete attempt that is recent enough and undamaged. Damaged ones are set aside."""
@@ -138,8 +139,18 @@ class _ShardRun:
                 publish.set_aside(shard, record.attempt)
         return None
 
+    def _take_own_part(self, shard: Path, file: EndpointsFile) -> None:
+        """Read which endpoints of the file are this shard's, and leave them for merges."""
+        with durable.on_claim():
+            own = endpoints_file.own_part(self._document, file, self._index)
+        self._endpoints = own.endpoints
+        with durable.on_claim(starting=True):
+            divided.keep(shard, own)
+
     def _attempt(self, shard: Path) -> ShardRecord:
         """Scan, and publish how it came out."""
+        if (file := self._document.endpoints_file) is not None:
+            self._take_own_part(shard, file)
         with durable.on_claim(starting=True):
             attempt = publish.begin(shard, self._begun())
         try:
@@ -157,6 +168,8 @@ class _ShardRun:
                 lambda steps: self._on_saved(self._so_far(attempt.number, steps)),
             )
             record = scan.run(self._begun(attempt.number))
+            if self._document.endpoints_file is not None:
+                record = divided.bounded(record)
             record = msgspec.structs.replace(
                 record, finished_at=records.timestamp(time.time()), duration_ms=self._milliseconds()
             )
@@ -221,8 +234,8 @@ class _ShardRun:
             replayed=replayed,
             endpoints=record.endpoints,
             endpoints_scanned=record.endpoints_scanned,
-            endpoints_unreachable=len(record.endpoints_unreachable),
-            endpoints_skipped=len(record.endpoints_skipped),
+            endpoints_unreachable=len(record.endpoints_unreachable) + record.endpoints_unlisted.unreachable,
+            endpoints_skipped=len(record.endpoints_skipped) + record.endpoints_unlisted.skipped,
             steps=record.steps,
             findings=record.findings,
             scanner=record.scanner,

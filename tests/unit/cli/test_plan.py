@@ -178,6 +178,15 @@ def test_endpoints_that_only_the_cluster_knows_are_given(tmp_path: Path, library
     assert (code, json.loads(output)[0]["endpoints"]) == (0, 2)
 
 
+def test_endpoints_of_a_file_are_as_many_as_the_plan_says(tmp_path: Path, library: Path) -> None:
+    """Lost otherwise: the pods and hours of a scan of a million, before it is made."""
+    file = {"path": "hosts.txt", "sha256": "ab" * 32, "endpoints": 1_000_000}
+    source = {"endpoints": None, "endpointsFrom": [{"claimFile": file}], "sharding": {"maxEndpointsPerShard": 2_000}}
+    code, output = forecast(tmp_path, library, "-o", "json", **source)
+    told = json.loads(output)[0]
+    assert (code, told["endpoints"], told["shards"]) == (0, 1_000_000, 500)
+
+
 @pytest.mark.parametrize(
     ("spec", "words"),
     [

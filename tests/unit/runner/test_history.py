@@ -17,7 +17,7 @@ from scanplan.findings import history
 from scanplan.findings.exceptions import Handed
 from scanplan.findings.history import Entry
 from scanplan.runner import collect
-from scanplan.runner.artifacts import publish, records, run_record
+from scanplan.runner.artifacts import divided, publish, records, run_record
 from scanplan.runner.artifacts.merging import history as artifacts_history
 from scanplan.runner.artifacts.merging import merge, sightings, sorting
 from scanplan.runner.artifacts.records import ShardCoverage
@@ -69,7 +69,7 @@ class Run:
         endpoints = shards.cut(self.task.endpoints, self.shards)[shard]
         moment = f"2026-11-{self.number:02}T06:00:00.000Z"
         begun = records.begun(self.task.key, shard, len(endpoints), moment)
-        attempt = publish.begin(merge.shard_folder(self.folder, self.task, endpoints), begun)
+        attempt = publish.begin(divided.shard_folder(self.folder, self.task, endpoints), begun)
         attempt.findings.feed(b"".join(line + b"\n" for line in lines))
         if outcome is Outcome.COMPLETE and ran is not None:
             attempt.coverage = ShardCoverage(trusted=trusted, templates=ran)

@@ -27,7 +27,7 @@ from scanplan.core.planning import keys, shards
 from scanplan.findings import fingerprint
 from scanplan.report import page, sarif, spreadsheet
 from scanplan.report.scan import Scan
-from scanplan.runner.artifacts import durable, prune, publish, run_record
+from scanplan.runner.artifacts import divided, durable, prune, publish, run_record
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.collect import collect
 
@@ -127,7 +127,7 @@ def read_all(claim: Path, scratch: Path) -> None:
     now = time.time() + 1e7
     prune.prune(claim, prune.Policy(runs_per_project=1, age_seconds=1e9, total_bytes=1 << 40), fail, now=now)
     for endpoints in shards.cut(TASK.endpoints, TASK.shards):
-        folder = merge.shard_folder(run, TASK, endpoints)
+        folder = divided.shard_folder(run, TASK, endpoints)
         publish.complete(folder, not_before=0.0)
         publish.published(folder, not_before=0.0)
     with contextlib.suppress(ClaimError):  # a run that says that it is another project's
@@ -244,7 +244,7 @@ def test_whatever_is_in_the_findings_place_ends_no_merge(
     """Lost otherwise: the findings of all other attempts and shards."""
     run = run_of(claim)
     endpoints = shards.cut(TASK.endpoints, TASK.shards)[0]
-    attempt = publish.folder(merge.shard_folder(run, TASK, endpoints), 1)
+    attempt = publish.folder(divided.shard_folder(run, TASK, endpoints), 1)
     with contextlib.suppress(FileNotFoundError):
         (attempt / name).unlink()
     put(attempt / name)

@@ -11,7 +11,7 @@ import pytest
 from scanplan.api import layout
 from scanplan.api.errors import TemporaryError
 from scanplan.core.planning import shards
-from scanplan.runner.artifacts import durable, prune, publish, records, run_record
+from scanplan.runner.artifacts import divided, durable, prune, publish, records, run_record
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.collect import collect
 
@@ -122,7 +122,7 @@ def begun(run: Path) -> None:
     task = document()
     endpoints = shards.cut(task.endpoints, task.shards)[0]
     left = records.begun(task.key, 0, len(endpoints), "2026-11-24T06:00:00Z")
-    publish.begin(merge.shard_folder(run, task, endpoints), left).abandon()
+    publish.begin(divided.shard_folder(run, task, endpoints), left).abandon()
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
@@ -137,7 +137,7 @@ def test_nothing_is_written_through_a_link_in_the_way(
     """Otherwise whoever writes to one run has a merge empty another run's findings."""
     task = document()
     ours, theirs = tmp_path / "ui_projects/ours", tmp_path / "ui_projects/theirs"
-    shard = merge.shard_folder(theirs, task, shards.cut(task.endpoints, task.shards)[0])
+    shard = divided.shard_folder(theirs, task, shards.cut(task.endpoints, task.shards)[0])
     attempt = publish.folder(shard, 1)
     attempt.mkdir(parents=True)
     for folder in (run_record.task_folder(theirs, task), attempt):

@@ -20,7 +20,7 @@ from scanplan.api.errors import ClaimError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import shards
 from scanplan.runner import collect
-from scanplan.runner.artifacts import publish, records, run_record
+from scanplan.runner.artifacts import divided, publish, records, run_record
 from scanplan.runner.artifacts.merging import merge
 
 from .documents import document, finding
@@ -32,7 +32,7 @@ def published(run: Path, task: TaskDocument, index: int, *lines: bytes, outcome:
     """Scan a shard, without Nuclei."""
     endpoints = shards.cut(task.endpoints, task.shards)[index]
     begun = records.begun(task.key, index, len(endpoints), "2026-11-24T06:00:00.000Z")
-    attempt = publish.begin(merge.shard_folder(run, task, endpoints), begun)
+    attempt = publish.begin(divided.shard_folder(run, task, endpoints), begun)
     attempt.findings.feed(b"".join(line + b"\n" for line in lines))
     error = TaskError(error_class=ErrorClass.TEMPORARY, reason=Reason.INTERRUPTED, message="x")
     attempt.publish(
@@ -161,7 +161,7 @@ def test_the_collector_takes_what_is_there_and_says_that_it_is_partial(tmp_path:
     published(tmp_path, three, 0, finding("a"))
     endpoints = shards.cut(three.endpoints, 3)[1]
     killed = publish.begin(
-        merge.shard_folder(tmp_path, three, endpoints), records.begun(three.key, 1, 1, "2026-11-24T06:00:00Z")
+        divided.shard_folder(tmp_path, three, endpoints), records.begun(three.key, 1, 1, "2026-11-24T06:00:00Z")
     )
     killed.findings.feed(finding("b") + b"\n" + finding("torn")[:20])
     report = collect.collect(three, tmp_path)

@@ -15,8 +15,8 @@ from scanplan.api import layout
 from scanplan.api.documents.words import Outcome
 from scanplan.core.planning import shards
 from scanplan.findings import history as lives
-from scanplan.runner.artifacts import durable, findings, publish
-from scanplan.runner.artifacts.merging import history, merge, sightings
+from scanplan.runner.artifacts import divided, durable, findings, publish
+from scanplan.runner.artifacts.merging import history, sightings
 
 from .documents import finding
 from .test_history import TWO, Run
@@ -226,7 +226,7 @@ def test_the_record_lists_the_sightings(tmp_path: Path) -> None:
     """A replayed shard is only taken over where all of its files are whole."""
     run = scanned(tmp_path / "run")
     (endpoints,) = shards.cut(run.task.endpoints, 1)
-    shard = merge.shard_folder(run.folder, run.task, endpoints)
+    shard = divided.shard_folder(run.folder, run.task, endpoints)
     (record,) = publish.published(shard)
     assert [file.name for file in record.files if file.name == layout.SIGHTINGS]
     assert publish.intact(shard, record)

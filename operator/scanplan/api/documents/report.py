@@ -8,7 +8,16 @@ from typing import Annotated
 
 import msgspec
 
-from scanplan.api.documents.words import Age, Count, Document, DocumentVersion, ErrorClass, Outcome, Severity
+from scanplan.api.documents.words import (
+    Age,
+    Count,
+    Document,
+    DocumentVersion,
+    EndpointsFileReport,
+    ErrorClass,
+    Outcome,
+    Severity,
+)
 from scanplan.api.errors import ScanError
 from scanplan.api.v1alpha1.conditions import Reason
 
@@ -174,6 +183,8 @@ class MergedResult(Document, frozen=True, kw_only=True):
     """Endpoints that answered 429, 502, 503 or 504."""
     endpoints_blocked: Count = 0
     """Endpoints that answered 403 wherever they were asked."""
+    endpoints_file: EndpointsFileReport | None = None
+    """None: the endpoints are not in a file."""
     endpoints_remark: str = ""
     """The first endpoints with troubles, each with its own; for people."""
     templates_run: Count = 0

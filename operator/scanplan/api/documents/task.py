@@ -18,6 +18,9 @@ from scanplan.api.documents.words import (
     Severity,
 )
 
+MAX_ENDPOINT_LENGTH = 2_048
+MAX_FILE_ENDPOINTS = 1_000_000
+
 
 class ScannerOptions(Document, frozen=True, kw_only=True):
     """Typed Nuclei options; there is no way to pass raw arguments. Defaults are Nuclei's own."""
@@ -93,6 +96,18 @@ class TemplateFilter(Document, frozen=True, kw_only=True):
     """Only in what is excluded: `ID:NAME` of matchers without findings, as written; * stands for all."""
 
 
+class EndpointsFile(Document, frozen=True, kw_only=True):
+    """A file of endpoints, one a line, which each pod reads for itself."""
+
+    path: str
+    """Where it is in the pod."""
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    most: Annotated[int, msgspec.Meta(ge=1, le=MAX_FILE_ENDPOINTS)]
+    """Endpoints that it has, at most."""
+    most_addresses: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Addresses that its ranges may have together; 0: it may have no ranges."""
+
+
 class TaskDocument(Document, frozen=True, kw_only=True):
     """All that a scan is: the same for every shard and attempt of a task."""
 
@@ -103,8 +118,9 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     run_id: str
     plan: PlanReference
     endpoints: tuple[str, ...]
-    """Canonical, sorted and unique; `scanplan.core.planning.shards` cuts them into `shards` parts. A collector's has none: it
-    merges the shards of the task as its attempts had it."""
+    """Canonical, sorted and unique; `scanplan.core.planning.shards` cuts them into `shards` parts. With a file there are none.
+    A collector's has neither: it merges the shards of the task as its attempts had it."""
+    endpoints_file: EndpointsFile | None = None
     confidential: bool = False
     """Some endpoints come from a Secret: logs and messages name none of them; files on the claim do."""
     discovery: DiscoveryReport | None = None
@@ -151,6 +167,16 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     """Protocols that are switched on although they can't be kept from denied targets."""
     replay_not_before: str | None = None
     """RFC 3339 time: a shard published on the claim earlier than this is scanned again rather than replayed."""
+
+    @property
+    def most_endpoints(self) -> int:
+        """How many endpoints the task has; where they are in a file, at most."""
+        return self.endpoints_file.most if self.endpoints_file else len(self.endpoints)
+
+    @property
+    def names_endpoints(self) -> bool:
+        """Whether it says what is scanned; a collector's does not."""
+        return bool(self.endpoints or self.endpoints_file)
 
 
 def content_digest(files: Mapping[str, bytes]) -> str:

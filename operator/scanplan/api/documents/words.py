@@ -129,6 +129,19 @@ class DiscoveryReport(Document, frozen=True, kw_only=True):
     """The first of what was left out, each with the cause; for people."""
 
 
+class EndpointsFileReport(Document, frozen=True, kw_only=True):
+    """What was in a file of endpoints, as far as its shards were scanned."""
+
+    endpoints: Count = 0
+    """Endpoints that were taken; each counts once."""
+    refused: Count = 0
+    """Lines that are no endpoint, or one that may not be scanned."""
+    duplicates: Count = 0
+    """Endpoints that were there before."""
+    examples: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=512)], ...], msgspec.Meta(max_length=10)] = ()
+    """Some of the refused lines by their numbers, each with the cause; for people."""
+
+
 def encode(document: Document) -> bytes:
     """The document as compact JSON; keys in the order of the fields, so equal documents have equal bytes."""
     return msgspec.json.encode(document)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from scanplan.api.documents.task import MAX_ENDPOINT_LENGTH
 from scanplan.api.documents.words import Severity
 from scanplan.api.names import DNS_SUBDOMAIN
 from scanplan.api.v1alpha1.model import Effect, Model, cel, effect
@@ -30,7 +31,6 @@ ENDPOINT = r"^[^\s,]+$"
 
 MAX_INLINE_ENDPOINTS = 1_000
 MAX_ENDPOINTS = 100_000
-MAX_ENDPOINT_LENGTH = 2_048
 
 
 class Phase(StrEnum):
@@ -126,6 +126,11 @@ class ScanPlanSpec(Model):
                     "there is nothing to scan: set endpoints, or endpointsFrom",
                 ),
                 cel(
+                    "!has(self.endpointsFrom) || !self.endpointsFrom.exists(source, has(source.claimFile)) || "
+                    "(size(self.endpointsFrom) == 1 && (!has(self.endpoints) || size(self.endpoints) == 0))",
+                    "a claimFile holds all endpoints of its plan: leave out endpoints and other sources",
+                ),
+                cel(
                     "(has(self.templates) && size(self.templates) > 0) || "
                     "(has(self.selection) && (has(self.selection.include) || has(self.selection.profile) || "
                     "(has(self.selection.workflows) && size(self.selection.workflows) > 0)))",
@@ -177,7 +182,7 @@ class ScanPlanSpec(Model):
         Field(
             max_length=16,
             json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
-            description="Further endpoints, for long lists. At most 100,000 in all.",
+            description="Further endpoints, for long lists. At most 100,000 in all, or a claimFile alone with up to 1,000,000.",
         ),
     ] = []
     templates: Annotated[

@@ -149,6 +149,19 @@ class Discovery(Model):
     ] = ()
 
 
+class EndpointsFile(Model):
+    """What scan pods have found in the file of endpoints."""
+
+    refused: Annotated[
+        int, Field(description="Lines that are no endpoint, or one that may not be scanned; they were left out.")
+    ] = 0
+    duplicates: Annotated[int, Field(description="Endpoints that are in the file more than once.")] = 0
+    examples: Annotated[
+        tuple[Annotated[str, Field(max_length=512)], ...],
+        Field(max_length=10, description="Some of the refused lines by their numbers, each with the cause."),
+    ] = ()
+
+
 class StatusError(Model):
     """Why the scan failed."""
 
@@ -184,8 +197,14 @@ class ScanPlanStatus(Status):
     attempts: Annotated[int | None, Field(description="Pods that ran for this task, over all shards.")] = None
     shards: ShardCounts | None = None
     progress: Annotated[str | None, Field(description="Finished shards and all shards, such as 3/8.")] = None
-    endpoint_count: int | None = None
+    endpoint_count: Annotated[
+        int | None,
+        Field(
+            description="Endpoints of the scan. Of a file, until there is a result, as many as the plan says at most."
+        ),
+    ] = None
     discovery: Discovery | None = None
+    endpoints_file: EndpointsFile | None = None
     endpoints_scanned: int | None = None
     endpoints_unreachable: Annotated[int | None, Field(description="Endpoints that never answered.")] = None
     endpoints_skipped: Annotated[

@@ -21,6 +21,7 @@ from scanplan.cli.output.terminal import answers, write_json
 from scanplan.core.manifests import jobs
 from scanplan.core.planning import shards
 from scanplan.core.planning.estimate import Estimate
+from scanplan.core.planning.inputs import endpoints_file
 from scanplan.core.planning.nuclei import scanner_options
 from scanplan.core.planning.nuclei.selection_options import chosen
 from scanplan.core.planning.targets import endpoints
@@ -148,7 +149,8 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str], 
     name = str(manifest["metadata"]["name"])
     spec = spec_of(manifest)
     try:
-        if spec.endpoints_from and not more:
+        file = endpoints_file(spec)
+        if spec.endpoints_from and not (more or file):
             raise Failure(
                 f"{name}: endpointsFrom is read when the scan starts", "--endpoints FILE, with what it will give", USAGE
             )
@@ -169,19 +171,21 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str], 
         left_out["an id that another one has"] = len(selection.doubles)
     left_out |= Counter(_CAUSES.get(why, "a workflow that can't run") for _, why in selection.left_out)
     left_out |= Counter(f"a need for scanner.{need}, which is off" for _, need in selected if need)
-    count = shards.shard_count(targets, spec.sharding.max_endpoints_per_shard)
+    most = spec.sharding.max_endpoints_per_shard
+    size = file.endpoints if file else len(targets)
+    count = shards.count_for(size, most) if file else shards.shard_count(targets, most)
     each = sum(template.requests for template in running)
-    longest = max((len(shard) for shard in shards.cut(targets, count)), default=0)
+    longest = math.ceil(size / count) if file else max(map(len, shards.cut(targets, count)), default=0)
     return Forecast(
         name=name,
-        endpoints=len(targets),
+        endpoints=size,
         shards=count,
         parallelism=jobs.parallelism(spec, count),
         templates=tuple(str(template.path.relative_to(template.root)) for template in running),
         left_out=left_out,
-        requests=each * len(targets),
+        requests=each * size,
         seconds=_seconds(spec, longest, count, each),
-        deadline_seconds=jobs.deadline_seconds(spec, count, len(targets)),
+        deadline_seconds=jobs.deadline_seconds(spec, count, size),
         windows=tuple(f"{', '.join(each.days)} {each.begin} to {each.to} in {each.time_zone}" for each in spec.windows),
         matchers=wanted.exclude.matchers,
         uncounted=_uncounted(running, spec),

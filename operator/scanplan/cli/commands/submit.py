@@ -218,7 +218,7 @@ def _manifest(name: str | None, spec: dict[str, Any]) -> Manifest:
     if len(spec["endpoints"]) > MAX_INLINE_ENDPOINTS:
         raise Failure(
             f"a plan takes {MAX_INLINE_ENDPOINTS:,} endpoints, and these are {len(spec['endpoints']):,}",
-            "endpointsFrom in a file: a ConfigMap takes 100,000",
+            "endpointsFrom in the plan: a ConfigMap takes 100,000, a file on the claim 1,000,000",
             DATA,
         )
     manifest = {"apiVersion": labels.API_VERSION, "kind": labels.KIND, "metadata": {"name": name}, "spec": spec}

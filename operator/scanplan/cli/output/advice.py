@@ -19,6 +19,7 @@ ADVICE: dict[Reason, tuple[str, ...]] = {
     ),
     Reason.INPUT_UNAVAILABLE: (
         "create what is missing: it is looked for again by itself, at least every five minutes",
+        f"for a file on the claim, put it there and scan again: {_AGAIN}",
     ),
     Reason.INPUTS_TOO_LARGE: (f"name fewer or smaller ConfigMaps and Secrets, or make several plans: {_SPEC}",),
     Reason.INPUTS_CHANGED: (f"scan with what is there now: {_AGAIN}",),

@@ -53,7 +53,7 @@ def build(task: Task, plan: Plan, policy: Policy, exceptions: str = "") -> Manif
     queued = spec.queue_name is not None
     asked = Asked(
         ttl_seconds=spec.ttl_seconds_after_finished,
-        deadline_seconds=deadline_seconds(spec, shards, len(task.document.endpoints)),
+        deadline_seconds=deadline_seconds(spec, shards, task.document.most_endpoints),
         parallelism=parallelism(spec, shards),
         suspend=None if queued else False,
     )
@@ -81,7 +81,7 @@ def build(task: Task, plan: Plan, policy: Policy, exceptions: str = "") -> Manif
 
 def _scan_annotations(task: Task, plan: Plan) -> dict[str, str]:
     """What is to be known of a scan without its document."""
-    annotations = {labels.ENDPOINT_COUNT: str(len(task.document.endpoints))}
+    annotations = {labels.ENDPOINT_COUNT: str(task.document.most_endpoints)}
     if plan.spec.scanner.max_requests_per_second is not None:
         annotations[labels.RATE_SHARES] = str(parallelism(plan.spec, task.document.shards))
     if task.document.discovery is not None:

@@ -15,7 +15,7 @@ from scanplan.core.manifests import resources
 from scanplan.core.manifests.document import Packed
 from scanplan.core.planning.nuclei import scanner_secrets
 from scanplan.core.planning.policy import Policy
-from scanplan.core.planning.task import REQUESTS_DIRECTORY, Task
+from scanplan.core.planning.task import ENDPOINTS_DIRECTORY, REQUESTS_DIRECTORY, Task
 
 Manifest = dict[str, Any]
 
@@ -193,6 +193,9 @@ def _container(task: Task, template: PodTemplate, policy: Policy, digest: str, f
         {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a path in the pod
         {"name": "task", "mountPath": TASK_DIRECTORY, "readOnly": True},
     ]
+    if task.claim_file:
+        files = layout.ENDPOINT_FILES / task.claim_file.folder
+        mounts.append({"name": "claim", "mountPath": ENDPOINTS_DIRECTORY, "subPath": str(files), "readOnly": True})
     for folder, path in zip(folders, paths, strict=True):
         mounts.append({"name": folder["name"], "mountPath": path, "readOnly": True})
     mounts += [{"name": use, "mountPath": scanner_secrets.folder(use), "readOnly": True} for use in task.secrets]

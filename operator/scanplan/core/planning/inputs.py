@@ -15,11 +15,12 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from scanplan.api import labels
-from scanplan.api.documents.task import content_digest
+from scanplan.api.documents.task import MAX_ENDPOINT_LENGTH, content_digest
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.plan.sources import ClaimFile
 from scanplan.api.v1alpha1.references import KeyReference
-from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINT_LENGTH, MAX_ENDPOINTS, ScanPlanSpec
+from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.core.discovery.reading import Found, Skipped
 from scanplan.core.discovery.selection import Selection, selections
 from scanplan.core.planning.policy import Policy
@@ -126,6 +127,11 @@ def has_ranges(spec: ScanPlanSpec, inputs: Inputs) -> bool:
 def are_confidential(spec: ScanPlanSpec) -> bool:
     """Whether some of the endpoints come from a Secret: then none of them goes where its readers can't read Secrets."""
     return any(source.secret_key_ref for source in spec.endpoints_from)
+
+
+def endpoints_file(spec: ScanPlanSpec) -> ClaimFile | None:
+    """The file that holds all endpoints of a plan, and that nobody but its pods reads; None: it has none."""
+    return next((source.claim_file for source in spec.endpoints_from if source.claim_file), None)
 
 
 def problem_of(reference: Reference | Selection, found: Input) -> str:

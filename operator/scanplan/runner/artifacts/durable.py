@@ -29,8 +29,8 @@ _OTHER_KIND = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR}
 _TASKS = layout.task_directory("").name
 _DEEPEST = 5
 """Path components of an attempt's folder, counted from its run's ``tasks`` folder."""
-_DEPTHS = (6, 3)
-"""Position of ``tasks`` from the end of a path: of an attempt's file, and of a task's file."""
+_DEPTHS = (6, 5, 3)
+"""Position of ``tasks`` from the end of a path: of an attempt's file, of a shard's, and of a task's."""
 RECORD_BYTES = 64 << 20
 """Limit of a record's size. The record of the largest plan whose endpoints all fail is smaller, and a pod has more memory."""
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -283,6 +283,14 @@ def read_record(path: Path) -> bytes:
     if len(content) > RECORD_BYTES:
         raise FileNotFoundError(errno.ENOENT, "too large for a record", str(path))
     return content
+
+
+def holds(path: Path, content: bytes) -> bool:
+    """Whether a record has this content; a link or a pipe has none."""
+    try:
+        return read_record(path) == content
+    except (FileNotFoundError, PermissionError):
+        return False
 
 
 def unique() -> str:

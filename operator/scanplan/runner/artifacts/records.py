@@ -23,11 +23,13 @@ from scanplan.api.documents.report import (
     TaskError,
     TemplateNotRun,
 )
+from scanplan.api.documents.task import EndpointsFile
 from scanplan.api.documents.words import (
     Count,
     DiscoveryReport,
     Document,
     DocumentVersion,
+    EndpointsFileReport,
     Outcome,
     PlanReference,
     Severity,
@@ -39,6 +41,15 @@ Mask = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]+\Z")]
 
 class Record(Document, frozen=True, kw_only=True, forbid_unknown_fields=False, omit_defaults=False):
     """Base of all documents on the claim: complete, and readable by older versions than wrote them."""
+
+
+class Unlisted(Record, frozen=True, kw_only=True):
+    """How many endpoints a record counts and does not list, by their state."""
+
+    unreachable: Count = 0
+    skipped: Count = 0
+    throttled: Count = 0
+    blocked: Count = 0
 
 
 class ShardRecord(Record, frozen=True, kw_only=True):
@@ -56,6 +67,8 @@ class ShardRecord(Record, frozen=True, kw_only=True):
     endpoints_unreachable: tuple[str, ...] = ()
     endpoints_skipped: tuple[str, ...] = ()
     endpoints_troubled: tuple[EndpointTrouble, ...] = ()
+    endpoints_unlisted: Unlisted = msgspec.field(default_factory=Unlisted)
+    """Beyond those that are listed above; not 0 with a file of endpoints alone."""
     templates_run: Count = 0
     templates_not_run: tuple[TemplateNotRun, ...] = ()
     templates_left_out: Mapping[str, Count] = {}
@@ -120,6 +133,16 @@ class ShardCoverage(Record, frozen=True, kw_only=True):
         )
 
 
+class ShardEndpoints(Record, frozen=True, kw_only=True):
+    """The part of a file of endpoints that is a shard's own: `layout.ENDPOINTS`."""
+
+    version: DocumentVersion = 1
+    file: EndpointsFileReport
+    """Of the shard's own lines; one that is no endpoint belongs to one shard too."""
+    endpoints: tuple[str, ...]
+    """Canonical, sorted and unique."""
+
+
 class TaskRecord(Record, frozen=True, kw_only=True):
     """What a task is: `layout.TASK_RECORD`; written once, by the first attempt of any of its shards."""
 
@@ -142,6 +165,7 @@ class TaskScope(Record, frozen=True, kw_only=True):
 
     version: DocumentVersion = 1
     endpoints: tuple[str, ...]
+    endpoints_file: EndpointsFile | None = None
     shards: Annotated[int, msgspec.Meta(ge=1, le=MAX_SHARDS)]
     templates: tuple[str, ...]
     severity_levels: tuple[Severity, ...]
@@ -171,6 +195,7 @@ class ShardSummary(Record, frozen=True, kw_only=True):
     endpoints_unreachable: tuple[str, ...]
     endpoints_skipped: tuple[str, ...] = ()
     endpoints_troubled: tuple[EndpointTrouble, ...] = ()
+    endpoints_unlisted: Unlisted = msgspec.field(default_factory=Unlisted)
     attempts: tuple[AttemptSummary, ...]
 
 
@@ -198,6 +223,8 @@ class ScanMetadata(Record, frozen=True, kw_only=True):
     endpoints_skipped: Count = 0
     endpoints_throttled: Count = 0
     endpoints_blocked: Count = 0
+    endpoints_file: EndpointsFileReport | None = None
+    """None: the endpoints are not in a file."""
     discovery: DiscoveryReport | None = None
     templates_run: Count = 0
     templates_not_run: tuple[TemplateNotRun, ...] = ()

@@ -60,7 +60,7 @@ def enter(run: Path, document: TaskDocument, now: float) -> None:
     )
     if not (folder / layout.TASK_RECORD).exists():
         durable.create(folder / layout.TASK_RECORD, records.readable(task))
-    if document.endpoints:
+    if document.names_endpoints:
         _keep_scope(folder, document)
     if owner is None or document.key not in {known.key for known in owner.tasks}:
         update(run, first)
@@ -70,13 +70,14 @@ def _keep_scope(folder: Path, document: TaskDocument) -> None:
     """Keep what the task scans; a Job that is made again may have other shards."""
     scope = TaskScope(
         endpoints=document.endpoints,
+        endpoints_file=document.endpoints_file,
         shards=document.shards,
         templates=document.templates,
         severity_levels=document.severity_levels,
         discovery=document.discovery,
     )
     content = records.readable(scope)
-    if not _holds(folder / layout.SCOPE, content):
+    if not durable.holds(folder / layout.SCOPE, content):
         durable.replace(folder / layout.SCOPE, content)
 
 
@@ -87,7 +88,7 @@ def with_scope(run: Path, document: TaskDocument) -> TaskDocument:
         TemporaryError: attempts have begun, and what they scan is not there.
         OSError: the claim refused.
     """
-    if document.endpoints:
+    if document.names_endpoints:
         return document
     folder = task_folder(run, document)
     try:
@@ -101,6 +102,7 @@ def with_scope(run: Path, document: TaskDocument) -> TaskDocument:
     return msgspec.structs.replace(
         document,
         endpoints=scope.endpoints,
+        endpoints_file=scope.endpoints_file,
         shards=scope.shards,
         templates=scope.templates,
         severity_levels=scope.severity_levels,
@@ -121,18 +123,11 @@ def update(run: Path, first: RunRecord) -> None:
         record = msgspec.structs.replace(first, tasks=_tasks(run))
         content = records.readable(record)
         path = run / layout.RUN_RECORD
-        if not _holds(path, content):
+        if not durable.holds(path, content):
             durable.replace(path, content)
         _link(run, record)
-        if _tasks(run) == record.tasks and _holds(path, content):
+        if _tasks(run) == record.tasks and durable.holds(path, content):
             return
-
-
-def _holds(path: Path, content: bytes) -> bool:
-    try:
-        return durable.read_record(path) == content
-    except (FileNotFoundError, PermissionError):  # or a link or a pipe, which is replaced
-        return False
 
 
 def read(run: Path) -> RunRecord | None:

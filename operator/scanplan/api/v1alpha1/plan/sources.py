@@ -6,20 +6,70 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from scanplan.api.documents.task import MAX_FILE_ENDPOINTS
 from scanplan.api.v1alpha1.model import Model, one_of
 from scanplan.api.v1alpha1.plan.discovery import DiscoverySource
 from scanplan.api.v1alpha1.references import KeyReference, LocalObjectReference
 
 
+class ClaimFile(Model):
+    """A file of endpoints on the claim of the artifacts, for lists of up to a million. Scan pods read it, and not the operator.
+
+    It has one endpoint a line, and holds all endpoints of its plan.
+    """
+
+    path: Annotated[
+        str,
+        Field(
+            max_length=512,
+            pattern=r"^[A-Za-z0-9_][-A-Za-z0-9_.]*(/[A-Za-z0-9_][-A-Za-z0-9_.]*)*$",
+            description="Path below the folder `endpoints` of the claim. The file may be no symbolic link.",
+        ),
+    ]
+    sha256: Annotated[
+        str,
+        Field(
+            max_length=64,
+            pattern=r"^[0-9a-f]{64}$",
+            description="SHA-256 of the file in hex, as sha256sum prints it. A file with another one is not scanned.",
+        ),
+    ]
+    endpoints: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=MAX_FILE_ENDPOINTS,
+            description="Endpoints in the file, at most, such as its number of lines. Shards and the deadline follow from it.",
+        ),
+    ]
+
+    @property
+    def folder(self) -> str:
+        """The folder of the file, relative to that of all such files; empty: it is that folder."""
+        return self.path.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The file's name in its folder."""
+        return self.path.rpartition("/")[2]
+
+
 class EndpointSource(Model):
-    """Endpoints in a ConfigMap or Secret, one a line, or those that objects of the cluster name when the scan starts.
+    """Endpoints in a ConfigMap, Secret or file, one a line, or those that objects of the cluster name when the scan starts.
 
     Empty lines and lines that begin with # are skipped.
     """
 
     model_config = ConfigDict(
         json_schema_extra=one_of(
-            "configMapKeyRef", "secretKeyRef", "ingresses", "httpRoutes", "services", "routes", "virtualServices"
+            "configMapKeyRef",
+            "secretKeyRef",
+            "claimFile",
+            "ingresses",
+            "httpRoutes",
+            "services",
+            "routes",
+            "virtualServices",
         )
     )
 
@@ -31,6 +81,7 @@ class EndpointSource(Model):
             "the Secret that brings the endpoints to the pods."
         ),
     ] = None
+    claim_file: ClaimFile | None = None
     ingresses: Annotated[DiscoverySource | None, Field(description="Every host of Ingresses; with TLS as https.")] = (
         None
     )

@@ -19,10 +19,12 @@ import msgspec
 from scanplan.api import layout, wire
 from scanplan.api.documents.report import ArtifactFile, FindingCounts, HistoryCounts
 from scanplan.api.documents.words import Severity
+from scanplan.core.planning import shards
 from scanplan.findings import history
 from scanplan.findings.history import Sighting, Tally
-from scanplan.findings.ran import Ran, ShardRan
-from scanplan.runner.artifacts import durable, records, run_record
+from scanplan.findings.ran import DividedRan, Ran, ShardRan
+from scanplan.runner.artifacts import divided, durable, records, run_record
+from scanplan.runner.artifacts.divided import Shard
 from scanplan.runner.artifacts.merging import sightings
 from scanplan.runner.artifacts.merging.newest import Newest
 from scanplan.runner.artifacts.merging.sorting import Sorter, merged
@@ -89,7 +91,7 @@ class HistoryWriter:
         sightings.take(self._sorter, block)
 
     def write(
-        self, moment: str, ran: Callable[[], Ran] | None, beside: Executor, suppression: Suppression
+        self, moment: str, ran: Callable[[], Ran | DividedRan] | None, beside: Executor, suppression: Suppression
     ) -> HistoryCounts:
         """Write the history under a name that nobody sees.
 
@@ -187,27 +189,35 @@ class HistoryWriter:
             yield history.continued((), sorter, began, _nowhere, Tally())
 
 
-def ran(parts: Sequence[tuple[Sequence[str], Path]]) -> Ran:
+def ran(parts: Sequence[tuple[Shard, Path]]) -> Ran | DividedRan:
     """Where a complete scan has looked.
 
     Args:
-        parts: of each shard the endpoints, and the folder of its complete attempt. One without a readable coverage looked nowhere.
+        parts: all shards, each with the folder of its complete attempt. One without a readable coverage looked nowhere.
     """
-    shards = []
     templates: dict[frozenset[str], frozenset[str]] = {}
-    for endpoints, folder in parts:
-        found = _coverage(folder)
-        if found is not None:
-            names = frozenset(found.templates)
-            gaps = {name: int(mask, 16) for name, mask in found.gaps.items()}
-            shard = ShardRan(
-                endpoints=endpoints,
-                trusted=int(found.trusted, 16),
-                templates=templates.setdefault(names, names),  # nearly always the same in all shards
-                gaps=gaps,
-            )
-            shards.append(shard)
-    return Ran(shards)
+    if not any(shard.endpoints is None for shard, _ in parts):
+        return Ran(filter(None, (_ran(shard.endpoints or (), folder, templates) for shard, folder in parts)))
+
+    def read(number: int) -> ShardRan | None:
+        shard, folder = parts[number]
+        return _ran(divided.kept(shard.folder), folder, templates)
+
+    return DividedRan(lambda host: shards.of_host(host.encode(errors="replace"), len(parts)), read)
+
+
+def _ran(endpoints: Sequence[str], folder: Path, templates: dict[frozenset[str], frozenset[str]]) -> ShardRan | None:
+    """Where a shard has looked; None: nobody knows. `templates` are nearly always the same in all shards, and kept once."""
+    found = _coverage(folder)
+    if found is None:
+        return None
+    names = frozenset(found.templates)
+    return ShardRan(
+        endpoints=endpoints,
+        trusted=int(found.trusted, 16),
+        templates=templates.setdefault(names, names),
+        gaps={name: int(mask, 16) for name, mask in found.gaps.items()},
+    )
 
 
 def _coverage(attempt: Path) -> ShardCoverage | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
+import itertools
 import math
 import os
 import sys
@@ -23,18 +24,25 @@ import msgspec
 from scanplan.api import layout
 from scanplan.api.documents.report import FindingCounts, MergedResult, ScannerVersion, Trouble
 from scanplan.api.documents.task import TaskDocument
-from scanplan.api.documents.words import MOST_COUNTED, Outcome
+from scanplan.api.documents.words import MOST_COUNTED, EndpointsFileReport, Outcome
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import keys, shards
 from scanplan.findings import fingerprint
-from scanplan.runner.artifacts import durable, findings, publish, records, run_record, steps
+from scanplan.runner.artifacts import divided, durable, findings, publish, records, run_record, steps
+from scanplan.runner.artifacts.divided import Shard
 from scanplan.runner.artifacts.merging.suppression import Suppression, short
-from scanplan.runner.artifacts.records import AttemptSummary, RunRecord, ScanMetadata, ShardRecord, ShardSummary
+from scanplan.runner.artifacts.records import (
+    AttemptSummary,
+    RunRecord,
+    ScanMetadata,
+    ShardRecord,
+    ShardSummary,
+    Unlisted,
+)
 
 if TYPE_CHECKING:
     from scanplan.findings.exceptions import Handed
-    from scanplan.findings.ran import Ran
+    from scanplan.findings.ran import DividedRan, Ran
     from scanplan.runner.artifacts.merging.history import HistoryWriter
     from scanplan.runner.artifacts.merging.overview import Overview
 
@@ -42,6 +50,9 @@ _BLOCK_BYTES = 1 << 20
 _THREADS = 3
 """One copies, one hashes what was copied, one writes the history."""
 _SWITCH_SECONDS = 0.0005
+_EXAMPLES = 10
+"""Most refused lines in the metadata."""
+_EXAMPLE_CHARACTERS = 120
 _REMARKED = 3
 """Most remarks in a termination message."""
 _REMARK_CHARACTERS = 400
@@ -51,10 +62,19 @@ _REMARK_CHARACTERS = 400
 class _Part(msgspec.Struct, frozen=True):
     """One shard, with its published attempts."""
 
-    index: int
-    endpoints: Sequence[str]
-    folder: Path
+    shard: Shard
     attempts: Sequence[ShardRecord]
+    file: EndpointsFileReport | None
+    """What it has counted in the file of endpoints; None: there is no file."""
+
+    @property
+    def folder(self) -> Path:
+        return self.shard.folder
+
+    @property
+    def size(self) -> int:
+        """How many endpoints it has; of a file 0 where no attempt came so far."""
+        return self.file.endpoints if self.file else len(self.shard.endpoints or ())
 
     @property
     def complete(self) -> bool:
@@ -77,11 +97,6 @@ def not_before(document: TaskDocument) -> float | None:
         ) from error
 
 
-def shard_folder(run: Path, document: TaskDocument, endpoints: Sequence[str]) -> Path:
-    """The folder of the shard with these endpoints."""
-    return run / layout.shard_directory(keys.key_digest(document.key), shards.content_digest(endpoints))
-
-
 def merge(
     run: Path, document: TaskDocument, *, partial: bool = False, exceptions: Handed | None = None
 ) -> MergedResult | None:
@@ -102,9 +117,9 @@ def merge(
     parts: list[_Part] = []
     window = not_before(document)
     # The last shard starts last, so it is most likely to be missing. Look at it first, and return early.
-    for index, endpoints in reversed(list(enumerate(shards.cut(document.endpoints, document.shards)))):
-        folder = shard_folder(run, document, endpoints)
-        part = _Part(index, endpoints, folder, publish.contributing(folder, not_before=window))
+    for shard in reversed(divided.parts(run, document)):
+        file = divided.counts(shard.folder) if shard.endpoints is None else None
+        part = _Part(shard, publish.contributing(shard.folder, not_before=window), file)
         if not part.complete and not partial:
             return None
         parts.append(part)
@@ -197,13 +212,23 @@ def _metadata(
         severity_levels=document.severity_levels,
         scanner=_scanner(attempts),
         template_digests=tuple(sorted({attempt.scanner.templates_digest for attempt in attempts} - {""})),
-        endpoints=len(document.endpoints),
+        endpoints=_total(part.size for part in parts),
+        endpoints_file=_file(parts) if document.endpoints_file else None,
         discovery=document.discovery,
         endpoints_scanned=_total(summary.endpoints_scanned for summary in summaries),
-        endpoints_unreachable=sum(len(summary.endpoints_unreachable) for summary in summaries),
-        endpoints_skipped=sum(len(summary.endpoints_skipped) for summary in summaries),
-        endpoints_throttled=_troubled(summaries, Trouble.THROTTLED, Trouble.UNAVAILABLE),
-        endpoints_blocked=_troubled(summaries, Trouble.BLOCKED),
+        endpoints_unreachable=_total(
+            len(each.endpoints_unreachable) + each.endpoints_unlisted.unreachable for each in summaries
+        ),
+        endpoints_skipped=_total(len(each.endpoints_skipped) + each.endpoints_unlisted.skipped for each in summaries),
+        endpoints_throttled=_total(
+            [
+                _troubled(summaries, Trouble.THROTTLED, Trouble.UNAVAILABLE),
+                *(each.endpoints_unlisted.throttled for each in summaries),
+            ]
+        ),
+        endpoints_blocked=_total(
+            [_troubled(summaries, Trouble.BLOCKED), *(each.endpoints_unlisted.blocked for each in summaries)]
+        ),
         **_templates(parts),
         findings=FindingCounts(**{severity: _total([count]) for severity, count in counts.items()}),
         exceptions=suppression.applied(),
@@ -216,21 +241,32 @@ def _started_at(attempts: Sequence[ShardRecord]) -> str:
     return min((attempt.started_at for attempt in attempts), default="")
 
 
+def _file(parts: Sequence[_Part]) -> EndpointsFileReport:
+    """What was in the file of endpoints. No line belongs to two shards."""
+    told = [part.file for part in parts if part.file]
+    return EndpointsFileReport(
+        endpoints=_total(file.endpoints for file in told),
+        refused=_total(file.refused for file in told),
+        duplicates=_total(file.duplicates for file in told),
+        examples=tuple(itertools.islice(itertools.chain.from_iterable(file.examples for file in told), _EXAMPLES)),
+    )
+
+
 def _part_of(descriptor: int, offset: int, size: int) -> bytes:
     return os.pread(descriptor, size, offset)
 
 
-def _ran(parts: Sequence[_Part]) -> Callable[[], Ran]:
+def _ran(parts: Sequence[_Part]) -> Callable[[], Ran | DividedRan]:
     """A function that reads which templates a complete scan ran against which endpoints."""
     from scanplan.runner.artifacts.merging import history  # noqa: PLC0415 - only the last attempt merges
 
-    folders = [(part.endpoints, publish.folder(part.folder, part.attempts[-1].attempt)) for part in parts]
+    folders = [(part.shard, publish.folder(part.folder, part.attempts[-1].attempt)) for part in parts]
     return lambda: history.ran(folders)
 
 
 def _templates(parts: Sequence[_Part]) -> dict[str, Any]:
     """The metadata about templates, over all shards. A template counts as not run only if no shard ran it."""
-    last = [part.attempts[-1] for part in parts if part.attempts and part.endpoints]
+    last = [part.attempts[-1] for part in parts if part.attempts and part.size]
     told = [
         {item.template: item for item in record.templates_not_run} for record in last if record.scanner.templates_loaded
     ]
@@ -376,7 +412,7 @@ def _scanner(attempts: Sequence[ShardRecord]) -> ScannerVersion:
 def _summary(part: _Part) -> ShardSummary:
     last = part.attempts[-1] if part.attempts else None
     return ShardSummary(
-        shard=part.index,
+        shard=part.shard.number,
         content=part.folder.name,
         outcome=(
             Outcome.COMPLETE
@@ -385,11 +421,12 @@ def _summary(part: _Part) -> ShardSummary:
             if any(attempt.outcome is Outcome.PARTIAL for attempt in part.attempts)
             else Outcome.FAILED
         ),
-        endpoints=len(part.endpoints),
+        endpoints=part.size,
         endpoints_scanned=last.endpoints_scanned if last else 0,
         endpoints_unreachable=last.endpoints_unreachable if last else (),
         endpoints_skipped=last.endpoints_skipped if last else (),
         endpoints_troubled=last.endpoints_troubled if last else (),
+        endpoints_unlisted=last.endpoints_unlisted if last else Unlisted(),
         attempts=tuple(
             AttemptSummary(
                 attempt=attempt.attempt,
@@ -415,6 +452,7 @@ def _result(task: Path, document: TaskDocument, metadata: ScanMetadata) -> Merge
         endpoints_skipped=metadata.endpoints_skipped,
         endpoints_throttled=metadata.endpoints_throttled,
         endpoints_blocked=metadata.endpoints_blocked,
+        endpoints_file=_short_file(metadata.endpoints_file) if metadata.endpoints_file else None,
         endpoints_remark=_shortened(
             [f"{each.endpoint} {each.remark}" for shard in metadata.shards for each in shard.endpoints_troubled]
         ),
@@ -428,6 +466,13 @@ def _result(task: Path, document: TaskDocument, metadata: ScanMetadata) -> Merge
         history=metadata.history,
         exceptions=short(metadata.exceptions),
         files=(*metadata.files, publish.artifact(task / layout.METADATA)),
+    )
+
+
+def _short_file(told: EndpointsFileReport) -> EndpointsFileReport:
+    """The same, short enough for a termination message."""
+    return msgspec.structs.replace(
+        told, examples=tuple(example[:_EXAMPLE_CHARACTERS] for example in told.examples[:_REMARKED])
     )
 
 

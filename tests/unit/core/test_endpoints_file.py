@@ -1,0 +1,124 @@
+"""A plan whose endpoints are in a file on its claim: everything that the operator decides without reading it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from scanplan.api import environment, labels
+from scanplan.api.documents.report import MergedResult
+from scanplan.api.documents.task import EndpointsFile
+from scanplan.api.documents.words import EndpointsFileReport
+from scanplan.api.errors import InvalidPlan
+from scanplan.core.manifests import document, jobs, pod
+from scanplan.core.planning import inputs as sources
+from scanplan.core.planning.task import Plan
+from scanplan.core.status import statuses
+from tests.unit.core.objects import CLAIM, NOW, POLICY, Status, complete, merged, plan, report, task
+
+DIGEST = "ab" * 32
+MILLION = 1_000_000
+
+
+def of_file(path: str = "hosts.txt", sha256: str = DIGEST, endpoints: int = MILLION, **spec: Any) -> Plan:
+    """A plan of a file; the usual sharding has one endpoint a shard."""
+    file = {"path": path, "sha256": sha256, "endpoints": endpoints}
+    return plan(**{"endpoints": [], "endpointsFrom": [{"claimFile": file}], **spec})
+
+
+def test_nothing_of_the_file_is_asked_for() -> None:
+    """Otherwise the operator's memory grows with the lists of its tenants."""
+    of = of_file()
+    assert sources.needed(of.spec, of.namespace, POLICY.claim_name, POLICY) == (CLAIM,)
+    assert task(of).document.endpoints == ()
+    assert not task(of).document.confidential
+
+
+def test_the_key_is_that_of_the_content() -> None:
+    """Otherwise a file that was moved is scanned again, or one that was changed is not."""
+    key = task(of_file()).key
+    assert task(of_file("moved/elsewhere.txt", endpoints=10)).key == key
+    assert task(of_file(sha256="cd" * 32)).key != key
+    assert task(plan()).key.split(":")[:3] == key.split(":")[:3]
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "most", "shards"), [(1, 250, 1), (251, 250, 2), (MILLION, 10_000, 100), (MILLION, 250, 1_000)]
+)
+def test_shards_follow_from_what_the_plan_says(endpoints: int, most: int, shards: int) -> None:
+    made = task(of_file(endpoints=endpoints, sharding={"maxEndpointsPerShard": most}))
+    assert made.document.shards == shards
+
+
+def test_the_job_knows_how_many_endpoints_there_may_be() -> None:
+    """The deadline that is derived must be long enough for all of them."""
+    few, many = of_file(endpoints=1_000), of_file()
+    manifests = [jobs.build(task(of), of, POLICY) for of in (few, many)]
+    deadlines = [manifest["spec"]["activeDeadlineSeconds"] for manifest in manifests]
+    assert deadlines[0] < deadlines[1]
+    assert [manifest["metadata"]["annotations"][labels.ENDPOINT_COUNT] for manifest in manifests] == ["1000", "1000000"]
+    assert all(len(json.dumps(manifest)) < 16 << 10 for manifest in manifests)
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "name"),
+    [
+        ("hosts.txt", "endpoints", "hosts.txt"),
+        ("acme/2026/hosts.txt", "endpoints/acme/2026", "hosts.txt"),
+    ],
+)
+def test_a_pod_sees_the_files_folder_read_only_and_no_more_of_the_claim(path: str, folder: str, name: str) -> None:
+    """Otherwise a scan reads the results of others, or changes the list that others scan."""
+    of = of_file(path)
+    made = task(of)
+    template = pod.build(made, of.spec.pod_template, POLICY, document.pack(made, made.job_name))
+    (container,) = template["spec"]["containers"]
+    mounts = [mount for mount in container["volumeMounts"] if mount["name"] == "claim"]
+    assert mounts == [
+        {"name": "claim", "mountPath": environment.RUN_MOUNT, "subPath": "ui_projects/nightly"},
+        {"name": "claim", "mountPath": "/etc/scanplan/endpoints", "subPath": folder, "readOnly": True},
+    ]
+    assert made.document.endpoints_file == EndpointsFile(
+        path=f"/etc/scanplan/endpoints/{name}", sha256=DIGEST, most=MILLION, most_addresses=65_536
+    )
+
+
+def test_requests_to_fuzz_need_endpoints_that_can_be_read() -> None:
+    requests = {"mode": "openapi", "configMapKeyRef": {"name": "api", "key": "api.json"}}
+    with pytest.raises(InvalidPlan, match=r"requestsFrom needs endpoints that the operator can read"):
+        task(of_file(scanner={"dast": True, "requestsFrom": requests}))
+
+
+def ready(status: Status) -> str:
+    """What the plan's Ready condition says in words."""
+    return next(str(each["message"]) for each in status["conditions"] if each["type"] == "Ready")
+
+
+def told(**counts: Any) -> MergedResult:
+    return merged(endpoints_file=EndpointsFileReport(**counts))
+
+
+def test_the_status_counts_what_the_pods_have_found_in_the_file() -> None:
+    of = of_file()
+    result = told(endpoints=970_000, refused=3, duplicates=29_997, examples=("line 7: there is no host",))
+    status = statuses.of_finished(of, complete(), [report(0), report(1)], result, None, NOW).document()
+    assert status["endpointCount"] == 970_000
+    assert status["endpointsFile"] == {
+        "refused": 3,
+        "duplicates": 29_997,
+        "examples": ["line 7: there is no host"],
+    }
+    message = ready(status)
+    assert message.endswith("; 3 lines of the file of endpoints were left out, such as line 7: there is no host")
+
+
+def test_where_no_line_was_left_out_nothing_is_said() -> None:
+    status = statuses.of_finished(of_file(), complete(), [report(0)], told(endpoints=5), None, NOW).document()
+    assert status["endpointsFile"] == {"refused": 0, "duplicates": 0, "examples": []}
+    assert "left out" not in ready(status)
+
+
+def test_a_result_without_a_file_says_nothing_of_one() -> None:
+    assert "endpointsFile" not in statuses.of_finished(plan(), complete(), [], merged(), None, NOW).document()
