@@ -71,7 +71,7 @@ def _started(spelling: Callable[[int], str], count: int) -> tuple[float, float]:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
         bench = Bench(Path(folder), build().nuclei, ())
         bench.options = {
-            "endpoints_file": EndpointsFile(path=str(path), sha256=digest, most=count, most_addresses=0),
+            "endpoints_file": EndpointsFile(root=folder, path=path.name, sha256=digest, most=count, most_addresses=0),
             "shards": max(1, count // (MAX_FILE_ENDPOINTS // SHARDS)),
             "denied_targets": DEFAULT_DENIED,
             "templates": ("http/exposures/",),

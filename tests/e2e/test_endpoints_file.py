@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scanplan.client.templates import image
+from scanplan.client.templates.content import Content
+from tests.cluster import Cluster
 from tests.e2e.stage import EXPOSED, Stage, templates
+from tests.fixtures.node import OWN_TEMPLATES
 
 pytestmark = pytest.mark.e2e
 
@@ -64,3 +69,21 @@ def test_a_file_that_is_not_there_or_another_one_ends_the_scan_with_what_to_do(s
     assert (status["error"]["reason"], status["attempts"]) == ("InputsChanged", 1)
     stage.ends("linked", "Failed")
     assert not [path for path in stage.files(stage.run("linked")) if path.endswith("/shard.json")], "no pod has started"
+
+
+def test_a_file_of_an_image_is_scanned(stage: Stage, running: Cluster, tmp_path: Path) -> None:
+    """Lost otherwise: lists that are versioned, signed and pinned like any other image."""
+    text = f"{stage.endpoint('app')}\n"
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/hosts.txt").write_text(text)
+    reference = f"{OWN_TEMPLATES}:lists"
+    files = Content(root=tmp_path / "lists", files=(tmp_path / "lists/hosts.txt",), entries=(), broken=())
+    made = image.write(files, tmp_path / "layout", reference=reference)
+    with (tmp_path / "lists.tar").open("wb") as archive:
+        image.archive(made, archive)
+    running.load_image(tmp_path / "lists.tar")
+    file = entry("hosts.txt", text, 1)["claimFile"]
+    plan(stage, "of-an-image", {"imageFile": {"reference": reference, "pullPolicy": "Never", **file}})
+    status = stage.ends("of-an-image", "Completed")
+    assert status["endpointCount"] == status["endpointsScanned"] == 1
+    assert set(templates(stage.findings(status))) == EXPOSED

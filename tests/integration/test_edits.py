@@ -58,6 +58,22 @@ KEY = [
             "endpointsFrom": [{"claimFile": {"path": "hosts.txt", "sha256": "ab" * 32, "endpoints": 1_000}}],
         },
     ),
+    Row(
+        "endpointsFrom.imageFile",
+        {
+            "endpoints": [],
+            "endpointsFrom": [
+                {
+                    "imageFile": {
+                        "reference": "registry.example/lists:1",
+                        "path": "hosts.txt",
+                        "sha256": "cd" * 32,
+                        "endpoints": 1_000,
+                    }
+                }
+            ],
+        },
+    ),
     Row("templates", {"templates": ["http/exposures/"]}),
     Row("templatesFrom", {"templatesFrom": [{"configMap": {"name": "more"}}]}),
     Row(

@@ -34,10 +34,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an endpoint that is too long": ({"endpoints": [f"https://a.example/{'x' * 2048}"]}, "Too long"),
     "more endpoints than fit": ({"endpoints": hosts(1001)}, "spec.endpoints: Too many: 1001: must have at most 1000"),
     "endpoints that are no list": ({"endpoints": "a.example"}, "must be of type array"),
-    "a file beside other endpoints": ({"endpointsFrom": [OF_FILE]}, "a claimFile holds all endpoints of its plan"),
+    "a file beside other endpoints": (
+        {"endpointsFrom": [OF_FILE]},
+        "a claimFile or imageFile holds all endpoints of its plan",
+    ),
     "two files": (
         {"endpoints": [], "endpointsFrom": [OF_FILE, OF_FILE]},
-        "a claimFile holds all endpoints of its plan",
+        "a claimFile or imageFile holds all endpoints of its plan",
     ),
     "a file above its folder": (of_file(path="../ui_projects/other/run.json"), "claimFile.path in body should match"),
     "a file anywhere": (of_file(path="/etc/passwd"), "claimFile.path in body should match"),
@@ -175,6 +178,11 @@ STALLED: dict[str, tuple[dict[str, Any], str, str]] = {
         of_file() | {"scanner": {"dast": True, "requestsFrom": REQUESTS}},
         "InvalidSpec",
         "scanner.requestsFrom needs endpoints that the operator can read",
+    ),
+    "an image of endpoints that is not allowed": (
+        {"endpoints": [], "endpointsFrom": [{"imageFile": {"reference": "evil:1", **OF_FILE["claimFile"]}}]},
+        "InvalidSpec",
+        "SCANPLAN_ALLOWED_IMAGES",
     ),
     "endpoints from nowhere": (
         {"endpointsFrom": [{"configMapKeyRef": {"name": "nowhere", "key": "endpoints"}}]},

@@ -28,7 +28,11 @@ def file(bench: Bench, webapp: WebApplication, tmp_path: Path) -> Path:
     path.write_text("\n".join(lines))
     options: dict[str, Any] = {
         "endpoints_file": EndpointsFile(
-            path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest(), most=100, most_addresses=0
+            root=str(path.parent),
+            path=path.name,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            most=100,
+            most_addresses=0,
         ),
         "shards": SHARDS,
         "templates": ("http/exposures/",),

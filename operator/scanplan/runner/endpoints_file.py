@@ -76,9 +76,8 @@ def doubt(merged: MergedResult) -> TaskError | None:
 
 @contextlib.contextmanager
 def _opened(file: EndpointsFile) -> Iterator[BinaryIO]:
-    path = PurePath(file.path)
     try:
-        descriptor = durable.open_below(Path(path.parent), PurePath(path.name))
+        descriptor = durable.open_below(Path(file.root), PurePath(file.path))
     except FileNotFoundError:
         problem = "There is no file of endpoints where the plan says; links are not followed"
     except PermissionError:
@@ -87,9 +86,7 @@ def _opened(file: EndpointsFile) -> Iterator[BinaryIO]:
         with os.fdopen(descriptor, "rb", buffering=0) as content:
             yield content
         return
-    raise ClaimError(
-        Reason.INPUT_UNAVAILABLE, f"{problem}: {path.name}. Put it into the folder on the volume, and scan again."
-    )
+    raise ClaimError(Reason.INPUT_UNAVAILABLE, f"{problem}: {file.path}. Put it there, and scan again.")
 
 
 def _lines(content: BinaryIO, digest: _Hash) -> Iterator[bytes]:

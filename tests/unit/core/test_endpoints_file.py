@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,11 +79,43 @@ def test_a_pod_sees_the_files_folder_read_only_and_no_more_of_the_claim(path: st
     mounts = [mount for mount in container["volumeMounts"] if mount["name"] == "claim"]
     assert mounts == [
         {"name": "claim", "mountPath": environment.RUN_MOUNT, "subPath": "ui_projects/nightly"},
-        {"name": "claim", "mountPath": "/etc/scanplan/endpoints", "subPath": folder, "readOnly": True},
+        {"name": "claim", "subPath": folder, "mountPath": "/etc/scanplan/endpoints", "readOnly": True},
     ]
     assert made.document.endpoints_file == EndpointsFile(
-        path=f"/etc/scanplan/endpoints/{name}", sha256=DIGEST, most=MILLION, most_addresses=65_536
+        root="/etc/scanplan/endpoints", path=name, sha256=DIGEST, most=MILLION, most_addresses=65_536
     )
+
+
+def of_image(reference: str = "registry.example/lists@sha256:1", **changes: Any) -> Plan:
+    """A plan of a file in an image."""
+    file = {"reference": reference, "path": "acme/hosts.txt", "sha256": DIGEST, "endpoints": MILLION, **changes}
+    return plan(endpoints=[], endpointsFrom=[{"imageFile": file}])
+
+
+ALLOWING = replace(POLICY, allowed_images=("registry.example/*",))
+
+
+def test_a_file_of_an_image_is_mounted_read_only() -> None:
+    of = of_image(pullPolicy="Always")
+    made = task(of, ALLOWING)
+    template = pod.build(made, of.spec.pod_template, ALLOWING, document.pack(made, made.job_name))
+    (volume,) = (volume for volume in template["spec"]["volumes"] if volume["name"] == "endpoints")
+    assert volume["image"] == {"reference": "registry.example/lists@sha256:1", "pullPolicy": "Always"}
+    (mount,) = (mount for mount in template["spec"]["containers"][0]["volumeMounts"] if mount["name"] == "endpoints")
+    assert mount == {"name": "endpoints", "mountPath": "/etc/scanplan/endpoints", "readOnly": True}
+    assert made.document.endpoints_file == EndpointsFile(
+        root="/etc/scanplan/endpoints", path="acme/hosts.txt", sha256=DIGEST, most=MILLION, most_addresses=65_536
+    )
+
+
+def test_the_same_content_is_the_same_scan_wherever_it_is() -> None:
+    assert task(of_image(), ALLOWING).key == task(of_file()).key
+
+
+def test_an_image_must_be_allowed() -> None:
+    """Otherwise a tenant has nodes pull, and mount, any image."""
+    with pytest.raises(InvalidPlan, match=r"endpointsFrom image 'evil:1' is not on the operator's allow-list"):
+        task(of_image("evil:1"), ALLOWING)
 
 
 def test_requests_to_fuzz_need_endpoints_that_can_be_read() -> None:

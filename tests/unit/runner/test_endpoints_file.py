@@ -38,7 +38,7 @@ def task(
     content = lines if isinstance(lines, bytes) else "".join(f"{line}\n" for line in lines).encode()
     (folder / name).write_bytes(content)
     file = EndpointsFile(
-        path=str(folder / name), sha256=hashlib.sha256(content).hexdigest(), most=most, most_addresses=1_000
+        root=str(folder), path=name, sha256=hashlib.sha256(content).hexdigest(), most=most, most_addresses=1_000
     )
     return document(endpoints=(), endpoints_file=file, shards=shards, denied_targets=DEFAULT_DENIED)
 

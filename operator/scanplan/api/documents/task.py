@@ -99,8 +99,10 @@ class TemplateFilter(Document, frozen=True, kw_only=True):
 class EndpointsFile(Document, frozen=True, kw_only=True):
     """A file of endpoints, one a line, which each pod reads for itself."""
 
+    root: str
+    """The folder in the pod that it is in, or below."""
     path: str
-    """Where it is in the pod."""
+    """Its path there; no part of it may be a link."""
     sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
     most: Annotated[int, msgspec.Meta(ge=1, le=MAX_FILE_ENDPOINTS)]
     """Endpoints that it has, at most."""

@@ -126,9 +126,10 @@ class ScanPlanSpec(Model):
                     "there is nothing to scan: set endpoints, or endpointsFrom",
                 ),
                 cel(
-                    "!has(self.endpointsFrom) || !self.endpointsFrom.exists(source, has(source.claimFile)) || "
+                    "!has(self.endpointsFrom) || "
+                    "!self.endpointsFrom.exists(source, has(source.claimFile) || has(source.imageFile)) || "
                     "(size(self.endpointsFrom) == 1 && (!has(self.endpoints) || size(self.endpoints) == 0))",
-                    "a claimFile holds all endpoints of its plan: leave out endpoints and other sources",
+                    "a claimFile or imageFile holds all endpoints of its plan: leave out endpoints and other sources",
                 ),
                 cel(
                     "(has(self.templates) && size(self.templates) > 0) || "
@@ -182,7 +183,7 @@ class ScanPlanSpec(Model):
         Field(
             max_length=16,
             json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "atomic"}),
-            description="Further endpoints, for long lists. At most 100,000 in all, or a claimFile alone with up to 1,000,000.",
+            description="Further endpoints, for long lists. At most 100,000 in all, or one file alone with up to 1,000,000.",
         ),
     ] = []
     templates: Annotated[

@@ -10,7 +10,7 @@ from typing import Any
 
 from scanplan.api import environment, labels, layout
 from scanplan.api.v1alpha1.plan.pod_template import PodTemplate
-from scanplan.api.v1alpha1.plan.sources import ImageSource
+from scanplan.api.v1alpha1.plan.sources import ClaimFile, ImageFile, ImageSource
 from scanplan.core.manifests import resources
 from scanplan.core.manifests.document import Packed
 from scanplan.core.planning.nuclei import scanner_secrets
@@ -22,6 +22,8 @@ Manifest = dict[str, Any]
 TASK_DIRECTORY = "/etc/scanplan/task"
 EXCEPTIONS_FILE = "exceptions.json"
 """Beside the task document."""
+ENDPOINTS = "endpoints"
+"""Name of the volume with a file of endpoints."""
 REQUESTS = "requests"
 """Name of the volume with requests to fuzz."""
 TERMINATION_LOG = "/dev/termination-log"
@@ -52,6 +54,7 @@ def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed, exc
             {"name": "claim", "persistentVolumeClaim": {"claimName": task.claim}},
             {"name": "scratch", "emptyDir": {"sizeLimit": policy.tmp_size_limit} if policy.tmp_size_limit else {}},
             document,
+            *_endpoints_volume(task),
             *folders,
             *([{"name": REQUESTS, "configMap": {"name": task.requests_from}}] if task.requests_from else []),
             *secrets,
@@ -133,15 +136,32 @@ def annotation_file(file: str, name: str) -> Manifest:
     return {"path": file, "fieldRef": {"fieldPath": f"metadata.annotations['{name}']"}}
 
 
+def _endpoints_volume(task: Task) -> list[Manifest]:
+    """The volume with a file of endpoints, where it isn't on the claim."""
+    file = task.endpoints_file
+    return [{"name": ENDPOINTS, **_volume_of(file)}] if isinstance(file, ImageFile) else []
+
+
+def _endpoints_mount(task: Task) -> list[Manifest]:
+    """Where the pod sees its file of endpoints: an image, or the file's folder on the claim, and no more of it."""
+    match task.endpoints_file:
+        case ImageFile():
+            place = {"name": ENDPOINTS}
+        case ClaimFile() as file:
+            place = {"name": "claim", "subPath": str(layout.ENDPOINT_FILES / file.folder)}
+        case None:
+            return []
+    return [{**place, "mountPath": ENDPOINTS_DIRECTORY, "readOnly": True}]
+
+
 def _template_volumes(task: Task) -> list[Manifest]:
     """A read-only volume for each template source, in order."""
     return [
-        {"name": f"templates-{position}", **_template_volume(source)}
-        for position, source in enumerate(task.templates_from)
+        {"name": f"templates-{position}", **_volume_of(source)} for position, source in enumerate(task.templates_from)
     ]
 
 
-def _template_volume(source: ImageSource | str) -> Manifest:
+def _volume_of(source: ImageSource | str) -> Manifest:
     if isinstance(source, str):
         return {"configMap": {"name": source}}
     return {"image": {"reference": source.reference, "pullPolicy": source.pull_policy}}
@@ -193,9 +213,7 @@ def _container(task: Task, template: PodTemplate, policy: Policy, digest: str, f
         {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a path in the pod
         {"name": "task", "mountPath": TASK_DIRECTORY, "readOnly": True},
     ]
-    if task.claim_file:
-        files = layout.ENDPOINT_FILES / task.claim_file.folder
-        mounts.append({"name": "claim", "mountPath": ENDPOINTS_DIRECTORY, "subPath": str(files), "readOnly": True})
+    mounts += _endpoints_mount(task)
     for folder, path in zip(folders, paths, strict=True):
         mounts.append({"name": folder["name"], "mountPath": path, "readOnly": True})
     mounts += [{"name": use, "mountPath": scanner_secrets.folder(use), "readOnly": True} for use in task.secrets]

@@ -86,7 +86,7 @@ _ESSENTIAL = (
     f"{_SCANNER}.env[SCANPLAN_",
     f"{_SCANNER}.volumeMounts[",
     f"{_SCANNER}.terminationMessagePath",
-    *(f"{_POD}.volumes[{volume}]" for volume in ("claim", "task", "requests", *labels.SECRET_USES)),
+    *(f"{_POD}.volumes[{volume}]" for volume in ("claim", "task", "endpoints", "requests", *labels.SECRET_USES)),
     f"{_POD}.volumes[{labels.USE_EXPORT}-",
 )
 """Without these as they were written, a task is not recognized, or not all of it is scanned once."""

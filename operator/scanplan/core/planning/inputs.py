@@ -18,7 +18,7 @@ from scanplan.api import labels
 from scanplan.api.documents.task import MAX_ENDPOINT_LENGTH, content_digest
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.plan.sources import ClaimFile
+from scanplan.api.v1alpha1.plan.sources import ClaimFile, ImageFile
 from scanplan.api.v1alpha1.references import KeyReference
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.core.discovery.reading import Found, Skipped
@@ -129,9 +129,12 @@ def are_confidential(spec: ScanPlanSpec) -> bool:
     return any(source.secret_key_ref for source in spec.endpoints_from)
 
 
-def endpoints_file(spec: ScanPlanSpec) -> ClaimFile | None:
+def endpoints_file(spec: ScanPlanSpec) -> ClaimFile | ImageFile | None:
     """The file that holds all endpoints of a plan, and that nobody but its pods reads; None: it has none."""
-    return next((source.claim_file for source in spec.endpoints_from if source.claim_file), None)
+    for source in spec.endpoints_from:
+        if source.claim_file or source.image_file:
+            return source.claim_file or source.image_file
+    return None
 
 
 def problem_of(reference: Reference | Selection, found: Input) -> str:

@@ -49,7 +49,7 @@ def task(plan: Plan, policy: Policy, first_seen: datetime, inputs: sources.Input
         templates_from=(),
         requests_from="",
         secrets={},
-        claim_file=None,
+        endpoints_file=None,
         one_node_only=sources.one_node_only(pinned.claim, inputs),
         document=document,
     )

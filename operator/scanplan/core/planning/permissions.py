@@ -60,6 +60,13 @@ def check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, *, 
                 Reason.INVALID_SPEC,
                 f"templatesFrom image {source.image.reference!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_IMAGES)",
             )
+    for endpoints in spec.endpoints_from:
+        if endpoints.image_file and not policy.allows_image(endpoints.image_file.reference):
+            raise InvalidPlan(
+                Reason.INVALID_SPEC,
+                f"endpointsFrom image {endpoints.image_file.reference!r} is not on the operator's allow-list "
+                "(SCANPLAN_ALLOWED_IMAGES)",
+            )
     if not policy.allows_priority_class(spec.queue_priority_class_name):
         raise InvalidPlan(
             Reason.INVALID_SPEC,

@@ -19,7 +19,7 @@ from scanplan.api.documents.words import DiscoveryReport, PlanReference
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import Effect, Model
-from scanplan.api.v1alpha1.plan.sources import ClaimFile, ImageSource
+from scanplan.api.v1alpha1.plan.sources import ClaimFile, ImageFile, ImageSource
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
@@ -34,7 +34,7 @@ EXAMPLES = 10
 """Of what was left out of a discovery, on the status and in the metadata."""
 EXAMPLE_LENGTH = 300
 ENDPOINTS_DIRECTORY = "/etc/scanplan/endpoints"
-"""Where the folder with the file of endpoints is mounted in the scan pod."""
+"""Where the folder or the image with the file of endpoints is mounted in the scan pod."""
 REQUESTS_DIRECTORY = "/etc/scanplan/requests"
 """Where the file of `scanner.requestsFrom` is mounted in the scan pod."""
 TEMPLATES_DIRECTORY = "/etc/scanplan/templates"
@@ -134,7 +134,7 @@ class Task:
     """The ConfigMap with requests to fuzz; empty: none."""
     secrets: Mapping[str, str]
     """The Secrets that its pods read, by their uses."""
-    claim_file: ClaimFile | None
+    endpoints_file: ClaimFile | ImageFile | None
     """The file with its endpoints."""
     one_node_only: bool
     """All pods have to be on one node, because of the claim's access mode."""
@@ -333,7 +333,7 @@ def resolve(
         templates_from=tuple(
             source.image or (source.config_map.name if source.config_map else "") for source in spec.templates_from
         ),
-        claim_file=file,
+        endpoints_file=file,
         one_node_only=sources.one_node_only(claim, inputs),
         document=document,
     )
@@ -382,10 +382,11 @@ def _endpoints(
     return written, DiscoveryReport(found=found, left_out=count, examples=examples)
 
 
-def _file(file: ClaimFile, policy: Policy) -> EndpointsFile:
+def _file(file: ClaimFile | ImageFile, policy: Policy) -> EndpointsFile:
     """The file of endpoints as its pods see it."""
     return EndpointsFile(
-        path=f"{ENDPOINTS_DIRECTORY}/{file.name}",
+        root=ENDPOINTS_DIRECTORY,
+        path=file.name if isinstance(file, ClaimFile) else file.path,
         sha256=file.sha256,
         most=file.endpoints,
         most_addresses=policy.max_range_addresses,

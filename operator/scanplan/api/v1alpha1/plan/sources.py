@@ -12,18 +12,15 @@ from scanplan.api.v1alpha1.plan.discovery import DiscoverySource
 from scanplan.api.v1alpha1.references import KeyReference, LocalObjectReference
 
 
-class ClaimFile(Model):
-    """A file of endpoints on the claim of the artifacts, for lists of up to a million. Scan pods read it, and not the operator.
-
-    It has one endpoint a line, and holds all endpoints of its plan.
-    """
+class EndpointFile(Model):
+    """A file of up to a million endpoints, one a line, which are all of its plan. Scan pods read it, and not the operator."""
 
     path: Annotated[
         str,
         Field(
             max_length=512,
             pattern=r"^[A-Za-z0-9_][-A-Za-z0-9_.]*(/[A-Za-z0-9_][-A-Za-z0-9_.]*)*$",
-            description="Path below the folder `endpoints` of the claim. The file may be no symbolic link.",
+            description="Path below the folder `endpoints` of the claim, or in the image. The file may be no symbolic link.",
         ),
     ]
     sha256: Annotated[
@@ -43,6 +40,10 @@ class ClaimFile(Model):
         ),
     ]
 
+
+class ClaimFile(EndpointFile):
+    """A file of endpoints on the claim of the artifacts."""
+
     @property
     def folder(self) -> str:
         """The folder of the file, relative to that of all such files; empty: it is that folder."""
@@ -52,6 +53,25 @@ class ClaimFile(Model):
     def name(self) -> str:
         """The file's name in its folder."""
         return self.path.rpartition("/")[2]
+
+
+class ImageSource(Model):
+    """An OCI image, mounted read-only (Kubernetes 1.35+)."""
+
+    reference: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=512,
+            pattern=r"^[^\s]+$",
+            description="Image reference, best by digest. It must be on the operator's allow-list.",
+        ),
+    ]
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+
+
+class ImageFile(EndpointFile, ImageSource):
+    """A file of endpoints in an OCI image, mounted read-only (Kubernetes 1.35+)."""
 
 
 class EndpointSource(Model):
@@ -65,6 +85,7 @@ class EndpointSource(Model):
             "configMapKeyRef",
             "secretKeyRef",
             "claimFile",
+            "imageFile",
             "ingresses",
             "httpRoutes",
             "services",
@@ -82,6 +103,7 @@ class EndpointSource(Model):
         ),
     ] = None
     claim_file: ClaimFile | None = None
+    image_file: ImageFile | None = None
     ingresses: Annotated[DiscoverySource | None, Field(description="Every host of Ingresses; with TLS as https.")] = (
         None
     )
@@ -98,21 +120,6 @@ class EndpointSource(Model):
     virtual_services: Annotated[
         DiscoverySource | None, Field(description="Hosts of Istio VirtualServices at their gateways' ports.")
     ] = None
-
-
-class ImageSource(Model):
-    """An OCI image whose files are templates, mounted read-only (Kubernetes 1.35+)."""
-
-    reference: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=512,
-            pattern=r"^[^\s]+$",
-            description="Image reference, best by digest. It must be on the operator's allow-list.",
-        ),
-    ]
-    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
 
 
 class TemplateSource(Model):
