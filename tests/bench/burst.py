@@ -54,6 +54,11 @@ def beside(limits: str, paces: kwok.Paces) -> list[Figure]:
             Figure(f"burst: status writes for a plan, limits {limits}", status_writes(stage, plans), "requests"),
             Figure(f"burst: CPU of all for a plan, limits {limits}", sum(of_plans.values()), "ms"),
             Figure(f"burst: CPU of all for a bare Job, limits {limits}", sum(of_jobs.values()), "ms"),
+            Figure(
+                f"burst: CPU of a bare Job / of a plan, limits {limits}",
+                sum(of_jobs.values()) / sum(of_plans.values()),
+                "×",
+            ),
             *(
                 Figure(f"burst: CPU of {name}, {what}, limits {limits}", of[name], "ms")
                 for name in sorted(pids)
