@@ -116,8 +116,8 @@ class NucleiRun:
             workspace.templates.write_text(command.list_file([str(template.path) for template in batch]))
             source = batch[0].root
             if self._document.automatic:
-                workspace.library.symlink_to(source)
-                source = workspace.library
+                workspace.source_link.symlink_to(source)
+                source = workspace.source_link
             workspace.matchers.write_text(command.list_file(self._document.exclude.matchers))
             credentials = self._credentials.write(workspace)
             workspace.denied.write_text(command.list_file(self._guard.ranges()))

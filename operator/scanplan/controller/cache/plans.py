@@ -133,7 +133,7 @@ class Plans(Mapping[PlanName, Plan]):
 
     @property
     def phases(self) -> Mapping[str, int]:
-        """How many plans there are of each phase: a live view."""
+        """How many plans there are of each phase. The view changes with the cache."""
         return self._phases
 
     def unfinished(self) -> list[PlanName]:

@@ -99,7 +99,7 @@ class Store:
 
     @property
     def uids(self) -> Mapping[str, PlanName]:
-        """The names of the known plans by UID: a live view."""
+        """The names of the known plans by UID. The view changes with the store."""
         return self._names
 
     def owners_of(self, job: JobView) -> list[PlanName]:
@@ -153,7 +153,7 @@ class Store:
         return job
 
     def jobs(self, namespace: str) -> Mapping[str, JobView]:
-        """The known Jobs of a namespace by name: a live view, not to be kept."""
+        """The known Jobs of a namespace by name. The view changes with the store: don't keep it."""
         return self._jobs[namespace]
 
     def merges(self, namespace: str, job_name: str) -> bool:
@@ -180,7 +180,7 @@ class Store:
         self._doubted[namespace][job_name] = self._doubts
 
     def doubted(self, namespace: str) -> Container[str]:
-        """Names of Jobs that can't be made without a look at what there is: a live view."""
+        """Names of Jobs that can't be made without a look at what there is. The view changes with the store."""
         return self._doubted[namespace]
 
     @property
@@ -189,7 +189,7 @@ class Store:
         return self._doubts
 
     def settle_doubts(self, namespace: str | None, until: int, living: Container[tuple[str, str]]) -> None:
-        """Jobs, plans and, after these, pods have been listed: what was doubted before has no secrets left.
+        """Clear the doubts that are older than a complete list of Jobs, plans and, after these, pods.
 
         Args:
             namespace: that was listed; None: all were.

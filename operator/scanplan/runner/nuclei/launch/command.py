@@ -45,7 +45,7 @@ class Workspace(msgspec.Struct, frozen=True):
         return self.root / "templates.txt"
 
     @property
-    def library(self) -> Path:
+    def source_link(self) -> Path:
         """A link to the template source of an automatic scan (see `environment`)."""
         return self.root / "library.yaml"
 
