@@ -158,6 +158,41 @@ SPEC: dict[str, Any] = {"projectId": "acme", "runId": "nightly", "endpoints": ["
 OTHERS = [{**SPEC, "endpoints": [f"{name}.example"]} for name in "bc"]
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"endpoints": ["http://169.254.169.254"]}, {"endpoints": ["a.example"]}),
+        ({"runId": "earlier"}, {"runId": "nightly"}),
+    ],
+)
+def test_the_job_of_an_edited_plan_is_safe_from_an_operator_that_has_not_seen_the_edit(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """Lost otherwise: a scan that has begun, since the watch of Jobs is ahead of that of plans."""
+    cluster = model.Cluster()
+    quick, slow = Operator(cluster), Operator(cluster)
+    cluster.create_plan("alpha", {**SPEC, **before})
+    for operator in (quick, slow):
+        operator.settle()
+    cluster.edit_plan("alpha", **after)
+    quick.settle()
+    (made,) = alive(cluster)
+    while (of_job := next((at for at, (kind, _, _) in enumerate(slow.events) if kind == "job"), None)) is not None:
+        slow.deliver(of_job)
+    while slow.work or slow.begin():
+        slow.step(0)
+    assert alive(cluster) == [made]
+    for operator in (slow, quick):
+        operator.settle()
+    assert alive(cluster) == [made]
+
+
+def alive(cluster: model.Cluster) -> list[str]:
+    """UIDs of the Jobs that nobody has deleted."""
+    jobs = [job["metadata"] for job in cluster.jobs.values()]
+    return [metadata["uid"] for metadata in jobs if "deletionTimestamp" not in metadata]
+
+
 class TestNobodyIsForgotten:
     """One slot, and plans that depend on what others do: an event that wakes only some would leave the rest for ever."""
 

@@ -85,13 +85,7 @@ class Actions:
             case PatchJob(job, patch):
                 await self._patch(job, patch, answers, by)
             case DeleteJob(job, unchanged):
-                try:
-                    version = job.resource_version if unchanged else None
-                    await self._api.delete_job(job.namespace, job.name, job.uid, version)
-                except ApiException as error:
-                    if error.status not in {404, 409}:
-                        raise
-                await self._look_up(job.namespace, job.name, by)
+                await self._delete(plan, job, unchanged, by)
             case SetAdmission(job, active):
                 if await self._api.set_admission(job.namespace, job.uid, active):
                     self._store.admissions[job.uid] = active
@@ -100,6 +94,18 @@ class Actions:
             case StoreDocument(job, objects):
                 return await self._store_document(job, objects, by)
         return None
+
+    async def _delete(self, plan: Plan, job: JobView, unchanged: bool, by: PlanName) -> None:
+        """Delete a Job, unless the plan has changed: the Job may be what another operator has made for the changed plan."""
+        if not await self._is_fresh(plan):
+            return
+        try:
+            version = job.resource_version if unchanged else None
+            await self._api.delete_job(job.namespace, job.name, job.uid, version)
+        except ApiException as error:
+            if error.status not in {404, 409}:
+                raise
+        await self._look_up(job.namespace, job.name, by)
 
     async def _patch(self, job: JobView, patch: dict[str, Any], answers: Answers, by: PlanName) -> None:
         """Patch a Job, unless the same patch has just led to the very version of it that asks for the patch again."""
@@ -188,8 +194,11 @@ class Actions:
         return None
 
     async def _is_fresh(self, plan: Plan) -> bool:
-        """Whether the plan is as it was decided upon. Otherwise another operator may have had its result, and the Job's end be
-        known here before it: watches of different kinds don't wait for each other."""
+        """Whether the plan is still as it was decided about.
+
+        Watches of different kinds don't wait for each other, so this process may know a Job, or its end, before it knows the plan
+        that the Job was made for. Another operator may have edited, cancelled or ended that plan's scan in between.
+        """
         try:
             self._intake.put_plan(await self._api.get(PLANS, plan.namespace, plan.name))
         except ApiException as error:
