@@ -77,7 +77,7 @@ class ScannerLog:
         self.crash = ""
         """The line with which a crash of Nuclei begins."""
         self.moved_at = now
-        """When `requests` last changed, or the scan began; on the clock of `feed`."""
+        """When Nuclei last moved, on the clock of `feed`: it loaded templates, or sent a request. At first, when the scan began."""
         self.redact: Callable[[str], str] = str
         """Takes secrets out of a line before anything of it is kept; by default there are none."""
         self._request_warnings = 0
