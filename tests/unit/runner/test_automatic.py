@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.runner.artifacts.merging import merge
+from scanplan.runner.artifacts.merging import scan_metadata
 from scanplan.runner.nuclei.choosing import automatic
 from scanplan.runner.nuclei.choosing.templates import Template
 
@@ -55,9 +55,9 @@ def test_what_was_sent_and_not_given_is_seen(tmp_path: Path) -> None:
 
 def test_what_any_shard_has_chosen_is_not_left_out() -> None:
     chosen = {"an excluded tag": 2, automatic.NOT_CHOSEN: 5}
-    assert merge.left_out([{}, chosen, chosen | {automatic.NOT_CHOSEN: 3}]) == {
+    assert scan_metadata.left_out([{}, chosen, chosen | {automatic.NOT_CHOSEN: 3}]) == {
         "an excluded tag": 2,
         automatic.NOT_CHOSEN: 3,
     }
-    assert merge.left_out([chosen, {"an excluded tag": 2}]) == {"an excluded tag": 2}
-    assert merge.left_out([{}, {}]) == {}
+    assert scan_metadata.left_out([chosen, {"an excluded tag": 2}]) == {"an excluded tag": 2}
+    assert scan_metadata.left_out([{}, {}]) == {}

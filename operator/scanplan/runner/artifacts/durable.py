@@ -83,15 +83,15 @@ def on_claim(*, starting: bool = False) -> Iterator[None]:
 class CheckedFile:
     """A new file that is only appended to; knows its size, SHA-256 and that every byte was taken by the system."""
 
-    def __init__(self, path: Path, beside: Executor | None = None) -> None:
+    def __init__(self, path: Path, executor: Executor | None = None) -> None:
         """Create it, in the folder of a run.
 
         Args:
-            beside: hashes each block while the next one is made. What was written must not change before the next `write` has
+            executor: hashes each block while the next one is made. What was written must not change before the next `write` has
                 returned. None: `write` hashes.
         """
         self.path = path
-        self._beside = beside
+        self._executor = executor
         self._hashing: Future[None] | None = None
         self.size = 0
         self._hash = hashlib.sha256()
@@ -121,10 +121,10 @@ class CheckedFile:
             self.size += whole
             raise
         self._hashed()
-        if self._beside is None:
+        if self._executor is None:
             self._hash.update(rest)
         else:
-            self._hashing = self._beside.submit(self._hash.update, rest)
+            self._hashing = self._executor.submit(self._hash.update, rest)
         self.size += written
 
     def _hashed(self) -> None:

@@ -91,14 +91,14 @@ class HistoryWriter:
         sightings.take(self._sorter, block)
 
     def write(
-        self, moment: str, ran: Callable[[], Ran | DividedRan] | None, beside: Executor, suppression: Suppression
+        self, moment: str, ran: Callable[[], Ran | DividedRan] | None, executor: Executor, suppression: Suppression
     ) -> HistoryCounts:
         """Write the history under a name that nobody sees.
 
         Args:
             moment: when the scan began.
             ran: where it looked; None where it is not complete, and resolves nothing.
-            beside: writes, while this thread makes the next lines.
+            executor: writes, while this thread makes the next lines.
             suppression: what falls under an exception, and is not told.
 
         Raises:
@@ -106,7 +106,7 @@ class HistoryWriter:
         """
         looked = ran().looked_for if ran and self.before else _nowhere
         try:
-            tally, newest = self._write(moment, looked, beside, suppression)
+            tally, newest = self._write(moment, looked, executor, suppression)
         except sightings.UntrueRecordError as error:
             _log.warning("The history is made from all findings, since an attempt's sightings are untrue: %s", error)
             self._remove_written()
@@ -114,7 +114,7 @@ class HistoryWriter:
                 with durable.open_regular(attempt / layout.FINDINGS) as file:
                     sightings.take_file(self._sorter, file)
             self._sightings = {}
-            tally, newest = self._write(moment, looked, beside, suppression)
+            tally, newest = self._write(moment, looked, executor, suppression)
         return HistoryCounts(
             since=self.before.metadata.started_at if self.before else "",
             new=_counts(tally.new),
@@ -126,7 +126,7 @@ class HistoryWriter:
         )
 
     def _write(
-        self, moment: str, looked: Callable[[Sighting], bool], beside: Executor, suppression: Suppression
+        self, moment: str, looked: Callable[[Sighting], bool], executor: Executor, suppression: Suppression
     ) -> tuple[Tally, Newest]:
         tally, newest = Tally(), Newest(suppression, moment)
         file = self._written = durable.CheckedFile(self._final.with_name(f".{self._final.name}.{durable.unique()}"))
@@ -136,11 +136,11 @@ class HistoryWriter:
         with self._lines_before() as before:
             forgotten = _forgotten(moment)
             lines = history.continued(before, seen, moment, looked, tally, forgotten=forgotten, begun=newest.take)
-            writing = beside.submit(file.write, b"")
+            writing = executor.submit(file.write, b"")
             try:
                 for block in sightings.blocks(lines):
                     writing.result()
-                    writing = beside.submit(file.write, block)
+                    writing = executor.submit(file.write, block)
             finally:
                 writing.result()
         file.close()
