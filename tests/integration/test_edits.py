@@ -74,6 +74,23 @@ KEY = [
             ],
         },
     ),
+    Row(
+        "endpointsFrom.s3File",
+        {
+            "endpoints": [],
+            "endpointsFrom": [
+                {
+                    "s3File": {
+                        "endpoint": "https://s3.example.com",
+                        "bucket": "lists",
+                        "key": "hosts.txt",
+                        "sha256": "ef" * 32,
+                        "endpoints": 1_000,
+                    }
+                }
+            ],
+        },
+    ),
     Row("templates", {"templates": ["http/exposures/"]}),
     Row("templatesFrom", {"templatesFrom": [{"configMap": {"name": "more"}}]}),
     Row(
@@ -208,6 +225,7 @@ def running(
         log,
         WORKER_CONCURRENCY="100",
         SCANPLAN_ALLOWED_IMAGES="registry.example/*",
+        SCANPLAN_EXPORT_HOSTS="s3.example.com",
         SCANPLAN_ALLOWED_PROXIES="socks5://proxy.example:*",
         SCANPLAN_ALLOWED_RESOLVERS="192.0.2.53",
         SCANPLAN_ALLOW_CODE="true",

@@ -21,6 +21,22 @@ pytestmark = pytest.mark.integration
 OF_FILE: dict[str, Any] = {"claimFile": {"path": "hosts.txt", "sha256": "ab" * 32, "endpoints": 10}}
 
 
+OF_OBJECT: dict[str, Any] = {
+    "s3File": {
+        "endpoint": "https://s3.example.com",
+        "bucket": "lists",
+        "key": "hosts.txt",
+        "sha256": "ab" * 32,
+        "endpoints": 10,
+    }
+}
+
+
+def of_object(**changes: Any) -> dict[str, Any]:
+    """A plan whose endpoints are an object, changed in what a row is about."""
+    return {"endpoints": [], "endpointsFrom": [{"s3File": {**OF_OBJECT["s3File"], **changes}}]}
+
+
 def of_file(**changes: Any) -> dict[str, Any]:
     """A plan whose endpoints are in a file, changed in what a row is about."""
     return {"endpoints": [], "endpointsFrom": [{"claimFile": {**OF_FILE["claimFile"], **changes}}]}
@@ -36,11 +52,20 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "endpoints that are no list": ({"endpoints": "a.example"}, "must be of type array"),
     "a file beside other endpoints": (
         {"endpointsFrom": [OF_FILE]},
-        "a claimFile or imageFile holds all endpoints of its plan",
+        "a claimFile, imageFile or s3File holds all endpoints of its plan",
     ),
     "two files": (
         {"endpoints": [], "endpointsFrom": [OF_FILE, OF_FILE]},
-        "a claimFile or imageFile holds all endpoints of its plan",
+        "a claimFile, imageFile or s3File holds all endpoints of its plan",
+    ),
+    "an object beside a file": (
+        {"endpoints": [], "endpointsFrom": [OF_FILE, OF_OBJECT]},
+        "a claimFile, imageFile or s3File holds all endpoints of its plan",
+    ),
+    "an object above its bucket": (of_object(key="../other/hosts.txt"), "s3File.key in body should match"),
+    "an object of a server with a login": (
+        of_object(endpoint="https://user:word@s3.example.com"),
+        "s3File.endpoint in body should match",
     ),
     "a file above its folder": (of_file(path="../ui_projects/other/run.json"), "claimFile.path in body should match"),
     "a file anywhere": (of_file(path="/etc/passwd"), "claimFile.path in body should match"),
@@ -184,6 +209,7 @@ STALLED: dict[str, tuple[dict[str, Any], str, str]] = {
         "InvalidSpec",
         "SCANPLAN_ALLOWED_IMAGES",
     ),
+    "an object of a server that is not listed": (of_object(), "InvalidSpec", "exports.allowedHosts"),
     "endpoints from nowhere": (
         {"endpointsFrom": [{"configMapKeyRef": {"name": "nowhere", "key": "endpoints"}}]},
         "InputUnavailable",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from scanplan.api.documents.task import EndpointsFile
+from scanplan.api.documents.task import Bucket, EndpointsFile
 from scanplan.api.documents.words import EndpointsFileReport
 from scanplan.api.exit_codes import ExitCode
+from tests.fixtures.s3 import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, s3_server
 from tests.fixtures.scans import WebApplication
 
 from .conftest import Bench, identity
@@ -95,3 +98,69 @@ def test_a_collector_merges_without_the_file(bench: Bench, file: Path) -> None:
     assert not collected.report.merged.complete
     assert collected.report.merged.shards == SHARDS - 1
     assert len(bench.findings()) == collected.report.merged.findings.total > 0
+
+
+@pytest.fixture
+def server(bench: Bench, file: Path, tmp_path: Path) -> Iterator[S3Server]:
+    """An S3 server that has the file; the bench's plan names it there, and has its access key."""
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "AWS_ACCESS_KEY_ID").write_text(ACCESS_KEY)
+    (secret / "AWS_SECRET_ACCESS_KEY").write_text(SECRET_KEY)
+    with s3_server(tmp_path / "buckets") as found:
+        lists = found.folder / BUCKET / "lists"
+        lists.mkdir()
+        file.rename(lists / "hosts of 2026.txt")
+        bench.options["endpoints_file"] = msgspec.structs.replace(
+            bench.options["endpoints_file"],
+            root="",
+            path="lists/hosts of 2026.txt",
+            bucket=Bucket(endpoint=found.endpoint, name=BUCKET, region="us-east-1", secret=str(secret)),
+        )
+        yield found
+
+
+def test_an_object_of_a_real_server_is_scanned_as_a_file_is(bench: Bench, server: S3Server) -> None:
+    attempts = [bench.attempt(index) for index in range(SHARDS)]
+    assert [attempt.code for attempt in attempts] == [ExitCode.OK] * SHARDS
+    assert server.objects()
+    told = attempts[-1].report
+    assert told is not None
+    assert told.merged is not None
+    assert told.merged.endpoints_file is not None
+    assert (told.merged.endpoints_file.endpoints, told.merged.endpoints_file.refused) == (2, 2)
+    assert sorted(finding["host"] for finding in bench.findings()) == ["127.0.0.1"] * 3 + ["localhost"] * 3
+
+
+def test_what_a_real_server_refuses_ends_the_scan_and_names_no_secret(
+    bench: Bench, server: S3Server, tmp_path: Path
+) -> None:
+    key, (content,) = bench.options["endpoints_file"].path, server.objects().values()
+    (server.folder / BUCKET / key).write_bytes(content + b"http://elsewhere.example")
+    attempt = bench.attempt()
+    assert (attempt.code, attempt.reason) == (ExitCode.FATAL, "InputsChanged")
+    (server.folder / BUCKET / key).unlink()
+    attempt = bench.attempt()
+    assert (attempt.code, attempt.reason) == (ExitCode.FATAL, "InputUnavailable")
+    assert attempt.report
+    assert attempt.report.error
+    assert "answered 404" in attempt.report.error.message
+    (tmp_path / "secret/AWS_SECRET_ACCESS_KEY").write_text("hunter3-is-wrong")
+    attempt = bench.attempt()
+    assert (attempt.code, attempt.reason) == (ExitCode.FATAL, "InputUnavailable")
+    assert attempt.report
+    assert attempt.report.error
+    assert "answered 403" in attempt.report.error.message
+    assert "hunter" not in attempt.report.error.message
+
+
+def test_a_server_that_is_down_is_tried_again(bench: Bench, file: Path) -> None:
+    wanted = msgspec.structs.replace(
+        bench.options["endpoints_file"],
+        root="",
+        path=file.name,
+        bucket=Bucket(endpoint="http://127.0.0.1:9", name=BUCKET, region="us-east-1"),
+    )
+    bench.options["endpoints_file"] = wanted
+    attempt = bench.attempt()
+    assert (attempt.code, attempt.reason) == (ExitCode.TEMPORARY, "NetworkUnavailable")

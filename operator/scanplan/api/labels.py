@@ -72,12 +72,21 @@ KUEUE_JOB_UID = "kueue.x-k8s.io/job-uid"
 USE = f"{GROUP}/use"
 """Label that a Secret needs before a plan may use it. The value names the use, one of those below."""
 USE_ENDPOINTS = "endpoints"
+USE_ENDPOINTS_FILE = "endpoints-file"
+"""An access key of the S3 server that has the file."""
 USE_HEADERS = "headers"
 USE_VARIABLES = "variables"
 USE_CLIENT_CERTIFICATE = "client-certificate"
 USE_CREDENTIALS = "credentials"
 USE_INTERACTSH = "interactsh"
-SECRET_USES = (USE_HEADERS, USE_VARIABLES, USE_CLIENT_CERTIFICATE, USE_CREDENTIALS, USE_INTERACTSH)
+SECRET_USES = (
+    USE_ENDPOINTS_FILE,
+    USE_HEADERS,
+    USE_VARIABLES,
+    USE_CLIENT_CERTIFICATE,
+    USE_CREDENTIALS,
+    USE_INTERACTSH,
+)
 """Uses of Secrets that scan pods read; their volumes are named so too."""
 USE_NOTIFIER = "notifier"
 USE_EXPORT = "export"

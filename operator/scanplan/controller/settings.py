@@ -156,7 +156,8 @@ class OperatorSettings(PodBoundsSettings):
     export_hosts: NameList = Field(
         (),
         alias="SCANPLAN_EXPORT_HOSTS",
-        description="Hosts that plans may export results to, with or without port; shell patterns. Empty: none. "
+        description="Hosts that plans may export results to, and read lists on S3 servers from, with or without port; shell "
+        "patterns. Empty: none. "
         "Link-local and metadata addresses are refused whatever it says.",
     )
     page_url: str = Field(

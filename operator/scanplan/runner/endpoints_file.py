@@ -24,8 +24,10 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import shards
 from scanplan.core.planning.targets import endpoints, ranges
 from scanplan.core.planning.targets.guard import Guard
+from scanplan.runner import endpoints_object
 from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.records import ShardEndpoints
+from scanplan.runner.endpoints_object import Readable
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -50,12 +52,17 @@ def own_part(document: TaskDocument, file: EndpointsFile, index: int) -> ShardEn
 
     Raises:
         ClaimError: there is no such file, or it is another one than the plan says, or there is nothing or too much in it.
+        TemporaryError: the server that has it failed, or was not reached.
         OSError: the volume failed.
     """
-    part = _Part(file, index, document.shards, Guard(document.denied_targets))
+    guard = Guard(document.denied_targets)
+    part = _Part(file, index, document.shards, guard)
     digest = hashlib.sha256()
-    with _opened(file) as content:
-        part.take_all(_lines(content, digest))
+    if file.bucket:
+        endpoints_object.read(file, file.bucket, guard, lambda content: part.take_all(_lines(content, digest)))
+    else:
+        with _opened(file) as content:
+            part.take_all(_lines(content, digest))
     if digest.hexdigest() != file.sha256:
         raise ClaimError(
             Reason.INPUTS_CHANGED,
@@ -89,7 +96,7 @@ def _opened(file: EndpointsFile) -> Iterator[BinaryIO]:
     raise ClaimError(Reason.INPUT_UNAVAILABLE, f"{problem}: {file.path}. Put it there, and scan again.")
 
 
-def _lines(content: BinaryIO, digest: _Hash) -> Iterator[bytes]:
+def _lines(content: Readable, digest: _Hash) -> Iterator[bytes]:
     """All lines without their newlines; what is read is added to the digest."""
     rest = b""
     while block := content.read(_BLOCK_BYTES):

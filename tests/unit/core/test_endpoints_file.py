@@ -10,9 +10,10 @@ import pytest
 
 from scanplan.api import environment, labels
 from scanplan.api.documents.report import MergedResult
-from scanplan.api.documents.task import EndpointsFile
+from scanplan.api.documents.task import Bucket, EndpointsFile
 from scanplan.api.documents.words import EndpointsFileReport
-from scanplan.api.errors import InvalidPlan
+from scanplan.api.errors import InputUnavailable, InvalidPlan
+from scanplan.core.discovery.selection import Selection
 from scanplan.core.manifests import document, jobs, pod
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.task import Plan
@@ -116,6 +117,87 @@ def test_an_image_must_be_allowed() -> None:
     """Otherwise a tenant has nodes pull, and mount, any image."""
     with pytest.raises(InvalidPlan, match=r"endpointsFrom image 'evil:1' is not on the operator's allow-list"):
         task(of_image("evil:1"), ALLOWING)
+
+
+def of_object(**changes: Any) -> Plan:
+    """A plan of a file on an S3 server."""
+    file = {
+        "endpoint": "https://s3.example.com/",
+        "bucket": "lists",
+        "key": "acme/hosts.txt",
+        "sha256": DIGEST,
+        "endpoints": MILLION,
+        **changes,
+    }
+    return plan(endpoints=[], endpointsFrom=[{"s3File": file}])
+
+
+LISTED = replace(POLICY, export_hosts=("s3.example.com",))
+WITH_SECRET = of_object(credentialsFrom={"secretRef": {"name": "reader"}})
+SECRET = sources.Reference(sources.Kind.SECRET, "reader", labels.USE_ENDPOINTS_FILE)
+
+
+def test_an_object_is_asked_for_by_pods_alone() -> None:
+    of = of_object()
+    assert sources.needed(of.spec, of.namespace, LISTED.claim_name, LISTED) == (CLAIM,)
+    made = task(of, LISTED)
+    template = pod.build(made, of.spec.pod_template, LISTED, document.pack(made, made.job_name))
+    assert "/etc/scanplan/endpoints" not in json.dumps(template["spec"])
+    assert made.document.endpoints_file == EndpointsFile(
+        path="acme/hosts.txt",
+        bucket=Bucket(endpoint="https://s3.example.com", name="lists", region="us-east-1"),
+        sha256=DIGEST,
+        most=MILLION,
+        most_addresses=65_536,
+    )
+    assert made.key == task(of_file()).key
+
+
+def with_secret(use: str) -> dict[sources.Reference | Selection, sources.Input]:
+    """The access key, labelled for a use."""
+    files = {"AWS_ACCESS_KEY_ID": b"reader", "AWS_SECRET_ACCESS_KEY": b"hunter2"}
+    return {
+        CLAIM: sources.Input(access_modes=("ReadWriteMany",)),
+        SECRET: sources.Input(files=files, labels={labels.USE: use}),
+    }
+
+
+def test_an_access_key_is_mounted_and_in_no_document() -> None:
+    assert SECRET in sources.needed(WITH_SECRET.spec, WITH_SECRET.namespace, LISTED.claim_name, LISTED)
+    made = task(WITH_SECRET, LISTED, inputs=with_secret(labels.USE_ENDPOINTS_FILE))
+    template = pod.build(made, WITH_SECRET.spec.pod_template, LISTED, document.pack(made, made.job_name))
+    assert {"name": "endpoints-file", "secret": {"secretName": "reader"}} in template["spec"]["volumes"]
+    mount = {"name": "endpoints-file", "mountPath": "/etc/scanplan/endpoints-file", "readOnly": True}
+    assert mount in template["spec"]["containers"][0]["volumeMounts"]
+    assert made.document.endpoints_file
+    assert made.document.endpoints_file.bucket
+    assert made.document.endpoints_file.bucket.secret == mount["mountPath"]
+    assert "hunter2" not in json.dumps(template)
+    assert made.key == task(of_object(), LISTED).key
+
+
+def test_a_secret_for_another_use_is_not_sent_to_the_server() -> None:
+    with pytest.raises(InputUnavailable, match=r"label it scanplan\.dev/use=endpoints-file"):
+        task(WITH_SECRET, LISTED, inputs=with_secret(labels.USE_HEADERS))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "hosts", "why"),
+    [
+        ("https://s3.example.com", (), "its owner can add it"),
+        ("https://elsewhere.example.com", ("s3.example.com",), r"exports\.allowedHosts"),
+        ("http://169.254.169.254", ("*",), "metadata address"),
+        ("http://0xA9FEA9FE", ("*",), "metadata address"),
+        ("http://kubernetes.default.svc", ("*",), "API server"),
+        ("http://a.example:99999", ("*",), "no host, or no port"),
+    ],
+)
+def test_a_server_must_be_on_the_owners_list_and_at_no_denied_address(
+    endpoint: str, hosts: tuple[str, ...], why: str
+) -> None:
+    """Otherwise a tenant has pods ask any service that they reach."""
+    with pytest.raises(InvalidPlan, match=why):
+        task(of_object(endpoint=endpoint), replace(POLICY, export_hosts=hosts))
 
 
 def test_requests_to_fuzz_need_endpoints_that_can_be_read() -> None:

@@ -96,13 +96,25 @@ class TemplateFilter(Document, frozen=True, kw_only=True):
     """Only in what is excluded: `ID:NAME` of matchers without findings, as written; * stands for all."""
 
 
+class Bucket(Document, frozen=True, kw_only=True):
+    """A bucket of an S3 server."""
+
+    endpoint: str
+    """URL of the server, without a slash at its end."""
+    name: str
+    region: str
+    secret: str = ""
+    """Folder with the access key; empty: requests are anonymous."""
+
+
 class EndpointsFile(Document, frozen=True, kw_only=True):
     """A file of endpoints, one a line, which each pod reads for itself."""
 
-    root: str
-    """The folder in the pod that it is in, or below."""
+    root: str = ""
+    """The folder in the pod that it is in, or below; empty: it is in a bucket."""
     path: str
-    """Its path there; no part of it may be a link."""
+    """Its path there, no part of which may be a link; or its key."""
+    bucket: Bucket | None = None
     sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
     most: Annotated[int, msgspec.Meta(ge=1, le=MAX_FILE_ENDPOINTS)]
     """Endpoints that it has, at most."""

@@ -127,9 +127,10 @@ class ScanPlanSpec(Model):
                 ),
                 cel(
                     "!has(self.endpointsFrom) || "
-                    "!self.endpointsFrom.exists(source, has(source.claimFile) || has(source.imageFile)) || "
+                    "!self.endpointsFrom.exists(source, has(source.claimFile) || has(source.imageFile) || "
+                    "has(source.s3File)) || "
                     "(size(self.endpointsFrom) == 1 && (!has(self.endpoints) || size(self.endpoints) == 0))",
-                    "a claimFile or imageFile holds all endpoints of its plan: leave out endpoints and other sources",
+                    "a claimFile, imageFile or s3File holds all endpoints of its plan: leave out endpoints and other sources",
                 ),
                 cel(
                     "(has(self.templates) && size(self.templates) > 0) || "

@@ -20,6 +20,8 @@ _OWN = {"0.0.0.0/8", "127.0.0.0/8", "::/128", "::1/128", "localhost", "ip6-local
 """Of the sender's own pod: the owner may allow these for scans, and so for receivers."""
 ALWAYS_DENIED = tuple(entry for entry in DEFAULT_DENIED if entry not in _OWN)
 """What nothing is sent to, whatever the owner lets plans scan."""
+EXPORT_SETTING = "exports.allowedHosts"
+"""The chart's value with the hosts that exports, and lists on S3 servers, may name."""
 DENIED = "the receiver is at a loopback, link-local or metadata address, or at the API server: nothing is sent there"
 
 

@@ -9,11 +9,9 @@ from scanplan.api import labels
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.plan.exports import Export, ExportState
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.core.egress.policy import HostDenied, ReceiverPolicy
+from scanplan.core.egress.policy import EXPORT_SETTING, HostDenied, ReceiverPolicy
 from scanplan.core.planning.inputs import Inputs, Kind, Reference, problem_of
 from scanplan.core.planning.policy import Policy
-
-SETTING = "exports.allowedHosts"
 
 
 class Refusal(NamedTuple):
@@ -43,7 +41,7 @@ def refusal(export: Export, status: ScanPlanStatus, policy: Policy) -> Refusal |
             ExportState.FAILED, Reason.RECEIVER_INVALID, "its URL has no host, or no port, that could be reached"
         )
     try:
-        ReceiverPolicy(policy.export_hosts, policy.guard, SETTING).check(host, port)
+        ReceiverPolicy(policy.export_hosts, policy.guard, EXPORT_SETTING).check(host, port)
     except HostDenied as error:
         return Refusal(ExportState.FAILED, error.reason, error.message)
     return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from scanplan.api import environment, labels, layout
 from scanplan.api.v1alpha1.plan.pod_template import PodTemplate
-from scanplan.api.v1alpha1.plan.sources import ClaimFile, ImageFile, ImageSource
+from scanplan.api.v1alpha1.plan.sources import ClaimFile, ImageFile, ImageSource, S3File
 from scanplan.core.manifests import resources
 from scanplan.core.manifests.document import Packed
 from scanplan.core.planning.nuclei import scanner_secrets
@@ -149,7 +149,7 @@ def _endpoints_mount(task: Task) -> list[Manifest]:
             place = {"name": ENDPOINTS}
         case ClaimFile() as file:
             place = {"name": "claim", "subPath": str(layout.ENDPOINT_FILES / file.folder)}
-        case None:
+        case S3File() | None:
             return []
     return [{**place, "mountPath": ENDPOINTS_DIRECTORY, "readOnly": True}]
 

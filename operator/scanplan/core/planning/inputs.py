@@ -18,7 +18,7 @@ from scanplan.api import labels
 from scanplan.api.documents.task import MAX_ENDPOINT_LENGTH, content_digest
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.plan.sources import ClaimFile, ImageFile
+from scanplan.api.v1alpha1.plan.sources import ClaimFile, ImageFile, S3File
 from scanplan.api.v1alpha1.references import KeyReference
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.core.discovery.reading import Found, Skipped
@@ -112,7 +112,7 @@ def needed(spec: ScanPlanSpec, namespace: str, claim: str, policy: Policy) -> tu
     ]
     if spec.scanner.requests_from:
         references.append(Reference(Kind.CONFIG_MAP, spec.scanner.requests_from.config_map_key_ref.name))
-    references += [Reference(Kind.SECRET, name, use) for use, name in spec.scanner.secret_names.items()]
+    references += [Reference(Kind.SECRET, name, use) for use, name in secret_names(spec).items()]
     return tuple(dict.fromkeys(references))
 
 
@@ -129,12 +129,20 @@ def are_confidential(spec: ScanPlanSpec) -> bool:
     return any(source.secret_key_ref for source in spec.endpoints_from)
 
 
-def endpoints_file(spec: ScanPlanSpec) -> ClaimFile | ImageFile | None:
+def endpoints_file(spec: ScanPlanSpec) -> ClaimFile | ImageFile | S3File | None:
     """The file that holds all endpoints of a plan, and that nobody but its pods reads; None: it has none."""
     for source in spec.endpoints_from:
-        if source.claim_file or source.image_file:
-            return source.claim_file or source.image_file
+        if file := source.claim_file or source.image_file or source.s3_file:
+            return file
     return None
+
+
+def secret_names(spec: ScanPlanSpec) -> dict[str, str]:
+    """The Secrets that scan pods read, by their uses."""
+    file = endpoints_file(spec)
+    if isinstance(file, S3File) and file.credentials_from:
+        return {labels.USE_ENDPOINTS_FILE: file.credentials_from.secret_ref.name, **spec.scanner.secret_names}
+    return spec.scanner.secret_names
 
 
 def problem_of(reference: Reference | Selection, found: Input) -> str:

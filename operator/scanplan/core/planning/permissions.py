@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.plan.buckets import Bucket
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
+from scanplan.core.egress.policy import EXPORT_SETTING, HostDenied, ReceiverPolicy
 from scanplan.core.planning import pod_bounds, scan_defaults
 from scanplan.core.planning.nuclei import interactsh
 from scanplan.core.planning.nuclei.protocols import HEADLESS
@@ -67,6 +71,8 @@ def check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, *, 
                 f"endpointsFrom image {endpoints.image_file.reference!r} is not on the operator's allow-list "
                 "(SCANPLAN_ALLOWED_IMAGES)",
             )
+        if endpoints.s3_file:
+            _check_server(endpoints.s3_file, policy)
     if not policy.allows_priority_class(spec.queue_priority_class_name):
         raise InvalidPlan(
             Reason.INVALID_SPEC,
@@ -76,3 +82,22 @@ def check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, *, 
     locked = scan_defaults.refusals(spec, policy.scan_defaults) if policy.scan_defaults else ()
     for refusal in (*pod_bounds.refusals(spec.pod_template, policy), *locked):
         raise InvalidPlan(Reason.INVALID_SPEC, refusal)
+
+
+def _check_server(bucket: Bucket, policy: Policy) -> None:
+    """Refuse a server that pods may not read a list from: the hosts are those that exports may name.
+
+    Raises:
+        InvalidPlan: it is not listed, is no host, or is at an address that nothing is sent to.
+    """
+    try:
+        url = urlsplit(bucket.endpoint)
+        host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+    except ValueError:
+        raise InvalidPlan(
+            Reason.INVALID_SPEC, "endpointsFrom s3File: its endpoint has no host, or no port, that could be reached"
+        ) from None
+    try:
+        ReceiverPolicy(policy.export_hosts, policy.guard, EXPORT_SETTING).check(host, port)
+    except HostDenied as error:
+        raise InvalidPlan(Reason.INVALID_SPEC, f"endpointsFrom s3File: {error.message}") from None

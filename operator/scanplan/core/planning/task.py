@@ -14,12 +14,12 @@ from functools import cached_property
 from typing import Any
 
 from scanplan.api import labels
-from scanplan.api.documents.task import EndpointsFile, RetryLimits, TaskDocument, TemplateFolder
+from scanplan.api.documents.task import Bucket, EndpointsFile, RetryLimits, TaskDocument, TemplateFolder
 from scanplan.api.documents.words import DiscoveryReport, PlanReference
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import Effect, Model
-from scanplan.api.v1alpha1.plan.sources import ClaimFile, ImageFile, ImageSource
+from scanplan.api.v1alpha1.plan.sources import ClaimFile, ImageFile, ImageSource, S3File
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
@@ -134,7 +134,7 @@ class Task:
     """The ConfigMap with requests to fuzz; empty: none."""
     secrets: Mapping[str, str]
     """The Secrets that its pods read, by their uses."""
-    endpoints_file: ClaimFile | ImageFile | None
+    endpoints_file: ClaimFile | ImageFile | S3File | None
     """The file with its endpoints."""
     one_node_only: bool
     """All pods have to be on one node, because of the claim's access mode."""
@@ -269,7 +269,6 @@ def resolve(
         requests_digest = hashlib.sha256(content).hexdigest()
     templates = tuple(sorted(set(spec.templates)))
     project_id, run_id = plan.project_id, plan.run_id
-    secrets = spec.scanner.secret_names
     digests = sources.template_digests(spec, inputs)
     unsigned = scanner_options.unsigned_sources(spec)
     folders = tuple(
@@ -329,7 +328,7 @@ def resolve(
         claim=claim,
         first_seen=now,
         requests_from=requests.config_map_key_ref.name if requests else "",
-        secrets=secrets,
+        secrets=sources.secret_names(spec),
         templates_from=tuple(
             source.image or (source.config_map.name if source.config_map else "") for source in spec.templates_from
         ),
@@ -382,14 +381,32 @@ def _endpoints(
     return written, DiscoveryReport(found=found, left_out=count, examples=examples)
 
 
-def _file(file: ClaimFile | ImageFile, policy: Policy) -> EndpointsFile:
+def _file(file: ClaimFile | ImageFile | S3File, policy: Policy) -> EndpointsFile:
     """The file of endpoints as its pods see it."""
+    root, bucket = ENDPOINTS_DIRECTORY, None
+    match file:
+        case ClaimFile():
+            path = file.name
+        case ImageFile():
+            path = file.path
+        case S3File():
+            root, path, bucket = "", file.key, _bucket(file)
     return EndpointsFile(
-        root=ENDPOINTS_DIRECTORY,
-        path=file.name if isinstance(file, ClaimFile) else file.path,
+        root=root,
+        path=path,
+        bucket=bucket,
         sha256=file.sha256,
         most=file.endpoints,
         most_addresses=policy.max_range_addresses,
+    )
+
+
+def _bucket(file: S3File) -> Bucket:
+    return Bucket(
+        endpoint=file.endpoint.rstrip("/"),
+        name=file.bucket,
+        region=file.region,
+        secret=scanner_secrets.folder(labels.USE_ENDPOINTS_FILE) if file.credentials_from else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""One HTTP request to a checked address. No redirect is followed, and no byte of an answer's body is read.
+"""One HTTP request to a checked address. No redirect is followed; an answer's body is read only by who asks for it.
 
 A name is looked up once. All its addresses are checked, and the connection goes to one that was checked.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -54,8 +54,18 @@ class Client:
         self._policy = policy
         self._context = context or ssl.create_default_context()
 
-    def request(self, method: str, url: str, headers: Mapping[str, str], body: Body | None = None) -> Answer:
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Body | None = None,
+        take: Callable[[http.client.HTTPResponse], None] | None = None,
+    ) -> Answer:
         """Send a request.
+
+        Args:
+            take: reads the body of an answer with status 200.
 
         Raises:
             Trouble: no answer came, or nothing may be sent there.
@@ -73,7 +83,7 @@ class Client:
             if body:
                 connection.putheader("Content-Length", str(body.length))
             connection.endheaders()
-            return self._answer(connection, body)
+            return self._answer(connection, body, take)
         except Trouble:
             raise
         except TimeoutError:
@@ -88,7 +98,11 @@ class Client:
             connection.close()
 
     @staticmethod
-    def _answer(connection: http.client.HTTPConnection, body: Body | None) -> Answer:
+    def _answer(
+        connection: http.client.HTTPConnection,
+        body: Body | None,
+        take: Callable[[http.client.HTTPResponse], None] | None,
+    ) -> Answer:
         """Who refuses early answers and closes before all is sent: then the answer counts."""
         broken: OSError | None = None
         try:
@@ -102,7 +116,10 @@ class Client:
             if broken:
                 raise broken from None
             raise
-        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()})
+        with response:
+            if take and response.status == http.HTTPStatus.OK:
+                take(response)
+            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()})
 
 
 class _Checked(http.client.HTTPConnection):

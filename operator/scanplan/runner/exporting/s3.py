@@ -22,7 +22,8 @@ from scanplan.runner.exporting.trouble import Trouble, refused
 
 MOST_BYTES = 5 << 30
 """Of an object that is sent by one request (S3's own bound)."""
-_EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+"""SHA-256 of a request without body."""
 _TYPES = {".ndjson": "application/x-ndjson", ".json": "application/json", ".html": "text/html; charset=utf-8"}
 
 
@@ -54,15 +55,11 @@ class _Bucket:
     def __init__(self, target: S3Target, export: Export, client: Client) -> None:
         self._target = target
         self._client = client
-        self._credentials = signature.Credentials(
-            access_key=secrets.value(export.secret, "AWS_ACCESS_KEY_ID"),
-            secret_key=secrets.value(export.secret, "AWS_SECRET_ACCESS_KEY"),
-            token=secrets.value(export.secret, "AWS_SESSION_TOKEN", needed=False),
-        )
+        self._credentials = credentials(export.secret)
 
     def has(self, file: ArtifactFile) -> bool:
         """Whether the object is there with this content. Who may only write learns nothing, and puts it."""
-        answer = self._request("HEAD", file, _EMPTY, {"x-amz-checksum-mode": "ENABLED"})
+        answer = self._request("HEAD", file, EMPTY, {"x-amz-checksum-mode": "ENABLED"})
         if answer.status in {403, 404}:
             return False
         if not answer.ok:
@@ -80,10 +77,27 @@ class _Bucket:
     def _request(
         self, method: str, file: ArtifactFile, digest: str, headers: dict[str, str], body: Body | None = None
     ) -> Answer:
-        path = quote(f"/{self._target.bucket}/{self._target.folder}{file.name}", safe="/-._~")
-        url = f"{self._target.endpoint}{path}"
+        url = url_of(self._target.endpoint, self._target.bucket, f"{self._target.folder}{file.name}")
         signed = signature.sign(method, url, headers, digest, self._credentials, self._target.region, datetime.now(UTC))
         return self._client.request(method, url, signed, body)
+
+
+def url_of(endpoint: str, bucket: str, key: str) -> str:
+    """The URL of an object. Buckets are addressed by path."""
+    return f"{endpoint}{quote(f'/{bucket}/{key}', safe='/-._~')}"
+
+
+def credentials(folder: str) -> signature.Credentials:
+    """The access key of a Secret, as the pod has it.
+
+    Raises:
+        Trouble: it is not there, or can be no header.
+    """
+    return signature.Credentials(
+        access_key=secrets.value(folder, "AWS_ACCESS_KEY_ID"),
+        secret_key=secrets.value(folder, "AWS_SECRET_ACCESS_KEY"),
+        token=secrets.value(folder, "AWS_SESSION_TOKEN", needed=False),
+    )
 
 
 def _checksum(file: ArtifactFile) -> str:

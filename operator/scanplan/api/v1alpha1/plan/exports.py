@@ -10,20 +10,16 @@ from pydantic import ConfigDict, Field
 from scanplan.api.documents.words import ExportFormat
 from scanplan.api.names import DNS_LABEL
 from scanplan.api.v1alpha1.model import Model, one_of
+from scanplan.api.v1alpha1.plan.buckets import AUTHORITY, Bucket
 from scanplan.api.v1alpha1.references import KeyReference, LocalObjectReference
 
 MAX_EXPORTS = 8
 EXPORT_KINDS = ("http", "s3", "defectDojo")
 """As the spec names them."""
-_AUTHORITY = r"https?://[A-Za-z0-9.:\[\]-]+"
-"""Without a user: credentials come from Secrets."""
-_URL = rf"^{_AUTHORITY}([/?][!\"$-~]*)?$"
-_BASE_URL = rf"^{_AUTHORITY}(/[!\"$->@-~]*)?$"
-_ENDPOINT = rf"^{_AUTHORITY}/?$"
-_BUCKET = r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$"
+_URL = rf"^{AUTHORITY}([/?][!\"$-~]*)?$"
+_BASE_URL = rf"^{AUTHORITY}(/[!\"$->@-~]*)?$"
 _PREFIX = r"^([A-Za-z0-9_=][A-Za-z0-9_.=-]*/?)*$"
 """Segments that no server takes for another folder."""
-_REGION = r"^[a-z0-9][a-z0-9-]*$"
 _LINE = r"^[^\x00-\x1f\x7f]+$"
 
 Title = Annotated[str, Field(min_length=1, max_length=200, pattern=_LINE)]
@@ -64,19 +60,9 @@ class HttpTarget(Model):
     ] = None
 
 
-class S3Target(Model):
+class S3Target(Bucket):
     """All files of the result, in a bucket of an S3 server."""
 
-    endpoint: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=512,
-            pattern=_ENDPOINT,
-            description="URL of the server, such as https://s3.eu-central-1.amazonaws.com. Buckets are addressed by path.",
-        ),
-    ]
-    bucket: Annotated[str, Field(min_length=3, max_length=63, pattern=_BUCKET, description="Name of the bucket.")]
     prefix: Annotated[
         str,
         Field(
@@ -85,10 +71,6 @@ class S3Target(Model):
             description="Begin of all keys. Namespace, run, task and file name follow.",
         ),
     ] = ""
-    region: Annotated[
-        str,
-        Field(min_length=1, max_length=63, pattern=_REGION, description="Region that requests are signed for."),
-    ] = "us-east-1"
     credentials_from: Annotated[ExportCredentials, Field(description="The access key.")]
 
 

@@ -8,21 +8,17 @@ from pydantic import ConfigDict, Field
 
 from scanplan.api.documents.task import MAX_FILE_ENDPOINTS
 from scanplan.api.v1alpha1.model import Model, one_of
+from scanplan.api.v1alpha1.plan.buckets import Bucket
 from scanplan.api.v1alpha1.plan.discovery import DiscoverySource
 from scanplan.api.v1alpha1.references import KeyReference, LocalObjectReference
+
+_KEY = r"^[A-Za-z0-9_=][A-Za-z0-9_.=-]*(/[A-Za-z0-9_=][A-Za-z0-9_.=-]*)*$"
+"""Segments that no server takes for another folder."""
 
 
 class EndpointFile(Model):
     """A file of up to a million endpoints, one a line, which are all of its plan. Scan pods read it, and not the operator."""
 
-    path: Annotated[
-        str,
-        Field(
-            max_length=512,
-            pattern=r"^[A-Za-z0-9_][-A-Za-z0-9_.]*(/[A-Za-z0-9_][-A-Za-z0-9_.]*)*$",
-            description="Path below the folder `endpoints` of the claim, or in the image. The file may be no symbolic link.",
-        ),
-    ]
     sha256: Annotated[
         str,
         Field(
@@ -41,7 +37,20 @@ class EndpointFile(Model):
     ]
 
 
-class ClaimFile(EndpointFile):
+class MountedFile(EndpointFile):
+    """A file that scan pods see in a folder."""
+
+    path: Annotated[
+        str,
+        Field(
+            max_length=512,
+            pattern=r"^[A-Za-z0-9_][-A-Za-z0-9_.]*(/[A-Za-z0-9_][-A-Za-z0-9_.]*)*$",
+            description="Path below the folder `endpoints` of the claim, or in the image. The file may be no symbolic link.",
+        ),
+    ]
+
+
+class ClaimFile(MountedFile):
     """A file of endpoints on the claim of the artifacts."""
 
     @property
@@ -70,8 +79,32 @@ class ImageSource(Model):
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
 
 
-class ImageFile(EndpointFile, ImageSource):
+class ImageFile(MountedFile, ImageSource):
     """A file of endpoints in an OCI image, mounted read-only (Kubernetes 1.35+)."""
+
+
+class S3Credentials(Model):
+    """A Secret in the plan's namespace, which carries the label scanplan.dev/use: endpoints-file."""
+
+    secret_ref: Annotated[
+        LocalObjectReference,
+        Field(
+            description="Its keys are AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if need be, AWS_SESSION_TOKEN. "
+            "A Role must let the operator get it. Scan pods mount it."
+        ),
+    ]
+
+
+class S3File(EndpointFile, Bucket):
+    """A file of endpoints that is an object of an S3 server. The operator's owner lists the hosts that it may name."""
+
+    key: Annotated[
+        str,
+        Field(min_length=1, max_length=512, pattern=_KEY, description="Key of the object, such as lists/hosts.txt."),
+    ]
+    credentials_from: Annotated[
+        S3Credentials | None, Field(description="The access key. Without it the object must be public.")
+    ] = None
 
 
 class EndpointSource(Model):
@@ -86,6 +119,7 @@ class EndpointSource(Model):
             "secretKeyRef",
             "claimFile",
             "imageFile",
+            "s3File",
             "ingresses",
             "httpRoutes",
             "services",
@@ -104,6 +138,7 @@ class EndpointSource(Model):
     ] = None
     claim_file: ClaimFile | None = None
     image_file: ImageFile | None = None
+    s3_file: S3File | None = None
     ingresses: Annotated[DiscoverySource | None, Field(description="Every host of Ingresses; with TLS as https.")] = (
         None
     )
