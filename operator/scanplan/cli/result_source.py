@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-import msgspec
-
 from scanplan.api import layout, wire
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
@@ -250,7 +248,7 @@ class ResultSource:
         folder = layout.run_directory(run)
         path = self._fetch(store, str(folder / layout.RUN_RECORD))
         try:
-            record = msgspec.json.decode(path.read_bytes(), type=RunRecord)
+            record = wire.decode(path.read_bytes(), RunRecord)
         except wire.UNREADABLE as error:
             raise Failure(f"the record of run {run} can't be read: {error}", code=failure.DATA) from None
         merged = [task for task in record.tasks if task.nuclei_output]

@@ -88,7 +88,7 @@ def record(run: Path, paths: Mapping[str, str]) -> dict[str, str]:
 def recorded(run: Path) -> dict[str, str]:
     """The paths in a run's ``run_artifacts.json``; none where it can't be read: whoever writes to the run may have changed it."""
     try:
-        return msgspec.json.decode(durable.read_record(run / RECORD), type=dict[str, str])
+        return wire.decode(durable.read_record(run / RECORD), dict[str, str])
     except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         return {}
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.api.v1alpha1.scanplan import RUN_NAME
 from scanplan.client.compat import nuclei_integration
 from scanplan.client.compat.nuclei_integration import InternalFinding
@@ -78,7 +79,7 @@ def stored_findings(project_id: str) -> Iterator[StoredFinding]:
         )
         for first_seen, last_seen, first_run, last_run, finding in rows:
             yield StoredFinding(
-                finding=msgspec.json.decode(finding, type=InternalFinding),
+                finding=wire.decode(finding, InternalFinding),
                 first_seen=first_seen,
                 last_seen=last_seen,
                 first_run=first_run,

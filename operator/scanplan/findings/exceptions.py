@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from scanplan.api import globs
+from scanplan.api import globs, wire
 from scanplan.api.wire import UNREADABLE
 from scanplan.findings import aliases, fingerprint
 from scanplan.findings.history import Entry
@@ -46,7 +46,7 @@ _Event = TypedDict(
     total=False,
 )
 """The members of a finding that exceptions look at."""
-_decode = msgspec.json.Decoder(_Event).decode
+_decode = wire.decoder(_Event).decode
 
 
 class Match(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -113,7 +113,7 @@ def read_handed(content: bytes) -> Handed:
     Raises:
         msgspec.MsgspecError: it is something else.
     """
-    return msgspec.json.decode(content, type=Handed)
+    return wire.decode(content, Handed)
 
 
 def _order(exception: ScanException) -> tuple[float, str]:
@@ -208,7 +208,7 @@ def read(body: Mapping[str, Any]) -> ScanException:
     """
     spec = body.get("spec") or {}
     try:
-        read = msgspec.convert({**spec, "name": body["metadata"]["name"]}, ScanException)
+        read = wire.convert({**spec, "name": body["metadata"]["name"]}, ScanException)
     except (msgspec.ValidationError, KeyError, TypeError) as error:
         raise ValueError(f"spec can't be read: {error}") from None
     if read.expires_at.tzinfo is None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.api.wire import UNREADABLE
 from scanplan.findings.identity import Event
 
@@ -33,7 +34,7 @@ class _Identity(msgspec.Struct, rename="kebab"):
     meta: Any = None
 
 
-_decode = msgspec.json.Decoder(_Identity).decode
+_decode = wire.decoder(_Identity).decode
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 

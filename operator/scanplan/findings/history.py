@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.api.documents.words import Age, Count, Severity
 from scanplan.api.wire import UNREADABLE
 from scanplan.findings import fingerprint, identity
@@ -133,9 +134,9 @@ class Entry(Sighting, frozen=True, kw_only=True, rename="camel"):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode_sighting = msgspec.json.Decoder(Sighting).decode
-_decode_course = msgspec.json.Decoder(Course).decode
-_decode_entry = msgspec.json.Decoder(Entry).decode
+_decode_sighting = wire.decoder(Sighting).decode
+_decode_course = wire.decoder(Course).decode
+_decode_entry = wire.decoder(Entry).decode
 
 
 class Tally:

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.api.wire import UNREADABLE
 from scanplan.findings import aliases
 
@@ -130,7 +131,7 @@ class Event(msgspec.Struct, rename="kebab"):
         )
 
 
-read = msgspec.json.Decoder(Event).decode
+read = wire.decoder(Event).decode
 """Reads a record; raises one of `scanplan.api.wire.UNREADABLE`."""
 
 

@@ -13,7 +13,7 @@ import kopf
 import msgspec
 from kubernetes.aio.client import ApiClient, ApiException
 
-from scanplan.api import labels
+from scanplan.api import labels, wire
 from scanplan.core.discovery.gateways import Gateway
 from scanplan.core.discovery.selection import Selection
 from scanplan.core.planning import inputs
@@ -197,7 +197,7 @@ class Api:
         path = resource.path(namespace, reference.name)
         body = await self._content("GET", path, accept=JSON if content else METADATA_ONLY)
         expected = resource if content else resource._replace(kind="PartialObjectMetadata")
-        expected.checked(msgspec.to_builtins(msgspec.json.decode(body, type=_Identity)), namespace, reference.name)
+        expected.checked(msgspec.to_builtins(wire.decode(body, _Identity)), namespace, reference.name)
         return body
 
     def each_discovered(self, selection: Selection) -> AsyncIterator[Object]:

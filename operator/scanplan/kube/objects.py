@@ -6,6 +6,8 @@ from typing import Any, TypedDict, cast
 
 import msgspec
 
+from scanplan.api import wire
+
 Object = dict[str, Any]
 
 
@@ -36,7 +38,7 @@ class _Object(TypedDict, total=False):
     status: dict[str, Any]
 
 
-_DECODER = msgspec.json.Decoder(_Object)
+_DECODER = wire.decoder(_Object)
 
 
 def decode(content: bytes | msgspec.Raw) -> Object:

@@ -14,6 +14,7 @@ from contextlib import aclosing
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.kube.failures import ResponseTooLarge
 from scanplan.kube.objects import Object, decode
 
@@ -41,7 +42,7 @@ class _Page(msgspec.Struct):
     items: list[msgspec.Raw] | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Page)
+_DECODER = wire.decoder(_Page)
 
 
 class Listing:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import msgspec
 from kubernetes.aio.client import ApiException
 
+from scanplan.api import wire
 from scanplan.kube.failures import FAILURES, retry_after
 from scanplan.kube.objects import Object, decode
 from scanplan.kube.paging import Listing, Query
@@ -83,7 +84,7 @@ class _Change(msgspec.Struct):
     object: msgspec.Raw
 
 
-_DECODER = msgspec.json.Decoder(_Change)
+_DECODER = wire.decoder(_Change)
 
 
 class Watch:

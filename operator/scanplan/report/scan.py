@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.api.documents.report import FindingCounts
 from scanplan.api.documents.words import Outcome
 from scanplan.api.wire import UNREADABLE
@@ -161,7 +162,7 @@ def read(content: bytes) -> Scan:
         ValueError: the content can't be parsed.
     """
     try:
-        return msgspec.json.decode(content, type=Scan)
+        return wire.decode(content, Scan)
     except UNREADABLE as error:
         raise ValueError(f"scan_metadata.json can't be read: {error}") from error
 

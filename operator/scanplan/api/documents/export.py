@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.api.documents.report import ArtifactFile
 from scanplan.api.documents.words import Document, DocumentVersion, ExportFormat, PlanReference
 from scanplan.api.v1alpha1.conditions import Reason
@@ -83,12 +84,12 @@ def decode_document(content: bytes) -> ExportDocument:
     Raises:
         msgspec.MsgspecError: it is not one that this version understands.
     """
-    return msgspec.json.decode(content, type=ExportDocument)
+    return wire.decode(content, ExportDocument)
 
 
 def decode_report(content: str) -> ExportReport | None:
     """Read a termination message; None where it is not a report."""
     try:
-        return msgspec.json.decode(content, type=ExportReport)
+        return wire.decode(content, ExportReport)
     except (msgspec.DecodeError, UnicodeError, RecursionError):  # a pod may write there what it likes
         return None

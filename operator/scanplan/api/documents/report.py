@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.api.documents.words import (
     Age,
     Count,
@@ -231,6 +232,6 @@ class ShardReport(Document, frozen=True, kw_only=True):
 def decode_report(content: str | bytes) -> ShardReport | None:
     """Read a termination message; None where it is not a report (a runner killed before it could write one)."""
     try:
-        return msgspec.json.decode(content, type=ShardReport)
+        return wire.decode(content, ShardReport)
     except (msgspec.DecodeError, UnicodeError, RecursionError):  # a pod may write there what it likes
         return None

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.api.documents.words import (
     DiscoveryReport,
     Document,
@@ -208,4 +209,4 @@ def decode_task(content: bytes) -> TaskDocument:
         msgspec.ValidationError: an unknown field or version, a missing field, a value out of bounds.
         msgspec.DecodeError: not JSON.
     """
-    return msgspec.json.decode(content, type=TaskDocument)
+    return wire.decode(content, TaskDocument)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from scanplan.api import labels
+from scanplan.api import labels, wire
 from scanplan.api.documents.words import Severity
 from scanplan.api.times import lenient_time
 from scanplan.api.v1alpha1.scanplan_status import ShardCounts
@@ -31,7 +31,7 @@ MOST_PODS = 32
 TAIL = 3
 """Log lines to read. The last may be cut off, so the one before it is needed too."""
 
-_decode = msgspec.json.Decoder(Event).decode
+_decode = wire.decoder(Event).decode
 
 
 @dataclass(frozen=True)

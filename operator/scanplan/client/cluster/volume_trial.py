@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from scanplan.api import environment
+from scanplan.api import environment, wire
 from scanplan.api.v1alpha1.volume_trial import VolumeTrial
 from scanplan.client.cluster import pods
 from scanplan.client.cluster.cluster import Cluster
@@ -59,7 +59,7 @@ def _answer(cluster: Cluster, path: str, claim: str, end: float) -> VolumeTrial:
         view = pod_view(pod)
         if not view.alive:
             try:
-                return msgspec.json.decode(view.message.encode(), type=VolumeTrial)
+                return wire.decode(view.message.encode(), VolumeTrial)
             except (msgspec.DecodeError, UnicodeEncodeError):
                 why = view.message or view.reason or view.phase
                 raise Failure(f"the pod that tries claim {claim} ended without an answer: {why[:300]}") from None

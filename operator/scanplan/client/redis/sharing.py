@@ -17,6 +17,7 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from scanplan.api import wire
 from scanplan.api.documents.report import ArtifactFile, FindingCounts, MergedResult
 from scanplan.api.documents.words import Document, encode
 from scanplan.api.v1alpha1.scanplan import Phase
@@ -76,7 +77,7 @@ class SharedTasks:
             held = await self._connection.set(name, ours, nx=True, get=True, ex=TAKEN_SECONDS)
             if not isinstance(held, bytes) or held == ours:
                 return None
-            task = msgspec.json.decode(held, type=SharedTask)
+            task = wire.decode(held, SharedTask)
             if task.cluster != self._cluster:
                 return OtherCluster(task.cluster, task.claim, task.result)
             await self._connection.set(

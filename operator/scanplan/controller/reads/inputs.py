@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import msgspec
 from kubernetes.aio.client import ApiException
 
+from scanplan.api import wire
 from scanplan.controller.reads.discovery import Discovery
 from scanplan.core.discovery.selection import Selection
 from scanplan.core.planning.inputs import PLAN_BYTES, Input, Inputs, Kind, Reference, problem_of
@@ -112,11 +113,11 @@ class InputReader:
 
 
 def _decode(kind: Kind, body: bytes) -> Input:
-    found = msgspec.json.decode(body, type=_Object)
+    found = wire.decode(body, _Object)
     texts = found.data if kind is Kind.CONFIG_MAP else None
     encoded = found.data if kind is Kind.SECRET else found.binary_data
-    files = {name: msgspec.json.decode(text, type=str).encode() for name, text in (texts or {}).items()}
-    files |= {name: base64.b64decode(msgspec.json.decode(text, type=str)) for name, text in (encoded or {}).items()}
+    files = {name: wire.decode(text, str).encode() for name, text in (texts or {}).items()}
+    files |= {name: base64.b64decode(wire.decode(text, str)) for name, text in (encoded or {}).items()}
     size = sum(len(name) + len(content) + FILE_BYTES for name, content in files.items())
     return Input(
         files=files if size <= PLAN_BYTES else {},

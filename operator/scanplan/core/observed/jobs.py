@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from scanplan.api import labels
+from scanplan.api import labels, wire
 from scanplan.api.documents.words import DiscoveryReport
 from scanplan.api.times import lenient_time, parse_time, required_time
 from scanplan.core.observed import asked as asking
@@ -298,6 +298,6 @@ def _discovery(text: str | None) -> DiscoveryReport | None:
     if not text or len(text) > MAX_REPORT:
         return None
     try:
-        return msgspec.json.decode(text, type=DiscoveryReport)
+        return wire.decode(text, DiscoveryReport)
     except msgspec.MsgspecError:
         return None

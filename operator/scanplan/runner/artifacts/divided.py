@@ -78,7 +78,7 @@ def keep(shard: Path, own: ShardEndpoints) -> None:
 def kept(shard: Path) -> tuple[str, ...]:
     """The endpoints that a shard of a file has left; none where there is nothing that can be read."""
     try:
-        return msgspec.json.decode(durable.read_record(shard / layout.ENDPOINTS), type=ShardEndpoints).endpoints
+        return wire.decode(durable.read_record(shard / layout.ENDPOINTS), ShardEndpoints).endpoints
     except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         return ()
 
@@ -86,7 +86,7 @@ def kept(shard: Path) -> tuple[str, ...]:
 def counts(shard: Path) -> EndpointsFileReport:
     """What a shard of a file has counted in it; nothing where there is nothing that can be read."""
     try:
-        return msgspec.json.decode(durable.read_record(shard / layout.ENDPOINTS), type=_Counts).file
+        return wire.decode(durable.read_record(shard / layout.ENDPOINTS), _Counts).file
     except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         return EndpointsFileReport()
 

@@ -38,7 +38,7 @@ class _Event(msgspec.Struct, rename="kebab"):
     matcher_status: bool = True
 
 
-_decode = msgspec.json.Decoder(_Event).decode
+_decode = wire.decoder(_Event).decode
 _SEVERITIES = {severity.value: severity.value for severity in Severity}
 
 

@@ -60,7 +60,7 @@ def read(shard: Path, attempt: int) -> ShardRecord | None:
     """The record of an attempt; None where it was not published, or there is none that we understand or can believe."""
     try:
         content = durable.read_record(folder(shard, attempt) / layout.SHARD_RECORD)
-        record = msgspec.json.decode(content, type=ShardRecord)
+        record = wire.decode(content, ShardRecord)
         times = [records.seconds(record.started_at), records.seconds(record.finished_at)]
     except (*_OBSTRUCTED, *wire.UNREADABLE, ValueError, OverflowError):
         return None

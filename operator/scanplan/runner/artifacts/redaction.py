@@ -58,7 +58,7 @@ _JSON_TEXT = re.compile(r":\s*\"([^\"]+)\"")
 _EXCHANGED = frozenset({"request", "response", "curl-command", "extracted-results", "meta"})
 """Members with what was sent, and what came."""
 _TEXTS = (b'"', b"[", b"{")
-_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_members = wire.decoder(dict[str, msgspec.Raw]).decode
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
 

@@ -92,7 +92,7 @@ def with_scope(run: Path, document: TaskDocument) -> TaskDocument:
         return document
     folder = task_folder(run, document)
     try:
-        scope = msgspec.json.decode(durable.read_record(folder / layout.SCOPE), type=TaskScope)
+        scope = wire.decode(durable.read_record(folder / layout.SCOPE), TaskScope)
     except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         if not (folder / layout.SHARDS).exists():
             return document
@@ -133,7 +133,7 @@ def update(run: Path, first: RunRecord) -> None:
 def read(run: Path) -> RunRecord | None:
     """The run's record; None where there is none, or none that we understand."""
     try:
-        return msgspec.json.decode(durable.read_record(run / layout.RUN_RECORD), type=RunRecord)
+        return wire.decode(durable.read_record(run / layout.RUN_RECORD), RunRecord)
     except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         return None
 
@@ -141,7 +141,7 @@ def read(run: Path) -> RunRecord | None:
 def metadata(task: Path) -> ScanMetadata | None:
     """The metadata of a task's merged artifacts; None where it isn't merged."""
     try:
-        return msgspec.json.decode(durable.read_record(task / layout.METADATA), type=ScanMetadata)
+        return wire.decode(durable.read_record(task / layout.METADATA), ScanMetadata)
     except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         return None
 
@@ -149,7 +149,7 @@ def metadata(task: Path) -> ScanMetadata | None:
 def task_record(task: Path) -> TaskRecord | None:
     """The record in a task's folder; None where there is none, or none that we understand."""
     try:
-        return msgspec.json.decode(durable.read_record(task / layout.TASK_RECORD), type=TaskRecord)
+        return wire.decode(durable.read_record(task / layout.TASK_RECORD), TaskRecord)
     except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         return None
 

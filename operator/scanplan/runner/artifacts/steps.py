@@ -95,7 +95,7 @@ def _masks(masks: Mapping[str, Mask]) -> dict[str, int]:
     return {template: int(mask, 16) for template, mask in masks.items()}
 
 
-_decode = msgspec.json.Decoder(Step).decode
+_decode = wire.decoder(Step).decode
 
 
 class Journal:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.api.documents.words import Severity
 from scanplan.findings.exceptions import ScanException
 from scanplan.findings.history import Entry, State
@@ -240,7 +241,7 @@ class Index:
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Entry).decode
+_decode = wire.decoder(Entry).decode
 
 
 def _list_of(query: Query) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning.nuclei import plain_yaml
@@ -164,7 +165,7 @@ def parse(files: Mapping[str, bytes]) -> Logins:
         raise _refused(f"has {len(files)} keys: one is wanted, with Nuclei's secrets file in YAML")
     (content,) = files.values()
     try:
-        logins = msgspec.convert(plain_yaml.read(content, MAX_BYTES, _MAX_DEPTH), Logins)
+        logins = wire.convert(plain_yaml.read(content, MAX_BYTES, _MAX_DEPTH), Logins)
     except msgspec.ValidationError as error:
         raise _refused(f"is no secrets file of Nuclei: {error}") from None
     except ValueError as error:

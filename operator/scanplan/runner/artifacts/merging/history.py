@@ -222,7 +222,7 @@ def _ran(endpoints: Sequence[str], folder: Path, templates: dict[frozenset[str],
 
 def _coverage(attempt: Path) -> ShardCoverage | None:
     try:
-        return msgspec.json.decode(durable.read_record(attempt / layout.COVERAGE), type=ShardCoverage)
+        return wire.decode(durable.read_record(attempt / layout.COVERAGE), ShardCoverage)
     except (FileNotFoundError, PermissionError, *wire.UNREADABLE):
         return None
 

@@ -10,6 +10,7 @@ import heapq
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.api.documents.report import FindingCounts, NewFinding, NewFindings
 from scanplan.api.documents.words import Severity
 from scanplan.api.wire import UNREADABLE
@@ -21,7 +22,7 @@ MOST = 10
 EXAMPLES_BYTES = 900
 """Of the named findings in a termination message, which has to hold much else."""
 _NAME, _TEMPLATE, _WHERE = 80, 60, 120
-_decode = msgspec.json.Decoder(Sighting).decode
+_decode = wire.decoder(Sighting).decode
 
 
 class Newest:

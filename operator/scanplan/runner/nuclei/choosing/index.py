@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from scanplan.api import wire
 from scanplan.runner.nuclei.choosing import definition, selecting
 from scanplan.runner.nuclei.choosing.selecting import Facts
 
@@ -50,7 +51,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
 
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
-_decode = msgspec.json.Decoder(Entry).decode
+_decode = wire.decoder(Entry).decode
 
 
 def digest(content: bytes) -> str:

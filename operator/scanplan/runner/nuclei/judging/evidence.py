@@ -148,7 +148,7 @@ class _Request(msgspec.Struct):
     kind: str = ""
 
 
-_decode = msgspec.json.Decoder(_Request).decode
+_decode = wire.decoder(_Request).decode
 
 
 class Evidence:

@@ -51,7 +51,7 @@ class _Statistics(msgspec.Struct):
     hosts: str = "0"
 
 
-_decode = msgspec.json.Decoder(_Statistics).decode
+_decode = wire.decoder(_Statistics).decode
 
 
 class ScannerLog:
