@@ -3,8 +3,8 @@
 Msgspec looks at a type when it first meets it, and a second thread that meets the same type meanwhile ends the process with a
 segmentation fault (0.22). So decoders are made here, one at a time.
 
-A line that can't be read must never end a scan. Besides malformed text there are broken encodings, and nesting deeper than the
-parser goes: `UNREADABLE` has them all.
+A line that can't be read must never end a scan. Besides malformed text there are broken encodings, characters that no encoding
+has, and nesting deeper than the parser goes: `UNREADABLE` has them all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 T = TypeVar("T")
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}

@@ -91,5 +91,5 @@ def decode_report(content: str) -> ExportReport | None:
     """Read a termination message; None where it is not a report."""
     try:
         return wire.decode(content, ExportReport)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):  # a pod may write there what it likes
+    except wire.UNREADABLE:  # a pod may write there what it likes
         return None

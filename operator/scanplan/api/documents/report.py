@@ -233,5 +233,5 @@ def decode_report(content: str | bytes) -> ShardReport | None:
     """Read a termination message; None where it is not a report (a runner killed before it could write one)."""
     try:
         return wire.decode(content, ShardReport)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):  # a pod may write there what it likes
+    except wire.UNREADABLE:  # a pod may write there what it likes
         return None

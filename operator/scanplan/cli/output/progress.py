@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from scanplan.api import labels, wire
 from scanplan.api.documents.words import Severity
 from scanplan.api.times import lenient_time
@@ -66,7 +64,7 @@ def event_of(line: bytes) -> Event | None:
     """Parse a line of a scan pod's log; None where it is no event."""
     try:
         return _decode(line)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):  # the log may hold anything
+    except wire.UNREADABLE:  # the log may hold anything
         return None
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import msgspec
-
 from scanplan.api import environment, wire
 from scanplan.api.v1alpha1.volume_trial import VolumeTrial
 from scanplan.client.cluster import pods
@@ -60,7 +58,7 @@ def _answer(cluster: Cluster, path: str, claim: str, end: float) -> VolumeTrial:
         if not view.alive:
             try:
                 return wire.decode(view.message.encode(), VolumeTrial)
-            except (msgspec.DecodeError, UnicodeEncodeError):
+            except wire.UNREADABLE:
                 why = view.message or view.reason or view.phase
                 raise Failure(f"the pod that tries claim {claim} ended without an answer: {why[:300]}") from None
         if time.monotonic() > end:

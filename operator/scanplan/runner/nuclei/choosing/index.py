@@ -88,5 +88,5 @@ def read(root: Path) -> Mapping[str, Entry]:
         if len(content) > MAX_BYTES:
             return {}
         return {found.sha256: found for found in map(_decode, content.splitlines())}
-    except (OSError, msgspec.DecodeError, UnicodeError, RecursionError):
+    except (OSError, *wire.UNREADABLE):
         return {}
