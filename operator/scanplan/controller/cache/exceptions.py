@@ -6,7 +6,6 @@ where it was counted with exceptions.
 
 from __future__ import annotations
 
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
@@ -20,12 +19,11 @@ from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.bodies import status_of
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.core.exceptions.status import Known, Use, refusal
+from scanplan.core.observed import folding
 from scanplan.findings import exceptions
 
 LONG_BYTES = 32 << 10
 """Of an exception as JSON. A longer one is not kept, and does not act: tenants must not fill the operator's memory."""
-_FAST = 1
-"""Compression level."""
 _SPEC = ("match", "status", "expiresAt")
 _METADATA = ("name", "generation", "resourceVersion")
 
@@ -73,7 +71,7 @@ class KnownExceptions:
             metadata["resourceVersion"],
             metadata["generation"],
             before.seen if before and same else now,
-            zlib.compress(content, _FAST),
+            folding.folded(content),
         )
         self._handed.pop(namespace, None)
         return True
@@ -128,7 +126,7 @@ class KnownExceptions:
 
 
 def _unfolded(folded: _Folded) -> Known:
-    body = msgspec.json.decode(zlib.decompress(folded.content))
+    body = folding.unfolded(folded.content)
     status, unreadable = status_of(ScanExceptionStatus, body)
     exception, problem = None, unreadable
     if "spec" not in body:

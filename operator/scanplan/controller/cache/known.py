@@ -6,7 +6,6 @@ kept parsed.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
@@ -14,11 +13,10 @@ import msgspec
 
 from scanplan.controller.cache.deletions import Deletions
 from scanplan.controller.engine.workqueue import PlanName
+from scanplan.core.observed import folding
 from scanplan.kube.objects import Object
 
 _METADATA = ("namespace", "name", "uid", "generation", "creationTimestamp", "resourceVersion", "deletionTimestamp")
-_FAST = 1
-"""Compression level."""
 T = TypeVar("T")
 FactsT = TypeVar("FactsT")
 
@@ -55,7 +53,7 @@ class Known(Generic[T, FactsT]):
     def get(self, name: PlanName) -> T | None:
         """An object as it is known now."""
         known = self._folded.get(name)
-        return self._read(msgspec.json.decode(zlib.decompress(known.content))) if known else None
+        return self._read(folding.unfolded(known.content)) if known else None
 
     def facts(self) -> Iterator[tuple[PlanName, FactsT]]:
         """What metrics need, of all objects."""
@@ -77,7 +75,7 @@ class Known(Generic[T, FactsT]):
             "spec": body.get("spec") or {},
             "status": body.get("status") or {},
         }
-        content = zlib.compress(msgspec.json.encode(kept), _FAST)
+        content = folding.folded(msgspec.json.encode(kept))
         self._folded[name] = _Folded(uid, version, self._facts(self._read(kept)), content)
         return True
 
