@@ -18,14 +18,12 @@ from scanplan.core.egress.policy import ReceiverPolicy
 from scanplan.core.planning.targets.guard import Guard
 from scanplan.runner.exporting import s3, signature
 from scanplan.runner.exporting.http import Client
-from scanplan.runner.exporting.trouble import Trouble
+from scanplan.runner.exporting.trouble import Trouble, is_busy
 
 MOST_BYTES = 1 << 30
 """Of an object."""
 MOST_SECONDS = 1_800.0
 """Of one read, however slowly the server sends."""
-_TEMPORARY = {408, 425, 429}
-"""Besides 5xx."""
 
 
 class Readable(Protocol):
@@ -101,7 +99,7 @@ def _unread(trouble: Trouble) -> ScanError:
 
 def _refused(status: int) -> ScanError:
     told = f"The S3 server answered {status} to the GET of the object with the endpoints"
-    if status >= 500 or status in _TEMPORARY:
+    if is_busy(status):
         return TemporaryError(Reason.NETWORK_UNAVAILABLE, f"{told}. If it stays so, look at the server.")
     match status:
         case 401 | 403:

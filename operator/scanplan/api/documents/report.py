@@ -131,6 +131,10 @@ class Trouble(StrEnum):
     """It answers 403, wherever it is asked."""
 
 
+THROTTLING = (Trouble.THROTTLED, Trouble.UNAVAILABLE)
+"""Troubles that count as throttling."""
+
+
 class EndpointTrouble(Document, frozen=True, kw_only=True):
     """An endpoint that answers, but may not be fully scanned."""
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from scanplan.api import layout, wire
-from scanplan.api.documents.report import Trouble
+from scanplan.api.documents.report import THROTTLING, Trouble
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import EndpointsFileReport
 from scanplan.core.planning import keys, shards
@@ -102,7 +102,7 @@ def bounded(record: ShardRecord) -> ShardRecord:
         endpoints_unlisted=Unlisted(
             unreachable=len(record.endpoints_unreachable[LISTED:]),
             skipped=len(record.endpoints_skipped[LISTED:]),
-            throttled=sum(each.trouble in {Trouble.THROTTLED, Trouble.UNAVAILABLE} for each in troubled),
+            throttled=sum(each.trouble in THROTTLING for each in troubled),
             blocked=sum(each.trouble is Trouble.BLOCKED for each in troubled),
         ),
     )

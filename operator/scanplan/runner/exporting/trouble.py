@@ -7,9 +7,6 @@ from datetime import UTC, datetime
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.egress.answers import seconds_of
 
-_TEMPORARY = {408, 409, 425, 429}
-"""Besides 5xx. 409 is said to a repetition whose first request is still at work."""
-
 
 class Trouble(Exception):
     """An export was not taken. The message has no word of the receiver, and none of a Secret."""
@@ -21,6 +18,11 @@ class Trouble(Exception):
         """Another attempt may succeed."""
         self.retry_after = retry_after
         """Seconds that the receiver asks for."""
+
+
+def is_busy(status: int) -> bool:
+    """Whether a server answers so while it is overloaded or out of service: another attempt may succeed."""
+    return status >= 500 or status in {408, 425, 429}
 
 
 def refused(status: int, retry_after: str, what: str = "") -> Trouble:
@@ -36,6 +38,6 @@ def refused(status: int, retry_after: str, what: str = "") -> Trouble:
     return Trouble(
         Reason.RECEIVER_REFUSED,
         f"the receiver answered {status}{of}",
-        temporary=status >= 500 or status in _TEMPORARY,
+        temporary=is_busy(status) or status == 409,  # a repetition gets 409 while its first request is at work
         retry_after=seconds_of(retry_after, datetime.now(UTC)) if status in {429, 503} else 0.0,
     )

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from scanplan.api import layout
-from scanplan.api.documents.report import FindingCounts, MergedResult, ScannerVersion, Trouble
+from scanplan.api.documents.report import THROTTLING, FindingCounts, MergedResult, ScannerVersion, Trouble
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import MOST_COUNTED, EndpointsFileReport
 from scanplan.runner.artifacts import publish, records, steps
@@ -91,7 +91,7 @@ def of(
         endpoints_skipped=total(len(each.endpoints_skipped) + each.endpoints_unlisted.skipped for each in summaries),
         endpoints_throttled=total(
             [
-                _troubled(summaries, Trouble.THROTTLED, Trouble.UNAVAILABLE),
+                _troubled(summaries, *THROTTLING),
                 *(each.endpoints_unlisted.throttled for each in summaries),
             ]
         ),

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
-from scanplan.api.documents.report import EndpointTrouble, Trouble
+from scanplan.api.documents.report import THROTTLING, EndpointTrouble, Trouble
 from scanplan.api.times import format_time
 from scanplan.runner.nuclei.judging.evidence import (
     FORBIDDEN,
@@ -41,7 +41,7 @@ _TROUBLES = (
         "Lower rateLimit or concurrency if they are overloaded",
     ),
     (
-        (Trouble.THROTTLED, Trouble.UNAVAILABLE),
+        THROTTLING,
         "{} endpoints throttled the scan, or were out of service",
         "Lower rateLimit or concurrency",
     ),
