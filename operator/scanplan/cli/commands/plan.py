@@ -19,9 +19,8 @@ from scanplan.cli.manifests import Manifest, read_lines, read_plans, spec_of
 from scanplan.cli.output.failure import DATA, NO_INPUT, USAGE, Failure, told
 from scanplan.cli.output.terminal import answers, write_json
 from scanplan.core.manifests import jobs
-from scanplan.core.planning import shards
+from scanplan.core.planning import inputs, shards
 from scanplan.core.planning.estimate import Estimate
-from scanplan.core.planning.inputs import endpoints_file
 from scanplan.core.planning.nuclei import scanner_options
 from scanplan.core.planning.nuclei.selection_options import chosen
 from scanplan.core.planning.targets import endpoints
@@ -149,7 +148,7 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str], 
     name = str(manifest["metadata"]["name"])
     spec = spec_of(manifest)
     try:
-        file = endpoints_file(spec)
+        file = inputs.endpoints_file(spec)
         if spec.endpoints_from and not (more or file):
             raise Failure(
                 f"{name}: endpointsFrom is read when the scan starts", "--endpoints FILE, with what it will give", USAGE

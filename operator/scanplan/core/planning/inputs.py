@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from scanplan.api import labels
-from scanplan.api.documents.task import MAX_ENDPOINT_LENGTH, content_digest
+from scanplan.api.documents.task import MAX_ENDPOINT_LENGTH, Bucket, EndpointsFile, content_digest
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.plan.sources import ClaimFile, ImageFile, S3File
@@ -27,6 +27,10 @@ from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.targets import endpoints as spelling
 from scanplan.core.planning.targets import ranges
 
+EndpointsSource = ClaimFile | ImageFile | S3File
+
+ENDPOINTS_DIRECTORY = "/etc/scanplan/endpoints"
+"""Where the folder or the image with the file of endpoints is mounted in the scan pod."""
 PLAN_BYTES = 8 << 20
 """Content that all ConfigMaps and Secrets of one plan may have together: 100,000 endpoints of 80 characters."""
 _LINE = re.compile(r"([^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*)(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|$)")
@@ -129,12 +133,45 @@ def are_confidential(spec: ScanPlanSpec) -> bool:
     return any(source.secret_key_ref for source in spec.endpoints_from)
 
 
-def endpoints_file(spec: ScanPlanSpec) -> ClaimFile | ImageFile | S3File | None:
+def endpoints_file(spec: ScanPlanSpec) -> EndpointsSource | None:
     """The file that holds all endpoints of a plan, and that nobody but its pods reads; None: it has none."""
     for source in spec.endpoints_from:
         if file := source.claim_file or source.image_file or source.s3_file:
             return file
     return None
+
+
+def file_in_pods(file: EndpointsSource, policy: Policy, secret: str) -> EndpointsFile:
+    """The file of endpoints as its pods see it.
+
+    Args:
+        secret: where pods have the access key of a bucket, if the plan names one.
+    """
+    root, bucket = ENDPOINTS_DIRECTORY, None
+    match file:
+        case ClaimFile():
+            path = file.name
+        case ImageFile():
+            path = file.path
+        case S3File():
+            root, path, bucket = "", file.key, _bucket(file, secret)
+    return EndpointsFile(
+        root=root,
+        path=path,
+        bucket=bucket,
+        sha256=file.sha256,
+        most=file.endpoints,
+        most_addresses=policy.max_range_addresses,
+    )
+
+
+def _bucket(file: S3File, secret: str) -> Bucket:
+    return Bucket(
+        endpoint=file.endpoint.rstrip("/"),
+        name=file.bucket,
+        region=file.region,
+        secret=secret if file.credentials_from else "",
+    )
 
 
 def secret_names(spec: ScanPlanSpec) -> dict[str, str]:

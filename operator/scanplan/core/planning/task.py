@@ -14,12 +14,12 @@ from functools import cached_property
 from typing import Any
 
 from scanplan.api import labels
-from scanplan.api.documents.task import Bucket, EndpointsFile, RetryLimits, TaskDocument, TemplateFolder
+from scanplan.api.documents.task import RetryLimits, TaskDocument, TemplateFolder
 from scanplan.api.documents.words import DiscoveryReport, PlanReference
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import Effect, Model
-from scanplan.api.v1alpha1.plan.sources import ClaimFile, ImageFile, ImageSource, S3File
+from scanplan.api.v1alpha1.plan.sources import ImageSource
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
@@ -33,8 +33,6 @@ from scanplan.core.planning.targets import endpoints, ranges, resolution
 EXAMPLES = 10
 """Of what was left out of a discovery, on the status and in the metadata."""
 EXAMPLE_LENGTH = 300
-ENDPOINTS_DIRECTORY = "/etc/scanplan/endpoints"
-"""Where the folder or the image with the file of endpoints is mounted in the scan pod."""
 REQUESTS_DIRECTORY = "/etc/scanplan/requests"
 """Where the file of `scanner.requestsFrom` is mounted in the scan pod."""
 TEMPLATES_DIRECTORY = "/etc/scanplan/templates"
@@ -134,7 +132,7 @@ class Task:
     """The ConfigMap with requests to fuzz; empty: none."""
     secrets: Mapping[str, str]
     """The Secrets that its pods read, by their uses."""
-    endpoints_file: ClaimFile | ImageFile | S3File | None
+    endpoints_file: sources.EndpointsSource | None
     """The file with its endpoints."""
     one_node_only: bool
     """All pods have to be on one node, because of the claim's access mode."""
@@ -294,7 +292,9 @@ def resolve(
         run_id=run_id,
         plan=PlanReference(namespace=plan.namespace, name=plan.name),
         endpoints=targets,
-        endpoints_file=_file(file, policy) if file else None,
+        endpoints_file=sources.file_in_pods(file, policy, scanner_secrets.folder(labels.USE_ENDPOINTS_FILE))
+        if file
+        else None,
         confidential=sources.are_confidential(spec),
         discovery=discovery,
         shards=count,
@@ -379,35 +379,6 @@ def _endpoints(
     examples = tuple(line[:EXAMPLE_LENGTH] for line in left_out[:EXAMPLES])
     found = sum(each.discovered for each in written.values())
     return written, DiscoveryReport(found=found, left_out=count, examples=examples)
-
-
-def _file(file: ClaimFile | ImageFile | S3File, policy: Policy) -> EndpointsFile:
-    """The file of endpoints as its pods see it."""
-    root, bucket = ENDPOINTS_DIRECTORY, None
-    match file:
-        case ClaimFile():
-            path = file.name
-        case ImageFile():
-            path = file.path
-        case S3File():
-            root, path, bucket = "", file.key, _bucket(file)
-    return EndpointsFile(
-        root=root,
-        path=path,
-        bucket=bucket,
-        sha256=file.sha256,
-        most=file.endpoints,
-        most_addresses=policy.max_range_addresses,
-    )
-
-
-def _bucket(file: S3File) -> Bucket:
-    return Bucket(
-        endpoint=file.endpoint.rstrip("/"),
-        name=file.bucket,
-        region=file.region,
-        secret=scanner_secrets.folder(labels.USE_ENDPOINTS_FILE) if file.credentials_from else "",
-    )
 
 
 def names_objects(spec: ScanPlanSpec) -> bool:

@@ -11,16 +11,14 @@ from datetime import datetime
 
 from scanplan.api import layout
 from scanplan.api.documents.report import MergedResult, ShardReport, TaskError
-from scanplan.api.documents.words import EndpointsFileReport, ErrorClass
+from scanplan.api.documents.words import ErrorClass
 from scanplan.api.times import format_time, parse_time
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import (
     Discovery,
-    EndpointsFile,
     JobReference,
     PublishedArtifacts,
-    PublishedFile,
     ScannerStatus,
     ScanPlanStatus,
     ShardCounts,
@@ -32,7 +30,7 @@ from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.planning import keys
 from scanplan.core.planning.task import Plan
-from scanplan.core.status import details, findings
+from scanplan.core.status import details, published
 from scanplan.core.status.conditions import Condition, fit, for_phase, render
 
 _PINNED = {
@@ -111,7 +109,7 @@ def of_cancelled(
     message = f"cancelled on request{detail}"
     conditions = []
     if merged:
-        fields = _published(fields, merged, fields.artifacts.claim_name if fields.artifacts else "")
+        fields = _with(fields, **published.fields(merged, fields.artifacts.claim_name if fields.artifacts else ""))
         message += f"; the findings so far are in {merged.path}"
         conditions = details.of_result(merged, fields.endpoint_count or 0)
     conditions = [*for_phase(Phase.CANCELLED, Reason.CANCELLED, message), *conditions]
@@ -130,7 +128,7 @@ def of_unrepeatable(
     fields = _ended(_with(_pinned(plan), error=_error(error)), parse_time(plan.status.start_time), now)
     conditions = []
     if merged:
-        fields = _published(fields, merged, fields.artifacts.claim_name if fields.artifacts else "")
+        fields = _with(fields, **published.fields(merged, fields.artifacts.claim_name if fields.artifacts else ""))
         message += f"; the findings so far are in {merged.path}"
         conditions = details.of_result(merged, fields.endpoint_count or 0)
     conditions = [*for_phase(Phase.FAILED, reason, message), *conditions]
@@ -144,7 +142,7 @@ def of_other_cluster(plan: Plan, task_id: str, task_key: str, other: OtherCluste
     result = other.result
     count = result.endpoints_scanned + result.endpoints_unreachable + result.endpoints_skipped
     fields = ScanPlanStatus(task_id=task_id, task_key=task_key, input_digest=plan.input_digest, endpoint_count=count)
-    fields = _ended(_published(fields, result, other.claim, other.cluster), None, now)
+    fields = _ended(_with(fields, **published.fields(result, other.claim, other.cluster)), None, now)
     message = (
         f"{result.findings.total} findings in {result.path} on claim {other.claim} of cluster {other.cluster}, "
         "which has scanned the same task"
@@ -172,7 +170,7 @@ def of_finished(
     ended = job.completion_time or (condition.since if condition and condition.since else now)
     fields = _ended(_of_job(plan, job), job.start_time, ended)
     if merged:
-        fields = _published(fields, merged, job.claim)
+        fields = _with(fields, **published.fields(merged, job.claim))
     versions = next((report.scanner for report in reports if report.scanner.nuclei_version), None)
     if versions:
         scanner = ScannerStatus(
@@ -306,51 +304,6 @@ def _ended(fields: ScanPlanStatus, started: datetime | None, ended: datetime) ->
         milliseconds = max(0, round((ended - started).total_seconds() * 1000))
         fields = _with(fields, duration_ms=milliseconds, duration=format_duration(milliseconds))
     return fields
-
-
-def _published(fields: ScanPlanStatus, merged: MergedResult, claim: str, cluster: str | None = None) -> ScanPlanStatus:
-    return _with(
-        fields,
-        **_of_file(merged.endpoints_file),
-        endpoints_scanned=merged.endpoints_scanned,
-        endpoints_unreachable=merged.endpoints_unreachable,
-        **_evidence(merged),
-        findings=findings.of_result(merged),
-        new_findings=findings.told(merged),
-        exceptions=details.exceptions(merged),
-        artifacts=PublishedArtifacts(
-            claim_name=claim,
-            path=merged.path,
-            complete=merged.complete,
-            files=tuple(PublishedFile(name=file.name, bytes=file.bytes, sha256=file.sha256) for file in merged.files),
-            cluster=cluster,
-        ),
-    )
-
-
-def _of_file(told: EndpointsFileReport | None) -> dict[str, object]:
-    """What was in the file of endpoints; nothing where there is none."""
-    if told is None:
-        return {}
-    file = EndpointsFile(refused=told.refused, duplicates=told.duplicates, examples=told.examples)
-    return {"endpoint_count": told.endpoints, "endpoints_file": file}
-
-
-def _evidence(merged: MergedResult) -> dict[str, object]:
-    """What was really sent; nothing where the runner was too old to count."""
-    if not merged.templates_run and not merged.templates_not_run:
-        return {}
-    return {
-        "endpoints_skipped": merged.endpoints_skipped,
-        "endpoints_throttled": merged.endpoints_throttled,
-        "endpoints_blocked": merged.endpoints_blocked,
-        "templates_run": merged.templates_run,
-        "templates_not_run": merged.templates_not_run,
-        "requests_sent": merged.requests,
-        "sending_seconds": merged.seconds,
-        "requests_per_second": -(-merged.requests // max(1, merged.seconds)),
-        "coverage": f"{merged.coverage // 10}.{merged.coverage % 10}%",
-    }
 
 
 def _error(error: TaskError) -> StatusError:
