@@ -1,4 +1,4 @@
-"""Times as the API server writes them."""
+"""Times as the API server writes them, and durations as kubectl does."""
 
 from __future__ import annotations
 
@@ -43,3 +43,15 @@ def lenient_time(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return moment if moment and moment.tzinfo and moment.year in _YEARS else None
+
+
+def format_duration(milliseconds: int) -> str:
+    """As kubectl writes durations: 42s, 4m12s, 3h5m."""
+    seconds = milliseconds // 1000
+    if seconds < 60:
+        return f"{seconds}s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes}m{seconds}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes}m"

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from scanplan.api.times import format_duration
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.manifests import jobs
 from scanplan.core.planning import quantities
 from scanplan.core.planning.estimate import Estimate, Step, of_scan
 from scanplan.core.planning.nuclei import rates
-from scanplan.core.status.statuses import format_duration
 from scanplan.runner.nuclei.choosing.templates import Template
 from scanplan.runner.work import Work
 

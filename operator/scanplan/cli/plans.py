@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 from rich.text import Text
 
 from scanplan.api.documents.words import Severity
+from scanplan.api.times import format_duration
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.api.v1alpha1.status import Condition
 from scanplan.cli.output.failure import Failure
 from scanplan.cli.output.tables import STYLES
-from scanplan.core.status.statuses import format_duration
 
 Object = Mapping[str, Any]
 T = TypeVar("T")

@@ -51,7 +51,7 @@ def test_a_quick_command_imports_nothing_of_other_programs(command: tuple[str, .
 
 
 def test_get_imports_few_modules_of_ours() -> None:
-    assert sum(name.startswith("scanplan") for name in modules("get")) <= 129
+    assert sum(name.startswith("scanplan") for name in modules("get")) <= 85
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scanplan.api import times
 from scanplan.api.documents.report import FindingCounts, TaskError
 from scanplan.api.documents.words import ErrorClass
 from scanplan.api.v1alpha1.conditions import Reason
@@ -70,7 +71,7 @@ class TestTimes:
         [(0, "0s"), (59_999, "59s"), (60_000, "1m0s"), (252_000, "4m12s"), (3_599_999, "59m59s"), (11_100_000, "3h5m")],
     )
     def test_durations_read_as_kubectls(self, milliseconds: int, text: str) -> None:
-        assert statuses.format_duration(milliseconds) == text
+        assert times.format_duration(milliseconds) == text
 
 
 def _error(error_class: ErrorClass = ErrorClass.TEMPORARY) -> TaskError:

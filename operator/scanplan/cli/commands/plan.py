@@ -13,6 +13,7 @@ import typer
 from rich.text import Text
 
 from scanplan.api.errors import InvalidPlan, NucleiBinaryError
+from scanplan.api.times import format_duration
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.cli import estimates, options
 from scanplan.cli.manifests import Manifest, read_lines, read_plans, spec_of
@@ -24,7 +25,6 @@ from scanplan.core.planning.estimate import Estimate
 from scanplan.core.planning.nuclei import scanner_options
 from scanplan.core.planning.nuclei.selection_options import chosen
 from scanplan.core.planning.targets import endpoints
-from scanplan.core.status.statuses import format_duration
 from scanplan.report import text
 from scanplan.runner.nuclei.choosing import automatic, needs, profiles, unguarded
 from scanplan.runner.nuclei.choosing import chosen as whole

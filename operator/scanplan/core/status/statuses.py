@@ -12,7 +12,7 @@ from datetime import datetime
 from scanplan.api import layout
 from scanplan.api.documents.report import MergedResult, ShardReport, TaskError
 from scanplan.api.documents.words import ErrorClass
-from scanplan.api.times import format_time, parse_time
+from scanplan.api.times import format_duration, format_time, parse_time
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import (
@@ -200,18 +200,6 @@ def of_settled(plan: Plan) -> ScanPlanStatus:
         input_digest=plan.input_digest,
         conditions=conditions,
     )
-
-
-def format_duration(milliseconds: int) -> str:
-    """As kubectl writes durations: 42s, 4m12s, 3h5m."""
-    seconds = milliseconds // 1000
-    if seconds < 60:
-        return f"{seconds}s"
-    minutes, seconds = divmod(seconds, 60)
-    if minutes < 60:
-        return f"{minutes}m{seconds}s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes}m"
 
 
 def _end(
