@@ -19,11 +19,12 @@ from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import NucleiBinaryError, ScanError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.findings.exceptions import Handed
-from scanplan.runner import endpoints_file, progress
+from scanplan.runner import progress
 from scanplan.runner.artifacts import divided, durable, prune, publish, records, run_record
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.artifacts.records import ShardRecord
 from scanplan.runner.confidential import Redaction
+from scanplan.runner.long_lists import endpoints_file
 from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.scan import Scan
 

@@ -21,10 +21,11 @@ from scanplan.core.planning import shards
 from scanplan.core.planning.targets import endpoints, ranges
 from scanplan.core.planning.targets.denied import DEFAULT_DENIED
 from scanplan.core.planning.targets.guard import Guard
-from scanplan.runner import collect, endpoints_file
+from scanplan.runner import collect
 from scanplan.runner.artifacts import divided, publish, records, run_record
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.artifacts.records import ShardCoverage, ShardEndpoints, Unlisted
+from scanplan.runner.long_lists import endpoints_file
 
 from .documents import document, finding
 

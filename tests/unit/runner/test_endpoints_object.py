@@ -15,7 +15,7 @@ from scanplan.api.documents.task import Bucket, EndpointsFile, TaskDocument
 from scanplan.api.documents.words import ErrorClass
 from scanplan.api.errors import ScanError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner import endpoints_file, endpoints_object
+from scanplan.runner.long_lists import endpoints_file, endpoints_object
 
 from .documents import document
 

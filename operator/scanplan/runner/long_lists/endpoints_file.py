@@ -24,10 +24,10 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import shards
 from scanplan.core.planning.targets import endpoints, ranges
 from scanplan.core.planning.targets.guard import Guard
-from scanplan.runner import endpoints_object
 from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.records import ShardEndpoints
-from scanplan.runner.endpoints_object import Readable
+from scanplan.runner.long_lists import endpoints_object
+from scanplan.runner.long_lists.endpoints_object import Readable
 
 if TYPE_CHECKING:
     from hashlib import _Hash
