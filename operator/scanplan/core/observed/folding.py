@@ -146,5 +146,5 @@ TYPICAL: dict[str, Any] = {
         "taskKey": "scan:default:nightly:",
     },
 }
-"""A plan as the API server shows it. What it says is nowhere read; only that plans look like it."""
+"""A plan as the API server returns it. Nothing reads its values: it only has to look like most plans."""
 _DICTIONARY = msgspec.json.encode(TYPICAL)

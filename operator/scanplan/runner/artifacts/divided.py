@@ -1,7 +1,8 @@
 """The shards of a task: their folders, and what each of them scans.
 
-A shard is known by its content. That of a list is cut out of the task document by whoever needs it. Nobody but a shard itself
-knows its part of a file of endpoints: it leaves that part in its folder (`layout.ENDPOINTS`), for merges and collectors.
+The name of a shard's folder is a digest of what the shard scans. If the task document lists the endpoints, each reader cuts the
+shard's part out of that list. If they are in a file, only the shard itself knows its part. It writes that part into its folder
+(`layout.ENDPOINTS`), where merges and collectors read it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A shard's part of a file of endpoints, which may have a million lines.
 
-Each pod reads the whole file, and keeps its own part: the lines whose hosts its shard has. So memory does not grow with the file.
-The operator has not seen it. So lines are brought into canonical form here, and held against the target guard, by the same
-rules as those of a plan. A line that is no endpoint, or a denied one, is left out, counted and told: a list of this length is
-made by a program, and one wrong line is no reason to scan nothing. Such a line belongs to one shard too, so none counts twice.
+Each pod reads the whole file, and keeps the lines whose hosts belong to its shard. So memory does not grow with the file. The
+operator has not seen the file. So the pod brings lines into canonical form and checks them by the target guard, by the rules that
+the operator has for a plan's own endpoints. A line that is no endpoint, or a denied one, is left out, counted and reported: one
+wrong line in a list that a program has made must not stop the scan. Each such line belongs to one shard, so it is counted once.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def own_part(document: TaskDocument, file: EndpointsFile, index: int) -> ShardEn
 
 
 def doubt(merged: MergedResult) -> TaskError | None:
-    """Why a complete scan of a file is none: it had nothing to scan."""
+    """The error of a scan that is complete but had no endpoint to scan; None: it had one."""
     told = merged.endpoints_file
     if told is None or told.endpoints:
         return None
@@ -127,7 +127,7 @@ class _Part:
         self._examples: list[str] = []
 
     def take_all(self, lines: Iterable[bytes]) -> None:
-        """Take all lines of the file. What a line of another shard costs is what a million lines cost."""
+        """Take all lines of the file. Nearly all of a million lines belong to other shards, so this loop does little for those."""
         plain_line, of_host, index, count = _PLAIN.fullmatch, shards.of_host, self._index, self._count
         passed = 0
         for number, line in enumerate(lines, 1):

@@ -56,7 +56,7 @@ def _signed(url: str, bucket: Bucket) -> dict[str, str]:
 
 
 class _Body:
-    """A body within bounds of bytes and time, which has all that its head has promised."""
+    """A body that is bounded in bytes and time. If fewer bytes come than its Content-Length says, reading raises an error."""
 
     def __init__(self, response: http.client.HTTPResponse) -> None:
         self._response = response
