@@ -53,7 +53,8 @@ class Installer:
         for part, values in self.images.items():
             own = part == "image"
             name, at, built = ("operator", part, values) if own else (part, f"{part}.image", values["image"])
-            command = command.replace(f"REGISTRY/{name}", f"{built['repository']},{at}.tag={built['tag']}")
+            # As a string: a tag may be of digits alone.
+            command = command.replace(f"REGISTRY/{name}", f"{built['repository']} --set-string {at}.tag={built['tag']}")
         return command
 
     def script(self, namespace: str) -> str:

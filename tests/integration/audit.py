@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 OPERATOR = "system:serviceaccount:scanplan-system:scanplan-operator"
 POD = "authentication.kubernetes.io/pod-name"
@@ -41,6 +41,34 @@ def requests(log: Path, namespace: str | None = None, user: str = OPERATOR, star
     Args:
         start: the size that the log had when nothing of interest had been asked yet.
     """
+    for event in _events(log, namespace, user, start):
+        if event["stage"] in {"ResponseComplete", "ResponseStarted"}:
+            reference = event["objectRef"]
+            yield Request(
+                verb=event["verb"],
+                group=reference.get("apiGroup", ""),
+                resource="/".join(filter(None, (reference["resource"], reference.get("subresource")))),
+                namespace=reference.get("namespace", ""),
+                name=reference.get("name", ""),
+                code=event.get("responseStatus", {}).get("code", 0),
+                uri=event["requestURI"],
+                pod=next(iter(event["user"].get("extra", {}).get(POD, [])), ""),
+            )
+
+
+def unanswered(log: Path, namespace: str, start: int = 0) -> set[str]:
+    """The operator's writes that the server has received, and not logged as answered yet, by their audit IDs.
+
+    The server logs an answer after it was sent: whoever has seen what a write did may look before that.
+    """
+    received: set[str] = set()
+    others: set[str] = set()
+    for event in _events(log, namespace, OPERATOR, start):
+        (received if event["stage"] == "RequestReceived" else others).add(event["auditID"])
+    return received - others
+
+
+def _events(log: Path, namespace: str | None, user: str, start: int) -> Iterator[dict[str, Any]]:
     with log.open("rb") as lines:
         if start:  # which may be within a line
             lines.seek(start - 1)
@@ -52,17 +80,5 @@ def requests(log: Path, namespace: str | None = None, user: str = OPERATOR, star
             reference = event.get("objectRef")
             if event["user"]["username"] != user or not reference or "resource" not in reference:
                 continue
-            if event["stage"] not in {"ResponseComplete", "ResponseStarted"}:
-                continue
-            resource = "/".join(filter(None, (reference["resource"], reference.get("subresource"))))
             if namespace in {None, reference.get("namespace")}:
-                yield Request(
-                    verb=event["verb"],
-                    group=reference.get("apiGroup", ""),
-                    resource=resource,
-                    namespace=reference.get("namespace", ""),
-                    name=reference.get("name", ""),
-                    code=event.get("responseStatus", {}).get("code", 0),
-                    uri=event["requestURI"],
-                    pod=next(iter(event["user"].get("extra", {}).get(POD, [])), ""),
-                )
+                yield event

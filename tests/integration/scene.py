@@ -147,7 +147,8 @@ class Scene:
     # what the operator asked of the API server
 
     def requests(self) -> list[audit.Request]:
-        """Those in this namespace since this scene was made, oldest first."""
+        """Those in this namespace since this scene was made, oldest first, once all writes among them are answered."""
+        self.eventually(lambda: not audit.unanswered(self._audit_log, self.namespace, self._logged_before))
         return list(audit.requests(self._audit_log, self.namespace, start=self._logged_before))
 
     def writes(self) -> list[str]:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from tests.cluster.local.supervisor import CLUSTER
 
+OPERATOR = "system:serviceaccount:scanplan-system:scanplan-operator"
+"""Whose writes the audit log tells of twice: when they were received, and when they were answered."""
+
 NODE = "local"
 """The node's name."""
 
@@ -178,8 +181,11 @@ def settings(node: Node) -> dict[str, str]:
             {
                 "apiVersion": "audit.k8s.io/v1",
                 "kind": "Policy",
-                "omitStages": ["RequestReceived"],
-                "rules": [{"level": "Metadata"}],
+                "rules": [
+                    # Tests that count the operator's writes wait until all that were received are answered.
+                    {"level": "Metadata", "users": [OPERATOR], "verbs": ["create", "update", "patch", "delete"]},
+                    {"level": "Metadata", "omitStages": ["RequestReceived"]},
+                ],
             }
         ),
         "containerd.toml": CONTAINERD_TOML,
