@@ -23,6 +23,7 @@ from scanplan.controller.cache.schedules import Schedules
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine import leadership, probes
 from scanplan.controller.engine.probes import Health
+from scanplan.controller.engine.scope import Scope
 from scanplan.controller.engine.workqueue import WorkQueue
 from scanplan.controller.exceptions import ExceptionController
 from scanplan.controller.notify.notifiers import NotifierController
@@ -88,9 +89,9 @@ async def run(configuration: Configuration) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # kopf's own take their place once there is work, and end it
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings = configuration.operator
-    queue, known_schedules, known_notifiers = WorkQueue(), Schedules(), Notifiers()
     ended = EndedScans() if settings.notifiers else None
-    store = Store(ended)
+    queue, store = WorkQueue(), Store(ended)
+    known_schedules, known_notifiers = Schedules(store.deletions), Notifiers(store.deletions)
     health = Health(queue)
     publication, shared = _in_redis(configuration.redis) if configuration.redis else (None, None)
     metrics = OperatorMetrics(
@@ -107,8 +108,11 @@ async def run(configuration: Configuration) -> None:
             # Each watch holds a connection, and there are two for each namespace; the workers bound all other requests.
             client = await services.enter_async_context(await connect(connections=0))
             api = Api(client, metrics.count_request)
-            controller = Controller(api, store, queue, settings.policy(), sharing=shared, observers=observers)
-            exceptions = ExceptionController(controller, WorkQueue(), settings.namespaces or (None,))
+            scope = Scope(settings.namespaces, settings.namespace_selector)
+            controller = Controller(
+                api, store, queue, settings.policy(), sharing=shared, observers=observers, scope=scope
+            )
+            exceptions = ExceptionController(controller, WorkQueue())
             others: list[ScheduleController | NotifierController] = []
             if settings.schedules:
                 others.append(ScheduleController(controller, known_schedules, WorkQueue(), ZONES))

@@ -216,6 +216,7 @@ DOCUMENTS: dict[Path, Callable[[], str]] = {
     CHART / "files" / "lease-rules.yaml": lambda: rules("install/leader-election.yaml"),
     CHART / "files" / "api-rules.yaml": lambda: rules("python/api-rbac.yaml"),
     CHART / "files" / "api-server-rules.yaml": lambda: rules("install/api-server-addresses.yaml"),
+    CHART / "files" / "namespace-selector-rules.yaml": lambda: rules("install/namespace-selector.yaml"),
     CHART / "files" / "api-readers-rules.yaml": lambda: rules("python/api-readers-rbac.yaml"),
     CHART / "README.md": readme,
     ROOT / "docs" / "configuration.md": configuration,

@@ -60,6 +60,11 @@
   value: {{ .Values.notifiers.pageUrl | quote }}
 - name: SCANPLAN_NAMESPACES
   value: {{ join "," (.Values.watchNamespaces | uniq) | quote }}
+{{- if and .Values.watchNamespaces .Values.watchNamespaceSelector }}
+{{- fail "watchNamespaces and watchNamespaceSelector are both set: which namespaces are meant? Leave one of them empty" }}
+{{- end }}
+- name: SCANPLAN_NAMESPACE_SELECTOR
+  value: {{ .Values.watchNamespaceSelector | quote }}
 - name: WORKER_CONCURRENCY
   value: {{ .Values.scanner.concurrency | quote }}
 - name: SCANPLAN_WORKERS

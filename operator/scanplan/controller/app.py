@@ -19,7 +19,9 @@ from scanplan.api import labels
 from scanplan.controller import resync
 from scanplan.controller.engine.parts import until_one_ends
 from scanplan.controller.engine.probes import Health
+from scanplan.controller.engine.reflector import Reflector
 from scanplan.controller.exceptions import ExceptionController
+from scanplan.controller.namespaces import NamespaceSelector
 from scanplan.controller.reads import platform
 from scanplan.controller.reads.api_server import ApiServerAddresses
 from scanplan.controller.scanplan import Controller
@@ -46,7 +48,9 @@ class WatchEnded(Exception):
 class KindController(Protocol):
     """Works on the objects of one kind."""
 
-    async def run(self, namespaces: Sequence[str | None]) -> None:
+    reflector: Reflector
+
+    async def run(self) -> None:
         """Watch and work until cancelled. It is started after all plans are listed."""
 
     def look_at_all(self) -> None:
@@ -70,10 +74,9 @@ async def work(
         ServerTooOld: the API server lacks what every scan needs.
         WatchEnded: the server has broken the watch of the plans with an error.
     """
-    namespaces = settings.namespaces or (None,)
-    watches = Watches(controller, namespaces)
+    namespaces = NamespaceSelector(controller)
+    watches = Watches(controller)
     addresses = ApiServerAddresses(controller)
-    log.info("watching %s", ", ".join(settings.namespaces) or "all namespaces")
 
     def look_at_clocks() -> None:
         for each in optional:
@@ -91,14 +94,20 @@ async def work(
         health.working = True
         await until_one_ends(
             controller.run(settings.workers),
-            resync.run(controller, namespaces, watches.jobs.relisted, look_at_clocks),
+            resync.run(controller, watches.jobs.relisted, look_at_clocks),
             exceptions.run(),
-            *(each.run(namespaces) for each in optional),
+            *(each.run() for each in optional),
+            namespaces.follow(watches, exceptions, [each.reflector for each in optional]),
             addresses.run(next_look),
             watch_plans(controller, settings.namespaces, watches),
         )
 
-    await until_one_ends(watches.jobs.run(), exceptions.reflector.run(), run_as_leader(), stop.wait())
+    async def watch_and_lead() -> None:
+        await namespaces.listed()
+        log.info("watching %s", controller.scope)
+        await until_one_ends(watches.jobs.run(), exceptions.reflector.run(), run_as_leader())
+
+    await until_one_ends(namespaces.run(), watch_and_lead(), stop.wait())
 
 
 async def watch_plans(controller: Controller, namespaces: Collection[str], watches: Watches) -> None:
@@ -113,7 +122,8 @@ async def watch_plans(controller: Controller, namespaces: Collection[str], watch
     async def plan_event(event: kopf.RawEvent, **_: Any) -> None:
         if event["type"] is None:
             watches.jobs.relisted.set()
-        controller.intake.plan_event(event["type"], dict(event["object"]))
+        if event["object"]["metadata"]["namespace"] in controller.scope:
+            controller.intake.plan_event(event["type"], dict(event["object"]))
 
     try:
         await kopf.operator(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -40,22 +39,21 @@ LONGEST_SECONDS = 6 * 3_600.0
 class ExceptionController(Observer):
     """Keeps the conditions of ScanExceptions true until cancelled."""
 
-    def __init__(self, plans: Controller, queue: WorkQueue, namespaces: Sequence[str | None]) -> None:
+    def __init__(self, plans: Controller, queue: WorkQueue) -> None:
         """Builds a controller that does nothing until `reflector.run` and `run`.
 
         Args:
             plans: of the ScanPlans, whose store knows the exceptions too.
             queue: the namespaces to look at, each as a name without a name.
-            namespaces: the watched namespaces; [None]: the whole cluster.
         """
         self._api = plans.api
         self._known: KnownExceptions = plans.store.exceptions
         self._max_days = plans.policy.exception_max_days
         self._now = plans.now
         self._queue = queue
-        self.reflector = Reflector(
-            "ScanExceptions", partial(self._api.watch, EXCEPTIONS), self.exception_event, namespaces
-        )
+        self._scope = plans.scope
+        watch = partial(self._api.watch, EXCEPTIONS, within=self._scope)
+        self.reflector = Reflector("ScanExceptions", watch, self.exception_event, self._scope)
         """What is known of them; scans don't wait for the right to list exceptions."""
 
     # what it hears
@@ -85,15 +83,21 @@ class ExceptionController(Observer):
 
     # the loop
 
+    def begin(self, namespace: str) -> None:
+        """Look at a namespace whose plans and exceptions are all known."""
+        self._look(namespace, 0.0)
+
     async def run(self) -> None:
         """Look at namespaces as they come."""
         for namespace in self._known:
-            self._look(namespace, 0.0)
+            self.begin(namespace)
         await worker.run(self._queue, self.look, log)
 
     async def look(self, name: PlanName) -> None:
         """Write the statuses of a namespace's exceptions, where they differ."""
         namespace = name.namespace
+        if not self._scope.has_joined(namespace):
+            return
         known, uses, now = self._known.of(namespace), self._known.uses(namespace), self._now()
         for each in known:
             status = statuses.of(each, uses, self._max_days, now)

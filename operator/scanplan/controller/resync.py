@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from scanplan.api import labels
@@ -23,16 +23,14 @@ log = logging.getLogger("scanplan.resync")
 RESYNC_SECONDS = 300.0
 
 
-async def run(
-    controller: Controller, namespaces: Sequence[str | None], relisted: asyncio.Event, compared: Callable[[], None]
-) -> None:
+async def run(controller: Controller, relisted: asyncio.Event, compared: Callable[[], None]) -> None:
     """Compare every `RESYNC_SECONDS`, and whenever `relisted` is set, until cancelled; `compared` is called after each time."""
     while True:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RESYNC_SECONDS):
                 await relisted.wait()
         relisted.clear()
-        for namespace in namespaces:
+        for namespace in controller.scope.listed:
             try:
                 await compare(controller, namespace)
             except FAILURES as error:

@@ -16,6 +16,7 @@ from scanplan.controller.cache.store import Store, waiting_entry
 from scanplan.controller.engine import worker
 from scanplan.controller.engine.backoff import Backoff
 from scanplan.controller.engine.budget import Postponed
+from scanplan.controller.engine.scope import Scope
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.failing import NoFixedPoint, told
 from scanplan.controller.intake import Intake
@@ -77,6 +78,7 @@ class Controller:
         sharing: Sharing | None = None,
         observers: Sequence[Observer] = (),
         zones: Mapping[str, tzinfo] = ZONES,
+        scope: Scope | None = None,
     ) -> None:
         """Builds a controller that does nothing until `run`.
 
@@ -89,8 +91,10 @@ class Controller:
             sharing: shares tasks with other clusters; None: tasks are not shared.
             observers: are told what has happened, in this order.
             zones: time zones by their IANA names.
+            scope: the namespaces to work on; None: all.
         """
         self.api = api
+        self.scope = scope or Scope()
         self.store = store
         self.queue = queue
         self.policy = policy
@@ -111,10 +115,15 @@ class Controller:
             for _ in range(workers):
                 group.create_task(worker.run(self.queue, self.reconcile, log, self._ended))
 
-    def begin(self) -> None:
-        """Queue all plans, once everything is listed. Unfinished plans go first, ahead of thousands of ended ones."""
+    def begin(self, namespace: str | None = None) -> None:
+        """Queue all plans, once everything is listed. Unfinished plans go first, ahead of thousands of ended ones.
+
+        Args:
+            namespace: only this one's plans, since it has joined.
+        """
         for name in (*self.store.plans.unfinished(), *self.store.plans):
-            self.queue.add(name)
+            if namespace in {None, name.namespace}:
+                self.queue.add(name)
 
     def look_at_windows(self) -> None:
         """Queue the plans with time windows, in case the wall clock was set. Timers don't notice that."""
@@ -152,6 +161,8 @@ class Controller:
             self.reading.release(name)
 
     async def _reconcile(self, name: PlanName) -> None:
+        if not self.scope.has_joined(name.namespace):
+            return None  # all plans of a namespace are queued when it has joined
         answers = Answers()
         plan: Plan | None = None
         while True:

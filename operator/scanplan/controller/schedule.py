@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from functools import partial
 from typing import Any
@@ -59,12 +59,13 @@ class ScheduleController(Observer):
         self._queue = queue
         self._zones = zones
         self._now: Callable[[], datetime] = plans.now
+        watch = partial(self._api.watch, SCHEDULES, within=plans.scope.joined)
+        self.reflector = Reflector("ScanSchedules", watch, self.schedule_event, plans.scope)
 
-    async def run(self, namespaces: Sequence[str | None]) -> None:
+    async def run(self) -> None:
         """Watch and work; ends only when cancelled. Begin it when all plans are listed: a run that is there is made already."""
-        reflector = Reflector("ScanSchedules", partial(self._api.watch, SCHEDULES), self.schedule_event, namespaces)
         async with asyncio.TaskGroup() as group:
-            group.create_task(reflector.run())
+            group.create_task(self.reflector.run())
             for _ in range(WORKERS):
                 group.create_task(worker.run(self._queue, self.reconcile, log))
 

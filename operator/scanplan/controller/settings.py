@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from scanplan.api import environment
 from scanplan.api.names import PROXY
@@ -18,7 +18,15 @@ from scanplan.core.planning.targets import ranges
 from scanplan.core.planning.targets.denied import DEFAULT_DENIED
 from scanplan.core.planning.targets.guard import Guard
 from scanplan.settings import loading
-from scanplan.settings.fields import Amounts, DeniedTargets, NameList, NoProxyList, Size, UnguardedProtocols
+from scanplan.settings.fields import (
+    Amounts,
+    DeniedTargets,
+    LabelSelector,
+    NameList,
+    NoProxyList,
+    Size,
+    UnguardedProtocols,
+)
 from scanplan.settings.pod_bounds import PodBoundsSettings
 
 MAX_NAME = 253
@@ -137,6 +145,11 @@ class OperatorSettings(PodBoundsSettings):
         description="Record the Events `Started` and `Completed` too: two more requests for each plan.",
     )
     namespaces: NameList = Field((), alias="SCANPLAN_NAMESPACES", description="Namespaces to watch; empty: all.")
+    namespace_selector: LabelSelector = Field(
+        "",
+        alias="SCANPLAN_NAMESPACE_SELECTOR",
+        description="Label selector of the namespaces to work on, in place of a list. They may come and go. Empty: all.",
+    )
     schedules: bool = Field(
         True,
         alias="SCANPLAN_SCHEDULES",
@@ -210,6 +223,13 @@ class OperatorSettings(PodBoundsSettings):
         alias="KUBERNETES_SERVICE_HOST",
         description="Address of the API server, set by Kubernetes. It is never a target.",
     )
+
+    @field_validator("namespace_selector")
+    @classmethod
+    def _no_list_too(cls, value: str, info: ValidationInfo) -> str:
+        if value and info.data.get("namespaces"):
+            raise ValueError("can't be set together with SCANPLAN_NAMESPACES: leave one of them empty")
+        return value
 
     @field_validator("lease_name")
     @classmethod

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 
+from scanplan.api import labels
 from scanplan.controller import resync
 from scanplan.controller.engine.reflector import Reflector
 from scanplan.controller.scanplan import Controller
 from scanplan.kube.failures import FAILURES, reason_of
+from scanplan.kube.resources import JOBS
 
 log = logging.getLogger("scanplan.watches")
 
@@ -19,14 +21,15 @@ PAUSE_SECONDS = 2.0
 
 
 class Watches:
-    """What one operator takes in, of the namespaces that it watches ([None]: of the whole cluster)."""
+    """What one operator takes in, of the namespaces in its scope."""
 
-    def __init__(self, controller: Controller, namespaces: Sequence[str | None]) -> None:
-        self.jobs = Reflector("Jobs", controller.api.watch_jobs, controller.intake.job_event, namespaces)
+    def __init__(self, controller: Controller) -> None:
+        watch = partial(controller.api.watch, JOBS, selector=labels.TASK, within=controller.scope)
+        self.jobs = Reflector("Jobs", watch, controller.intake.job_event, controller.scope)
         self.largest_plan = 0
         """Bytes of the largest plan that was listed."""
         self._controller = controller
-        self._namespaces = namespaces
+        self._scope = controller.scope
 
     async def everything_listed(self) -> None:
         """Wait for the Jobs' lists, list the plans, and then the pods that outlive their Jobs.
@@ -35,10 +38,24 @@ class Watches:
         """
         doubts = self._controller.store.doubts
         await self.jobs.listed()
-        for namespace in self._namespaces:
+        for namespace in self._scope.listed:
             await self._listed_plans(namespace)
-        for namespace in self._namespaces:
+        for namespace in self._scope.listed:
             await self._listed_leftovers(namespace, doubts)
+
+    async def join(self, namespace: str) -> None:
+        """Take in a namespace that comes into the scope, in the same order."""
+        doubts = self._controller.store.doubts
+        await self.jobs.join(namespace)
+        await self._listed_plans(namespace)
+        await self._listed_leftovers(namespace, doubts)
+
+    def leave(self, namespace: str) -> None:
+        """Forget a namespace that leaves the scope."""
+        self.jobs.leave(namespace)
+        for uid, name in list(self._controller.store.uids.items()):
+            if name.namespace == namespace:
+                self._controller.intake.drop_plan(name, uid)
 
     async def _listed_plans(self, namespace: str | None) -> None:
         while True:

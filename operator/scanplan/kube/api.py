@@ -6,7 +6,7 @@ them would take most of the operator's memory and CPU.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager
 
 import kopf
@@ -138,13 +138,18 @@ class Api:
         """All pods of tasks that have not ended, page by page; `namespace` None: of the whole cluster."""
         return self._listing(PODS.path(namespace), labels.TASK, _LIVING).objects()
 
-    def watch_jobs(self, namespace: str | None) -> Watch:
-        """All Jobs that carry a task, and their changes."""
-        return Watch(self, JOBS.path(namespace), labels.TASK)
+    def watch(
+        self, resource: Resource, namespace: str | None, selector: str = "", within: Container[str] | None = None
+    ) -> Watch:
+        """The objects of a kind, and their changes.
 
-    def watch(self, resource: Resource, namespace: str | None) -> Watch:
-        """All objects of a kind, and their changes; `namespace` None: of the whole cluster."""
-        return Watch(self, resource.path(namespace))
+        Args:
+            resource: the kind.
+            namespace: None: the whole cluster.
+            selector: a label selector; empty: all objects.
+            within: the namespaces whose objects are told of; None: all.
+        """
+        return Watch(self, resource.path(namespace), selector, within)
 
     def each_pod(self, namespace: str, task: str, cached: bool = False) -> AsyncIterator[Object]:
         """The pods of one task, its collector's included, page by page.

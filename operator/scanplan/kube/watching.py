@@ -10,7 +10,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Container
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -90,8 +90,10 @@ _DECODER = wire.decoder(_Change)
 class Watch:
     """The objects at one path that match a label selector; for one reader."""
 
-    def __init__(self, server: Server, path: str, selector: str = "") -> None:
+    def __init__(self, server: Server, path: str, selector: str = "", within: Container[str] | None = None) -> None:
+        """`within`: the namespaces whose objects are told of, which may change (`know`, `forget`); None: all."""
         self._server = server
+        self._within = within
         self._path = path
         self._query = [("labelSelector", selector)] if selector else []
         self._version = ""
@@ -122,16 +124,31 @@ class Watch:
                 yield Failed(error, pause)
                 await asyncio.sleep(pause)
 
+    def know(self, body: Object) -> None:
+        """An object was found in another way: if a later list lacks it, its deletion is reported."""
+        metadata = body["metadata"]
+        self._known[metadata["uid"]] = _place(metadata)
+
+    def forget(self, namespace: str) -> list[Object]:
+        """Forget the objects of a namespace; returns them as deletions are reported."""
+        found = {uid: place for uid, place in self._known.items() if place[0] == namespace}
+        for uid in found:
+            del self._known[uid]
+        return [_gone(uid, *place) for uid, place in found.items()]
+
+    def _tells_of(self, place: tuple[str, str]) -> bool:
+        return self._within is None or place[0] in self._within
+
     async def _list(self) -> AsyncGenerator[Event]:
         listing = Listing(lambda query, most: self._server.fetch(self._path, query, most), self._query)
         found = {}
         async for body in listing.objects():
-            metadata = body["metadata"]
-            found[metadata["uid"]] = (metadata["namespace"], metadata["name"])
-            yield Changed(None, body)
+            place = _place(body["metadata"])
+            if self._tells_of(place):
+                found[body["metadata"]["uid"]] = place
+                yield Changed(None, body)
         for uid in self._known.keys() - found.keys():
-            namespace, name = self._known[uid]
-            yield Changed("DELETED", {"metadata": {"namespace": namespace, "name": name, "uid": uid}})
+            yield Changed("DELETED", _gone(uid, *self._known[uid]))
         first, self._listed = not self._listed, True
         self._known, self._version = found, listing.version
         self._failures = 0
@@ -165,11 +182,22 @@ class Watch:
                         continue
                     if kind == "DELETED":
                         self._known.pop(metadata["uid"], None)
+                    elif self._tells_of(_place(metadata)):
+                        self.know(body)
                     else:
-                        self._known[metadata["uid"]] = (metadata["namespace"], metadata["name"])
+                        continue
                     yield Changed(kind, body)
             except TimeoutError:
                 return  # nothing came for too long: open another connection
+
+
+def _place(metadata: Object) -> tuple[str, str]:
+    """Namespace and name of an object; an object of the cluster has no namespace."""
+    return metadata.get("namespace", ""), metadata["name"]
+
+
+def _gone(uid: str, namespace: str, name: str) -> Object:
+    return {"metadata": {"namespace": namespace, "name": name, "uid": uid}}
 
 
 def _refused(status: dict[str, Any]) -> ApiException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, RedisDsn, TypeAdapter
@@ -18,6 +19,13 @@ from scanplan.core.planning.proxies.no_proxy import NoProxy
 from scanplan.core.planning.targets.guard import Guard
 
 _REDIS = TypeAdapter(RedisDsn)
+_KEY = r"(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9](?:[-\w.]*[A-Za-z0-9])?"
+_VALUE = r"(?:[A-Za-z0-9](?:[-\w.]*[A-Za-z0-9])?)?"
+_REQUIREMENT = (
+    rf"\s*(?:!?{_KEY}|{_KEY}\s*(?:=|==|!=)\s*{_VALUE}|{_KEY}\s+(?:not)?in\s*\(\s*{_VALUE}(?:\s*,\s*{_VALUE})*\s*\))\s*"
+)
+_SELECTOR = re.compile(rf"{_REQUIREMENT}(?:,{_REQUIREMENT})*", re.ASCII)
+"""https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors"""
 
 
 def items(text: str) -> tuple[str, ...]:
@@ -43,6 +51,14 @@ def _no_proxy(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _label_selector(value: str) -> str:
+    if value and not _SELECTOR.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is no label selector: write it as for kubectl -l, such as team=red or team in (red, blue)"
+        )
+    return value
+
+
 def _unguarded(value: tuple[str, ...]) -> tuple[str, ...]:
     if wrong := [protocol for protocol in value if protocol not in BY_LEAVE]:
         raise ValueError(f"{wrong[0]!r} is none of {', '.join(BY_LEAVE)}")
@@ -55,6 +71,8 @@ DeniedTargets = Annotated[NameList, AfterValidator(_denied)]
 """Entries that a Guard takes: addresses, CIDRs, names."""
 NoProxyList = Annotated[NameList, AfterValidator(_no_proxy)]
 """Entries that a NoProxy takes."""
+LabelSelector = Annotated[str, AfterValidator(_label_selector)]
+"""As `kubectl --selector` takes it; may be empty."""
 UnguardedProtocols = Annotated[NameList, AfterValidator(_unguarded)]
 """Protocols that are off unless they are named."""
 

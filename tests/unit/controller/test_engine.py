@@ -12,6 +12,7 @@ import pytest
 
 from scanplan.controller.engine import worker
 from scanplan.controller.engine.reflector import Reflector
+from scanplan.controller.engine.scope import Scope
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.kube.watching import Changed, Event, Failed, Listed, Resumed, Watch
 
@@ -24,16 +25,23 @@ class Told:
 
     def __init__(self, *events: Event) -> None:
         self._events = events
+        self._known: list[dict[str, Any]] = []
 
     async def events(self) -> AsyncGenerator[Event]:
         for event in self._events:
             yield event
         await asyncio.Event().wait()
 
+    def know(self, body: dict[str, Any]) -> None:
+        self._known.append(body)
+
+    def forget(self, namespace: str) -> list[dict[str, Any]]:
+        return self._known if namespace == "red" else []
+
 
 async def hear(taken: Any, **events: list[Event]) -> Reflector:
     """What is heard of some namespaces, each with its events, until nothing more comes."""
-    reflector = Reflector("Things", lambda each: cast("Watch", Told(*events[each or ""])), taken, list(events))
+    reflector = Reflector("Things", lambda each: cast("Watch", Told(*events[each or ""])), taken, Scope(list(events)))
     task = asyncio.create_task(reflector.run())
     await asyncio.sleep(0.01)
     task.cancel()
@@ -95,6 +103,45 @@ async def test_each_outage_is_told_once(
 ) -> None:
     await hear(print, **events)
     assert caplog.text.count("Things can't be watched") == warnings
+
+
+async def test_a_namespace_that_joins_is_listed_and_is_deleted_when_it_leaves(caplog: pytest.LogCaptureFixture) -> None:
+    """The watch of the whole cluster knows what has joined, so that later it can tell what is missing."""
+    passed, whole = [], Told()
+    red = Told(Changed(None, {"name": "first"}), REFUSED, Changed(None, {"name": "second"}), Listed(first=True))
+    watches = {None: whole, "red": red}
+    reflector = Reflector(
+        "Things",
+        lambda each: cast("Watch", watches[each]),
+        lambda kind, body: passed.append((kind, body["name"])),
+        Scope(selector="team=red"),
+    )
+    await reflector.join("red")
+    assert passed == [(None, "first"), (None, "second")]
+    assert "Things of red can't be listed" in caplog.text
+    reflector.leave("red")
+    assert passed[2:] == [("DELETED", "first"), ("DELETED", "second")]
+
+
+def test_a_scope_has_all_namespaces_or_those_of_a_list_or_those_that_are_found() -> None:
+    everywhere, some, found = Scope(), Scope(["red", "blue"]), Scope(selector="team=red")
+    assert "red" in everywhere
+    assert "red" in everywhere.joined
+    assert (everywhere.watched, everywhere.listed, str(everywhere)) == ((None,), (None,), "all namespaces")
+    assert "red" in some
+    assert "green" not in some
+    assert some.watched == some.listed == ("red", "blue")
+    assert "red" not in found
+    assert (found.watched, found.listed) == ((None,), ())
+    found.take_in("red", joined=False)
+    assert "red" in found
+    assert "red" not in found.joined
+    found.take_in("red", joined=True)
+    assert "red" in found.joined
+    assert (found.listed, str(found)) == (("red",), "namespaces with team=red (1 now)")
+    found.leave("red")
+    assert found.listed == ()
+    assert "red" not in found.joined
 
 
 async def test_what_fails_is_tried_again_and_holds_up_nothing(caplog: pytest.LogCaptureFixture) -> None:

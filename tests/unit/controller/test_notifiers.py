@@ -8,6 +8,7 @@ from typing import Any
 
 from scanplan.controller.cache.ended import EndedScans
 from scanplan.controller.cache.notifiers import Notifiers
+from scanplan.controller.engine.scope import Scope
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.controller.notify.notifiers import NotifierController
 from scanplan.core.planning.targets.guard import Guard
@@ -41,7 +42,9 @@ def test_scans_of_long_ago_take_no_memory() -> None:
 async def test_nothing_is_sent_to_addresses_of_the_api_server_that_are_learned_later() -> None:
     """The operator reads them after its parts are made, and they change when a node is replaced."""
     policy = SimpleNamespace(guard=Guard(()))
-    plans: Any = SimpleNamespace(api=None, now=None, policy=policy)
+    plans: Any = SimpleNamespace(
+        api=SimpleNamespace(watch=lambda *_, **__: None), now=None, policy=policy, scope=Scope()
+    )
     controller = NotifierController(plans, EndedScans(), Notifiers(), ("*",), "")
     assert not controller.policy.denies("192.0.2.7")
     policy.guard = Guard(("192.0.2.7/32",))

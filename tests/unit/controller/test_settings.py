@@ -44,6 +44,34 @@ def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loaded.namespaces == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    "selector",
+    [
+        *("team=red", "team==red", "team!=red", "team", "!team", "team=", "kubernetes.io/metadata.name=red"),
+        *("team in (red, blue)", "team notin (red)", " team = red , tier in (a,b),!old "),
+    ],
+)
+def test_namespaces_may_be_selected_by_their_labels(monkeypatch: pytest.MonkeyPatch, selector: str) -> None:
+    monkeypatch.setenv("SCANPLAN_NAMESPACE_SELECTOR", selector)
+    assert settings.load().namespace_selector == selector
+
+
+@pytest.mark.parametrize(
+    "selector", ["team=red blue", "team in red", "team in ()x", "=red", "team=red,", "-team", "a/b/c", "team>1"]
+)
+def test_what_is_no_label_selector_ends_the_start(monkeypatch: pytest.MonkeyPatch, selector: str) -> None:
+    monkeypatch.setenv("SCANPLAN_NAMESPACE_SELECTOR", selector)
+    with pytest.raises(InvalidSettings, match=r"SCANPLAN_NAMESPACE_SELECTOR.*kubectl -l"):
+        settings.load()
+
+
+def test_namespaces_are_listed_or_selected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCANPLAN_NAMESPACES", "red")
+    monkeypatch.setenv("SCANPLAN_NAMESPACE_SELECTOR", "team=red")
+    with pytest.raises(InvalidSettings, match="leave one of them empty"):
+        settings.load()
+
+
 def test_whoever_makes_pods_of_a_plan_has_the_same_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """The operator makes scan pods, and the API readers of artifacts, for the same plans."""
     monkeypatch.setenv("SCANPLAN_ALLOWED_SERVICE_ACCOUNTS", "scans")

@@ -91,6 +91,21 @@ class TestFreshness:
         assert not store.plans
         assert not store.jobs("team")
 
+    def test_what_has_left_may_come_back_with_its_namespace(self) -> None:
+        store = Store()
+        store.put_plan(plan_body(version=10))
+        store.put_job(job_body(version=10))
+        store.drop_plan(A, "plan-1")
+        store.drop_job("team", "scan-1", "job-1")
+        store.deletions.forget("other")
+        store.put_plan(plan_body(version=11))
+        assert not store.plans
+        store.deletions.forget("team")
+        store.put_plan(plan_body(version=11))
+        store.put_job(job_body(version=11))
+        assert A in store.plans
+        assert "scan-1" in store.jobs("team")
+
     def test_an_object_older_than_the_rules_says_what_is_wrong_with_it(self) -> None:
         store = Store()
         plan = store.put_plan(plan_body(priority=99))

@@ -221,3 +221,29 @@ async def test_what_a_reader_is_told(answers: list[tuple[str, Answer]], heard: l
     watches = [each for each in script.asked if "watch" in each]
     assert [each["resourceVersion"] for each in watches] == versions
     assert all(each["labelSelector"] == "task" for each in script.asked)
+
+
+async def test_only_objects_within_are_told_of_and_those_that_were_known_otherwise_are_missed_too() -> None:
+    """Lost otherwise: the memory for what belongs to others, or the deletion of what a namespace brought along."""
+    within: set[str] = set()
+    script = Script((LIST, ["a"]), (WATCH, [change("ADDED", "b", 101), error(410, "Gone")]), (LIST, ["b"]), (LIST, []))
+    watch = Watch(script, "/jobs", within=within)
+    heard = []
+
+    async def read() -> None:
+        async with aclosing(watch.events()) as events:
+            async for event in events:
+                heard.append(_words(event))
+                if heard == ["listed"]:
+                    within.add("n")
+                    watch.know({"metadata": _metadata("a")})
+
+    reading = asyncio.create_task(read())
+    for _ in range(1_000):
+        await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    assert heard == ["listed", "ADDED b", "None b", "DELETED a", "listed again"]
+    assert watch.forget("other") == []
+    assert watch.forget("n") == [{"metadata": {"namespace": "n", "name": "b", "uid": "uid-b"}}]
+    assert watch.forget("n") == []

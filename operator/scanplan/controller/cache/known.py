@@ -31,17 +31,20 @@ class _Folded(NamedTuple, Generic[FactsT]):
 class Known(Generic[T, FactsT]):
     """The objects of one kind. Only `put` and `drop` change it."""
 
-    def __init__(self, read: Callable[[Object], T], facts: Callable[[T], FactsT]) -> None:
+    def __init__(
+        self, read: Callable[[Object], T], facts: Callable[[T], FactsT], deletions: Deletions | None = None
+    ) -> None:
         """Knows nothing yet.
 
         Args:
             read: parses an object into the core's model.
             facts: returns what metrics need of the model.
+            deletions: the deleted objects of all kinds; None: of this kind alone.
         """
         self._read = read
         self._facts = facts
         self._folded: dict[PlanName, _Folded[FactsT]] = {}
-        self._deleted = Deletions()
+        self._deleted = deletions or Deletions()
 
     def __iter__(self) -> Iterator[PlanName]:
         return iter(tuple(self._folded))
@@ -81,7 +84,7 @@ class Known(Generic[T, FactsT]):
 
     def drop(self, name: PlanName, uid: str) -> None:
         """Forget a deleted object; a newer one of the same name stays."""
-        self._deleted.add(uid)
+        self._deleted.add(uid, name.namespace)
         known = self._folded.get(name)
         if known and known.uid == uid:
             del self._folded[name]

@@ -9,6 +9,7 @@ from scanplan.api.times import lenient_time
 from scanplan.api.v1alpha1.conditions import ConditionType
 from scanplan.api.v1alpha1.scannotifier import ScanNotifierSpec, ScanNotifierStatus
 from scanplan.controller.cache.bodies import identity_of, spec_of, status_of
+from scanplan.controller.cache.deletions import Deletions
 from scanplan.controller.cache.known import Known
 from scanplan.core.notify.decision import Notifier
 from scanplan.kube.objects import Object
@@ -30,8 +31,9 @@ class Facts(NamedTuple):
 class Notifiers(Known[Notifier, Facts]):
     """By name."""
 
-    def __init__(self) -> None:
-        super().__init__(notifier_of, _facts)
+    def __init__(self, deletions: Deletions | None = None) -> None:
+        """`deletions`: as in `Known`."""
+        super().__init__(notifier_of, _facts, deletions)
 
 
 def notifier_of(body: Object) -> Notifier:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from scanplan.api.times import parse_time
 from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec, ScanScheduleStatus, ScanTemplate, ScanTemplateSpec
 from scanplan.controller.cache.bodies import identity_of, spec_of, status_of
+from scanplan.controller.cache.deletions import Deletions
 from scanplan.controller.cache.known import Known
 from scanplan.core.schedule.schedule import Schedule
 from scanplan.kube.objects import Object
@@ -32,8 +33,9 @@ class Facts(NamedTuple):
 class Schedules(Known[Schedule, Facts]):
     """By name."""
 
-    def __init__(self) -> None:
-        super().__init__(schedule_of, _facts)
+    def __init__(self, deletions: Deletions | None = None) -> None:
+        """`deletions`: as in `Known`."""
+        super().__init__(schedule_of, _facts, deletions)
 
 
 def _facts(schedule: Schedule) -> Facts:

@@ -32,6 +32,7 @@ class Store:
 
     def __init__(self, ended: EndedScans | None = None) -> None:
         """`ended`: is told of each plan; None: nobody asks for scans that have ended."""
+        self.deletions = Deletions()
         self.plans = Plans()
         self.runs = Runs()
         """The plans that are runs of a schedule."""
@@ -51,7 +52,6 @@ class Store:
         self._jobs: defaultdict[str, dict[str, JobView]] = defaultdict(dict)
         self._owned: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         """By namespace and owner: an owner in another namespace is none, whatever a reference says."""
-        self._deleted = Deletions()
         self._doubted: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._doubts = 0
         self._active: defaultdict[str, set[str]] = defaultdict(set)
@@ -68,7 +68,7 @@ class Store:
         # Each JSON document has a string of its own; a hundred thousand plans have few namespaces.
         name, uid = PlanName(sys.intern(metadata["namespace"]), metadata["name"]), metadata["uid"]
         known_uid, known_version = self.plans.version(name) or ("", "0")
-        if int(known_version) >= int(metadata["resourceVersion"]) or uid in self._deleted:
+        if int(known_version) >= int(metadata["resourceVersion"]) or uid in self.deletions:
             return None
         if known_uid not in {"", uid}:
             self.drop_plan(name, known_uid)
@@ -83,7 +83,7 @@ class Store:
 
     def drop_plan(self, name: PlanName, uid: str) -> None:
         """Forget a deleted plan; a newer one of the same name stays."""
-        self._deleted.add(uid)
+        self.deletions.add(uid, name.namespace)
         known_uid, _ = self.plans.version(name) or ("", "")
         if known_uid != uid:
             return
@@ -118,7 +118,7 @@ class Store:
         job = job_view(body)
         if altered := self._altered.get(job.uid):
             job = replace(job, altered=altered)
-        if job.uid in self._deleted:
+        if job.uid in self.deletions:
             return old or job
         if old and old.uid != job.uid:
             self.doubt(job.namespace, job.name)
@@ -140,7 +140,7 @@ class Store:
 
     def drop_job(self, namespace: str, name: str, uid: str) -> JobView | None:
         """Forget a deleted Job; a newer one of the same name stays. Returns what was known of it."""
-        self._deleted.add(uid)
+        self.deletions.add(uid, namespace)
         self.doubt(namespace, jobs.task_of(name))  # a collector's pods are of the same task
         job = self._jobs[namespace].get(name)
         if job is None or job.uid != uid:

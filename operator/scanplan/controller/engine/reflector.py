@@ -1,12 +1,14 @@
-"""Lists and watches the objects of one kind, with one watch for each namespace."""
+"""Lists and watches the objects of one kind: of each namespace, or of the whole cluster."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import aclosing
 
 from scanplan.controller.engine.parts import until_one_ends
+from scanplan.controller.engine.scope import Scope
 from scanplan.kube.failures import reason_of
 from scanplan.kube.objects import Object
 from scanplan.kube.watching import Changed, Failed, Listed, Resumed, Watch
@@ -22,29 +24,30 @@ class Reflector:
         kinds: str,
         watch: Callable[[str | None], Watch],
         on_event: Callable[[str | None, Object], object],
-        namespaces: Sequence[str | None],
+        scope: Scope,
     ) -> None:
         """Opens no watch before `run`.
 
         Args:
             kinds: the kind as the log names it, in the plural.
-            watch: opens the watch of a namespace.
+            watch: makes the watch of a namespace; None: of the whole cluster.
             on_event: is called with the type of an event and the object: ADDED, MODIFIED, DELETED; None: a list had the object.
-            namespaces: the watched namespaces; [None]: the whole cluster.
+            scope: the watched namespaces.
         """
         self.relisted = asyncio.Event()
         """Set when a watch had to list again. Changes in between may have been missed."""
         self._kinds = kinds
         self._watch = watch
         self._on_event = on_event
-        self._listed = {namespace: asyncio.Event() for namespace in namespaces}
-        self._tried = {namespace: asyncio.Event() for namespace in namespaces}
+        self._watches = {namespace: watch(namespace) for namespace in scope.watched}
+        self._listed = {namespace: asyncio.Event() for namespace in self._watches}
+        self._tried = {namespace: asyncio.Event() for namespace in self._watches}
         self._failing: set[str | None] = set()
         """Namespaces whose watch has failed, and has not resumed. One line in the log stands for all of them."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        await until_one_ends(*map(self._watch_namespace, self._listed))
+        await until_one_ends(*map(self._watch_namespace, self._watches))
 
     async def listed(self) -> None:
         """Wait until all namespaces are listed."""
@@ -56,8 +59,28 @@ class Reflector:
         for event in self._tried.values():
             await event.wait()
 
+    async def join(self, namespace: str) -> None:
+        """Pass on what there is in a namespace that comes into the scope of a watch of the whole cluster."""
+        async with aclosing(self._watch(namespace).events()) as events:
+            async for event in events:
+                match event:
+                    case Changed(_, body):
+                        self._watches[None].know(body)
+                        self._pass_on(None, body)
+                    case Failed(error, _):
+                        log.warning(
+                            "%s of %s can't be listed, trying again: %s", self._kinds, namespace, reason_of(error)
+                        )
+                    case Listed():
+                        return
+
+    def leave(self, namespace: str) -> None:
+        """Pass on what is known of a namespace that leaves the scope, as deleted."""
+        for body in self._watches[None].forget(namespace):
+            self._pass_on("DELETED", body)
+
     async def _watch_namespace(self, namespace: str | None) -> None:
-        async for event in self._watch(namespace).events():
+        async for event in self._watches[namespace].events():
             match event:
                 case Changed(kind, body):
                     self._pass_on(kind, body)

@@ -100,11 +100,13 @@ class NotifierController(Observer):
         """By name: the notifier's UID, and what is not yet on its status."""
         self._sending: dict[PlanName, asyncio.Task[None]] = {}
 
-    async def run(self, namespaces: Sequence[str | None]) -> None:
+        watch = partial(self._api.watch, NOTIFIERS, within=plans.scope.joined)
+        self.reflector = Reflector("ScanNotifiers", watch, self.notifier_event, plans.scope)
+
+    async def run(self) -> None:
         """Watch and work; ends only when cancelled. Begin it when all plans are listed."""
-        reflector = Reflector("ScanNotifiers", partial(self._api.watch, NOTIFIERS), self.notifier_event, namespaces)
         async with asyncio.TaskGroup() as group:
-            group.create_task(reflector.run())
+            group.create_task(self.reflector.run())
             for _ in range(WORKERS):
                 group.create_task(worker.run(self._queue, lambda name: self.reconcile(name, group), log))
 
