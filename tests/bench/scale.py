@@ -104,6 +104,6 @@ def with_active(stage: Stage) -> Figure:
     with step(f"{ACTIVE:,} active plans"), ThreadPoolExecutor(CONNECTIONS) as pool:
         list(pool.map(create, range(ACTIVE)))
         eventually(all_run, within=PATIENCE_SECONDS, interval=POLL_SECONDS)
-        eventually(lambda: settled.is_quiet(stage), within=PATIENCE_SECONDS)
+        eventually(lambda: settled.is_quiet(stage.operator), within=PATIENCE_SECONDS)
     name = f"scale: memory, {SIZES[-1]:,} settled plans and {ACTIVE:,} active"
     return Figure(name, resident_mib(stage.operator.pid), "MiB", at_most(160))

@@ -15,6 +15,7 @@ from tests.bench.stage import CONNECTIONS, NAMESPACE, Stage, control_plane, cpu_
 from tests.console import step
 from tests.integration import audit
 from tests.integration.apiserver import PLANS, Object
+from tests.integration.operator_process import OperatorProcess
 from tests.integration.scene import scanplan
 from tests.kubectl import eventually
 
@@ -79,15 +80,15 @@ def serve(stage: Stage, name: str) -> tuple[float, int]:
     own = {name, stage.scene.started(name)}
     seconds = time.monotonic() - began
     stage.scene.complete(name)
-    eventually(lambda: is_quiet(stage), within=PATIENCE_SECONDS)
+    eventually(lambda: is_quiet(stage.operator), within=PATIENCE_SECONDS)
     return seconds, sum(written not in own for written in writes(stage)[already:])
 
 
-def is_quiet(stage: Stage) -> bool:
+def is_quiet(operator: OperatorProcess) -> bool:
     """Look for a while whether the operator does anything: it serves long before it has looked at all that there is."""
-    before = cpu_seconds(stage.operator.pid)
+    before = cpu_seconds(operator.pid)
     time.sleep(QUIET_SECONDS)
-    return cpu_seconds(stage.operator.pid) - before < QUIET_CPU_SECONDS
+    return cpu_seconds(operator.pid) - before < QUIET_CPU_SECONDS
 
 
 def writes(stage: Stage) -> list[str]:

@@ -255,6 +255,18 @@ def test_with_some_namespaces_watched_nothing_reaches_beyond_them(watched: list[
         ]
 
 
+def test_with_a_selector_the_operator_also_reads_namespaces(plain: Objects) -> None:
+    """And without one it does not: their labels and annotations are no business of its."""
+    objects = render({"watchNamespaceSelector": "team in (red, blue)"})
+    new = objects.keys() - plain.keys()
+    assert new == {"ClusterRole scanplan-operator-namespaces", "ClusterRoleBinding scanplan-operator-namespaces"}
+    rules = [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]}]
+    assert objects["ClusterRole scanplan-operator-namespaces"]["rules"] == rules
+    assert environment(objects)["SCANPLAN_NAMESPACE_SELECTOR"] == "team in (red, blue)"
+    with pytest.raises(programs.ProgramError, match="watchNamespaces and watchNamespaceSelector are both set"):
+        render({"watchNamespaceSelector": "team=red", "watchNamespaces": ["red"]})
+
+
 def reach(objects: Objects, resource: str, verb: str) -> set[str]:
     """The roles by which the operator may do something to a kind of object."""
     return {

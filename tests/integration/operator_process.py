@@ -36,10 +36,11 @@ class OperatorProcess:
         }
         self._process: subprocess.Popen[bytes] | prefork.Process | None = None
 
-    def twin(self) -> OperatorProcess:
-        """Another one with the same settings and a log of its own, not started yet."""
+    def twin(self, **settings: str) -> OperatorProcess:
+        """Another one with the same settings, but for these, and a log of its own; not started yet."""
         twin = copy.copy(self)
         twin.log, twin._process = self.log.with_stem(f"{self.log.stem}-twin"), None
+        twin._environment = {**self._environment, **settings}
         return twin
 
     def start(self, *, fresh: bool = False) -> OperatorProcess:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
+from scanplan.cli.output.failure import Forbidden
 from scanplan.core.planning import scan_defaults
-from scanplan.kube.resources import DEPLOYMENTS
+from scanplan.kube.resources import DEPLOYMENTS, NAMESPACES
+from scanplan.settings import fields
 from scanplan.settings.fields import OptionalScanDefaults
 
 if TYPE_CHECKING:
@@ -38,6 +40,26 @@ def environment(deployment: Object) -> dict[str, str]:
         return {each["name"]: str(each.get("value", "")) for each in container.get("env", ())}
     except (AttributeError, IndexError, KeyError, TypeError):
         return {}
+
+
+def namespaces_in(variables: Mapping[str, str]) -> str:
+    """The namespaces that an operator works on, in words; empty: all."""
+    listed = ", ".join(fields.items(variables.get("SCANPLAN_NAMESPACES", "")))
+    selector = variables.get("SCANPLAN_NAMESPACE_SELECTOR", "")
+    return listed or (f"namespaces with {selector}" if selector else "")
+
+
+def works_here(cluster: Cluster, variables: Mapping[str, str]) -> bool:
+    """Whether an operator works on the cluster's current namespace; True also where its labels can't be read."""
+    listed = fields.items(variables.get("SCANPLAN_NAMESPACES", ""))
+    selector = variables.get("SCANPLAN_NAMESPACE_SELECTOR", "")
+    if not selector:
+        return not listed or cluster.namespace in listed
+    query = {"labelSelector": selector, "fieldSelector": f"metadata.name={cluster.namespace}"}
+    try:
+        return any(cluster.each(cluster.path(NAMESPACES, namespace=None), query))
+    except Forbidden:
+        return True
 
 
 def defaults_in(variables: Mapping[str, str]) -> str:

@@ -23,7 +23,6 @@ from scanplan.core.planning import server_version
 from scanplan.core.status.failure import IMAGE_REASONS
 from scanplan.kube import resources
 from scanplan.kube.resources import CLAIMS, DEFINITIONS, NETWORK_POLICIES, NODES, PODS, RESOURCE_QUOTAS
-from scanplan.settings import fields
 
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
@@ -204,15 +203,16 @@ def _fields(definition: Object) -> set[str]:
 def _operator(cluster: Cluster, environment: dict[str, str]) -> Check:
     """Whether an operator runs. Puts its environment variables into `environment`."""
     what = "operator"
-    deployments = list(operator_settings.deployments(cluster))
-    if not deployments:
+    found = list(operator_settings.deployments(cluster))
+    if not found:
         return Check(
             what,
             Verdict.FAILED,
             "no Deployment of it in any namespace",
             "kubectl apply -k examples/install, or the Helm chart",
         )
-    deployment = deployments[0]
+    here = [each for each in found if operator_settings.works_here(cluster, operator_settings.environment(each))]
+    deployment = (here or found)[0]
     metadata, status = deployment["metadata"], deployment.get("status", {})
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     environment.update(operator_settings.environment(deployment))
@@ -229,20 +229,21 @@ def _operator(cluster: Cluster, environment: dict[str, str]) -> Check:
             f"{where} is not ready",
             f"kubectl -n {metadata['namespace']} describe deployment {metadata['name']}",
         )
-    if len(deployments) > 1:
+    if len(here) > 1:
         return Check(
             what,
             Verdict.WARNING,
-            f"there are {len(deployments)}: {where} and others",
-            "one for each set of SCANPLAN_NAMESPACES",
+            f"{len(here)} work on {cluster.namespace}: {where} and others",
+            "give each its own namespaces: SCANPLAN_NAMESPACES, or SCANPLAN_NAMESPACE_SELECTOR",
         )
-    watched = fields.items(environment.get("SCANPLAN_NAMESPACES", ""))
-    if watched and cluster.namespace not in watched:
+    if not here:
         return Check(
             what,
             Verdict.FAILED,
-            f"{where} watches {', '.join(watched)}, not {cluster.namespace}",
-            "add it to SCANPLAN_NAMESPACES",
+            f"{where} watches {operator_settings.namespaces_in(environment)}, not {cluster.namespace}",
+            "label the namespace so that the selector finds it"
+            if environment.get("SCANPLAN_NAMESPACE_SELECTOR")
+            else "add it to SCANPLAN_NAMESPACES",
         )
     return Check(what, Verdict.WELL, f"{where}, {container['image']}")
 
