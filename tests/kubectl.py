@@ -1,7 +1,11 @@
-"""kubectl as the tests and the demo use it: the program that users have, with its answers as Python values."""
+"""kubectl as the tests and the demo use it: the program that users have, with its answers as Python values.
+
+What tests do most, to get and to apply objects, is done without the program where it goes well (`tests.rest`).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,8 +18,13 @@ from typing import Any, TypeVar
 
 import yaml
 
+from tests import rest
+
 Manifest = dict[str, Any]
 T = TypeVar("T")
+
+_BRIEF = {"GOGC": "off", "GOMEMLIMIT": "256MiB"}
+"""For a program of Go that ends within a second: a third of its processor time is garbage collection otherwise."""
 
 
 class KubectlError(Exception):
@@ -47,7 +56,7 @@ class Kubectl:
             KubectlError: it failed.
         """
         done = subprocess.run(
-            self.command(*arguments), input=stdin, capture_output=True, text=True, check=False, env=os.environ
+            self.command(*arguments), input=stdin, capture_output=True, text=True, check=False, env=_BRIEF | os.environ
         )
         if done.returncode:
             raise KubectlError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
@@ -55,7 +64,11 @@ class Kubectl:
 
     def apply(self, *manifests: Manifest) -> None:
         """Server-side apply, as GitOps tools do."""
-        self("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(manifests))
+        try:
+            for manifest in manifests:
+                rest.of(self.kubeconfig).apply(self.namespace, manifest)
+        except rest.Unsaid:
+            self("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(manifests))
 
     def wait_until_served(self, definition: str) -> None:
         """Wait for a CustomResourceDefinition, such as `scanplans.scanplan.dev`, to be served.
@@ -71,10 +84,22 @@ class Kubectl:
 
     def get(self, *arguments: str) -> Any:
         """`kubectl get … -o json`, decoded."""
-        return json.loads(self("get", *arguments, "-o", "json"))
+        try:
+            return rest.of(self.kubeconfig).get(self.namespace, *arguments)
+        except rest.Unsaid:
+            return json.loads(self("get", *arguments, "-o", "json"))
+
+    def raw(self, path: str) -> bytes:
+        """`kubectl get --raw`."""
+        try:
+            return rest.of(self.kubeconfig).raw(path)
+        except rest.Unsaid:
+            return self("get", "--raw", path).encode()
 
     def find(self, *arguments: str) -> Any:
         """Like `get`; None where there is no such object."""
+        with contextlib.suppress(rest.Unsaid):
+            return rest.of(self.kubeconfig).get(self.namespace, *arguments)
         text = self("get", "--ignore-not-found", *arguments, "-o", "json")
         return json.loads(text) if text.strip() else None
 
@@ -83,11 +108,15 @@ def eventually(look: Callable[[], T], *, within: float = 60.0, interval: float =
     """The first truthy answer of `look`; an assertion error with its last answer when `within` seconds have passed.
 
     A bound on waiting, not a measurement: no test passes or fails by how fast a machine is.
+
+    Args:
+        interval: seconds between two looks, at first. Later it is a tenth of the time waited so far, at most half a second.
     """
-    end = time.monotonic() + within
+    began = time.monotonic()
     while True:
         answer = look()
         if answer:
             return answer
-        assert time.monotonic() < end, f"not within {within:.0f} s; last seen: {answer!r}"
-        time.sleep(interval)
+        waited = time.monotonic() - began
+        assert waited < within, f"not within {within:.0f} s; last seen: {answer!r}"
+        time.sleep(max(interval, min(waited / 10, 0.5)))

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import itertools
 import json
+import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +62,26 @@ class Picky(http.server.BaseHTTPRequestHandler):
         pass
 http.server.ThreadingHTTPServer(("", 8080), Picky).serve_forever()
 """
-_SLEEP = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit()); signal.pause()"
-_READ = "import pathlib, sys; sys.stdout.buffer.write((pathlib.Path('/claim') / sys.argv[1]).read_bytes())"
+_SHELF = """
+import http.server, pathlib, urllib.parse
+claim = pathlib.Path("/claim")
+class Shelf(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        path = urllib.parse.unquote(self.path).lstrip("/")
+        try:
+            body = (claim / path).read_bytes() if path else "\\n".join(str(p.relative_to(claim)) for p in claim.rglob("*")).encode()
+        except OSError:
+            body = b""
+        self.send_response(200)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("", 8080), Shelf).serve_forever()
+"""
 _CONNECT = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)"
-_LIST = "import pathlib; print(*(p.relative_to('/claim') for p in pathlib.Path('/claim').rglob('*')), sep='\\n')"
 
 
 @dataclass(frozen=True)
@@ -92,13 +109,13 @@ class Stage:
         self.shelve("shelf", CLAIM)
 
     def shelve(self, name: str, claim: str) -> None:
-        """Start a pod that sees, and may write, a whole claim at /claim."""
-        shelf = pod(name, self.namespace, self.images.scanner, ["python3", "-c", _SLEEP])
-        del shelf["spec"]["containers"][0]["readinessProbe"]
+        """Start a pod that sees, and may write, a whole claim at /claim, and shows what is in it."""
+        shelf = pod(name, self.namespace, self.images.scanner, ["python3", "-c", _SHELF])
         shelf["spec"]["volumes"] = [{"name": "claim", "persistentVolumeClaim": {"claimName": claim}}]
         shelf["spec"]["containers"][0]["volumeMounts"] = [{"name": "claim", "mountPath": "/claim"}]
         self.kubectl.apply(shelf)
         self.wait_for_pod(name)
+        self.until(functools.partial(self._is_asked, name))
 
     def tear_down(self) -> None:
         """Have all of it removed, without waiting for it."""
@@ -147,6 +164,14 @@ class Stage:
             return "HTTP Error" in str(error)
         return True
 
+    def _is_asked(self, name: str) -> bool:
+        """Whether requests reach a pod: the node's routes follow a moment after it is ready."""
+        try:
+            self._ask(name, "")
+        except KubectlError:
+            return False
+        return True
+
     def wait_for_pod(self, name: str) -> None:
         self.kubectl("wait", "--for=condition=Ready", f"pod/{name}", f"--timeout={PATIENCE:.0f}s")
 
@@ -168,8 +193,8 @@ class Stage:
         """Let a gate answer, now and for ever."""
         self._ask(gate, "open")
 
-    def _ask(self, name: str, path: str) -> str:
-        return self.kubectl("get", "--raw", f"/api/v1/namespaces/{self.namespace}/pods/{name}:8080/proxy/{path}")
+    def _ask(self, name: str, path: str) -> bytes:
+        return self.kubectl.raw(f"/api/v1/namespaces/{self.namespace}/pods/{name}:8080/proxy/{path}")
 
     # plans
 
@@ -281,14 +306,11 @@ class Stage:
 
     def files(self, below: str = "", shelf: str = "shelf") -> list[str]:
         """All paths on the claim below a folder, from the claim's root."""
-        return [path for path in self.inside(shelf, _LIST).splitlines() if path.startswith(below)]
+        return [path for path in self._ask(shelf, "").decode().splitlines() if path.startswith(below)]
 
     def read(self, path: str, shelf: str = "shelf") -> bytes:
         """A file of the claim; empty where it is not there (any more)."""
-        try:
-            return self.inside(shelf, _READ, path).encode()
-        except KubectlError:
-            return b""
+        return self._ask(shelf, urllib.parse.quote(path))
 
     def findings(self, status: dict[str, Any], shelf: str = "shelf") -> list[dict[str, Any]]:
         """The published findings, having checked them against what the status says of them."""

@@ -124,4 +124,4 @@ def test_a_result_arrives_in_a_bucket_and_at_a_server(stage: Stage) -> None:
 
 def shown(stage: Stage, path: str) -> str:
     """What the receiver tells of the requests that it had."""
-    return stage.kubectl("get", "--raw", f"/api/v1/namespaces/{stage.namespace}/pods/receiver:{PORT}/proxy/{path}")
+    return stage.kubectl.raw(f"/api/v1/namespaces/{stage.namespace}/pods/receiver:{PORT}/proxy/{path}").decode()

@@ -99,6 +99,7 @@ def api_server(node: Node) -> Component:
             f"--audit-policy-file={ETC}/audit-policy.json",
             f"--audit-log-path={CLUSTER}/log/audit.jsonl",
             "--audit-log-maxsize=10000",  # megabytes: a test that reads the log must not find it rotated away
+            "--feature-gates=DetectCacheInconsistency=false",  # it reads all of etcd every few minutes, to check Kubernetes itself
         ),
         ready="https://127.0.0.1:6443/readyz",
     )
@@ -118,6 +119,7 @@ def controller_manager() -> Component:
             "--kube-api-qps=500",  # at 20, the default, its forty service accounts alone take five seconds
             "--kube-api-burst=1000",
             "--enable-hostpath-provisioner",  # a volume for every claim, see `supervisor.PROVISIONED`
+            "--controllers=*,-persistentvolume-attach-detach-controller",  # nothing to attach; it looks ten times a second
         ),
         ready="https://127.0.0.1:10257/healthz",
     )

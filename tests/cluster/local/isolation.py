@@ -23,6 +23,8 @@ from tests.cluster.local import supervisor
 SLOTS = 256
 NOTE_PID = 'echo $$ >"$0.new" && mv "$0.new" "$0" && exec "$@"'
 CGROUPS = Path("/sys/fs/cgroup")
+GARBAGE_PERCENT = "400"
+"""How much of what it uses a component's garbage may grow to before it is collected: memory for a tenth of its processor time."""
 
 
 def link(slot: int) -> str:
@@ -51,7 +53,7 @@ def spawn(folder: Path, path: list[Path]) -> None:
     with (folder / "log" / "supervisor.log").open("wb") as log:
         subprocess.run(
             ["setsid", "--fork", "sh", "-c", NOTE_PID, str(folder / "pid"), *unshare, *init],
-            env={"PATH": search, "HOME": "/root", "LANG": "C.UTF-8"},
+            env={"PATH": search, "HOME": "/root", "LANG": "C.UTF-8", "GOGC": GARBAGE_PERCENT},
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=log,
