@@ -31,6 +31,10 @@ NUMBER = struct.Struct("i")
 """Of what is told of a process: its PID, later its exit code."""
 OPERATOR = ("scanplan.cli.commands.operator", "kubernetes.aio.config.kube_config")
 """Modules that every operator imports."""
+COMMAND = ("scanplan.cli.main", "scanplan.cli.output.tables", "scanplan.cli.plans", "scanplan.client.cluster.cluster")
+"""Modules that most commands import, beside the operator's."""
+WORKER = ("scanplan.cli.commands.worker", "scanplan.client.queues.workers")
+"""Modules that every worker imports."""
 
 
 class Process:
@@ -92,17 +96,27 @@ class Prefork:
             )
         atexit.register(self.close)
 
-    def start(self, arguments: Sequence[str], environment: Mapping[str, str], output: int) -> Process:
+    def start(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        output: int,
+        errors: int | None = None,
+        *,
+        session: bool = False,
+    ) -> Process:
         """Start `python -m` with these arguments, the first of which is the module.
 
         Args:
             environment: all of its environment variables.
-            output: a file descriptor for its standard output and its standard error.
+            output: a file descriptor for its standard output.
+            errors: one for its standard error; None: the same.
+            session: make it the leader of a session of its own, and of a process group.
         """
         reading, writing = os.pipe()
         try:
-            request = json.dumps([list(arguments), dict(environment)]).encode()
-            socket.send_fds(self._channel, [request], [output, writing])
+            request = json.dumps([list(arguments), dict(environment), session]).encode()
+            socket.send_fds(self._channel, [request], [output, output if errors is None else errors, writing])
         finally:
             os.close(writing)
         (pid,) = NUMBER.unpack(os.read(reading, NUMBER.size))
@@ -116,8 +130,14 @@ class Prefork:
 
 @functools.cache
 def operators() -> Prefork:
-    """The one that forks operators."""
-    return Prefork(OPERATOR)
+    """The one that forks operators, and commands."""
+    return Prefork((*OPERATOR, *COMMAND))
+
+
+@functools.cache
+def workers() -> Prefork:
+    """The one that forks workers."""
+    return Prefork(WORKER)
 
 
 def _serve(channel: socket.socket) -> list[str]:
@@ -134,17 +154,20 @@ def _serve(channel: socket.socket) -> list[str]:
                 _tell(told, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
                 os.close(told)
                 continue
-            request, descriptors, *_ = socket.recv_fds(channel, REQUEST_BYTES, 2)
+            request, descriptors, *_ = socket.recv_fds(channel, REQUEST_BYTES, 3)
             if not request:
                 sys.exit()
-            output, told = descriptors
+            output, errors, told = descriptors
             pid = os.fork()
             if not pid:
                 for inherited in (channel.detach(), told, *under_way, *(pipe for _, pipe in under_way.values())):
                     os.close(inherited)
-                arguments, environment = json.loads(request)
-                return _become(arguments, environment, output)
+                arguments, environment, session = json.loads(request)
+                if session:
+                    os.setsid()
+                return _become(arguments, environment, output, errors)
             os.close(output)
+            os.close(errors)
             _tell(told, pid)
             pidfd = os.pidfd_open(pid)
             under_way[pidfd] = pid, told
@@ -156,13 +179,13 @@ def _tell(pipe: int, number: int) -> None:
         os.write(pipe, NUMBER.pack(number))
 
 
-def _become(arguments: list[str], environment: dict[str, str], output: int) -> list[str]:
+def _become(arguments: list[str], environment: dict[str, str], output: int, errors: int) -> list[str]:
     """What a new interpreter has of its own: environment, output and signals."""
     os.environ.clear()
     os.environ.update(environment)
-    for standard in (1, 2):
-        os.dup2(output, standard)
-    os.close(output)
+    for standard, own in ((1, output), (2, errors)):
+        os.dup2(own, standard)
+        os.close(own)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -7,12 +7,12 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import redis
 
+from tests import prefork
 from tests.kubectl import eventually
 
 
@@ -68,13 +68,8 @@ class Worker:
     def __init__(self, variables: Mapping[str, str], log: Path, *arguments: str) -> None:
         self._log = log
         with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "scanplan", "worker", *arguments],
-                env={**os.environ, **variables},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+            self.process = prefork.workers().start(
+                ("scanplan", "worker", *arguments), {**os.environ, **variables}, output.fileno(), session=True
             )
 
     def text(self) -> str:

@@ -6,6 +6,7 @@ which takes seconds instead of minutes; what their installation scripts would ha
 here.
 """
 
+import functools
 import hashlib
 import platform
 import tempfile
@@ -77,6 +78,7 @@ def _codename() -> str:
     return platform.freedesktop_os_release()["VERSION_CODENAME"]
 
 
+@functools.cache
 def _sources() -> list[str]:
     """The Debian release's own package sources, as one-line entries; others have no part in a base."""
     entry = "--format=$(RELEASE) deb $(REPO_URI) $(RELEASE) $(COMPONENT)"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -13,20 +10,12 @@ import pytest
 
 from tests.fixtures.operators import StartOperator
 from tests.fixtures.receivers import Answer, http_receiver
+from tests.integration.command import scanplan
 from tests.integration.exporter import ExportNode
 from tests.integration.scene import Scene
 from tests.integration.test_exports import LOCAL, export_jobs, exported, job_name, to_http
 
 pytestmark = pytest.mark.integration
-
-
-def scanplan(scene: Scene, *words: str, code: int = 0) -> str:
-    """What a command prints, which must end with `code`."""
-    command = [sys.executable, "-m", "scanplan", *words, "--namespace", scene.namespace]
-    environment = {**os.environ, "KUBECONFIG": str(scene.kubectl.kubeconfig), "COLUMNS": "200"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=90)
-    assert done.returncode == code, f"{words}: {done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr
 
 
 def test_what_has_failed_is_shown_and_exported_again(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from tests.fixtures.operators import StartOperator
 from tests.fixtures.receivers import Answer, http_receiver
+from tests.integration import command as program
 from tests.integration.scene import Scene
 from tests.integration.test_notifiers import LOCAL, edit, events, grant, manifest, reason, secret
 from tests.kubectl import Kubectl
@@ -19,12 +17,8 @@ pytestmark = pytest.mark.integration
 
 
 def scanplan(scene: Scene, *words: str, code: int = 0) -> str:
-    """What a command prints, which must end with `code`."""
-    command = [sys.executable, "-m", "scanplan", "notify", *words, "--namespace", scene.namespace]
-    environment = {**os.environ, "KUBECONFIG": str(scene.kubectl.kubeconfig), "COLUMNS": "200"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=90)
-    assert done.returncode == code, f"{words}: {done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr
+    """What a command for notifiers prints, which must end with `code`."""
+    return program.scanplan(scene, "notify", *words, code=code)
 
 
 def test_a_notifier_is_listed_and_tried(alone: Scene, administrator: Kubectl, start_operator: StartOperator) -> None:

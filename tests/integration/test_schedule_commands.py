@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.docs.blocks import ROOT, blocks
+from tests.integration import command as program
 from tests.integration.scene import Scene, condition
 from tests.integration.test_schedules import get, manifest, observed, runs
 from tests.kubectl import eventually
@@ -23,12 +24,8 @@ pytestmark = pytest.mark.integration
 
 
 def scanplan(scene: Scene, *words: str, code: int = 0) -> str:
-    """What a command prints, which must end with `code`."""
-    command = [sys.executable, "-m", "scanplan", "schedule", *words, "--namespace", scene.namespace]
-    environment = {**os.environ, "KUBECONFIG": str(scene.kubectl.kubeconfig), "COLUMNS": "200"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == code, f"{words}: {done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr
+    """What a command for schedules prints, which must end with `code`."""
+    return program.scanplan(scene, "schedule", *words, code=code)
 
 
 def as_json(scene: Scene, *words: str) -> Any:

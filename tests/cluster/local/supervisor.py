@@ -168,13 +168,16 @@ class Children:
 
 def open_volumes() -> None:
     """Let any user write to new volumes, as other clusters' provisioners do; the in-tree one makes them 0750."""
-    seen: set[str] = set()
+    folder, seen, looked = Path(PROVISIONED), set[str](), 0.0
     while True:
-        present = {entry.name for entry in os.scandir(PROVISIONED)}
-        for name in present - seen:
-            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
-                Path(PROVISIONED, name).chmod(0o777)
-        seen = present
+        changed = folder.stat().st_mtime
+        if changed != looked:
+            present = {entry.name for entry in os.scandir(folder)}
+            for name in present - seen:
+                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                    (folder / name).chmod(0o777)
+            # A folder's time is coarse: another one may still come within the same few milliseconds.
+            seen, looked = present, changed if time.time() - changed > 0.1 else 0.0
         time.sleep(0.05)
 
 
