@@ -31,8 +31,8 @@ PATIENT = "--node-monitor-grace-period=24h"
 """For the controllers, which take a node for dead when nothing renews its lease. Nodes have none here: a thousand of them would be
 a hundred writes a second, and a kwok that is started again would wait for those of the one before."""
 KEEPING = "--terminated-pod-gc-threshold=0"
-"""For the controllers, which remove the oldest ended pods where there are more than 12,500. A pod that went before its report was read
-is no loss, since a collector reads the claim; but these pods have written nothing to a claim."""
+"""For the controllers, which remove the oldest ended pods beyond 12,500. Where a report went so, a collector reads the claim; but
+these pods have written nothing to a claim."""
 WORKERS = 16
 """Pods that kwok attends to at the same time; with its default of 4 it would be what the figures measure."""
 NOW = "{{ Now | Quote }}"

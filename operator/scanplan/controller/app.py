@@ -21,7 +21,7 @@ from scanplan.controller.engine.parts import until_one_ends
 from scanplan.controller.engine.probes import Health
 from scanplan.controller.engine.reflector import Reflector
 from scanplan.controller.exceptions import ExceptionController
-from scanplan.controller.namespaces import NamespaceSelector
+from scanplan.controller.namespaces import Kinds, NamespaceSelector
 from scanplan.controller.reads import platform
 from scanplan.controller.reads.api_server import ApiServerAddresses
 from scanplan.controller.scanplan import Controller
@@ -97,7 +97,7 @@ async def work(
             resync.run(controller, watches.jobs.relisted, look_at_clocks),
             exceptions.run(),
             *(each.run() for each in optional),
-            namespaces.follow(watches, exceptions, [each.reflector for each in optional]),
+            namespaces.follow(Kinds(watches, exceptions, [each.reflector for each in optional])),
             addresses.run(next_look),
             watch_plans(controller, settings.namespaces, watches),
         )

@@ -96,10 +96,10 @@ class ExceptionController(Observer):
     async def look(self, name: PlanName) -> None:
         """Write the statuses of a namespace's exceptions, where they differ."""
         namespace = name.namespace
-        if not self._scope.has_joined(namespace):
-            return
         known, uses, now = self._known.of(namespace), self._known.uses(namespace), self._now()
         for each in known:
+            if not self._scope.is_ready(namespace):
+                return
             status = statuses.of(each, uses, self._max_days, now)
             if status != each.status:
                 change = merge_patch(each.status.document(), status.document())

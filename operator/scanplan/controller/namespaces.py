@@ -1,7 +1,7 @@
-"""Keeps the operator's scope in step with the namespaces that a label selector finds.
+"""Follows the label selector of the operator's namespaces: they join, and they leave.
 
-A namespace that comes joins: its Jobs, plans and pods are listed, in this order and before anything is done about them, as at a
-start. One that leaves is forgotten as if all in it were deleted; another operator may work on it, so nothing is written there.
+When a namespace gets the label, it joins. Its Jobs, then its plans, then its pods are listed. Only then does work on it begin. When
+it loses the label, all that is known of it is forgotten. Another operator may work on it then, so nothing is written there.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from scanplan.controller.engine.reflector import Reflector
@@ -22,26 +22,39 @@ from scanplan.kube.resources import NAMESPACES
 log = logging.getLogger("scanplan.namespaces")
 
 EXCEPTIONS_SECONDS = 10.0
-"""The plans of a namespace that joins wait so long for its exceptions. They don't wait for the right to list them."""
+"""Plans of a joining namespace wait at most this long for its exceptions. If they can't be listed, the plans start without them."""
+AT_ONCE = 8
+"""Namespaces whose plans and Jobs are listed at the same time."""
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """What is known of a namespace, by kind of object."""
+
+    plans: Watches
+    """The plans, and their Jobs."""
+    exceptions: ExceptionController
+    others: Sequence[Reflector]
+    """Kinds that act on what is known of plans. They are listed after the plans."""
 
 
 class NamespaceSelector:
-    """What the operator's label selector finds, and the way of namespaces into the scope and out of it."""
+    """Keeps the scope equal to what the label selector finds."""
 
     def __init__(self, controller: Controller) -> None:
         """Does nothing until `run`, and nothing at all where the scope has no selector."""
         self._controller = controller
         self._scope: Scope = controller.scope
         self._found: set[str] = set()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._joining: dict[str, asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._reflector = Reflector(
             "Namespaces",
             lambda _: controller.api.watch(NAMESPACES, None, self._scope.selector),
             self._namespace_event,
             Scope(),
         )
-        self._joining: dict[str, list[asyncio.Task[None]]] = {}
-        """Lists that are under way for namespaces that have joined."""
 
     async def run(self) -> None:
         """Watch namespaces until cancelled."""
@@ -51,27 +64,23 @@ class NamespaceSelector:
             await asyncio.Event().wait()
 
     async def listed(self) -> None:
-        """Wait for the first list. Its namespaces need not join: what is in them is listed before any work begins."""
+        """Wait for the first list. Its namespaces need not join: the lists at the start include them."""
         if self._scope.selector:
             await self._reflector.listed()
             for namespace in self._found:
-                self._scope.take_in(namespace, joined=True)
+                self._scope.add(namespace, ready=True)
 
-    async def follow(self, watches: Watches, exceptions: ExceptionController, others: Sequence[Reflector]) -> None:
-        """Let namespaces join and leave, until cancelled; to be begun when everything is listed.
-
-        Args:
-            watches: of the plans and their Jobs.
-            exceptions: are known before the plans of a namespace are looked at, if that is soon.
-            others: of further kinds, whose objects are looked at afterwards.
-        """
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            for namespace in sorted(set(filter(None, self._scope.listed)) - self._found):
-                self._leave(namespace, watches, [exceptions.reflector, *others])
-            for namespace in sorted(self._found.difference(filter(None, self._scope.listed))):
-                await self._join(namespace, watches, exceptions, others)
+    async def follow(self, kinds: Kinds) -> None:
+        """Let namespaces join and leave until cancelled. Begin it when everything is listed."""
+        async with asyncio.TaskGroup() as joins:
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                for namespace in sorted(self._scope.selected - self._found):
+                    self._leave(namespace, kinds)
+                for namespace in sorted(self._found - self._scope.selected):
+                    self._scope.add(namespace, ready=False)
+                    self._joining[namespace] = joins.create_task(self._join(namespace, kinds))
 
     def _namespace_event(self, kind: str | None, body: dict[str, Any]) -> None:
         name = body["metadata"]["name"]
@@ -79,31 +88,29 @@ class NamespaceSelector:
             self._found.discard(name)
         else:
             self._found.add(name)
-        self._news.set()
+        self._changed.set()
 
-    async def _join(
-        self, namespace: str, watches: Watches, exceptions: ExceptionController, others: Sequence[Reflector]
-    ) -> None:
-        log.info("namespace %s has joined", namespace)
-        self._controller.store.deletions.forget(namespace)
-        self._scope.take_in(namespace, joined=False)
-        known = asyncio.create_task(exceptions.reflector.join(namespace))
-        await watches.join(namespace)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(known), EXCEPTIONS_SECONDS)
-        self._scope.take_in(namespace, joined=True)
-        self._controller.begin(namespace)
-        exceptions.begin(namespace)
-        later = (asyncio.create_task(each.join(namespace)) for each in others)
-        under_way = {**self._joining, namespace: [known, *later]}
-        self._joining = {name: tasks for name, tasks in under_way.items() if not all(task.done() for task in tasks)}
+    async def _join(self, namespace: str, kinds: Kinds) -> None:
+        log.info("namespace %s joins", namespace)
+        async with asyncio.TaskGroup() as lists:
+            exceptions = lists.create_task(kinds.exceptions.reflector.join(namespace))
+            async with self._turns:
+                await kinds.plans.join(namespace)
+            await asyncio.wait([exceptions], timeout=EXCEPTIONS_SECONDS)
+            self._scope.add(namespace, ready=True)
+            self._controller.begin(namespace)
+            kinds.exceptions.begin(namespace)
+            for each in kinds.others:
+                lists.create_task(each.join(namespace))
+            log.info("namespace %s has joined", namespace)
+        del self._joining[namespace]
 
-    def _leave(self, namespace: str, watches: Watches, others: Sequence[Reflector]) -> None:
+    def _leave(self, namespace: str, kinds: Kinds) -> None:
         log.info("namespace %s has left", namespace)
-        for task in self._joining.pop(namespace, ()):
-            task.cancel()
-        # Other kinds first: what is forgotten of plans then makes nobody look at them.
-        for reflector in others:
+        if join := self._joining.pop(namespace, None):
+            join.cancel()
+        self._scope.remove(namespace)
+        # Other kinds first. Otherwise each plan that is forgotten would queue its schedule.
+        for reflector in (kinds.exceptions.reflector, *kinds.others):
             reflector.leave(namespace)
-        watches.leave(namespace)
-        self._scope.leave(namespace)
+        kinds.plans.leave(namespace)

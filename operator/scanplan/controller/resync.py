@@ -1,8 +1,8 @@
-"""Compare what the operator knows with what there is: whenever a watch had to begin again, and now and then.
+"""Compare what the operator knows with what there is: after each relist, and every five minutes.
 
-Kopf lists anew when a watch could not be continued, but says nothing of objects that went in between; and a watch may lose an
-event without anybody's noticing. A Job that is known and no longer there would hold its plan in Running, and a slot of its
-namespace, for ever. Whatever is found is fed to the controller like an event.
+Kopf lists anew when a watch could not be continued, but says nothing of objects that were deleted in between. A watch may also
+lose an event, and nobody notices. A Job that is known but gone would keep its plan Running for ever, and take up a slot of its
+namespace. Whatever is found is fed to the controller like an event.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ async def run(controller: Controller, relisted: asyncio.Event, compared: Callabl
             async with asyncio.timeout(RESYNC_SECONDS):
                 await relisted.wait()
         relisted.clear()
-        for namespace in controller.scope.listed:
+        for namespace in controller.scope.to_list:
             try:
                 await compare(controller, namespace)
-            except FAILURES as error:
+            except (*FAILURES, ValueError) as error:  # ValueError: the answer is not JSON
                 log.warning("objects could not be compared, next try in %.0f s: %r", RESYNC_SECONDS, error)
         compared()
 
@@ -42,13 +42,13 @@ async def compare(controller: Controller, namespace: str | None) -> None:
     """Compare once; `namespace` None: the whole cluster."""
     store = controller.store
     doubts = store.doubts
-    # What is known is taken down before the list is asked for: only that can be missing from the list because it is gone.
+    # Note what is known before the list is asked for. Only such an object is surely gone if the list lacks it.
     jobs = {job.uid: (job.namespace, job.name) for job in store.all_jobs(namespace)}
     async for body in controller.api.each_job(namespace):
         jobs.pop(body["metadata"]["uid"], None)
         controller.intake.job_event(None, body)
     for uid, (of, name) in jobs.items():
-        controller.intake.job_event("DELETED", _gone(of, name, uid))
+        controller.intake.job_event("DELETED", gone(of, name, uid))
     plans = {uid: name for uid, name in store.uids.items() if namespace in {None, name.namespace}}
     async for body in controller.api.each_plan(namespace):
         metadata = body["metadata"]
@@ -57,12 +57,12 @@ async def compare(controller: Controller, namespace: str | None) -> None:
         if known != (metadata["uid"], metadata["resourceVersion"]):
             controller.intake.plan_event(None, body)
     for uid, plan_name in plans.items():
-        controller.intake.plan_event("DELETED", _gone(*plan_name, uid))
+        controller.intake.plan_event("DELETED", gone(*plan_name, uid))
     await look_for_leftovers(controller, namespace, doubts)
 
 
 async def look_for_leftovers(controller: Controller, namespace: str | None, doubts: int) -> None:
-    """Find the pods that outlive their Jobs, after Jobs and plans were listed; `doubts` are the store's before those lists."""
+    """Find the pods that outlive their Jobs, after Jobs and plans were listed; `doubts`: the store's counter before these lists."""
     living = set()
     async for pod in controller.api.each_living_pod(namespace):
         living.add((pod["metadata"]["namespace"], pod["metadata"]["labels"][labels.TASK]))
@@ -72,5 +72,6 @@ async def look_for_leftovers(controller: Controller, namespace: str | None, doub
     controller.store.settle_doubts(namespace, doubts, living)
 
 
-def _gone(namespace: str, name: str, uid: str) -> dict[str, Any]:
+def gone(namespace: str, name: str, uid: str) -> dict[str, Any]:
+    """An object that no longer exists, as far as it is known."""
     return {"metadata": {"namespace": namespace, "name": name, "uid": uid}}

@@ -119,7 +119,7 @@ class Controller:
         """Queue all plans, once everything is listed. Unfinished plans go first, ahead of thousands of ended ones.
 
         Args:
-            namespace: only this one's plans, since it has joined.
+            namespace: only this one's plans.
         """
         for name in (*self.store.plans.unfinished(), *self.store.plans):
             if namespace in {None, name.namespace}:
@@ -161,8 +161,8 @@ class Controller:
             self.reading.release(name)
 
     async def _reconcile(self, name: PlanName) -> None:
-        if not self.scope.has_joined(name.namespace):
-            return None  # all plans of a namespace are queued when it has joined
+        if not self.scope.is_ready(name.namespace):
+            return None  # all its plans are queued when it is ready
         answers = Answers()
         plan: Plan | None = None
         while True:

@@ -1,4 +1,4 @@
-"""Takes in what there is before any work begins, and the changes of Jobs from then on; those of plans come by kopf (`app`)."""
+"""Lists Jobs, plans and pods before any work begins. From then on it watches Jobs; kopf watches plans (`app`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAUSE_SECONDS = 2.0
 
 
 class Watches:
-    """What one operator takes in, of the namespaces in its scope."""
+    """The watch of Jobs, and the first lists of plans and pods, of the namespaces in the operator's scope."""
 
     def __init__(self, controller: Controller) -> None:
         watch = partial(controller.api.watch, JOBS, selector=labels.TASK, within=controller.scope)
@@ -34,30 +34,32 @@ class Watches:
     async def everything_listed(self) -> None:
         """Wait for the Jobs' lists, list the plans, and then the pods that outlive their Jobs.
 
-        The Jobs come first, so that no plan with a running one seems to have none. Nothing is done about the plans yet.
+        Jobs are listed first. Otherwise a plan with a running Job would look as if it had none. Nothing is done about plans yet.
         """
         doubts = self._controller.store.doubts
         await self.jobs.listed()
-        for namespace in self._scope.listed:
-            await self._listed_plans(namespace)
-        for namespace in self._scope.listed:
-            await self._listed_leftovers(namespace, doubts)
+        for namespace in self._scope.to_list:
+            await self._list_plans(namespace)
+        for namespace in self._scope.to_list:
+            await self._list_leftovers(namespace, doubts)
 
     async def join(self, namespace: str) -> None:
-        """Take in a namespace that comes into the scope, in the same order."""
+        """List a namespace that comes into the scope, in the same order."""
         doubts = self._controller.store.doubts
         await self.jobs.join(namespace)
-        await self._listed_plans(namespace)
-        await self._listed_leftovers(namespace, doubts)
+        await self._list_plans(namespace)
+        await self._list_leftovers(namespace, doubts)
 
     def leave(self, namespace: str) -> None:
-        """Forget a namespace that leaves the scope."""
+        """Forget a namespace that has left the scope."""
         self.jobs.leave(namespace)
+        for job in self._controller.store.all_jobs(namespace):
+            self._controller.intake.job_event("DELETED", resync.gone(namespace, job.name, job.uid))
         for uid, name in list(self._controller.store.uids.items()):
             if name.namespace == namespace:
                 self._controller.intake.drop_plan(name, uid)
 
-    async def _listed_plans(self, namespace: str | None) -> None:
+    async def _list_plans(self, namespace: str | None) -> None:
         while True:
             plans = self._controller.api.plans(namespace)
             try:
@@ -65,7 +67,7 @@ class Watches:
                     self._take_plan(body)
                 self.largest_plan = max(self.largest_plan, plans.largest)
                 return
-            except FAILURES as error:
+            except (*FAILURES, ValueError) as error:  # ValueError: the answer is not JSON
                 await self._pause("ScanPlans", error)
 
     def _take_plan(self, body: dict[str, object]) -> None:
@@ -74,12 +76,12 @@ class Watches:
         except Exception:
             log.exception("a plan could not be taken in")
 
-    async def _listed_leftovers(self, namespace: str | None, doubts: int) -> None:
+    async def _list_leftovers(self, namespace: str | None, doubts: int) -> None:
         while True:
             try:
                 await resync.look_for_leftovers(self._controller, namespace, doubts)
                 return
-            except FAILURES as error:
+            except (*FAILURES, ValueError) as error:  # ValueError: the answer is not JSON
                 await self._pause("pods", error)
 
     async def _pause(self, what: str, error: Exception) -> None:

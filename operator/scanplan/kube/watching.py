@@ -2,7 +2,7 @@
 
 All our watches are made here; only ScanPlans in the operator are watched by kopf. After a lost connection the watch continues. If
 the server can't continue it (410, ERROR), it lists again and reports the objects that have gone meanwhile. The server is asked to
-end each watch after a minute, so a dead connection hides changes for little longer than that.
+end each watch after a minute, so a dead connection is noticed after 75 s at most.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
@@ -91,7 +91,7 @@ class Watch:
     """The objects at one path that match a label selector; for one reader."""
 
     def __init__(self, server: Server, path: str, selector: str = "", within: Container[str] | None = None) -> None:
-        """`within`: the namespaces whose objects are told of, which may change (`know`, `forget`); None: all."""
+        """`within`: only objects of these namespaces are reported, and they may change (`know`, `forget`); None: of all."""
         self._server = server
         self._within = within
         self._path = path
@@ -125,32 +125,33 @@ class Watch:
                 await asyncio.sleep(pause)
 
     def know(self, body: Object) -> None:
-        """An object was found in another way: if a later list lacks it, its deletion is reported."""
+        """Note an object that a list of its namespace has found. If a later list lacks it, its deletion is reported."""
         metadata = body["metadata"]
         self._known[metadata["uid"]] = _place(metadata)
 
     def forget(self, namespace: str) -> list[Object]:
-        """Forget the objects of a namespace; returns them as deletions are reported."""
+        """Forget the objects of a namespace; returns them in the form of deleted ones."""
         found = {uid: place for uid, place in self._known.items() if place[0] == namespace}
         for uid in found:
             del self._known[uid]
         return [_gone(uid, *place) for uid, place in found.items()]
 
-    def _tells_of(self, place: tuple[str, str]) -> bool:
+    def _reports(self, place: tuple[str, str]) -> bool:
         return self._within is None or place[0] in self._within
 
     async def _list(self) -> AsyncGenerator[Event]:
         listing = Listing(lambda query, most: self._server.fetch(self._path, query, most), self._query)
-        found = {}
+        before, found = set(self._known), set()
         async for body in listing.objects():
             place = _place(body["metadata"])
-            if self._tells_of(place):
-                found[body["metadata"]["uid"]] = place
+            if self._reports(place):
+                found.add(body["metadata"]["uid"])
+                self.know(body)  # at once: this list may fail, and the next one lack the object
                 yield Changed(None, body)
-        for uid in self._known.keys() - found.keys():
-            yield Changed("DELETED", _gone(uid, *self._known[uid]))
+        for uid in (before - found) & self._known.keys():
+            yield Changed("DELETED", _gone(uid, *self._known.pop(uid)))
         first, self._listed = not self._listed, True
-        self._known, self._version = found, listing.version
+        self._version = listing.version
         self._failures = 0
         yield Listed(first)
 
@@ -180,13 +181,13 @@ class Watch:
                     self._version = metadata["resourceVersion"]
                     if kind == "BOOKMARK":
                         continue
+                    reported = metadata["uid"] in self._known or self._reports(_place(metadata))
                     if kind == "DELETED":
                         self._known.pop(metadata["uid"], None)
-                    elif self._tells_of(_place(metadata)):
+                    elif reported:
                         self.know(body)
-                    else:
-                        continue
-                    yield Changed(kind, body)
+                    if reported:
+                        yield Changed(kind, body)
             except TimeoutError:
                 return  # nothing came for too long: open another connection
 

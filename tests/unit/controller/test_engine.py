@@ -118,7 +118,7 @@ async def test_a_namespace_that_joins_is_listed_and_is_deleted_when_it_leaves(ca
     )
     await reflector.join("red")
     assert passed == [(None, "first"), (None, "second")]
-    assert "Things of red can't be listed" in caplog.text
+    assert "Things can't be watched" in caplog.text
     reflector.leave("red")
     assert passed[2:] == [("DELETED", "first"), ("DELETED", "second")]
 
@@ -126,22 +126,22 @@ async def test_a_namespace_that_joins_is_listed_and_is_deleted_when_it_leaves(ca
 def test_a_scope_has_all_namespaces_or_those_of_a_list_or_those_that_are_found() -> None:
     everywhere, some, found = Scope(), Scope(["red", "blue"]), Scope(selector="team=red")
     assert "red" in everywhere
-    assert "red" in everywhere.joined
-    assert (everywhere.watched, everywhere.listed, str(everywhere)) == ((None,), (None,), "all namespaces")
+    assert "red" in everywhere.ready
+    assert (everywhere.watched, everywhere.to_list, str(everywhere)) == ((None,), (None,), "all namespaces")
     assert "red" in some
     assert "green" not in some
-    assert some.watched == some.listed == ("red", "blue")
+    assert some.watched == some.to_list == ("red", "blue")
     assert "red" not in found
-    assert (found.watched, found.listed) == ((None,), ())
-    found.take_in("red", joined=False)
+    assert (found.watched, found.to_list) == ((None,), ())
+    found.add("red", ready=False)
     assert "red" in found
-    assert "red" not in found.joined
-    found.take_in("red", joined=True)
-    assert "red" in found.joined
-    assert (found.listed, str(found)) == (("red",), "namespaces with team=red (1 now)")
-    found.leave("red")
-    assert found.listed == ()
-    assert "red" not in found.joined
+    assert "red" not in found.ready
+    found.add("red", ready=True)
+    assert "red" in found.ready
+    assert (found.to_list, str(found)) == (("red",), "namespaces with team=red (1 now)")
+    found.remove("red")
+    assert found.to_list == ()
+    assert "red" not in found.ready
 
 
 async def test_what_fails_is_tried_again_and_holds_up_nothing(caplog: pytest.LogCaptureFixture) -> None:

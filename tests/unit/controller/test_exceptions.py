@@ -65,6 +65,15 @@ def test_news_replaces_what_is_known_and_old_news_does_not() -> None:
     assert known.of("team") == []
 
 
+def test_a_list_that_is_late_brings_no_deleted_exception_back() -> None:
+    """Lost otherwise: findings, which an exception hides that nobody can see."""
+    known = KnownExceptions()
+    known.put(body("known"), NOW)
+    known.drop("team", "known", "uid-known")
+    assert not known.put(body("known"), NOW)
+    assert known.of("team") == []
+
+
 def test_what_pods_get_is_bounded_and_says_so() -> None:
     """Lost otherwise: a Job that the API server refuses, since annotations have a limit."""
     known = KnownExceptions()

@@ -247,3 +247,82 @@ async def test_only_objects_within_are_told_of_and_those_that_were_known_otherwi
     assert watch.forget("other") == []
     assert watch.forget("n") == [{"metadata": {"namespace": "n", "name": "b", "uid": "uid-b"}}]
     assert watch.forget("n") == []
+
+
+class Pages:
+    """A server whose answers are pages of lists, and changes. A page may be made when it is asked for, one page ahead."""
+
+    def __init__(self, *answers: Any) -> None:
+        self._answers = list(answers)
+
+    async def fetch(self, path: str, query: Query, most: int) -> bytes:
+        del path, query, most
+        answer = self._answers.pop(0)
+        names, more = answer() if callable(answer) else answer
+        if isinstance(names, Exception):
+            raise names
+        metadata = {"resourceVersion": "100", "continue": "more" if more else ""}
+        return msgspec.json.encode({"metadata": metadata, "items": [{"metadata": _metadata(name)} for name in names]})
+
+    @asynccontextmanager
+    async def lines(self, path: str, query: Query, seconds: float) -> AsyncIterator[AsyncIterator[bytes]]:
+        del path, query, seconds
+        if not self._answers:
+            await asyncio.Event().wait()
+        yield _lines(self._answers.pop(0))
+
+
+async def read(watch: Watch) -> list[str]:
+    """What a reader hears until the server says no more."""
+    heard: list[str] = []
+
+    async def listen() -> None:
+        async with aclosing(watch.events()) as events:
+            async for event in events:
+                heard.extend([_words(event)])
+
+    listening = asyncio.create_task(listen())
+    for _ in range(1_000):
+        await asyncio.sleep(0)
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+    return heard
+
+
+async def test_what_is_deleted_after_half_a_list_is_told() -> None:
+    """Lost otherwise: the deletion, for ever: no list before it was complete, and none after it has the object."""
+    server = Pages((["a", "b"], True), (TimeoutError("no answer"), False), (["b"], False))
+    assert await read(Watch(server, "/jobs")) == [
+        *("None a", "None b", "TimeoutError, 1 s", "None b", "DELETED a", "listed")
+    ]
+
+
+async def test_what_joins_during_a_list_is_not_told_as_deleted() -> None:
+    within: set[str] = set()
+
+    def join() -> tuple[list[str], bool]:
+        within.add("n")
+        watch.know({"metadata": _metadata("joined")})
+        return ["b"], False
+
+    watch = Watch(Pages((["joined"], True), ([], True), join), "/jobs", within=within)
+    assert await read(watch) == ["None b", "listed"]
+    assert [body["metadata"]["name"] for body in watch.forget("n")] == ["joined", "b"]
+
+
+async def test_what_leaves_during_a_list_is_forgotten() -> None:
+    within, forgotten = {"n"}, []
+
+    def leave() -> tuple[list[str], bool]:
+        within.remove("n")
+        forgotten.extend(watch.forget("n"))
+        return ["b"], False
+
+    watch = Watch(Pages((["a"], True), ([], True), leave), "/jobs", within=within)
+    assert await read(watch) == ["None a", "listed"]
+    assert [body["metadata"]["name"] for body in forgotten] == ["a"]
+
+
+async def test_deletions_elsewhere_are_nobodys_business() -> None:
+    changes = [change("ADDED", "a", 101), change("DELETED", "a", 102)]
+    assert await read(Watch(Pages(([], False), changes), "/jobs", within=set())) == ["listed"]

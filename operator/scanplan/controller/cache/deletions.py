@@ -1,30 +1,29 @@
-"""Objects that were deleted lately: an answer that comes after the deletion must not bring its object back.
-
-What has left the operator's scope counts as deleted, until its namespace comes back.
-"""
+"""Objects that were deleted lately: an answer that comes after the deletion must not bring its object back."""
 
 from __future__ import annotations
+
+from scanplan.controller.engine.scope import Scope
 
 MOST = 10_000
 """Far more than objects can be deleted while one request is under way."""
 
 
 class Deletions:
-    """The UIDs of the last `MOST` deleted objects."""
+    """The UIDs of the last `MOST` deleted objects. Outside the operator's scope, all objects count as deleted."""
 
-    def __init__(self) -> None:
-        self._uids: dict[str, str] = {}
-        """By UID: the namespace."""
+    def __init__(self, scope: Scope | None = None) -> None:
+        """`scope`: None: all namespaces."""
+        self._scope = scope or Scope()
+        self._uids: dict[str, None] = {}
 
-    def __contains__(self, uid: str) -> bool:
-        return uid in self._uids
+    def cover(self, uid: str, namespace: str) -> bool:
+        """Whether an object counts as deleted."""
+        return uid in self._uids or namespace not in self._scope
 
     def add(self, uid: str, namespace: str) -> None:
-        """An object was deleted."""
-        self._uids[uid] = namespace
+        """An object was deleted. If its namespace has left the scope it was only forgotten, and may come back."""
+        if namespace not in self._scope:
+            return
+        self._uids[uid] = None
         if len(self._uids) > MOST:
             del self._uids[next(iter(self._uids))]
-
-    def forget(self, namespace: str) -> None:
-        """What was deleted in a namespace may come back."""
-        self._uids = {uid: of for uid, of in self._uids.items() if of != namespace}

@@ -17,6 +17,7 @@ from scanplan.api.times import lenient_time
 from scanplan.api.v1alpha1.scanexception import ScanExceptionStatus
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.bodies import status_of
+from scanplan.controller.cache.deletions import Deletions
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.core.exceptions.status import Known, Use, refusal
 from scanplan.core.observed import folding
@@ -40,7 +41,9 @@ class _Folded(NamedTuple):
 class KnownExceptions:
     """To be changed by its `put` and `drop` methods alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, deletions: Deletions | None = None) -> None:
+        """`deletions`: the deleted objects of all kinds; None: of this kind alone."""
+        self._deleted = deletions or Deletions()
         self._known: defaultdict[str, dict[str, _Folded]] = defaultdict(dict)
         self._uses: defaultdict[str, dict[str, Use]] = defaultdict(dict)
         self._handed: dict[str, str] = {}
@@ -54,6 +57,8 @@ class KnownExceptions:
         metadata, spec = body["metadata"], body.get("spec") or {}
         namespace, name = metadata["namespace"], metadata["name"]
         before = self._known[namespace].get(name)
+        if self._deleted.cover(metadata["uid"], namespace):
+            return False
         if before and int(before.resource_version) >= int(metadata["resourceVersion"]):
             return False
         same = before is not None and (before.uid, before.generation) == (metadata["uid"], metadata["generation"])
@@ -78,6 +83,7 @@ class KnownExceptions:
 
     def drop(self, namespace: str, name: str, uid: str) -> None:
         """Forget a deleted exception; a newer one of the same name stays."""
+        self._deleted.add(uid, namespace)
         known = self._known[namespace].get(name)
         if known and known.uid == uid:
             del self._known[namespace][name]

@@ -71,7 +71,7 @@ class Known(Generic[T, FactsT]):
             metadata["resourceVersion"],
         )
         known = self._folded.get(name)
-        if uid in self._deleted or (known and int(known.resource_version) >= int(version)):
+        if self._deleted.cover(uid, name.namespace) or (known and int(known.resource_version) >= int(version)):
             return False
         kept = {
             "metadata": {key: metadata[key] for key in _METADATA if key in metadata},

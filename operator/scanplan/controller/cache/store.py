@@ -20,6 +20,7 @@ from scanplan.controller.cache.exceptions import KnownExceptions
 from scanplan.controller.cache.plans import Plans
 from scanplan.controller.cache.projects import Projects
 from scanplan.controller.cache.runs import Runs
+from scanplan.controller.engine.scope import Scope
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import JobView, job_view
@@ -30,15 +31,21 @@ from scanplan.core.reconcile.admission import Waiting
 class Store:
     """Plans by name, Jobs by namespace and name, and the waiting plans of each namespace in their order."""
 
-    def __init__(self, ended: EndedScans | None = None) -> None:
-        """`ended`: is told of each plan; None: nobody asks for scans that have ended."""
-        self.deletions = Deletions()
+    def __init__(self, ended: EndedScans | None = None, scope: Scope | None = None) -> None:
+        """Knows nothing yet.
+
+        Args:
+            ended: is told of each plan; None: nobody asks for scans that have ended.
+            scope: the namespaces that are stored; None: all.
+        """
+        self._scope = scope or Scope()
+        self.deletions = Deletions(self._scope)
         self.plans = Plans()
         self.runs = Runs()
         """The plans that are runs of a schedule."""
         self.projects = Projects()
         """Their open findings."""
-        self.exceptions = KnownExceptions()
+        self.exceptions = KnownExceptions(self.deletions)
         self._ended = ended
         self.written: dict[PlanName, datetime] = {}
         """When this process last wrote a plan's status."""
@@ -68,7 +75,7 @@ class Store:
         # Each JSON document has a string of its own; a hundred thousand plans have few namespaces.
         name, uid = PlanName(sys.intern(metadata["namespace"]), metadata["name"]), metadata["uid"]
         known_uid, known_version = self.plans.version(name) or ("", "0")
-        if int(known_version) >= int(metadata["resourceVersion"]) or uid in self.deletions:
+        if int(known_version) >= int(metadata["resourceVersion"]) or self.deletions.cover(uid, name.namespace):
             return None
         if known_uid not in {"", uid}:
             self.drop_plan(name, known_uid)
@@ -118,7 +125,7 @@ class Store:
         job = job_view(body)
         if altered := self._altered.get(job.uid):
             job = replace(job, altered=altered)
-        if job.uid in self.deletions:
+        if self.deletions.cover(job.uid, job.namespace):
             return old or job
         if old and old.uid != job.uid:
             self.doubt(job.namespace, job.name)
@@ -176,6 +183,8 @@ class Store:
 
     def doubt(self, namespace: str, job_name: str) -> None:
         """A Job of this name has gone, or may have been there: pods of it may live, its plan's result may be unknown here."""
+        if namespace not in self._scope:
+            return
         self._doubts += 1
         self._doubted[namespace][job_name] = self._doubts
 

@@ -17,7 +17,7 @@ log = logging.getLogger("scanplan.watches")
 
 
 class Reflector:
-    """Passes every object of one kind, and each change of it, to a function. The name is that of client-go's reflector."""
+    """Passes every object of one kind, and each change of it, to a function. As the Reflector of client-go."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Reflector:
         self._listed = {namespace: asyncio.Event() for namespace in self._watches}
         self._tried = {namespace: asyncio.Event() for namespace in self._watches}
         self._failing: set[str | None] = set()
-        """Namespaces whose watch has failed, and has not resumed. One line in the log stands for all of them."""
+        """Namespaces whose watch, or list, fails now. One line in the log stands for all of them."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -60,7 +60,7 @@ class Reflector:
             await event.wait()
 
     async def join(self, namespace: str) -> None:
-        """Pass on what there is in a namespace that comes into the scope of a watch of the whole cluster."""
+        """List a namespace that comes into the scope, and pass on its objects: the watch of the whole cluster has skipped them."""
         async with aclosing(self._watch(namespace).events()) as events:
             async for event in events:
                 match event:
@@ -68,14 +68,14 @@ class Reflector:
                         self._watches[None].know(body)
                         self._pass_on(None, body)
                     case Failed(error, _):
-                        log.warning(
-                            "%s of %s can't be listed, trying again: %s", self._kinds, namespace, reason_of(error)
-                        )
+                        self._fail(namespace, error)
                     case Listed():
+                        self._failing.discard(namespace)
                         return
 
     def leave(self, namespace: str) -> None:
-        """Pass on what is known of a namespace that leaves the scope, as deleted."""
+        """Report every object of a namespace that has left the scope as deleted."""
+        self._failing.discard(namespace)
         for body in self._watches[None].forget(namespace):
             self._pass_on("DELETED", body)
 
@@ -89,12 +89,15 @@ class Reflector:
                     self._tried[namespace].set()
                     self._failing.discard(namespace)
                 case Failed(error, _):
-                    if not self._failing:
-                        log.warning("%s can't be watched, trying again: %s", self._kinds, reason_of(error))
-                    self._failing.add(namespace)
+                    self._fail(namespace, error)
                     self._tried[namespace].set()
                 case Resumed():
                     self._failing.discard(namespace)
+
+    def _fail(self, namespace: str | None, error: Exception) -> None:
+        if not self._failing:
+            log.warning("%s can't be watched, trying again: %s", self._kinds, reason_of(error))
+        self._failing.add(namespace)
 
     def _pass_on(self, kind: str | None, body: Object) -> None:
         try:

@@ -8,8 +8,8 @@ from collections.abc import Container, Sequence
 class Scope(Container[str]):
     """All namespaces, those of a list, or those that a label selector finds at the time.
 
-    In the last case the whole cluster is watched, and a namespace may come and go. One that comes joins in two steps: what is in
-    it is taken in first, and worked on once all of that is known.
+    With a selector, namespaces come and go. One that comes is first stored: its objects are kept, and nothing is done about them.
+    When all of them are known, it is ready.
     """
 
     def __init__(self, names: Sequence[str] = (), selector: str = "") -> None:
@@ -17,7 +17,7 @@ class Scope(Container[str]):
         self.selector = selector
         self._names = tuple(names)
         self._selected: dict[str, bool] = {}
-        """By name: whether it is worked on already."""
+        """By name: whether it is ready."""
 
     def __str__(self) -> str:
         if self.selector:
@@ -25,17 +25,22 @@ class Scope(Container[str]):
         return ", ".join(self._names) or "all namespaces"
 
     def __contains__(self, namespace: object) -> bool:
-        """Whether what happens in the namespace is taken in."""
+        """Whether objects of the namespace are stored."""
         return namespace in self._selected if self.selector else not self._names or namespace in self._names
 
-    @property
-    def joined(self) -> Container[str]:
-        """The namespaces that are worked on. The view changes with the scope."""
-        return _Joined(self)
-
-    def has_joined(self, namespace: object) -> bool:
-        """Whether the namespace is worked on."""
+    def is_ready(self, namespace: object) -> bool:
+        """Whether objects of the namespace are worked on."""
         return self._selected.get(str(namespace), False) if self.selector else namespace in self
+
+    @property
+    def ready(self) -> Container[str]:
+        """The namespaces that are worked on. The view changes with the scope."""
+        return _Ready(self)
+
+    @property
+    def selected(self) -> frozenset[str]:
+        """The namespaces in the scope that the selector has found."""
+        return frozenset(self._selected)
 
     @property
     def watched(self) -> tuple[str | None, ...]:
@@ -43,22 +48,22 @@ class Scope(Container[str]):
         return self._names or (None,)
 
     @property
-    def listed(self) -> tuple[str | None, ...]:
-        """What lists are asked for: as `watched`, but each of the namespaces that the selector finds."""
+    def to_list(self) -> tuple[str | None, ...]:
+        """What lists are asked for: as `watched`; with a selector, each namespace in the scope."""
         return tuple(sorted(self._selected)) if self.selector else self.watched
 
-    def take_in(self, namespace: str, joined: bool) -> None:
-        """A namespace comes into the scope. `joined`: all that is in it is known, or will be before any work begins."""
-        self._selected[namespace] = joined
+    def add(self, namespace: str, *, ready: bool) -> None:
+        """A namespace comes into the scope, or becomes ready."""
+        self._selected[namespace] = ready
 
-    def leave(self, namespace: str) -> None:
+    def remove(self, namespace: str) -> None:
         """A namespace is no longer in the scope."""
         self._selected.pop(namespace, None)
 
 
-class _Joined(Container[str]):
+class _Ready(Container[str]):
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
     def __contains__(self, namespace: object) -> bool:
-        return self._scope.has_joined(namespace)
+        return self._scope.is_ready(namespace)

@@ -100,7 +100,7 @@ class NotifierController(Observer):
         """By name: the notifier's UID, and what is not yet on its status."""
         self._sending: dict[PlanName, asyncio.Task[None]] = {}
 
-        watch = partial(self._api.watch, NOTIFIERS, within=plans.scope.joined)
+        watch = partial(self._api.watch, NOTIFIERS, within=plans.scope.ready)
         self.reflector = Reflector("ScanNotifiers", watch, self.notifier_event, plans.scope)
 
     async def run(self) -> None:
@@ -194,7 +194,7 @@ class NotifierController(Observer):
         name = PlanName(notifier.namespace, notifier.name)
         try:
             async with self._room:
-                if not await self._may_send(notifier):
+                if not await self._may_send(notifier) or self._notifiers.get(name) is None:
                     return
                 trouble = await self._attempt(notifier, outgoing)
             outcome = NotSent(outgoing.id, trouble, self._now()) if trouble else Sent(outgoing.id, self._now())
