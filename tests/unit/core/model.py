@@ -8,11 +8,11 @@ that a test chooses, and every watch hears of a change only when the test delive
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
+import pickle
 from collections.abc import AsyncIterator, Coroutine, Generator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from kubernetes.aio.client import ApiException
@@ -30,6 +30,7 @@ from scanplan.kube.api import Api
 from scanplan.kube.resources import PLANS, Resource
 
 Object = dict[str, Any]
+T = TypeVar("T")
 
 NAMESPACE = "team"
 LIVE_JOB_FIELDS = {"suspend", "parallelism", "activeDeadlineSeconds", "ttlSecondsAfterFinished"}
@@ -44,6 +45,12 @@ ENDINGS: dict[str, tuple[ExitCode | int, ErrorClass | None, Reason | None]] = {
     "interrupted": (ExitCode.INTERRUPTED, ErrorClass.TEMPORARY, Reason.INTERRUPTED),
     "killed": (137, None, None),
 }
+
+
+def copied(value: T) -> T:
+    """As `copy.deepcopy`, in a fifth of its time: lives copy some hundred thousand objects."""
+    copy: T = pickle.loads(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))  # noqa: S301 - what was pickled a moment ago
+    return copy
 
 
 class Violation(AssertionError):
@@ -88,7 +95,7 @@ class Cluster:
                 "resourceVersion": self._next_version(),
                 "creationTimestamp": format_time(self.now),
             },
-            "spec": copy.deepcopy(spec),
+            "spec": copied(spec),
             "status": {"observedGeneration": -1, "phase": "Pending"},
         }
         self._tell("plan", "ADDED", self.plans[name])
@@ -97,7 +104,7 @@ class Cluster:
         plan = self.plans[name]
         if {**plan["spec"], **changes} == plan["spec"]:
             return
-        plan["spec"].update(copy.deepcopy(changes))
+        plan["spec"].update(copied(changes))
         plan["metadata"]["generation"] += 1
         self._changed("plan", plan)
 
@@ -109,7 +116,7 @@ class Cluster:
     def get_plan(self, name: str) -> Object:
         if name not in self.plans:
             raise refusal(404)
-        return copy.deepcopy(self.plans[name])
+        return copied(self.plans[name])
 
     def patch_status(self, name: str, patch: Object) -> Object:
         plan = self.plans.get(name)
@@ -118,11 +125,11 @@ class Cluster:
         if patch["metadata"]["resourceVersion"] != plan["metadata"]["resourceVersion"]:
             raise refusal(409)
         self.writes += 1
-        before = copy.deepcopy(plan["status"])
+        before = copied(plan["status"])
         merge(plan["status"], patch["status"])
         if plan["status"] != before:
             self._changed("plan", plan)
-        return copy.deepcopy(plan)
+        return copied(plan)
 
     def create_job(self, manifest: Object) -> Object:
         name, key = manifest["metadata"]["name"], manifest["metadata"]["annotations"][labels.TASK_KEY]
@@ -132,7 +139,7 @@ class Cluster:
         collects = manifest["metadata"]["labels"][labels.COMPONENT] == labels.COMPONENT_COLLECTOR
         if not collects:
             self._check_alone(key)
-        job = copy.deepcopy(manifest)
+        job = copied(manifest)
         job["metadata"].update(
             uid=self._uid("job"), resourceVersion=self._next_version(), creationTimestamp=format_time(self.now)
         )
@@ -159,14 +166,14 @@ class Cluster:
         job = self.jobs.get(name)
         if job is None:
             raise refusal(404)
-        metadata, changes = job["metadata"], copy.deepcopy(patch.get("metadata", {}))
+        metadata, changes = job["metadata"], copied(patch.get("metadata", {}))
         for precondition in ("uid", "resourceVersion"):
             if changes.pop(precondition, metadata[precondition]) != metadata[precondition]:
                 raise refusal(409)
         self.writes += 1
         if forbidden := set(patch.get("spec", {})) - LIVE_JOB_FIELDS:
             raise Violation(f"{forbidden} of a Job can't be changed")
-        before = copy.deepcopy(job)
+        before = copied(job)
         for reference in changes.pop("ownerReferences", ()):
             others = [each for each in metadata["ownerReferences"] if each["uid"] != reference["uid"]]
             metadata["ownerReferences"] = others if reference.get("$patch") == "delete" else [*others, reference]
@@ -193,15 +200,15 @@ class Cluster:
         return [self.job_body(job) for job in self.jobs.values()]
 
     def list_plans(self) -> list[Object]:
-        return copy.deepcopy(list(self.plans.values()))
+        return copied(list(self.plans.values()))
 
     def list_pods(self, task: str, cached: bool = False) -> list[Object]:
         pods = self.cached_pods if cached else list(self.pods.values())
-        return copy.deepcopy([pod for pod in pods if pod["metadata"]["labels"][labels.TASK] == task])
+        return copied([pod for pod in pods if pod["metadata"]["labels"][labels.TASK] == task])
 
     def refresh_cache(self) -> None:
         """The cache of the API server that the operator asks has caught up."""
-        self.cached_pods = copy.deepcopy(list(self.pods.values()))
+        self.cached_pods = copied(list(self.pods.values()))
 
     # what happens by itself, a step at a time
 
@@ -235,7 +242,7 @@ class Cluster:
     def sync_jobs(self) -> None:
         """The Job controller, once over all Jobs."""
         for job in list(self.jobs.values()):
-            before = copy.deepcopy(job)
+            before = copied(job)
             if not self._sync(job):
                 self._tell("job", "DELETED", self.jobs.pop(job["metadata"]["name"]))
             elif job != before:
@@ -270,7 +277,7 @@ class Cluster:
         self.now += timedelta(seconds=seconds)
 
     def job_body(self, job: Object) -> Object:
-        return copy.deepcopy({name: value for name, value in job.items() if name != "model"})
+        return copied({name: value for name, value in job.items() if name != "model"})
 
     # the Job controller
 
@@ -538,7 +545,7 @@ class ModelApi(Api):
     async def each_living_pod(self, namespace: str | None) -> AsyncIterator[Object]:
         assert namespace is None
         await Turn()
-        for pod in copy.deepcopy([pod for pod in self.cluster.pods.values() if is_alive(pod)]):
+        for pod in copied([pod for pod in self.cluster.pods.values() if is_alive(pod)]):
             pod["metadata"]["namespace"] = NAMESPACE
             yield pod
 
@@ -600,7 +607,7 @@ def merge(target: Object, patch: Object) -> None:
         elif isinstance(value, dict) and isinstance(target.get(name), dict):
             merge(target[name], value)
         else:
-            target[name] = copy.deepcopy(value)
+            target[name] = copied(value)
 
 
 def condition(job: Object, kind: str) -> Object | None:
