@@ -23,7 +23,7 @@ from tests import rest
 Manifest = dict[str, Any]
 T = TypeVar("T")
 
-_BRIEF = {"GOGC": "off", "GOMEMLIMIT": "256MiB"}
+BRIEF = {"GOGC": "off", "GOMEMLIMIT": "256MiB"}
 """For a program of Go that ends within a second: a third of its processor time is garbage collection otherwise."""
 
 
@@ -56,7 +56,7 @@ class Kubectl:
             KubectlError: it failed.
         """
         done = subprocess.run(
-            self.command(*arguments), input=stdin, capture_output=True, text=True, check=False, env=_BRIEF | os.environ
+            self.command(*arguments), input=stdin, capture_output=True, text=True, check=False, env=BRIEF | os.environ
         )
         if done.returncode:
             raise KubectlError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")

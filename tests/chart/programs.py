@@ -17,6 +17,7 @@ from tests.cluster import programs
 from tests.cluster.errors import BuildError, ClusterError
 from tests.cluster.local import binaries
 from tests.console import step
+from tests.kubectl import BRIEF
 
 HELM = binaries.TOOLS / "helm"
 MODULES = (HELM, HELM / "kube-score")
@@ -37,7 +38,7 @@ def run(program: str, *arguments: str, text: str | None = None, cwd: Path | None
         ProgramError: it did not succeed.
         ClusterError: it can't be built.
     """
-    return programs.run(str(path(program)), *arguments, failure=ProgramError, text=text, cwd=cwd)
+    return programs.run(str(path(program)), *arguments, failure=ProgramError, text=text, cwd=cwd, env=BRIEF)
 
 
 def path(program: str) -> Path:

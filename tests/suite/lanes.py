@@ -12,7 +12,7 @@ TESTS = Path(__file__).parents[1]
 _OF_THE_WHOLE_SESSION = ("integration/test_rights.py", "integration/test_kstatus.py")
 """Files that look at what all other tests of their session have done: each lane of `integration` has them, at its end."""
 LANES: dict[str, tuple[str, ...]] = {
-    "node": ("e2e", "cli"),
+    "node": ("e2e",),
     "integration": ("integration", *_OF_THE_WHOLE_SESSION),
     "kinds": (
         "integration/test_exceptions.py",
@@ -36,16 +36,19 @@ LANES: dict[str, tuple[str, ...]] = {
         "e2e/test_platforms.py",
         "integration/test_beginning.py",
         "integration/test_cluster_local.py",
+        "e2e/test_pages.py",
+        "cli",
     ),
     "local": ("unit", "images", "conformance"),
     "runner": ("runner",),
 }
 """Name of the lane, and its folders and files in the order in which they run.
 
-A file that a lane names is left out of its folder's lane. `clusters` has those that start clusters of their own.
+A file that a lane names is left out of its folder's lane. `clusters` has those that start clusters of their own, and a part of
+those that share a node.
 """
-AT_ONCE = 6
-"""Lanes that run side by side on two cores; one of them takes a third of a core, and up to 1.5 GB with its cluster."""
+AT_ONCE = 7
+"""Lanes that run side by side on two cores; one of them takes a quarter of a core, and up to 2 GB with its cluster."""
 APART = ("ecosystem",)
 """Folders that `make test` leaves out: they need large programs of others (`make test-ecosystem`)."""
 
