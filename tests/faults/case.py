@@ -139,6 +139,20 @@ class Case:
     def delete(self, name: str = "plan") -> None:
         self.api.delete(f"{PLANS.format(self.namespace)}/{name}", propagationPolicy="Background")
 
+    @contextlib.contextmanager
+    def settled(self, ended: Object, status: Object, count: int) -> Iterator[None]:
+        """So many more plans like one that has ended, with this status, made while no operator is there; deleted in the end."""
+        path, batch = PLANS.format(self.namespace), 100
+        plan = {name: ended[name] for name in ("apiVersion", "kind", "spec")}
+        with self.deployment.absent():
+            for number in range(count):
+                metadata = {"name": f"old-{number}", "labels": {"batch": str(number // batch)}}
+                self.api.create(path, {**plan, "metadata": metadata})
+                self.api.patch(f"{path}/old-{number}/status", {"status": status})
+        yield
+        for number in range(0, count, batch):
+            self.api.delete(f"{path}?labelSelector=batch={number // batch}", propagationPolicy="Background")
+
     def delete_job(self, name: str, policy: str = "Background") -> None:
         self.api.delete(f"{JOBS.format(self.namespace)}/{name}", propagationPolicy=policy)
 
@@ -257,6 +271,7 @@ class Laboratory:
         self._folder = folder
         self._room = threading.Semaphore(AT_ONCE)
         self._numbers = itertools.count()
+        self._of_lease = list(yaml.safe_load_all((ROOT / "examples/install/leader-election.yaml").read_text()))
 
     def close(self) -> None:
         self._heartbeat.stop()
@@ -309,9 +324,9 @@ class Laboratory:
                 raise
 
     def _grant_lease(self, namespace: str) -> None:
-        for body in yaml.safe_load_all((ROOT / "examples/install/leader-election.yaml").read_text()):
-            body["metadata"]["namespace"] = namespace
-            self.api.create(f"/apis/{body['apiVersion']}/namespaces/{namespace}/{body['kind'].lower()}s", body)
+        for body in self._of_lease:
+            path = f"/apis/{body['apiVersion']}/namespaces/{namespace}/{body['kind'].lower()}s"
+            self.api.create(path, {**body, "metadata": {**body["metadata"], "namespace": namespace}})
 
     def _enter(self, stack: contextlib.ExitStack) -> Callable[[], None]:
         """Take a place; the answer gives it up, which is done at the end at the latest."""

@@ -6,7 +6,6 @@ are comparable across kinds (one etcd), so the three watches make one history.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections import defaultdict
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import msgspec
 import urllib3
 
 from tests.cluster import LocalCluster
@@ -107,7 +107,7 @@ class History:
 
     def _list(self, kind: str) -> str:
         """Start over: what is no longer there has gone unseen."""
-        answer = json.loads(self._http.request("GET", self._server + _PATHS[kind], timeout=10).data)
+        answer = msgspec.json.decode(self._http.request("GET", self._server + _PATHS[kind], timeout=10).data)
         version: str = answer["metadata"]["resourceVersion"]
         present = {item["metadata"]["uid"] for item in answer["items"]}
         with self._lock:
@@ -130,7 +130,7 @@ class History:
             for part in response.stream(1 << 16):
                 *lines, buffer = (buffer + part).split(b"\n")
                 for line in lines:
-                    entry = json.loads(line)
+                    entry = msgspec.json.decode(line)
                     if entry["type"] == "ERROR":
                         return ""
                     version = entry["object"]["metadata"]["resourceVersion"]

@@ -7,7 +7,6 @@ judges the scans as well: an export never costs one.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +21,6 @@ from tests.faults.matrix import Outcome, row
 from tests.faults.node import MERGED_FILE
 from tests.faults.oracle import Broken, Verdict
 from tests.fixtures.receivers import Answer, HttpReceiver, http_receiver
-from tests.integration.apiserver import PLANS
 from tests.integration.exporter import attempt
 from tests.integration.test_exports import LOCAL
 
@@ -152,21 +150,14 @@ def others(laboratory: Laboratory) -> Outcome:
         with exporting(laboratory, "export settled") as (case, receiver):
             (first, *_) = names = scans(case, receiver)
             account(case, receiver, names)
-            ended, path = case.plan(first), PLANS.format(case.namespace)
-            with case.deployment.absent():
-                for number in range(SETTLED):
-                    name = f"old-{number}"
-                    plan = {each: ended[each] for each in ("apiVersion", "kind", "spec")}
-                    case.api.create(path, {**plan, "metadata": {"name": name}})
-                    case.api.patch(f"{path}/{name}/status", {"status": json.loads(json.dumps(ended["status"]))})
-            names.append("last")
-            case.apply("last", runId="last", exports=exports(receiver))
-            case.phase("Completed", "last")
-            account(case, receiver, names)
-            if len(receiver.requests) != len(names):
-                raise Broken(f"{len(receiver.requests)} requests, of {len(names)} results")
-            for number in range(SETTLED):
-                case.delete(f"old-{number}")
+            ended = case.plan(first)
+            with case.settled(ended, ended["status"], SETTLED):
+                names.append("last")
+                case.apply("last", runId="last", exports=exports(receiver))
+                case.phase("Completed", "last")
+                account(case, receiver, names)
+                if len(receiver.requests) != len(names):
+                    raise Broken(f"{len(receiver.requests)} requests, of {len(names)} results")
             case.fault_ends()
             return case.judge(60)
 

@@ -17,7 +17,6 @@ from tests.faults.history import Object
 from tests.faults.matrix import Outcome, row
 from tests.faults.oracle import Broken, Verdict
 from tests.fixtures.receivers import Answer, HttpReceiver, Request, http_receiver
-from tests.integration.apiserver import PLANS
 from tests.integration.test_notifiers import ACCOUNT, KEY, LOCAL, NOTIFIERS, manifest
 
 NAME = "team"
@@ -191,32 +190,22 @@ def others(laboratory: Laboratory) -> Outcome:
         with of_notifier(laboratory, "notifier settled") as case, receiving(case) as receiver:
             (first, *_) = names = scans(case)
             account(case, receiver, names)
-            ended, path = case.plan(first), PLANS.format(case.namespace)
+            ended = case.plan(first)
             old = json.loads(
                 json.dumps(ended["status"]).replace(ended["status"]["completionTime"], "2026-01-01T00:00:00Z")
             )
             for condition in old["conditions"]:
                 condition["lastTransitionTime"] = "2026-01-01T00:00:00Z"
-            with case.deployment.absent():
-                for number in range(SETTLED):
-                    name = f"old-{number}"
-                    case.api.create(path, {**_bare(ended), "metadata": {"name": name}})
-                    case.api.patch(f"{path}/{name}/status", {"status": old})
-            case.until(lambda: get(case)["status"]["pending"] == 0, "an empty outbox")
-            names.append("last")
-            case.apply("last", runId="last")
-            case.phase("Completed", "last")
-            account(case, receiver, names)
-            if len(receiver.requests) != len(names):
-                raise Broken(f"{len(receiver.requests)} messages, of {len(names)} scans")
-            for number in range(SETTLED):
-                case.delete(f"old-{number}")
+            with case.settled(ended, old, SETTLED):
+                case.until(lambda: get(case)["status"]["pending"] == 0, "an empty outbox")
+                names.append("last")
+                case.apply("last", runId="last")
+                case.phase("Completed", "last")
+                account(case, receiver, names)
+                if len(receiver.requests) != len(names):
+                    raise Broken(f"{len(receiver.requests)} messages, of {len(names)} scans")
             case.fault_ends()
             return case.judge(60)
 
     work: tuple[Callable[[Laboratory], Verdict], ...] = (twice, settled)
     return Outcome(laboratory.each(lambda each: each(laboratory), work), f"{SETTLED:,} settled plans")
-
-
-def _bare(plan: Object) -> Object:
-    return {name: plan[name] for name in ("apiVersion", "kind", "spec")}

@@ -9,6 +9,7 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 import urllib3
 
 from tests.cluster import LocalCluster
@@ -66,7 +67,10 @@ class ApiServer:
         return self._call("PATCH", path, body, f"application/{kind}-patch+json")
 
     def delete(self, path: str, **options: Any) -> None:
-        """Delete with DeleteOptions (propagationPolicy, gracePeriodSeconds, …); fine if it is gone already."""
+        """Delete with DeleteOptions (propagationPolicy, gracePeriodSeconds, …); fine if it is gone already.
+
+        A collection may be chosen from by a query.
+        """
         try:
             self._call("DELETE", path, {"apiVersion": "v1", "kind": "DeleteOptions", **options})
         except Refused as error:
@@ -80,7 +84,7 @@ class ApiServer:
             body=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": kind, "User-Agent": "integration-tests"},
         )
-        answer: Object = json.loads(response.data)
+        answer: Object = msgspec.json.decode(response.data)
         if response.status >= 400:
             raise Refused(response.status, answer.get("message", ""))
         return answer
