@@ -1,7 +1,7 @@
 """Which ended scans become messages of a notifier.
 
-Scans that ended before `since` in the notifier's status, and those whose ids are in its `settled`, need no message any more. So a
-restart repeats no message.
+A scan needs no message if it ended before `since`, or if its id is in `settled`. Both are in the notifier's status, so a restart
+repeats no message.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scanplan.core.notify.scans import Ended
 MAX_DELAY = timedelta(minutes=10)
 """How long ids stay in `settled`. The end of a scan can become known this much later than the end of a newer scan."""
 MAX_UNRECORDED = 50
-"""Scans that need no message are not written to `settled` at once: they wait for the next write, or until there are this many."""
+"""Ids of scans without a message are written to `settled` only with the next change, or when there are this many."""
 GRACE = timedelta(seconds=60)
 """Grace period before a plan that can't run as written is reported. In GitOps, what it names may be created a moment later."""
 
@@ -61,7 +61,7 @@ class _Intake:
     now: datetime
     outbox: list[Outgoing]
     failing: dict[str, str]
-    """By run, where its last scan has failed: when that scan ended."""
+    """The runs whose last scan failed, each with the time when that scan ended."""
     recorded: set[str] = field(default_factory=set)
     """Ids of scans that changed the outbox or `failing`."""
     without_message: set[str] = field(default_factory=set)
@@ -112,12 +112,15 @@ def _order(ended: Ended) -> tuple[datetime, str]:
 
 
 def _since(status: ScanNotifierStatus, now: datetime) -> datetime:
-    """Scans that ended earlier are not reported: `since` in whole seconds, as in a plan, but at most `backoff.KEPT` ago."""
+    """Scans that ended before this time are not reported.
+
+    It is `since` of the status, cut to whole seconds because plans store times so, but not before now - `backoff.KEPT`.
+    """
     since = lenient_time(status.since) or now
     return max(since.astimezone(UTC).replace(microsecond=0), now - backoff.KEPT)
 
 
 def grace_ends(ended: Ended, now: datetime) -> datetime | None:
-    """When the grace period of a scan ends; None: it has ended, or the scan has none, since its end is final (`lasting`)."""
+    """When the grace period of a scan ends; None: it is over, or there is none, because the task really ended (`lasting`)."""
     until = ended.time + GRACE
     return until if not ended.lasting and now < until else None

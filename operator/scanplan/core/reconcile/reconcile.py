@@ -6,8 +6,8 @@ that one write holds the whole change. No lock is needed: the API server lets on
 
 Words: a plan is *pinned* to the task in its status until its inputs change. It is *settled* when that task has ended. A task has a
 *scan Job*. If none of its pods has merged the results of all shards, a *collector* (a Job with one pod) merges what they have
-published. Plans that ask for the same task are *partners*: their Job has several owners. A Job's name is *doubted* when a Job
-of that name may have existed, or another operator may create one. Then pods are listed before a new scan Job is created.
+published. Plans that ask for the same task are *partners*: their Job has several owners. A Job's name is *doubted* if a Job of
+that name may have existed, or if another operator may create one. Then pods are listed before a new scan Job is created.
 """
 
 from __future__ import annotations
@@ -135,20 +135,18 @@ def _release_earlier_jobs(context: Context, name: str) -> tuple[Action, ...]:
 
 def _without_job(context: Context, name: str, task: Task | None) -> Decision:
     spec, observed = context.plan.spec, context.observed
-    started = context.pinned and context.plan.status.job_ref is not None
-    if spec.cancel and not (started and context.had_pods):
+    had_job = context.pinned and context.plan.status.job_ref is not None
+    if spec.cancel and not (had_job and context.had_pods):
         return termination.cancelled(context, name, _key(context, task), " before it started")
-    if not spec.cancel and (reason := _not_now(context, name, task)):
-        return reason
-    # A plan that never had a Job may find pods too: those of a deleted plan with the same key may still be terminating.
+    if not spec.cancel and (decision := _blocked(context, name, task)):
+        return decision
+    # Even a plan that never had a Job may find living pods: those of a deleted plan with the same key.
     collector = observed.jobs.get(jobs.collector_name(name))
-    collects = collector is not None and not collector.finished
-    first = not (started or spec.cancel or collects or name in observed.doubted)
-    if observed.pods is None and not first:
+    collector_runs = collector is not None and not collector.finished
+    surely_first = not (had_job or spec.cancel or collector_runs or name in observed.doubted)
+    if observed.pods is None and not surely_first:
         return NeedPods(name)
-    if (collects and not spec.cancel) or any(
-        pod.alive and not (pod.collector and spec.cancel) for pod in observed.pods or ()
-    ):
+    if _earlier_pods_live(context, collector_runs):
         message = "waiting for pods of the deleted Job to end"
         return context.wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
     if spec.cancel:
@@ -162,11 +160,19 @@ def _without_job(context: Context, name: str, task: Task | None) -> Decision:
             return termination.unrepeatable(context, name, error)
         return context.invalid(error)
     manifest = jobs.build(task, context.plan, observed.policy, observed.exceptions)
-    return Act((CreateJob(manifest, task, skip_get=first),))
+    return Act((CreateJob(manifest, task, skip_get=surely_first),))
 
 
-def _not_now(context: Context, name: str, task: Task | None) -> Decision | None:
-    """The decision while the Job of the plan must not be created yet; None: it may be created."""
+def _earlier_pods_live(context: Context, collector_runs: bool) -> bool:
+    """Whether the plan must wait for pods of an earlier Job. A cancelled plan does not wait for a collector."""
+    pods = context.observed.pods or ()
+    if context.plan.spec.cancel:
+        return any(pod.alive and not pod.collector for pod in pods)
+    return collector_runs or any(pod.alive for pod in pods)
+
+
+def _blocked(context: Context, name: str, task: Task | None) -> Decision | None:
+    """The decision if the Job of the plan must not be created now; None: it may be created."""
     rejection = context.observed.rejection
     if hold := context.hold:
         return context.held(hold)
@@ -199,7 +205,8 @@ def _with_job(context: Context, job: JobView, task: Task | None) -> Decision:
         if plan.spec.cancel and context.overdue(job.deleting_since):
             return termination.cancelled(context, job.name, key, "; its last pods are on a node that doesn't answer")
         message = "cancelling" if plan.spec.cancel else "waiting for the pods of the deleted Job to end"
-        # Poll: a plan that doesn't own the Job gets no event for its end, and a dead node never reports the end of a pod.
+        # Poll: a plan that doesn't own the Job gets no event when the Job is gone. And a dead node does not report that a pod
+        # has ended.
         return context.wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
     if not owned and len(job.owners) >= MAX_OWNERS:
         return context.rejected(Rejection.shared_by_too_many(job.name))

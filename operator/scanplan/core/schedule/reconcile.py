@@ -1,8 +1,8 @@
 """Decides what to do about one schedule, from the schedule, its runs and the present time.
 
-It is pure and level-triggered, like the reconcile of a plan. `nextScheduleTime` in the status is the first time that is not
-decided yet. Each earlier time had its run, or was counted as missed or skipped. The name of a run follows from its time, so the
-API server refuses a second run of the same time.
+It is pure and level-triggered, like the reconcile of a plan. `nextScheduleTime` in the status is the first time that has no run
+and is not yet counted as missed or skipped. The name of a run follows from its time, so the API server refuses a second run of
+the same time.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ class _Due:
     """Which times of the timetable are due now, and which were missed."""
 
     next: datetime | None
-    """The first time of the timetable that is not decided yet; None: the schedule is suspended."""
+    """The new `nextScheduleTime`; None: the schedule is suspended."""
     last_started: datetime | None
     missed: int = 0
-    """Times that got no run since the status was written: they were past their deadline, or a later time came."""
+    """Times that got no run since the status was written: their deadline passed, a later time was due too, or the timetable was
+    edited."""
     skipped: int = 0
     """Times that got no run because another run was in progress (concurrencyPolicy Forbid)."""
     last_lost: datetime | None = None
@@ -92,7 +93,7 @@ class _Pass:
             if not blocking:
                 templates = self.observed.templates if rescan.is_asked_for(self.observed.schedule) else ""
                 return Act((CreateRun(runs.build(self.observed.schedule, name, time, templates)),))
-            if cancelled := tuple(CancelRun(run) for run in blocking if self._replaces and not run.cancelled):
+            if cancelled := tuple(CancelRun(run) for run in blocking if self._may_cancel and not run.cancelled):
                 return Act(cancelled)
         if surplus := history.surplus(self.observed.schedule.spec, self.observed.runs):
             return Act(tuple(map(DeleteRun, surplus)))
@@ -101,29 +102,35 @@ class _Pass:
     # times
 
     def _due(self) -> _Due:
-        schedule, written = self.observed.schedule, self.observed.schedule.status
+        schedule = self.observed.schedule
         last = self._last_started()
-        next_time = parse_time(written.next_schedule_time)
-        if written.timetable_digest != schedule.timetable_digest:
-            # The schedule is new, or its timetable was edited. After an edit, only future times get runs. If the next time
-            # of the old timetable has passed without a run, it counts as missed.
-            new = written.timetable_digest is None and schedule.generation == 1
-            since = min(schedule.created, self.now) if new else self.now
-            passed = (
-                next_time is not None and next_time + schedule.offset <= self.now and not self._has_run(next_time, last)
-            )
-            first = None if schedule.spec.suspend else self.timetable.after(since)
-            restarted = _Due(first, last, int(passed), 0, next_time if passed else None)
-            return self._advanced(restarted) if new and first else restarted
+        next_time = parse_time(schedule.status.next_schedule_time)
+        if schedule.status.timetable_digest != schedule.timetable_digest:
+            return self._due_of_new_timetable(next_time, last)
         if schedule.spec.suspend:
             return _Due(None, last)
-        # If the clock was far ahead, the next time in the status is too late. Compute it again, but after the last run's time.
+        # If the clock was far ahead, the stored next time is too late. Compute it again, from now or from the time of the last
+        # run, whichever is later.
         latest = self.timetable.after(max(self.now, last or self.now))
         if next_time is None or latest < next_time - CLOCK_CORRECTION:
             next_time = latest
-        return self._advanced(_Due(next_time, last))
+        return self._up_to_now(_Due(next_time, last))
 
-    def _advanced(self, due: _Due) -> _Due:
+    def _due_of_new_timetable(self, old_next: datetime | None, last: datetime | None) -> _Due:
+        """Which times are due of a schedule that is new, or whose timetable was edited.
+
+        A new schedule gets runs from its creation on. After an edit, only future times get runs. If the next time of the old
+        timetable (`old_next`) has passed without a run, it counts as missed.
+        """
+        schedule = self.observed.schedule
+        is_new = schedule.status.timetable_digest is None and schedule.generation == 1
+        since = min(schedule.created, self.now) if is_new else self.now
+        first = None if schedule.spec.suspend else self.timetable.after(since)
+        passed = old_next is not None and old_next + schedule.offset <= self.now and not self._has_run(old_next, last)
+        due = _Due(first, last, missed=int(passed), last_lost=old_next if passed else None)
+        return self._up_to_now(due) if is_new else due
+
+    def _up_to_now(self, due: _Due) -> _Due:
         """Decide about the times from `due.next` until now: which were missed or skipped, and for which a run is due."""
         spec, first = self.observed.schedule.spec, due.next
         until = self.now - self.observed.schedule.offset
@@ -132,17 +139,19 @@ class _Pass:
         count, time = self.timetable.count(first, until)
         if time is None:
             return due
-        before = max(0, count - 1 - self._runs_between(first, time))
-        last_lost = self._time_before(first, time) if before else None
+        missed_before = max(0, count - 1 - self._runs_between(first, time))
+        last_lost = self._time_before(first, time) if missed_before else None
         following = self.timetable.after(time)
         if self._has_run(time, due.last_started):
             last = max(time, due.last_started or time)
-            return replace(due, next=following, last_started=last, missed=due.missed + before, last_lost=last_lost)
+            return replace(
+                due, next=following, last_started=last, missed=due.missed + missed_before, last_lost=last_lost
+            )
         if until - time > timedelta(seconds=spec.starting_deadline_seconds):
-            return replace(due, next=following, missed=due.missed + before + 1, last_lost=time)
+            return replace(due, next=following, missed=due.missed + missed_before + 1, last_lost=time)
         if spec.concurrency_policy is ConcurrencyPolicy.FORBID and self._blocking():
-            return replace(due, next=following, missed=due.missed + before, skipped=1, last_lost=time)
-        return replace(due, next=time, missed=due.missed + before, last_lost=last_lost, start=time)
+            return replace(due, next=following, missed=due.missed + missed_before, skipped=1, last_lost=time)
+        return replace(due, next=time, missed=due.missed + missed_before, last_lost=last_lost, start=time)
 
     def _last_started(self) -> datetime | None:
         """The last time that is known to have had its run."""
@@ -168,7 +177,7 @@ class _Pass:
     # runs
 
     @property
-    def _replaces(self) -> bool:
+    def _may_cancel(self) -> bool:
         return self.observed.schedule.spec.concurrency_policy is ConcurrencyPolicy.REPLACE
 
     def _blocking(self) -> list[Run]:
@@ -236,7 +245,7 @@ class _Pass:
         )
 
     def _templates(self) -> str | None:
-        """The templates' digest for the status. It keeps its old value while a run for changed templates is still to be created."""
+        """The templates' digest to store. The old one stays until the run for the changed templates exists."""
         if not rescan.is_asked_for(self.observed.schedule):
             return None
         return self.observed.schedule.status.templates_digest if self._rescan() else self.observed.templates
