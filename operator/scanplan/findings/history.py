@@ -4,8 +4,9 @@ A history is a sorted file of lines, one `Entry` for each identity. The history 
 the scan's records, both sorted by identity, in one pass (`continued`). All times are start times of scans; no clock is read. A
 finding is resolved only if the scan looked for it and did not see it. Otherwise it stays open, and keeps its last-seen time.
 
-A line is the JSON of an entry: first what the newest record says (`Sighting`), then what has become of the finding (`Course`). So
-the pass copies the first part as bytes, and decodes only the second.
+A line is the JSON of an entry: first what the newest record says (`Sighting`), then what has become of the finding (`Course`).
+The pass decodes the second part. It decodes the first part only for an open finding that the scan did not see. Otherwise it copies
+that part as bytes.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     severity: Severity
     name: str
     template: str
-    """Its id under the newest name."""
+    """The template's id in that record. A renamed template has a new id, but its findings keep their `identity`."""
     matcher: str
     host: str
     where: str
@@ -186,11 +187,11 @@ def continued(
     before: Iterable[bytes],
     records: Iterable[bytes],
     moment: str,
-    looked: Callable[[Sighting], bool],
+    looked_for: Callable[[Sighting], bool],
     tally: Tally,
     *,
     forgotten: str = "",
-    begun: Callable[[int, bytes], None] | None = None,
+    on_new: Callable[[int, bytes], None] | None = None,
 ) -> Iterator[bytes]:
     """The lines of the history after a scan.
 
@@ -198,52 +199,53 @@ def continued(
         before: the lines of the history before it; what is broken or out of order is left out.
         records: of the scan (`record`), sorted. Of several with one identity the first counts.
         moment: when the scan began.
-        looked: returns whether the scan ran a finding's template against its target. Called only for findings not seen.
+        looked_for: returns whether the scan ran a finding's template against its target. Called only for open findings that the
+            scan did not see.
         tally: counts what this scan has changed.
         forgotten: findings that were resolved before this time are left out.
-        begun: is told of each finding that is seen for the first time: the rank of its severity, and the begin of its line.
+        on_new: called for each finding that is seen for the first time, with the rank of its severity and the start of its line.
     """
     new = _tail(Course(state=State.NEW, first_seen=moment, last_seen=moment))
     counted_new = tally.ranks(State.NEW, Age.WEEK)
-    courses = functools.lru_cache(_MOST_COURSES)(functools.partial(_Course.read, moment, tally))
+    courses = functools.lru_cache(_MOST_COURSES)(functools.partial(_NextCourses.read, moment, tally))
 
     def first(given: bytes) -> bytes:
         """The line of a finding that is seen for the first time."""
-        rank, begin = given[LENGTH] - _ZERO, given[_RECORD_PREFIX:-1]
+        rank, start = given[LENGTH] - _ZERO, given[_RECORD_PREFIX:-1]
         counted_new[rank] += 1
-        if begun:
-            begun(rank, begin)
-        return begin + new
+        if on_new:
+            on_new(rank, start)
+        return start + new
 
     seen = _firsts(records)
-    this = next(seen, None)
-    last = b""
+    next_record = next(seen, None)
+    last_identity = b""
     for line in before:
-        known = line[_IDENTITY]
-        if known <= last or not line.startswith(_START):
+        known_identity = line[_IDENTITY]
+        if known_identity <= last_identity or not line.startswith(_START):
             continue
         head, _, tail = line.rpartition(_COURSE)
         try:
             course = courses(tail)
         except UNREADABLE:
             continue
-        last = known
-        while this is not None and this < known:
-            yield first(this)
-            this = next(seen, None)
-        if this is not None and this.startswith(known):
-            course.seen_ranks[this[LENGTH] - _ZERO] += 1
-            yield this[_RECORD_PREFIX:-1] + course.seen
-            this = next(seen, None)
+        last_identity = known_identity
+        while next_record is not None and next_record < known_identity:
+            yield first(next_record)
+            next_record = next(seen, None)
+        if next_record is not None and next_record.startswith(known_identity):
+            course.seen_ranks[next_record[LENGTH] - _ZERO] += 1
+            yield next_record[_RECORD_PREFIX:-1] + course.seen
+            next_record = next(seen, None)
         elif course.missed is None:
             if course.resolved_at >= forgotten:
                 yield line
         elif (sighting := _readable(head)) is not None:
-            state = State.RESOLVED if looked(sighting) else State.OPEN
+            state = State.RESOLVED if looked_for(sighting) else State.OPEN
             tally.ranks(state, course.age)[_RANK[sighting.severity]] += 1
             yield head + course.missed[state]
-    if this is not None:
-        yield first(this)
+    if next_record is not None:
+        yield first(next_record)
         yield from map(first, seen)
 
 
@@ -265,7 +267,7 @@ def bounded(file: BinaryIO, most: int = MOST_LINE_BYTES) -> Iterator[bytes]:
         yield from [line for line in lines if len(line) <= most]
 
 
-class _Course(msgspec.Struct, frozen=True):
+class _NextCourses(msgspec.Struct, frozen=True):
     """The possible next courses after one course. It is computed once for all findings with the same course."""
 
     resolved_at: str
@@ -276,10 +278,10 @@ class _Course(msgspec.Struct, frozen=True):
     seen_ranks: list[int]
     """Where such a finding is counted."""
     missed: dict[State, bytes] | None
-    """The end of the line of a finding that it has not seen: resolved, or open. None: it was resolved before."""
+    """The end of the line if the scan did not see it, by its new state (resolved or open). None: it was resolved before."""
 
     @classmethod
-    def read(cls, moment: str, tally: Tally, tail: bytes) -> _Course:
+    def read(cls, moment: str, tally: Tally, tail: bytes) -> _NextCourses:
         """Read the end of a line; raises one of `UNREADABLE`."""
         course = _decode_course(_STATE + tail)
         again = course.state is State.RESOLVED
@@ -315,7 +317,7 @@ def _readable(head: bytes) -> Sighting | None:
 
 
 def _firsts(records: Iterable[bytes]) -> Iterator[bytes]:
-    """The first record of each identity. There are millions, so nothing of this is a loop in Python."""
+    """The first record of each identity. There may be millions, so C functions do the looping."""
     by_identity = itertools.groupby(records, operator.itemgetter(slice(LENGTH)))
     return map(next, map(operator.itemgetter(1), by_identity))
 

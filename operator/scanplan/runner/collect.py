@@ -48,7 +48,7 @@ def collect(document: TaskDocument, run_directory: Path, exceptions: Handed | No
             left = records.begun(document.key, index, size, now)
             for attempt in publish.numbers(folder):
                 publish.seal(folder, attempt, left)
-        merged = merge.merge(run_directory, document, partial=True, exceptions=exceptions)
+        merged = merge.merge(run_directory, document, partial=True, scan_exceptions=exceptions)
         metadata = run_record.metadata(run_record.task_folder(run_directory, document))
     if merged is None or metadata is None:
         raise TemporaryError(

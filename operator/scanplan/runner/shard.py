@@ -108,7 +108,7 @@ class _ShardRun:
             error = record.error
             if record.outcome is Outcome.COMPLETE:
                 with durable.on_claim():
-                    merged = merge.merge(self._run, self._document, exceptions=self._exceptions)
+                    merged = merge.merge(self._run, self._document, scan_exceptions=self._exceptions)
                 error = endpoints_file.doubt(merged) if merged else None
             elif error is not None and error.error_class is ErrorClass.UNKNOWN:
                 error = self._last_of_unknown(shard, error)

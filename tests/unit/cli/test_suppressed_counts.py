@@ -56,7 +56,7 @@ def test_all_views_count_the_same(tmp_path: Path, case: str) -> None:
     run = Run(folder)
     run.begin()
     run.publish(0, *(finding(name, severity=severity) for name, severity in FOUND.items()))
-    result = merge.merge(run.folder, run.task, exceptions=Handed(time=NOW, exceptions=(exception,)))
+    result = merge.merge(run.folder, run.task, scan_exceptions=Handed(time=NOW, exceptions=(exception,)))
     assert result is not None
     status = findings.of_result(result)
     file = tmp_path / "x.yaml"

@@ -90,7 +90,7 @@ class Run:
         return self.merge()
 
     def merge(self) -> HistoryCounts:
-        result = merge.merge(self.folder, self.task, exceptions=self.exceptions)
+        result = merge.merge(self.folder, self.task, scan_exceptions=self.exceptions)
         assert result is not None
         self.suppressed = result.exceptions.suppressed.total if result.exceptions else 0
         return counts(result)

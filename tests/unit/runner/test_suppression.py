@@ -38,7 +38,7 @@ def handed(**matches: Match | tuple[Match, timedelta]) -> Handed:
 
 
 def applied(run: Path, exceptions: Handed | None, task: TaskDocument = TWO, **options: Any) -> AppliedExceptions | None:
-    result = merge.merge(run, task, exceptions=exceptions, **options)
+    result = merge.merge(run, task, scan_exceptions=exceptions, **options)
     assert result
     return result.exceptions
 

@@ -135,7 +135,7 @@ class HistoryWriter:
         seen = itertools.chain.from_iterable(merged([self._sorter.batches(), *left]))
         with self._lines_before() as before:
             forgotten = _forgotten(moment)
-            lines = history.continued(before, seen, moment, looked, tally, forgotten=forgotten, begun=newest.take)
+            lines = history.continued(before, seen, moment, looked, tally, forgotten=forgotten, on_new=newest.take)
             writing = executor.submit(file.write, b"")
             try:
                 for block in sightings.blocks(lines):

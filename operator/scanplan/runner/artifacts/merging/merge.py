@@ -1,9 +1,10 @@
 """Merges the findings of all shards into one file.
 
 The merge copies the findings of all contributing attempts, in order of shards and attempts. A finding that several attempts of
-one shard have is written once. The merge reads published files only, so merges at the same time write the same bytes. A merge
-of all shards is never changed again. The HTML report is made in the same pass (`overview`). Memory does not grow with the number
-of findings, with two exceptions: the report, and 16 bytes for each finding of a shard with several attempts.
+one shard have is written once. The merge reads published files only, so merges at the same time write the same bytes. Once all
+shards are complete, the result is written again only if its metadata or the sizes of its files don't fit. The HTML report is
+made in the same pass (`overview`). Memory does not grow with the number of findings, with two exceptions: the report, and 16
+bytes for each finding of a shard with several attempts.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ _THREADS = 3
 
 
 def not_before(document: TaskDocument) -> float | None:
-    """Seconds since the epoch before which published attempts belong to an older run of the same key.
+    """The time, in seconds since the epoch, before which published attempts don't count. None: all count.
+
+    Earlier attempts belong to an older run with the same key.
 
     Raises:
         NucleiBinaryError: (TaskDocumentInvalid) the document has no time there.
@@ -57,7 +60,7 @@ def not_before(document: TaskDocument) -> float | None:
 
 
 def merge(
-    run: Path, document: TaskDocument, *, partial: bool = False, exceptions: Handed | None = None
+    run: Path, document: TaskDocument, *, partial: bool = False, scan_exceptions: Handed | None = None
 ) -> MergedResult | None:
     """Merge the task's shards.
 
@@ -65,20 +68,21 @@ def merge(
         run: the run's folder.
         document: the task.
         partial: merge what is there, even where shards are missing or incomplete.
-        exceptions: the ScanExceptions of the namespace. Findings under one are counted apart. None: there are none.
+        scan_exceptions: the ScanExceptions of the namespace. Findings that match one are also counted separately. None: there
+            are none.
 
     Returns:
         What was published, now or before; None where shards are missing and `partial` is not set.
 
     Raises:
-        OSError: the claim didn't take it; nothing half published is left.
+        OSError: the claim could not be read or written. A file gets its final name only when it is complete.
     """
     parts: list[Part] = []
     window = not_before(document)
     # The last shard starts last, so it is most likely to be missing. Look at it first, and return early.
     for shard in reversed(divided.parts(run, document)):
-        file = divided.counts(shard.folder) if shard.endpoints is None else None
-        part = Part(shard, publish.contributing(shard.folder, not_before=window), file)
+        file_counts = divided.counts(shard.folder) if shard.endpoints is None else None
+        part = Part(shard, publish.contributing(shard.folder, not_before=window), file_counts)
         if not part.complete and not partial:
             return None
         parts.append(part)
@@ -89,7 +93,7 @@ def merge(
     summaries = tuple(map(scan_metadata.summary, parts))
     metadata = run_record.metadata(task)
     if metadata is None or metadata.shards != summaries or not _is_unchanged(task, metadata):
-        metadata = _write(task, document, parts, summaries, exceptions, complete=complete)
+        metadata = _write(task, document, parts, summaries, scan_exceptions, complete=complete)
     run_record.update(run, RunRecord(run_id=document.run_id, project_id=document.project_id))
     return scan_metadata.result(task, document, metadata)
 
@@ -99,7 +103,7 @@ def _write(
     document: TaskDocument,
     parts: Sequence[Part],
     summaries: tuple[ShardSummary, ...],
-    exceptions: Handed | None,
+    scan_exceptions: Handed | None,
     *,
     complete: bool,
 ) -> ScanMetadata:
@@ -111,7 +115,9 @@ def _write(
     from scanplan.runner.artifacts.merging.overview import Overview  # noqa: PLC0415
 
     attempts = [attempt for part in parts for attempt in part.attempts]
-    suppression = Suppression(exceptions, max((records.seconds(each.finished_at) for each in attempts), default=0.0))
+    suppression = Suppression(
+        scan_exceptions, max((records.seconds(each.finished_at) for each in attempts), default=0.0)
+    )
     overview = Overview(task, attempts, suppression)
     found = scan_metadata.total(attempt.findings.total for attempt in attempts)
     temporary = task / f".merging.{durable.unique()}"
@@ -122,10 +128,11 @@ def _write(
     ):
         merged = durable.CheckedFile(temporary, executor)
         try:
-            read = [part for part in parts if not copying.has_sightings(part, history)]
-            copied = executor.submit(copying.copy, merged, parts, read, overview, history, suppression)
-            if read or suppression:
-                copied.result()  # it takes what the history is made of, and counts by the same rules
+            read_for_history = [part for part in parts if not copying.has_sightings(part, history)]
+            copied = executor.submit(copying.copy, merged, parts, read_for_history, overview, history, suppression)
+            # Copying feeds the history, and both use `suppression`. So copying ends before the history is written.
+            if read_for_history or suppression:
+                copied.result()
             ran = _ran(parts) if complete else None
             changed = history.write(scan_metadata.started_at(attempts), ran, executor, suppression)
             counts = copied.result()
