@@ -95,7 +95,7 @@ class Scan:
         self._matched: set[str] = set()
         self._saved = 0
         self._detecting: tuple[Template, ...] = ()
-        """Of an automatic scan: the templates that look for technologies."""
+        """Only in an automatic scan: the templates that detect technologies."""
         self._selection: Selection | None = None
 
     def run(self, record: ShardRecord) -> ShardRecord:
@@ -130,11 +130,11 @@ class Scan:
             ScanError: the scan can't run.
             OSError: a file of the pod, outside of the claim, can't be read or written.
         """
-        own = credentials.read(self._document, self._installation.templates)
-        self._attempt.findings.redactor = own.redactor()
+        plan_credentials = credentials.read(self._document, self._installation.templates)
+        self._attempt.findings.redactor = plan_credentials.redactor()
         self._attempt.findings.distinct = self._document.automatic
         listed = self._document.endpoints_file is None
-        if listed and (idle := logins.unused(own.logins, self._document.endpoints)):
+        if listed and (idle := logins.unused(plan_credentials.logins, self._document.endpoints)):
             self._reporter.warn(
                 f"Credentials of credentialsFrom that are for no endpoint of the plan: {', '.join(idle)}."
             )
@@ -143,7 +143,7 @@ class Scan:
         self._requests = templates.fuzz_input(self._document)
         selection = self._selection = self._select()
         self._detecting = automatic.detecting(selection.templates) if self._document.automatic else ()
-        error = self._scan(selection, own)
+        error = self._scan(selection, plan_credentials)
         covered = coverage.of(
             selection,
             self._logs,
@@ -208,19 +208,20 @@ class Scan:
                 f"The template profile asks for {', '.join(asks_for)}, which only the plan's own fields switch on."
             )
 
-    def _scan(self, selection: Selection, own: Credentials) -> TaskError | None:
+    def _scan(self, selection: Selection, plan_credentials: Credentials) -> TaskError | None:
         """Run the remaining steps; returns the error that ended the scan, or None where all steps are done."""
         self._check_addresses()
         ordered, direct = self._route.ordered(self._endpoints)
-        # What a file names depends on the guard, and masks of earlier steps on what it names.
-        in_order = 0 < direct < len(ordered) or self._document.endpoints_file is not None
-        journal, document = self._continue(selection, ordered if in_order else ())
+        # Saved steps store endpoints by position. The guard decides which lines of an endpoints file are in the list, and the
+        # proxy settings decide the order. Where either may change, the list is part of the journal's key.
+        list_may_change = 0 < direct < len(ordered) or self._document.endpoints_file is not None
+        journal, document = self._continue(selection, ordered if list_may_change else ())
         work = self._work(selection, journal, direct)
         nuclei = NucleiRun(
             document,
             self._attempt,
             self._installation,
-            own,
+            plan_credentials,
             self._refused,
             self._watchdog.memory,
             self._route,
@@ -244,18 +245,20 @@ class Scan:
             sources = self._installation.templates
             if self._document.automatic and (strange := automatic.unselected(result.evidence.sent, batch, sources)):
                 return TaskError.of(strange)
+            # A step without loadable templates is no failure if another step loads some.
             if result.error is not None and result.error.reason is not Reason.NO_TEMPLATES_LOADED:
                 return result.error
             error = result.error or error
             trusted = self._trustworthy(result)
-            # If only some endpoints were in this step, the others may still answer: go on.
+            # Stop if this machine lacked resources, or if no endpoint of the shard was scanned. If the step had only some of the
+            # endpoints, go on: the others may answer.
             if not trusted and (result.evidence.shortages or len(targets) == len(self._endpoints)):
                 return error
             work.finish(span)
             if trusted:
                 work.measured(span, time.monotonic() - began)
             if work.next() is not None:
-                self._save(journal, span, result, held=not trusted)
+                self._save(journal, span, result, hold=not trusted)
         return error if not any(log.templates_loaded for log in self._logs) else None
 
     def _check_addresses(self) -> None:
@@ -278,7 +281,7 @@ class Scan:
         """Open the journal, and add the results of earlier attempts' steps. The returned document may have less concurrency.
 
         Args:
-            order: the endpoints in the order of this scan; empty: it is the shard's.
+            order: the endpoints in the order of this scan; empty: the shard's own order.
         """
         names = [str(template.path.relative_to(template.root)) for template in selection.templates]
         plan = hashlib.sha256("\0".join([selection.digest, *names, *order]).encode()).hexdigest()
@@ -292,7 +295,7 @@ class Scan:
         return journal, document
 
     def _work(self, selection: Selection, journal: Journal, direct: int) -> Work:
-        """The steps that are left. Warns where the time will hardly be enough for them.
+        """The steps that are left. Warns if the time is probably too short for them.
 
         Args:
             direct: how many endpoints, the first ones, are reached without the proxy.
@@ -332,11 +335,11 @@ class Scan:
         verdict = self._judge(result.evidence, [result.log])
         return not result.evidence.shortages and bool(verdict.scanned or not (verdict.unreachable or verdict.stopped))
 
-    def _save(self, journal: Journal, span: Span, result: Result, *, held: bool) -> None:
+    def _save(self, journal: Journal, span: Span, result: Result, *, hold: bool) -> None:
         with durable.on_claim():
             size = self._attempt.sync()
             step = steps.step(journal.plan, span, size, result.log, result.evidence, self._matched)
-            (journal.hold if held else journal.add)(step)
+            (journal.hold if hold else journal.add)(step)
         if journal.added > self._saved:
             self._saved = journal.added
             self._on_saved(self._saved)
