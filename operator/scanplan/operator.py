@@ -90,8 +90,7 @@ async def run(configuration: Configuration) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings = configuration.operator
     ended = EndedScans() if settings.notifiers else None
-    scope = Scope(settings.namespaces, settings.namespace_selector)
-    queue, store = WorkQueue(), Store(ended, scope)
+    queue, store = WorkQueue(), Store(ended, Scope(settings.namespaces, settings.namespace_selector))
     known_schedules, known_notifiers = Schedules(store.deletions), Notifiers(store.deletions)
     health = Health(queue)
     publication, shared = _in_redis(configuration.redis) if configuration.redis else (None, None)
@@ -109,9 +108,7 @@ async def run(configuration: Configuration) -> None:
             # Each watch holds a connection, and there are two for each namespace; the workers bound all other requests.
             client = await services.enter_async_context(await connect(connections=0))
             api = Api(client, metrics.count_request)
-            controller = Controller(
-                api, store, queue, settings.policy(), sharing=shared, observers=observers, scope=scope
-            )
+            controller = Controller(api, store, queue, settings.policy(), sharing=shared, observers=observers)
             exceptions = ExceptionController(controller, WorkQueue())
             others: list[ScheduleController | NotifierController] = []
             if settings.schedules:

@@ -122,7 +122,7 @@ async def watch_plans(controller: Controller, namespaces: Collection[str], watch
     async def plan_event(event: kopf.RawEvent, **_: Any) -> None:
         if event["type"] is None:
             watches.jobs.relisted.set()
-        if event["object"]["metadata"]["namespace"] in controller.scope:
+        if controller.scope.stores(event["object"]["metadata"]["namespace"]):
             controller.intake.plan_event(event["type"], dict(event["object"]))
 
     try:

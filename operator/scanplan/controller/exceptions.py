@@ -52,7 +52,7 @@ class ExceptionController(Observer):
         self._now = plans.now
         self._queue = queue
         self._scope = plans.scope
-        watch = partial(self._api.watch, EXCEPTIONS, within=self._scope)
+        watch = partial(self._api.watch, EXCEPTIONS, within=self._scope.stores)
         self.reflector = Reflector("ScanExceptions", watch, self.exception_event, self._scope)
         """What is known of them; scans don't wait for the right to list exceptions."""
 

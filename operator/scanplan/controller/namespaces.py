@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from scanplan.controller.engine.reflector import Reflector
@@ -44,16 +45,16 @@ class NamespaceSelector:
     def __init__(self, controller: Controller) -> None:
         """Does nothing until `run`, and nothing at all where the scope has no selector."""
         self._controller = controller
-        self._scope: Scope = controller.scope
+        self._scope = controller.scope
         self._found: set[str] = set()
         self._changed = asyncio.Event()
         self._joining: dict[str, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._reflector = Reflector(
             "Namespaces",
-            lambda _: controller.api.watch(NAMESPACES, None, self._scope.selector),
+            partial(controller.api.watch, NAMESPACES, selector=self._scope.selector),
             self._namespace_event,
-            Scope(),
+            Scope(),  # of all namespaces: they are objects of the cluster
         )
 
     async def run(self) -> None:

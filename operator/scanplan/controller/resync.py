@@ -11,12 +11,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from scanplan.api import labels
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.controller.scanplan import Controller
 from scanplan.kube.failures import FAILURES
+from scanplan.kube.objects import gone
 
 log = logging.getLogger("scanplan.resync")
 
@@ -70,8 +70,3 @@ async def look_for_leftovers(controller: Controller, namespace: str | None, doub
         if task not in controller.store.jobs(of):
             controller.store.doubt(of, task)
     controller.store.settle_doubts(namespace, doubts, living)
-
-
-def gone(namespace: str, name: str, uid: str) -> dict[str, Any]:
-    """An object that no longer exists, as far as it is known."""
-    return {"metadata": {"namespace": namespace, "name": name, "uid": uid}}

@@ -16,7 +16,6 @@ from scanplan.controller.cache.store import Store, waiting_entry
 from scanplan.controller.engine import worker
 from scanplan.controller.engine.backoff import Backoff
 from scanplan.controller.engine.budget import Postponed
-from scanplan.controller.engine.scope import Scope
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.failing import NoFixedPoint, told
 from scanplan.controller.intake import Intake
@@ -78,7 +77,6 @@ class Controller:
         sharing: Sharing | None = None,
         observers: Sequence[Observer] = (),
         zones: Mapping[str, tzinfo] = ZONES,
-        scope: Scope | None = None,
     ) -> None:
         """Builds a controller that does nothing until `run`.
 
@@ -91,10 +89,9 @@ class Controller:
             sharing: shares tasks with other clusters; None: tasks are not shared.
             observers: are told what has happened, in this order.
             zones: time zones by their IANA names.
-            scope: the namespaces to work on; None: all.
         """
         self.api = api
-        self.scope = scope or Scope()
+        self.scope = store.scope
         self.store = store
         self.queue = queue
         self.policy = policy

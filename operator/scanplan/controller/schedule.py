@@ -59,7 +59,7 @@ class ScheduleController(Observer):
         self._queue = queue
         self._zones = zones
         self._now: Callable[[], datetime] = plans.now
-        watch = partial(self._api.watch, SCHEDULES, within=plans.scope.ready)
+        watch = partial(self._api.watch, SCHEDULES, within=plans.scope.is_ready)
         self.reflector = Reflector("ScanSchedules", watch, self.schedule_event, plans.scope)
 
     async def run(self) -> None:

@@ -12,6 +12,7 @@ from scanplan.controller import resync
 from scanplan.controller.engine.reflector import Reflector
 from scanplan.controller.scanplan import Controller
 from scanplan.kube.failures import FAILURES, reason_of
+from scanplan.kube.objects import gone
 from scanplan.kube.resources import JOBS
 
 log = logging.getLogger("scanplan.watches")
@@ -24,7 +25,7 @@ class Watches:
     """The watch of Jobs, and the first lists of plans and pods, of the namespaces in the operator's scope."""
 
     def __init__(self, controller: Controller) -> None:
-        watch = partial(controller.api.watch, JOBS, selector=labels.TASK, within=controller.scope)
+        watch = partial(controller.api.watch, JOBS, selector=labels.TASK, within=controller.scope.stores)
         self.jobs = Reflector("Jobs", watch, controller.intake.job_event, controller.scope)
         self.largest_plan = 0
         """Bytes of the largest plan that was listed."""
@@ -54,7 +55,7 @@ class Watches:
         """Forget a namespace that has left the scope."""
         self.jobs.leave(namespace)
         for job in self._controller.store.all_jobs(namespace):
-            self._controller.intake.job_event("DELETED", resync.gone(namespace, job.name, job.uid))
+            self._controller.intake.job_event("DELETED", gone(namespace, job.name, job.uid))
         for uid, name in list(self._controller.store.uids.items()):
             if name.namespace == namespace:
                 self._controller.intake.drop_plan(name, uid)

@@ -6,7 +6,7 @@ them would take most of the operator's memory and CPU.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Container
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import kopf
@@ -139,7 +139,7 @@ class Api:
         return self._listing(PODS.path(namespace), labels.TASK, _LIVING).objects()
 
     def watch(
-        self, resource: Resource, namespace: str | None, selector: str = "", within: Container[str] | None = None
+        self, resource: Resource, namespace: str | None, selector: str = "", within: Callable[[str], bool] | None = None
     ) -> Watch:
         """The objects of a kind, and their changes.
 
@@ -147,7 +147,7 @@ class Api:
             resource: the kind.
             namespace: None: the whole cluster.
             selector: a label selector; empty: all objects.
-            within: the namespaces whose objects are told of; None: all.
+            within: whether objects of a namespace are reported; None: all are.
         """
         return Watch(self, resource.path(namespace), selector, within)
 

@@ -58,3 +58,8 @@ def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         elif value != before:
             patch[name] = value
     return patch
+
+
+def gone(namespace: str, name: str, uid: str) -> Object:
+    """An object that no longer exists, as far as it is known. An object of the cluster has an empty namespace."""
+    return {"metadata": {"namespace": namespace, "name": name, "uid": uid}}

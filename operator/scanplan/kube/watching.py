@@ -10,7 +10,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Container
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,7 +21,7 @@ from kubernetes.aio.client import ApiException
 
 from scanplan.api import wire
 from scanplan.kube.failures import FAILURES, retry_after
-from scanplan.kube.objects import Object, decode
+from scanplan.kube.objects import Object, decode, gone
 from scanplan.kube.paging import Listing, Query
 
 WATCH_SECONDS = 60
@@ -90,8 +90,10 @@ _DECODER = wire.decoder(_Change)
 class Watch:
     """The objects at one path that match a label selector; for one reader."""
 
-    def __init__(self, server: Server, path: str, selector: str = "", within: Container[str] | None = None) -> None:
-        """`within`: only objects of these namespaces are reported, and they may change (`know`, `forget`); None: of all."""
+    def __init__(
+        self, server: Server, path: str, selector: str = "", within: Callable[[str], bool] | None = None
+    ) -> None:
+        """`within`: whether objects of a namespace are reported. Its answers may change (`know`, `forget`). None: all are."""
         self._server = server
         self._within = within
         self._path = path
@@ -134,10 +136,10 @@ class Watch:
         found = {uid: place for uid, place in self._known.items() if place[0] == namespace}
         for uid in found:
             del self._known[uid]
-        return [_gone(uid, *place) for uid, place in found.items()]
+        return [gone(*place, uid) for uid, place in found.items()]
 
     def _reports(self, place: tuple[str, str]) -> bool:
-        return self._within is None or place[0] in self._within
+        return self._within is None or self._within(place[0])
 
     async def _list(self) -> AsyncGenerator[Event]:
         listing = Listing(lambda query, most: self._server.fetch(self._path, query, most), self._query)
@@ -149,7 +151,7 @@ class Watch:
                 self.know(body)  # at once: this list may fail, and the next one lack the object
                 yield Changed(None, body)
         for uid in (before - found) & self._known.keys():
-            yield Changed("DELETED", _gone(uid, *self._known.pop(uid)))
+            yield Changed("DELETED", gone(*self._known.pop(uid), uid))
         first, self._listed = not self._listed, True
         self._version = listing.version
         self._failures = 0
@@ -195,10 +197,6 @@ class Watch:
 def _place(metadata: Object) -> tuple[str, str]:
     """Namespace and name of an object; an object of the cluster has no namespace."""
     return metadata.get("namespace", ""), metadata["name"]
-
-
-def _gone(uid: str, namespace: str, name: str) -> Object:
-    return {"metadata": {"namespace": namespace, "name": name, "uid": uid}}
 
 
 def _refused(status: dict[str, Any]) -> ApiException:

@@ -125,23 +125,23 @@ async def test_a_namespace_that_joins_is_listed_and_is_deleted_when_it_leaves(ca
 
 def test_a_scope_has_all_namespaces_or_those_of_a_list_or_those_that_are_found() -> None:
     everywhere, some, found = Scope(), Scope(["red", "blue"]), Scope(selector="team=red")
-    assert "red" in everywhere
-    assert "red" in everywhere.ready
+    assert everywhere.stores("red")
+    assert everywhere.is_ready("red")
     assert (everywhere.watched, everywhere.to_list, str(everywhere)) == ((None,), (None,), "all namespaces")
-    assert "red" in some
-    assert "green" not in some
+    assert some.stores("red")
+    assert not some.stores("green")
     assert some.watched == some.to_list == ("red", "blue")
-    assert "red" not in found
+    assert not found.stores("red")
     assert (found.watched, found.to_list) == ((None,), ())
     found.add("red", ready=False)
-    assert "red" in found
-    assert "red" not in found.ready
+    assert found.stores("red")
+    assert not found.is_ready("red")
     found.add("red", ready=True)
-    assert "red" in found.ready
+    assert found.is_ready("red")
     assert (found.to_list, str(found)) == (("red",), "namespaces with team=red (1 now)")
     found.remove("red")
     assert found.to_list == ()
-    assert "red" not in found.ready
+    assert not found.is_ready("red")
 
 
 async def test_what_fails_is_tried_again_and_holds_up_nothing(caplog: pytest.LogCaptureFixture) -> None:

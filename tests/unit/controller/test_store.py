@@ -45,6 +45,17 @@ def job_body(
     return {"metadata": metadata, "spec": {}, "status": more}
 
 
+def put_both(store: Store, version: int) -> None:
+    """A plan and its Job come in one version."""
+    store.put_plan(plan_body(version=version))
+    store.put_job(job_body(version=version))
+
+
+def drop_both(store: Store) -> None:
+    store.drop_plan(A, "plan-1")
+    store.drop_job("team", "scan-1", "job-1")
+
+
 class TestFreshness:
     """A watch that lags must not undo what an answer has shown."""
 
@@ -83,12 +94,9 @@ class TestFreshness:
     def test_an_answer_after_the_deletion_brings_nothing_back(self) -> None:
         """Nobody would ever tell the operator again that it is gone."""
         store = Store()
-        store.put_plan(plan_body(version=10))
-        store.put_job(job_body(version=10))
-        store.drop_plan(A, "plan-1")
-        store.drop_job("team", "scan-1", "job-1")
-        store.put_plan(plan_body(version=11))
-        store.put_job(job_body(version=11))
+        put_both(store, 10)
+        drop_both(store)
+        put_both(store, 11)
         assert not store.plans
         assert not store.jobs("team")
 
@@ -97,18 +105,14 @@ class TestFreshness:
         scope = Scope(selector="team=red")
         store = Store(scope=scope)
         scope.add("team", ready=True)
-        store.put_plan(plan_body(version=10))
-        store.put_job(job_body(version=10))
+        put_both(store, 10)
         scope.remove("team")
-        store.drop_plan(A, "plan-1")
-        store.drop_job("team", "scan-1", "job-1")
-        store.put_plan(plan_body(version=11))
-        store.put_job(job_body(version=11))
+        drop_both(store)
+        put_both(store, 11)
         assert not store.plans
         assert not store.jobs("team")
         scope.add("team", ready=False)
-        store.put_plan(plan_body(version=11))
-        store.put_job(job_body(version=11))
+        put_both(store, 11)
         assert A in store.plans
         assert "scan-1" in store.jobs("team")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -76,18 +76,24 @@ BOOKMARK = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "140"
 
 async def told(script: Script) -> list[str]:
     """What a reader hears until the script is over, without the pauses."""
+    return await read(Watch(script, "/jobs", "task"))
+
+
+async def read(watch: Watch, then: Callable[[list[str]], object] = len) -> list[str]:
+    """What a reader hears until the server says no more. `then` is called after each event with all that was heard."""
     heard: list[str] = []
 
-    async def read() -> None:
-        async with aclosing(Watch(script, "/jobs", "task").events()) as events:
+    async def listen() -> None:
+        async with aclosing(watch.events()) as events:
             async for event in events:
-                heard.extend([_words(event)])
+                heard.append(_words(event))
+                then(heard)
 
-    reading = asyncio.create_task(read())
+    listening = asyncio.create_task(listen())
     for _ in range(1_000):
         await asyncio.sleep(0)
-    reading.cancel()
-    await asyncio.gather(reading, return_exceptions=True)
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
     return heard
 
 
@@ -227,22 +233,14 @@ async def test_only_objects_within_are_told_of_and_those_that_were_known_otherwi
     """Lost otherwise: the memory for what belongs to others, or the deletion of what a namespace brought along."""
     within: set[str] = set()
     script = Script((LIST, ["a"]), (WATCH, [change("ADDED", "b", 101), error(410, "Gone")]), (LIST, ["b"]), (LIST, []))
-    watch = Watch(script, "/jobs", within=within)
-    heard = []
+    watch = Watch(script, "/jobs", within=within.__contains__)
 
-    async def read() -> None:
-        async with aclosing(watch.events()) as events:
-            async for event in events:
-                heard.append(_words(event))
-                if heard == ["listed"]:
-                    within.add("n")
-                    watch.know({"metadata": _metadata("a")})
+    def join(heard: list[str]) -> None:
+        if heard == ["listed"]:
+            within.add("n")
+            watch.know({"metadata": _metadata("a")})
 
-    reading = asyncio.create_task(read())
-    for _ in range(1_000):
-        await asyncio.sleep(0)
-    reading.cancel()
-    await asyncio.gather(reading, return_exceptions=True)
+    heard = await read(watch, join)
     assert heard == ["listed", "ADDED b", "None b", "DELETED a", "listed again"]
     assert watch.forget("other") == []
     assert watch.forget("n") == [{"metadata": {"namespace": "n", "name": "b", "uid": "uid-b"}}]
@@ -272,23 +270,6 @@ class Pages:
         yield _lines(self._answers.pop(0))
 
 
-async def read(watch: Watch) -> list[str]:
-    """What a reader hears until the server says no more."""
-    heard: list[str] = []
-
-    async def listen() -> None:
-        async with aclosing(watch.events()) as events:
-            async for event in events:
-                heard.extend([_words(event)])
-
-    listening = asyncio.create_task(listen())
-    for _ in range(1_000):
-        await asyncio.sleep(0)
-    listening.cancel()
-    await asyncio.gather(listening, return_exceptions=True)
-    return heard
-
-
 async def test_what_is_deleted_after_half_a_list_is_told() -> None:
     """Lost otherwise: the deletion, for ever: no list before it was complete, and none after it has the object."""
     server = Pages((["a", "b"], True), (TimeoutError("no answer"), False), (["b"], False))
@@ -305,7 +286,7 @@ async def test_what_joins_during_a_list_is_not_told_as_deleted() -> None:
         watch.know({"metadata": _metadata("joined")})
         return ["b"], False
 
-    watch = Watch(Pages((["joined"], True), ([], True), join), "/jobs", within=within)
+    watch = Watch(Pages((["joined"], True), ([], True), join), "/jobs", within=within.__contains__)
     assert await read(watch) == ["None b", "listed"]
     assert [body["metadata"]["name"] for body in watch.forget("n")] == ["joined", "b"]
 
@@ -318,11 +299,11 @@ async def test_what_leaves_during_a_list_is_forgotten() -> None:
         forgotten.extend(watch.forget("n"))
         return ["b"], False
 
-    watch = Watch(Pages((["a"], True), ([], True), leave), "/jobs", within=within)
+    watch = Watch(Pages((["a"], True), ([], True), leave), "/jobs", within=within.__contains__)
     assert await read(watch) == ["None a", "listed"]
     assert [body["metadata"]["name"] for body in forgotten] == ["a"]
 
 
 async def test_deletions_elsewhere_are_nobodys_business() -> None:
     changes = [change("ADDED", "a", 101), change("DELETED", "a", 102)]
-    assert await read(Watch(Pages(([], False), changes), "/jobs", within=set())) == ["listed"]
+    assert await read(Watch(Pages(([], False), changes), "/jobs", within=lambda _: False)) == ["listed"]

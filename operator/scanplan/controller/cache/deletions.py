@@ -18,11 +18,11 @@ class Deletions:
 
     def cover(self, uid: str, namespace: str) -> bool:
         """Whether an object counts as deleted."""
-        return uid in self._uids or namespace not in self._scope
+        return uid in self._uids or not self._scope.stores(namespace)
 
     def add(self, uid: str, namespace: str) -> None:
         """An object was deleted. If its namespace has left the scope it was only forgotten, and may come back."""
-        if namespace not in self._scope:
+        if not self._scope.stores(namespace):
             return
         self._uids[uid] = None
         if len(self._uids) > MOST:

@@ -38,8 +38,8 @@ class Store:
             ended: is told of each plan; None: nobody asks for scans that have ended.
             scope: the namespaces that are stored; None: all.
         """
-        self._scope = scope or Scope()
-        self.deletions = Deletions(self._scope)
+        self.scope = scope or Scope()
+        self.deletions = Deletions(self.scope)
         self.plans = Plans()
         self.runs = Runs()
         """The plans that are runs of a schedule."""
@@ -183,7 +183,7 @@ class Store:
 
     def doubt(self, namespace: str, job_name: str) -> None:
         """A Job of this name has gone, or may have been there: pods of it may live, its plan's result may be unknown here."""
-        if namespace not in self._scope:
+        if not self.scope.stores(namespace):
             return
         self._doubts += 1
         self._doubted[namespace][job_name] = self._doubts

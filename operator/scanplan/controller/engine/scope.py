@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 
 
-class Scope(Container[str]):
+class Scope:
     """All namespaces, those of a list, or those that a label selector finds at the time.
 
     With a selector, namespaces come and go. One that comes is first stored: its objects are kept, and nothing is done about them.
@@ -24,18 +24,13 @@ class Scope(Container[str]):
             return f"namespaces with {self.selector} ({len(self._selected)} now)"
         return ", ".join(self._names) or "all namespaces"
 
-    def __contains__(self, namespace: object) -> bool:
+    def stores(self, namespace: str) -> bool:
         """Whether objects of the namespace are stored."""
         return namespace in self._selected if self.selector else not self._names or namespace in self._names
 
-    def is_ready(self, namespace: object) -> bool:
+    def is_ready(self, namespace: str) -> bool:
         """Whether objects of the namespace are worked on."""
-        return self._selected.get(str(namespace), False) if self.selector else namespace in self
-
-    @property
-    def ready(self) -> Container[str]:
-        """The namespaces that are worked on. The view changes with the scope."""
-        return _Ready(self)
+        return self._selected.get(namespace, False) if self.selector else self.stores(namespace)
 
     @property
     def selected(self) -> frozenset[str]:
@@ -59,11 +54,3 @@ class Scope(Container[str]):
     def remove(self, namespace: str) -> None:
         """A namespace is no longer in the scope."""
         self._selected.pop(namespace, None)
-
-
-class _Ready(Container[str]):
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
-
-    def __contains__(self, namespace: object) -> bool:
-        return self._scope.is_ready(namespace)

@@ -100,7 +100,7 @@ class NotifierController(Observer):
         """By name: the notifier's UID, and what is not yet on its status."""
         self._sending: dict[PlanName, asyncio.Task[None]] = {}
 
-        watch = partial(self._api.watch, NOTIFIERS, within=plans.scope.ready)
+        watch = partial(self._api.watch, NOTIFIERS, within=plans.scope.is_ready)
         self.reflector = Reflector("ScanNotifiers", watch, self.notifier_event, plans.scope)
 
     async def run(self) -> None:
