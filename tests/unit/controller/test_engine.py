@@ -108,7 +108,8 @@ async def test_each_outage_is_told_once(
 async def test_a_namespace_that_joins_is_listed_and_is_deleted_when_it_leaves(caplog: pytest.LogCaptureFixture) -> None:
     """The watch of the whole cluster knows what has joined, so that later it can tell what is missing."""
     passed, whole = [], Told()
-    red = Told(Changed(None, {"name": "first"}), REFUSED, Changed(None, {"name": "second"}), Listed(first=True))
+    gone = Changed("DELETED", {"name": "gone meanwhile"})
+    red = Told(Changed(None, {"name": "first"}), REFUSED, Changed(None, {"name": "second"}), gone, Listed(first=True))
     watches = {None: whole, "red": red}
     reflector = Reflector(
         "Things",

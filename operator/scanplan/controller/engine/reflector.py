@@ -64,7 +64,7 @@ class Reflector:
         async with aclosing(self._watch(namespace).events()) as events:
             async for event in events:
                 match event:
-                    case Changed(_, body):
+                    case Changed(None, body):  # deletions are the main watch's to report: it knows the object
                         self._watches[None].know(body)
                         self._pass_on(None, body)
                     case Failed(error, _):
