@@ -31,57 +31,58 @@ EXPOSURES = "http/exposures/"
 """Template folder with which the vulnerable application has three findings, and the gate none."""
 EXPOSED = {"env-file", "git-config", "sql-dump"}
 
-_GATE = """
-import http.server, threading
-gate, asked = threading.Event(), []
-class Gate(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = b""
-        if self.path == "/open":
-            gate.set()
-        elif self.path == "/asked":
-            body = str(len(asked)).encode()
-        else:
-            asked.append(self.path)
-            gate.wait()
-        self.send_response(200 if body or self.path == "/open" else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_):
-        pass
-http.server.ThreadingHTTPServer(("", 8080), Gate).serve_forever()
-"""
-_PICKY = """
+_SERVER = """
 import http.server
-class Picky(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        if self.path != "/.env":
-            self.send_error(404)
-    def log_message(self, *_):
-        pass
-http.server.ThreadingHTTPServer(("", 8080), Picky).serve_forever()
-"""
-_SHELF = """
-import http.server, pathlib, urllib.parse
-claim = pathlib.Path("/claim")
-class Shelf(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        path = urllib.parse.unquote(self.path).lstrip("/")
-        try:
-            body = (claim / path).read_bytes() if path else "\\n".join(str(p.relative_to(claim)) for p in claim.rglob("*")).encode()
-        except OSError:
-            body = b""
-        self.send_response(200)
+class Answers(http.server.BaseHTTPRequestHandler):
+    def answer(self, status, body=b""):
+        self.send_response(status)
         self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
     def log_message(self, *_):
         pass
-http.server.ThreadingHTTPServer(("", 8080), Shelf).serve_forever()
+"""
+_GATE = """
+import threading
+gate, asked = threading.Event(), []
+class Handler(Answers):
+    def do_GET(self):
+        if self.path == "/open":
+            gate.set()
+            self.answer(200)
+        elif self.path == "/asked":
+            self.answer(200, str(len(asked)).encode())
+        else:
+            asked.append(self.path)
+            gate.wait()
+            self.answer(404)
+"""
+_PICKY = """
+class Handler(Answers):
+    def do_GET(self):
+        if self.path != "/.env":
+            self.send_error(404)
+"""
+_SHELF = """
+import pathlib, urllib.parse
+claim = pathlib.Path("/claim")
+class Handler(Answers):
+    def do_GET(self):
+        path = urllib.parse.unquote(self.path).lstrip("/")
+        try:
+            body = (claim / path).read_bytes() if path else "\\n".join(str(p.relative_to(claim)) for p in claim.rglob("*")).encode()
+        except OSError:
+            body = b""
+        self.answer(200, body)
 """
 _CONNECT = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)"
+
+
+def serving(handler: str) -> list[str]:
+    """A command that serves on port 8080 by a handler: a class `Handler` on `Answers`, as source."""
+    start = 'http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()'
+    return ["python3", "-c", f"{_SERVER}{handler}{start}"]
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Stage:
 
     def shelve(self, name: str, claim: str) -> None:
         """Start a pod that sees, and may write, a whole claim at /claim, and shows what is in it."""
-        shelf = pod(name, self.namespace, self.images.scanner, ["python3", "-c", _SHELF])
+        shelf = pod(name, self.namespace, self.images.scanner, serving(_SHELF))
         shelf["spec"]["volumes"] = [{"name": "claim", "persistentVolumeClaim": {"claimName": claim}}]
         shelf["spec"]["containers"][0]["volumeMounts"] = [{"name": "claim", "mountPath": "/claim"}]
         self.kubectl.apply(shelf)
@@ -129,12 +130,12 @@ class Stage:
 
     def gate(self, *names: str) -> None:
         """Start targets that keep every request waiting until they are opened."""
-        command = ["python3", "-c", _GATE]
+        command = serving(_GATE)
         self._start({name: pod(name, self.namespace, self.images.scanner, command) for name in names}, "asked")
 
     def picky(self, *names: str) -> None:
         """Start targets that hang up on whoever asks for /.env, and have nothing else."""
-        command = ["python3", "-c", _PICKY]
+        command = serving(_PICKY)
         self._start({name: pod(name, self.namespace, self.images.scanner, command) for name in names}, "")
 
     def nobody(self, name: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stage import EXPOSED, Stage, condition, pod, service
+from tests.e2e.stage import EXPOSED, Stage, condition, pod, service, serving
 from tests.e2e.test_secrets import secret
 from tests.fixtures.s3 import ACCESS_KEY, BUCKET, SECRET_KEY, program
 from tests.kubectl import Kubectl, Manifest
@@ -16,30 +16,21 @@ pytestmark = pytest.mark.e2e
 
 PORT = 8080
 _RECEIVER = """
-import http.server
 taken = []
-class Receiver(http.server.BaseHTTPRequestHandler):
+class Handler(Answers):
     def do_POST(self):
         taken.append(self.rfile.read(int(self.headers["Content-Length"])))
-        self.send_response(503 if len(taken) == 1 else 200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        self.answer(503 if len(taken) == 1 else 200)
     def do_GET(self):
-        body = taken[int(self.path[1:])] if self.path[1:].isdigit() else str(len(taken)).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_):
-        pass
-http.server.ThreadingHTTPServer(("", 8080), Receiver).serve_forever()
+        number = self.path[1:]
+        self.answer(200, taken[int(number)] if number.isdigit() else str(len(taken)).encode())
 """
 """Refuses the first request, takes all others, and shows them."""
 
 
 def receiver(stage: Stage) -> str:
     """Start it; its URL."""
-    made = pod("receiver", stage.namespace, stage.images.scanner, ["python3", "-c", _RECEIVER])
+    made = pod("receiver", stage.namespace, stage.images.scanner, serving(_RECEIVER))
     stage.kubectl.apply(made, service("receiver", stage.namespace))
     stage.wait_for_pod("receiver")
     return stage.endpoint("receiver")
