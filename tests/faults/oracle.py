@@ -85,7 +85,7 @@ def judge(case: Case, *, since: float, within: float, job_uids: int = 1, waiting
 
 
 def at_rest(case: Case) -> float:
-    """Wait until nothing was written for a second: a status comes before its Event, and a busy machine may be slow in between.
+    """Wait until nothing was written for a second. An Event is written after its status, on a busy machine seconds later.
 
     Returns:
         When that was (`time.monotonic`); after ten seconds in any case.

@@ -64,7 +64,7 @@ class Reflector:
         async with aclosing(self._watch(namespace).events()) as events:
             async for event in events:
                 match event:
-                    case Changed(None, body):  # deletions are the main watch's to report: it knows the object
+                    case Changed(None, body):  # the main watch knows the object, and will report its deletion
                         self._watches[None].know(body)
                         self._pass_on(None, body)
                     case Failed(error, _):
