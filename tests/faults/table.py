@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.faults.oracle import Verdict
 
 FILE = Path(__file__).parent.parent.parent / "build" / "faults.json"
-_HEADER = ("row", "fault", "N", "runs", "UIDs/key", "lost", "s to truth", "at rest", "what was met")
+_HEADER = ("row", "fault", "N", "runs", "UIDs/key", "lost", "s to truth", "s to rest", "what was met")
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Line:
             str(max(verdict.job_uids_per_key for verdict in self.verdicts)),
             str(sum(verdict.findings_lost for verdict in self.verdicts)),
             f"{slowest:.1f}{'' if slowest <= self.within else ' (!)'}",
-            str(sum(verdict.writes_at_rest for verdict in self.verdicts)),
+            f"{max(verdict.seconds_to_rest for verdict in self.verdicts):.1f}",
             self.met,
         )
 
@@ -67,7 +67,7 @@ class Table:
                 "jobUidsPerKey": max((verdict.job_uids_per_key for verdict in line.verdicts), default=None),
                 "findingsLost": sum(verdict.findings_lost for verdict in line.verdicts),
                 "secondsToTruth": max((verdict.seconds_to_truth for verdict in line.verdicts), default=None),
-                "writesAtRest": sum(verdict.writes_at_rest for verdict in line.verdicts),
+                "secondsToRest": max((verdict.seconds_to_rest for verdict in line.verdicts), default=None),
                 "met": line.met,
             }
             for line in sorted(self.lines, key=_order)

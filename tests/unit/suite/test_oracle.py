@@ -1,7 +1,8 @@
-"""The fault lane's judge of lost findings. Lost otherwise: a fault of the operator that it excuses, or a failure without one."""
+"""The fault lane's judge of lost findings and of rest. Lost without need: an operator excused, or a failure without a fault."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -48,3 +49,46 @@ def test_only_a_cancelled_plan_whose_scan_went_on_for_others_may_lack_what_was_f
     jobs: list[Event], phases: dict[str, str], expected: list[str]
 ) -> None:
     assert lost(jobs, **phases) == expected
+
+
+@dataclass
+class Write:
+    at: float
+
+    def __str__(self) -> str:
+        return f"write at {self.at:.0f}"
+
+
+class Clock:
+    """The time of a test, which only `sleep` moves on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize(
+    ("written", "rest", "late"),
+    [
+        ([], 0.0, []),
+        ([2.0, 7.0, 12.0], 12.0, []),
+        ([7.0, 17.5], 7.0, []),
+        ([float(second) for second in range(0, 120, 9)], 63.0, ["write at 54", "write at 63"]),
+    ],
+)
+def test_an_operator_may_come_to_rest_late_but_not_never(
+    written: list[float], rest: float, late: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(oracle, "time", clock)
+
+    def attempts_since(moment: float) -> list[Any]:
+        return [Write(at) for at in written if moment <= at <= clock.now]
+
+    case = SimpleNamespace(quiet=10.0, proxies=[SimpleNamespace(attempts_since=attempts_since)])
+    assert oracle.come_to_rest(cast("Any", case)) == (rest, late)
