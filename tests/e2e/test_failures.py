@@ -31,16 +31,18 @@ def plans(stage: Stage) -> None:
         faulty("panic", "panic"),
         faulty("crash", "crash-after-two", retry=ONCE),
         faulty("memory", "out-of-memory", retry=ONCE, podTemplate={"resources": {"limits": {"memory": "128Mi"}}}),
-        faulty("hang", "hang", retry=ONCE, timeoutSeconds=20),
+        faulty("hang", "hang", retry=ONCE, timeoutSeconds=45),
         faulty("torn", "torn", retry=ONCE),
         stage.plan("tiny", retry=ONCE, podTemplate={"resources": {"limits": {"memory": "8Mi"}}}),
         stage.plan("no-template", templates=[EXPOSURES, "http/no-such-folder/"]),
         stage.plan("patchy", "picky"),
         stage.plan("half", "app", "nobody", retry=ONCE, sharding={"maxEndpointsPerShard": 1}),
-        stage.gated("deadline", timeoutSeconds=45, deadlineSeconds=45),
+        stage.gated("deadline", timeoutSeconds=90, deadlineSeconds=3600),
         stage.plan("nowhere", podTemplate={"nodeSelector": {"kubernetes.io/hostname": "nowhere"}}),
         stage.plan("no-image", scanner={"image": f"{ABSENT}:1"}),
     )
+    stage.standing("deadline")
+    stage.patch("deadline", deadlineSeconds=90)
 
 
 def test_a_missing_template_fails_at_once_and_is_named(stage: Stage) -> None:
@@ -130,8 +132,7 @@ def test_a_scan_past_its_deadline_ends_with_what_it_has_found(stage: Stage) -> N
     assert "deadlineSeconds" in status["error"]["message"]
     assert not status["artifacts"]["complete"]
     found = templates(stage.findings(status))
-    assert found, "nothing was found within the deadline"
-    assert set(found) <= set(EXPOSED), "a busy machine may not come to all of them"
+    assert found == sorted(EXPOSED)
     assert "AllReachable" not in {found["reason"] for found in status["conditions"]}
     (attempt,) = attempts(stage.metadata(status))
     assert attempt["error"]["reason"] == "Interrupted"

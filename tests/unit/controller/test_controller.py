@@ -33,7 +33,7 @@ STATUSES = st.dictionaries(st.sampled_from("abcd"), VALUES, max_size=4)
 
 
 @hypothesis.given(STATUSES, STATUSES)
-@hypothesis.settings(max_examples=400, deadline=None)
+@hypothesis.settings(max_examples=400)
 def test_the_patch_makes_the_new_status_of_the_old_one(old: dict[str, Any], new: dict[str, Any]) -> None:
     """Whatever was there: what no longer holds goes, what is new comes, and nothing else is touched."""
     result = copy.deepcopy(old)

@@ -146,7 +146,7 @@ WRITTEN = st.one_of(
 
 
 @hypothesis.given(WRITTEN)
-@hypothesis.settings(max_examples=500, deadline=None)
+@hypothesis.settings(max_examples=500)
 def test_whatever_is_written_is_refused_or_gets_a_form_that_stays(written: str) -> None:
     try:
         form = endpoints.canonical(written)
@@ -161,7 +161,6 @@ def test_whatever_is_written_is_refused_or_gets_a_form_that_stays(written: str) 
 
 
 @hypothesis.given(st.integers(0, 2**32 - 1), st.data())
-@hypothesis.settings(deadline=None)
 def test_an_address_is_the_same_in_all_bases_and_lengths(value: int, data: st.DataObject) -> None:
     octets = list(value.to_bytes(4, "big"))
     length = data.draw(st.integers(1, 4))

@@ -23,7 +23,7 @@ from tests.unit.core.objects import INPUTS, complete, job, merged, plan, report,
 from tests.unit.core.test_observed import JOB, POD
 from tests.unit.core.test_reconcile import decide
 
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=150, suppress_health_check=list(HealthCheck))
 INT64 = 1 << 63
 ODD = [
     "", " ", "-1", "+1", "1e9", "0x10", "9" * 400, "9" * 5_000, "\u0661", "NaN", "2", "0-99999999999", "5-2", "a-b", ",,-", "1--2",

@@ -25,7 +25,7 @@ def tasks(draw: st.DrawFn) -> tuple[str, ...]:
 
 
 @hypothesis.given(tasks(), st.integers(1, 70))
-@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.settings(max_examples=60)
 def test_every_endpoint_is_in_one_shard_and_every_host_too(endpoints: tuple[str, ...], count: int) -> None:
     cut = shards.cut(endpoints, count)
     assert len(cut) == count
@@ -35,7 +35,7 @@ def test_every_endpoint_is_in_one_shard_and_every_host_too(endpoints: tuple[str,
 
 
 @hypothesis.given(tasks(), st.integers(1, 70))
-@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.settings(max_examples=60)
 def test_shards_differ_by_no_more_than_the_largest_host(endpoints: tuple[str, ...], count: int) -> None:
     sizes = [len(shard) for shard in shards.cut(endpoints, count)]
     largest = max(Counter(shards.host_of(endpoint) for endpoint in endpoints).values())
@@ -43,7 +43,7 @@ def test_shards_differ_by_no_more_than_the_largest_host(endpoints: tuple[str, ..
 
 
 @hypothesis.given(tasks(), st.integers(1, 70), st.randoms(use_true_random=False))
-@hypothesis.settings(max_examples=30, deadline=None)
+@hypothesis.settings(max_examples=30)
 def test_the_cut_depends_on_nothing_but_endpoints_and_count(
     endpoints: tuple[str, ...], count: int, chance: random.Random
 ) -> None:

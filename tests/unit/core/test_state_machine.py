@@ -298,6 +298,5 @@ TestLives = Lives.TestCase
 TestLives.settings = settings(
     max_examples=400,
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )

@@ -54,7 +54,7 @@ async def listed(shelf: Shelf) -> tuple[list[int], Listing]:
 
 
 @hypothesis.given(st.lists(st.sampled_from([10, KILOBYTE, 400 * KILOBYTE, 1_500 * KILOBYTE]), max_size=40))
-@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.settings(max_examples=60)
 async def test_every_object_comes_once_whatever_their_sizes(sizes: list[int]) -> None:
     """Lost otherwise: a plan that nobody has seen is not scanned; a page that is too large ends the operator."""
     shelf = Shelf(sizes)
