@@ -16,6 +16,7 @@ from scanplan.api.documents.words import ErrorClass
 from scanplan.api.errors import ScanError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.runner.long_lists import endpoints_file, endpoints_object
+from tests.fixtures import receivers
 
 from .documents import document
 
@@ -135,6 +136,21 @@ def test_a_server_that_is_not_there_is_tried_again() -> None:
     with server(WHOLE) as (endpoint, _):
         pass
     assert refusal(task(endpoint)).error_class is ErrorClass.TEMPORARY
+
+
+def test_the_server_must_have_an_authority_that_the_image_trusts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image names a private one by SSL_CERT_FILE. Without it, the message says that the certificate is the trouble."""
+    issued = receivers.certificates(tmp_path)
+    with receivers.http_receiver(issued.right) as found:
+        found.always = receivers.Answer(body=CONTENT)
+        error = refusal(task(found.url("")))
+        assert (error.error_class, error.reason) == (ErrorClass.TEMPORARY, Reason.NETWORK_UNAVAILABLE)
+        assert "self-signed certificate" in error.message
+        assert not found.requests
+        monkeypatch.setenv("SSL_CERT_FILE", str(issued.authority))
+        assert own(task(found.url(""))) == ("a.example", "https://b.example/x")
 
 
 def test_another_object_than_the_plan_means_is_not_scanned() -> None:

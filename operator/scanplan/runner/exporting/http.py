@@ -20,6 +20,8 @@ from scanplan.runner.exporting.trouble import Trouble
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 60.0
 """How long a receiver may say nothing, or take nothing."""
+_ANOTHER_HOSTS = {62, 64}
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,8 @@ class Client:
             raise
         except TimeoutError:
             raise _unreachable("the receiver did not answer in time") from None
-        except ssl.SSLCertVerificationError:
-            raise _unreachable("the receiver's certificate can't be trusted") from None
+        except ssl.SSLCertVerificationError as error:
+            raise _unreachable(f"the receiver's certificate can't be trusted: {_flaw(error)}") from None
         except ssl.SSLError:
             raise _unreachable("no TLS connection to the receiver could be made") from None
         except (OSError, http.client.HTTPException):
@@ -158,6 +160,11 @@ def checked(host: str, port: int, policy: ReceiverPolicy) -> list[str]:
     if any(policy.denies(address) for address in addresses):
         raise Trouble(Reason.RECEIVER_DENIED, DENIED)
     return addresses
+
+
+def _flaw(error: ssl.SSLCertVerificationError) -> str:
+    """What is wrong with a certificate. OpenSSL's texts are fixed, but for that of another host's, which names the host."""
+    return "it is another host's" if error.verify_code in _ANOTHER_HOSTS else error.verify_message
 
 
 def _unreachable(message: str) -> Trouble:

@@ -82,8 +82,8 @@ def _unread(trouble: Trouble) -> ScanError:
     if trouble.temporary:
         return TemporaryError(
             Reason.NETWORK_UNAVAILABLE,
-            f"The S3 object with the endpoints could not be read: {trouble}. If it stays so, check s3File.endpoint, and the "
-            "network policies of the namespace.",
+            f"The S3 object with the endpoints could not be read: {trouble}. If it stays so, check s3File.endpoint, the "
+            "server's certificate, and the network policies of the namespace.",
         )
     if trouble.reason is Reason.RECEIVER_DENIED:
         return ClaimError(

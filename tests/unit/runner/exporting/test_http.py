@@ -52,12 +52,18 @@ def test_a_receiver_that_says_nothing_is_given_up(receiver: HttpReceiver, monkey
     assert "in time" in str(found)
 
 
-def test_nothing_is_sent_to_a_server_that_cannot_prove_its_name(issued: Certificates) -> None:
-    client = Client(ANYWHERE, issued.client())
+def test_nothing_is_sent_to_a_server_that_cannot_prove_its_name_and_what_is_wrong_is_told(issued: Certificates) -> None:
+    trusting = Client(ANYWHERE, issued.client())
+    of_another = Client(ANYWHERE, ssl.create_default_context(cafile=str(issued.authority.with_name("wrong.crt"))))
     with http_receiver(issued.right) as right, http_receiver(issued.wrong) as wrong:
-        assert post(right.url(host="localhost"), client) == 200
-        assert trouble(wrong.url(host="localhost"), client).reason == "ReceiverUnreachable"
-        assert "certificate" in str(trouble(right.url(host="localhost")))
+        assert post(right.url(host="localhost"), trusting) == 200
+        for found, flaw in (
+            (trouble(wrong.url(host="localhost"), of_another), "it is another host's"),
+            (trouble(wrong.url(), of_another), "it is another host's"),
+            (trouble(wrong.url(), trusting), "self-signed certificate"),
+        ):
+            assert (found.reason, found.temporary) == ("ReceiverUnreachable", True)
+            assert str(found) == f"the receiver's certificate can't be trusted: {flaw}"
         assert not wrong.requests
 
 
