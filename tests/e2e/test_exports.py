@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
+from tests.e2e import s3
 from tests.e2e.stage import EXPOSED, Stage, condition, pod, service, serving
 from tests.e2e.test_secrets import secret
-from tests.fixtures.s3 import ACCESS_KEY, BUCKET, SECRET_KEY, program
-from tests.kubectl import Kubectl, Manifest
+from tests.fixtures.s3 import BUCKET
 
 pytestmark = pytest.mark.e2e
 
-PORT = 8080
 _RECEIVER = """
 taken = []
 class Handler(Answers):
@@ -36,60 +35,15 @@ def receiver(stage: Stage) -> str:
     return stage.endpoint("receiver")
 
 
-def s3_pod(stage: Stage, namespace: str) -> Manifest:
-    """The S3 server of the tests, from a folder of this machine, which a restricted namespace would not let a pod have."""
-    server = ["/s3/versitygw", "--quiet", "--port", f":{PORT}", "posix", "/data"]
-    start = "import os, sys; os.mkdir(sys.argv[1]); os.execv(sys.argv[2], sys.argv[2:])"
-    made = pod("s3", namespace, stage.images.scanner, ["python3", "-c", start, f"/data/{BUCKET}", *server])
-    (container,) = made["spec"]["containers"]
-    made["spec"]["securityContext"] = container["securityContext"] = {"runAsUser": 0}
-    keys = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
-    container["env"] = [{"name": name, "value": value} for name, value in keys.items()]
-    container["volumeMounts"] = [
-        {"name": "program", "mountPath": "/s3", "readOnly": True},
-        {"name": "data", "mountPath": "/data"},
-    ]
-    made["spec"]["volumes"] = [
-        {"name": "program", "hostPath": {"path": str(program().parent), "type": "Directory"}},
-        {"name": "data", "emptyDir": {}},
-    ]
-    return made
-
-
-def bucket(stage: Stage) -> Kubectl:
-    """Start the server with an empty bucket; kubectl in its namespace."""
-    namespace = f"{stage.namespace}-s3"
-    stage.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    kubectl = stage.kubectl.in_namespace(namespace)
-    kubectl.apply(s3_pod(stage, namespace), service("s3", namespace))
-    kubectl("wait", "--for=condition=Ready", "pod/s3", "--timeout=180s")
-    return kubectl
-
-
-_OBJECTS = """
-import hashlib, json, pathlib, sys
-root = pathlib.Path(sys.argv[1])
-found = {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in root.rglob("*") if p.is_file()}
-print(json.dumps(found))
-"""
-
-
-def objects(kubectl: Kubectl) -> dict[str, str]:
-    """SHA-256 of each object by its key."""
-    printed = kubectl("exec", "s3", "--", "python3", "-c", _OBJECTS, f"/data/{BUCKET}")
-    found: dict[str, str] = json.loads(printed)
-    return found
-
-
 def test_a_result_arrives_in_a_bucket_and_at_a_server(stage: Stage) -> None:
     """Lost otherwise: that a pod may read the claim and its Secrets, and gets out."""
-    secret(stage, "export", {"AWS_ACCESS_KEY_ID": ACCESS_KEY.encode(), "AWS_SECRET_ACCESS_KEY": SECRET_KEY.encode()})
-    server, hook = bucket(stage), receiver(stage)
+    secret(stage, "export", s3.CREDENTIALS)
+    server, hook = s3.start(stage), receiver(stage)
     exports: list[dict[str, Any]] = [
         {
             "name": "bucket",
             "s3": {
-                "endpoint": f"http://s3.{stage.namespace}-s3:{PORT}",
+                "endpoint": server.endpoint,
                 "bucket": BUCKET,
                 "prefix": "nuclei",
                 "credentialsFrom": {"secretRef": {"name": "own-export"}},
@@ -105,7 +59,7 @@ def test_a_result_arrives_in_a_bucket_and_at_a_server(stage: Stage) -> None:
     found = stage.status("exported")
     assert condition(found, "Exported")["status"] == "True", found["exports"]
     place = f"nuclei/{stage.namespace}/exported/{status['taskId'].removeprefix('scan-')}"
-    assert objects(server) == {f"{place}/{name}": digest for name, digest in files.items()}
+    assert server.objects() == {f"{place}/{name}": digest for name, digest in files.items()}
     assert shown(stage, "") == "2", "the first one was refused, and tried again"
     first, second = shown(stage, "0"), shown(stage, "1")
     assert first == second
@@ -115,4 +69,4 @@ def test_a_result_arrives_in_a_bucket_and_at_a_server(stage: Stage) -> None:
 
 def shown(stage: Stage, path: str) -> str:
     """What the receiver tells of the requests that it had."""
-    return stage.kubectl.raw(f"/api/v1/namespaces/{stage.namespace}/pods/receiver:{PORT}/proxy/{path}").decode()
+    return stage.kubectl.raw(f"/api/v1/namespaces/{stage.namespace}/pods/receiver:8080/proxy/{path}").decode()
