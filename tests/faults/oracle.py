@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.faults.case import Case
 
 TERMINAL = {"Completed", "Failed", "Cancelled"}
-SLACK = 60.0
+SLACK = 240.0
 """Seconds beyond a row's N for which the truth is still waited for, and then for rest.
 
 How long either took is reported, and only never is a failure: on a busy machine an operator may stand still for seconds.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 
 from scanplan.api.times import required_time
@@ -84,14 +85,46 @@ def to_the_middle() -> None:
 
 
 def end(case: Case) -> datetime:
-    """Suspend the schedule in the middle of a minute, and let its runs end; when it was suspended."""
-    to_the_middle()
+    """Suspend the schedule in the middle of a minute, and let its runs end; when it was suspended.
+
+    Before, the operator has dealt with this minute: later it can't know that the schedule was not suspended yet.
+    """
+    while True:
+        to_the_middle()
+        now = datetime.now(UTC)
+        case.until(partial(_all_told, case, now), "the time of this minute")
+        if datetime.now(UTC) < now.replace(second=MIDDLE.stop):
+            break
     edit(case, suspend=True)
-    now = datetime.now(UTC)
     case.fault_ends()
     observed(case)
     case.until(lambda: get(case)["status"]["activeCount"] == 0, "the end of all runs")
     return now
+
+
+def _times(schedule: Object, until: datetime) -> set[datetime]:
+    """The minutes that have begun since the schedule was made."""
+    times, last = set(), required_time(schedule["metadata"]["creationTimestamp"])
+    while (last := last.replace(second=0) + MINUTE) <= until:
+        times.add(last)
+    return times
+
+
+def _had(runs: Iterable[str]) -> set[datetime]:
+    """The times that have a run."""
+    return {found for name in runs if (found := time_of(NAME, name))}
+
+
+def _counted(schedule: Object) -> int:
+    """The times without a run, as the status tells."""
+    missed, skipped = schedule["status"]["missed"], schedule["status"]["skipped"]
+    return int(missed) + int(skipped)
+
+
+def _all_told(case: Case, until: datetime) -> bool:
+    """Whether each time has a run, or is counted."""
+    schedule = get(case)
+    return len(_times(schedule, until) - _had(made(case))) == _counted(schedule)
 
 
 def account(case: Case, until: datetime) -> None:
@@ -100,14 +133,9 @@ def account(case: Case, until: datetime) -> None:
     Raises:
         Broken: with what is not as it must be.
     """
-    schedule = get(case)
-    status, first = schedule["status"], required_time(schedule["metadata"]["creationTimestamp"])
-    times, runs = set(), made(case)
-    while (first := first.replace(second=0) + MINUTE) <= until:
-        times.add(first)
+    schedule, runs = get(case), made(case)
+    status, times, had, counted = schedule["status"], _times(schedule, until), _had(runs), _counted(schedule)
     twice = [name for name, uids in runs.items() if len(uids) > 1]
-    had = {found for name in runs if (found := time_of(NAME, name))}
-    counted = status["missed"] + status["skipped"]
     wrong = [f"made twice: {twice}"] if twice else []
     if had - times or len(had) < len(runs):
         wrong.append(f"not of the timetable: {had - times} of {sorted(runs)}")

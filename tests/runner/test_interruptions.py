@@ -84,7 +84,11 @@ def test_two_runners_of_one_shard_at_once_make_one_result(slow: Bench) -> None:
     """A queue that delivers twice, or a node that came back from the dead: the later one takes over."""
     first = slow.start()
     slow.wait_for_findings(first, 3)
+    first.send_signal(signal.SIGSTOP)
+    before = slow.growing().count(b"\n")
     second = slow.start()
+    slow.wait_for_findings(second, before + 1)
+    first.send_signal(signal.SIGCONT)
     ends = [slow.end(first), slow.end(second)]
     assert [end.code for end in ends] == [ExitCode.TEMPORARY, ExitCode.OK]
     assert "a later one took its place" in ends[0].events[-1]["message"]
