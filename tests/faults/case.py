@@ -24,7 +24,7 @@ import yaml
 from tests.cluster import LocalCluster
 from tests.deploy import ROOT
 from tests.faults.history import History, Object
-from tests.faults.node import Heartbeat, Node
+from tests.faults.node import Node
 from tests.faults.oracle import Verdict, judge
 from tests.faults.proxy import Proxy
 from tests.fixtures.control_plane import make_namespace
@@ -266,7 +266,6 @@ class Laboratory:
         self.cluster = cluster
         self.api = api
         self.history = History(cluster).start()
-        self._heartbeat = Heartbeat(api).start()
         self._identity = identity
         self._folder = folder
         self._room = threading.Semaphore(AT_ONCE)
@@ -274,7 +273,6 @@ class Laboratory:
         self._of_lease = list(yaml.safe_load_all((ROOT / "examples/install/leader-election.yaml").read_text()))
 
     def close(self) -> None:
-        self._heartbeat.stop()
         self.history.stop()
 
     @contextlib.contextmanager

@@ -8,7 +8,6 @@ published, and whether a shard was scanned again.
 from __future__ import annotations
 
 import base64
-import contextlib
 import gzip
 import hashlib
 import threading
@@ -32,7 +31,6 @@ from tests.integration.apiserver import ApiServer, Refused
 from tests.integration.kubelet import Kubelet, deleted, index_of
 
 FINDINGS_PER_SHARD = 3
-NODE = "stand-in"
 MERGED_FILE = "nuclei_output.ndjson"
 
 
@@ -101,7 +99,7 @@ class Node:
         self._api = api
         self._history = history
         self._namespace = namespace
-        self._kubelet = _Kubelet(api, namespace)
+        self._kubelet = Kubelet(api, namespace)
         self._started: dict[str, bool] = {}
         """By pod UID: whether it scans (True) or replays."""
         self._ended: set[str] = set()
@@ -262,42 +260,6 @@ class Node:
                 return None
             content += base64.b64decode(found["binaryData"][f"task.json.gz.{number:02d}"])
         return decode_task(gzip.decompress(content)) if content else None
-
-
-class _Kubelet(Kubelet):
-    """Its pods are on the one node that there is, as far as the API server knows."""
-
-    def run(self, pod: Object) -> None:
-        name = pod["metadata"]["name"]
-        binding = {"metadata": {"name": name}, "target": {"apiVersion": "v1", "kind": "Node", "name": NODE}}
-        self._api.create(f"{self._path}/{name}/binding", binding)
-        self._status(pod, phase="Running", state={"running": {"startedAt": format_time(datetime.now(UTC))}}, ready=True)
-
-
-class Heartbeat:
-    """Makes the node's object and keeps it alive: pods of a node that is not there, or silent, are deleted by Kubernetes."""
-
-    def __init__(self, api: ApiServer) -> None:
-        self._api = api
-        self._stopped = threading.Event()
-
-    def start(self) -> Heartbeat:
-        with contextlib.suppress(Refused):  # it is there already
-            self._api.create("/api/v1/nodes", {"metadata": {"name": NODE}})
-        threading.Thread(target=self._run, daemon=True, name="heartbeat").start()
-        return self
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def _run(self) -> None:
-        while True:
-            now = format_time(datetime.now(UTC))
-            ready = {"type": "Ready", "status": "True", "reason": "StandIn", "lastHeartbeatTime": now}
-            with contextlib.suppress(Refused, OSError, urllib3.exceptions.HTTPError):
-                self._api.patch(f"/api/v1/nodes/{NODE}/status", {"status": {"conditions": [ready]}}, "strategic-merge")
-            if self._stopped.wait(10):
-                return
 
 
 def collects(pod: Object) -> bool:

@@ -7,9 +7,13 @@ run and end with an exit code and the runner's report, and finishes those that w
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+
+import urllib3
 
 from scanplan.api import labels
 from scanplan.api.documents.report import ShardReport
@@ -17,7 +21,7 @@ from scanplan.api.documents.task import TaskDocument, decode_task
 from scanplan.api.documents.words import Document, encode
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.times import format_time
-from tests.integration.apiserver import CONFIG_MAPS, PODS, ApiServer, Object
+from tests.integration.apiserver import CONFIG_MAPS, PODS, ApiServer, Object, Refused
 from tests.kubectl import eventually
 
 INDEX = "batch.kubernetes.io/job-completion-index"
@@ -25,8 +29,38 @@ BACKOFF = timedelta(hours=1)
 """A failed container is said to have ended this long ago, so that the Job's back-off (10 s, 20 s, …) has passed already."""
 
 
+NODE = "stand-in"
+"""The one node that there is, as far as the API server knows."""
+
+
+class Heartbeat:
+    """Makes the node's object and keeps it alive: pods of a node that is not there, or silent, are deleted by Kubernetes."""
+
+    def __init__(self, api: ApiServer) -> None:
+        self._api = api
+        self._stopped = threading.Event()
+
+    def start(self) -> Heartbeat:
+        with contextlib.suppress(Refused):  # it is there already
+            self._api.create("/api/v1/nodes", {"metadata": {"name": NODE}})
+        threading.Thread(target=self._run, daemon=True, name="heartbeat").start()
+        return self
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while True:
+            now = format_time(datetime.now(UTC))
+            ready = {"type": "Ready", "status": "True", "reason": "StandIn", "lastHeartbeatTime": now}
+            with contextlib.suppress(Refused, OSError, urllib3.exceptions.HTTPError):
+                self._api.patch(f"/api/v1/nodes/{NODE}/status", {"status": {"conditions": [ready]}}, "strategic-merge")
+            if self._stopped.wait(10):
+                return
+
+
 class Kubelet:
-    """The kubelets of the nodes on which a namespace's pods run."""
+    """The node's kubelet, as a namespace sees it."""
 
     def __init__(self, api: ApiServer, namespace: str) -> None:
         self._api = api
@@ -66,13 +100,9 @@ class Kubelet:
     # what happens on a node
 
     def run(self, pod: Object) -> None:
-        """The pod gets a node, its container starts and is ready.
-
-        Each pod has a node of its own, because nodes that don't exist have their pods collected 40 s after they were first missed.
-        """
+        """The pod gets the node, its container starts and is ready."""
         name = pod["metadata"]["name"]
-        node = f"node-of-{pod['metadata']['uid']}"
-        binding = {"metadata": {"name": name}, "target": {"apiVersion": "v1", "kind": "Node", "name": node}}
+        binding = {"metadata": {"name": name}, "target": {"apiVersion": "v1", "kind": "Node", "name": NODE}}
         self._api.create(f"{self._path}/{name}/binding", binding)
         self._status(pod, phase="Running", state={"running": {"startedAt": format_time(now())}}, ready=True)
 
