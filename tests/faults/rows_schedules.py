@@ -79,27 +79,26 @@ def completed(case: Case, count: int) -> None:
     case.until(look, f"{count} runs")
 
 
-def to_the_middle() -> None:
-    while datetime.now(UTC).second not in MIDDLE:
+def to_the_middle(case: Case) -> datetime:
+    """Wait for the middle of a minute whose time the operator has dealt with; when that was.
+
+    A schedule that is suspended sooner has a time of which nobody can know later whether it was suspended by then.
+    """
+    while True:
+        now = datetime.now(UTC)
+        if now.second in MIDDLE:
+            case.until(partial(_all_told, case, now), "the time of this minute")
+            if datetime.now(UTC) < now.replace(second=MIDDLE.stop):
+                return now
         time.sleep(0.5)
 
 
-def end(case: Case) -> datetime:
-    """Suspend the schedule in the middle of a minute, and let its runs end; when it was suspended.
-
-    Before, the operator has dealt with this minute: later it can't know that the schedule was not suspended yet.
-    """
-    while True:
-        to_the_middle()
-        now = datetime.now(UTC)
-        case.until(partial(_all_told, case, now), "the time of this minute")
-        if datetime.now(UTC) < now.replace(second=MIDDLE.stop):
-            break
+def end(case: Case) -> None:
+    """Suspend the schedule, and let its runs end."""
     edit(case, suspend=True)
     case.fault_ends()
     observed(case)
     case.until(lambda: get(case)["status"]["activeCount"] == 0, "the end of all runs")
-    return now
 
 
 def _times(schedule: Object, until: datetime) -> set[datetime]:
@@ -155,7 +154,8 @@ def judged(case: Case, act: Act = lambda case: completed(case, 2)) -> Verdict:
     """A schedule's life: created, `act`, suspended; judged as a schedule, and its runs as plans."""
     create(case)
     act(case)
-    until = end(case)
+    until = to_the_middle(case)
+    end(case)
     case.proxy.faults = ()
     verdict = case.judge(30)
     account(case, until)

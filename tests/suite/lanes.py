@@ -47,7 +47,7 @@ LANES: dict[str, tuple[str, ...]] = {
 A file that a lane names is left out of its folder's lane. `clusters` has those that start clusters of their own, and a part of
 those that share a node.
 """
-AT_ONCE = 9
+AT_ONCE = 8
 """Lanes that run side by side on two cores; one of them takes a quarter of a core, and up to 2 GB with its cluster."""
 APART = ("ecosystem",)
 """Folders that `make test` leaves out: they need large programs of others (`make test-ecosystem`)."""
