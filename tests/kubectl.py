@@ -80,7 +80,7 @@ class Kubectl:
             conditions = self.get("crd", definition).get("status", {}).get("conditions") or ()  # null at first
             return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
 
-        eventually(served, within=30.0)
+        eventually(served)
 
     def get(self, *arguments: str) -> Any:
         """`kubectl get … -o json`, decoded."""
@@ -104,7 +104,7 @@ class Kubectl:
         return json.loads(text) if text.strip() else None
 
 
-def eventually(look: Callable[[], T], *, within: float = 60.0, interval: float = 0.2) -> T:
+def eventually(look: Callable[[], T], *, within: float = 120.0, interval: float = 0.2) -> T:
     """The first truthy answer of `look`; an assertion error with its last answer when `within` seconds have passed.
 
     A bound on waiting, not a measurement: no test passes or fails by how fast a machine is.

@@ -19,7 +19,7 @@ TARGETS = "targets"
 TARGET = f"http://vulnerable-app.{TARGETS}:8080"
 CRD = "scanplans.scanplan.dev"
 CLAIM: Values = {"artifacts": {"create": True, "size": "100Mi"}}
-PATIENCE = 120.0
+PATIENCE = 240.0
 """Seconds that anything may take on a busy machine. Nothing is measured with it."""
 OWN = f"app.kubernetes.io/instance={RELEASE}"
 """Selects what the release has created."""

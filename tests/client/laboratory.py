@@ -79,7 +79,7 @@ class Laboratory:
         def look() -> Mapping[str, Any] | None:
             return self.queue.get_task_result(task_id)
 
-        return models.load(ScanResult, eventually(look, within=120, interval=0.1), "the result")
+        return models.load(ScanResult, eventually(look, interval=0.1), "the result")
 
     def until(self, task_id: str, *states: TaskStatus) -> TaskStatus:
         """Wait until the task has one of these states; it may not be known at first."""
@@ -91,7 +91,7 @@ class Laboratory:
                 return None
             return status if status in states else None
 
-        found = eventually(look, within=120, interval=0.05)
+        found = eventually(look, interval=0.05)
         assert found
         return found
 

@@ -25,7 +25,7 @@ QUIET = ("-duc", "-ni", "-nc", "-jsonl", "-or", "-ot", "-dc")
 REPOSITORY = pathlib.Path(__file__).parents[2]
 STARTER_TEMPLATES = REPOSITORY / "images/scanner/templates"
 IGNORE_FILE = REPOSITORY / "images/scanner/nuclei-config/.nuclei-ignore"
-PATIENCE = 60.0  # seconds after which a run that should have ended is a failure
+PATIENCE = 180.0  # seconds after which a run that should have ended is a failure
 
 
 @dataclasses.dataclass(frozen=True)

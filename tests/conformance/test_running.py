@@ -59,7 +59,7 @@ def test_a_finding_is_on_the_claim_while_the_scan_goes_on(desk: Desk, holding: H
     with ThreadPoolExecutor(1) as pool:
         scan = pool.submit(desk.scan, f"http://127.0.0.1:{holding.server_port}")
         try:
-            found = eventually(lambda: new(desk, shown), within=120)
+            found = eventually(lambda: new(desk, shown))
             assert not scan.done()
         finally:
             holding.opened.set()

@@ -22,7 +22,7 @@ from tests.kubectl import Kubectl, KubectlError, Manifest, eventually
 
 T = TypeVar("T")
 
-PATIENCE = 180.0
+PATIENCE = 240.0
 """Seconds that anything may take on a busy machine. Nothing is measured with it."""
 TERMINAL = {"Completed", "Failed", "Cancelled"}
 CLAIM = "scanplan-artifacts"

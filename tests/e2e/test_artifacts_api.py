@@ -109,7 +109,7 @@ def client(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
         )
     made = Client(f"http://127.0.0.1:{port}", stage)
     try:
-        eventually(lambda: _answers(f"http://127.0.0.1:{port}/healthz"), within=60)
+        eventually(lambda: _answers(f"http://127.0.0.1:{port}/healthz"))
         yield made
     finally:
         process.terminate()

@@ -26,7 +26,7 @@ EXAMPLE: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "examples/
 EXAMPLE["spec"] |= {"schedule": "* * * * *", "successfulRunsHistoryLimit": KEPT}
 EXAMPLE["spec"]["template"]["spec"] = {"endpointsFrom": [{"ingresses": {}}], "templates": [EXPOSURES]}
 NAME: str = EXAMPLE["metadata"]["name"]
-MINUTES = 180.0
+MINUTES = 400.0
 """Seconds until the run of the next minute has ended, on a busy machine."""
 
 

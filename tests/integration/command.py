@@ -8,7 +8,7 @@ import tempfile
 from tests import prefork
 from tests.integration.scene import Scene
 
-PATIENCE = 90.0
+PATIENCE = 180.0
 """Seconds that a command may take; only ends what is hopeless."""
 
 

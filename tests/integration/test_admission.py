@@ -174,7 +174,7 @@ def policies(
     administrator.apply(*manifests)
     try:
         for row in rows:
-            eventually(partial(is_at_work, api, namespace, row, resource), within=60, interval=0.1)
+            eventually(partial(is_at_work, api, namespace, row, resource), interval=0.1)
         yield
     finally:
         for manifest in manifests:

@@ -16,7 +16,7 @@ from tests.kubectl import KubectlError, Manifest, eventually
 
 SCHEDULES = "/apis/scanplan.dev/v1alpha1/namespaces/{}/scanschedules"
 TEMPLATE = {"spec": {"endpoints": ["https://app.example.com"], "templates": ["http/cves/"]}}
-MINUTES = 200.0
+MINUTES = 400.0
 """For what needs the next minute, or the one after, on a busy machine."""
 
 
@@ -115,7 +115,7 @@ def test_a_trigger_runs_once_and_deleting_the_schedule_deletes_its_run(scene: Sc
     edit(scene, trigger="again")
     eventually(lambda: len(runs(scene)) == 1)
     scene.kubectl("delete", "scanschedule", "minutely", "--wait=false")
-    eventually(lambda: runs(scene) == [], within=60)
+    eventually(lambda: runs(scene) == [])
 
 
 def test_replace_cancels_and_forbid_waits(scene: Scene) -> None:
@@ -132,7 +132,7 @@ def test_replace_cancels_and_forbid_waits(scene: Scene) -> None:
     eventually(lambda: sum(run["spec"].get("cancel", False) for run in runs(scene)) == 1)
     assert len(runs(scene)) == 1
     collect(scene, job, complete=False)
-    eventually(lambda: len(runs(scene)) == 2, within=60)
+    eventually(lambda: len(runs(scene)) == 2)
     kept = scene.phase("Cancelled", first["metadata"]["name"])
     assert kept["artifacts"]["complete"] is False
 

@@ -19,7 +19,7 @@ from tests.kubectl import KubectlError, eventually
 
 pytestmark = pytest.mark.integration
 
-MINUTES = 200.0
+MINUTES = 400.0
 """For what needs one of the next edges, on a busy machine."""
 STATUS = "patch scanplans/status"
 

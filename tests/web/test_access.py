@@ -80,7 +80,7 @@ async def test_the_role_grants_what_the_api_uses(
         ("authentication.k8s.io", "tokenreviews", "create"),
         ("authorization.k8s.io", "subjectaccessreviews", "create"),
     }
-    await asyncio.to_thread(eventually, lambda: used() == granted | reviews, within=30)
+    await asyncio.to_thread(eventually, lambda: used() == granted | reviews)
     assert {(group, resource) for group, resource, _ in granted} == {
         ("scanplan.dev", "scanplans"),
         ("scanplan.dev", "scanexceptions"),
