@@ -75,7 +75,7 @@ class Rest:
                 pair.write(_decoded(user, "client-certificate-data") + _decoded(user, "client-key-data"))
                 pair.flush()
                 trust.load_cert_chain(pair.name)
-        self._http = urllib3.PoolManager(ssl_context=trust, timeout=30, retries=False, maxsize=4)
+        self._http = urllib3.PoolManager(ssl_context=trust, timeout=120, retries=False, maxsize=4)
         self._resources: list[Resource] = []
 
     def raw(self, path: str) -> bytes:

@@ -152,6 +152,9 @@ class Case:
         yield
         for number in range(0, count, batch):
             self.api.delete(f"{path}?labelSelector=batch={number // batch}", propagationPolicy="Background")
+        self.until(
+            lambda: not any(name.startswith("old-") for name in self.history.now("plan", self.namespace)), "their end"
+        )
 
     def delete_job(self, name: str, policy: str = "Background") -> None:
         self.api.delete(f"{JOBS.format(self.namespace)}/{name}", propagationPolicy=policy)

@@ -107,7 +107,7 @@ class History:
 
     def _list(self, kind: str) -> str:
         """Start over: what is no longer there has gone unseen."""
-        answer = msgspec.json.decode(self._http.request("GET", self._server + _PATHS[kind], timeout=10).data)
+        answer = msgspec.json.decode(self._http.request("GET", self._server + _PATHS[kind], timeout=60).data)
         version: str = answer["metadata"]["resourceVersion"]
         present = {item["metadata"]["uid"] for item in answer["items"]}
         with self._lock:

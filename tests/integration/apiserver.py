@@ -40,7 +40,7 @@ class ApiServer:
             ca_certs=str(pki / "ca.crt"),
             cert_file=str(pki / "admin.crt"),
             key_file=str(pki / "admin.key"),
-            timeout=30,
+            timeout=120,
             retries=False,
             maxsize=4,
         )

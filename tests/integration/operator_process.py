@@ -95,7 +95,7 @@ class OperatorProcess:
         assert self._process
         self._process.terminate()
         try:
-            return self._process.wait(timeout=30)
+            return self._process.wait(timeout=120)
         except subprocess.TimeoutExpired:
             self.kill()
             raise

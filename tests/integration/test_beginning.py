@@ -47,8 +47,8 @@ def test_the_definition_may_come_after_the_operator_and_go_and_come_again(bare: 
         api.create(PLANS.format(NAMESPACE), scanplan(plan, runId=plan))
         eventually(lambda: len(kubectl.in_namespace(NAMESPACE).get("jobs")["items"]) == 1)
         before = operator.text().count(complaint)
-        kubectl("delete", "crd/scanplans.scanplan.dev", "--timeout=60s")
-        kubectl.in_namespace(NAMESPACE)("delete", "jobs", "--all", "--timeout=60s")
+        kubectl("delete", "crd/scanplans.scanplan.dev", "--timeout=120s")
+        kubectl.in_namespace(NAMESPACE)("delete", "jobs", "--all", "--timeout=120s")
         eventually(lambda: waits_again(before))
 
     try:

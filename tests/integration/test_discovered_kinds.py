@@ -54,7 +54,7 @@ def others(administrator: Kubectl, api: ApiServer) -> Iterator[None]:
     eventually(lambda: all(is_served(api.get(path)) for path in paths))
     yield
     for each in made:
-        administrator("delete", "crd", each["metadata"]["name"], "--timeout=60s")
+        administrator("delete", "crd", each["metadata"]["name"], "--timeout=120s")
 
 
 def other(group: str, kind: str, name: str, spec: dict[str, Any], **more: Any) -> Manifest:

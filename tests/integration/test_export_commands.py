@@ -49,6 +49,6 @@ def test_what_has_failed_is_shown_and_exported_again(
         pods.start()
         assert "the result is exported" in scanplan(alone, "export", "retry", "plan", "--wait", "80")
         pods.join()
-        alone.kubectl("wait", "scanplan/plan", "--for=condition=Exported", "--timeout=60s")
+        alone.kubectl("wait", "scanplan/plan", "--for=condition=Exported", "--timeout=120s")
         (listed,) = json.loads(scanplan(alone, "export", "list", "plan", "--output", "json"))["items"]
         assert (listed["name"], listed["state"]) == ("hook", "Exported")

@@ -71,7 +71,7 @@ def test_kubectl_wait_ends_when_the_scan_has(scene: Scene) -> None:
     scene.apply()
     scene.phase("Running")
     scene.complete()
-    scene.kubectl("wait", "--for=condition=Succeeded", "scanplan/plan", "--timeout=30s")
+    scene.kubectl("wait", "--for=condition=Succeeded", "scanplan/plan", "--timeout=120s")
 
 
 def test_kubectl_get_shows_what_people_ask_first(scene: Scene) -> None:

@@ -82,7 +82,7 @@ def api(plane: ControlPlane, namespace: str, ports: Ports, tmp_path: Path) -> It
 
 def code_of(port: int, path: str) -> int:
     """Asked by somebody who has no connection yet; 0: no answer."""
-    with urllib3.PoolManager(retries=False, timeout=20) as http:
+    with urllib3.PoolManager(retries=False, timeout=60) as http:
         try:
             return http.request("GET", f"http://127.0.0.1:{port}{path}").status
         except urllib3.exceptions.HTTPError:

@@ -39,7 +39,7 @@ class Served:
 
     def get(self, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
         """Ask as somebody who has no connection yet."""
-        with urllib3.PoolManager(retries=False, timeout=20) as http:
+        with urllib3.PoolManager(retries=False, timeout=60) as http:
             return http.request("GET", f"http://127.0.0.1:{self.port}{path}", headers=headers)
 
     def answers(self) -> bool:

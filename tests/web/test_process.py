@@ -24,7 +24,7 @@ def test_it_serves_until_it_is_told_to_stop(laboratory: Laboratory) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "scanplan", "api"], env=variables, stderr=subprocess.PIPE, text=True
     )
-    http = urllib3.PoolManager(retries=False, timeout=10)
+    http = urllib3.PoolManager(retries=False, timeout=60)
 
     def ready() -> bool:
         assert process.poll() is None
@@ -35,7 +35,7 @@ def test_it_serves_until_it_is_told_to_stop(laboratory: Laboratory) -> None:
 
     eventually(ready)
     process.send_signal(signal.SIGTERM)
-    _, log = process.communicate(timeout=30)
+    _, log = process.communicate(timeout=120)
     assert process.returncode == 0
     assert "whoever reaches port" in log
 
