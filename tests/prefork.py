@@ -1,14 +1,15 @@
 """Starts `python -m MODULE` without its imports: one process has imported the module, and forks for each start.
 
 An import of the operator takes a second of processor time, and some tests start it some hundred times. What is started here is a
-process of its own, with its own PID, environment, signals and exit code. Its memory is partly that of the process it was forked
-from, so what measures memory, or the start itself, starts a new interpreter.
+process of its own, with its own PID, environment, signals and exit code; it ends with the tests, however these end. Its memory
+is partly that of the process it was forked from, so what measures memory, or the start itself, starts a new interpreter.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import functools
 import gc
 import importlib
@@ -29,6 +30,8 @@ ROOT = Path(__file__).parent.parent
 REQUEST_BYTES = 1 << 17
 NUMBER = struct.Struct("i")
 """Of what is told of a process: its PID, later its exit code."""
+PARENT_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
 OPERATOR = ("scanplan.cli.commands.operator", "kubernetes.aio.config.kube_config")
 """Modules that every operator imports."""
 COMMAND = ("scanplan.cli.main", "scanplan.cli.output.tables", "scanplan.cli.plans", "scanplan.client.cluster.cluster")
@@ -83,7 +86,7 @@ class Process:
 
 
 class Prefork:
-    """The process that forks, with its modules; it ends with this one."""
+    """The process that forks, with its modules; it ends with this one, and what it has forked ends with it."""
 
     def __init__(self, modules: Sequence[str]) -> None:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -123,7 +126,7 @@ class Prefork:
         return Process(pid, reading)
 
     def close(self) -> None:
-        """End it; what it has forked goes on."""
+        """End it."""
         self._channel.close()
         self._process.wait()
 
@@ -181,6 +184,7 @@ def _tell(pipe: int, number: int) -> None:
 
 def _become(arguments: list[str], environment: dict[str, str], output: int, errors: int) -> list[str]:
     """What a new interpreter has of its own: environment, output and signals."""
+    ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
     os.environ.clear()
     os.environ.update(environment)
     for standard, own in ((1, output), (2, errors)):

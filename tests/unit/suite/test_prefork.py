@@ -66,3 +66,21 @@ def test_many_start_at_once_and_each_end_is_told(prefork: Prefork, tmp_path: Pat
         ]
     assert [process.wait(60) for process in made] == list(range(8))
     assert len({process.pid for process in made}) == 8
+
+
+def test_it_ends_with_the_tests_however_these_end(tmp_path: Path) -> None:
+    """Else an operator of tests that were killed goes on for hours, at the API servers of later ones."""
+    made = Prefork(["colorsys"])
+    with (tmp_path / "output").open("wb") as output:
+        started = made.start(("tests.unit.suite.forked", "wait"), ENVIRONMENT, output.fileno())
+    eventually(lambda: "error" in (tmp_path / "output").read_text())
+    made.close()
+    eventually(lambda: not is_running(started.pid))
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
