@@ -156,8 +156,9 @@ class Browser:
     ) -> None:
         while True:
             try:
+                # Not within the heartbeat: where it takes longer than that, it would be cut each time, and a right never end.
+                feed.show(viewer, await self._visible(request, scope, feed))
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
-                    feed.show(viewer, await self._visible(request, scope, feed))
                     while (what := await viewer.events.get()) is not None:
                         await response.write(what)
                     return
