@@ -15,7 +15,7 @@ import pytest
 from yarl import URL
 
 from scanplan.web.api import openapi, sessions, throttle
-from scanplan.web.ui import browser, feeds
+from scanplan.web.ui import browser, feeds, streams
 from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
 from tests.integration import audit
@@ -197,7 +197,7 @@ async def test_all_namespaces_are_those_that_the_viewer_may_list(
     api: aiohttp.ClientSession, plane: ControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lost otherwise: one team's findings in another's browser, or a page for each of many namespaces."""
-    monkeypatch.setattr(browser, "HEARTBEAT_SECONDS", 0.01)  # shorter than it takes to ask about each namespace
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.01)  # shorter than it takes to ask about each namespace
     others = plane.namespace(f"{namespace}-others")
     for where, name in ((namespace, "mine"), (others, "theirs")):
         await asyncio.to_thread(plane.kubectl.in_namespace(where).apply, plan(name))
@@ -296,7 +296,7 @@ async def test_a_stream_ends_with_its_session_and_a_viewer_that_left_is_no_error
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Lost otherwise: a browser that was logged out would go on seeing plans."""
-    monkeypatch.setattr(browser, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.2)
     token = Reader(plane, namespace, "viewer", SCANPLANS).token()
     session = (await login(api, token)).cookies[sessions.COOKIE].value
     cookie = {"Cookie": f"{sessions.COOKIE}={session}"}

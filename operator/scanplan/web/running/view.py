@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import re
 
 from aiohttp import web
@@ -18,9 +16,7 @@ from scanplan.web.api.access import Access, Caller, Wanted
 from scanplan.web.api.blocking import Calls
 from scanplan.web.artifacts.places import elsewhere
 from scanplan.web.running.follows import Claims, Follows
-from scanplan.web.ui.browser import HEARTBEAT_SECONDS
-from scanplan.web.ui.events import event
-from scanplan.web.ui.feeds import Viewer
+from scanplan.web.ui.streams import stream
 
 _NAMESPACE = re.compile(openapi.NAMESPACE)
 
@@ -59,27 +55,11 @@ class RunningView:
         with self._follows.watched(cluster, plan, caller.name) as viewer:
             if viewer is None:
                 raise web.HTTPServiceUnavailable(text="you, or all together, follow too many scans: try again later")
-            headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
-            response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **headers})
-            await response.prepare(request)
-            with contextlib.suppress(ConnectionError, QueueUnavailable):  # as in `scanplan.web.ui.browser`
-                await self._send(request, response, wanted, viewer)
-            return response
 
-    async def _send(self, request: web.Request, response: web.StreamResponse, wanted: Wanted, viewer: Viewer) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(HEARTBEAT_SECONDS):
-                    while (what := await viewer.events.get()) is not None:
-                        await response.write(what)
-                    return
-            except TimeoutError:
-                await response.write(b": here\n\n")
-            try:
+            async def check() -> None:
                 await self._admitted(request, wanted)
-            except web.HTTPException as refused:
-                await response.write(event("refused", {"status": refused.status, "detail": refused.text}))
-                return
+
+            return await stream(request, viewer.events, check)
 
     async def _admitted(self, request: web.Request, wanted: Wanted) -> Caller:
         caller = await self._access.identify(request)

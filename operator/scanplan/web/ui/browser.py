@@ -13,16 +13,14 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from scanplan.client.errors import QueueUnavailable
 from scanplan.web.api import openapi
 from scanplan.web.api.access import MAX_TOKEN_CHARACTERS, Access, Wanted, visible
 from scanplan.web.api.sessions import COOKIE, Sessions
 from scanplan.web.api.throttle import Throttle
-from scanplan.web.ui.events import Namespaces, event
-from scanplan.web.ui.feeds import ALL, Feed, Feeds, Viewer
+from scanplan.web.ui.events import Namespaces
+from scanplan.web.ui.feeds import ALL, Feed, Feeds
+from scanplan.web.ui.streams import stream
 
-HEARTBEAT_SECONDS = 15.0
-"""Seconds between two heartbeats of a stream. At each one the right to watch is checked again."""
 BODY_SECONDS = 10.0
 """Seconds within which a whole form must arrive."""
 _MAX_FIELDS = 8
@@ -143,30 +141,12 @@ class Browser:
         with self._feeds.watched(scope, caller.name) as watched:
             if watched is None:
                 raise web.HTTPServiceUnavailable(text="you, or all together, watch too much already: try again later")
-            headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
-            response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **headers})
-            await response.prepare(request)
-            # Who has gone away is noticed when it is written to; where Kubernetes doesn't answer, the browser connects again.
-            with contextlib.suppress(ConnectionError, QueueUnavailable):
-                await self._send(request, response, scope, *watched)
-            return response
+            feed, viewer = watched
 
-    async def _send(
-        self, request: web.Request, response: web.StreamResponse, scope: str, feed: Feed, viewer: Viewer
-    ) -> None:
-        while True:
-            try:
-                # Not within the heartbeat: where it takes longer than that, it would be cut each time, and a right never end.
+            async def check() -> None:
                 feed.show(viewer, await self._visible(request, scope, feed))
-                async with asyncio.timeout(HEARTBEAT_SECONDS):
-                    while (what := await viewer.events.get()) is not None:
-                        await response.write(what)
-                    return
-            except TimeoutError:
-                await response.write(b": here\n\n")
-            except web.HTTPException as refused:
-                await response.write(event("refused", {"status": refused.status, "detail": refused.text}))
-                return
+
+            return await stream(request, viewer.events, check)
 
     async def _visible(self, request: web.Request, scope: str, feed: Feed) -> Namespaces:
         """The namespaces whose plans may be seen now."""
