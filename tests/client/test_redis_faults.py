@@ -26,6 +26,7 @@ from scanplan.client.queues.redis_store import RedisStore
 from scanplan.client.queues.workers import requeue_lost
 from tests.client.laboratory import Laboratory
 from tests.client.servers import RedisServer
+from tests.cluster import programs
 from tests.doubles import Doubles
 from tests.fixtures.queues import StartWorker
 from tests.fixtures.scans import web_application
@@ -164,7 +165,7 @@ def test_a_scan_whose_worker_has_died_stops_so_that_nobody_scans_twice(
     laboratory.until_something_is_found()
     horse = horse_of(redis_server, task_id)
     first.kill_all()
-    eventually(lambda: not Path(f"/proc/{horse}").exists() or "Z" in state_of(horse))
+    eventually(lambda: not programs.lives(horse))
     assert laboratory.queue.get_task_status(task_id) in {TaskStatus.RUNNING, TaskStatus.RETRYING}
 
 
@@ -184,13 +185,6 @@ def test_a_worker_that_is_told_to_stop_gives_its_task_back(
     result = laboratory.result(task_id)
     assert result.success
     assert result.finding_count == 16
-
-
-def state_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return "Z"
 
 
 def test_a_task_lost_between_queue_and_worker_is_put_back(

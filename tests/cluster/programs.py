@@ -52,3 +52,11 @@ def run(
         words = "\n".join(said.strip().splitlines()[-LAST_LINES:])
         raise failure(f"`{' '.join(argv)}` failed: {words or f'exit code {ran.returncode}'}")
     return ran.stdout.decode(errors="replace")
+
+
+def lives(pid: int) -> bool:
+    """Whether a process is more than an entry that init has not collected yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -6,7 +6,7 @@ import base64
 import json
 from dataclasses import dataclass
 
-from tests.e2e.stage import Stage, pod, service
+from tests.e2e.stage import PATIENCE, Stage, pod, service
 from tests.fixtures.s3 import ACCESS_KEY, BUCKET, SECRET_KEY, program
 from tests.kubectl import Kubectl, Manifest
 
@@ -63,7 +63,7 @@ def start(stage: Stage, certificate: dict[str, bytes] | None = None) -> Server:
     files = {name: base64.b64encode(content).decode() for name, content in (certificate or {}).items()}
     kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": own, "data": files})
     kubectl.apply(_pod(stage, namespace, tls=bool(certificate)), service("s3", namespace))
-    kubectl("wait", "--for=condition=Ready", "pod/s3", "--timeout=180s")
+    kubectl("wait", "--for=condition=Ready", "pod/s3", f"--timeout={PATIENCE:.0f}s")
     return Server(kubectl, f"{scheme}://s3.{namespace}:{PORT}")
 
 

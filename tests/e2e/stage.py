@@ -30,6 +30,8 @@ FAULTS = Path(__file__).parent / "faults"
 EXPOSURES = "http/exposures/"
 """Template folder with which the vulnerable application has three findings, and the gate none."""
 EXPOSED = {"env-file", "git-config", "sql-dump"}
+ONCE = {"temporary": 0, "unknown": 0}
+"""The field `retry` of a plan whose first failure is its last."""
 
 _SERVER = """
 import http.server
@@ -312,6 +314,10 @@ class Stage:
     def read(self, path: str, shelf: str = "shelf") -> bytes:
         """A file of the claim; empty where it is not there (any more)."""
         return self._ask(shelf, urllib.parse.quote(path))
+
+    def shard_findings(self, below: str) -> list[str]:
+        """The files with the findings of single shards, published below a folder of the claim."""
+        return [path for path in self.files(below) if "/shards/" in path and path.endswith("/nuclei_output.ndjson")]
 
     def findings(self, status: dict[str, Any], shelf: str = "shelf") -> list[dict[str, Any]]:
         """The published findings, having checked them against what the status says of them."""

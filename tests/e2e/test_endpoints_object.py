@@ -9,14 +9,12 @@ from typing import Any
 import pytest
 
 from tests.e2e import s3
-from tests.e2e.stage import EXPOSED, Stage, templates
+from tests.e2e.stage import EXPOSED, ONCE, Stage, templates
 from tests.e2e.test_endpoints_file import HOSTS, plan
 from tests.e2e.test_secrets import certificate, secret
 from tests.fixtures.s3 import BUCKET, SECRET_KEY
 
 pytestmark = pytest.mark.e2e
-
-ONCE = {"temporary": 0, "unknown": 0}
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +41,7 @@ def test_each_shard_scans_its_part_of_an_object_and_the_status_counts_it(stage: 
     assert status["endpointCount"] == status["endpointsScanned"] == 3
     assert (status["endpointsFile"]["refused"], status["endpointsFile"]["duplicates"]) == (2, 1)
     assert templates(stage.findings(status)) == sorted([*EXPOSED] * 3)
-    of_shards = [path for path in stage.files(status["artifacts"]["path"]) if path.endswith("/nuclei_output.ndjson")]
-    assert len([path for path in of_shards if "/shards/" in path and stage.read(path)]) == 2
+    assert len([path for path in stage.shard_findings(status["artifacts"]["path"]) if stage.read(path)]) == 2
     for host in HOSTS:
         assert set(stage.requests(host).values()) == {1}, f"{host} was asked for something twice"
     assert SECRET_KEY not in str([status, stage.jobs("of-an-object"), stage.pods("of-an-object")])

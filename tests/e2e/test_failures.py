@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.stage import EXPOSED, EXPOSURES, Stage, attempts, condition, templates
+from tests.e2e.stage import EXPOSED, EXPOSURES, ONCE, Stage, attempts, condition, templates
 from tests.fixtures.node import ABSENT
 
 pytestmark = pytest.mark.e2e
 
 SOUND = ["sound-1.yaml", "sound-2.yaml"]
-ONCE = {"temporary": 0, "unknown": 0}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -126,11 +126,7 @@ def test_istio_linkerd_a_native_sidecar_ends_with_the_scan_and_an_ordinary_one_a
 
     mesh.apply(mesh.plan("meshed", deadlineSeconds=3600, timeoutSeconds=90))
     if not native:
-        mesh.until(
-            lambda: any(
-                "/shards/" in path and path.endswith("/nuclei_output.ndjson") for path in mesh.files(mesh.run("meshed"))
-            )
-        )
+        mesh.until(lambda: mesh.shard_findings(mesh.run("meshed")))
         mesh.patch("meshed", deadlineSeconds=90)
     status = mesh.ends("meshed", "Completed" if native else "Failed")
     if not native:

@@ -23,10 +23,9 @@ def test_each_host_is_scanned_by_one_shard_and_once(stage: Stage) -> None:
     findings = stage.findings(status)
     assert templates(findings) == sorted([*EXPOSED] * 3)
     hosts_of = {}
-    for path in stage.files(status["artifacts"]["path"]):
-        if "/shards/" in path and path.endswith("/nuclei_output.ndjson"):
-            shard = path.split("/shards/")[1].split("/")[0]
-            hosts_of[shard] = {line.split(b'"host":"')[1].split(b'"')[0] for line in stage.read(path).splitlines()}
+    for path in stage.shard_findings(status["artifacts"]["path"]):
+        shard = path.split("/shards/")[1].split("/")[0]
+        hosts_of[shard] = {line.split(b'"host":"')[1].split(b'"')[0] for line in stage.read(path).splitlines()}
     assert sorted(len(hosts) for hosts in hosts_of.values()) == [1, 1, 1]
     assert len(set.union(*hosts_of.values())) == 3
     for host in HOSTS:

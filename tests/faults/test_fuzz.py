@@ -24,7 +24,7 @@ from scanplan.core.observed.pods import PodView, pod_view
 from scanplan.core.planning.targets import endpoints
 
 TRIES = 2_000
-FUZZ = settings(max_examples=TRIES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+FUZZ = settings(max_examples=TRIES, suppress_health_check=list(HealthCheck), derandomize=True)
 
 GOOD_REPORT = encode(
     ShardReport(

@@ -71,7 +71,7 @@ def test_no_pod_template_gets_beyond_the_restricted_standard(laboratory: Laborat
     )
     judged = 0
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=150, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(POD_TEMPLATES)
     def attempt(template: dict[str, Any]) -> None:
         nonlocal judged

@@ -41,8 +41,7 @@ class Heartbeat:
         self._stopped = threading.Event()
 
     def start(self) -> Heartbeat:
-        with contextlib.suppress(Refused):  # it is there already
-            self._api.create("/api/v1/nodes", {"metadata": {"name": NODE}})
+        self._api.create("/api/v1/nodes", {"metadata": {"name": NODE}})
         threading.Thread(target=self._run, daemon=True, name="heartbeat").start()
         return self
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests import cluster
-from tests.cluster import LocalCluster, local
+from tests.cluster import LocalCluster, local, programs
 from tests.cluster.errors import AlreadyUpError, MissingError, NotUpError, StartError, UnsupportedError
 from tests.cluster.local import components, start
 
@@ -68,17 +68,9 @@ def host_state() -> dict[str, object]:
     }
 
 
-def lives(pid: int) -> bool:
-    """Whether a process is more than an entry that init has not collected yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def traces(name: str, pids: set[int], address: str | None) -> list[str]:
     """What can still be found of a cluster."""
-    found = [f"process {pid}" for pid in pids if lives(pid)]
+    found = [f"process {pid}" for pid in pids if programs.lives(pid)]
     found += [line for line in Path("/proc/self/mounts").read_text().splitlines() if f"clusters/{name}" in line]
     links = subprocess.run(["ip", "-o", "address"], capture_output=True, text=True, check=True).stdout
     found += [line for line in links.splitlines() if address and address.rpartition(".")[0] + "." in line]

@@ -82,17 +82,10 @@ def end(folder: Path) -> None:
     for victim in children or [str(pid)]:
         os.kill(int(victim), signal.SIGKILL)
     deadline = time.monotonic() + 30
-    while outer_pid(folder) is not None and not _is_zombie(pid):
+    while outer_pid(folder) is not None and programs.lives(pid):
         if time.monotonic() > deadline:
             raise ClusterError(f"process {pid} does not end, 30 s after its cluster was killed: see `ps -ef --forest`")
         time.sleep(0.02)
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def connect(pid: int) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster import programs
 from tests.kubectl import eventually
 from tests.prefork import Prefork, Process
 
@@ -75,12 +76,4 @@ def test_it_ends_with_the_tests_however_these_end(tmp_path: Path) -> None:
         started = made.start(("tests.unit.suite.forked", "wait"), ENVIRONMENT, output.fileno())
     eventually(lambda: "error" in (tmp_path / "output").read_text())
     made.close()
-    eventually(lambda: not is_running(started.pid))
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process is there and has not ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    eventually(lambda: not programs.lives(started.pid))
