@@ -22,13 +22,13 @@ from tests.faults.node import MERGED_FILE, TaskFolder
 
 if TYPE_CHECKING:
     from tests.faults.case import Case
+    from tests.faults.proxy import Call
 
 TERMINAL = {"Completed", "Failed", "Cancelled"}
 SLACK = 240.0
-"""Seconds beyond a row's N for which the truth is still waited for, and then for rest.
-
-How long either took is reported, and only never is a failure: on a busy machine an operator may stand still for seconds.
-"""
+"""Seconds beyond a row's N for which the truth is still waited for: N is reported, and only never is a failure."""
+UNREST = 60.0
+"""Seconds after the truth in which the operator may still write: on a busy machine it may stand still between two writes."""
 
 
 @dataclass
@@ -93,13 +93,15 @@ def come_to_rest(case: Case) -> tuple[float, list[str]]:
         The seconds from now to the last write, and what was written in the last `case.quiet` seconds if it never rests.
     """
     truth = last = time.monotonic()
+
+    def written(since: float) -> list[Call]:
+        return [call for proxy in case.proxies for call in proxy.attempts_since(since)]
+
     while (now := time.monotonic()) < last + case.quiet:
-        if now > truth + SLACK:
-            return last - truth, [
-                str(call) for proxy in case.proxies for call in proxy.attempts_since(now - case.quiet)
-            ]
+        if now > truth + UNREST:
+            return last - truth, [str(call) for call in written(now - case.quiet)]
         time.sleep(last + case.quiet - now)
-        last = max([last, *(call.at for proxy in case.proxies for call in proxy.attempts_since(last))])
+        last = max([last, *(call.at for call in written(last))])
     return last - truth, []
 
 

@@ -1,4 +1,4 @@
-"""The fault lane's judge of lost findings and of rest. Lost without need: an operator excused, or a failure without a fault."""
+"""The fault lane's judge of lost findings and of rest. Lost otherwise: a fault that it excuses, or a failure without a fault."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_an_operator_may_come_to_rest_late_but_not_never(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(oracle, "time", clock)
-    monkeypatch.setattr(oracle, "SLACK", 30.0)
+    monkeypatch.setattr(oracle, "UNREST", 30.0)
 
     def attempts_since(moment: float) -> list[Any]:
         return [Write(at) for at in written if moment <= at <= clock.now]
