@@ -19,7 +19,7 @@ pytest_plugins = (
     "tests.fixtures.node",
 )
 
-# How long an example takes, or its making, depends on the machine, and tests assert no timings.
+# How long it takes to make an example or to run it depends on the machine, and tests assert no timings.
 hypothesis.settings.register_profile("scanplan", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("scanplan")
 

@@ -82,7 +82,8 @@ def completed(case: Case, count: int) -> None:
 def to_the_middle(case: Case) -> datetime:
     """Wait for the middle of a minute whose time the operator has dealt with; when that was.
 
-    A schedule that is suspended sooner has a time of which nobody can know later whether it was suspended by then.
+    If the test suspends the schedule before the operator has dealt with that time, the operator sees a suspended schedule and
+    makes no run. Nothing tells it that the schedule was suspended only after the time.
     """
     while True:
         now = datetime.now(UTC)
