@@ -48,8 +48,12 @@ class _Lock(LeaseLock):
         """Whether the server has ever shown or given it to us; without the right to it nobody ever leads."""
         self.ours_until = -math.inf
         """On the monotonic clock; counted from before the request, since whoever waits for the lease to run out sees it later."""
+        self._as_written = False
+        """Whether `lease_reference` is what the server answered to our last write. A write upon it needs no look before."""
 
     async def get(self, name: str, namespace: str) -> Any:
+        if self._as_written and self.lease_reference:
+            return True, self.election_record(self.lease_reference)
         try:
             found, answer = await super().get(name, namespace)
         except failures.UNREACHABLE as error:
@@ -64,8 +68,12 @@ class _Lock(LeaseLock):
         lease = V1Lease(metadata=V1ObjectMeta(name=name), spec=self.update_lease(election_record))
         return await self._tried(self.api_instance.create_namespaced_lease(namespace, lease))
 
-    async def update(self, *arguments: Any, **named: Any) -> bool:
-        return await self._tried(super().update(*arguments, **named))
+    async def update(self, name: str, namespace: str, updated_record: Any) -> bool:
+        # The package's own drops the answer, and with it the version that the next write names.
+        lease = self.lease_reference
+        assert lease is not None  # noqa: S101 - the package gets it before it updates it
+        lease.spec = self.update_lease(updated_record, lease.spec)
+        return await self._tried(self.api_instance.replace_namespaced_lease(name, namespace, lease))
 
     async def release(self) -> None:
         """Leave the lease to whoever asks next, if it is still ours. Where that fails, it runs out by itself."""
@@ -78,20 +86,20 @@ class _Lock(LeaseLock):
             except failures.FAILURES as error:
                 log.warning("lease %s could not be given back: %r", self.title, error)
 
-    async def _tried(self, call: Awaitable[Any]) -> bool:
+    async def _tried(self, call: Awaitable[V1Lease]) -> bool:
         asked = time.monotonic()
+        self._as_written = False
         try:
-            written = bool(await call)
+            self.lease_reference = await call
         except ApiException as error:
             self._complain(error)
             return False
         except failures.UNREACHABLE as error:
             log.warning("lease %s could not be written: %r", self.title, error)
             return False
-        if written:
-            self.known = True
-            self.ours_until = asked + LEASE_SECONDS
-        return written
+        self._as_written = self.known = True
+        self.ours_until = asked + LEASE_SECONDS
+        return True
 
     def _complain(self, error: ApiException) -> None:
         advice = "; examples/install/leader-election.yaml grants it, SCANPLAN_LEADER_ELECTION=false does without"
