@@ -29,7 +29,7 @@ demo-down: install ## Remove all that the demo made
 
 ##@ Test
 .PHONY: test test-faults test-faults-full soak test-unit test-integration test-e2e test-chart test-ecosystem lint audit
-test: install lint ## All tests, in lanes side by side; LANES="local chart" runs some
+test: install ## Lint and all tests, in lanes side by side; LANES="local chart" runs some
 	$(BIN)/python -m tests.suite $(LANES) -- $(PYTEST_ARGS)
 test-faults: install ## The fault matrix, short form: a table, and build/faults.json
 	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)

@@ -1,8 +1,8 @@
 """Run the lanes side by side: `python -m tests.suite [LANE ...] [-- PYTEST ARGUMENT ...]`.
 
-Says what it will do and how long it took last, how far each lane is, and at the end what failed, the ten slowest tests and
-the counts. The output of each lane is kept in build/test. Exit codes: 0 all passed; 1 a lane failed; 2 no such lane; 5 no
-test was run.
+Lint is a lane too, and the first to begin. Says what it will do and how long it took last, how far each lane is, and at the
+end what failed, the ten slowest tests and the counts. The output of each lane is kept in build/test. Exit codes: 0 all
+passed; 1 a lane failed; 2 no such lane; 5 no test was run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests import doubles, images
 from tests.suite import history, results
-from tests.suite.lanes import AT_ONCE, LANES, TESTS, elsewhere
+from tests.suite.lanes import AT_ONCE, LANES, LINT, TESTS, elsewhere
 from tests.suite.results import Results
 
 ROOT = TESTS.parent
@@ -48,10 +48,17 @@ class Lane:
     def results(self) -> Results:
         return results.read(OUTPUT / f"{self.name}.xml")
 
-    def percent(self) -> str:
+    def progress(self) -> str:
         """How far pytest says it is."""
         found = re.findall(r"\[ *(\d+)%\]", self.log.read_text(errors="replace"))
-        return f"{found[-1]} %" if found else "starting"
+        return f"{found[-1]} %" if found else "begun"
+
+    def outcome(self) -> str:
+        """What has come of it, once it has ended."""
+        if self.name == LINT:
+            return "failed" if self.process.returncode else "passed"
+        found = self.results
+        return f"{found.passed} passed, {found.failed} failed, {found.skipped} skipped"
 
 
 def main(arguments: list[str]) -> int:
@@ -63,9 +70,9 @@ def main(arguments: list[str]) -> int:
         return 2
     announce(names)
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    prepare()
-    lanes: list[Lane] = []
+    lanes = [start(LINT, ["make", LINT])]
     try:
+        prepare()
         run(names, options, lanes)
     except BaseException:
         for lane in lanes:
@@ -78,10 +85,13 @@ def main(arguments: list[str]) -> int:
 def announce(names: list[str]) -> None:
     """What will be done, and how long it took last."""
     last = history.read()
-    say(f"Running {len(names)} lanes of tests, {AT_ONCE} at once; their output is in {OUTPUT.relative_to(ROOT)}/")
-    for name in names:
+    say(
+        f"Running {len(names)} lanes of tests and lint, {AT_ONCE} at once; their output is in {OUTPUT.relative_to(ROOT)}/"
+    )
+    for name, paths in {LINT: (), **{name: LANES[name] for name in names}}.items():
         took = f"{minutes(last[name])} last time" if name in last else "not run on this machine yet"
-        say(f"  {name:<12} {' '.join(f'tests/{path}' for path in LANES[name])} ({took})")
+        what = " ".join(f"tests/{path}" for path in paths) or f"make {name}"
+        say(f"  {name:<12} {what} ({took})")
 
 
 def prepare() -> None:
@@ -90,12 +100,16 @@ def prepare() -> None:
     images.build(["operator", "scanner", "webapp", "worker"])
 
 
-def start(name: str, options: list[str]) -> Lane:
-    """Start a lane in a process group of its own."""
+def tests_of(name: str, options: list[str]) -> list[str]:
+    """The command of a lane of tests."""
     command = [sys.executable, "-m", "pytest", "-m", "not ecosystem", "--color=no"]
     command += [f"--junitxml={OUTPUT / name}.xml", "-o", f"cache_dir={OUTPUT / name}.cache", *options]
     command += [f"--ignore=tests/{path}" for path in elsewhere(name)]
-    command += [f"tests/{path}" for path in LANES[name]]
+    return [*command, *(f"tests/{path}" for path in LANES[name])]
+
+
+def start(name: str, command: list[str]) -> Lane:
+    """Start a lane in a process group of its own."""
     with (OUTPUT / f"{name}.log").open("wb") as log:
         log.write(f"$ {shlex.join(command)}\n".encode())
         log.flush()
@@ -115,17 +129,16 @@ def run(names: list[str], options: list[str], lanes: list[Lane]) -> None:
     began = said = time.monotonic()
     while waiting or any(lane.seconds is None for lane in lanes):
         while waiting and sum(lane.seconds is None for lane in lanes) < AT_ONCE:
-            lanes.append(start(waiting.pop(0), options))
+            name = waiting.pop(0)
+            lanes.append(start(name, tests_of(name, options)))
         time.sleep(1)
         for lane in lanes:
             if lane.seconds is None and lane.process.poll() is not None:
                 lane.seconds = time.monotonic() - lane.began
-                found = lane.results
-                counts = f"{found.passed} passed, {found.failed} failed, {found.skipped} skipped"
-                say(f"  {lane.name:<12} {counts} in {minutes(lane.seconds)}")
+                say(f"  {lane.name:<12} {lane.outcome()} in {minutes(lane.seconds)}")
         if time.monotonic() - said >= PROGRESS_SECONDS:
             said = time.monotonic()
-            running = ", ".join(f"{lane.name} {lane.percent()}" for lane in lanes if lane.seconds is None)
+            running = ", ".join(f"{lane.name} {lane.progress()}" for lane in lanes if lane.seconds is None)
             say(f"  {minutes(said - began)}: {running}")
 
 

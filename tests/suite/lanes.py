@@ -47,6 +47,8 @@ LANES: dict[str, tuple[str, ...]] = {
 A file that a lane names is left out of its folder's lane. `clusters` has those that start clusters of their own, and a part of
 those that share a node.
 """
+LINT = "lint"
+"""The lane that is not of tests: `make lint`. It uses one core for half a minute, so the others begin beside it."""
 AT_ONCE = 8
 """Lanes that run side by side on two cores; one of them takes a quarter of a core, and up to 2 GB with its cluster."""
 APART = ("ecosystem",)
