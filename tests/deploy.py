@@ -151,7 +151,7 @@ def read_artifact(kubectl: Kubectl, image: str, plan: Manifest, file: str) -> by
     namespace = plan["metadata"]["namespace"]
     kubectl.apply(reader(name, namespace, image, artifacts["claimName"], f"{artifacts['path']}/{file}"))
     try:
-        kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=60s")
+        kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=180s")
         return kubectl("logs", name).encode()
     finally:
         kubectl("delete", "pod", name, "--wait=false")

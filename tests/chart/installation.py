@@ -81,11 +81,11 @@ def sweep(kubectl: Kubectl) -> None:
     for definition in definitions:
         if kubectl.find("crd", definition):
             for namespace in NAMESPACES:
-                kubectl.in_namespace(namespace)("delete", definition, "--all", "--timeout=30s")
+                kubectl.in_namespace(namespace)("delete", definition, "--all", "--timeout=180s")
     eventually(lambda: not kubectl.get("jobs,pods", "-A", "-l", "scanplan.dev/task")["items"], within=PATIENCE)
-    kubectl("delete", "crd", *definitions, "--ignore-not-found", "--timeout=30s")
+    kubectl("delete", "crd", *definitions, "--ignore-not-found", "--timeout=180s")
     for namespace in NAMESPACES:
-        kubectl.in_namespace(namespace)("delete", "pvc", "--all", "--timeout=60s")
+        kubectl.in_namespace(namespace)("delete", "pvc", "--all", "--timeout=180s")
     eventually(lambda: not kubectl.get("pods", "-A", "-l", OWN)["items"], within=PATIENCE)
     kubectl.in_namespace(NAMESPACE)("delete", "lease/scanplan-operator", "--ignore-not-found")
 

@@ -143,7 +143,7 @@ def test_an_update_never_has_two_operators_at_work(clean: Installer, running: Lo
     already = len(list(audit.requests(running.audit_log)))
     names = [f"plan-{number}" for number in range(6)]
     kubectl.apply(plan(names[0]))
-    kubectl("wait", f"scanplan/{names[0]}", "--for=jsonpath={.status.phase}=Running", "--timeout=60s")
+    kubectl("wait", f"scanplan/{names[0]}", "--for=jsonpath={.status.phase}=Running", "--timeout=180s")
     kubectl("rollout", "restart", "deployment/scanplan-operator")
     for name in names[1:-1]:
         kubectl.apply(plan(name))

@@ -134,7 +134,7 @@ def test_a_scan_whose_pod_is_moved_is_taken_up_by_the_next_one(queue: Queue, res
     task_id = queue.submit("nightly", ["http/exposures/", "slow.yaml"])
     eventually(lambda: queue.tasks.get_task_status(task_id) is TaskStatus.RUNNING, within=PATIENCE)
     (moved,) = queue.kubectl("get", "pods", "-l", PODS, "-o", "name").split()
-    queue.kubectl("delete", moved, "--timeout=90s")
+    queue.kubectl("delete", moved, "--timeout=180s")
     queue.kubectl("rollout", "status", WORKER, "--timeout=180s")
     assert results.hgetall(f"scanplan:task_attempts:{task_id}").keys() == {b"running"}
     result = queue.result(task_id)

@@ -90,6 +90,6 @@ def test_a_reader_that_is_gone_kills_it(lab: Laboratory, slow_site: Site) -> Non
         assert process.stdout
         process.stdout.readline()
         process.stdout.close()
-        assert process.wait(timeout=60) == -signal.SIGPIPE
+        assert process.wait(timeout=120) == -signal.SIGPIPE
         assert process.stderr
         process.stderr.read()

@@ -39,7 +39,7 @@ FULL = os.environ.get("FAULTS") == "full"
 QUIET = 30.0 if FULL else 10.0
 """Seconds without a write that prove rest."""
 AT_ONCE = 6
-PATIENCE = 300.0
+PATIENCE = 900.0
 """Seconds that a step of a life may take; only ends what is hopeless."""
 PROJECT = "acme"
 """The same in every namespace, so that equal lives have equal keys and their writes can be compared."""
@@ -81,7 +81,7 @@ class Deployment:
 
     def stop(self) -> None:
         self._down.set()
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=120)
         if self.operator.alive:
             self.operator.kill()
 

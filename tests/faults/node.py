@@ -112,7 +112,7 @@ class Node:
 
     def stop(self) -> None:
         self._stopped.set()
-        self._thread.join(timeout=60)
+        self._thread.join(timeout=120)
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -140,7 +140,7 @@ class _Loop:
         threading.Thread(target=self._loop.run_forever, daemon=True, name="proxies").start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=120)
 
 
 _loop: _Loop | None = None

@@ -286,7 +286,7 @@ class _Patches:
 
     def stop(self) -> None:
         self._stopped.set()
-        self._thread.join(timeout=60)
+        self._thread.join(timeout=120)
 
     def made(self, name: str) -> None:
         """Make a plan, and edit its metadata in the 100 ms that follow."""

@@ -80,7 +80,7 @@ def told_to_end(command: Sequence[str | Path], milliseconds: float) -> int:
         time.sleep(milliseconds / 1000)
         os.kill(int(first), signal.SIGTERM)
         try:
-            return process.wait(timeout=20)
+            return process.wait(timeout=120)
         except subprocess.TimeoutExpired:
             process.kill()
             return -signal.SIGKILL

@@ -15,7 +15,7 @@ from tests.integration.apiserver import JOBS, PLANS, ApiServer, Object
 from tests.integration.kubelet import Kubelet, index_of
 from tests.kubectl import Kubectl, Manifest, eventually
 
-WITHIN = 60.0
+WITHIN = 180.0
 INTERVAL = 0.05
 
 

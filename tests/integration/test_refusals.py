@@ -182,7 +182,7 @@ def test_the_command_names_the_field_that_was_meant(scene: Scene, tmp_path: Path
     (tmp_path / "plan.yaml").write_text(json.dumps(scanplan("plan", selection={"tagz": ["cve"]})))
     command = [sys.executable, "-m", "scanplan", "submit", "-f", str(tmp_path / "plan.yaml"), "-n", scene.namespace]
     environment = {**os.environ, "KUBECONFIG": str(scene.kubectl.kubeconfig), "COLUMNS": "200"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr.splitlines()[0]) == (
         65,
         "error: plan: unknown field spec.selection.tagz, did you mean include.tags?",

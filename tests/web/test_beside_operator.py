@@ -77,12 +77,12 @@ def api(plane: ControlPlane, namespace: str, ports: Ports, tmp_path: Path) -> It
         process = subprocess.Popen([sys.executable, "-m", "scanplan", "api"], env=variables, stderr=log)
     yield process.pid
     process.terminate()
-    assert process.wait(timeout=60) == os.EX_OK
+    assert process.wait(timeout=120) == os.EX_OK
 
 
 def code_of(port: int, path: str) -> int:
     """Asked by somebody who has no connection yet; 0: no answer."""
-    with urllib3.PoolManager(retries=False, timeout=60) as http:
+    with urllib3.PoolManager(retries=False, timeout=120) as http:
         try:
             return http.request("GET", f"http://127.0.0.1:{port}{path}").status
         except urllib3.exceptions.HTTPError:

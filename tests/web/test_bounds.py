@@ -39,7 +39,7 @@ class Served:
 
     def get(self, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
         """Ask as somebody who has no connection yet."""
-        with urllib3.PoolManager(retries=False, timeout=60) as http:
+        with urllib3.PoolManager(retries=False, timeout=120) as http:
             return http.request("GET", f"http://127.0.0.1:{self.port}{path}", headers=headers)
 
     def answers(self) -> bool:
@@ -66,7 +66,7 @@ def served(laboratory: Laboratory, tmp_path: Path) -> Iterator[Served]:
     eventually(lambda: process.poll() is not None or api.answers())
     yield api
     process.terminate()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=120) == 0
     assert len(log.read_text().splitlines()) < 20, "anybody could fill the node's disk"
 
 
@@ -101,7 +101,7 @@ def test_half_requests_by_the_hundred_cost_little_and_hold_up_nobody(
 def test_who_does_not_go_on_is_cut(served: Served, begin: bytes) -> None:
     """Lost otherwise: slow requests hold their connections until there are no more."""
     with attack.half_requests(served.port, 5, begin, b"", 0) as made:
-        assert all(attack.is_cut(each, within=60) for each in made)
+        assert all(attack.is_cut(each, within=120) for each in made)
 
 
 def test_a_trickle_is_cut_too(served: Served) -> None:

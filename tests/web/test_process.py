@@ -24,7 +24,7 @@ def test_it_serves_until_it_is_told_to_stop(laboratory: Laboratory) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "scanplan", "api"], env=variables, stderr=subprocess.PIPE, text=True
     )
-    http = urllib3.PoolManager(retries=False, timeout=60)
+    http = urllib3.PoolManager(retries=False, timeout=120)
 
     def ready() -> bool:
         assert process.poll() is None

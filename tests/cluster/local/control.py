@@ -23,7 +23,7 @@ def start(folder: Path, component: Component) -> None:
     _ask(folder, do="start", name=component.name, argv=component.argv)
 
 
-def wait(folder: Path, component: Component, timeout: float = 90) -> None:
+def wait(folder: Path, component: Component, timeout: float = 180) -> None:
     """Return when a component is ready. Raises StartError with the end of its log if it ends first, or is too slow."""
     try:
         _ask(folder, do="wait", name=component.name, ready=component.ready, timeout=timeout)

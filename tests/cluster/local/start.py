@@ -123,7 +123,7 @@ def _settle(cluster: LocalCluster) -> None:
                 raise StartError(f"{name} ended with {now}; the end of its log:\n{control.tail(cluster.folder, name)}")
 
     def await_object(path: str, what: str, until: Callable[[Object], bool] = bool) -> None:
-        api.wait(path, until, what, check, timeout=60)
+        api.wait(path, until, what, check, timeout=180)
 
     await_object("/api/v1/namespaces/default/serviceaccounts/default", "there is no default service account")
     if not cluster.record.control_plane_only:

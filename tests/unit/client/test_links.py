@@ -32,7 +32,7 @@ class Here:
     """A cluster whose pod's programs run on this machine."""
 
     def execute(self, _namespace: str, _pod: str, command: tuple[str, ...], **_: float) -> Iterator[bytes]:
-        ran = subprocess.run([sys.executable, *command[1:]], capture_output=True, timeout=60, check=False)
+        ran = subprocess.run([sys.executable, *command[1:]], capture_output=True, timeout=120, check=False)
         if ran.returncode:
             raise Failure(ran.stderr.decode())
         yield ran.stdout
