@@ -12,8 +12,22 @@ TESTS = Path(__file__).parents[1]
 _OF_THE_WHOLE_SESSION = ("integration/test_rights.py", "integration/test_kstatus.py")
 """Files that look at what all other tests of their session have done: each lane of `integration` has them, at its end."""
 LANES: dict[str, tuple[str, ...]] = {
-    "node": ("e2e",),
+    "local": ("unit", "images", "conformance"),
     "integration": ("integration", *_OF_THE_WHOLE_SESSION),
+    "client": ("client", "web"),
+    "clusters": (
+        "e2e/test_names.py",
+        "e2e/test_network_policies.py",
+        "e2e/test_own_cluster.py",
+        "e2e/test_platforms.py",
+        "integration/test_beginning.py",
+        "integration/test_cluster_local.py",
+        "e2e/test_pages.py",
+        "cli",
+    ),
+    "faults": ("faults",),
+    "chart": ("chart",),
+    "node": ("e2e",),
     "kinds": (
         "integration/test_exceptions.py",
         "integration/test_export_commands.py",
@@ -26,23 +40,9 @@ LANES: dict[str, tuple[str, ...]] = {
         "integration/test_windows.py",
         *_OF_THE_WHOLE_SESSION,
     ),
-    "faults": ("faults",),
-    "chart": ("chart",),
-    "client": ("client", "web"),
-    "clusters": (
-        "e2e/test_names.py",
-        "e2e/test_network_policies.py",
-        "e2e/test_own_cluster.py",
-        "e2e/test_platforms.py",
-        "integration/test_beginning.py",
-        "integration/test_cluster_local.py",
-        "e2e/test_pages.py",
-        "cli",
-    ),
-    "local": ("unit", "images", "conformance"),
     "runner": ("runner",),
 }
-"""Name of the lane, and its folders and files in the order in which they run.
+"""Name of the lane, and its folders and files in the order in which they run. The longest lanes come first, and begin first.
 
 A file that a lane names is left out of its folder's lane. `clusters` has those that start clusters of their own, and a part of
 those that share a node.
