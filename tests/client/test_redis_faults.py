@@ -240,10 +240,12 @@ def test_who_can_write_to_redis_runs_no_code_of_theirs_in_a_worker(
 
 
 def test_a_claim_lives_as_long_as_the_scan_runs(
-    laboratory: Laboratory, start_worker: StartWorker, redis_server: RedisServer
+    laboratory: Laboratory, start_worker: StartWorker, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lost otherwise: the claim of a scan that takes longer than the idempotency window, and with it one scan for one key."""
-    start_worker()
+    monkeypatch.setenv("SCANPLAN_IDEMPOTENCY_WINDOW", "600")
+    laboratory.queue = RQTaskQueue(redis_server.url)
+    start_worker(SCANPLAN_IDEMPOTENCY_WINDOW="600")
     plan = laboratory.plan(templates=[laboratory.template("slow", fault="slow:600000")])
     claim = store_of(redis_server).claim_key(models.generate_task_key(plan))
     task_id = laboratory.submit(plan)
@@ -255,6 +257,7 @@ def test_a_claim_lives_as_long_as_the_scan_runs(
         return sum(later > earlier for earlier, later in pairwise(left)) >= 3
 
     eventually(renewed_thrice)
+    assert all(0 < each <= 600_000 for each in left)
     assert laboratory.submit(plan) == task_id
     assert laboratory.queue.cancel_task(task_id)
     laboratory.until(task_id, TaskStatus.CANCELLED)
