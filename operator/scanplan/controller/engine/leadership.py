@@ -48,12 +48,12 @@ class _Lock(LeaseLock):
         """Whether the server has ever shown or given it to us; without the right to it nobody ever leads."""
         self.ours_until = -math.inf
         """On the monotonic clock; counted from before the request, since whoever waits for the lease to run out sees it later."""
-        self._as_written = False
-        """Whether `lease_reference` is what the server answered to our last write. A write upon it needs no look before."""
+        self._written: V1Lease | None = None
+        """The server's answer to our last write, with the version that the next write names; None: the lease must be read first."""
 
     async def get(self, name: str, namespace: str) -> Any:
-        if self._as_written and self.lease_reference:
-            return True, self.election_record(self.lease_reference)
+        if self._written:
+            return True, self.election_record(self._written)
         try:
             found, answer = await super().get(name, namespace)
         except failures.UNREACHABLE as error:
@@ -77,7 +77,7 @@ class _Lock(LeaseLock):
 
     async def release(self) -> None:
         """Leave the lease to whoever asks next, if it is still ours. Where that fails, it runs out by itself."""
-        self.ours_until = -math.inf
+        self.ours_until, self._written = -math.inf, None
         found, record = await self.get(self.name, self.namespace)
         if found and record.holder_identity == self.identity and self.lease_reference:
             self.lease_reference.spec = V1LeaseSpec(holder_identity="")
@@ -88,16 +88,16 @@ class _Lock(LeaseLock):
 
     async def _tried(self, call: Awaitable[V1Lease]) -> bool:
         asked = time.monotonic()
-        self._as_written = False
+        self._written = None
         try:
-            self.lease_reference = await call
+            self._written = self.lease_reference = await call
         except ApiException as error:
             self._complain(error)
             return False
         except failures.UNREACHABLE as error:
             log.warning("lease %s could not be written: %r", self.title, error)
             return False
-        self._as_written = self.known = True
+        self.known = True
         self.ours_until = asked + LEASE_SECONDS
         return True
 
