@@ -242,7 +242,7 @@ def test_who_can_write_to_redis_runs_no_code_of_theirs_in_a_worker(
 def test_a_claim_lives_as_long_as_the_scan_runs(
     laboratory: Laboratory, start_worker: StartWorker, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lost otherwise: the claim of a scan that takes longer than the idempotency window, and with it one scan for one key."""
+    """Lost otherwise: a scan that takes longer than the idempotency window has no claim any more, and its plan is scanned twice."""
     monkeypatch.setenv("SCANPLAN_IDEMPOTENCY_WINDOW", "600")
     laboratory.queue = RQTaskQueue(redis_server.url)
     start_worker(SCANPLAN_IDEMPOTENCY_WINDOW="600")

@@ -6,10 +6,7 @@ import os
 import tempfile
 
 from tests import prefork
-from tests.integration.scene import Scene
-
-PATIENCE = 180.0
-"""Seconds that a command may take; only ends what is hopeless."""
+from tests.integration.scene import PATIENCE, Scene
 
 
 def scanplan(scene: Scene, *words: str, code: int = 0) -> str:

@@ -15,7 +15,8 @@ from tests.integration.apiserver import JOBS, PLANS, ApiServer, Object
 from tests.integration.kubelet import Kubelet, index_of
 from tests.kubectl import Kubectl, Manifest, eventually
 
-WITHIN = 180.0
+PATIENCE = 180.0
+"""Seconds that a step of a test may take; only ends what is hopeless."""
 INTERVAL = 0.05
 
 
@@ -81,7 +82,7 @@ class Scene:
             return bool(condition(seen))
 
         try:
-            eventually(look, within=WITHIN, interval=INTERVAL)
+            eventually(look, within=PATIENCE, interval=INTERVAL)
         except AssertionError:
             raise AssertionError(f"plan {name} is still {seen.get('status')}") from None
         return seen
@@ -111,7 +112,7 @@ class Scene:
         return job
 
     def eventually(self, look: Callable[[], Any]) -> Any:
-        return eventually(look, within=WITHIN, interval=INTERVAL)
+        return eventually(look, within=PATIENCE, interval=INTERVAL)
 
     def gone(self, job: str) -> None:
         """Wait until there is no such Job."""

@@ -52,7 +52,7 @@ def test_a_standby_takes_over_from_a_killed_leader(
 def test_a_leader_renews_by_one_request(
     cluster: LocalCluster, administrator: Kubectl, alone: Scene, start_operator: Callable[..., Any]
 ) -> None:
-    """Lost otherwise: a look at the lease before each renewal, forty times a minute. Another's write is noticed without."""
+    """Lost otherwise: forty needless requests a minute. Another's write is still noticed, since it has the renewal refused."""
     leader = elect(administrator, start_operator)
     alone.eventually(lambda: "leading" in leader.text())
     start = cluster.audit_log.stat().st_size

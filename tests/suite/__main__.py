@@ -53,7 +53,7 @@ class Lane:
         return f"{found[-1]} %" if found else "begun"
 
     def outcome(self) -> str:
-        """What has come of it, once it has ended."""
+        """Its result, once it has ended."""
         if self.name == LINT:
             return "failed" if self.process.returncode else "passed"
         found = self.results
@@ -87,9 +87,9 @@ def announce(names: list[str]) -> None:
     say(
         f"Running {len(names)} lanes of tests and lint, {AT_ONCE} at once; their output is in {OUTPUT.relative_to(ROOT)}/"
     )
-    for name, paths in {LINT: (), **{name: LANES[name] for name in names}}.items():
+    for name in (LINT, *names):
         took = f"{minutes(last[name])} last time" if name in last else "not run on this machine yet"
-        what = " ".join(f"tests/{path}" for path in paths) or f"make {name}"
+        what = " ".join(f"tests/{path}" for path in LANES.get(name, ())) or f"make {name}"
         say(f"  {name:<12} {what} ({took})")
 
 

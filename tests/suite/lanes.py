@@ -48,7 +48,7 @@ A file that a lane names is left out of its folder's lane. `clusters` has those 
 those that share a node.
 """
 LINT = "lint"
-"""The lane that is not of tests: `make lint`. It uses one core for half a minute, so the others begin beside it."""
+"""The one lane without tests, `make lint`. It uses a single core, so the other lanes begin at the same time."""
 AT_ONCE = 8
 """Lanes that run side by side on two cores; one of them takes a quarter of a core, and up to 2 GB with its cluster."""
 APART = ("ecosystem",)
