@@ -771,6 +771,15 @@ class TestEdits:
         edited = plan(completed_status(), generation=2, ttlSecondsAfterFinished=600)
         assert patch_of(decide(edited, complete()))["spec"] == {"ttlSecondsAfterFinished": 600}
 
+    @pytest.mark.parametrize(("edit", "again"), [({"ttlSecondsAfterFinished": 600}, 0.0), ({"priority": 9}, None)])
+    def test_a_ttl_that_was_edited_as_the_job_finished_acts_after_the_result(
+        self, edit: dict[str, Any], again: float | None
+    ) -> None:
+        """Lost otherwise: the edit, until something else happens to the plan. Before the result it could remove the Job's pods."""
+        decision = decide(plan(running_status(), generation=2, **edit), complete(), pods=DONE)
+        assert written(decision)["phase"] == "Completed"
+        assert rest(decision).requeue_after == again
+
     @pytest.mark.parametrize(
         "spec",
         [

@@ -54,10 +54,13 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
     decision = _decide(context)
     if not isinstance(decision, Write):
         return decision
-    if (decision.status or context.plan.status).ended:
-        # The watch event of our own write does not queue the plan again. So queue it here, to start its exports.
-        exports = context.plan.spec.exports and not context.plan.status.ended
-        return replace(decision, requeue_after=0.0) if exports else decision
+    status = decision.status or context.plan.status
+    if status.ended:
+        if context.plan.status.ended:
+            return decision
+        # The watch event of our own write does not queue the plan again. So queue it here for what follows the result.
+        follows = context.plan.spec.exports or _job_changes(context, status.task_id or "")
+        return replace(decision, requeue_after=0.0) if follows else decision
     change = holding.next_edge(context.plan.spec, observed.zones, now)  # when a time window opens or closes
     return replace(decision, decide_again_at=change) if change else decision
 
@@ -86,9 +89,7 @@ def _decide(context: Context) -> Decision:
         return Act(released)
     job = context.observed.jobs.get(pinned_name)
     if _settled(context, task):
-        # Other plans may have made a new Job of this name. This plan must not change its fields.
-        own = job is not None and context.plan.uid in job.owners
-        changes = mutable_fields.changes(context, job) if job and own else ()
+        changes = _job_changes(context, pinned_name)
         return Act(changes) if changes else exporting.settled(context)
     rejection = context.observed.rejection
     if (
@@ -121,6 +122,15 @@ def _settled(context: Context, task: Task | None) -> bool:
     """Whether the plan already has its result, for these inputs or for other inputs that make the same task."""
     same = context.pinned or (task is not None and context.plan.status.task_key == task.key)
     return same and context.plan.status.ended
+
+
+def _job_changes(context: Context, name: str) -> tuple[Action, ...]:
+    """The changes of its Job that a plan with its result still asks for.
+
+    Other plans may have made a new Job of this name. This plan must not change its fields.
+    """
+    job = context.observed.jobs.get(name)
+    return mutable_fields.changes(context, job) if job and context.plan.uid in job.owners else ()
 
 
 def _release_earlier_jobs(context: Context, name: str) -> tuple[Action, ...]:
