@@ -110,7 +110,7 @@ def eventually(look: Callable[[], T], *, within: float = 120.0, interval: float 
     A bound on waiting, not a measurement: no test passes or fails by how fast a machine is.
 
     Args:
-        interval: seconds between two looks, at first. Later it is a tenth of the time waited so far, at most half a second.
+        interval: seconds between two looks, at first. Later it is a quarter of the time waited so far, at most a second.
     """
     began = time.monotonic()
     while True:
@@ -119,4 +119,4 @@ def eventually(look: Callable[[], T], *, within: float = 120.0, interval: float 
             return answer
         waited = time.monotonic() - began
         assert waited < within, f"not within {within:.0f} s; last seen: {answer!r}"
-        time.sleep(max(interval, min(waited / 10, 0.5)))
+        time.sleep(max(interval, min(waited / 4, 1.0)))

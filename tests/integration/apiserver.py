@@ -42,7 +42,7 @@ class ApiServer:
             key_file=str(pki / "admin.key"),
             timeout=120,
             retries=False,
-            maxsize=4,
+            maxsize=32,  # as many threads as use it: a connection more would be closed after its request
         )
 
     def get(self, path: str) -> Object | None:
