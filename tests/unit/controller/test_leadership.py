@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from copy import deepcopy
 from typing import Any
 
@@ -17,6 +18,7 @@ class Server:
 
     def __init__(self) -> None:
         self.lease: Any = None
+        self.renewed = asyncio.Event()
 
     async def read_namespaced_lease(self, *_: object) -> Any:
         if self.lease is None:
@@ -29,11 +31,16 @@ class Server:
     async def replace_namespaced_lease(self, _name: str, _namespace: str, lease: Any) -> Any:
         if lease.metadata.resource_version != self.lease.metadata.resource_version:
             raise _refusal(409)
-        return self._store(lease, int(lease.metadata.resource_version) + 1)
+        self.renewed.set()
+        return self._store(lease, self.version + 1)
+
+    @property
+    def version(self) -> int:
+        return int(self.lease.metadata.resource_version)
 
     def annotate(self) -> None:
         """A write of somebody else's, as some tools make to all objects."""
-        self._store(self.lease, int(self.lease.metadata.resource_version) + 1)
+        self._store(self.lease, self.version + 1)
 
     def _store(self, lease: V1Lease, version: int) -> Any:
         self.lease = deepcopy(lease)
@@ -47,14 +54,40 @@ def _refusal(status: int) -> ApiException:
     return refusal
 
 
-async def test_a_lease_that_somebody_else_has_changed_is_given_back_all_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Lost otherwise: seven seconds of an update, in which no operator works."""
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     server = Server()
     monkeypatch.setattr("kubernetes.aio.client.CoordinationV1Api", lambda **_: server)
+    return server
+
+
+@pytest.fixture
+def lease(server: Server) -> leadership.Lease:
+    assert server
     client: Any = None
-    lease = leadership.Lease(client, "scanplan-system", "scanplan-operator", "pod")
+    return leadership.Lease(client, "scanplan-system", "scanplan-operator", "pod")
+
+
+async def test_a_renewal_that_is_refused_once_is_made_again_and_is_no_error(
+    server: Server, lease: leadership.Lease, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lost otherwise: an alert on errors in logs wakes somebody for what has mended itself."""
+
+    async def work() -> None:
+        server.annotate()
+        server.renewed.clear()
+        await server.renewed.wait()
+
+    await lease.lead(work, asyncio.Event())
+    (refusal,) = (record for record in caplog.records if "409" in record.getMessage())
+    assert refusal.levelno == logging.WARNING
+    assert "trying again in 1.5 s" in refusal.getMessage()
+
+
+async def test_a_lease_that_somebody_else_has_changed_is_given_back_all_the_same(
+    server: Server, lease: leadership.Lease
+) -> None:
+    """Lost otherwise: seven seconds of an update, in which no operator works."""
 
     async def work() -> None:
         assert lease.held()

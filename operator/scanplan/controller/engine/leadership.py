@@ -102,10 +102,14 @@ class _Lock(LeaseLock):
         return True
 
     def _complain(self, error: ApiException) -> None:
-        advice = "; examples/install/leader-election.yaml grants it, SCANPLAN_LEADER_ELECTION=false does without"
-        log.error(
-            "lease %s: %s%s", self.title, failures.message_of(error), advice if error.status == _FORBIDDEN else ""
-        )
+        message = f"lease {self.title}: {failures.message_of(error)}"
+        if error.status == _FORBIDDEN:
+            log.error(
+                "%s; examples/install/leader-election.yaml grants it, SCANPLAN_LEADER_ELECTION=false does without",
+                message,
+            )
+        else:
+            log.warning("%s; trying again in %s s", message, RETRY_SECONDS)
 
 
 class Lease:
