@@ -1,8 +1,8 @@
-"""Runs kopf, and all controllers, while this process is the leader.
+"""Starts kopf and all controllers, and runs them until told to stop. The caller does so while this process leads.
 
 Kopf watches the ScanPlans, and hands each event to the controller's queue. We don't use kopf's change handlers, because they
-keep state in annotations and finalizers of the plan. Everything here is documented in kopf's manual (handlers: "Event-watching
-handlers", settings: "Configuration", the process: "Embedding").
+keep state in annotations and finalizers of the plan. All that is used of kopf is documented in its manual (handlers:
+"Event-watching handlers", settings: "Configuration", the process: "Embedding").
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from scanplan.kube.requests import REQUEST_SECONDS
 log = logging.getLogger("scanplan.operator")
 
 CHUNK_BYTES = 2 << 20
-"""Bytes of a page of kopf's list. Kopf decodes whole pages, and small nested objects take 20 times the memory of their JSON."""
+"""Bytes of a page of kopf's list, judged by the largest plan. Kopf decodes whole pages, and small nested objects take 20 times the
+memory of their JSON."""
 CHUNK = 100
 """Objects in a page of kopf's list, at most."""
 BACKOFFS = (1.0, 2.0, *[4.0] * 10_000)
@@ -51,10 +52,10 @@ class KindController(Protocol):
     reflector: Reflector
 
     async def run(self) -> None:
-        """Watch and work until cancelled. It is started after all plans are listed."""
+        """Watch and work until cancelled. It is started after the operator has listed all plans and Jobs once."""
 
-    def look_at_all(self) -> None:
-        """Look at all objects again, in case the wall clock was set. Timers run on the monotonic clock, and don't notice."""
+    def reconcile_all(self) -> None:
+        """Reconcile all objects, in case the wall clock was set. Timers run on the monotonic clock, and don't notice."""
 
 
 async def work(
@@ -72,18 +73,18 @@ async def work(
 
     Raises:
         ServerTooOld: the API server lacks what every scan needs.
-        WatchEnded: the server has broken the watch of the plans with an error.
+        WatchEnded: kopf has ended with an error.
     """
     namespaces = NamespaceSelector(controller)
     watches = Watches(controller)
     addresses = ApiServerAddresses(controller)
 
-    def look_at_clocks() -> None:
+    def on_resync() -> None:
         for each in optional:
-            each.look_at_all()
+            each.reconcile_all()
         controller.look_at_windows()
 
-    async def run_as_leader() -> None:
+    async def run_controllers() -> None:
         _freeze_long_lived_objects()
         await platform.look(controller, settings.pod_security_context)
         await watches.everything_listed()
@@ -94,7 +95,7 @@ async def work(
         health.working = True
         await until_one_ends(
             controller.run(settings.workers),
-            resync.run(controller, watches.jobs.relisted, look_at_clocks),
+            resync.run(controller, watches.jobs.relisted, on_resync),
             exceptions.run(),
             *(each.run() for each in optional),
             namespaces.follow(Kinds(watches, exceptions, [each.reflector for each in optional])),
@@ -102,12 +103,12 @@ async def work(
             watch_plans(controller, settings.namespaces, watches),
         )
 
-    async def watch_and_lead() -> None:
+    async def watch_and_run() -> None:
         await namespaces.listed()
         log.info("watching %s", controller.scope)
-        await until_one_ends(watches.jobs.run(), exceptions.reflector.run(), run_as_leader())
+        await until_one_ends(watches.jobs.run(), exceptions.reflector.run(), run_controllers())
 
-    await until_one_ends(namespaces.run(), watch_and_lead(), stop.wait())
+    await until_one_ends(namespaces.run(), watch_and_run(), stop.wait())
 
 
 async def watch_plans(controller: Controller, namespaces: Collection[str], watches: Watches) -> None:
@@ -120,7 +121,7 @@ async def watch_plans(controller: Controller, namespaces: Collection[str], watch
 
     @kopf.on.event(labels.GROUP, labels.VERSION, labels.PLURAL, registry=registry)
     async def plan_event(event: kopf.RawEvent, **_: Any) -> None:
-        if event["type"] is None:
+        if event["type"] is None:  # kopf has listed again, so events may have been missed: all plans are compared again
             watches.jobs.relisted.set()
         if controller.scope.stores(event["object"]["metadata"]["namespace"]):
             controller.intake.plan_event(event["type"], dict(event["object"]))

@@ -79,7 +79,7 @@ class ScheduleController(Observer):
         elif self._schedules.put(body) or kind is None:
             self._queue.add(name)
 
-    def look_at_all(self) -> None:
+    def reconcile_all(self) -> None:
         """Look whether a clock was changed: timers run on, whatever the time is."""
         for name in self._schedules:
             self._queue.add(name)

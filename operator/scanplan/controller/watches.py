@@ -75,7 +75,7 @@ class Watches:
         try:
             self._controller.intake.know_plan(body)
         except Exception:
-            log.exception("a plan could not be taken in")
+            log.exception("a plan could not be processed")
 
     async def _list_leftovers(self, namespace: str | None, doubts: int) -> None:
         while True:

@@ -1,12 +1,13 @@
 """A finding's history: when it was first and last seen, how often, and whether it is resolved or has come back.
 
-A history is a sorted file of lines, one `Entry` for each identity. The history after a scan is made from the one before it and
-the scan's records, both sorted by identity, in one pass (`continued`). All times are start times of scans; no clock is read. A
-finding is resolved only if the scan looked for it and did not see it. Otherwise it stays open, and keeps its last-seen time.
+An identity says which findings are the same one. A history is a sorted file of lines, one `Entry` for each identity. A record is
+what one scan says of a finding. The history after a scan is made from the one before it and the scan's records, both sorted by
+identity, in one pass (`continued`). All times are start times of scans; no clock is read. A finding is resolved only if the scan
+looked for it and did not see it. Otherwise it stays open, and keeps its last-seen time.
 
 A line is the JSON of an entry: first what the newest record says (`Sighting`), then what has become of the finding (`Course`).
-The pass decodes the second part. It decodes the first part only for an open finding that the scan did not see. Otherwise it copies
-that part as bytes.
+The pass decodes the second part. For a finding that the scan has seen, the new record becomes the first part. Otherwise the old
+first part is kept as bytes; it is decoded only for an open finding, to ask whether the scan looked for it.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from scanplan.findings import fingerprint, identity
 from scanplan.findings.identity import LENGTH
 
 MOST_LINE_BYTES = 32 << 10
-"""We never write a longer line. Readers drop such lines."""
+"""Readers drop longer lines. We write none, because names and places are cut."""
 _BLOCK_BYTES = 32 << 10
 _MOST_COURSES = 4_096
-"""Courses that a pass remembers. Findings of the same scans have the same one, so nearly all are among these."""
+"""Size of a pass's cache. Findings that were seen in the same scans share a course, so few are missing."""
 _MOST_NAME = 250
 _MOST_PLACE = 2_048
 """Characters of names and places that are kept."""
@@ -64,7 +65,7 @@ _NOT_RESOLVED = (State.NEW, State.OPEN, State.REOPENED)
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the newest record of a finding says. All texts are as the scanned host and the template have them."""
+    """What the newest record of a finding says. Texts come from the scanned host and the template: they are untrusted."""
 
     identity: str
     fingerprint: str
@@ -109,7 +110,7 @@ def _named(host: str, port: str) -> str:
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What has become of a finding. Times are the begin of scans, RFC 3339 in UTC."""
+    """What has become of a finding. Times are start times of scans, RFC 3339 in UTC."""
 
     state: State
     first_seen: str
@@ -179,7 +180,7 @@ class Tally:
 
 
 def record(sighting: Sighting) -> bytes:
-    """A sighting as bytes. Their order is by identity, then the most severe first, then by content."""
+    """A sighting as bytes. Records sort by identity, then the most severe first, then by content."""
     return sighting.identity.encode() + _DIGITS[sighting.severity] + _encode(sighting)
 
 
@@ -197,19 +198,20 @@ def continued(
 
     Args:
         before: the lines of the history before it; what is broken or out of order is left out.
-        records: of the scan (`record`), sorted. Of several with one identity the first counts.
+        records: the scan's records (made by `record`), sorted; of several with one identity only the first is used.
         moment: when the scan began.
         looked_for: returns whether the scan ran a finding's template against its target. Called only for open findings that the
             scan did not see.
-        tally: counts what this scan has changed.
+        tally: counts the findings by their state after this scan.
         forgotten: findings that were resolved before this time are left out.
-        on_new: called for each finding that is seen for the first time, with the rank of its severity and the start of its line.
+        on_new: called for each finding that is seen for the first time, with the rank of its severity and the start of its line,
+            which is JSON without the closing brace.
     """
     new = _tail(Course(state=State.NEW, first_seen=moment, last_seen=moment))
     counted_new = tally.ranks(State.NEW, Age.WEEK)
-    courses = functools.lru_cache(_MOST_COURSES)(functools.partial(_NextCourses.read, moment, tally))
+    next_courses_of = functools.lru_cache(_MOST_COURSES)(functools.partial(_NextCourses.read, moment, tally))
 
-    def first(given: bytes) -> bytes:
+    def new_line(given: bytes) -> bytes:
         """The line of a finding that is seen for the first time."""
         rank, start = given[LENGTH] - _ZERO, given[_RECORD_PREFIX:-1]
         counted_new[rank] += 1
@@ -217,7 +219,7 @@ def continued(
             on_new(rank, start)
         return start + new
 
-    seen = _firsts(records)
+    seen = _first_of_each_identity(records)
     next_record = next(seen, None)
     last_identity = b""
     for line in before:
@@ -226,27 +228,27 @@ def continued(
             continue
         head, _, tail = line.rpartition(_COURSE)
         try:
-            course = courses(tail)
+            next_courses = next_courses_of(tail)
         except UNREADABLE:
             continue
         last_identity = known_identity
         while next_record is not None and next_record < known_identity:
-            yield first(next_record)
+            yield new_line(next_record)
             next_record = next(seen, None)
         if next_record is not None and next_record.startswith(known_identity):
-            course.seen_ranks[next_record[LENGTH] - _ZERO] += 1
-            yield next_record[_RECORD_PREFIX:-1] + course.seen
+            next_courses.seen_ranks[next_record[LENGTH] - _ZERO] += 1
+            yield next_record[_RECORD_PREFIX:-1] + next_courses.seen
             next_record = next(seen, None)
-        elif course.missed is None:
-            if course.resolved_at >= forgotten:
+        elif next_courses.missed is None:
+            if next_courses.resolved_at >= forgotten:
                 yield line
         elif (sighting := _readable(head)) is not None:
             state = State.RESOLVED if looked_for(sighting) else State.OPEN
-            tally.ranks(state, course.age)[_RANK[sighting.severity]] += 1
-            yield head + course.missed[state]
+            tally.ranks(state, next_courses.age)[_RANK[sighting.severity]] += 1
+            yield head + next_courses.missed[state]
     if next_record is not None:
-        yield first(next_record)
-        yield from map(first, seen)
+        yield new_line(next_record)
+        yield from map(new_line, seen)
 
 
 def entries(lines: Iterable[bytes]) -> Iterator[Entry]:
@@ -284,24 +286,24 @@ class _NextCourses(msgspec.Struct, frozen=True):
     def read(cls, moment: str, tally: Tally, tail: bytes) -> _NextCourses:
         """Read the end of a line; raises one of `UNREADABLE`."""
         course = _decode_course(_STATE + tail)
-        again = course.state is State.RESOLVED
+        was_resolved = course.state is State.RESOLVED
         seen = Course(
-            state=State.REOPENED if again else State.OPEN,
+            state=State.REOPENED if was_resolved else State.OPEN,
             first_seen=course.first_seen,
             last_seen=moment,
             times_seen=course.times_seen + 1,
-            reopened=course.reopened + again,
-            reopened_at=moment if again else course.reopened_at,
+            reopened=course.reopened + was_resolved,
+            reopened_at=moment if was_resolved else course.reopened_at,
         )
         resolved = msgspec.structs.replace(course, state=State.RESOLVED, resolved_at=moment)
         still_open = msgspec.structs.replace(course, state=State.OPEN, resolved_at="")
-        missed = None if again else {State.RESOLVED: _tail(resolved), State.OPEN: _tail(still_open)}
+        missed = None if was_resolved else {State.RESOLVED: _tail(resolved), State.OPEN: _tail(still_open)}
         age = _age(course.first_seen, moment)
         return cls(course.resolved_at, age, _tail(seen), tally.ranks(seen.state, age), missed)
 
 
 def _age(first_seen: str, moment: str) -> Age:
-    """How old a finding is; the youngest where there are no times."""
+    """How old a finding is; the youngest where the times can't be read."""
     try:
         return Age.of((datetime.fromisoformat(moment) - datetime.fromisoformat(first_seen)).total_seconds() / 86_400)
     except (ValueError, TypeError, OverflowError):
@@ -316,7 +318,7 @@ def _readable(head: bytes) -> Sighting | None:
         return None
 
 
-def _firsts(records: Iterable[bytes]) -> Iterator[bytes]:
+def _first_of_each_identity(records: Iterable[bytes]) -> Iterator[bytes]:
     """The first record of each identity. There may be millions, so C functions do the looping."""
     by_identity = itertools.groupby(records, operator.itemgetter(slice(LENGTH)))
     return map(next, map(operator.itemgetter(1), by_identity))

@@ -1,8 +1,8 @@
 """Lists and watches objects of one kind: a list, then its watch, without end.
 
-All our watches are made here; only ScanPlans in the operator are watched by kopf. After a lost connection the watch continues. If
-the server can't continue it (410, ERROR), it lists again and reports the objects that have gone meanwhile. The server is asked to
-end each watch after a minute, so a dead connection is noticed after 75 s at most.
+All our watches are made here, except the operator's watch of ScanPlans, which kopf makes. After a lost connection the watch
+continues. If the server can't continue it (410, ERROR), the watch begins again with a list, and reports the objects that have gone
+meanwhile. The server is asked to end each watch after a minute, so a dead connection is noticed after 75 s at most.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
@@ -26,12 +26,13 @@ from scanplan.kube.paging import Listing, Query
 
 WATCH_SECONDS = 60
 INACTIVE_SECONDS = WATCH_SECONDS + 15.0
-"""A watch that has not ended after this time has a dead connection."""
+"""A watch that the server has not ended by then has a dead connection. It is closed, whatever it has told."""
 RECONNECT_SECONDS = 0.1
 """Pause between two watches, for a server that ends each of them at once."""
 MAX_PAUSE_SECONDS = 4.0
 """Longest pause after failures. The first is 1 s, and each further one is twice as long."""
 MAX_DOUBLINGS = 16
+"""Keeps the power of two in a pause from an overflow."""
 _LOST = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 """HTTP statuses after which the watch begins again with a list."""
 
@@ -40,10 +41,10 @@ _LOST = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 class Changed:
     """An object exists, has changed, or was deleted."""
 
-    kind: str | None
+    type: str | None
     """ADDED, MODIFIED or DELETED; None: it was in a list."""
     object: Object
-    """The object as it is now. One whose deletion was missed has only namespace, name and uid."""
+    """The newest known state. An object whose deletion was missed has only namespace, name and uid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Listed:
     """A list is complete: every object that exists was reported."""
 
     first: bool
+    """It is the first list of this watch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,10 @@ class Server(Protocol):
     """The requests that a watch makes. They raise the errors of `failures.FAILURES`."""
 
     async def fetch(self, path: str, query: Query, most: int) -> bytes:
-        """The body of the answer to a GET, of at most so many bytes. Raises ResponseTooLarge."""
+        """The body of the answer to a GET, of at most `most` bytes. Raises ResponseTooLarge."""
 
     def lines(self, path: str, query: Query, seconds: float) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The lines of an answer as they arrive. Raises TimeoutError after `seconds`."""
+        """The lines of an answer as they arrive. Raises TimeoutError if the answer has not ended after `seconds`."""
 
 
 class _Change(msgspec.Struct):
@@ -88,12 +90,12 @@ _DECODER = wire.decoder(_Change)
 
 
 class Watch:
-    """The objects at one path that match a label selector; for one reader."""
+    """The objects at one path that match a label selector. Only one task may read `events`."""
 
     def __init__(
         self, server: Server, path: str, selector: str = "", within: Callable[[str], bool] | None = None
     ) -> None:
-        """`within`: whether objects of a namespace are reported. Its answers may change (`know`, `forget`). None: all are."""
+        """`within`: whether objects of a namespace are reported; None: all are. If its answer changes, call `know` or `forget`."""
         self._server = server
         self._within = within
         self._path = path
@@ -127,7 +129,7 @@ class Watch:
                 await asyncio.sleep(pause)
 
     def know(self, body: Object) -> None:
-        """Note an object that a list of its namespace has found. If a later list lacks it, its deletion is reported."""
+        """Note an object that another watch has found. If a later list lacks it, its deletion is reported."""
         metadata = body["metadata"]
         self._known[metadata["uid"]] = _place(metadata)
 
@@ -148,7 +150,7 @@ class Watch:
             place = _place(body["metadata"])
             if self._reports(place):
                 found.add(body["metadata"]["uid"])
-                self.know(body)  # at once: this list may fail, and the next one lack the object
+                self.know(body)  # at once: this list may fail, and the object be gone by the next
                 yield Changed(None, body)
         for uid in (before - found) & self._known.keys():
             yield Changed("DELETED", gone(*self._known.pop(uid), uid))
@@ -172,7 +174,7 @@ class Watch:
             try:
                 async for line in lines:
                     change = _DECODER.decode(line)
-                    if (kind := change.type) == "ERROR":
+                    if (event_type := change.type) == "ERROR":
                         self._version = ""
                         status = msgspec.json.decode(change.object)
                         if status.get("code") != HTTPStatus.GONE:
@@ -181,21 +183,21 @@ class Watch:
                     body = decode(change.object)
                     metadata = body["metadata"]
                     self._version = metadata["resourceVersion"]
-                    if kind == "BOOKMARK":
+                    if event_type == "BOOKMARK":
                         continue
                     reported = metadata["uid"] in self._known or self._reports(_place(metadata))
-                    if kind == "DELETED":
+                    if event_type == "DELETED":
                         self._known.pop(metadata["uid"], None)
                     elif reported:
                         self.know(body)
                     if reported:
-                        yield Changed(kind, body)
+                        yield Changed(event_type, body)
             except TimeoutError:
-                return  # nothing came for too long: open another connection
+                return  # the connection is dead: open another one
 
 
 def _place(metadata: Object) -> tuple[str, str]:
-    """Namespace and name of an object; an object of the cluster has no namespace."""
+    """Namespace and name of an object; a cluster-scoped object has no namespace."""
     return metadata.get("namespace", ""), metadata["name"]
 
 

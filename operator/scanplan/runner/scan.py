@@ -1,9 +1,9 @@
 """Scans for one attempt: runs and watches Nuclei, and finds out why it ended.
 
 The caller makes the attempt's folder before the scan, and publishes the record after it. A shard is scanned in steps (`work`).
-Each step is one run of Nuclei, and is saved when it ends (`artifacts.steps`). An attempt continues after the steps of earlier
-attempts. The result is the attempt's record, without its list of files: counts, versions, the state of endpoints and templates,
-warnings, and the error where the scan failed.
+Each step is one run of Nuclei. When it ends it is saved, if more steps follow (`artifacts.steps`). An attempt continues after the
+steps of earlier attempts. The result is the attempt's record: counts, versions, the state of endpoints and templates, warnings,
+and the error where the scan failed. The caller adds the list of files.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Scan:
         self._refused: dict[str, str] = {}
         """Endpoints that Nuclei does not get because their names resolve to denied addresses, each with the denied range."""
         self._evidence = Evidence(endpoints)
-        self._requests = b""
+        self._fuzz_input = b""
         self._earlier_requests = 0
         self._logs: list[ScannerLog] = []
         self._matched: set[str] = set()
@@ -112,7 +112,7 @@ class Scan:
         except ScanError as failed:
             outcome = _Judged(TaskError.of(failed))
         except OSError as failed:
-            # `on_claim` has turned errors of the claim into ScanErrors. So this is the pod's own disk, or the templates.
+            # `on_claim` has turned errors of the PersistentVolumeClaim into ScanErrors. So these are files of the pod.
             detail = f"{failed.strerror} ({failed.filename})"
             message = f"The scanner's own files failed: {detail}. /tmp must be writable and have space."
             reason = Reason.SCANNER_ENVIRONMENT
@@ -136,11 +136,11 @@ class Scan:
         listed = self._document.endpoints_file is None
         if listed and (idle := logins.unused(plan_credentials.logins, self._document.endpoints)):
             self._reporter.warn(
-                f"Credentials of credentialsFrom that are for no endpoint of the plan: {', '.join(idle)}."
+                f"credentialsFrom has credentials that match no endpoint of the plan: {', '.join(idle)}."
             )
         templates.verify(self._document.template_folders)
         self._take_profile()
-        self._requests = templates.fuzz_input(self._document)
+        self._fuzz_input = templates.fuzz_input(self._document)
         selection = self._selection = self._select()
         self._detecting = automatic.detecting(selection.templates) if self._document.automatic else ()
         error = self._scan(selection, plan_credentials)
@@ -160,7 +160,7 @@ class Scan:
         return _Judged(error, verdict, covered)
 
     def _select(self) -> Selection:
-        """The templates to run: those that the plan selects, without those that can't be kept from denied targets (`unguarded`)."""
+        """The templates that the plan selects, without those whose protocol could reach denied targets (`unguarded`)."""
         selection = chosen.of(profiles.of_plan(self._document), self._installation.templates)
         selection = needs.arranged(selection, self._document.scanner)
         selection, left_out = unguarded.without(selection, self._document.unguarded_protocols)
@@ -205,17 +205,17 @@ class Scan:
         self._document, asks_for = profiles.of_task(self._document, self._installation.templates)
         if asks_for:
             self._reporter.warn(
-                f"The template profile asks for {', '.join(asks_for)}, which only the plan's own fields switch on."
+                f"The template profile asks for {', '.join(asks_for)}, which is ignored: only fields of the plan switch it on."
             )
 
     def _scan(self, selection: Selection, plan_credentials: Credentials) -> TaskError | None:
-        """Run the remaining steps; returns the error that ended the scan, or None where all steps are done."""
+        """Run the remaining steps; returns the error that ended the scan. None: `_checked` decides by what the steps have shown."""
         self._check_addresses()
         ordered, direct = self._route.ordered(self._endpoints)
         # Saved steps store endpoints by position. The guard decides which lines of an endpoints file are in the list, and the
-        # proxy settings decide the order. Where either may change, the list is part of the journal's key.
+        # proxy settings decide the order. Where either may change, the list is part of the journal's `plan`.
         list_may_change = 0 < direct < len(ordered) or self._document.endpoints_file is not None
-        journal, document = self._continue(selection, ordered if list_may_change else ())
+        journal, document = self._open_journal(selection, ordered if list_may_change else ())
         work = self._work(selection, journal, direct)
         nuclei = NucleiRun(
             document,
@@ -225,7 +225,7 @@ class Scan:
             self._refused,
             self._watchdog.memory,
             self._route,
-            self._requests,
+            self._fuzz_input,
         )
         nuclei.check_version(selection.templates[0], self._stop)
 
@@ -243,8 +243,8 @@ class Scan:
             result = nuclei.run(batch, targets, self._endpoints, tick)
             self._add(result.log, self._attempt.findings.matched, result.evidence)
             sources = self._installation.templates
-            if self._document.automatic and (strange := automatic.unselected(result.evidence.sent, batch, sources)):
-                return TaskError.of(strange)
+            if self._document.automatic and (unselected := automatic.unselected(result.evidence.sent, batch, sources)):
+                return TaskError.of(unselected)
             # A step without loadable templates is no failure if another step loads some.
             if result.error is not None and result.error.reason is not Reason.NO_TEMPLATES_LOADED:
                 return result.error
@@ -259,13 +259,14 @@ class Scan:
                 work.measured(span, time.monotonic() - began)
             if work.next() is not None:
                 self._save(journal, span, result, hold=not trusted)
+        # That a step loaded no template is an error only if no step loaded any.
         return error if not any(log.templates_loaded for log in self._logs) else None
 
     def _check_addresses(self) -> None:
-        """Find the endpoints that the target guard denies by their addresses, and check the scan's own servers.
+        """Find the endpoints that the target guard denies by their addresses, and check the proxy and the interactsh server.
 
         Raises:
-            ScanError: all endpoints are denied, or a server of the scan is.
+            ScanError: all endpoints are denied, or one of these servers is.
         """
         self._refused = resolution.denied(self._endpoints, self._guard, stop=self._stop)
         if len(self._refused) == len(self._endpoints):
@@ -277,7 +278,7 @@ class Scan:
         route.check(self._document.scanner.proxy, self._guard, self._stop)
         route.check_out_of_band(self._document.scanner.interactsh_server, self._guard, self._stop)
 
-    def _continue(self, selection: Selection, order: Sequence[str]) -> tuple[Journal, TaskDocument]:
+    def _open_journal(self, selection: Selection, order: Sequence[str]) -> tuple[Journal, TaskDocument]:
         """Open the journal, and add the results of earlier attempts' steps. The returned document may have less concurrency.
 
         Args:
@@ -336,6 +337,7 @@ class Scan:
         return not result.evidence.shortages and bool(verdict.scanned or not (verdict.unreachable or verdict.stopped))
 
     def _save(self, journal: Journal, span: Span, result: Result, *, hold: bool) -> None:
+        """Save a step. `hold`: only once a later step is saved, which shows that the network works."""
         with durable.on_claim():
             size = self._attempt.sync()
             step = steps.step(journal.plan, span, size, result.log, result.evidence, self._matched)
@@ -354,7 +356,7 @@ class Scan:
         return reachability.judge(evidence, given_up, self._refused, connects)
 
     def _checked(self, error: TaskError | None, covered: Coverage, verdict: Verdict) -> TaskError | None:
-        """The error of the scan; None: it succeeded. A success is checked once more (`classify.doubt`). Warnings are added too."""
+        """The error of the scan; None: it succeeded. A success is checked once more (`classify.doubt`). Adds warnings."""
         if error is not None and error.reason is not Reason.NO_TEMPLATES_LOADED:
             return error
         loaded = [log.templates_loaded for log in self._logs if log.templates_loaded is not None]

@@ -69,7 +69,7 @@ async def test_an_object_that_cannot_be_taken_in_hides_no_other(caplog: pytest.L
 
     await hear(take, a=[Changed(None, {"name": "bad"}), Changed("ADDED", {"name": "good"}), Listed(first=True)])
     assert taken == [("ADDED", "good")]
-    assert "Things could not be taken in" in caplog.text
+    assert "Things could not be processed" in caplog.text
 
 
 async def test_all_is_known_when_each_namespace_is_listed() -> None:

@@ -615,7 +615,7 @@ class TestDeadNodes:
         stuck = job(deleting=True, deleting_since=ago(300))
         status = written(decide(plan(running_status(), cancel=True), stuck))
         assert status["phase"] == "Cancelled"
-        assert "node that doesn't answer" in status["conditions"][0]["message"]
+        assert "so their node may be down" in status["conditions"][0]["message"]
 
 
 class TestCollecting:

@@ -1,8 +1,9 @@
 """One operator works, the others stand by: a Lease, by the `kubernetes` package's leader election.
 
-Two operators at once make one Job without it too, since POST of its name is the lock and each looks again just before; the lease
-saves these looks, and lets a standby take over within seconds. A leader that can't renew it in time stops working before it runs
-out, and ends its process, so that it comes back as a standby with nothing in memory; one that is told to stop gives it back.
+The lease is not needed for one Job a task: the API server accepts only one Job of a name, and without a lease each operator checks
+again before it creates one. The lease saves these checks, and a standby takes over within seconds. A leader that can't renew the
+lease stops working before the lease runs out. Then its process ends, and comes back as a standby with nothing in memory. A leader
+that is told to stop gives the lease back.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from scanplan.kube import failures
 log = logging.getLogger("scanplan.leadership")
 
 LEASE_SECONDS = 7
-"""A standby takes over so long after the leader's last renewal."""
+"""A standby takes over this many seconds after the leader's last renewal."""
 RENEW_DEADLINE_SECONDS = 4
+"""A leader that has not renewed the lease for so long stops working."""
 RETRY_SECONDS = 1.5
-"""Between two renewals, and between two looks of a standby, which so works at most this much later than `LEASE_SECONDS`."""
+"""Pause between two renewals, and between two checks of a standby. It can delay a takeover by this much."""
 _FORBIDDEN = 403
 
 
@@ -39,17 +41,17 @@ class LeadershipLost(Exception):
 
 
 class _Lock(LeaseLock):
-    """The package's lock, for which a server that doesn't answer is a failed try, and not the end."""
+    """The package's lock, with one difference: an unreachable server is a failed attempt, and does not end the election."""
 
     def __init__(self, name: str, namespace: str, identity: str, client: ApiClient) -> None:
         super().__init__(name, namespace, identity, client)
         self.title = f"{namespace}/{name}"
         self.known = False
-        """Whether the server has ever shown or given it to us; without the right to it nobody ever leads."""
+        """Whether the server has ever let us read or write the lease. It stays False where RBAC forbids that."""
         self.ours_until = -math.inf
-        """On the monotonic clock; counted from before the request, since whoever waits for the lease to run out sees it later."""
+        """On the monotonic clock, counted from before the write: others see the write later, so they wait longer than this."""
         self._written: V1Lease | None = None
-        """The server's answer to our last write, with the version that the next write names; None: the lease must be read first."""
+        """The server's answer to our last write. The next write names its `resourceVersion`. None: the lease must be read first."""
 
     async def get(self, name: str, namespace: str) -> Any:
         if self._written:
@@ -60,20 +62,20 @@ class _Lock(LeaseLock):
             return False, ApiException(status=0, reason=repr(error))
         self.known |= found
         if isinstance(answer, ApiException) and answer.status == _FORBIDDEN:
-            self._complain(answer)
+            self._log_refusal(answer)
         return found, answer
 
     async def create(self, name: str, namespace: str, election_record: Any) -> bool:
-        # The package's own passes `pretty=True`, which its client refuses (kubernetes 37.0.2).
+        # The package's `create` passes `pretty=True`, which its client refuses (kubernetes 37.0.2).
         lease = V1Lease(metadata=V1ObjectMeta(name=name), spec=self.update_lease(election_record))
-        return await self._tried(self.api_instance.create_namespaced_lease(namespace, lease))
+        return await self._write(self.api_instance.create_namespaced_lease(namespace, lease))
 
     async def update(self, name: str, namespace: str, updated_record: Any) -> bool:
-        # The package's own drops the answer, and with it the version that the next write names.
+        # The package's `update` drops the answer, and with it the `resourceVersion` that the next write names.
         lease = self.lease_reference
         assert lease is not None  # noqa: S101 - the package gets it before it updates it
         lease.spec = self.update_lease(updated_record, lease.spec)
-        return await self._tried(self.api_instance.replace_namespaced_lease(name, namespace, lease))
+        return await self._write(self.api_instance.replace_namespaced_lease(name, namespace, lease))
 
     async def release(self) -> None:
         """Leave the lease to whoever asks next, if it is still ours. Where that fails, it runs out by itself."""
@@ -86,13 +88,13 @@ class _Lock(LeaseLock):
             except failures.FAILURES as error:
                 log.warning("lease %s could not be given back: %r", self.title, error)
 
-    async def _tried(self, call: Awaitable[V1Lease]) -> bool:
+    async def _write(self, call: Awaitable[V1Lease]) -> bool:
         asked = time.monotonic()
         self._written = None
         try:
             self._written = self.lease_reference = await call
         except ApiException as error:
-            self._complain(error)
+            self._log_refusal(error)
             return False
         except failures.UNREACHABLE as error:
             log.warning("lease %s could not be written: %r", self.title, error)
@@ -101,11 +103,11 @@ class _Lock(LeaseLock):
         self.ours_until = asked + LEASE_SECONDS
         return True
 
-    def _complain(self, error: ApiException) -> None:
+    def _log_refusal(self, error: ApiException) -> None:
         message = f"lease {self.title}: {failures.message_of(error)}"
         if error.status == _FORBIDDEN:
             log.error(
-                "%s; examples/install/leader-election.yaml grants it, SCANPLAN_LEADER_ELECTION=false does without",
+                "%s; apply examples/install/leader-election.yaml, which grants it, or set SCANPLAN_LEADER_ELECTION=false",
                 message,
             )
         else:
@@ -113,30 +115,32 @@ class _Lock(LeaseLock):
 
 
 class Lease:
-    """The lease `name`, as one process wants and has it."""
+    """One process's claim to the lease `name`."""
 
     def __init__(self, client: ApiClient, namespace: str, name: str, pod: str) -> None:
-        """One process's view.
+        """Asks for nothing before `lead`.
 
         Args:
-            pod: UID of the pod in which this is the only operator, or empty. The kubelet starts a container again only after
-                its last process has ended, so what the pod's last one held is ours, and needn't run out first.
+            pod: UID of the pod, if it runs no other operator; else empty. The kubelet starts a container again only after its last
+                process has ended. So a restarted container takes over that process's lease at once.
         """
         self._lock = _Lock(name, namespace, f"{socket.gethostname()}-{pod or uuid.uuid4()}", client)
 
     def known(self) -> bool:
-        """Whether it is to be had at all: the server has shown it to this process."""
+        """Whether the server has ever let this process read or write the lease."""
         return self._lock.known
 
     def held(self) -> bool:
-        """Whether nobody else can have it now, by this process's own clock; not after it was stopped for too long."""
+        """Whether nobody else can have the lease now, by this process's clock. False after the process was paused for too long."""
         return time.monotonic() < self._lock.ours_until
 
     async def lead(self, work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-        """Stand by until this process has the lease, do `work` for as long as it has it, and give it back; `stop` ends the wait.
+        """Stand by until this process has the lease, do `work` as long as it has it, and give it back.
+
+        `stop` ends only the wait for the lease; `work` must heed it itself.
 
         Raises:
-            LeadershipLost: another process may have taken over.
+            LeadershipLost: the lease could not be acquired, or not be renewed, so another process may have it.
         """
         acquired = asyncio.Event()
 
@@ -157,7 +161,7 @@ class Lease:
                 return
             if not acquired.is_set():
                 election.result()
-                raise LeadershipLost(f"lease {self._lock.title} was not to be had")
+                raise LeadershipLost(f"lease {self._lock.title} could not be acquired")
             log.info("leading")
             working = asyncio.ensure_future(work())
             tasks.add(working)

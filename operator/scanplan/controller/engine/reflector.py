@@ -1,4 +1,4 @@
-"""Lists and watches the objects of one kind: of each namespace, or of the whole cluster."""
+"""Lists and watches the objects of one kind, with one watch for each namespace or one for the whole cluster."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ log = logging.getLogger("scanplan.watches")
 
 
 class Reflector:
-    """Passes every object of one kind, and each change of it, to a function. As the Reflector of client-go."""
+    """Passes every object of one kind, and each change of an object, to a function, like the Reflector of client-go."""
 
     def __init__(
         self,
-        kinds: str,
+        plural: str,
         watch: Callable[[str | None], Watch],
         on_event: Callable[[str | None, Object], object],
         scope: Scope,
@@ -29,14 +29,14 @@ class Reflector:
         """Opens no watch before `run`.
 
         Args:
-            kinds: the kind as the log names it, in the plural.
-            watch: makes the watch of a namespace; None: of the whole cluster.
-            on_event: is called with the type of an event and the object: ADDED, MODIFIED, DELETED; None: a list had the object.
+            plural: the kind as the log names it, such as "Jobs".
+            watch: makes a watch. Its argument is a namespace, or None for the whole cluster.
+            on_event: called with the type of an event (ADDED, MODIFIED, DELETED, or None if a list had the object), and the object.
             scope: the watched namespaces.
         """
         self.relisted = asyncio.Event()
-        """Set when a watch had to list again. Changes in between may have been missed."""
-        self._kinds = kinds
+        """Set when a watch had to list again: changes in between may have been missed. The reader clears it."""
+        self._plural = plural
         self._watch = watch
         self._on_event = on_event
         self._watches = {namespace: watch(namespace) for namespace in scope.watched}
@@ -60,11 +60,13 @@ class Reflector:
             await event.wait()
 
     async def join(self, namespace: str) -> None:
-        """List a namespace that comes into the scope, and pass on its objects: the watch of the whole cluster has skipped them."""
+        """List a namespace that comes into the scope, and pass on its objects, which the watch of the whole cluster has skipped."""
         async with aclosing(self._watch(namespace).events()) as events:
             async for event in events:
                 match event:
-                    case Changed(None, body):  # the main watch knows the object, and will report its deletion
+                    case Changed(
+                        None, body
+                    ):  # the watch of the cluster is told, so that it reports the object's deletion
                         self._watches[None].know(body)
                         self._pass_on(None, body)
                     case Failed(error, _):
@@ -82,8 +84,8 @@ class Reflector:
     async def _watch_namespace(self, namespace: str | None) -> None:
         async for event in self._watches[namespace].events():
             match event:
-                case Changed(kind, body):
-                    self._pass_on(kind, body)
+                case Changed(event_type, body):
+                    self._pass_on(event_type, body)
                 case Listed(first):
                     (self._listed[namespace] if first else self.relisted).set()
                     self._tried[namespace].set()
@@ -96,12 +98,12 @@ class Reflector:
 
     def _fail(self, namespace: str | None, error: Exception) -> None:
         if not self._failing:
-            log.warning("%s can't be watched, trying again: %s", self._kinds, reason_of(error))
+            log.warning("%s can't be watched, trying again: %s", self._plural, reason_of(error))
         self._failing.add(namespace)
 
-    def _pass_on(self, kind: str | None, body: Object) -> None:
+    def _pass_on(self, event_type: str | None, body: Object) -> None:
         try:
-            self._on_event(kind, body)
+            self._on_event(event_type, body)
         except Exception:
             # If one object triggers a bug, the watch of all other objects must go on.
-            log.exception("an event of %s could not be taken in", self._kinds)
+            log.exception("an event of %s could not be processed", self._plural)

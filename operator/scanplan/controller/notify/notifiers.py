@@ -129,7 +129,7 @@ class NotifierController(Observer):
         elif self._notifiers.put(body) or kind is None:
             self._queue.add(name)
 
-    def look_at_all(self) -> None:
+    def reconcile_all(self) -> None:
         """Look whether a clock was changed: timers run on, whatever the time is."""
         for name in self._notifiers:
             self._queue.add(name)

@@ -1,4 +1,4 @@
-"""The outbox of a notifier: the messages in its status that no receiver has accepted yet."""
+"""The outbox of a notifier: the messages in its status that its receiver has not accepted yet."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def with_outcome(notifier: Notifier, status: ScanNotifierStatus, outcome: Outcom
             failures = (status.failures or 0) + 1
             change: dict[str, Any] = {
                 "outbox": tuple(
-                    _tried(each, time, trouble.retry_after) if each.id == id_ else each for each in status.outbox
+                    _after_failure(each, time, trouble.retry_after) if each.id == id_ else each
+                    for each in status.outbox
                 )
             }
             if not trouble.of_message:
@@ -53,6 +54,7 @@ def with_outcome(notifier: Notifier, status: ScanNotifierStatus, outcome: Outcom
         case Checked(generation, trouble, time):
             if generation != notifier.generation:
                 return status
+            # If the receiver answers again, all messages are due at once. Otherwise nothing is sent before the next check.
             until = precise(time + timedelta(seconds=backoff.RECHECK_SECONDS)) if trouble else None
             outbox = (
                 status.outbox
@@ -62,7 +64,7 @@ def with_outcome(notifier: Notifier, status: ScanNotifierStatus, outcome: Outcom
             return status.model_copy(update={"paused_until": until, "failures": None, "outbox": outbox})
 
 
-def _tried(outgoing: Outgoing, time: datetime, retry_after: float) -> Outgoing:
+def _after_failure(outgoing: Outgoing, time: datetime, retry_after: float) -> Outgoing:
     attempts = outgoing.attempts + 1
     return outgoing.model_copy(
         update={"attempts": attempts, "next_time": precise(time + backoff.delay(attempts, retry_after))}
@@ -70,7 +72,7 @@ def _tried(outgoing: Outgoing, time: datetime, retry_after: float) -> Outgoing:
 
 
 def with_test_message(notifier: Notifier, status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
-    """Add the message that a new value of `spec.test` asks for, if there is room."""
+    """Add the message that a new value of `spec.test` asks for, if there is room. An emptied value is only recorded."""
     wanted = notifier.spec.test
     if wanted == (status.last_test or "") or len(status.outbox) >= scannotifier.MAX_OUTBOX:
         return status
@@ -83,7 +85,7 @@ def with_test_message(notifier: Notifier, status: ScanNotifierStatus, now: datet
 
 
 def without_expired(status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
-    """Remove the messages that have been in the outbox for `backoff.KEPT`, and count them as lost."""
+    """Remove the messages that have been in the outbox for longer than `backoff.KEPT`, and count them as lost."""
     kept = tuple(each for each in status.outbox if (lenient_time(each.taken_time) or now) + backoff.KEPT > now)
     if len(kept) == len(status.outbox):
         return status
@@ -91,7 +93,7 @@ def without_expired(status: ScanNotifierStatus, now: datetime) -> ScanNotifierSt
 
 
 def next_message(status: ScanNotifierStatus, now: datetime) -> Outgoing | None:
-    """The message to send now: the one with the fewest attempts, and of these the oldest; None: no message is due."""
+    """The message to send now; None: no message is due. The fewest attempts come first, then the oldest: the outbox is in order."""
     paused = lenient_time(status.paused_until)
     if paused and now < paused:
         return None
@@ -101,4 +103,4 @@ def next_message(status: ScanNotifierStatus, now: datetime) -> Outgoing | None:
 
 def precise(moment: datetime) -> str:
     """A time as text with microseconds, so that events of one second keep their order."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -157,7 +157,7 @@ class Context:
         task = replace(task, document=msgspec.structs.replace(task.document, discovery=job.discovery))
         return Act((StoreDocument(job, document.objects(task, job)),))
 
-    def read(self) -> Decision:
+    def need_inputs(self) -> Decision:
         """Decide again with what the plan names."""
         return self._needs(claim_of(self.plan.spec, self.observed.policy, self.pins()))
 

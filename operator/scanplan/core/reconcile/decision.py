@@ -234,5 +234,7 @@ class Write:
     """To be recorded once the status is written."""
 
 
+NOTHING = Write()
+"""Nothing is to be done or written."""
 Decision = NeedInputs | NeedPods | NeedWorkload | Act | Write
 """What to do about a plan: exactly one of these."""

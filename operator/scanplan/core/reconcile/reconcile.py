@@ -4,10 +4,11 @@ It is level-triggered and pure: the order and the number of events don't matter.
 actions. The controller carries them out, observes the plan again and calls it again. The status is usually written last, so
 that one write holds the whole change. No lock is needed: the API server lets only one POST of the task's Job name succeed.
 
-Words: a plan is *pinned* to the task in its status until its inputs change. It is *settled* when that task has ended. A task has a
-*scan Job*. If none of its pods has merged the results of all shards, a *collector* (a Job with one pod) merges what they have
-published. Plans that ask for the same task are *partners*: their Job has several owners. A Job's name is *doubted* if a Job of
-that name may have existed, or if another operator may create one. Then pods are listed before a new scan Job is created.
+Words: a plan is *pinned* to one task until its inputs change. The status names this task, and so does the task's Job. A plan is
+*settled* when that task has ended. The id of a task is the name of its *scan Job*. If none of the Job's pods has merged the results
+of all shards, a *collector* (a Job with one pod) merges what they have published. Plans that ask for the same task are *partners*:
+their Job has several owners. A Job's name is *doubted* if an earlier Job can't be ruled out, or if another operator may create one.
+Then pods are listed before a new scan Job is created.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from scanplan.core.planning.task import Task
 from scanplan.core.reconcile import exporting, holding, mutable_fields, running, termination
 from scanplan.core.reconcile.context import START_SECONDS, Context
 from scanplan.core.reconcile.decision import (
+    NOTHING,
     Act,
     Action,
     CreateJob,
@@ -58,7 +60,7 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
     if status.ended:
         if context.plan.status.ended:
             return decision
-        # The watch event of our own write does not queue the plan again. So queue it here for what follows the result.
+        # The watch event of our own write does not queue the plan again. So queue it here, if exports or Job changes are left.
         follows = context.plan.spec.exports or _job_changes(context, status.task_id or "")
         return replace(decision, requeue_after=0.0) if follows else decision
     change = holding.next_edge(context.plan.spec, observed.zones, now)  # when a time window opens or closes
@@ -67,18 +69,18 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
 
 def _decide(context: Context) -> Decision:
     if context.plan.deleting:
-        return Write()
+        return NOTHING
     if context.plan.problem:
         if context.plan.status.ended:
-            return Write()
+            return NOTHING
         return context.invalid(InvalidPlan(Reason.INVALID_SPEC, context.plan.problem))
     if context.job_was_altered or context.replaced_by_later_run:
-        return Write()
+        return NOTHING
     pinned_name = _pinned_name(context)
     task: Task | None = None
     if pinned_name is None:
         if context.observed.inputs is None:
-            return context.read()
+            return context.need_inputs()
         try:
             task = context.resolve()
         except InvalidPlan as error:
@@ -104,7 +106,7 @@ def _decide(context: Context) -> Decision:
 
 
 def _pinned_name(context: Context) -> str | None:
-    """The Job name of the pinned task; None: no task is pinned. If it is not in the status yet, it comes from an owned Job."""
+    """The Job name of the pinned task, from the status, or from an owned Job before that is written; None: none is pinned."""
     if context.pinned:
         return context.plan.status.task_id
     for job in context.observed.owned:
@@ -125,16 +127,19 @@ def _settled(context: Context, task: Task | None) -> bool:
 
 
 def _job_changes(context: Context, name: str) -> tuple[Action, ...]:
-    """The changes of its Job that a plan with its result still asks for.
+    """The changes that a settled plan still makes to its Job, such as a new `ttlSecondsAfterFinished`.
 
-    Other plans may have made a new Job of this name. This plan must not change its fields.
+    By now a Job of this name may belong to other plans only. Then this plan must not change it.
     """
     job = context.observed.jobs.get(name)
     return mutable_fields.changes(context, job) if job and context.plan.uid in job.owners else ()
 
 
 def _release_earlier_jobs(context: Context, name: str) -> tuple[Action, ...]:
-    """The actions that release Jobs of earlier inputs. A Job is deleted unless another plan owns it too."""
+    """The actions that release Jobs of earlier inputs. A Job is deleted unless another plan owns it too.
+
+    An exporter stays with the result that it exports.
+    """
     current = {name, jobs.collector_name(name)}
     return tuple(
         context.release(job)
@@ -150,11 +155,11 @@ def _without_job(context: Context, name: str, task: Task | None) -> Decision:
         return termination.cancelled(context, name, _key(context, task), " before it started")
     if not spec.cancel and (decision := _blocked(context, name, task)):
         return decision
-    # Even a plan that never had a Job may find living pods: those of a deleted plan with the same key.
+    # Even a plan that never had a Job may find living pods: those of a deleted plan with the same key, whose name is doubted.
     collector = observed.jobs.get(jobs.collector_name(name))
     collector_runs = collector is not None and not collector.finished
-    surely_first = not (had_job or spec.cancel or collector_runs or name in observed.doubted)
-    if observed.pods is None and not surely_first:
+    no_earlier_job = not (had_job or spec.cancel or collector_runs or name in observed.doubted)
+    if observed.pods is None and not no_earlier_job:
         return NeedPods(name)
     if _earlier_pods_live(context, collector_runs):
         message = "waiting for pods of the deleted Job to end"
@@ -162,7 +167,7 @@ def _without_job(context: Context, name: str, task: Task | None) -> Decision:
     if spec.cancel:
         return termination.collect_cancelled(context, name)
     if task is None and context.observed.inputs is None:
-        return context.read()
+        return context.need_inputs()
     try:
         task = task or context.resolve()
     except InvalidPlan as error:
@@ -170,7 +175,7 @@ def _without_job(context: Context, name: str, task: Task | None) -> Decision:
             return termination.unrepeatable(context, name, error)
         return context.invalid(error)
     manifest = jobs.build(task, context.plan, observed.policy, observed.exceptions)
-    return Act((CreateJob(manifest, task, skip_get=surely_first),))
+    return Act((CreateJob(manifest, task, skip_get=no_earlier_job),))
 
 
 def _earlier_pods_live(context: Context, collector_runs: bool) -> bool:
@@ -198,7 +203,7 @@ def _blocked(context: Context, name: str, task: Task | None) -> Decision | None:
 def _run_by_other_cluster(context: Context, other: OtherCluster, name: str, task: Task | None) -> Decision:
     if other.result:
         return context.write(statuses.of_other_cluster(context.plan, name, _key(context, task), other, context.now))
-    message = f"cluster {other.cluster} runs the same task; its result will be this plan's"
+    message = f"cluster {other.cluster} runs the same task; this plan will take over its result"
     return context.wait(Phase.PENDING, Reason.RUNNING_ELSEWHERE, message, ELSEWHERE_SECONDS)
 
 
@@ -208,12 +213,13 @@ def _with_job(context: Context, job: JobView, task: Task | None) -> Decision:
     key = job.key if task is None and not context.pinned else _key(context, task)
     if not job.managed or key is None or job.key != key:
         return context.rejected(Rejection.name_conflict(job.name))
-    foreign = None if owned else _of_others(context, job, key)
-    if foreign:
-        return foreign
+    joining = None if owned else _before_joining(context, job, key)
+    if joining:
+        return joining
     if job.deleting:
         if plan.spec.cancel and context.overdue(job.deleting_since):
-            return termination.cancelled(context, job.name, key, "; its last pods are on a node that doesn't answer")
+            detail = "; its last pods have not ended in time, so their node may be down"
+            return termination.cancelled(context, job.name, key, detail)
         message = "cancelling" if plan.spec.cancel else "waiting for the pods of the deleted Job to end"
         # Poll: a plan that doesn't own the Job gets no event when the Job is gone. And a dead node does not report that a pod
         # has ended.
@@ -239,7 +245,7 @@ def _with_job(context: Context, job: JobView, task: Task | None) -> Decision:
 
 
 def _cancelling(context: Context, job: JobView) -> Decision:
-    """Delete the Job of a cancelled plan. If it had pods, the status records that first: they may have published findings."""
+    """Release the Job of a cancelled plan. If the Job had pods, the status records that first: they may have published findings."""
     never_ran = job.never_ran and not context.had_pods
     if never_ran or (context.had_pods and context.plan.status.job_ref):
         return Act((context.release(job, unchanged=never_ran),))
@@ -248,7 +254,7 @@ def _cancelling(context: Context, job: JobView) -> Decision:
     return context.write(status.model_copy(update={"start_time": started}), requeue_after=0.0)
 
 
-def _of_others(context: Context, job: JobView, key: str) -> Decision | None:
+def _before_joining(context: Context, job: JobView, key: str) -> Decision | None:
     """The decision about a Job that the plan doesn't own yet; None: the plan may become one of its owners."""
     if context.plan.spec.cancel:
         detail = "; other plans go on with the same scan" if job.in_progress else ""
@@ -257,6 +263,6 @@ def _of_others(context: Context, job: JobView, key: str) -> Decision | None:
         return context.held(hold)
     if job.owners and not any(uid in context.observed.plans for uid in job.owners):
         # The garbage collector is about to delete this Job. To adopt it now would be a race with that deletion.
-        message = "waiting for the Job of a deleted plan to go"
+        message = "waiting for the Job of a deleted plan to be deleted"
         return context.wait(Phase.PENDING, Reason.WAITING_FOR_PODS, message, START_SECONDS)
     return None

@@ -11,7 +11,7 @@ from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.workloads import WorkloadView
 from scanplan.core.reconcile.context import START_SECONDS, Context
-from scanplan.core.reconcile.decision import Decision, NeedPods, NeedWorkload, Write
+from scanplan.core.reconcile.decision import NOTHING, Decision, NeedPods, NeedWorkload, Write
 from scanplan.core.status import failure, statuses
 
 BLOCKED_SECONDS = 30.0
@@ -68,7 +68,7 @@ def _scanning(context: Context, job: JobView) -> Decision:
     done = job.succeeded + job.failed_indexes
     told = context.plan.status.phase is Phase.RUNNING and context.pinned and not context.outdated
     if told and done == job.completions and not context.hold:
-        return Write()  # the Job controller says next how the Job has ended
+        return NOTHING  # the Job controller says next how the Job has ended
     message = f"{done} of {job.completions} shards finished{failed}" if job.completions > 1 else "scanning"
     if context.hold and job.by_kueue:
         message += "; waiting for Kueue, or whoever else has resumed the Job, to suspend it"
@@ -87,7 +87,7 @@ def _held(context: Context, job: JobView, decision: Decision) -> Decision:
 def _without_pods(context: Context, job: JobView) -> Decision:
     """A Job without pods: just made, or between a pod's end and its being counted. Only a lasting state is worth a write."""
     if context.pinned and context.plan.status.phase in {Phase.RUNNING, Phase.RETRYING}:
-        return _scanning(context, job) if context.outdated else Write()
+        return _scanning(context, job) if context.outdated else NOTHING
     if job.is_suspended:  # resumed a moment ago, and not yet seen by the Job controller
         return Write(requeue_after=START_SECONDS)
     age = (context.now - (job.start_time or job.created)).total_seconds()

@@ -61,7 +61,7 @@ def finished(context: Context, job: JobView) -> Decision:
     collector = context.observed.jobs.get(jobs.collector_name(job.name))
     if collector is None and not context.plan.spec.cancel and _goes_on(context, job, own):
         if context.observed.inputs is None:
-            return context.read()
+            return context.need_inputs()
         if _can_be_made_again(context):
             return Act((DeleteJob(job),))
     path = statuses.artifacts_path(context.plan, job.key or "")

@@ -108,5 +108,7 @@ class Write:
     """To be recorded once the status is written."""
 
 
+NOTHING = Write()
+"""Nothing is to be done or written."""
 Decision = Act | Write
 """What to do about a schedule: exactly one of these."""

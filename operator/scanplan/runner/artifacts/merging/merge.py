@@ -1,10 +1,10 @@
 """Merges the findings of all shards into one file.
 
 The merge copies the findings of all contributing attempts, in order of shards and attempts. A finding that several attempts of
-one shard have is written once. The merge reads published files only, so merges at the same time write the same bytes. Once all
-shards are complete, the result is written again only if its metadata or the sizes of its files don't fit. The HTML report is
-made in the same pass (`overview`). Memory does not grow with the number of findings, with two exceptions: the report, and 16
-bytes for each finding of a shard with several attempts.
+one shard have is written once. The merge reads published files only, so concurrent merges write identical files. The result is
+written again only if the shards have changed since, or if a file has not the size in the metadata. The HTML report is made in the
+same pass (`overview`). Memory does not grow with the number of findings, with two exceptions: the report, and 16 bytes for each
+finding of a shard with several attempts.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def not_before(document: TaskDocument) -> float | None:
     Earlier attempts belong to an older run with the same key.
 
     Raises:
-        NucleiBinaryError: (TaskDocumentInvalid) the document has no time there.
+        NucleiBinaryError: (TaskDocumentInvalid) `replayNotBefore` of the document is not an RFC 3339 time.
     """
     if document.replay_not_before is None:
         return None
@@ -71,11 +71,13 @@ def merge(
         scan_exceptions: the ScanExceptions of the namespace. Findings that match one are also counted separately. None: there
             are none.
 
+    A file gets its final name only when it is complete.
+
     Returns:
         What was published, now or before; None where shards are missing and `partial` is not set.
 
     Raises:
-        OSError: the claim could not be read or written. A file gets its final name only when it is complete.
+        OSError: the claim (PersistentVolumeClaim) could not be read or written.
     """
     parts: list[Part] = []
     window = not_before(document)
@@ -92,7 +94,7 @@ def merge(
     durable.make_folder(task)
     summaries = tuple(map(scan_metadata.summary, parts))
     metadata = run_record.metadata(task)
-    if metadata is None or metadata.shards != summaries or not _is_unchanged(task, metadata):
+    if metadata is None or metadata.shards != summaries or not _sizes_match(task, metadata):
         metadata = _write(task, document, parts, summaries, scan_exceptions, complete=complete)
     run_record.update(run, RunRecord(run_id=document.run_id, project_id=document.project_id))
     return scan_metadata.result(task, document, metadata)
@@ -107,7 +109,7 @@ def _write(
     *,
     complete: bool,
 ) -> ScanMetadata:
-    # Only the last attempt merges. The others start faster without these imports.
+    # Most attempts don't merge, and start faster without these imports.
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
     from scanplan.findings.lookup import in_file  # noqa: PLC0415
@@ -130,7 +132,7 @@ def _write(
         try:
             read_for_history = [part for part in parts if not copying.has_sightings(part, history)]
             copied = executor.submit(copying.copy, merged, parts, read_for_history, overview, history, suppression)
-            # Copying feeds the history, and both use `suppression`. So copying ends before the history is written.
+            # Here copying feeds the history, or both use `suppression`. So copying ends before the history is written.
             if read_for_history or suppression:
                 copied.result()
             ran = _ran(parts) if complete else None
@@ -159,14 +161,14 @@ def _read_at(descriptor: int, offset: int, size: int) -> bytes:
 
 def _ran(parts: Sequence[Part]) -> Callable[[], Ran | DividedRan]:
     """A function that reads which templates a complete scan ran against which endpoints."""
-    from scanplan.runner.artifacts.merging import history  # noqa: PLC0415 - only the last attempt merges
+    from scanplan.runner.artifacts.merging import history  # noqa: PLC0415 - most attempts don't merge
 
     folders = [(part.shard, publish.folder(part.folder, part.attempts[-1].attempt)) for part in parts]
     return lambda: history.ran(folders)
 
 
-def _is_unchanged(task: Path, metadata: ScanMetadata) -> bool:
-    """Whether the merged files have the sizes in the metadata. A merge that was killed may have left other files."""
+def _sizes_match(task: Path, metadata: ScanMetadata) -> bool:
+    """Whether the merged files have the sizes in the metadata. A merge that was killed may have left files of other sizes."""
     try:
         return all((task / file.name).lstat().st_size == file.bytes for file in metadata.files)
     except OSError:
