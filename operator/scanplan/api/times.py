@@ -25,6 +25,11 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def format_precise(moment: datetime) -> str:
+    """UTC with microseconds, always six digits, for what may happen several times in a second."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 def format_day(moment: datetime) -> str:
     """The day in UTC, for people."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from scanplan.api.times import format_time, lenient_time
+from scanplan.api.times import format_precise, format_time, lenient_time
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanexception import ScanExceptionStatus
 from scanplan.core.status.conditions import Condition, render
@@ -72,7 +72,7 @@ def of(known: Known, uses: Iterable[Use], max_days: int, now: datetime) -> ScanE
     counts = [count for use in knowing if (count := use.findings.get(known.name))]
     return ScanExceptionStatus(
         observed_generation=known.generation,
-        observed_time=_precise(known.since),
+        observed_time=format_precise(known.since),
         findings=sum(counts),
         plans=len(counts),
         conditions=render(
@@ -114,8 +114,3 @@ def _conditions(known: Known, knowing: list[Use], counts: list[int], max_days: i
 def _told(kind: ConditionType, reason: Reason, message: str) -> list[Condition]:
     """Ready, and what a person should know: nothing waits for an exception, so none of this makes it fail."""
     return [Condition(ConditionType.READY, "True", reason, message), Condition(kind, "True", reason, message)]
-
-
-def _precise(moment: datetime) -> str:
-    """With microseconds: exceptions and scans come in the same second."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from scanplan.api import labels
-from scanplan.api.times import lenient_time
+from scanplan.api.times import format_precise, lenient_time
 from scanplan.api.v1alpha1 import scannotifier
 from scanplan.api.v1alpha1.scannotifier import FailingRun, Outgoing, ScanNotifierStatus
 from scanplan.api.v1alpha1.scanplan import Phase
@@ -47,7 +47,7 @@ def with_ended_scans(observed: Observed, status: ScanNotifierStatus, now: dateti
         update={
             "outbox": tuple(intake.outbox),
             "failing": failing[-scannotifier.MAX_FAILING :],
-            "since": outbox.precise(begin),
+            "since": format_precise(begin),
             "settled": kept,
         }
     )
@@ -83,13 +83,13 @@ class _Intake:
             return False
         failed = scan.status.phase is Phase.FAILED
         if failed:
-            self.failing[scan.run] = outbox.precise(ended.time)
+            self.failing[scan.run] = format_precise(ended.time)
         elif recovered:
             del self.failing[scan.run]
         if event:
             id_, page = outbox.message_id(notifier.uid, ended.id), self.observed.page_url
             notice = notices.of_scan(ended, event, notifier.spec, recovered=recovered, page_url=page)
-            self.outbox.append(Outgoing(id=id_, notice=notice, taken_time=outbox.precise(self.now)))
+            self.outbox.append(Outgoing(id=id_, notice=notice, taken_time=format_precise(self.now)))
         (self.recorded if event or failed or recovered else self.without_message).add(ended.id)
         return True
 

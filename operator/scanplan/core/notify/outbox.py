@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from scanplan.api.times import lenient_time
+from scanplan.api.times import format_precise, lenient_time
 from scanplan.api.v1alpha1 import scannotifier
 from scanplan.api.v1alpha1.scannotifier import Outgoing, ScanNotifierStatus
 from scanplan.core.notify import backoff, notices
@@ -34,7 +34,7 @@ def with_outcome(notifier: Notifier, status: ScanNotifierStatus, outcome: Outcom
                 update={
                     "outbox": tuple(each for each in status.outbox if each.id != id_),
                     "sent": (status.sent or 0) + 1,
-                    "last_sent_time": precise(time),
+                    "last_sent_time": format_precise(time),
                     "failures": None,
                     "paused_until": None,
                 }
@@ -49,13 +49,13 @@ def with_outcome(notifier: Notifier, status: ScanNotifierStatus, outcome: Outcom
             }
             if not trouble.of_message:
                 change["failures"] = failures
-                change["paused_until"] = precise(time + backoff.delay(failures, trouble.retry_after))
+                change["paused_until"] = format_precise(time + backoff.delay(failures, trouble.retry_after))
             return status.model_copy(update=change)
         case Checked(generation, trouble, time):
             if generation != notifier.generation:
                 return status
             # If the receiver answers again, all messages are due at once. Otherwise nothing is sent before the next check.
-            until = precise(time + timedelta(seconds=backoff.RECHECK_SECONDS)) if trouble else None
+            until = format_precise(time + timedelta(seconds=backoff.RECHECK_SECONDS)) if trouble else None
             outbox = (
                 status.outbox
                 if trouble
@@ -67,7 +67,7 @@ def with_outcome(notifier: Notifier, status: ScanNotifierStatus, outcome: Outcom
 def _after_failure(outgoing: Outgoing, time: datetime, retry_after: float) -> Outgoing:
     attempts = outgoing.attempts + 1
     return outgoing.model_copy(
-        update={"attempts": attempts, "next_time": precise(time + backoff.delay(attempts, retry_after))}
+        update={"attempts": attempts, "next_time": format_precise(time + backoff.delay(attempts, retry_after))}
     )
 
 
@@ -79,7 +79,7 @@ def with_test_message(notifier: Notifier, status: ScanNotifierStatus, now: datet
     change: dict[str, Any] = {"last_test": wanted}
     if wanted:
         notice = notices.of_test(notifier.namespace, notifier.spec, now)
-        outgoing = Outgoing(id=id_of_test(notifier.uid, wanted), notice=notice, taken_time=precise(now))
+        outgoing = Outgoing(id=id_of_test(notifier.uid, wanted), notice=notice, taken_time=format_precise(now))
         change["outbox"] = (*status.outbox, outgoing)
     return status.model_copy(update=change)
 
@@ -99,8 +99,3 @@ def next_message(status: ScanNotifierStatus, now: datetime) -> Outgoing | None:
         return None
     ready = [each for each in status.outbox if (lenient_time(each.next_time) or now) <= now]
     return min(ready, key=lambda each: each.attempts, default=None)
-
-
-def precise(moment: datetime) -> str:
-    """A time as text with microseconds, so that events of one second keep their order."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

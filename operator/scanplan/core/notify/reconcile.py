@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from scanplan.api.times import lenient_time
+from scanplan.api.times import format_precise, lenient_time
 from scanplan.api.v1alpha1.scannotifier import ScanNotifierStatus
 from scanplan.core.notify import choice, conditions, intake, outbox
 from scanplan.core.notify.decision import Check, Decision, Notifier, Observed, Send, Wait, Write
@@ -59,7 +59,7 @@ def _with_since(notifier: Notifier, now: datetime) -> ScanNotifierStatus:
     resumed = conditions.was_suspended(status) and not notifier.spec.suspend
     if lenient_time(status.since) and status.choice_digest == chosen and not resumed:
         return status
-    change: dict[str, Any] = {"since": outbox.precise(now), "choice_digest": chosen, "settled": ()}
+    change: dict[str, Any] = {"since": format_precise(now), "choice_digest": chosen, "settled": ()}
     if status.choice_digest is None:  # new notifier: its first value of `spec.test` sends no message
         change["last_test"] = notifier.spec.test
     return status.model_copy(update=change)
