@@ -121,7 +121,7 @@ def conclude(
     if result.success:
         return result
     if cancelled:
-        return replace(result, status=TaskStatus.CANCELLED, reason=Reason.CANCELLED, error="cancelled on request")
+        return as_cancelled(result)
     return failed(result, error)
 
 
@@ -150,6 +150,11 @@ def nothing(plan: ScanPlan) -> ScanResult:
         task_id=models.task_id_of(plan),
         status=TaskStatus.FAILED,
     )
+
+
+def as_cancelled(result: ScanResult) -> ScanResult:
+    """The result of a task that somebody cancelled."""
+    return replace(result, status=TaskStatus.CANCELLED, reason=Reason.CANCELLED, error="cancelled on request")
 
 
 def failed(result: ScanResult, error: TaskError | None) -> ScanResult:

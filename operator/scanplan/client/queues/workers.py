@@ -97,12 +97,14 @@ class _Task:
                 error = TaskError(error_class=ErrorClass.FATAL, reason=wrong.reason, message=wrong.message)
             except Exception as bug:
                 log.exception("%s: the attempt failed", self._task_id)
-                message = f"the worker failed: {type(bug).__name__}: {bug}"
+                message = f"the attempt failed: {type(bug).__name__}: {bug}"
                 error = TaskError(error_class=ErrorClass.UNKNOWN, reason=Reason.UNKNOWN_ERROR, message=message)
             if watch.orphaned:
                 raise InterruptedError("the worker has died: another one takes the task over")
-            if attempt and watch.cancelled and not attempt.complete:
+            if watch.cancelled and attempt and not attempt.complete:
                 return self._end(pipeline.conclude(attempt, self._settings, cancelled=True))
+            if watch.cancelled and not attempt and not _is_fatal(error):
+                return self._end(pipeline.as_cancelled(pipeline.nothing(self._plan)))
             if attempt and _told_to_stop() and not attempt.complete and not _is_fatal(error):
                 log.info("%s: given back, since this worker is being stopped", self._task_id)
                 self._store.give_back(self._task_id)
@@ -126,7 +128,10 @@ class _Task:
             limit, wait = settings.retry_unknown, settings.retry_unknown_seconds
         if failed > limit or killed > settings.retry_temporary:
             return None
-        log.warning("%s: %s; attempt %d of %d in %d s", self._task_id, error.message, failed + 1, limit + 1, wait)
+        log.warning(
+            "%s: %s; failure %d of at most %d of its kind, next attempt in %d s",
+            *(self._task_id, error.message, failed, limit + 1, wait),
+        )
         return Retry(max=_ENDLESS, interval=wait)
 
     def _end(self, result: ScanResult) -> dict[str, Any]:
@@ -144,7 +149,7 @@ def _is_fatal(error: TaskError | None) -> bool:
 
 
 class _Watch:
-    """Renews the task's claim, and tells why the scan must stop: cancelled, or its worker stopped or died."""
+    """Renews the task's claim, and tells whether the scan must stop: it was cancelled, or its worker is stopped or has died."""
 
     def __init__(self, store: RedisStore, key: str, task_id: str) -> None:
         self.cancelled = False
