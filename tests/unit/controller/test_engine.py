@@ -170,6 +170,27 @@ async def test_what_fails_is_tried_again_and_holds_up_nothing(caplog: pytest.Log
     assert "a/bug: trying again in 0.1 s" in caplog.text
 
 
+async def test_an_end_that_cannot_be_reported_stops_no_worker(caplog: pytest.LogCaptureFixture) -> None:
+    """Lost otherwise: a bug that shows in the report of one object ends the worker, and with it the process."""
+    queue, worked, over = WorkQueue(), [], asyncio.Event()
+
+    async def reconcile(name: PlanName) -> None:
+        worked.append(name.name)
+        if len(worked) == 2:
+            over.set()
+
+    async def ended(name: PlanName, _seconds: float, _failure: Exception | None) -> None:
+        raise ValueError(f"no words for {name}")
+
+    for name in ("first", "second"):
+        queue.add(PlanName("a", name))
+    task = asyncio.create_task(worker.run(queue, reconcile, LOG, ended))
+    await over.wait()
+    task.cancel()
+    assert worked == ["first", "second"]
+    assert "a/first: its end could not be reported" in caplog.text
+
+
 async def test_a_namespace_is_named_without_a_slash() -> None:
     assert str(PlanName("shop", "")) == "shop"
     assert str(PlanName("shop", "nightly")) == "shop/nightly"

@@ -12,26 +12,33 @@ from scanplan.kube.failures import FAILURES, reason_of, retry_after
 
 Reconcile = Callable[[PlanName], Awaitable[None]]
 Ended = Callable[[PlanName, float, Exception | None], Awaitable[None]]
-"""Is told of each work: its name, the seconds that it took, and how it failed (None: it went well)."""
+"""Called after each reconcile with the name, the seconds that it took, and its exception (None: it went well)."""
 
 
 async def run(queue: WorkQueue, reconcile: Reconcile, log: logging.Logger, ended: Ended | None = None) -> None:
-    """Reconcile what the queue gives until cancelled; start one for each name that may be in work at the same time."""
+    """Reconcile what the queue gives until cancelled. As many names are in work at once as this runs."""
     while True:
         name = await queue.get()
         try:
             begun = time.monotonic()
-            failure = await _tried(name, queue, reconcile, log)
+            failure = await _reconciled(name, queue, reconcile, log)
             if ended:
-                await ended(name, time.monotonic() - begun, failure)
+                await _report(ended, name, time.monotonic() - begun, failure, log)
         finally:
             queue.done(name)
-        # Names that ask for nothing would be one long turn for thousands of them, for which even the lease waits.
+        # A reconcile without a request never yields. Thousands in a row would hold up the event loop, and so the lease.
         await asyncio.sleep(0)
 
 
-async def _tried(name: PlanName, queue: WorkQueue, reconcile: Reconcile, log: logging.Logger) -> Exception | None:
-    """Reconcile one name; the failure after which the queue brings it back, or None."""
+async def _report(ended: Ended, name: PlanName, seconds: float, failure: Exception | None, log: logging.Logger) -> None:
+    try:
+        await ended(name, seconds, failure)
+    except Exception:
+        log.exception("%s: its end could not be reported", name)
+
+
+async def _reconciled(name: PlanName, queue: WorkQueue, reconcile: Reconcile, log: logging.Logger) -> Exception | None:
+    """Reconcile one name; returns the exception after which it is queued again, or None."""
     try:
         await reconcile(name)
     except FAILURES as error:
@@ -39,7 +46,7 @@ async def _tried(name: PlanName, queue: WorkQueue, reconcile: Reconcile, log: lo
         log.warning("%s: %s; trying again in %.1f s", name, reason_of(error), delay)
         return error
     except Exception as error:
-        # A bug of ours that one object brings to light is no reason to leave all others alone.
+        # A bug that shows in one object must not stop the work on all others.
         log.exception("%s: trying again in %.1f s", name, queue.add_failed(name))
         return error
     queue.forget(name)

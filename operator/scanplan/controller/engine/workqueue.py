@@ -1,11 +1,11 @@
 """A queue of plan names with the semantics of client-go's workqueue.
 
 A name is in the queue once, however often it is added; it is never worked on twice at the same time (added while in work, it
-comes back after `done`); it can be added for later, where the earliest time wins; failures come back with exponential delay. Where
-the server has said how long to stay away, nothing brings a name back sooner, as client-go waits out a Retry-After.
+comes back after `done`); it can be added for later, where the earliest time wins; failures come back with exponential delay, unless
+the name is added before. Where the server has said how long to stay away (Retry-After), nothing brings a name back sooner.
 
-Namespaces take turns: thousands of plans of one, or plans of one that take long, don't hold up those of another. While a
-namespace has as many names in work as its share, its others wait, so that a worker is free for everybody else.
+Namespaces take turns, so one with thousands of plans, or with slow plans, does not hold up the others. While a namespace has as
+many names in work as its share, its others wait, so that one namespace alone can't take all workers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 BASE_DELAY = 0.1
 MAX_DELAY = 15.0
 MAX_DOUBLINGS = 16
-"""Beyond `MAX_DELAY` anyhow; without a bound, a night without an API server would overflow a float and end the operator."""
+"""So many doublings are far beyond `MAX_DELAY`. Without a bound, the float would overflow in a night without an API server."""
 
 
 class PlanName(NamedTuple):
@@ -36,7 +36,7 @@ class WorkQueue:
 
     def __init__(self) -> None:
         self.share: int | None = None
-        """Names of one namespace that may be in work at the same time; None: any number."""
+        """How many names of one namespace may be in work at the same time; None: any number."""
         self._ready: OrderedDict[str, deque[PlanName]] = OrderedDict()
         """By namespace, in the order of their turns."""
         self._waiting: set[PlanName] = set()
@@ -84,7 +84,7 @@ class WorkQueue:
         self._timers[name] = loop.call_later(seconds, self._due, name)
 
     def add_failed(self, name: PlanName, at_least: float = 0.0) -> float:
-        """Have `name` tried again after an exponential delay, and not within `at_least` seconds; returns the seconds until then."""
+        """Have `name` tried again after an exponential delay, and not within `at_least` seconds; returns that delay."""
         if at_least:
             self._not_before[name] = time.monotonic() + at_least
         failures = self._failures.get(name, 0)
@@ -119,7 +119,7 @@ class WorkQueue:
         return name
 
     def _next(self) -> PlanName | None:
-        """Take a name out of the namespace whose turn it is, of those that have not all their share in work."""
+        """Take a name of the next namespace in turn that has fewer names in work than its share."""
         for namespace, names in self._ready.items():
             if self.share is None or self._at_work[namespace] < self.share:
                 name = names.popleft()
