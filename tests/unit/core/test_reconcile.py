@@ -705,6 +705,13 @@ class TestCancel:
         assert condition(status, "Succeeded") == ("False", "Cancelled")
         assert merged().path in status["conditions"][0]["message"]
 
+    def test_or_said_where_it_is_if_the_merge_failed(self) -> None:
+        """Lost otherwise: findings, since nobody knows of their files."""
+        collector = failed(name=jobs.collector_name(task().job_name), collector=True)
+        status = written(decide(plan(running_status(), cancel=True), collector, pods=()))
+        assert status["phase"] == "Cancelled"
+        assert "could not be merged; it is in the shards' folders" in status["conditions"][0]["message"]
+
     def test_too_late_it_changes_nothing(self) -> None:
         assert written(decide(plan(running_status(), cancel=True), complete(), pods=DONE))["phase"] == "Completed"
         assert actions_of(decide(plan(completed_status(), cancel=True))) == ()

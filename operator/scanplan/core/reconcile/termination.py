@@ -21,28 +21,33 @@ from scanplan.core.reconcile.decision import Act, CreateJob, Decision, DeleteJob
 from scanplan.core.status import failure, statuses
 
 _RETRIES_USED_UP = {"FailedIndexes", "BackoffLimitExceeded"}
-"""Reasons of a failed Job: no policy, and no deadline, has ended it."""
-NOT_COLLECTED = "what its pods had published could not be merged, and is in the shards' folders on the claim"
+"""Reasons of a Job whose retries are used up. The first is also that of a shard that failed for good."""
+NOT_COLLECTED = "what its pods published could not be merged; it is in the shards' folders on the claim"
 
 
 def collect_cancelled(context: Context, name: str) -> Decision:
-    """A cancelled plan keeps what its pods have published: a collector merges it, then the plan is done."""
+    """A cancelled plan keeps what its pods have published: a collector merges it, then the plan is done.
+
+    The pods must be listed.
+    """
     key = context.plan.status.task_key or ""
     collector = context.observed.jobs.get(jobs.collector_name(name))
     if collector is None or not collector.finished:
         return _collect(context, None, collector) or cancelled(context, name, key, f"; {NOT_COLLECTED}")
-    return cancelled(
-        context, name, key, "", _collected(context.observed.pods or (), statuses.artifacts_path(context.plan, key))
-    )
+    merged = _collected(context.observed.pods or (), statuses.artifacts_path(context.plan, key))
+    return cancelled(context, name, key, "" if merged else f"; {NOT_COLLECTED}", merged)
 
 
 def cancelled(context: Context, name: str, key: str, detail: str, merged: MergedResult | None = None) -> Decision:
-    """The plan is cancelled; `detail` goes on from that."""
+    """The plan is cancelled; `detail` is appended to the message."""
     return context.write(statuses.of_cancelled(context.plan, name, key, merged, detail, context.now))
 
 
 def unrepeatable(context: Context, name: str, error: InvalidPlan) -> Decision:
-    """The task's Job is gone, and can't be made again: the plan fails, and keeps what its pods have published."""
+    """The task's Job is gone, and can't be made again: the plan fails, and keeps what its pods have published.
+
+    The pods must be listed.
+    """
     collector = context.observed.jobs.get(jobs.collector_name(name))
     if (collector is None or not collector.finished) and (decision := _collect(context, None, collector)):
         return decision
@@ -59,7 +64,7 @@ def finished(context: Context, job: JobView) -> Decision:
     own = [pod for pod in context.observed.pods if pod.job_uid == job.uid]
     reports = statuses.last_reports(own)
     collector = context.observed.jobs.get(jobs.collector_name(job.name))
-    if collector is None and not context.plan.spec.cancel and _goes_on(context, job, own):
+    if collector is None and not context.plan.spec.cancel and _may_continue_in_new_job(context, job, own):
         if context.observed.inputs is None:
             return context.need_inputs()
         if _can_be_made_again(context):
@@ -76,20 +81,20 @@ def finished(context: Context, job: JobView) -> Decision:
     return context.write(statuses.of_finished(context.plan, job, reports, merged, error, context.now))
 
 
-def _goes_on(context: Context, job: JobView, pods: list[PodView]) -> bool:
+def _may_continue_in_new_job(context: Context, job: JobView, pods: list[PodView]) -> bool:
     """Whether the scan gets another Job: pods that had saved steps were killed until the retries were used up.
 
     A kill counts against the Job's retries, whatever was saved before; a report of saved steps is in the pod's termination
-    message. The new Job goes on after the steps, and has all retries again. Each one needs a step more in every failed shard, and
-    none comes after the deadline.
+    message. The new Job goes on after the steps, and has all retries again. This ends: each Job must have saved a step in every
+    failed shard, and no Job is made after the deadline.
     """
     if job.failed is None or job.failed.reason not in _RETRIES_USED_UP or not job.failed_at:
         return False
     if context.now - (job.first_seen or job.created) >= timedelta(seconds=job.deadline_seconds or 0):
         return False
     stepped = {pod.index for pod in pods if pod.killed and pod.report is not None and pod.report.steps}
-    job_was_altered = {pod.index for pod in pods if pod.exit_code == ExitCode.SHARD_FATAL}
-    return job.failed_at <= stepped - job_was_altered
+    failed_for_good = {pod.index for pod in pods if pod.exit_code == ExitCode.SHARD_FATAL}
+    return job.failed_at <= stepped - failed_for_good
 
 
 def _can_be_made_again(context: Context) -> bool:
@@ -101,7 +106,7 @@ def _can_be_made_again(context: Context) -> bool:
 
 
 def _collect(context: Context, job: JobView | None, collector: JobView | None) -> Decision | None:
-    """The next step of a collector Job's life; None where none can be made."""
+    """The next step of a collector Job's life; None where no collector can be made."""
     if collector is None:
         if isinstance(context.observed.rejection, Rejection):
             if context.observed.rejection.final:
@@ -121,14 +126,17 @@ def _collect(context: Context, job: JobView | None, collector: JobView | None) -
     message = _merging(context, collector)
     if job is None:
         return context.wait(Phase.RUNNING, Reason.COLLECTING, message, START_SECONDS)
-    # Another plan with the same task may own the collector, and hear of its end alone: look again.
+    # If another plan with the same task owns the collector, only that plan hears of its end. So look again.
     status = statuses.of_running(context.plan, job, Phase.RUNNING, Reason.COLLECTING, message, context.now)
     return context.write(status, requeue_after=START_SECONDS)
 
 
 def _merging(context: Context, collector: JobView) -> str:
     if collector.suspended:
-        return f"what the pods have published waits to be merged until Kueue admits Job {collector.name}"
+        return (
+            f"what the pods have published waits to be merged: Job {collector.name} is suspended, and Kueue, or whoever "
+            "suspended it, has to resume it"
+        )
     pods = collector.active + collector.terminating + collector.succeeded + collector.failed_pods
     if pods or (context.now - collector.created).total_seconds() < START_SECONDS:
         return "merging what the pods have published"
@@ -139,7 +147,7 @@ def _merging(context: Context, collector: JobView) -> str:
 
 
 def _merged(reports: list[ShardReport], path: str) -> MergedResult | None:
-    """The merge of the shard that found itself last; two may have, with the same result."""
+    """The merge by the shard that found itself last. Several shards may have: the fullest merge counts."""
     results = [report.merged for report in reports if report.merged and report.merged.path == path]
     return max(results, key=lambda result: (result.complete, result.shards), default=None)
 
@@ -153,8 +161,8 @@ def _collected(pods: tuple[PodView, ...], path: str) -> MergedResult | None:
 def _may_have_published(job: JobView, pods: list[PodView]) -> bool:
     """False only where every pod that there was is still there, and has said that it published nothing.
 
-    Deleted pods (FailJob, suspension) are gone when a Job has ended: then it counts more of them than there are, or a runner has
-    found more attempts on the claim than there are pods of its shard.
+    Deleted pods (FailJob, suspension) are gone when a Job has ended. Then the Job counts more pods than are listed, or the attempt
+    number in a report exceeds the listed pods of its shard.
     """
     if not pods or len(pods) < job.succeeded + job.failed_pods:
         return True
