@@ -215,7 +215,7 @@ def _not_scanned(scan: Scan) -> str:
         )
     for title, endpoints, count in (
         ("Endpoints that did not answer", unreachable, scan.endpoints_unreachable),
-        ("Endpoints that stopped to answer, or got no request", skipped, scan.endpoints_skipped),
+        ("Endpoints that stopped answering, or got no request", skipped, scan.endpoints_skipped),
     ):
         items = [f"<li><code>{_line(endpoint, 300)}</code></li>" for endpoint in endpoints[:_MAX_LISTED]]
         parts.append(_details(title, items, max(count, len(endpoints))))

@@ -188,7 +188,7 @@ def remarks(scan: Scan) -> list[str]:
         )
     if scan.endpoints_skipped:
         said.append(
-            f"{scan.endpoints_skipped:,} of {scan.endpoints:,} endpoints stopped to answer, or got no request: they were not, "
+            f"{scan.endpoints_skipped:,} of {scan.endpoints:,} endpoints stopped answering, or got no request: they were not, "
             "or not fully, scanned."
         )
     for count, what in (

@@ -106,20 +106,23 @@ def test_where_only_handshakes_failed_a_connection_decides(listens: bool) -> Non
 def test_what_is_missing_is_said_where_a_client_certificate_is_wanted() -> None:
     """Lost otherwise: the cause, since the host is up and no request reaches its application."""
     found = verdict([ALIVE, DEAD], [line(ALIVE, "remote error: tls: certificate required"), line(DEAD)])
-    assert "1 of 2 endpoints want a client certificate (scanner.clientCertificateFrom)" in " ".join(found.warnings)
+    assert "1 of 2 endpoints ask for a client certificate" in " ".join(found.warnings)
     assert "certificate" not in " ".join(verdict([DEAD], [line(DEAD)]).warnings)
 
 
 def test_a_name_that_resolves_to_a_denied_address_is_told_apart() -> None:
     found = verdict([ALIVE], [line(f"{ALIVE}/1", DENIED)])
     assert (found.unreachable, found.denied) == ((ALIVE,), (ALIVE,))
+    (warning,) = found.warnings
+    assert "target guard" in warning
+    assert "never answered" not in warning, "it was not asked"
 
 
 @pytest.mark.parametrize("ending", [[line(ALIVE, RESET)] * 10, [line(ALIVE, REFUSED)]])
 def test_an_endpoint_that_dies_midway_is_told_with_counts(ending: list[bytes]) -> None:
     found = verdict([ALIVE, DEAD], [line(ALIVE)] * 20 + ending + [line(DEAD)], skipped=("a:1",))
     assert (found.scanned, found.skipped, found.stopped) == ((DEAD,), (ALIVE,), (ALIVE,))
-    assert f"answered 20, then failed {len(ending)}" in found.warnings[0]
+    assert f"then {len(ending)} requests failed" in found.warnings[0]
 
 
 def test_failures_of_one_among_many_are_seen_and_single_ones_are_not_worth_a_word() -> None:
@@ -151,6 +154,7 @@ ANSWERS = {
     "out of service": (Answers(unavailable=2), [("unavailable", 2, 2)]),
     "blocked": (Answers(clear=1, forbidden=5), [("blocked", 5, 6)]),
     "several": (Answers(throttled=1, forbidden=1), [("throttled", 1, 2), ("blocked", 1, 2)]),
+    "two kinds of overload": (Answers(throttled=1, unavailable=1), [("throttled", 1, 2), ("unavailable", 1, 2)]),
 }
 
 
@@ -164,7 +168,8 @@ def test_endpoints_that_throttle_or_block_the_scan_are_told_with_counts(case: st
     found = judge(evidence, (), (), lambda _endpoint: False)
     assert [(each.trouble, each.count, each.total) for each in found.troubled] == expected
     assert found.scanned == (ALIVE,)
-    assert len(found.warnings) == len(expected)
+    assert len(found.warnings) == len({each.trouble == "blocked" for each in found.troubled})
+    assert all("1 of 1 endpoints" in warning for warning in found.warnings), "each endpoint counts once"
     assert all(each.remark in " ".join(found.warnings) for each in found.troubled)
 
 

@@ -181,7 +181,7 @@ class MergedResult(Document, frozen=True, kw_only=True):
     endpoints_scanned: Count
     endpoints_unreachable: Count
     endpoints_skipped: Count = 0
-    """Endpoints that stopped to answer, or that no template had anything to send to."""
+    """Endpoints that stopped answering, or that no template had anything to send to."""
     exceptions: AppliedExceptions | None = None
     """None: the namespace had no exceptions when the Job was made."""
     endpoints_throttled: Count = 0

@@ -63,7 +63,7 @@ def _of_endpoints(merged: MergedResult, endpoint_count: int) -> list[Condition]:
         (reason, f"{count} {what}")
         for count, reason, what in (
             (merged.endpoints_unreachable, Reason.SOME_UNREACHABLE, "did not answer"),
-            (merged.endpoints_skipped, Reason.SOME_SKIPPED, "stopped to answer, or got no request"),
+            (merged.endpoints_skipped, Reason.SOME_SKIPPED, "stopped answering, or got no request"),
             (merged.endpoints_throttled, Reason.SOME_THROTTLED, "throttled the scan, or were out of service"),
             (merged.endpoints_blocked, Reason.SOME_BLOCKED, "blocked the scan"),
         )

@@ -1,7 +1,7 @@
-"""Which endpoints were scanned, which never answered, and which stopped to answer.
+"""Which endpoints were scanned, which never answered, and which stopped answering.
 
-Each endpoint is judged by what came of the requests to its own address. A closed port is an answer where the template chose
-the port, and silence where it is the endpoint's own. Failures elsewhere on the same host say nothing about it.
+Each endpoint is judged by what came of the requests to its own address. A closed port is an answer if the template chose the port,
+and none if it is the endpoint's own. Failures elsewhere on the host count only if the endpoint's own address was never tried.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _NAMED = 5
 _GUESSED_PORTS = (80, 443)
 """Where Nuclei looks for an endpoint that names no port."""
 _FAILED_SHARE = 0.05
-"""Share of failed requests to an endpoint from which on a scan says so: Nuclei tries single time-outs again itself."""
+"""From this share of failed requests on, an endpoint is reported as failing. Nuclei itself retries single time-outs."""
 _DIED = 10
-"""Failures in a row, up to the end of the scan, that make an endpoint one that stopped to answer."""
+"""After this many failures in a row, up to the end of the scan, an endpoint has stopped answering; or if Nuclei gave it up."""
 
 
 _TROUBLES = (
@@ -64,7 +64,7 @@ class Standing(StrEnum):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """The endpoints of a shard: each is in one of the first three tuples, in their order."""
+    """The endpoints of a shard: each is in one of the first three tuples, in the order of the shard."""
 
     scanned: tuple[str, ...] = ()
     unreachable: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def untroubled(self) -> frozenset[str]:
-        """Those that answered all the time; any other may hide a finding, so it is no evidence that one has gone."""
+        """The scanned ones without trouble. Only there does a missing finding show that it is gone."""
         return frozenset(self.scanned) - {each.endpoint for each in self.troubled}
 
 
@@ -135,7 +135,7 @@ def _stopped(endpoint: str, contact: Contact, answers: Answers) -> EndpointTroub
         count=contact.since_answer,
         total=answered + contact.failed,
         last_answer=since,
-        remark=f"answered {answered}, then failed {contact.since_answer} requests; died after {since}",
+        remark=f"answered {answered} times, the last at {since}; then {contact.since_answer} requests failed",
     )
 
 
@@ -193,20 +193,22 @@ def _verdict(
     def of(*wanted: Standing) -> tuple[str, ...]:
         return tuple(endpoint for endpoint in endpoints if standings[endpoint] in wanted)
 
-    unreachable, denied = of(Standing.UNREACHABLE, Standing.DENIED), of(Standing.DENIED)
+    mute, denied = of(Standing.UNREACHABLE), of(Standing.DENIED)
     stopped, silent, total = of(Standing.STOPPED), of(Standing.SILENT), len(endpoints)
     warnings = []
-    if unreachable:
-        warnings.append(f"{len(unreachable)} of {total} endpoints never answered: {_listed(unreachable)}")
+    if mute:
+        warnings.append(f"{len(mute)} of {total} endpoints never answered: {_listed(mute)}")
     if uncertified:
         warnings.append(
-            f"{len(uncertified)} of {total} endpoints want a client certificate (scanner.clientCertificateFrom), or another one: "
-            f"{_listed(uncertified)}"
+            f"{len(uncertified)} of {total} endpoints ask for a client certificate, or rejected the one that they got "
+            f"(scanner.clientCertificateFrom): {_listed(uncertified)}"
         )
     if denied:
-        warnings.append(f"{len(denied)} endpoints resolve to addresses that the target guard denies: {_listed(denied)}")
+        warnings.append(
+            f"{len(denied)} of {total} endpoints resolve to addresses that the target guard denies: {_listed(denied)}"
+        )
     if told := _told(troubled, Trouble.STOPPED):
-        warnings.append(f"{len(stopped)} of {total} endpoints stopped to answer during the scan: {_listed(told)}")
+        warnings.append(f"{len(stopped)} of {total} endpoints stopped answering during the scan: {_listed(told)}")
     if silent:
         warnings.append(f"Nothing was sent to {len(silent)} of {total} endpoints: {_listed(silent)}")
     for kinds, what, advice in _TROUBLES:
@@ -215,7 +217,7 @@ def _verdict(
             warnings.append(f"{count}, so findings may be missing: {_listed(told)}. {advice}")
     return Verdict(
         scanned=of(Standing.SCANNED),
-        unreachable=unreachable,
+        unreachable=of(Standing.UNREACHABLE, Standing.DENIED),
         skipped=of(Standing.STOPPED, Standing.SILENT),
         denied=denied,
         stopped=stopped,
@@ -225,7 +227,12 @@ def _verdict(
 
 
 def _told(troubled: Sequence[EndpointTrouble], *kinds: Trouble) -> list[str]:
-    return [f"{each.endpoint} ({_in_short(each)})" for each in troubled if each.trouble in kinds]
+    """A text for each endpoint that has one of these troubles, or several."""
+    remarks: dict[str, list[str]] = {}
+    for each in troubled:
+        if each.trouble in kinds:
+            remarks.setdefault(each.endpoint, []).append(_in_short(each))
+    return [f"{endpoint} ({', '.join(told)})" for endpoint, told in remarks.items()]
 
 
 def _in_short(each: EndpointTrouble) -> str:
