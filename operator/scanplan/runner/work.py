@@ -1,8 +1,8 @@
 """A shard's work in steps: which templates go to which endpoints next.
 
-Nuclei has to be killed only once in an hour, and what it did in that hour is lost. So a shard is scanned in steps of a few
-minutes: each is a run of Nuclei with some of the templates, in their order, and all endpoints, or some of them where one template
-alone is too much. What is done is a set of such rectangles; the next attempt goes on after them.
+If Nuclei is killed after an hour of work, that hour is lost. So a shard is scanned in steps of a few minutes. Each is a run of
+Nuclei with some of the templates, in their order, and all endpoints, or some of them where one template alone is too much. So each
+step is a rectangle of templates and endpoints. The next attempt goes on after the rectangles that are done.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from scanplan.api.documents.words import Count
 from scanplan.runner.nuclei.choosing.templates import Template
 
 STEP_SECONDS = 420.0
-"""How long a step is meant to take: at most so much work is done again after a kill."""
+"""How long a step is meant to take, and so about how much work is lost by a kill. The last step may take twice as long."""
 FIRST_SECONDS = 120.0
 """How long the first step is meant to take, while nobody knows how fast the endpoints are."""
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True):
-    """A step: templates and endpoints by their positions, the ends excluded."""
+    """A step: templates and endpoints by their positions. Each end is one past the last."""
 
     first: Count
     end: Count
@@ -47,7 +47,8 @@ class Work:
         """No step has more than `most_endpoints`, or endpoints on both sides of `boundary`.
 
         Args:
-            whole: a step has all templates of its source, of which an unknown part is sent.
+            rate: requests a second that are expected of the first step, and never exceeded by what is measured.
+            whole: a step has all templates of its source with the same needs; Nuclei itself picks an unknown part of them.
         """
         self._requests = [template.requests for template in templates]
         self._runs = [(template.root, template.needs) for template in templates]
@@ -87,10 +88,10 @@ class Work:
         return None
 
     def finish(self, span: Span) -> None:
-        """Note a step as done. One that does not fit what is done by now is passed over: it will be done again."""
+        """Note a step as done. One that is empty, or does not continue what is done by now, is not noted: it will be done again."""
         end, endpoints = self._done.get(span.first, (span.end, 0))
         if (
-            end == span.end <= len(self._requests)
+            span.first < end == span.end <= len(self._requests)
             and endpoints == span.first_endpoint < span.end_endpoint <= self._endpoints
         ):
             self._done[span.first] = (end, span.end_endpoint)
@@ -107,7 +108,7 @@ class Work:
         return part / self.requests if self.requests else 1.0
 
     def _cut(self, first: int) -> Span:
-        """The templates from `first` on that fit into a step, of one source and with the same needs."""
+        """The next step from `first` on: as many templates of one source with the same needs as fit, at least one."""
         budget = self._rate * self._seconds
         end, load = first, 0
         while end < len(self._requests) and self._runs[end] == self._runs[first]:
@@ -118,7 +119,7 @@ class Work:
         return self._part(first, end, 0)
 
     def _part(self, first: int, end: int, from_endpoint: int) -> Span:
-        """As many endpoints as fit into a step."""
+        """All endpoints that are left, if they take at most twice a step's time; else as many as fit, at least one."""
         load = max(1, sum(self._requests[first:end]))
         fitting = self._endpoints - from_endpoint
         if load * fitting > 2 * self._rate * self._seconds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scanplan.runner.nuclei.choosing.templates import Template
@@ -106,3 +106,20 @@ def test_an_automatic_scan_is_cut_by_endpoints_alone() -> None:
 )
 def test_a_saved_step_that_does_not_fit_is_done_again(strange: Span) -> None:
     assert Work(library([1] * 5), 10, 150.0, [strange]).next() == Span(0, 5, 0, 10)
+
+
+POSITION = st.integers(0, 7)
+
+
+@given(st.lists(st.builds(Span, POSITION, POSITION, POSITION, POSITION), max_size=6))
+@example([Span(0, 0, 0, 6)])
+@example([Span(0, 2, 0, 6), Span(2, 2, 0, 6)])
+def test_whatever_was_saved_the_work_comes_to_its_end(saved: list[Span]) -> None:
+    """Lost otherwise: a runner that goes on for ever, since whoever may write to the claim can change what was saved."""
+    work = Work(library([1] * 5), 6, 0.01, saved)
+    for _ in range(30):
+        if (span := work.next()) is None:
+            return
+        assert pairs(span)
+        work.finish(span)
+    assert work.next() is None
