@@ -116,7 +116,7 @@ def test_an_operator_that_may_not_have_its_lease_says_so_and_is_not_ready(
     """Lost otherwise: an installation that seems to be complete, and runs no plan."""
     port = free_port()
     operator = elect(administrator, start_operator, SCANPLAN_LEASE_NAME=FOREIGN, SCANPLAN_PROBE_PORT=str(port))
-    alone.eventually(lambda: "leader-election.yaml grants it" in operator.text())
+    alone.eventually(lambda: "apply examples/install/leader-election.yaml" in operator.text())
     with pytest.raises(urllib.error.HTTPError, match="503"):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=120)
     assert operator.stop() == 0

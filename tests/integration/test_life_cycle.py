@@ -98,7 +98,7 @@ def test_a_cancelled_scan_keeps_what_it_found(scene: Scene) -> None:
     assert status["findings"]["total"] == reports.FINDINGS.total
     assert status["artifacts"]["complete"] is False
     assert condition(status, "Succeeded")["status"] == "False"
-    assert "the findings so far are in" in condition(status, "Ready")["message"]
+    assert "the findings until then are in" in condition(status, "Ready")["message"]
     assert scene.job(job) is None
 
 

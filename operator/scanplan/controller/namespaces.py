@@ -1,7 +1,8 @@
 """Follows the label selector of the operator's namespaces: they join, and they leave.
 
-When a namespace gets the label, it joins. Its Jobs, then its plans, then its pods are listed. Only then does work on it begin. When
-it loses the label, all that is known of it is forgotten. Another operator may work on it then, so nothing is written there.
+When a namespace gets the label, it joins. Its Jobs, then its plans, then its pods are listed (`Watches.join`). Only then does work
+on it begin. When it loses the label, all that is known of it is forgotten. Another operator may work on it then, so nothing is
+written there.
 """
 
 from __future__ import annotations
@@ -23,24 +24,24 @@ from scanplan.kube.resources import NAMESPACES
 log = logging.getLogger("scanplan.namespaces")
 
 EXCEPTIONS_SECONDS = 10.0
-"""Plans of a joining namespace wait at most this long for its exceptions. If they can't be listed, the plans start without them."""
+"""Plans of a joining namespace wait at most this long for the list of its ScanExceptions, and start without it then."""
 AT_ONCE = 8
-"""Namespaces whose plans and Jobs are listed at the same time."""
+"""How many joining namespaces are listed at the same time."""
 
 
 @dataclass(frozen=True)
 class Kinds:
-    """What is known of a namespace, by kind of object."""
+    """What lists and watches the objects of a namespace, by kind."""
 
     plans: Watches
-    """The plans, and their Jobs."""
+    """The plans, and their Jobs and pods."""
     exceptions: ExceptionController
     others: Sequence[Reflector]
     """Kinds that act on what is known of plans. They are listed after the plans."""
 
 
 class NamespaceSelector:
-    """Keeps the scope equal to what the label selector finds."""
+    """Keeps the scope equal to what the label selector finds: `run` watches, `follow` applies."""
 
     def __init__(self, controller: Controller) -> None:
         """Does nothing until `run`, and nothing at all where the scope has no selector."""

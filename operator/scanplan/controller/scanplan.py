@@ -48,10 +48,11 @@ from scanplan.kube.resources import PLANS
 log = logging.getLogger("scanplan.controller")
 
 MAX_STEPS = 24
-"""Maximum number of decisions in a row for one generation of a plan. Two operators that raced for a Job needed 13, because
-inputs are read again after each action. A plan that needs about twice as many will not reach a fixed point."""
+"""Maximum number of decisions in a row for one generation of a plan. The most seen was 13: two operators raced for one Job, and
+read inputs again after each action. A plan that needs about twice as many will not reach a fixed point."""
 LONG_BYTES = 1 << 17
-"""If inputs have at least this many bytes, the decision runs in a thread. To parse so many endpoints takes about 50 ms."""
+"""From this size of inputs on, which takes about 50 ms to parse, the decision runs in a thread. So does one with address ranges,
+which may take seconds."""
 
 
 class _All(Container[str]):
@@ -106,14 +107,14 @@ class Controller:
         self._zones = zones
 
     async def run(self, workers: int) -> None:
-        """Run workers until cancelled. One namespace gets at most three quarters of them."""
+        """Run workers until cancelled. One namespace gets at most three quarters of them, and at least one."""
         self.queue.share = max(1, workers * 3 // 4)
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(worker.run(self.queue, self.reconcile, log, self._ended))
 
     def begin(self, namespace: str | None = None) -> None:
-        """Queue all plans, once everything is listed. Unfinished plans go first, ahead of thousands of ended ones.
+        """Queue all plans; called when everything is listed. Unfinished plans go first, ahead of thousands of ended ones.
 
         Args:
             namespace: only this one's plans.
@@ -149,7 +150,7 @@ class Controller:
             self.reading.release(name)
 
     async def reconcile(self, name: PlanName) -> None:
-        """Reconcile one plan until nothing is left to do now. Where memory is short, the plan is postponed."""
+        """Reconcile one plan until nothing is left to do now. If memory is short, the plan is queued again once there is some."""
         try:
             await self._reconcile(name)
         except Postponed:
@@ -159,7 +160,7 @@ class Controller:
 
     async def _reconcile(self, name: PlanName) -> None:
         if not self.scope.is_ready(name.namespace):
-            return None  # all its plans are queued when it is ready
+            return None  # when the namespace is ready, all its plans are queued
         answers = Answers()
         plan: Plan | None = None
         while True:
@@ -210,7 +211,7 @@ class Controller:
             self.queue.add_after(name, after)
 
     async def _decide(self, observed: Observed) -> Decision:
-        """Decide, in a thread where many targets must be parsed: that takes seconds, and would block the lease and other plans."""
+        """Decide. Many targets are parsed in a thread: it may take seconds, and would hold up other plans and the lease."""
         inputs = observed.inputs or {}
         size = sum(each.size for each in inputs.values())
         if size < LONG_BYTES and not (inputs and has_ranges(observed.plan.spec, inputs)):
@@ -231,7 +232,7 @@ class Controller:
 
     def _set_waiting(self, name: PlanName, plan: Plan, waiting: bool) -> None:
         if self.store.set_waiting(name, waiting_entry(plan) if waiting else None):
-            # The plans behind it in the queue get no event, so wake them here.
+            # Plans that wait for a slot after this one get no event, so wake them here.
             self.intake.wake_waiting(name.namespace)
 
     def _observe(self, plan: Plan, answers: Answers) -> Observed:

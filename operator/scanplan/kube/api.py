@@ -244,7 +244,7 @@ class Api:
         await self._call("PATCH", PLANS.path(namespace, name), patch, patch_type="merge")
 
     async def delete_plan(self, namespace: str, name: str, uid: str) -> None:
-        """Delete a plan, and with it its Jobs. With the UID, a later plan of the same name is not deleted."""
+        """Delete a plan, and with it the Jobs that only it owns. With the UID, no later plan of the same name is deleted."""
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
         await self._content("DELETE", PLANS.path(namespace, name), options)
 

@@ -1,7 +1,8 @@
 """Lists objects page by page, and bounds both the objects and the bytes of a page.
 
-One ScanPlan may have 1.5 MB (etcd's limit), so a page of a hundred could exceed the operator's memory. A page that is too large is
-dropped and requested again with fewer objects. Objects are decoded one at a time.
+One ScanPlan may have 1.5 MiB (etcd's limit), so a page of a hundred could exceed the operator's memory. A page that is too large is
+dropped and requested again with fewer objects. A list from the API server's cache has no pages: if it is too large, a consistent
+list is requested, which has some. Objects are decoded one at a time.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
 """
@@ -23,7 +24,7 @@ Fetch = Callable[[Query, int], Awaitable[bytes]]
 """The body of the answer to a LIST, of at most so many bytes. Raises ResponseTooLarge."""
 
 PAGE_BYTES = 2 << 20
-"""Limit of a page. A larger page is dropped, and requested again with fewer objects. Two are in memory at most."""
+"""Limit of a page of several objects. A larger page is dropped, and requested again. Two are in memory at most."""
 RESPONSE_BYTES = 16 << 20
 """Limit of any answer. An object has at most 1.5 MiB in etcd. Escaped as JSON it may have six times as much."""
 FIRST_LIMIT = 50
@@ -58,7 +59,7 @@ class Listing:
         """Size in bytes of the largest object so far."""
 
     async def objects(self) -> AsyncIterator[Object]:
-        """All objects, in the server's order. While those of a page are taken in, the server makes the next one.
+        """All objects, in the server's order. While those of a page are taken in, the server prepares the next page.
 
         Raises:
             What `fetch` raises; ResponseTooLarge where one object alone is too large.
@@ -68,7 +69,9 @@ class Listing:
             try:
                 while (page := await coming) is not None:
                     coming = _next(pages)
-                    await asyncio.sleep(0)  # the request goes out: whoever takes objects in does not pause
+                    await asyncio.sleep(
+                        0
+                    )  # lets the next request go out: the caller does not yield while it takes objects in
                     for raw in page.items or ():
                         self.largest = max(self.largest, len(memoryview(raw)))
                         yield decode(raw)
@@ -87,7 +90,7 @@ class Listing:
             except ResponseTooLarge:
                 if limit == 1:
                     raise
-                # A list from the API server's cache has no pages (its version is "0"), a consistent one has.
+                # With resourceVersion "0" a list comes from the cache, in one page. Without it, it is consistent, and has pages.
                 consistent = [pair for pair in options if pair[0] != "resourceVersion"]
                 if len(consistent) == len(options):
                     limit = max(1, limit // _SHRINK)
@@ -105,7 +108,7 @@ class Listing:
 
 
 def _next(pages: AsyncGenerator[_Page]) -> asyncio.Task[_Page | None]:
-    """The next page, as it comes; None: there is none."""
+    """Fetches the next page; the result is None after the last."""
 
     async def page() -> _Page | None:
         return await anext(pages, None)

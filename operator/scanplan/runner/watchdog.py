@@ -15,7 +15,7 @@ from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.reporter import Reporter
 
 HANG_SECONDS = 300.0
-"""Shortest time without a request after which Nuclei can count as hung. To load ten thousand templates takes a minute."""
+"""Shortest time without a request after which Nuclei can count as hung: loading ten thousand templates alone takes a minute."""
 _HEARTBEAT_SECONDS = 20.0
 
 
@@ -36,7 +36,7 @@ class Watchdog:
         reporter: Reporter,
         stop: Callable[[], bool],
     ) -> None:
-        """`stop` says whether the pod was told to end. The plan's time limit counts from now."""
+        """`stop` says whether the pod was told to end. The attempt's time limit (`timeout_seconds`) counts from now."""
         self.memory = memory.Memory.of_this_process()
         self._attempt = attempt
         self._reporter = reporter
@@ -71,7 +71,7 @@ class Watchdog:
         Args:
             now: the monotonic clock.
             log: what Nuclei has said in this step.
-            requests: number of requests of all earlier steps.
+            requests: number of requests of all earlier steps, also those of earlier attempts.
         """
         if (cause := self.stop_cause(now)) is not None:
             return cause
@@ -94,5 +94,5 @@ class Watchdog:
         self._near_limit = True
         self._attempt.note_memory()
         self._reporter.warn(
-            f"Memory was at {share:.0%} of the pod's limit: raise it, or lower concurrency or bulk size."
+            f"Memory was at {share:.0%} of the pod's limit: raise the limit, or lower concurrency or bulk size."
         )

@@ -37,7 +37,7 @@ def message(*, workload: WorkloadView | None, **changes: Any) -> str:
         (WorkloadView(waits_for="insufficient unused quota for cpu"), "insufficient unused quota for cpu"),
         (WorkloadView(active=False), "deactivated"),
         (NOT_FOUND, "Kueue has no Workload for it"),
-        (WorkloadView(), "waiting for Kueue to admit it to LocalQueue security"),
+        (WorkloadView(), "waiting for Kueue to admit the Job (LocalQueue security)"),
     ],
 )
 def test_a_queued_plan_says_what_kueue_waits_for(workload: WorkloadView, said: str) -> None:

@@ -184,7 +184,7 @@ def test_a_failed_scan_says_where_its_findings_are() -> None:
         "reason": "DiskFull",
         "message": "the claim is full: make room on it.",
     }
-    assert status["conditions"][0]["message"].endswith(f"; the findings so far are in {merged().path}")
+    assert status["conditions"][0]["message"].endswith(f"; the findings until then are in {merged().path}")
     assert status["artifacts"]["complete"] is False
 
 

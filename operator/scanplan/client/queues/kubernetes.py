@@ -1,8 +1,8 @@
 """The `kubernetes` queue: a submitted task becomes a ScanPlan, which the operator runs.
 
-The ScanPlan's name is the task id, so the API server keeps one ScanPlan however many programs submit the plan. Nothing is stored
-outside of the cluster. Status and result come from the ScanPlan. Where the claim is mounted at the data directory, findings are
-added to the project's store.
+The ScanPlan's name is the task id, so the API server keeps one ScanPlan however many programs submit the plan. Status and
+result come from the ScanPlan. If the data directory can be written (the claim is mounted there), findings are added to the
+project's store.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class KubernetesTaskQueue(TaskQueue):
             with contextlib.suppress(Conflict, NotFound):  # it was changed or deleted meanwhile
                 return self._taken_over(wanted)
         raise QueueUnavailable(
-            f"the plan {wanted['metadata']['name']} changes again and again, or is still being deleted"
+            f"the plan {wanted['metadata']['name']} could not be submitted: it changes again and again, or is still being "
+            "deleted; try again"
         )
 
     def get_task_status(self, task_id: str) -> TaskStatus:
@@ -135,7 +136,9 @@ class KubernetesTaskQueue(TaskQueue):
         self._api.close()
 
     def _plan(self, task_id: str) -> Object:
-        if not _NAME.fullmatch(task_id):  # no ScanPlan can have such a name, and it could lead to another path
+        if not _NAME.fullmatch(
+            task_id
+        ):  # no ScanPlan can have such a name, and it could change the path of the request
             raise UnknownTask(task_id)
         try:
             return self._api.get_plan(task_id)
@@ -143,17 +146,17 @@ class KubernetesTaskQueue(TaskQueue):
             raise UnknownTask(task_id) from None
 
     def _taken_over(self, wanted: Object) -> Object:
-        """Take over the ScanPlan that exists already. It runs again where its last result is too old, or failed.
+        """Take over the ScanPlan that exists already. It runs again unless it is at work, or has completed recently.
 
         Raises:
             Conflict: it was changed meanwhile.
-            ClientError: a ScanPlan of that name exists that this library did not make.
+            ClientError: a ScanPlan of that name exists for another task.
         """
         found = self._api.get_plan(wanted["metadata"]["name"])
         name = found["metadata"]["name"]
         key = found["metadata"].get("annotations", {}).get(labels.TASK_KEY)
         if key != wanted["metadata"]["annotations"][labels.TASK_KEY]:
-            raise ClientError(f"a ScanPlan named {name} is there that this library did not make; it is left alone")
+            raise ClientError(f"a ScanPlan named {name} exists for another task; it is left alone")
         if "deletionTimestamp" in found["metadata"]:
             time.sleep(_DELETION_SECONDS)
             raise Conflict(f"{name} is being deleted")
@@ -174,7 +177,7 @@ class KubernetesTaskQueue(TaskQueue):
 
 
 def manifest(plan: ScanPlan, settings: ClientSettings) -> Object:
-    """Build the ScanPlan of a plan."""
+    """Build the Kubernetes object of a plan."""
     task_id = models.task_id_of(plan)
     spec: Object = {
         "projectId": plan.project_id,
@@ -206,7 +209,7 @@ def manifest(plan: ScanPlan, settings: ClientSettings) -> Object:
 
 
 def endpoint_parts(plan: ScanPlan, owner: Object) -> list[Object]:
-    """Build the ConfigMaps for endpoints that do not fit into the ScanPlan, which owns them. The operator waits for them."""
+    """Build the ConfigMaps with all endpoints, if these are too many for the ScanPlan, their owner. The operator waits for them."""
     targets = endpoints.canonical_all(plan.endpoints)
     if len(targets) <= MAX_INLINE_ENDPOINTS:
         return []

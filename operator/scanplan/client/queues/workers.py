@@ -1,9 +1,9 @@
 """Workers of the `redis` queue: ``scanplan worker``, or RQ's own ``rq worker`` as docs/migration.md has it.
 
 A job is one attempt at a whole plan. While it runs, a thread renews its claim and looks for a cancel request. After a failure the
-class of the error decides: temporary errors are tried again after 60, 120 and 240 s, unknown ones once after 300 s, fatal ones
-never. A killed worker counts as a temporary error. A worker that is told to stop gives its task back, and the next attempt
-continues with its findings.
+class of the error decides: temporary errors are tried again after 60, 120 and 240 s (by default), unknown ones once after 300 s,
+fatal ones never. Kills of workers are counted apart, with the limit of temporary errors. A worker that is told to stop gives its
+task back, and the next attempt continues with the findings so far.
 """
 
 from __future__ import annotations
@@ -190,15 +190,17 @@ class _Watch:
 
 
 class ScanWorker(Worker):
-    """An RQ worker that takes over tasks of dead workers within a minute, and tasks that were lost between queue and worker.
+    """An RQ worker that takes over tasks of dead workers (after about six heartbeats), and tasks lost between queue and worker.
 
-    When told to stop, RQ's own worker waits for the end of its task. A node is drained in less time than a scan takes.
+    When told to stop, RQ's own worker waits for the end of its task. A node is drained in less time than a scan takes, so this one
+    passes the signal on to the scan, which gives the task back.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         heartbeat = load_settings().worker_heartbeat
         defaults = {
-            "worker_ttl": 15 + heartbeat,  # RQ runs its maintenance 15 seconds before this has passed
+            "worker_ttl": 15
+            + heartbeat,  # an idle worker wakes 15 seconds before this has passed, and then looks whether maintenance is due
             "job_monitoring_interval": heartbeat,
             "maintenance_interval": 3 * heartbeat,
         }
@@ -244,7 +246,7 @@ def requeue_lost(store: RedisStore, *, older_than: float = _LOST_SECONDS) -> int
                 store.connection.zrem(store.open_key, job_id)
                 continue
             queue = ScanQueue(job.origin, connection=store.connection)
-            if job.get_status(refresh=False) in ENDED:  # RQ ended it, because its workers were killed too often
+            if job.get_status(refresh=False) in ENDED:  # such as one whose workers were killed too often
                 store.connection.zrem(store.open_key, job_id)
                 continue
             if job.get_status(refresh=False) != JobStatus.QUEUED or queue.get_job_position(job_id) is not None:
@@ -257,7 +259,9 @@ def requeue_lost(store: RedisStore, *, older_than: float = _LOST_SECONDS) -> int
             try:
                 pipe.execute()
                 count += 1
-            except redis.exceptions.WatchError:  # another worker has put it back
+            except (
+                redis.exceptions.WatchError
+            ):  # somebody has changed it meanwhile: a worker has begun it, or put it back
                 continue
     return count
 

@@ -36,12 +36,12 @@ from scanplan.core.reconcile.holding import Hold, hold_of
 from scanplan.core.status import events, statuses
 
 START_SECONDS = 5.0
-"""A new Job that has no pod after this gets a status of its own; sooner, the first status is Running. Whatever ends unseen is
-looked for as often."""
+"""A new Job that has no pod after this gets a status of its own; if a pod comes before, the first status is Running. Things whose
+end sends no event are polled as often."""
 PASSING = {Reason.API_REQUEST_FAILED, Reason.NO_FIXED_POINT, Reason.INTERNAL_ERROR}
-"""Reasons of a failure of the operator, which holds no longer once a decision is reached."""
+"""Reasons of failures of the operator itself. They hold no longer once a decision is reached."""
 DEAD_NODE_SECONDS = 120.0
-"""How long beyond their grace pods may take to end, before a failed or cancelled plan ends without them."""
+"""After their grace period pods may take this long to end. Then a failed or cancelled plan ends without them."""
 
 
 @dataclass(slots=True)
@@ -58,12 +58,12 @@ class Context:
 
     @property
     def pinned(self) -> bool:
-        """Whether the status has the task of the inputs as they are now."""
+        """Whether the status names a task, and the plan was not edited since in a way that asks for another one."""
         return self.plan.status.task_key is not None and self.plan.status.input_digest == self.plan.input_digest
 
     @property
     def had_pods(self) -> bool:
-        """Whether the status says that the task has had pods, which may have published something."""
+        """Whether the task may have had pods, which may have published something."""
         return self.pinned and bool(self.plan.status.start_time or self.plan.status.attempts)
 
     @property
@@ -79,7 +79,7 @@ class Context:
 
     @property
     def replaced_by_later_run(self) -> bool:
-        """A run that could not begin, and whose schedule has made a later one: that one takes what there is by now."""
+        """A scheduled run that failed before it began, while a later run exists: the later one scans instead."""
         status = self.plan.status
         failed = status.phase is Phase.FAILED and status.observed_generation == self.plan.generation
         return self.observed.has_later_run and failed and not self.pinned
@@ -116,7 +116,8 @@ class Context:
             raise InvalidPlan(
                 Reason.INPUTS_CHANGED,
                 "what this plan names has changed after it started (a ConfigMap, a Secret, what it discovers, or the "
-                "operator's defaults), so the scan can't be made again as it was; set rerun to scan what is there now",
+                "operator's defaults), so the scan can't be made again as it was; give spec.rerun a new value to scan what "
+                "is there now",
             )
         return task
 
@@ -131,15 +132,15 @@ class Context:
         return DeleteJob(job, unchanged)
 
     def lacks_document(self, job: JobView) -> bool:
-        """Its task document is in objects that may not be there yet: a crash can come right after the Job's POST."""
+        """Its task document may be missing: the operator may have crashed right after it made the Job."""
         started = self.plan.status.job_ref
         known = job.uid in self.observed.documented or (started is not None and job.uid == started.uid)
-        # The Job's pods take no other document than its creator's, to the last byte: while that plan is there, it is its business.
+        # The Job's pods take no other document than its creator's, to the last byte. While that plan exists, this is left to it.
         others = any(partner.uid == job.creator for partner in self.observed.partners)
         return bool(job.document_parts) and job.in_progress and not known and not others
 
     def store_document(self, job: JobView) -> Decision:
-        """Store what `lacks_document` misses; a Job whose document can't be made any more is deleted, and made again."""
+        """Store what `lacks_document` misses. A Job whose document would be another one is deleted, and made again."""
         if isinstance(self.observed.rejection, Rejection):
             return self.rejected(self.observed.rejection)
         inputs = self.observed.inputs
@@ -158,7 +159,7 @@ class Context:
         return Act((StoreDocument(job, document.objects(task, job)),))
 
     def need_inputs(self) -> Decision:
-        """Decide again with what the plan names."""
+        """Ask for the objects that the plan names; then the decision is made again."""
         return self._needs(claim_of(self.plan.spec, self.observed.policy, self.pins()))
 
     def _needs(self, claim: str) -> Decision:
@@ -175,7 +176,7 @@ class Context:
         requeue_after: float | None = None,
         requeue_max: float | None = None,
     ) -> Decision:
-        """The status of a plan that has no Job of its own to show."""
+        """Write a status without the state of a Job, and decide again after a time."""
         status = statuses.of_waiting(self.plan, phase, reason, message, self.now)
         return self.write(status, requeue_after=requeue_after, requeue_max=requeue_max)
 
@@ -186,7 +187,7 @@ class Context:
         requeue_after: float | None = None,
         requeue_max: float | None = None,
     ) -> Decision:
-        """Write a status where it differs, with its event; not before the actions that it tells of."""
+        """Write a status where it differs, with its event. If there are actions, they come first, and then the decision again."""
         if actions:
             return Act(actions)
         changed = self.unless_same(status)
@@ -199,14 +200,14 @@ class Context:
         return None if status == self.plan.status else status
 
     def invalid(self, error: InvalidPlan, actions: tuple[Action, ...] = ()) -> Decision:
-        """The plan can't run; looked at again where what it names may come to be."""
+        """The plan can't run. If what it names may yet come to exist, it is tried again later."""
         status = statuses.of_invalid(self.plan, error.reason, error.message, self.now)
         if not isinstance(error, InputUnavailable):
             return self.write(status, actions)
         return self.write(status, actions, requeue_after=RETRY_SECONDS, requeue_max=INPUT_MAX_SECONDS)
 
     def rejected(self, rejection: Rejection) -> Decision:
-        """The API server refused its Job."""
+        """The API server refused what the plan needs: its Job, a collector, or a document."""
         if rejection.stalled:
             status = statuses.of_invalid(self.plan, rejection.reason, rejection.message, self.now)
             return self.write(status, requeue_after=rejection.retry_after)
@@ -223,7 +224,7 @@ class Context:
         return hold_of(plan.spec, self.observed.zones, self.now)
 
     def held(self, hold: Hold) -> Decision:
-        """A held plan without a Job of its own does nothing, whether or not there is one that it could take over."""
+        """Say why a held plan does not start, whether or not there is a Job that it could take over."""
         if hold.reason is Reason.INVALID_SPEC:
             return self.invalid(InvalidPlan(hold.reason, hold.message("start")))
         return self.wait(Phase.SUSPENDED, hold.reason, hold.message("start"))

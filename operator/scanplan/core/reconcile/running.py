@@ -15,9 +15,9 @@ from scanplan.core.reconcile.decision import NOTHING, Decision, NeedPods, NeedWo
 from scanplan.core.status import failure, statuses
 
 BLOCKED_SECONDS = 30.0
-"""A Job whose pods are active but not ready for this long has its pods looked at."""
+"""When a Job is this old, and has active pods but no ready one, its pods are looked at."""
 UNSEEN_SECONDS = 60.0
-"""A Job that the Job controller has not begun with gets a status of its own after this: with hundreds at once it takes so long."""
+"""After this, the status says that the Job controller has not begun with the Job. With hundreds of Jobs at once it takes long."""
 WORKLOAD_SECONDS = 10.0
 """When to look again for what Kueue says of a Job that waits for its admission."""
 WORKLOAD_MAX_SECONDS = 300.0
@@ -27,7 +27,7 @@ PROGRESS_SECONDS = 10.0
 
 
 def running(context: Context, job: JobView) -> Decision:
-    """Decide about a plan whose Job is as it should be."""
+    """Decide about a plan whose Job is that of its task, and has not ended."""
     if job.suspended:
         return _suspended(context, job)
     blocked = _blocked(context, job) if job.active and not job.ready else None
@@ -50,7 +50,9 @@ def _suspended(context: Context, job: JobView) -> Decision:
         stopped = job.is_suspended.since if job.is_suspended else None
         left = BLOCKED_SECONDS - (context.now - (stopped or context.now)).total_seconds()
         if hold and hold.reason is Reason.OUTSIDE_WINDOW and left > 0 and not context.outdated:
-            return Write(requeue_after=left)  # the end of a window is one write, unless its pods take long to stop
+            return Write(
+                requeue_after=left
+            )  # at a window's end, one write once the pods have stopped, or have taken long
         reason, message = hold.reason if hold else Reason.QUEUED, f"stopping {stopping} pods"
         status = statuses.of_running(context.plan, job, Phase.RUNNING, reason, message, context.now)
         return _progress(context, status, job)
@@ -101,7 +103,7 @@ def _without_pods(context: Context, job: JobView) -> Decision:
 
 
 def _blocked(context: Context, job: JobView) -> Decision | None:
-    """Pods that are active but not ready for a while: say what keeps them."""
+    """Say what keeps pods that are active but not ready, once the Job is old enough."""
     waited = (context.now - (job.start_time or job.created)).total_seconds()
     if waited < BLOCKED_SECONDS:
         return None
@@ -115,7 +117,7 @@ def _blocked(context: Context, job: JobView) -> Decision | None:
 
 
 def _changed(context: Context, job: JobView) -> bool:
-    """Whether the plan was edited, or pods have started or ended, since the status was written."""
+    """Whether the status no longer holds: the plan was edited, or pods have started or ended."""
     before = context.plan.status
     then = (context.outdated, before.phase in {Phase.RUNNING, Phase.RETRYING}, before.attempts, before.shards)
     attempts = job.succeeded + job.failed_pods + job.active
@@ -144,7 +146,7 @@ def _retrying(context: Context, job: JobView, pods: tuple[PodView, ...]) -> Deci
 
 
 def _progress(context: Context, status: ScanPlanStatus, job: JobView) -> Decision:
-    """Write a state at once, but mere progress at most every `PROGRESS_SECONDS`."""
+    """Write a new phase at once, any other change at most every `PROGRESS_SECONDS`."""
     requeue = BLOCKED_SECONDS if not job.ready else None
     if status.phase == context.plan.status.phase and context.pinned and context.observed.last_write:
         left = PROGRESS_SECONDS - (context.now - context.observed.last_write).total_seconds()
@@ -154,7 +156,7 @@ def _progress(context: Context, status: ScanPlanStatus, job: JobView) -> Decisio
 
 
 def queued(context: Context, job: JobView | None = None) -> Decision:
-    """The plan waits for a slot, its Job (if there is one) for Kueue or a slot."""
+    """The plan waits for a slot. If it has a Job that Kueue or another controller holds, it waits for that one."""
     if job and job.by_kueue:
         return _by_kueue(context, job)
     limit = context.observed.policy.worker_concurrency
@@ -167,11 +169,11 @@ def queued(context: Context, job: JobView | None = None) -> Decision:
 
 
 def _by_kueue(context: Context, job: JobView) -> Decision:
-    """The Job waits for Kueue, whose Workload says what for; it is looked at less and less often."""
+    """The Job waits for Kueue, whose Workload says why. The pause between two looks grows."""
     age = (context.now - job.created).total_seconds()
     if context.observed.workload is None and age >= START_SECONDS:
         return NeedWorkload(job)
-    message = f"waiting for Kueue to admit it to LocalQueue {job.queue_name}"
+    message = f"waiting for Kueue to admit the Job (LocalQueue {job.queue_name})"
     if not job.queue_name:
         message = "the Job is suspended, and not by this operator: whoever did so, such as Kueue, has to resume it"
     status = statuses.of_running(
@@ -191,7 +193,7 @@ def _told_by_kueue(workload: WorkloadView | None, job: JobView) -> str:
     if workload is None or not (workload.found or job.queue_name):
         return ""
     if not workload.found:
-        return "; Kueue has no Workload for it: see that Kueue runs, and manages this namespace"
+        return "; Kueue has no Workload for it: check that Kueue runs, and manages this namespace"
     if not workload.active:
         return "; its Workload is deactivated (spec.active is false), and waits until somebody activates it"
     return f"; Kueue says: {workload.waits_for}" if workload.waits_for else ""

@@ -1,12 +1,12 @@
 """A plan's status, computed whole from what is observed; the controller writes what differs from the one it has.
 
-Counts and times come from the Job (the API server's clock), results from the runners' reports. A field that no longer holds is
-simply not in the new status: nothing is carried along by accident.
+Counts and times come from the Job where it has them, results from the runners' reports. A field that no longer holds is simply not
+in the new status: nothing is carried along by accident. Only `of_failing` keeps the fields of a plan that is at work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from scanplan.api import layout
@@ -56,7 +56,8 @@ def of_waiting(plan: Plan, phase: Phase, reason: Reason, message: str, now: date
 
 
 def of_invalid(plan: Plan, reason: Reason, message: str, now: datetime) -> ScanPlanStatus:
-    """Status of a plan that can't run as written. It has not ended: it is looked at anew when it, or the policy, changes."""
+    """Status of a plan that can't run as written. Its phase is Failed, but it has not ended: a change of the plan or the policy may
+    let it run."""
     error = TaskError(error_class=ErrorClass.FATAL, reason=reason, message=message)
     fields = _with(_pinned(plan), error=_error(error))
     return _assemble(plan, fields, Phase.FAILED, for_phase(Phase.FAILED, reason, message), now)
@@ -101,8 +102,8 @@ def of_cancelled(
     """Status of a plan that was cancelled, and whose Job is gone, another plan's, or was never made.
 
     Args:
-        merged: what the collector has saved; None where there was nothing to be saved.
-        detail: what more there is to say.
+        merged: what the collector has merged; None where there is no merged result.
+        detail: appended to the message.
     """
     fields = _with(_pinned(plan), task_id=task_id, task_key=task_key, input_digest=plan.input_digest)
     fields = _ended(fields, parse_time(fields.start_time), now)
@@ -110,7 +111,7 @@ def of_cancelled(
     conditions = []
     if merged:
         fields = _with(fields, **published.fields(merged, fields.artifacts.claim_name if fields.artifacts else ""))
-        message += f"; the findings so far are in {merged.path}"
+        message += f"; the findings until then are in {merged.path}"
         conditions = details.of_result(merged, fields.endpoint_count or 0)
     conditions = [*for_phase(Phase.CANCELLED, Reason.CANCELLED, message), *conditions]
     return _assemble(plan, fields, Phase.CANCELLED, conditions, now)
@@ -129,7 +130,7 @@ def of_unrepeatable(
     conditions = []
     if merged:
         fields = _with(fields, **published.fields(merged, fields.artifacts.claim_name if fields.artifacts else ""))
-        message += f"; the findings so far are in {merged.path}"
+        message += f"; the findings until then are in {merged.path}"
         conditions = details.of_result(merged, fields.endpoint_count or 0)
     conditions = [*for_phase(Phase.FAILED, reason, message), *conditions]
     return _assemble(plan, fields, Phase.FAILED, conditions, now)
@@ -154,7 +155,7 @@ def of_other_cluster(plan: Plan, task_id: str, task_key: str, other: OtherCluste
 def of_finished(
     plan: Plan,
     job: JobView,
-    reports: Iterable[ShardReport],
+    reports: Sequence[ShardReport],
     merged: MergedResult | None,
     error: TaskError | None,
     now: datetime,
@@ -163,7 +164,7 @@ def of_finished(
 
     Args:
         reports: of the shards' last attempts, as far as they are known.
-        merged: the published result; None where nothing was published.
+        merged: the merged result; None where there is none.
         error: None where the scan is complete.
     """
     condition = job.complete or job.failed or job.failure_target
@@ -190,7 +191,8 @@ def of_finished(
 
 
 def of_settled(plan: Plan) -> ScanPlanStatus:
-    """Status of a plan that has ended and was edited in a way that asks for no other scan: live fields, or other spellings."""
+    """Status of a plan that has ended and was edited in a way that asks for no other scan: fields that may
+    change at any time, or other spellings of the same values."""
     conditions = tuple(
         condition.model_copy(update={"observed_generation": plan.generation}) for condition in plan.status.conditions
     )
@@ -205,11 +207,11 @@ def of_settled(plan: Plan) -> ScanPlanStatus:
 def _end(
     plan: Plan,
     job: JobView,
-    reports: Iterable[ShardReport],
+    reports: Sequence[ShardReport],
     merged: MergedResult | None,
     error: TaskError | None,
 ) -> tuple[Phase, Reason, str]:
-    kept = f"; the findings so far are in {merged.path}" if merged else ""
+    kept = f"; the findings until then are in {merged.path}" if merged else ""
     if error:
         return Phase.FAILED, error.reason, f"{error.message.rstrip('.')}{kept}" if kept else error.message
     found = f"{merged.findings.total} findings in {merged.path}" if merged else "nothing was published"
@@ -230,7 +232,7 @@ def _end(
 
 
 def _left_out(merged: MergedResult | None) -> str:
-    """Which lines of a file were not scanned."""
+    """How many lines of a file were not scanned, with an example."""
     told = merged.endpoints_file if merged else None
     if not told or not told.refused:
         return ""
@@ -238,7 +240,7 @@ def _left_out(merged: MergedResult | None) -> str:
     return f"; {told.refused} lines of the file of endpoints were left out{example}"
 
 
-def _remark(reports: Iterable[ShardReport]) -> str:
+def _remark(reports: Sequence[ShardReport]) -> str:
     """The first of the runners' warnings: a complete scan may still have missed something, and nobody reads every log."""
     warnings = list(dict.fromkeys(warning for report in reports for warning in report.warnings))
     if not warnings:

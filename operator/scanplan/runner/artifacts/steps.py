@@ -99,19 +99,19 @@ _decode = wire.decoder(Step).decode
 
 
 class Journal:
-    """The steps of a shard: those of earlier attempts, and the file of this one's."""
+    """The steps of a shard: those of earlier attempts, and the file to which this attempt adds its own."""
 
     def __init__(self, shard: Path, attempt: int, plan: str, *, not_before: float | None) -> None:
         """Read what earlier attempts have done.
 
         Args:
             shard: its folder.
-            attempt: the attempt that goes on.
+            attempt: number of the attempt that runs now.
             plan: digest of the selected templates, and of all else that the positions in a step depend on.
             not_before: seconds since the epoch; attempts that were published earlier belong to an older run of the same key.
 
         Raises:
-            OSError: the claim refused.
+            OSError: the claim (PersistentVolumeClaim) could not be read.
         """
         self._path = publish.folder(shard, attempt) / layout.STEPS
         self.plan = plan
@@ -126,7 +126,7 @@ class Journal:
         self._held: list[Step] = []
 
     def hold(self, step: Step) -> None:
-        """Keep a step back in which nothing answered: either its endpoints or the network may be dead. See `add`."""
+        """Hold back a step in which nothing answered: its endpoints may be dead, or the network. `add` writes it later."""
         self._held.append(step)
 
     def add(self, step: Step) -> None:
@@ -135,7 +135,7 @@ class Journal:
         The findings of the step must be on the volume.
 
         Raises:
-            OSError: the claim didn't take it; the step counts as not done.
+            OSError: the claim could not be written; the step counts as not done.
         """
         for each in (*self._held, step):
             self._write(each)
@@ -163,7 +163,7 @@ def requests(attempt: Path) -> int:
 
 
 def _kept(attempt: Path) -> Iterator[Step]:
-    """The steps of an attempt whose findings are all there."""
+    """The steps that an attempt has saved, up to the first whose line is damaged or whose findings are missing."""
     try:
         size = (attempt / layout.FINDINGS).lstat().st_size
         lines = durable.read_bytes(attempt / layout.STEPS).splitlines()

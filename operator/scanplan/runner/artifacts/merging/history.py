@@ -34,13 +34,13 @@ from scanplan.runner.artifacts.records import ScanMetadata, ShardCoverage, Shard
 KEPT_DAYS = 365
 """So long a finding stays in the history after it was resolved."""
 READ_ALL = 20_000
-"""A merge of no more findings reads them all itself; one of more takes the sightings that attempts have left."""
+"""Up to this many findings a merge reads them all. Above, it takes the sightings (sorted findings) that attempts have left."""
 MOST_SIGHTINGS = 800
-"""Files of sightings that a merge has open; a process may open 1,024 where nobody has said otherwise."""
+"""Files of sightings that a merge has open, at most. By default a process may open 1,024 files."""
 _MOST_HELD = 16 << 20
-"""Bytes that are read of all of them at a time."""
+"""Bytes of the read buffers of all these files together."""
 _FEW_SIGHTINGS = 16
-"""With no more files than these, each has as much of it."""
+"""Each file gets at most this part of `_MOST_HELD`, also where there are fewer files."""
 _log = logging.getLogger(__name__)
 
 
@@ -52,7 +52,7 @@ class Baseline(msgspec.Struct, frozen=True):
 
 
 def baseline(task: Path) -> Baseline | None:
-    """The scan before, as a task's own record names it; None where there is none, or it is not on the volume any more."""
+    """The scan before, as a task's own record names it; None: there is none, it is not complete, or it is gone from the volume."""
     record = run_record.task_record(task)
     if record is None or record.compared_with is None:
         return None
@@ -65,7 +65,7 @@ class HistoryWriter:
     """The history of one merge: takes the findings as they are copied, then writes and publishes."""
 
     def __init__(self, task: Path, findings: int) -> None:
-        """Begin the history of a task, in its folder, of so many findings by the attempts' records."""
+        """Begin the history of a task, in its folder. `findings`: their number, as the attempts' records say."""
         self._task = task
         self._final = task / layout.HISTORY
         self._sorter = Sorter(task)
@@ -86,29 +86,31 @@ class HistoryWriter:
         """Take whole lines of findings.
 
         Raises:
-            OSError: the claim didn't take what is put aside.
+            OSError: the claim could not be written.
         """
         sightings.take(self._sorter, block)
 
     def write(
         self, moment: str, ran: Callable[[], Ran | DividedRan] | None, executor: Executor, suppression: Suppression
     ) -> HistoryCounts:
-        """Write the history under a name that nobody sees.
+        """Write the history to a hidden temporary file.
 
         Args:
             moment: when the scan began.
             ran: where it looked; None where it is not complete, and resolves nothing.
             executor: writes, while this thread makes the next lines.
-            suppression: what falls under an exception, and is not told.
+            suppression: the findings under a ScanException, which are not told as new.
 
         Raises:
-            OSError: the claim refused.
+            OSError: the claim could not be read or written.
         """
         looked = ran().looked_for if ran and self.before else _nowhere
         try:
             tally, newest = self._write(moment, looked, executor, suppression)
         except sightings.UntrueRecordError as error:
-            _log.warning("The history is made from all findings, since an attempt's sightings are untrue: %s", error)
+            _log.warning(
+                "The history is made from all findings, since an attempt's sightings do not match its record: %s", error
+            )
             self._remove_written()
             for attempt in self._sightings:
                 with durable.open_regular(attempt / layout.FINDINGS) as file:
@@ -150,7 +152,7 @@ class HistoryWriter:
         """Give the history its name.
 
         Raises:
-            OSError: the claim refused.
+            OSError: the claim could not be read or written.
         """
         assert self._written is not None  # noqa: S101 - `write` comes first
         durable.rename(self._written.path, self._final)
@@ -169,7 +171,10 @@ class HistoryWriter:
 
     @contextlib.contextmanager
     def _lines_before(self) -> Iterator[Iterator[bytes]]:
-        """The lines of the history before; those of an older version's result are made from its findings."""
+        """The lines of the history before; those of an older version's result are made from its findings.
+
+        Where the file is gone there are none, and all findings are new.
+        """
         if self.before is None:
             yield iter(())
             return
@@ -193,7 +198,8 @@ def ran(parts: Sequence[tuple[Shard, Path]]) -> Ran | DividedRan:
     """Where a complete scan has looked.
 
     Args:
-        parts: all shards, each with the folder of its complete attempt. One without a readable coverage looked nowhere.
+        parts: all shards in their order, each with the folder of its complete attempt. One without a readable coverage counts
+            as having looked nowhere.
     """
     templates: dict[frozenset[str], frozenset[str]] = {}
     if not any(shard.endpoints is None for shard, _ in parts):
@@ -207,7 +213,7 @@ def ran(parts: Sequence[tuple[Shard, Path]]) -> Ran | DividedRan:
 
 
 def _ran(endpoints: Sequence[str], folder: Path, templates: dict[frozenset[str], frozenset[str]]) -> ShardRan | None:
-    """Where a shard has looked; None: nobody knows. `templates` are nearly always the same in all shards, and kept once."""
+    """Where a shard has looked; None: its coverage can't be read. `templates`: sets of names, so that equal ones are kept once."""
     found = _coverage(folder)
     if found is None:
         return None

@@ -1,8 +1,8 @@
 """Classifies the end of a Nuclei run: maps its exit code and output to an error class, a reason and a message.
 
 Exit codes alone say little: Nuclei has 0, 1 and 2, and uses 0 for most of its failures. So `failure` first checks whether we
-stopped Nuclei or the system killed it. Then it looks up exit code and wording in a table. `doubt` checks an exit 0. It counts as
-success only if Nuclei loaded templates and an endpoint answered.
+stopped Nuclei or the system killed it. Then it looks up exit code and wording in a table. An exit 0 is a success only
+if `doubt` finds nothing wrong.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ TABLE = (
         r"the chrome browser is not installed",
         FATAL,
         Reason.INVALID_OPTIONS,
-        "The scanner image has no Chromium, which scanner.headless needs: name an image that has it in scanner.image.",
+        "The scanner image has no Chromium, which scanner.headless needs: set scanner.image to an image with Chromium.",
     ),
     Rule(
         (1,),
@@ -118,7 +118,7 @@ TABLE = (
         r"|too many open files|cannot allocate memory|resource temporarily unavailable",
         TEMPORARY,
         Reason.SCANNER_ENVIRONMENT,
-        "Nuclei lacks something of its pod: a writable /tmp, open files, or memory.",
+        "The pod does not give Nuclei what it needs: a writable /tmp, open files, or memory.",
     ),
     Rule(
         (1,),
@@ -135,7 +135,11 @@ TABLE = (
         "Nuclei could use none of the templates that look for technologies, which an automatic scan needs.",
     ),
     Rule(
-        (1,), r"Could not validate templates", FATAL, Reason.NO_TEMPLATES_LOADED, "Some of the templates are invalid."
+        (1,),
+        r"Could not validate templates",
+        FATAL,
+        Reason.NO_TEMPLATES_LOADED,
+        "Nuclei refused the templates, since some are invalid.",
     ),
     Rule(
         (1,),
@@ -164,8 +168,8 @@ def failure(ended: Ended) -> TaskError | None:
         return TaskError(
             error_class=TEMPORARY,
             reason=Reason.OUT_OF_MEMORY,
-            message="Nuclei was killed for memory. Raise the pod's memory limit, or lower concurrency, bulk size or "
-            "endpoints a shard.",
+            message="A process of the scan was killed for memory. Raise the pod's memory limit, or lower concurrency, bulk "
+            "size or endpoints per shard.",
         )
     if ended.return_code < 0:
         return _killed(-ended.return_code)
@@ -249,7 +253,7 @@ def doubt(
         return TaskError(
             error_class=TEMPORARY,
             reason=Reason.ENDPOINTS_UNREACHABLE,
-            message=f"{'; '.join(verdict.warnings)}. What was found before is kept.",
+            message=f"{'; '.join(verdict.warnings)}. Findings until then are kept.",
         )
     return None
 
@@ -266,17 +270,17 @@ def stopped(cause: StopCause) -> TaskError:
         case StopCause.TIMEOUT:
             reason, message = (
                 Reason.ATTEMPT_TIMEOUT,
-                "The attempt reached timeoutSeconds; what it had found is kept. Raise it, or make shards smaller.",
+                "The attempt reached timeoutSeconds; what it had found is kept. Raise timeoutSeconds, or make shards smaller.",
             )
         case StopCause.HUNG:
             reason, message = (
                 Reason.SCANNER_HUNG,
-                "Nuclei sent no request any more and was stopped; what it had found is kept.",
+                "Nuclei stopped sending requests, so it was ended; what it had found is kept.",
             )
         case StopCause.SCRATCH_FULL:
             reason, message = (
                 Reason.DISK_FULL,
-                "Nuclei nearly filled the pod's /tmp and was stopped; its findings are kept. Make shards smaller, or /tmp larger.",
+                "Nuclei nearly filled the pod's /tmp, so it was ended; its findings are kept. Make shards smaller, or /tmp larger.",
             )
     return TaskError(error_class=TEMPORARY, reason=reason, message=message)
 
@@ -287,7 +291,7 @@ def _killed(number: int) -> TaskError:
     except ValueError:
         name = f"signal {number}"
     if number in (signal.SIGSEGV, signal.SIGILL, signal.SIGABRT, signal.SIGBUS):
-        return TaskError(error_class=UNKNOWN, reason=Reason.SCANNER_PANIC, message=f"Nuclei crashed by {name}.")
+        return TaskError(error_class=UNKNOWN, reason=Reason.SCANNER_PANIC, message=f"Nuclei crashed with {name}.")
     return TaskError(
         error_class=TEMPORARY,
         reason=Reason.SCANNER_KILLED,

@@ -1,7 +1,8 @@
 """Which templates were run, and why the others were not.
 
-A template was run where a request of it went to at least one endpoint. Templates with the same single request are sent once for
-all (Nuclei's clusters), and the trace log names one of them: the others are found by that request.
+A template counts as run if one of its requests was sent, if it has found something, or if the trace log has nothing of its
+protocol. Nuclei sends one request for all templates that share it (a cluster), and the trace log names only one of them. The others
+are found by that request.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     refused: tuple[TemplateNotRun, ...] = ()
     """Those of `not_run` that the plan names and Nuclei did not load."""
     not_chosen: int = 0
-    """Templates that could run, and that an automatic scan chose for no endpoint."""
+    """Templates that an automatic scan did not use: not chosen, or not signed. Nuclei does not say which."""
     pairs: int = 0
-    """Pairs of template and endpoint that were sent."""
+    """Number of pairs of template and endpoint that count as run."""
     ran: Mapping[str, int] = {}
     """By template, under all of its names: a bit for each endpoint where all of its requests had an answer, as far as the
     trace log tells."""
@@ -70,7 +71,7 @@ def of(
         matched: ids of templates that found something, which says that they were sent, too.
         signed_only: whether Nuclei was to leave out the templates of a source that have no valid signature. It names none of
             these.
-        automatic: Nuclei chose among the templates, and says of those that it did not choose as little as of unsigned ones.
+        automatic: Nuclei chose among the templates. Its log names neither those it did not choose nor unsigned ones.
     """
     loaded_ids = {identifier for log in logs for identifier in log.loaded}
     why_not_loaded = {path: why for log in reversed(logs) for path, why in log.not_loaded.items()}
@@ -115,7 +116,7 @@ def of(
 def _why_not_loaded(
     template: Template, told: dict[str, str], severities: frozenset[Severity], *, signed_only: bool
 ) -> str | None:
-    """The cause as Nuclei or the file tells it; None where just the severity is another one."""
+    """Why a template was not loaded, as far as Nuclei or the file tells; None: only its severity was not wanted."""
     if (why := told.get(str(template.path))) is not None:
         return why
     document = definition.parse(template.path.read_bytes())
@@ -138,7 +139,7 @@ def _sent(
     *,
     clustered: bool,
 ) -> tuple[list[int], dict[str, int], list[tuple[Template, str]]]:
-    """The endpoints (as bits) of each template that was sent, those that answered it, and what was not sent, with the cause."""
+    """For each template that was sent its endpoints, as bits; by its names those that answered; and what was not sent, and why."""
     masks: dict[str, int] = {}
     answered: dict[str, int] = {}
     quiet: list[Template] = []
@@ -165,7 +166,10 @@ def _sent(
             masks[template.id] = (1 << len(evidence.addresses.endpoints)) - 1
             continue
         silent.append(
-            (template, _plainly(why) if why else "no request of it was sent: it had nothing for these endpoints")
+            (
+                template,
+                _plainly(why) if why else "no request of it was sent: probably it does not apply to these endpoints",
+            )
         )
     ran = {name: answered[each.id] for each in loaded if each.id in answered for name in (each.id, each.stands_for)}
     return list(masks.values()), ran, silent

@@ -1,7 +1,7 @@
 """How targets are reached: through a proxy, or direct.
 
-Nuclei has one proxy for all targets of a run, reads no proxy variable, and knows no NO_PROXY (as of 3.11.1). So a run has
-targets of one kind, and a shard with both kinds is scanned in two parts.
+Nuclei has one proxy for all targets of a run, reads no proxy variable, and knows no NO_PROXY (as of 3.11.1). So all
+targets of a run are reached the same way, and a shard with both kinds of targets is scanned in two parts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def check(proxy: str, guard: Guard, stop: Callable[[], bool]) -> None:
     """Refuse a proxy whose name leads to a denied address: Nuclei would dial it.
 
     Raises:
-        NucleiBinaryError: (TargetDenied) it does.
+        NucleiBinaryError: (TargetDenied) the name resolves to a denied address.
     """
     _check([place.of(proxy)] if proxy else [], f"the proxy {proxy}", guard, stop)
 
@@ -32,7 +32,7 @@ def check_out_of_band(server: str, guard: Guard, stop: Callable[[], bool]) -> No
     """Refuse an out-of-band server whose name leads to a denied address.
 
     Raises:
-        NucleiBinaryError: (TargetDenied) it does.
+        NucleiBinaryError: (TargetDenied) the name resolves to a denied address.
     """
     _check([interactsh.place(server)] if server else [], f"scanner.interactsh.server {server}", guard, stop)
 
@@ -46,7 +46,7 @@ class Route:
     """The way of each target of a scan."""
 
     def __init__(self, options: ScannerOptions, inherited: Mapping[str, str]) -> None:
-        """Take the task's proxy, or that of the environment (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY)."""
+        """Take the task's proxy and noProxy; else the first of HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, with NO_PROXY."""
         by_name = {name.lower(): value for name, value in inherited.items()}
         named = by_name.get("https_proxy") or by_name.get("http_proxy") or by_name.get("all_proxy") or ""
         self._proxy = options.proxy or named
@@ -58,11 +58,14 @@ class Route:
         return "" if not self._proxy or self._direct.covers(endpoint) else self._proxy
 
     def hides(self, endpoint: str) -> bool:
-        """Whether no connection of this machine's own can tell if an endpoint listens; an HTTP proxy carries web requests alone."""
+        """Whether all that goes to an endpoint goes through a SOCKS proxy, so that dialling it from here proves nothing.
+
+        An HTTP proxy carries only web requests.
+        """
         return self.proxy_to(endpoint).startswith("socks")
 
     def ordered(self, endpoints: Sequence[str]) -> tuple[tuple[str, ...], int]:
-        """Endpoints that are reached direct, then the others, and how many are direct.
+        """Endpoints that are reached direct, then the others; and where the others begin, 0 if there is no proxy.
 
         In this order a dead proxy costs only what is behind it.
         """
