@@ -69,9 +69,8 @@ class Listing:
             try:
                 while (page := await coming) is not None:
                     coming = _next(pages)
-                    await asyncio.sleep(
-                        0
-                    )  # lets the next request go out: the caller does not yield while it takes objects in
+                    # Let the next request go out: the caller does not yield while it takes objects in.
+                    await asyncio.sleep(0)
                     for raw in page.items or ():
                         self.largest = max(self.largest, len(memoryview(raw)))
                         yield decode(raw)

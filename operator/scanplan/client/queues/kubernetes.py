@@ -136,9 +136,8 @@ class KubernetesTaskQueue(TaskQueue):
         self._api.close()
 
     def _plan(self, task_id: str) -> Object:
-        if not _NAME.fullmatch(
-            task_id
-        ):  # no ScanPlan can have such a name, and it could change the path of the request
+        # No ScanPlan can have another name, which could change the path of the request.
+        if not _NAME.fullmatch(task_id):
             raise UnknownTask(task_id)
         try:
             return self._api.get_plan(task_id)

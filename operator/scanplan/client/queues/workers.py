@@ -199,8 +199,8 @@ class ScanWorker(Worker):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         heartbeat = load_settings().worker_heartbeat
         defaults = {
-            "worker_ttl": 15
-            + heartbeat,  # an idle worker wakes 15 seconds before this has passed, and then looks whether maintenance is due
+            # An idle worker wakes 15 seconds before this has passed, and then looks whether maintenance is due.
+            "worker_ttl": 15 + heartbeat,
             "job_monitoring_interval": heartbeat,
             "maintenance_interval": 3 * heartbeat,
         }
@@ -259,9 +259,7 @@ def requeue_lost(store: RedisStore, *, older_than: float = _LOST_SECONDS) -> int
             try:
                 pipe.execute()
                 count += 1
-            except (
-                redis.exceptions.WatchError
-            ):  # somebody has changed it meanwhile: a worker has begun it, or put it back
+            except redis.exceptions.WatchError:  # meanwhile a worker has begun it, or put it back
                 continue
     return count
 

@@ -64,9 +64,8 @@ class Reflector:
         async with aclosing(self._watch(namespace).events()) as events:
             async for event in events:
                 match event:
-                    case Changed(
-                        None, body
-                    ):  # the watch of the cluster is told, so that it reports the object's deletion
+                    case Changed(None, body):
+                        # The watch of the cluster is told, so that it reports the object's deletion.
                         self._watches[None].know(body)
                         self._pass_on(None, body)
                     case Failed(error, _):

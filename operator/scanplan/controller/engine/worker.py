@@ -16,7 +16,7 @@ Ended = Callable[[PlanName, float, Exception | None], Awaitable[None]]
 
 
 async def run(queue: WorkQueue, reconcile: Reconcile, log: logging.Logger, ended: Ended | None = None) -> None:
-    """Reconcile what the queue gives until cancelled. As many names are in work at once as this runs."""
+    """Reconcile what the queue gives, one name at a time, until cancelled. Start several to work on several names at once."""
     while True:
         name = await queue.get()
         try:

@@ -50,9 +50,8 @@ def _suspended(context: Context, job: JobView) -> Decision:
         stopped = job.is_suspended.since if job.is_suspended else None
         left = BLOCKED_SECONDS - (context.now - (stopped or context.now)).total_seconds()
         if hold and hold.reason is Reason.OUTSIDE_WINDOW and left > 0 and not context.outdated:
-            return Write(
-                requeue_after=left
-            )  # at a window's end, one write once the pods have stopped, or have taken long
+            # At a window's end there is one write: once the pods have stopped, or have taken long.
+            return Write(requeue_after=left)
         reason, message = hold.reason if hold else Reason.QUEUED, f"stopping {stopping} pods"
         status = statuses.of_running(context.plan, job, Phase.RUNNING, reason, message, context.now)
         return _progress(context, status, job)

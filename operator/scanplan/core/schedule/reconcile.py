@@ -128,9 +128,7 @@ class _Pass:
         is_new = schedule.status.timetable_digest is None and schedule.generation == 1
         since = min(schedule.created, self.now) if is_new else self.now  # the API server's clock may be ahead of ours
         first = None if schedule.spec.suspend else self.timetable.after(since)
-        passed = (
-            old_next is not None and old_next + schedule.offset <= self.now and not self._run_exists_for(old_next, last)
-        )
+        passed = old_next is not None and old_next + schedule.offset <= self.now and not self._has_run(old_next, last)
         position = _Position(first, last, missed=int(passed), last_lost=old_next if passed else None)
         return self._up_to_now(position) if is_new else position
 
@@ -146,7 +144,7 @@ class _Pass:
         missed_before = max(0, count - 1 - self._runs_between(first, time))
         last_lost = self._time_before(first, time) if missed_before else None
         following = self.timetable.after(time)
-        if self._run_exists_for(time, position.last_started):
+        if self._has_run(time, position.last_started):
             last = max(time, position.last_started or time)
             return replace(
                 position, next=following, last_started=last, missed=position.missed + missed_before, last_lost=last_lost
@@ -167,7 +165,7 @@ class _Pass:
         name = self.observed.schedule.name
         return [time for run in self.observed.runs if (time := names.time_of(name, run.name))]
 
-    def _run_exists_for(self, time: datetime, last: datetime | None) -> bool:
+    def _has_run(self, time: datetime, last: datetime | None) -> bool:
         return time in self._times_of_runs() or time == last
 
     def _runs_between(self, first: datetime, time: datetime) -> int:
@@ -260,10 +258,8 @@ class _Pass:
         if position.next is None:
             return None
         if position.start:  # this run waits for another one to end, until its starting deadline or the next time
-            until = position.start + timedelta(
-                seconds=self.observed.schedule.spec.starting_deadline_seconds, microseconds=1
-            )
-            return min(until, self.timetable.after(position.start)) + self.observed.schedule.offset
+            deadline = timedelta(seconds=self.observed.schedule.spec.starting_deadline_seconds, microseconds=1)
+            return min(position.start + deadline, self.timetable.after(position.start)) + self.observed.schedule.offset
         return position.next + self.observed.schedule.offset
 
 
