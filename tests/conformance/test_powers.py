@@ -117,7 +117,7 @@ def test_what_has_nothing_to_fuzz_is_told(desk: Desk, live: Server) -> None:
     put(desk, "plain.yaml", PLAIN % ("/", "hello"))
     switched(desk, dast=True)
     _, record = desk.scan(live.url)
-    assert "nothing for these endpoints" in not_run(record)["fuzz.yaml"]
+    assert "does not apply to these endpoints" in not_run(record)["fuzz.yaml"]
 
 
 def signed(desk: Desk, tmp_path: pathlib.Path, *names: str) -> pathlib.Path:
