@@ -127,7 +127,7 @@ class TestChangedSince:
         collect(begun, job, complete=False)
         status = begun.phase("Failed", reason="InputsChanged")
         assert status["findings"]["total"] == reports.FINDINGS.total
-        assert "set rerun" in condition(status, "Ready")["message"]
+        assert "give spec.rerun a new value" in condition(status, "Ready")["message"]
         begun.edit(rerun="again")
         assert begun.complete()["endpointCount"] == 2
 

@@ -309,7 +309,7 @@ def test_an_edited_config_map_changes_no_scan_that_has_started(scene: Scene) -> 
     scene.kubectl("delete", "job", begun["taskId"], "--cascade=background", "--wait=false")
     collect(scene, begun["taskId"], complete=False)
     status = scene.phase("Failed", "begun", "InputsChanged")
-    assert "set rerun" in status["error"]["message"]
+    assert "give spec.rerun a new value" in status["error"]["message"]
     assert status["findings"]["total"], "what it had found is kept"
     assert scene.plan("done")["status"] == done
     assert created(scene)[2:] == [f"{begun['taskId']}-collect"]
