@@ -208,7 +208,10 @@ def manifest(plan: ScanPlan, settings: ClientSettings) -> Object:
 
 
 def endpoint_parts(plan: ScanPlan, owner: Object) -> list[Object]:
-    """Build the ConfigMaps with all endpoints, if these are too many for the ScanPlan, their owner. The operator waits for them."""
+    """Build the ConfigMaps that hold all endpoints, where these are too many for the ScanPlan itself; else there are none.
+
+    The ScanPlan owns the ConfigMaps. It is made before them, and the operator waits until they exist.
+    """
     targets = endpoints.canonical_all(plan.endpoints)
     if len(targets) <= MAX_INLINE_ENDPOINTS:
         return []
@@ -265,7 +268,7 @@ def result_of(plan: Object) -> ScanResult:
         complete=published is not None and bool(files or elsewhere) and published.complete,
     )
     if state is TaskStatus.CANCELLED:
-        return replace(result, reason=Reason.CANCELLED, error="cancelled on request")
+        return pipeline.as_cancelled(result)
     if not error:
         return result
     return replace(

@@ -147,7 +147,7 @@ class RQTaskQueue(TaskQueue):
                 except InvalidJobOperation:
                     return True
                 plan = plan_of(job)
-                self._store.finish(models.generate_task_key(plan), _cancelled(plan))
+                self._store.finish(models.generate_task_key(plan), pipeline.as_cancelled(pipeline.nothing(plan)))
             return True
 
     def find_task(self, run_id: str) -> str | None:
@@ -258,7 +258,7 @@ class RQTaskQueue(TaskQueue):
             return recovered
         plan = plan_of(job)
         if job.get_status(refresh=False) in {JobStatus.STOPPED, JobStatus.CANCELED}:
-            return _cancelled(plan)
+            return pipeline.as_cancelled(pipeline.nothing(plan))
         if recovered is not None and recovered.success:
             return recovered
         message = "its workers were killed, again and again: look for memory limits and restarts where they run"
@@ -282,8 +282,3 @@ def plan_of(job: Job) -> ScanPlan:
 def intervals(first: int, attempts: int) -> list[int]:
     """Seconds before each further attempt: the first, then doubled, at most a day."""
     return [min(first << number, 86_400) for number in range(attempts)]
-
-
-def _cancelled(plan: ScanPlan) -> ScanResult:
-    result = pipeline.nothing(plan)
-    return replace(result, status=TaskStatus.CANCELLED, reason=Reason.CANCELLED, error="cancelled on request")
