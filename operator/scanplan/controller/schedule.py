@@ -80,7 +80,7 @@ class ScheduleController(Observer):
             self._queue.add(name)
 
     def reconcile_all(self) -> None:
-        """Look whether a clock was changed: timers run on, whatever the time is."""
+        """Queue all schedules, in case the wall clock was set."""
         for name in self._schedules:
             self._queue.add(name)
 

@@ -130,7 +130,7 @@ class NotifierController(Observer):
             self._queue.add(name)
 
     def reconcile_all(self) -> None:
-        """Look whether a clock was changed: timers run on, whatever the time is."""
+        """Queue all notifiers, in case the wall clock was set."""
         for name in self._notifiers:
             self._queue.add(name)
 

@@ -36,8 +36,8 @@ from scanplan.core.reconcile.holding import Hold, hold_of
 from scanplan.core.status import events, statuses
 
 START_SECONDS = 5.0
-"""A new Job that has no pod after this gets a status of its own; if a pod comes before, the first status is Running. Things whose
-end sends no event are polled as often."""
+"""If a new Job has no pod after this time, the plan's status says so. Otherwise its first status with the Job is Running. What ends
+without an event is looked at again after the same time."""
 PASSING = {Reason.API_REQUEST_FAILED, Reason.NO_FIXED_POINT, Reason.INTERNAL_ERROR}
 """Reasons of failures of the operator itself. They hold no longer once a decision is reached."""
 DEAD_NODE_SECONDS = 120.0

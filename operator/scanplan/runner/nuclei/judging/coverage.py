@@ -139,7 +139,12 @@ def _sent(
     *,
     clustered: bool,
 ) -> tuple[list[int], dict[str, int], list[tuple[Template, str]]]:
-    """For each template that was sent its endpoints, as bits; by its names those that answered; and what was not sent, and why."""
+    """What was sent, and what was not.
+
+    Returns:
+        A mask of endpoints (a bit each) for every template that was sent; by the names of such a template, a mask of the endpoints
+        that answered all of its requests; and the templates that were not sent, each with the cause.
+    """
     masks: dict[str, int] = {}
     answered: dict[str, int] = {}
     quiet: list[Template] = []

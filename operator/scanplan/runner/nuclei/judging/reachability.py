@@ -193,11 +193,11 @@ def _verdict(
     def of(*wanted: Standing) -> tuple[str, ...]:
         return tuple(endpoint for endpoint in endpoints if standings[endpoint] in wanted)
 
-    mute, denied = of(Standing.UNREACHABLE), of(Standing.DENIED)
+    unanswering, denied = of(Standing.UNREACHABLE), of(Standing.DENIED)
     stopped, silent, total = of(Standing.STOPPED), of(Standing.SILENT), len(endpoints)
     warnings = []
-    if mute:
-        warnings.append(f"{len(mute)} of {total} endpoints never answered: {_listed(mute)}")
+    if unanswering:
+        warnings.append(f"{len(unanswering)} of {total} endpoints never answered: {_listed(unanswering)}")
     if uncertified:
         warnings.append(
             f"{len(uncertified)} of {total} endpoints ask for a client certificate, or rejected the one that they got "
