@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from scanplan.api.times import lenient_time
 
 FIRST_SECONDS = 5.0
 LONGEST_SECONDS = 3_600.0
@@ -23,3 +25,12 @@ def delay(failures: int, at_least: float = 0.0) -> timedelta:
     """
     own = min(FIRST_SECONDS * 2.0 ** min(max(0, failures - 1), _MAX_DOUBLINGS), LONGEST_SECONDS)
     return timedelta(seconds=max(own, min(at_least, LONGEST_RETRY_AFTER)))
+
+
+def until(text: str | None, now: datetime) -> datetime | None:
+    """The end of a wait that a status has; None: it is over, or there is none.
+
+    One that is longer than any was written while the clock was ahead, and counts for nothing.
+    """
+    time = lenient_time(text)
+    return time if time and now < time <= now + timedelta(seconds=LONGEST_RETRY_AFTER) else None

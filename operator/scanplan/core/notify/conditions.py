@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from scanplan.api.times import lenient_time
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scannotifier import ScanNotifierStatus
+from scanplan.core.notify import backoff
 from scanplan.core.notify.decision import Checked, Notifier, NotSent, Outcome, Sent, Trouble
 from scanplan.core.status.conditions import Condition, render
 
@@ -43,8 +43,7 @@ def to_be_checked(of: Notifier, now: datetime) -> bool:
     ready = of.status.condition(ConditionType.READY)
     if ready is None or ready.reason == Reason.PENDING:
         return True
-    paused = lenient_time(of.status.paused_until)
-    return is_stalled(of.status) and (paused is None or now >= paused)
+    return is_stalled(of.status) and not backoff.until(of.status.paused_until, now)
 
 
 def with_conditions(

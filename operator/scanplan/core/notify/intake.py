@@ -16,7 +16,7 @@ from scanplan.api.v1alpha1 import scannotifier
 from scanplan.api.v1alpha1.scannotifier import FailingRun, Outgoing, ScanNotifierStatus
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.core.notify import backoff, choice, notices, outbox
-from scanplan.core.notify.decision import Observed
+from scanplan.core.notify.decision import Notifier, Observed
 from scanplan.core.notify.scans import Ended
 
 MAX_DELAY = timedelta(minutes=10)
@@ -29,7 +29,7 @@ GRACE = timedelta(seconds=60)
 
 def with_ended_scans(observed: Observed, status: ScanNotifierStatus, now: datetime) -> ScanNotifierStatus:
     """Add messages for ended scans to the outbox, in the order of their ends, until it is full."""
-    since, settled = _since(status, now), set(status.settled)
+    since, settled = _since(observed.notifier, status, now), set(status.settled)
     news = [
         each
         for each in observed.scans
@@ -41,7 +41,8 @@ def with_ended_scans(observed: Observed, status: ScanNotifierStatus, now: dateti
             break
     if not intake.recorded and len(intake.without_message) < MAX_UNRECORDED:
         return status
-    begin, kept = _trimmed(observed.scans, settled | intake.recorded | intake.without_message, since, intake.waiting)
+    done = settled | intake.recorded | intake.without_message
+    begin, kept = _trimmed(observed.scans, done, since, intake.waiting, now)
     failing = tuple(FailingRun(run=run, time=time) for run, time in intake.failing.items())
     return status.model_copy(
         update={
@@ -95,13 +96,13 @@ class _Intake:
 
 
 def _trimmed(
-    scans: Iterable[Ended], settled: set[str], since: datetime, waiting: Ended | None
+    scans: Iterable[Ended], settled: set[str], since: datetime, waiting: Ended | None, now: datetime
 ) -> tuple[datetime, tuple[str, ...]]:
     """The new `since` and `settled`. `since` never passes the end of a scan that waits for room in the outbox."""
     done = sorted((each for each in scans if each.id in settled), key=_order)
     if not done:
         return since, ()
-    begin = max(since, min([done[-1].time - MAX_DELAY, *([waiting.time] if waiting else ())]))
+    begin = max(since, min([min(done[-1].time, now) - MAX_DELAY, *([waiting.time] if waiting else ())]))
     if len(done) > scannotifier.MAX_SETTLED:
         begin = max(begin, done[-scannotifier.MAX_SETTLED].time)
     return begin, tuple(each.id for each in done if each.time >= begin)[-scannotifier.MAX_SETTLED :]
@@ -111,12 +112,15 @@ def _order(ended: Ended) -> tuple[datetime, str]:
     return ended.time, ended.id
 
 
-def _since(status: ScanNotifierStatus, now: datetime) -> datetime:
+def _since(notifier: Notifier, status: ScanNotifierStatus, now: datetime) -> datetime:
     """Scans that ended before this time are not reported.
 
-    It is `since` of the status, cut to whole seconds because plans store times so, but not before now - `backoff.KEPT`.
+    It is `since` of the status, cut to whole seconds because plans store times so, but not before now - `backoff.KEPT`. A time in the
+    future was written while the clock was ahead. Then the last `MAX_DELAY` counts, as far as the notifier existed.
     """
     since = lenient_time(status.since) or now
+    if since > now:
+        since = max(now - MAX_DELAY, notifier.created if notifier.created <= now else now - MAX_DELAY)
     return max(since.astimezone(UTC).replace(microsecond=0), now - backoff.KEPT)
 
 

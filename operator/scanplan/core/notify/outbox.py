@@ -94,8 +94,7 @@ def without_expired(status: ScanNotifierStatus, now: datetime) -> ScanNotifierSt
 
 def next_message(status: ScanNotifierStatus, now: datetime) -> Outgoing | None:
     """The message to send now; None: no message is due. The fewest attempts come first, then the oldest: the outbox is in order."""
-    paused = lenient_time(status.paused_until)
-    if paused and now < paused:
+    if backoff.until(status.paused_until, now):
         return None
-    ready = [each for each in status.outbox if (lenient_time(each.next_time) or now) <= now]
+    ready = [each for each in status.outbox if not backoff.until(each.next_time, now)]
     return min(ready, key=lambda each: each.attempts, default=None)

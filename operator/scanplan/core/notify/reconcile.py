@@ -12,7 +12,7 @@ from typing import Any
 
 from scanplan.api.times import format_precise, lenient_time
 from scanplan.api.v1alpha1.scannotifier import ScanNotifierStatus
-from scanplan.core.notify import choice, conditions, intake, outbox
+from scanplan.core.notify import backoff, choice, conditions, intake, outbox
 from scanplan.core.notify.decision import Check, Decision, Notifier, Observed, Send, Wait, Write
 
 
@@ -67,8 +67,8 @@ def _with_since(notifier: Notifier, now: datetime) -> ScanNotifierStatus:
 
 def _next_look(observed: Observed, now: datetime) -> datetime | None:
     status = observed.notifier.status
-    paused = lenient_time(status.paused_until)
-    times = [max(filter(None, (lenient_time(each.next_time), paused)), default=now) for each in status.outbox]
+    paused = backoff.until(status.paused_until, now)
+    times = [max(filter(None, (backoff.until(each.next_time, now), paused)), default=now) for each in status.outbox]
     times += [until for each in observed.scans if (until := intake.grace_ends(each, now))]
     if paused and conditions.is_stalled(status):
         times.append(paused)

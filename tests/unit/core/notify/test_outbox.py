@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from scanplan.api import labels
+from scanplan.api.times import format_precise
 from scanplan.api.v1alpha1 import scannotifier
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scannotifier import ScanNotifierSpec, ScanNotifierStatus
@@ -117,6 +118,32 @@ def test_a_restart_tells_nobody_anew() -> None:
     world.end(scan("another", "03:30:00", "Failed"))
     assert len(world.told) == 301
     assert len(set(world.taken)) == 301
+
+
+def test_a_clock_that_was_a_day_ahead_silences_nobody() -> None:
+    """Lost otherwise: each message until that time comes."""
+    world = World()
+    world.end(scan("before", "01:30:00", "Failed"))
+    ahead = timedelta(days=1)
+    wrong = scan("wrong", "02:05:00", "Failed")
+    wrong = wrong._replace(time=wrong.time + ahead)
+    world.trouble = replace(DOWN, retry_after=3600)
+    world.end(wrong)
+    assert world.notifier.status.paused_until
+    world.trouble = None
+    for time in ("02:08:00", "09:00:00", "23:00:00"):
+        world.scans.append(scan(f"after-{time}", time, "Failed"))
+        world.at(time)
+    assert len(set(world.taken)) == len(world.taken) == 5
+
+
+def test_a_clock_that_was_ahead_tells_nothing_from_before_the_notifier() -> None:
+    world = World()
+    status = world.notifier.status.model_copy(update={"since": format_precise(at("01:00:00") + timedelta(days=1))})
+    world.notifier = replace(world.notifier, status=status, created=at("01:55:00"))
+    world.scans = [scan("before", "01:54:00", "Failed"), scan("after", "01:56:00", "Failed")]
+    world.at("01:58:00")
+    assert len(world.told) == 1
 
 
 def test_messages_go_in_the_order_in_which_scans_ended() -> None:
