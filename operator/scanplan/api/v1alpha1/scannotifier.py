@@ -28,7 +28,9 @@ MAX_SETTLED = 4_000
 """Ids of scans in a status."""
 MAX_FAILING = 200
 """Runs whose failure is remembered until they recover."""
-_ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_DOMAIN = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+_ADDRESS = rf"^{_ATOM}(\.{_ATOM})*@{_DOMAIN}(\.{_DOMAIN})*$"
 """An e-mail address without a name and without quotes, so that no part of it can end a line or a command."""
 _LABEL = r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$"
 _LINE = r"^[^\x00-\x1f\x7f]*$"

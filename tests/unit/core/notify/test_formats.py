@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from scanplan.api.v1alpha1.notification import MAX_EXAMPLES, NewFinding, Notice
 from scanplan.api.v1alpha1.scannotifier import Email
@@ -248,6 +249,25 @@ def test_the_longest_message_fits_everywhere() -> None:
     )
     assert len(teams.body(each)) < teams.MAX_BYTES
     check_blocks(slack.message(each))
+
+
+@given(st.text("aZ0.-+!'=_|", min_size=1, max_size=12), st.text("aZ0.-", min_size=1, max_size=12))
+def test_each_address_that_a_notifier_may_have_can_be_written(local: str, domain: str) -> None:
+    """Lost otherwise: the mail to all recipients, for an address that the API server has accepted."""
+    address = f"{local}@{domain}"
+    try:
+        to = Email.model_validate({**EMAIL["email"], "to": [address]})
+    except ValidationError:
+        return
+    assert mail.message(notice(), "msg_1", to)["To"] == address
+
+
+@pytest.mark.parametrize(
+    "address", ["first.last.@example.com", ".a@example.com", "a..b@example.com", "a@example..com", "a@-example.com"]
+)
+def test_an_address_that_no_mail_can_have_is_refused(address: str) -> None:
+    with pytest.raises(ValidationError):
+        Email.model_validate({**EMAIL["email"], "to": [address]})
 
 
 def test_a_mail_has_one_id_for_all_attempts() -> None:
