@@ -52,6 +52,27 @@ def test_what_others_have_changed_is_not_written_back_but_told(found: dict[str, 
     assert decision.status.condition("AdmissionChanged")
 
 
+@pytest.mark.parametrize(
+    "altered", [(), ("spec.template.spec.priorityClassName (added)",), tuple(f"spec.a[x, {n}; y]" for n in range(25))]
+)
+def test_what_is_told_of_changes_is_told_alike_until_it_is_over(altered: tuple[str, ...]) -> None:
+    """Lost otherwise: a write for each look at the plan, and a condition that never goes."""
+    found: dict[str, Any] = {"ttl_seconds": 5, "parallelism": 1}
+    decision = decide(plan(running_status()), job(recorded=RECORD, altered=altered, **found), workload=NOT_FOUND)
+    assert isinstance(decision, Write)
+    assert decision.status
+    told = decision.status.document()
+    later = decide(plan(told), job(recorded=RECORD, **found), workload=NOT_FOUND)  # by another process
+    assert isinstance(later, Write)
+    assert later.status is None
+    over = decide(plan(told), job(recorded=RECORD), workload=NOT_FOUND)
+    assert isinstance(over, Write)
+    assert over.status
+    left = over.status.condition("AdmissionChanged")
+    assert (left is not None) == bool(altered)
+    assert left is None or "was asked" not in left.message
+
+
 def test_a_suspended_plan_of_kueues_is_recorded_before_its_workload_is_deactivated() -> None:
     """Lost otherwise: the scan, which after a crash in between nobody would resume."""
     queued = job(queue_name="q", recorded=replace(RECORD, suspend=None), suspended=True, active=0, ready=0)

@@ -27,7 +27,7 @@ MAX_OWNERS = 256
 """Plans that can share a Job. Anybody may write thousands of references into a Job of their own, each of which is kept."""
 BORN_SECONDS = 5.0
 """A Job that is made suspended has the condition Suspended so soon; later, it may have run before."""
-FOUND = " is there)"
+ASKED = " was asked)"
 """Ends the words about a mutable field that has another value than was asked."""
 _MAX_MANAGERS = 8
 """Names of managers that are kept of a Job."""
@@ -144,7 +144,7 @@ class JobView:
             ("suspend", None if self.queue_name or asked.deactivated else asked.suspend, self.suspended),
         )
         return tuple(
-            f"spec.{name} ({_written(wanted)} was asked, {_written(found)}{FOUND}"
+            f"spec.{name} ({_written(found)} where {_written(wanted)}{ASKED}"
             for name, wanted, found in fields
             if wanted is not None and wanted != found
         )

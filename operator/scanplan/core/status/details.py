@@ -11,11 +11,13 @@ from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan_status import AppliedExceptions, ExceptionUse
 from scanplan.core.manifests import jobs
 from scanplan.core.observed import alterations
-from scanplan.core.observed.jobs import FOUND, JobView
+from scanplan.core.observed.jobs import ASKED, JobView
 from scanplan.core.planning.task import Plan
 from scanplan.core.status.conditions import Condition
 
 _CHANGED = "the Job runs with other values than the operator wrote: "
+_AND = ", "
+_BY = "; changed by an admission webhook or policy"
 
 
 def of_result(merged: MergedResult, endpoint_count: int) -> list[Condition]:
@@ -113,18 +115,24 @@ def _held_parallelism(plan: Plan, job: JobView) -> list[Condition]:
 
 def admission_changed(plan: Plan, job: JobView) -> list[Condition]:
     """What the Job has otherwise than the operator wrote it."""
-    changes = (*job.changed_fields, *(job.altered or _told_before(plan, job)))
-    if not changes:
+    altered = alterations.named(job.altered) or _told_before(plan, job)
+    if not job.changed_fields and not altered:
         return []
+    changes = _AND.join((*job.changed_fields, altered) if altered else job.changed_fields)
     who = f" or by {', '.join(job.managers)}" if job.managers else ""
-    message = f"{_CHANGED}{alterations.named(changes)}; changed by an admission webhook or policy{who}"
+    message = f"{_CHANGED}{changes}{_BY}{who}"
     return [Condition(ConditionType.ADMISSION_CHANGED, "True", Reason.FIELDS_CHANGED, message)]
 
 
-def _told_before(plan: Plan, job: JobView) -> tuple[str, ...]:
-    """What admission changed when the Job was made, of which only the process that made it has seen anything else."""
+def _told_before(plan: Plan, job: JobView) -> str:
+    """What admission changed when the Job was made, in the words of the last status.
+
+    Only the process that made the Job has compared what it wrote with the answer.
+    """
     before = plan.status.condition(ConditionType.ADMISSION_CHANGED)
     if not before or not plan.status.job_ref or plan.status.job_ref.uid != job.uid:
-        return ()
-    changes = before.message.removeprefix(_CHANGED).partition(";")[0].split(", ")
-    return tuple(change for change in changes if not change.endswith(FOUND))
+        return ""
+    rest = before.message.removeprefix(_CHANGED).rpartition(_BY)[0]
+    while rest.partition(_AND)[0].endswith(ASKED):  # the mutable fields come first, and are compared anew
+        rest = rest.partition(_AND)[2]
+    return rest
