@@ -16,7 +16,7 @@ from scanplan.core.schedule.names import name_of_rescan, name_of_trigger
     [
         ("n-202611270100", {labels.SCHEDULED_AT: "2026-11-27T01:00:00Z"}, "2026-11-27T01:00:00Z"),
         (name_of_trigger("n", "x"), None, "triggered"),
-        (name_of_rescan("n", "a", "b"), {labels.TEMPLATES_DIGEST: "b"}, "templates changed"),
+        (name_of_rescan("n", "", "a", "b"), {labels.TEMPLATES_DIGEST: "b"}, "templates changed"),
     ],
 )
 def test_it_is_a_time_or_a_reason(name: str, annotations: dict[str, str] | None, words: str) -> None:

@@ -168,7 +168,10 @@ class ScanScheduleSpec(Model):
         ),
     ] = 7
     failed_runs_history_limit: Annotated[
-        int, Field(ge=0, le=100, description="Failed and cancelled runs that are kept.")
+        int,
+        Field(
+            ge=0, le=100, description="Failed and cancelled runs that are kept. The last run that has ended always is."
+        ),
     ] = 3
     windows: Annotated[
         list[ScanWindow],

@@ -12,7 +12,8 @@ from scanplan.core.schedule.schedule import Run
 def surplus(spec: ScanScheduleSpec, runs: Iterable[Run]) -> tuple[Run, ...]:
     """The runs to delete, oldest first: those that have ended, beyond the limits.
 
-    Completed runs that another run is, or will be, compared with stay: the newest one, and those that a running scan may have
+    Whatever the limits, the newest run that has ended stays: the status, the notifiers and the exports have yet to take it in.
+    Completed runs that another run is, or will be, compared with stay too: the newest one, and those that a running scan may have
     found as the newest when it began.
     """
     known = [run for run in runs if not run.deleting]
@@ -20,12 +21,12 @@ def surplus(spec: ScanScheduleSpec, runs: Iterable[Run]) -> tuple[Run, ...]:
     completed = [run for run in ended if run.phase is Phase.COMPLETED]
     failed = [run for run in ended if run.phase is not Phase.COMPLETED]
     begun = min((run.created for run in known if not run.ended), default=None)
-    compared = completed[-1:]
+    kept = [*ended[-1:], *completed[-1:]]
     if begun is not None:
         before = [run for run in completed if run.order[0] <= begun]
-        compared += before[-1:] + [run for run in completed if run.order[0] > begun]
+        kept += before[-1:] + [run for run in completed if run.order[0] > begun]
     old = [*_beyond(completed, spec.successful_runs_history_limit), *_beyond(failed, spec.failed_runs_history_limit)]
-    return tuple(sorted((run for run in old if run not in compared), key=lambda run: run.order))
+    return tuple(sorted((run for run in old if run not in kept), key=lambda run: run.order))
 
 
 def _beyond(runs: list[Run], limit: int) -> list[Run]:

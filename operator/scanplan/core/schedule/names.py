@@ -22,9 +22,13 @@ def name_of_trigger(schedule: str, trigger: str) -> str:
     return f"{schedule}-t{hashlib.sha256(trigger.encode()).hexdigest()[: _DIGITS - 1]}"
 
 
-def name_of_rescan(schedule: str, before: str, after: str) -> str:
-    """The name of the run to create when the templates' digest has changed from `before` to `after`."""
-    digest = hashlib.sha256(f"{before} {after}".encode()).hexdigest()
+def name_of_rescan(schedule: str, last: str, before: str, after: str) -> str:
+    """The name of the run to create when the templates' digest has changed from `before` to `after`.
+
+    Args:
+        last: the run that was started last; empty: there was none. Templates may change to and fro, and each change has its run.
+    """
+    digest = hashlib.sha256(f"{last} {before} {after}".encode()).hexdigest()
     return f"{schedule}-r{digest[: _DIGITS - 1]}"
 
 

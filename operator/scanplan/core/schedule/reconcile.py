@@ -193,16 +193,20 @@ class _Pass:
         schedule = self.observed.schedule
         if position.start:
             return names.name_at(schedule.name, position.start), position.start
-        trigger = names.name_of_trigger(schedule.name, schedule.spec.trigger)
-        if self._is_triggered() and not self._run_exists(trigger):
-            return trigger, None
-        name = self._rescan_name()
+        name = self._trigger_name() or self._rescan_name()
         return (name, None) if name else None
+
+    def _trigger_name(self) -> str | None:
+        """Name of the run to create because `spec.trigger` has a new value; None: it has none, or the run exists."""
+        schedule = self.observed.schedule
+        name = names.name_of_trigger(schedule.name, schedule.spec.trigger)
+        return name if self._is_triggered() and not self._run_exists(name) else None
 
     def _rescan_name(self) -> str | None:
         """Name of the run to create because the templates have changed; None: none is due, or it exists."""
-        schedule = self.observed.schedule
-        name = names.name_of_rescan(schedule.name, schedule.status.templates_digest or "", self.observed.templates)
+        schedule, status = self.observed.schedule, self.observed.schedule.status
+        last = status.last_start.name if status.last_start else ""
+        name = names.name_of_rescan(schedule.name, last, status.templates_digest or "", self.observed.templates)
         return name if rescan.is_wanted(self.observed) and not self._run_exists(name) else None
 
     def _run_exists(self, name: str) -> bool:
@@ -223,8 +227,7 @@ class _Pass:
     def _write(self, position: _Position, wanted: tuple[str, datetime | None] | None) -> Write:
         schedule = self.observed.schedule
         refusal = self._refusal(wanted[0]) if wanted else None
-        trigger = names.name_of_trigger(schedule.name, schedule.spec.trigger)
-        trigger_waits = wanted is not None and wanted[0] == trigger
+        trigger_waits = self._trigger_name() is not None
         progress = status.Progress(
             next=position.next,
             zone=self.timetable.zone,

@@ -211,6 +211,25 @@ def test_a_trigger_works_while_suspended_and_waits_while_forbidden() -> None:
     assert created(decide(replace(of, status=status), "01:46", run("01")))
 
 
+@pytest.mark.parametrize(
+    ("spec", "runs", "refusal"),
+    [
+        ({"concurrencyPolicy": "Replace"}, (run("01", Phase.RUNNING, cancelled=True),), None),
+        ({}, (), Refusal.forbidden("nightly-202611270200", "exceeded quota: few")),
+    ],
+    ids=["a cancelled scan has not ended", "the run is refused"],
+)
+def test_a_trigger_waits_behind_a_run_of_the_timetable(
+    spec: dict[str, Any], runs: tuple[Run, ...], refusal: Refusal | None
+) -> None:
+    """Lost otherwise: the run that a person has asked for."""
+    of = edited(seen(**spec), **spec, trigger="please")
+    of = replace(of, status=written(of, "02:00", *runs, refusal=refusal))
+    assert of.status.last_trigger is None
+    at_work = [run("01", Phase.CANCELLED), run("02")] if runs else [run("02")]
+    assert created(decide(of, "02:05", *at_work)) == [name_of_trigger("nightly", "please")]
+
+
 def test_the_trigger_that_a_schedule_is_created_with_starts_nothing() -> None:
     """A restore from Git or from a backup would scan everything at once."""
     of = seen(trigger="please")
@@ -404,20 +423,25 @@ def test_history_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "runs", "gone"),
+    ("successful", "failed", "runs", "gone"),
     [
-        (0, [run("00"), run("01")], ["00"]),
-        (0, [run("00"), run("01", Phase.FAILED)], []),
-        (1, [run("00"), run("01"), run("02", Phase.RUNNING)], ["00"]),
-        (1, [run("00"), run("01", Phase.RUNNING), run("02")], []),
-        (0, [run("00", deleting=True), run("01")], []),
-        (0, [run("00", Phase.SUSPENDED), run("01")], []),
-        (0, [run("00", ended=False), run("01")], []),
+        (0, 9, [run("00"), run("01")], ["00"]),
+        (0, 9, [run("00"), run("01", Phase.FAILED)], []),
+        (1, 9, [run("00"), run("01"), run("02", Phase.RUNNING)], ["00"]),
+        (1, 9, [run("00"), run("01", Phase.RUNNING), run("02")], []),
+        (0, 9, [run("00", deleting=True), run("01")], []),
+        (0, 9, [run("00", Phase.SUSPENDED), run("01")], []),
+        (0, 9, [run("00", ended=False), run("01")], []),
+        (9, 0, [run("00", Phase.FAILED)], []),
+        (9, 0, [run("00", Phase.FAILED), run("01", Phase.RUNNING)], []),
+        (9, 0, [run("00", Phase.FAILED), run("01", Phase.CANCELLED)], ["00"]),
+        (9, 0, [run("00", Phase.FAILED), run("01")], ["00"]),
     ],
 )
-def test_history_keeps_what_is_needed(limit: int, runs: list[Run], gone: list[str]) -> None:
-    """Neither a run that has not ended nor one that another is compared with."""
-    of = seen("01:30", successfulRunsHistoryLimit=limit, failedRunsHistoryLimit=9, concurrencyPolicy="Allow")
+def test_history_keeps_what_is_needed(successful: int, failed: int, runs: list[Run], gone: list[str]) -> None:
+    """A run that has not ended, one that another is compared with, and the last end, which others have yet to hear of."""
+    limits = {"successfulRunsHistoryLimit": successful, "failedRunsHistoryLimit": failed}
+    of = seen("01:30", **limits, concurrencyPolicy="Allow")
     decision = decide(of, "01:40", *runs)
     found = (
         [each.run.name[-4:-2] for each in decision.actions if isinstance(each, DeleteRun)]

@@ -21,7 +21,7 @@ from scanplan.core.schedule.schedule import Run, Schedule
 from tests.unit.core.schedule.objects import TEMPLATE, ZONES, at, run, schedule
 
 ON: dict[str, Any] = {"rescanOn": ["TemplatesChanged"]}
-RESCAN = name_of_rescan("nightly", "old", "new")
+RESCAN = name_of_rescan("nightly", "", "old", "new")
 
 
 def decide(of: Schedule, now: str, *runs: Run, templates: str = "new", refusal: Refusal | None = None) -> Decision:
@@ -133,7 +133,22 @@ def test_templates_that_go_back_start_a_run_too() -> None:
     decision = decide(of, "01:50", rescanned(ended=True), templates="old")
     assert isinstance(decision, Act)
     assert isinstance(decision.actions[0], CreateRun)
-    assert decision.actions[0].name == name_of_rescan("nightly", "new", "old")
+    assert decision.actions[0].name == name_of_rescan("nightly", RESCAN, "new", "old")
+
+
+def test_each_of_many_changes_to_and_fro_starts_a_run() -> None:
+    """An upgrade that was rolled back and made again: lost otherwise are the checks of the new templates, until the next time."""
+    of, made = seen(), list[Run]()
+    for minute, templates in enumerate(["new", "old", "new", "old"], start=41):
+        decision = decide(of, f"01:{minute}", *made, templates=templates)
+        assert isinstance(decision, Act)
+        (action,) = decision.actions
+        assert isinstance(action, CreateRun)
+        made.append(replace(run("01", templates=templates), name=action.name, created=at(f"01:{minute}")))
+        after_a_crash = decide(of, f"01:{minute}", *made, templates=templates)
+        assert isinstance(after_a_crash, Write)
+        of = written(of, f"01:{minute}", *made, templates=templates)
+    assert len({each.name for each in made}) == 4
 
 
 def test_a_refused_run_is_tried_again() -> None:
