@@ -8,13 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import urllib3
 
 from tests import attack
-from tests.client.laboratory import Laboratory
 from tests.kubectl import eventually
 from tests.ports import free_port
 
@@ -36,35 +34,40 @@ class Served:
 
     pid: int
     port: int
+    resident_bytes: int
+    """Its memory before anybody attacked it."""
 
     def get(self, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
         """Ask as somebody who has no connection yet."""
         with urllib3.PoolManager(retries=False, timeout=120) as http:
             return http.request("GET", f"http://127.0.0.1:{self.port}{path}", headers=headers)
 
-    def answers(self) -> bool:
-        try:
-            return self.get("/readyz").status == 200
-        except urllib3.exceptions.HTTPError:
-            return False
 
-
-@pytest.fixture
-def served(laboratory: Laboratory, tmp_path: Path) -> Iterator[Served]:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One for all attacks: it stays small and quiet through all of them."""
+    folder = tmp_path_factory.mktemp("served")
     port = free_port()
     variables = {
         **os.environ,
-        **laboratory.variables(),
+        "SCANPLAN_DATA_DIRECTORY": str(folder),
         "SCANPLAN_API_AUTHENTICATION": "none",
         "SCANPLAN_API_PORT": str(port),
         "SCANPLAN_API_HOSTS": "scans.example",
     }
-    log = tmp_path / "api.log"
+    log = folder / "api.log"
     with log.open("w") as written:
         process = subprocess.Popen([sys.executable, "-m", "scanplan", "api"], env=variables, stderr=written)
-    api = Served(process.pid, port)
-    eventually(lambda: process.poll() is not None or api.answers())
-    yield api
+
+    def answers() -> bool:
+        assert process.poll() is None, log.read_text()
+        try:
+            return Served(process.pid, port, 0).get("/readyz").status == 200
+        except urllib3.exceptions.HTTPError:
+            return False
+
+    eventually(answers)
+    yield Served(process.pid, port, attack.resident_bytes(process.pid))
     process.terminate()
     assert process.wait(timeout=120) == 0
     assert len(log.read_text().splitlines()) < 20, "anybody could fill the node's disk"
@@ -89,10 +92,9 @@ def test_half_requests_by_the_hundred_cost_little_and_hold_up_nobody(
     served: Served, begin: bytes, piece: bytes, pieces: int
 ) -> None:
     """Lost otherwise: 300 connections take 300 MB, the container is killed, and nobody is answered."""
-    before = attack.resident_bytes(served.pid)
     for _ in range(3):
         with attack.half_requests(served.port, 300, begin, piece, pieces):
-            assert attack.resident_bytes(served.pid) - before < GROWTH_BYTES
+            assert attack.resident_bytes(served.pid) - served.resident_bytes < GROWTH_BYTES
             for path in ("/readyz", "/", "/api/v1/queue/health", "/metrics"):
                 assert served.get(path).status == 200
 

@@ -115,8 +115,8 @@ def _order(ended: Ended) -> tuple[datetime, str]:
 def _since(notifier: Notifier, status: ScanNotifierStatus, now: datetime) -> datetime:
     """Scans that ended before this time are not reported.
 
-    It is `since` of the status, cut to whole seconds because plans store times so, but not before now - `backoff.KEPT`. A time in the
-    future was written while the clock was ahead. Then the last `MAX_DELAY` counts, as far as the notifier existed.
+    It is `since` of the status, cut to whole seconds because plans store times so, but not before now - `backoff.KEPT`. A time in
+    the future was written while the clock was ahead. Then the last `MAX_DELAY` counts, as far as the notifier existed.
     """
     since = lenient_time(status.since) or now
     if since > now:
