@@ -96,8 +96,8 @@ def test_the_chart_installs_what_the_plain_manifests_install(plain: Objects) -> 
     ours, theirs = (copy.deepcopy(objects[deployment]["spec"]) for objects in (plain, manifests))
     assert ours["strategy"] == theirs["strategy"]
     ours_pod, their_pod = ours["template"]["spec"], theirs["template"]["spec"]
-    for name in ("serviceAccountName", "securityContext"):
-        assert ours_pod[name] == their_pod[name]
+    for name in ("serviceAccountName", "securityContext", "enableServiceLinks"):
+        assert ours_pod[name] == their_pod.get(name), name
     ours_container, their_container = ours_pod["containers"][0], their_pod["containers"][0]
     for container in (ours_container, their_container):
         del container["env"], container["image"]
@@ -610,10 +610,14 @@ def test_the_api_begins_with_a_namespace_that_it_may_read(watched: list[str], na
 
 
 def test_the_chart_serves_the_api_that_the_plain_manifests_serve() -> None:
-    """Two ways of installing that differ would be two products."""
+    """Two ways of installing that differ would be two products.
+
+    With service links, the Service `scanplan-api` would give each later pod a SCANPLAN_API_PORT that is no number.
+    """
     manifests = {each["kind"]: each for each in yaml.safe_load_all((ROOT / "examples/install/api.yaml").read_text())}
     ours, theirs = api_pod(render({"api": {"enabled": True}})), manifests["Deployment"]["spec"]["template"]["spec"]
-    assert ours["securityContext"] == theirs["securityContext"]
+    for name in ("securityContext", "enableServiceLinks"):
+        assert ours[name] == theirs.get(name), name
     assert theirs["serviceAccountName"] == "scanplan-api"
     for name in ("args", "ports", "livenessProbe", "readinessProbe", "resources", "securityContext", "volumeMounts"):
         assert ours["containers"][0][name] == theirs["containers"][0][name], name
