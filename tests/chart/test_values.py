@@ -17,6 +17,7 @@ from scanplan.client.redis.publication import PublicationSettings
 from scanplan.controller.settings import OperatorSettings
 from scanplan.core.manifests import exporting, jobs
 from scanplan.core.notify.receivers import DEFAULT_HOSTS
+from scanplan.core.planning.targets.denied import TABLE
 from scanplan.web.settings import ApiSettings, Authentication
 from tests.chart import documents, programs
 from tests.chart.chart import (
@@ -490,6 +491,17 @@ def test_scan_pods_reach_neither_the_api_server_nor_metadata() -> None:
         blocks = [peer["ipBlock"] for peer in peers(policy) if "ipBlock" in peer]
         assert {block["cidr"] for block in blocks} == {"0.0.0.0/0", "::/0"}
         assert {each for block in blocks for each in block["except"]} == denied
+
+
+NO_SERVICE_OF_A_CLOUD = {"0.0.0.0/8", "127.0.0.0/8", "::/128", "::1/128", "64:ff9b:1::/48", "2001::/32"}
+"""Ranges that the target guard denies for the pod's own loopback, or because they may translate to others."""
+
+
+def test_policies_deny_the_metadata_addresses_that_the_target_guard_denies() -> None:
+    """Lost otherwise: a scan pod that was taken over reads the node's credentials, where the guard no longer holds."""
+    ranges = {row.entry for row in TABLE if "/" in row.entry}
+    assert ranges > NO_SERVICE_OF_A_CLOUD
+    assert set(defaults()["networkPolicy"]["denied"]) == ranges - NO_SERVICE_OF_A_CLOUD
 
 
 def test_targets_of_your_own_are_all_that_scan_pods_reach() -> None:

@@ -1,6 +1,7 @@
 """What is denied by default, each entry with what is there and the document that says so.
 
 The one place for this list: the operator's settings, workers, the command line and the documentation take it from here.
+The chart's `networkPolicy.denied` repeats the addresses of clouds, and a test compares them.
 The API server's own addresses are not in it; the operator learns them (`scanplan.controller.reads.api_server`).
 """
 
