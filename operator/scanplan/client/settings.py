@@ -133,7 +133,7 @@ class ClientSettings(BaseSettings):
     api_server_host: str | None = Field(
         None,
         alias="KUBERNETES_SERVICE_HOST",
-        description="Address of the API server, set by Kubernetes in each pod. It is never a target.",
+        description="Address of the API server's Service, set by Kubernetes in each pod. It is never a target.",
     )
     max_endpoints_per_shard: int = Field(
         250,
@@ -149,7 +149,7 @@ class ClientSettings(BaseSettings):
         return self.task_queue_type if self.enable_async_tasks else QueueType.SYNC
 
     def guard(self) -> Guard:
-        """The target guard: the denied targets and, in a pod, the API server."""
+        """The target guard: the denied targets and, in a pod, the address of the API server's Service."""
         own = (self.api_server_host,) if self.api_server_host else ()
         return Guard((*self.denied_targets, *own))
 

@@ -221,7 +221,7 @@ class OperatorSettings(PodBoundsSettings):
     api_server_host: str | None = Field(
         None,
         alias="KUBERNETES_SERVICE_HOST",
-        description="Address of the API server, set by Kubernetes. It is never a target.",
+        description="Address of the API server's Service, set by Kubernetes. It is never a target.",
     )
 
     @field_validator("namespace_selector")
