@@ -27,7 +27,9 @@ def defaults() -> Values:
     return values
 
 
-def render(values: Values | None = None, chart: Path = CHART) -> Objects:
+def render(
+    values: Values | None = None, chart: Path = CHART, release: str = RELEASE, namespace: str = NAMESPACE
+) -> Objects:
     """What an installation would create.
 
     Raises:
@@ -36,10 +38,10 @@ def render(values: Values | None = None, chart: Path = CHART) -> Objects:
     text = programs.run(
         "helm",
         "template",
-        RELEASE,
+        release,
         str(chart),
         "--namespace",
-        NAMESPACE,
+        namespace,
         "--values",
         "-",
         text=json.dumps(values or {}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -315,6 +316,20 @@ def test_without_a_lease_the_operator_may_touch_none_and_waits_for_the_end_of_th
     assert not OperatorSettings(**environment(objects)).leader_election  # type: ignore[arg-type]
     assert objects[f"Deployment {NAMESPACE}/scanplan-operator"]["spec"]["strategy"] == {"type": "Recreate"}
     assert not [name for name in objects if "lease" in name]
+
+
+def test_two_releases_share_no_object_and_both_know_where_the_api_servers_are() -> None:
+    """Lost otherwise: a second release that Helm refuses, or whose plans may scan the API servers."""
+    page = (ROOT / "docs/install.md").read_text()
+    (advice,) = re.findall(r"^Two releases in one cluster must .*?\n\n", page, re.DOTALL | re.MULTILINE)
+    second: Values = {"watchNamespaces": ["blue"]}
+    for part, value in re.findall(r"`(\w+)\.(\w+)=false`", advice):
+        second.setdefault(part, {})[value] = False
+    assert second["crds"] == {"enabled": False}
+    releases = {"scanplan": render({"watchNamespaces": ["red"]}), "second": render(second, release="second")}
+    assert not releases["scanplan"].keys() & releases["second"].keys()
+    for objects in releases.values():
+        assert len(reach(objects, "endpointslices", "get")) == 1
 
 
 def test_two_releases_in_one_namespace_have_a_lease_each() -> None:
