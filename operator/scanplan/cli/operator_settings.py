@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scanplan.kube.objects import Object
 
 _DEFAULTS = TypeAdapter[object](OptionalScanDefaults)
+_SWITCH = TypeAdapter(bool)
 
 
 def deployments(cluster: Cluster) -> Iterator[Object]:
@@ -59,6 +60,14 @@ def works_here(cluster: Cluster, variables: Mapping[str, str]) -> bool:
     try:
         return any(cluster.each(cluster.path(NAMESPACES, namespace=None), query))
     except Forbidden:
+        return True
+
+
+def is_on(variables: Mapping[str, str], switch: str) -> bool:
+    """Whether a setting that is on by default is on; True also where it can't be read."""
+    try:
+        return _SWITCH.validate_python(variables.get(switch, "true"))
+    except ValidationError:
         return True
 
 

@@ -1,4 +1,4 @@
-"""Which of several operators works on the user's namespace, as `scanplan doctor` finds it."""
+"""What `scanplan doctor` finds of operators: which one works on the user's namespace, and which definitions it needs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from scanplan.api import labels
+from scanplan.api.schema.crd import DEFINITIONS, custom_resource_definition
 from scanplan.cli.commands import doctor
 from scanplan.cli.output.checks import Check, Verdict
 from scanplan.cli.output.failure import Forbidden
+from scanplan.kube import resources
 from scanplan.kube.resources import NAMESPACES, Resource
 
 if TYPE_CHECKING:
@@ -21,13 +24,31 @@ class Site:
 
     namespace = "red"
 
-    def __init__(self, operators: list[dict[str, str]], found_by: tuple[str, ...] = (), readable: bool = True) -> None:
+    def __init__(
+        self,
+        operators: list[dict[str, str]],
+        found_by: tuple[str, ...] = (),
+        readable: bool = True,
+        kinds: tuple[str, ...] = tuple(DEFINITIONS),
+    ) -> None:
         self._deployments = [_deployment(f"operator-{number}", each) for number, each in enumerate(operators)]
         self._found_by = found_by
         self._readable = readable
+        self._kinds = kinds
 
-    def path(self, resource: Resource, *, namespace: str | None) -> str:
-        return resource.path(namespace)
+    def path(self, resource: Resource, name: str | None = None, *, namespace: str | None) -> str:
+        return resource.path(namespace, name)
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        if path == resources.group(labels.API_VERSION):
+            return {"resources": [{"name": kind} for kind in self._kinds]}
+        if not self._readable:
+            raise Forbidden("you may not read definitions")
+        plural = path.rpartition("/")[2].removesuffix(f".{labels.GROUP}")
+        if plural not in self._kinds:
+            return None
+        definition = custom_resource_definition(DEFINITIONS[plural])
+        return {**definition, "status": {"conditions": [{"type": "Established", "status": "True"}]}}
 
     def each(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         if path != NAMESPACES.path(None):
@@ -98,3 +119,43 @@ def test_two_of_them_are_one_too_many() -> None:
 
 def test_labels_that_the_user_may_not_read_are_no_failure() -> None:
     assert check(selected("team=blue"), readable=False).verdict is Verdict.WELL
+
+
+NEITHER = {"SCANPLAN_SCHEDULES": "false", "SCANPLAN_NOTIFIERS": "false"}
+
+
+def definitions(kinds: tuple[str, ...], environment: dict[str, str], readable: bool = True) -> dict[str, Verdict]:
+    """The verdict about each definition that is looked at, by the kind."""
+    site = cast("Cluster", Site([], kinds=kinds, readable=readable))
+    return {check.seen.partition(".")[0]: check.verdict for check in doctor._definitions(site, environment)}
+
+
+@pytest.mark.parametrize("readable", [True, False])
+@pytest.mark.parametrize(
+    ("off", "kinds"),
+    [
+        ({}, {"scanplans", "scanschedules", "scanexceptions", "scannotifiers"}),
+        ({"SCANPLAN_SCHEDULES": "false"}, {"scanplans", "scanexceptions", "scannotifiers"}),
+        ({"SCANPLAN_NOTIFIERS": "false"}, {"scanplans", "scanschedules", "scanexceptions"}),
+        (NEITHER, {"scanplans", "scanexceptions"}),
+    ],
+)
+def test_the_definitions_that_the_operator_needs_are_asked_for(
+    off: dict[str, str], kinds: set[str], readable: bool
+) -> None:
+    """Lost otherwise: a release without schedules that is never ready, or one whose notifiers send nothing."""
+    environment = {"SCANPLAN_SCANNER_IMAGE": "scanner:1", **off}
+    assert definitions(tuple(kinds), environment, readable) == dict.fromkeys(kinds, Verdict.WELL)
+    for missing in kinds:
+        found = definitions(tuple(kinds - {missing}), environment, readable)
+        assert found == {**dict.fromkeys(kinds, Verdict.WELL), missing: Verdict.FAILED}
+
+
+def test_a_missing_definition_is_unknown_where_nobody_can_tell_whether_it_is_needed() -> None:
+    found = definitions(("scanplans",), {})
+    unknown = dict.fromkeys(("scanschedules", "scannotifiers"), Verdict.UNKNOWN)
+    assert found == {"scanplans": Verdict.WELL, "scanexceptions": Verdict.FAILED, **unknown}
+
+
+def test_every_kind_has_its_definition_looked_at() -> None:
+    assert list(doctor.SWITCHES) == list(DEFINITIONS)

@@ -7,7 +7,7 @@ is no failure.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 
 PUSH = "`make push REGISTRY=…` and the values that it writes; for a private registry, imagePullSecrets"
 DEFAULT_CLAIM = "scanplan-artifacts"
+SWITCHES = {
+    labels.PLURAL: "",
+    labels.SCHEDULE_PLURAL: "SCANPLAN_SCHEDULES",
+    labels.EXCEPTION_PLURAL: "",
+    labels.NOTIFIER_PLURAL: "SCANPLAN_NOTIFIERS",
+}
+"""The operator's setting that says whether it acts on a kind, and so needs its definition; empty: it always does."""
 RIGHTS = (
     (
         "watch plans",
@@ -79,7 +86,7 @@ def doctor(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Check that a cluster is ready for scans. API server, CRD, operator, image, claim, quota, network, Kueue, your own rights.
+    """Check that a cluster is ready for scans. API server, operator, CRDs, image, claim, quota, network, Kueue, your own rights.
 
     \b
       scanplan doctor
@@ -108,11 +115,10 @@ def doctor(
 
 def _checks(cluster: Cluster, claim: str | None, image: str | None) -> Iterator[Check]:
     yield _server(cluster)  # without the API server no other check can run
-    for plural in (labels.PLURAL, labels.SCHEDULE_PLURAL):
-        yield _definition(cluster, plural)
     environment: dict[str, str] = {}
-    for look in (_operator, _image):
-        yield _allowed(look, cluster, environment)
+    yield _allowed(_operator, cluster, environment)
+    yield from _definitions(cluster, environment)
+    yield _allowed(_image, cluster, environment)
     yield _allowed(_scan_defaults, cluster, environment)
     yield _allowed(partial(_claim, name=claim), cluster, environment)
     if claim:
@@ -154,17 +160,28 @@ def _server(cluster: Cluster) -> Check:
     return Check("API server", Verdict.WELL, f"{seen}; without {', '.join(lacking)}" if lacking else seen)
 
 
+def _definitions(cluster: Cluster, environment: dict[str, str]) -> Iterator[Check]:
+    """The CRDs of the kinds that the operator acts on."""
+    for plural, switch in SWITCHES.items():
+        if not operator_settings.is_on(environment, switch):
+            continue
+        check = _definition(cluster, plural)
+        if switch and not environment and check.verdict is Verdict.FAILED:
+            check = replace(check, verdict=Verdict.UNKNOWN, seen=f"{check.seen}; the operator's settings can't be read")
+        yield check
+
+
 def _definition(cluster: Cluster, plural: str) -> Check:
     """Whether a kind's CRD is installed, and has all fields that this version knows."""
-    what, advice = "CRD", "scanplan crd | kubectl apply --server-side -f -"
+    what, advice = "CRD", f"scanplan crd {plural} | kubectl apply --server-side -f -"
     name = f"{plural}.{labels.GROUP}"
     try:
         found = cluster.find(cluster.path(DEFINITIONS, name, namespace=None))
     except Forbidden:
         served = cluster.find(resources.group(labels.API_VERSION))
-        if served is None:
-            return Check(what, Verdict.FAILED, f"{labels.API_VERSION} is not served", advice)
-        return Check(what, Verdict.WELL, f"{labels.API_VERSION} is served")
+        if served is None or plural not in [each["name"] for each in served["resources"]]:
+            return Check(what, Verdict.FAILED, f"{name} is not served", advice)
+        return Check(what, Verdict.WELL, f"{name} is served")
     if found is None:
         return Check(what, Verdict.FAILED, f"{name} is not installed", advice)
     conditions = {each["type"]: each["status"] for each in found.get("status", {}).get("conditions", ())}
