@@ -164,6 +164,63 @@ def test_the_chart_is_of_this_version() -> None:
     assert operator_container(render())["image"] == f"scanplan/operator:{scanplan.__version__}"
 
 
+# names
+
+EVERYTHING: Values = {
+    "crds": {"enabled": False},
+    "networkPolicy": {
+        "enabled": True,
+        "apiServer": API_SERVER,
+        "api": [{"namespaceSelector": {}}],
+        "redis": [{"namespaceSelector": {}}],
+        "metrics": [{"namespaceSelector": {}}],
+    },
+    "replicas": 2,
+    "podDisruptionBudget": {"enabled": True},
+    "artifacts": {"create": True},
+    "api": {"enabled": True, "readerPods": True, "replicas": 2},
+    "redis": {"existingSecret": {"name": "results"}},
+    "worker": {"enabled": True},
+    "retention": {"enabled": True, "maxAge": "30d"},
+    "metrics": {
+        "serviceMonitor": {"enabled": True},
+        "prometheusRule": {"enabled": True},
+        "dashboard": {"enabled": True},
+    },
+    "discovery": {"ingresses": True},
+    "rbac": {"kueue": True, "secrets": {"red": ["targets"]}},
+    "notifiers": {"secrets": {"red": ["slack"]}},
+    "exports": {"secrets": {"red": ["s3"]}},
+    "scanNamespaces": ["red"],
+}
+"""All that the chart makes, but for the definitions, and a PodMonitor, which excludes the other monitor."""
+LONGEST = {"CronJob": 52, "Service": 63}
+"""Characters of names. Other objects have 253."""
+
+
+def maps_of(objects: Any, key: str) -> Iterator[dict[str, Any]]:
+    """All maps under a key, at any depth."""
+    if isinstance(objects, dict):
+        for name, value in objects.items():
+            if name == key:
+                yield value
+            yield from maps_of(value, key)
+    elif isinstance(objects, list):
+        for each in objects:
+            yield from maps_of(each, key)
+
+
+@pytest.mark.parametrize("release", ["a" * 53, "a" * 41 + "--" + "b" * 10, "a" * 25])
+def test_every_name_that_helm_takes_for_a_release_gives_names_that_kubernetes_takes(release: str) -> None:
+    """Lost otherwise: a release that fails in the middle of its installation."""
+    objects = render(EVERYTHING, release=release)
+    for each in objects.values():
+        assert len(each["metadata"]["name"]) <= LONGEST.get(each["kind"], 253), key(each)
+        for key_ in ("labels", "matchLabels"):
+            for found in maps_of(each, key_):
+                assert max(map(len, found.values())) <= 63, key(each)
+
+
 # values and their schema
 
 

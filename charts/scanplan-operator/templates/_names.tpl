@@ -19,13 +19,26 @@
 {{- .Values.serviceAccount.name | default (ternary (include "scanplan.fullname" .) "default" .Values.serviceAccount.create) }}
 {{- end }}
 
-{{/* A Service's name is a label of DNS, which is shorter than other names. */}}
+{{/* A Service's name is a label of DNS with a letter first, which is shorter than other names. Takes root and suffix. */}}
+{{- define "scanplan.service" -}}
+{{- $name := printf "%s-%s" (include "scanplan.fullname" .root | trunc (int (sub 62 (len .suffix))) | trimSuffix "-") .suffix }}
+{{- if not (regexMatch "^[a-z][-a-z0-9]*$" $name) }}
+{{- fail (printf "%s can't be the name of a Service: set fullnameOverride to lower case letters, digits and dashes, with a letter first" $name) }}
+{{- end }}
+{{- $name }}
+{{- end }}
+
 {{- define "scanplan.apiService" -}}
-{{- printf "%s-api" (include "scanplan.fullname" . | trunc 59 | trimSuffix "-") }}
+{{- include "scanplan.service" (dict "root" . "suffix" "api") }}
 {{- end }}
 
 {{- define "scanplan.metricsService" -}}
-{{- printf "%s-metrics" (include "scanplan.fullname" . | trunc 55 | trimSuffix "-") }}
+{{- include "scanplan.service" (dict "root" . "suffix" "metrics") }}
+{{- end }}
+
+{{/* A CronJob's name has at most 52 characters: its Jobs have eleven more. */}}
+{{- define "scanplan.retention" -}}
+{{- printf "%s-retention" (include "scanplan.fullname" . | trunc 42 | trimSuffix "-") }}
 {{- end }}
 
 {{- define "scanplan.apiServiceAccount" -}}
