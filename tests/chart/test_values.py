@@ -829,6 +829,13 @@ def test_policies_let_prometheus_scrape_and_nobody_else() -> None:
     assert "ingress" not in render(policed())[name]["spec"]
     ingress = render(policed(metrics=prometheus))[name]["spec"]["ingress"]
     assert ingress == [{"from": prometheus, "ports": [{"protocol": "TCP", "port": 9464}]}]
+    readers = [{"podSelector": {"matchLabels": {"app": "ingress"}}}]
+    scraped = [{"from": prometheus, "ports": [{"protocol": "TCP", "port": 8081}]}]
+    for metrics, others in (([], []), (prometheus, scraped)):
+        objects = render({**policed(metrics=metrics, api=readers), "api": {"enabled": True}})
+        asked, *rest = objects[f"NetworkPolicy {NAMESPACE}/scanplan-operator-api"]["spec"]["ingress"]
+        assert asked["from"] == readers
+        assert rest == others
 
 
 def test_the_alerts_and_the_dashboard_arrive_as_they_are_in_the_files() -> None:
