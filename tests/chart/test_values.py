@@ -221,6 +221,61 @@ def test_every_name_that_helm_takes_for_a_release_gives_names_that_kubernetes_ta
                 assert max(map(len, found.values())) <= 63, key(each)
 
 
+NAMED = {"name", "namespace", "key", "claimName", "serviceAccountName", "image", "schedule", "app.kubernetes.io/name"}
+"""Keys of texts that an owner, or the release, chooses."""
+
+
+def not_texts(manifest: Any, place: str = "") -> Iterator[str]:
+    """Where a manifest has a number, or something else that is no text, in place of a name or a label's value."""
+    if isinstance(manifest, dict):
+        for name, value in manifest.items():
+            if name in NAMED and not isinstance(value, str | dict):
+                yield f"{place}.{name}: {value!r}"
+            if name in {"labels", "annotations", "matchLabels", "nodeSelector"}:
+                yield from (
+                    f"{place}.{name}.{key}: {each!r}" for key, each in value.items() if not isinstance(each, str)
+                )
+            yield from not_texts(value, f"{place}.{name}")
+    elif isinstance(manifest, list):
+        for number, each in enumerate(manifest):
+            yield from not_texts(each, f"{place}[{number}]")
+
+
+def test_names_of_digits_alone_stay_texts() -> None:
+    """Lost otherwise: a namespace, claim or Secret that is called 123, whose objects no API server takes."""
+    digits = "456"
+    values: Values = {
+        **EVERYTHING,
+        "fullnameOverride": "scans",
+        "nameOverride": digits,
+        "serviceAccount": {"create": False, "name": digits},
+        "artifacts": {"create": True, "claimName": digits},
+        "redis": {"existingSecret": {"name": digits, "key": digits}},
+        "api": {**EVERYTHING["api"], "serviceAccount": {"create": False, "name": digits}},
+        "imagePullSecrets": [{"name": digits}],
+        "priorityClassName": digits,
+        "image": {"repository": digits, "tag": "30"},
+        "worker": {"enabled": True, "image": {"repository": digits, "tag": "30"}},
+        "commonLabels": {"team": digits},
+        "commonAnnotations": {"team": digits},
+        "podLabels": {"team": digits},
+        "watchNamespaces": [digits],
+        "scanNamespaces": [digits],
+        "rbac": {"secrets": {digits: [digits]}},
+        "notifiers": {"secrets": {digits: [digits]}},
+        "exports": {"secrets": {digits: [digits]}},
+    }
+    without_services: Values = {
+        "crds": {"enabled": False},
+        "fullnameOverride": digits,
+        "metrics": {"enabled": False, "dashboard": {"enabled": True}},
+        "podDisruptionBudget": {"enabled": True},
+        "retention": EVERYTHING["retention"],
+    }
+    for each in (values, without_services):
+        assert list(not_texts(list(render(each, release="123", namespace="789").values()))) == []
+
+
 # values and their schema
 
 

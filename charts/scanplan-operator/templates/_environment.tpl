@@ -169,8 +169,8 @@ fsGroupChangePolicy: OnRootMismatch
 - name: REDIS_URL
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret.name }}
-      key: {{ .existingSecret.key }}
+      name: {{ .existingSecret.name | quote }}
+      key: {{ .existingSecret.key | quote }}
 {{- end }}
 {{- end }}
 {{- end }}

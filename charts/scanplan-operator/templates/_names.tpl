@@ -48,8 +48,8 @@
 {{- end }}
 
 {{- define "scanplan.selector" -}}
-app.kubernetes.io/name: {{ include "scanplan.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "scanplan.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* The labels that describe an object; the selector's win over those of users. */}}
@@ -65,9 +65,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{/* The metadata of all objects but the CRD. Takes root, name and, where it has one, namespace, labels, annotations. */}}
 {{- define "scanplan.metadata" -}}
 {{- $annotations := merge (deepCopy (.annotations | default dict)) .root.Values.commonAnnotations -}}
-name: {{ .name }}
+name: {{ .name | quote }}
 {{- with .namespace }}
-namespace: {{ . }}
+namespace: {{ . | quote }}
 {{- end }}
 labels:
   {{- merge (.labels | default dict) (include "scanplan.labels" .root | fromYaml) | toYaml | nindent 2 }}
@@ -103,7 +103,7 @@ names:
 
 {{/* The label of all pods of the claim for artifacts. */}}
 {{- define "scanplan.claimLabel" -}}
-scanplan.dev/claim: {{ .Values.artifacts.claimName | trunc 63 | trimAll "-." }}
+scanplan.dev/claim: {{ .Values.artifacts.claimName | trunc 63 | trimAll "-." | quote }}
 {{- end }}
 
 {{/* The affinity of a pod of that claim: where it is on one node, its pods go where the first one went. Takes root and the affinity to add to. */}}
