@@ -15,6 +15,8 @@ from scanplan.controller.settings import OperatorSettings
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 SUITES = {"i": ROOT / "tests/integration", "e": ROOT / "tests/e2e"}
+OF_TESTS = {"SCANPLAN_STEP_TEMPLATES", "SCANPLAN_STEP_ENDPOINTS"}
+"""Variables that only tests read, by which docs/nuclei.md repeats a measurement."""
 GUIDE = (ROOT / "docs/user-guide.md").read_text()
 
 
@@ -47,6 +49,15 @@ def test_every_setting_is_in_the_configuration_page() -> None:
     page = (ROOT / "docs/configuration.md").read_text()
     aliases = {field.alias for field in OperatorSettings.model_fields.values()} - {"KUBERNETES_SERVICE_HOST"}
     assert not [alias for alias in aliases if f"`{alias}`" not in page]
+
+
+def test_every_setting_that_a_page_names_is_read_by_the_code() -> None:
+    """Lost otherwise: a variable that somebody sets, and nothing comes of it."""
+    pages = "\n".join(page.read_text() for page in PAGES)
+    named = set(re.findall(r"\bSCANPLAN_[A-Z_]+\b|(?<=^\| `)[A-Z][A-Z_]+(?=` \|)", pages, re.MULTILINE))
+    assert {"SCANPLAN_CLAIM_NAME", "TASK_QUEUE_TYPE"} <= named
+    code = "".join(path.read_text() for path in ROOT.glob("operator/**/*.py"))
+    assert {name for name in named if f'"{name}"' not in code} == OF_TESTS
 
 
 def test_the_readme_shows_the_example_as_it_is() -> None:
