@@ -569,7 +569,9 @@ def test_only_who_administers_a_namespace_may_accept_a_risk(plain: Objects) -> N
     assert [label for label in role["metadata"]["labels"] if "aggregate" in label] == [
         "rbac.authorization.k8s.io/aggregate-to-admin"
     ]
+    (rule,) = role["rules"]
     changed = {"create", "update", "patch", "delete", "deletecollection"}
+    assert set(rule["verbs"]) == {"get", "list", "watch"} | changed, "those who are bound to it alone apply exceptions"
     assert {
         name
         for name, manifest in plain.items()
