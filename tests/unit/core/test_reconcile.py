@@ -655,13 +655,52 @@ class TestCollecting:
         assert said in status["conditions"][0]["message"]
 
     def test_its_result_is_taken(self) -> None:
-        collector = complete(name=jobs.collector_name(task().job_name), collector=True)
+        collector = complete(name=jobs.collector_name(task().job_name), uid="collector", collector=True)
         found = succeeded(0, merged(complete=False), collector=True, job_uid="collector")
         killed = pod(1, "Failed", exit_code=137, reason="OOMKilled")
         status = written(decide(plan(), failed(), collector, pods=(succeeded(0), killed, found)))
         assert (status["phase"], status["error"]["reason"]) == ("Failed", "OutOfMemory")
         assert status["findings"]["total"] == 3
         assert status["artifacts"]["complete"] is False
+
+    EARLIER: ClassVar[JobView] = complete(
+        name=jobs.collector_name(task().job_name), uid="earlier", collector=True, created=ago(900), owners=frozenset()
+    )
+    """Has merged what a cancelled plan with the same key had found."""
+    MERGED_EARLIER: ClassVar[PodView] = succeeded(0, merged(complete=False), collector=True, job_uid="earlier")
+
+    @pytest.mark.parametrize(
+        ("known", "spec"),
+        [(job(), {}), (job(), {"cancel": True}), (failed(), {}), (complete(), {})],
+        ids=["at work", "cancelled", "failed", "complete"],
+    )
+    def test_one_of_an_earlier_scan_is_deleted_before_anything_else(self, known: JobView, spec: dict[str, Any]) -> None:
+        """Lost otherwise: what this scan has found. Its name is the same, and with it the earlier result would be taken."""
+        assert deleted(decide(plan(running_status(), **spec), known, self.EARLIER)) == ["earlier"]
+
+    def test_one_that_was_made_after_the_job_is_its_own(self) -> None:
+        own = replace(self.EARLIER, created=failed().created)
+        assert deleted(decide(plan(running_status()), failed(), own, pods=(self.MERGED_EARLIER,))) == []
+
+    @pytest.mark.parametrize(
+        ("known", "spec"), [((failed(),), {}), ((), {"cancel": True})], ids=["failed", "cancelled"]
+    )
+    def test_while_an_earlier_one_is_being_deleted_its_result_is_not_taken(
+        self, known: tuple[JobView, ...], spec: dict[str, Any]
+    ) -> None:
+        going = replace(self.EARLIER, deleting=True)
+        decision = decide(plan(running_status(), **spec), *known, going, pods=(self.MERGED_EARLIER,))
+        assert condition(written(decision), "Reconciling") == ("True", "Collecting")
+        assert going.name in written(decision)["conditions"][0]["message"]
+        assert rest(decision).requeue_after, "nobody tells a plan that doesn't own it that it is gone"
+
+    def test_once_it_is_gone_one_is_made(self) -> None:
+        """Its pods may be listed for a moment longer."""
+        assert made(decide(plan(running_status()), failed(), pods=(self.MERGED_EARLIER,)))
+
+    def test_it_keeps_no_scan_from_going_on_after_kills(self) -> None:
+        going = replace(self.EARLIER, deleting=True)
+        assert deleted(decide(plan(running_status()), failed(), going, pods=(succeeded(0), _killed(1, 1)))) == ["job-1"]
 
     def test_none_is_made_where_every_pod_says_that_there_is_nothing(self) -> None:
         fatal = broken(0, Reason.NO_TEMPLATES_LOADED, ErrorClass.FATAL)
@@ -698,7 +737,7 @@ class TestCancel:
         assert manifest["metadata"]["name"].endswith("-collect")
 
     def test_and_kept(self) -> None:
-        collector = complete(name=jobs.collector_name(task().job_name), collector=True)
+        collector = complete(name=jobs.collector_name(task().job_name), uid="collector", collector=True)
         found = succeeded(0, merged(complete=False), collector=True, job_uid="collector")
         status = written(decide(plan(running_status(), cancel=True), collector, pods=(found,)))
         assert (status["phase"], status["findings"]["total"]) == ("Cancelled", 3)

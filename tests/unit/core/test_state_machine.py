@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.controller.reads.zones import ZONES
+from scanplan.core.manifests import jobs
 from scanplan.core.reconcile.holding import hold_of
 from tests.unit.core import model
 from tests.unit.core.process import Operator
@@ -222,6 +223,7 @@ class Lives(RuleBasedStateMachine):
         self.come_to_rest()
         for name, plan in self.cluster.plans.items():
             self.check(name, plan)
+        self.check_collectors()
         self.check_silence()
 
     def leave_edges_behind(self) -> None:
@@ -263,6 +265,12 @@ class Lives(RuleBasedStateMachine):
                     operator.controller.intake.plan_event(None, plan)
                 operator.settle()
         assert self.cluster.writes == before, "the operator writes although nothing happens"
+
+    def check_collectors(self) -> None:
+        for name, job in self.cluster.jobs.items():
+            if collector := self.cluster.jobs.get(jobs.collector_name(name)):
+                created = [each["metadata"]["creationTimestamp"] for each in (job, collector)]
+                assert created == sorted(created), f"{name} has a collector of an earlier scan"
 
     def check(self, name: str, plan: model.Object) -> None:
         status, spec = plan["status"], ScanPlanSpec.model_validate(plan["spec"])

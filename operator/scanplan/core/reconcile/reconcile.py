@@ -33,6 +33,7 @@ from scanplan.core.reconcile.decision import (
     Action,
     CreateJob,
     Decision,
+    DeleteJob,
     NeedPods,
     Observed,
     PatchJob,
@@ -228,6 +229,8 @@ def _with_job(context: Context, job: JobView, task: Task | None) -> Decision:
         return context.rejected(Rejection.shared_by_too_many(job.name))
     if not owned or job.pin_of(plan.uid) != plan.input_digest:
         return Act((PatchJob(job, jobs.adoption_patch(plan, job.uid, str(job.resource_version))),))
+    if earlier := _earlier_collector(context, job):
+        return Act((DeleteJob(earlier),))
     target = job.failure_target
     if job.finished or (target and context.overdue(target.since)):
         return termination.finished(context, job)
@@ -242,6 +245,13 @@ def _with_job(context: Context, job: JobView, task: Task | None) -> Decision:
     if target and isinstance(decision, Write):
         decision = replace(decision, requeue_after=min(decision.requeue_after or START_SECONDS, START_SECONDS))
     return decision
+
+
+def _earlier_collector(context: Context, job: JobView) -> JobView | None:
+    """The collector of an earlier scan with the same key, which is to be deleted: by its name it would count as this Job's."""
+    collector = context.observed.jobs.get(jobs.collector_name(job.name))
+    earlier = collector and collector.managed and collector.created < job.created and not collector.deleting
+    return collector if earlier else None
 
 
 def _cancelling(context: Context, job: JobView) -> Decision:

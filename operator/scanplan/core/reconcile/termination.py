@@ -31,10 +31,10 @@ def collect_cancelled(context: Context, name: str) -> Decision:
     The pods must be listed.
     """
     key = context.plan.status.task_key or ""
-    collector = context.observed.jobs.get(jobs.collector_name(name))
+    collector = _collector(context, name)
     if collector is None or not collector.finished:
-        return _collect(context, None, collector) or cancelled(context, name, key, f"; {NOT_COLLECTED}")
-    merged = _collected(context.observed.pods or (), statuses.artifacts_path(context.plan, key))
+        return _collect(context, name, None) or cancelled(context, name, key, f"; {NOT_COLLECTED}")
+    merged = _collected(context, collector, statuses.artifacts_path(context.plan, key))
     return cancelled(context, name, key, "" if merged else f"; {NOT_COLLECTED}", merged)
 
 
@@ -48,11 +48,11 @@ def unrepeatable(context: Context, name: str, error: InvalidPlan) -> Decision:
 
     The pods must be listed.
     """
-    collector = context.observed.jobs.get(jobs.collector_name(name))
-    if (collector is None or not collector.finished) and (decision := _collect(context, None, collector)):
+    collector = _collector(context, name)
+    if (collector is None or not collector.finished) and (decision := _collect(context, name, None)):
         return decision
     path = statuses.artifacts_path(context.plan, context.plan.status.task_key or "")
-    merged = _collected(context.observed.pods or (), path)
+    merged = _collected(context, collector, path)
     message = error.message if merged else f"{error.message}; {NOT_COLLECTED}"
     return context.write(statuses.of_unrepeatable(context.plan, error.reason, message, merged, context.now))
 
@@ -63,17 +63,17 @@ def finished(context: Context, job: JobView) -> Decision:
         return NeedPods(job.name)
     own = [pod for pod in context.observed.pods if pod.job_uid == job.uid]
     reports = statuses.last_reports(own)
-    collector = context.observed.jobs.get(jobs.collector_name(job.name))
+    collector = _collector(context, job.name)
     if collector is None and not context.plan.spec.cancel and _may_continue_in_new_job(context, job, own):
         if context.observed.inputs is None:
             return context.need_inputs()
         if _can_be_made_again(context):
             return Act((DeleteJob(job),))
     path = statuses.artifacts_path(context.plan, job.key or "")
-    merged = _merged(reports, path) or _collected(context.observed.pods, path)
+    merged = _merged(reports, path) or _collected(context, collector, path)
     error = None if job.complete else failure.of_job(job, own)
     if merged is None and (collector is None or not collector.finished) and _may_have_published(job, own):
-        decision = _collect(context, job, collector)
+        decision = _collect(context, job.name, job)
         if decision:
             return decision
     if error is None and (merged is None or not merged.complete):
@@ -105,8 +105,20 @@ def _can_be_made_again(context: Context) -> bool:
     return True
 
 
-def _collect(context: Context, job: JobView | None, collector: JobView | None) -> Decision | None:
-    """The next step of a collector Job's life; None where no collector can be made."""
+def _collector(context: Context, name: str) -> JobView | None:
+    """The task's collector; None where there is none. One that is being deleted, as an earlier scan's is, does not count."""
+    collector = context.observed.jobs.get(jobs.collector_name(name))
+    return None if collector is None or collector.deleting else collector
+
+
+def _collect(context: Context, name: str, job: JobView | None) -> Decision | None:
+    """The next step of a collector Job's life; None where no collector can be made.
+
+    Args:
+        name: of the task.
+        job: the task's Job; None where it is gone.
+    """
+    collector = context.observed.jobs.get(jobs.collector_name(name))
     if collector is None:
         if isinstance(context.observed.rejection, Rejection):
             if context.observed.rejection.final:
@@ -132,6 +144,8 @@ def _collect(context: Context, job: JobView | None, collector: JobView | None) -
 
 
 def _merging(context: Context, collector: JobView) -> str:
+    if collector.deleting:
+        return f"what the pods have published is merged once the earlier Job {collector.name} is deleted"
     if collector.suspended:
         return (
             f"what the pods have published waits to be merged: Job {collector.name} is suspended, and Kueue, or whoever "
@@ -152,9 +166,10 @@ def _merged(reports: list[ShardReport], path: str) -> MergedResult | None:
     return max(results, key=lambda result: (result.complete, result.shards), default=None)
 
 
-def _collected(pods: tuple[PodView, ...], path: str) -> MergedResult | None:
+def _collected(context: Context, collector: JobView | None, path: str) -> MergedResult | None:
     """The collector's merge; one that names another folder than `path` is forged."""
-    results = [pod.report.merged for pod in pods if pod.collector and pod.report and pod.report.merged]
+    own = [pod for pod in context.observed.pods or () if collector and pod.job_uid == collector.uid]
+    results = [pod.report.merged for pod in own if pod.report and pod.report.merged]
     return next((result for result in reversed(results) if result.path == path), None)
 
 
