@@ -16,6 +16,7 @@ from scanplan.api import labels
 from scanplan.api.documents.report import MergedResult, ShardReport, TaskError
 from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.exit_codes import ExitCode
+from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.core.manifests import jobs
@@ -580,6 +581,13 @@ class TestKilledAfterProgress:
         manifest = made(decide(plan(before), pods=()))
         assert manifest["metadata"]["annotations"][labels.FIRST_SEEN] == before["startTime"]
 
+    def test_so_does_the_job_after_the_next(self) -> None:
+        begun = ago(50_000)
+        first = running_status(at=job(start_time=begun))
+        second = written(decide(plan(first), job(uid="job-2", start_time=ago(600), failed_pods=1), pods=(broken(0),)))
+        manifest = made(decide(plan(second), pods=()))
+        assert manifest["metadata"]["annotations"][labels.FIRST_SEEN] == format_time(begun)
+
     def test_the_plans_deadline_holds_for_all_jobs_together(self) -> None:
         spent = 600
         second = job(created=ago(60), first_seen=ago(60 + spent), deadline_seconds=5_000)
@@ -735,6 +743,15 @@ class TestCancel:
     def test_then_what_they_published_is_collected(self) -> None:
         manifest = made(decide(plan(running_status(), cancel=True), pods=()))
         assert manifest["metadata"]["name"].endswith("-collect")
+
+    def test_also_what_they_published_before_a_pause(self) -> None:
+        """Lost otherwise: the findings of the first night, for a scan that is cancelled in the second. They are not merged if they
+        were published more than an hour before the scan began."""
+        begun = ago(90_000)
+        asleep = {**running_status(at=job(start_time=begun)), "phase": "Suspended"}
+        resumed = written(decide(plan(asleep), job(created=begun, start_time=ago(600))))
+        manifest = made(decide(plan(resumed, cancel=True), pods=()))
+        assert manifest["metadata"]["annotations"][labels.FIRST_SEEN] == format_time(begun)
 
     def test_and_kept(self) -> None:
         collector = complete(name=jobs.collector_name(task().job_name), uid="collector", collector=True)

@@ -60,6 +60,22 @@ class TestTimes:
         status = statuses.of_finished(plan(), failed(start_time=None), [], None, _error(), NOW).document()
         assert "durationMs" not in status
 
+    @pytest.mark.parametrize("changes", [{"suspended": True, "start_time": None}, {}, {"uid": "job-2"}])
+    def test_a_scan_begins_once(self, changes: dict[str, Any]) -> None:
+        """Kubernetes renews the start of a Job that it resumes, and a Job that is made again has its own."""
+        begun = ago(90_000)
+        of = plan(running_status(at=job(start_time=begun)))
+        later = job(start_time=ago(600))
+        status = statuses.of_running(of, replace(later, **changes), Phase.RUNNING, Reason.RUNNING, "…", NOW)
+        assert status.start_time == times.format_time(begun)
+        ended = statuses.of_finished(of, complete(**{"start_time": ago(600), **changes}), [], merged(), None, NOW)
+        assert (ended.start_time, ended.duration_ms) == (times.format_time(begun), (90_000 - 10) * 1000)
+
+    def test_a_scan_of_other_content_begins_anew(self) -> None:
+        of = plan(running_status(at=job(start_time=ago(90_000))), rerun="again")
+        status = statuses.of_running(of, job(of, start_time=ago(600)), Phase.RUNNING, Reason.RUNNING, "…", NOW)
+        assert status.start_time == times.format_time(ago(600))
+
     def test_a_clock_that_went_back_makes_no_negative_duration(self) -> None:
         status = statuses.of_finished(
             plan(), failed(start_time=NOW, completion_time=ago(5)), [], None, _error(), NOW

@@ -190,7 +190,13 @@ class ScanPlanStatus(Status):
         str | None, Field(description="Digest of the spec's key fields as written. The key is pinned to it.")
     ] = None
     job_ref: JobReference | None = None
-    start_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
+    start_time: Annotated[
+        str | None,
+        Field(
+            json_schema_extra={"format": "date-time"},
+            description="When the scan began. Neither a pause nor a Job that is made again renews it.",
+        ),
+    ] = None
     completion_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
     duration_ms: int | None = None
     duration: Annotated[str | None, Field(description="durationMs in a form for people, such as 4m12s.")] = None

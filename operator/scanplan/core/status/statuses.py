@@ -169,7 +169,8 @@ def of_finished(
     """
     condition = job.complete or job.failed or job.failure_target
     ended = job.completion_time or (condition.since if condition and condition.since else now)
-    fields = _ended(_of_job(plan, job), job.start_time, ended)
+    fields = _of_job(plan, job)
+    fields = _ended(fields, parse_time(fields.start_time), ended)
     if merged:
         fields = _with(fields, **published.fields(merged, job.claim))
     versions = next((report.scanner for report in reports if report.scanner.nuclei_version), None)
@@ -272,7 +273,7 @@ def _of_job(plan: Plan, job: JobView) -> ScanPlanStatus:
         artifacts=PublishedArtifacts(claim_name=job.claim, path=artifacts_path(plan, job.key or ""), complete=False),
         endpoint_count=job.endpoint_count,
         discovery=_discovery(job),
-        start_time=format_time(job.start_time) if job.start_time else _started_before(plan, job),
+        start_time=_begun(plan, job),
     )
 
 
@@ -281,10 +282,14 @@ def _discovery(job: JobView) -> Discovery | None:
     return Discovery(found=told.found, left_out=told.left_out, examples=told.examples) if told else None
 
 
-def _started_before(plan: Plan, job: JobView) -> str | None:
-    """Kubernetes takes a suspended Job's start time away; that it has run is not to be forgotten."""
-    same = plan.status.job_ref is not None and plan.status.job_ref.uid == job.uid
-    return plan.status.start_time if same else None
+def _begun(plan: Plan, job: JobView) -> str | None:
+    """When the task began. Kubernetes renews a Job's start time when it resumes it, and a Job that is made again has its own.
+
+    From here on count what is on the claim, and whether the task had pods.
+    """
+    if plan.status.start_time and plan.status.task_key == job.key:
+        return plan.status.start_time
+    return format_time(job.start_time) if job.start_time else None
 
 
 def _ended(fields: ScanPlanStatus, started: datetime | None, ended: datetime) -> ScanPlanStatus:
