@@ -75,6 +75,40 @@ def test_a_description_is_of_the_plans_endpoints_whatever_servers_it_names() -> 
     assert (made["host"], made["basePath"], made["schemes"]) == ("a.example:8443", "/v1", ["https"])
 
 
+@pytest.mark.parametrize(
+    "path", ["@evil.example/x", ".evil.example/", ":6443/", "evil", "", "http://evil.example/", r"\\evil"]
+)
+@pytest.mark.parametrize(
+    ("mode", "version"), [(Mode.OPENAPI, {"openapi": "3.0.0"}), (Mode.SWAGGER, {"swagger": "2.0"})]
+)
+def test_a_path_that_goes_on_with_the_host_is_refused(mode: Mode, version: dict[str, str], path: str) -> None:
+    """Lost otherwise: the secret headers, to whoever has the host that Nuclei reads there."""
+    content = json.dumps(version | {"paths": {"/a": {"get": {}}, path: {"get": {}}}}).encode()
+    with pytest.raises(InvalidPlan, match="has a path that does not begin with /") as refused:
+        fuzz_inputs.check(mode, content, ["https://a.example"])
+    assert not path or path not in refused.value.message
+
+
+@pytest.mark.parametrize("path", ["//evil.example/x", "/@evil.example", r"/\evil.example", "/{x}"])
+def test_a_path_that_begins_with_a_slash_is_on_the_plans_host(path: str) -> None:
+    made = given(Mode.OPENAPI, json.dumps({"openapi": "3.0.0", "paths": {path: {}}}).encode(), "https://a.example")
+    assert list(made["paths"]) == [path]
+
+
+@pytest.mark.parametrize("name", ["Servers", "SERVERS", "\u017fervers", "Paths", "PATHS", "path\u017f", "webhooks"])
+def test_nothing_of_a_description_is_passed_on_under_another_spelling(name: str) -> None:
+    """Go reads a member of JSON in any case. Lost otherwise: the same as above."""
+    content = {"openapi": "3.0.0", "paths": {"/a": {}}, name: {"@evil.example/": {}}, "x-y": 1, "components": {"z": 2}}
+    made = given(Mode.OPENAPI, json.dumps(content).encode(), "https://a.example")
+    assert set(made) == {"openapi", "paths", "x-y", "components", "servers"}
+
+
+def test_extensions_of_paths_are_no_paths() -> None:
+    """Nuclei reads those of Swagger as paths."""
+    content = json.dumps({"swagger": "2.0", "paths": {"/a": {}, "x-@evil.example/": {"get": {}}}}).encode()
+    assert list(given(Mode.SWAGGER, content, "https://a.example")["paths"]) == ["/a"]
+
+
 @pytest.mark.parametrize(("mode", "content"), [(Mode.BURP, BURP), (Mode.JSONL, JSONL), (Mode.YAML, YAML)])
 @pytest.mark.parametrize(
     ("targets", "taken"),

@@ -25,8 +25,13 @@ from scanplan.core.planning.targets import endpoints as spelling
 MAX_BYTES = 1 << 20
 _MAX_DEPTH = 64
 _DESCRIPTIONS = {FuzzInputMode.OPENAPI: ("openapi", "3"), FuzzInputMode.SWAGGER: ("swagger", "2")}
-_OF_A_SERVER = {"servers", "security", "host", "basePath", "schemes"}
-"""Members of a description that say where it is and how one logs in: the plan says both."""
+_PARTS = {
+    FuzzInputMode.OPENAPI: {"openapi", "info", "paths", "components"},
+    FuzzInputMode.SWAGGER: {"swagger", "info", "paths", "definitions", "parameters", "responses", "consumes"},
+}
+"""Members of a description that requests are made of. Nuclei gets no others: it would read `Servers` and `PATHS`, too."""
+_OF_A_SERVER = {"servers", "security"}
+"""Members of a path and of its operations that say where it is and how one logs in: the plan says both."""
 _METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 _PORTS = {"http": 80, "https": 443}
 
@@ -71,7 +76,7 @@ def for_targets(mode: FuzzInputMode, content: bytes, targets: Sequence[str]) -> 
 
 
 def _description(mode: FuzzInputMode, content: bytes) -> dict[str, Any]:
-    """An API's description without its servers."""
+    """An API's description without its servers, and with nothing that Nuclei could read as one."""
     name, version = _DESCRIPTIONS[mode]
     try:
         document = _plain(plain_yaml.read(content, MAX_BYTES, _MAX_DEPTH))
@@ -79,11 +84,27 @@ def _description(mode: FuzzInputMode, content: bytes) -> dict[str, Any]:
         raise _refused(str(error)) from None
     if not isinstance(document, dict) or not str(document.get(name, "")).startswith(version):
         raise _refused(f"is no description of mode {mode.value}: it has no line `{name}: {version}…`")
-    paths = document.get("paths")
-    if not isinstance(paths, dict) or not paths:
+    parts = {key: value for key, value in document.items() if key in _PARTS[mode] or _is_extension(key)}
+    return parts | {"paths": _paths(document.get("paths"))}
+
+
+def _paths(described: Any) -> dict[str, Any]:
+    """The paths of a description. Nuclei appends each to the host, so `@evil.example` would be another host."""
+    paths = {
+        path: _without_servers(item)
+        for path, item in (described.items() if isinstance(described, dict) else ())
+        if not _is_extension(path)
+    }
+    if not paths:
         raise _refused("describes no paths")
-    document["paths"] = {path: _without_servers(item) for path, item in paths.items()}
-    return {key: value for key, value in document.items() if key not in _OF_A_SERVER}
+    if not all(path.startswith("/") for path in paths):
+        raise _refused("has a path that does not begin with /: correct it, or leave it out")
+    return paths
+
+
+def _is_extension(name: str) -> bool:
+    """Whether a member of a description is its author's own."""
+    return name.startswith("x-")
 
 
 def _without_servers(item: Any) -> Any:
