@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scanplan.api import labels
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import inputs as sources
@@ -191,6 +192,60 @@ def test_the_document_says_everything_that_a_runner_needs() -> None:
     assert document.denied_targets == POLICY.guard.entries
     window = timedelta(seconds=POLICY.idempotency_window_seconds)
     assert document.replay_not_before == (NOW - window).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+LOGIN = b"static: [{type: BasicAuth, domains: [a.example], username: guest, password: s3cr3t}]"
+SECRETS = {
+    "headersFrom": ("headers", {"X-Api-Key": b"s3cr3t"}),
+    "variablesFrom": ("variables", {"secret": b"s3cr3t"}),
+    "clientCertificateFrom": (
+        "client-certificate",
+        {"tls.crt": b"-----BEGIN CERTIFICATE-----", "tls.key": b"PRIVATE KEY-----"},
+    ),
+    "credentialsFrom": ("credentials", {"a": LOGIN}),
+}
+OPTIONS: list[dict[str, Any]] = [
+    {"headers": [{"name": "User-Agent", "value": "x"}]},
+    {"variables": [{"name": "user", "value": "guest"}]},
+    {"variables": [{"name": "user", "value": "admin"}]},
+    {"followRedirects": True},
+    {"followHostRedirects": True},
+    {"maxRedirects": 3},
+    {"maxResponseBytes": 4096},
+    {"sni": "app.example"},
+    {"proxy": "http://own.example:3128"},
+    {"verifySignatures": True},
+    {"dast": True},
+    {"headless": True},
+    {"code": True},
+    {"image": "scanner:2"},
+]
+
+
+def test_no_secret_hides_an_option_from_the_key() -> None:
+    """Lost otherwise: the scan of an edited option, since the edited plan has the key of the scan before."""
+    policy = replace(
+        POLICY,
+        allowed_images=("*",),
+        allowed_proxies=("*",),
+        allowed_interactsh_servers=("*",),
+        unguarded_protocols=("headless",),
+        allow_code=True,
+    )
+    uses = {**SECRETS, "tokenFrom": ("interactsh", {"token": b"s3cr3t"})}
+    inputs: sources.Inputs = {
+        CLAIM: INPUTS[CLAIM],
+        **{
+            sources.Reference(sources.Kind.SECRET, use, use): sources.Input(files=files, labels={labels.USE: use})
+            for use, files in uses.values()
+        },
+    }
+    secrets: dict[str, Any] = {name: {"secretRef": {"name": use}} for name, (use, _) in uses.items()}
+    token = secrets.pop("tokenFrom")
+    secrets["interactsh"] = {"server": "oast.example", "tokenFrom": token}
+    assert set(plan(scanner=secrets).spec.scanner.secret_names) == set(labels.SECRET_USES) - {labels.USE_ENDPOINTS_FILE}
+    made = {task(plan(scanner={**secrets, **option}), policy, inputs).key for option in ({}, *OPTIONS)}
+    assert len(made) == 1 + len(OPTIONS)
 
 
 def test_a_source_of_unsigned_templates_is_another_scan_where_signatures_are_verified() -> None:

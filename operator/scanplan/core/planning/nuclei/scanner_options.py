@@ -31,7 +31,10 @@ def check(scanner: Scanner, selection: Selection) -> None:
 
 
 def of_key(scanner: Scanner) -> dict[str, Any]:
-    """Those that change what is found, and are set; image, headers and proxy are not among them."""
+    """Those that change what is found, and are set; image, headers and proxy are not among them.
+
+    None has the name of a Secret's use, by which the name of that Secret is in the key.
+    """
     given: dict[str, Any] = {
         "followHostRedirects": scanner.follow_host_redirects,
         "maxRedirects": scanner.max_redirects,
@@ -42,7 +45,7 @@ def of_key(scanner: Scanner) -> dict[str, Any]:
         "dast": scanner.dast,
         "code": scanner.code,
         "verifySignatures": scanner.verify_signatures,
-        "variables": sorted((each.name, each.value) for each in scanner.variables),
+        "plainVariables": sorted((each.name, each.value) for each in scanner.variables),
     }
     return {"followRedirects": scanner.follow_redirects} | {name: value for name, value in given.items() if value}
 
