@@ -135,6 +135,8 @@ def test_of_recorded_requests_those_to_the_plans_endpoints_are_taken(
         (Mode.SWAGGER, SWAGGER, ["https://a.example", "https://b.example"], "make a plan for each endpoint"),
         (Mode.OPENAPI, b"openapi: 3.0.0", ["https://a.example"], "describes no paths"),
         (Mode.OPENAPI, b"&a [*a]", ["https://a.example"], "write it plainly"),
+        (Mode.OPENAPI, b"!!bool SECRET", ["https://a.example"], "a value that its tag does not allow"),
+        (Mode.YAML, b"!!bool SECRET", ["https://a.example"], "a value that its tag does not allow"),
         (Mode.OPENAPI, b"{SECRET", ["https://a.example"], "is no YAML"),
         (Mode.OPENAPI, b"x" * (2 << 20), ["https://a.example"], "more than 1024 KiB"),
         (Mode.BURP, b"<SECRET", ["https://a.example"], "is no XML"),

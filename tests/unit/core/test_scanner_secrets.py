@@ -131,6 +131,7 @@ HEADER = "type: Header, domains: [a.example]"
     [
         ("static: []", "neither static nor dynamic"),
         ("[SECRET", "is no YAML"),
+        ("static: [{password: !!bool SECRET}]", "a value that its tag does not allow"),
         ("&a {static: [*a]}", "write it plainly"),
         ("[" * 99 + "]" * 99, "nested too deep"),
         ("SECRET", "is no secrets file"),

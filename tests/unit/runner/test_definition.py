@@ -20,6 +20,8 @@ IDS = [
     (b"info: {}\nid: a\n", "a"),
     (b"info:\n  description: |\n    id: b\nid: a\n", "a"),
     (b"---\nid: a\n---\nid: b\n", "a"),
+    (b"id: a\ninfo: {x: !!timestamp foo}\n---\n{", "a"),
+    (b"id: 'a'\ninfo: {x: !!timestamp foo, y: !!bool foo, z: !!int ''}\n", ""),
     (b"name: profile\nseverity: high\n", None),
     (b"ids: [a]\n", None),
     (b"", None),
@@ -33,6 +35,12 @@ IDS = [
 @pytest.mark.parametrize(("content", "expected"), IDS)
 def test_an_id_in_any_spelling(content: bytes, expected: str | None) -> None:
     assert definition.identifier(content) == expected
+
+
+@pytest.mark.parametrize("value", ["!!timestamp foo", "!!bool foo", "!!int ''", "!!float ''", "0b_"])
+def test_a_value_that_its_tag_does_not_allow_breaks_that_template_alone(value: str) -> None:
+    """Lost otherwise: the scan, by one template among thousands."""
+    assert definition.parse(f"id: a\ninfo: {{x: {value}}}\n".encode()) is None
 
 
 SEVERITIES = [

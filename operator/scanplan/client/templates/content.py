@@ -19,6 +19,7 @@ import yaml
 
 from scanplan.client.cluster.failure import Failure
 from scanplan.client.templates import source
+from scanplan.core.planning.nuclei import plain_yaml
 from scanplan.runner.nuclei.choosing import definition, index, templates
 
 _ID = re.compile(r"([a-zA-Z0-9]+[-_])*[a-zA-Z0-9]+")
@@ -130,7 +131,7 @@ def _broken_yaml(content: bytes) -> str:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         return f"line {mark.line + 1}: {error.problem}" if mark else str(error.problem)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, RecursionError, *plain_yaml.VALUE_ERRORS):
         pass
     return "it is no YAML mapping"
 

@@ -15,6 +15,7 @@ from tests.unit.client.templates import files
 
 BROKEN = [
     ("id: broken\ninfo:\n  name: [\n", "line 4: "),
+    ("id: broken\ninfo: {name: !!bool x}\n", "it is no YAML mapping"),
     (files.template("a--b"), "its id 'a--b' is not made of"),
     (files.template("a b"), "its id 'a b' is not made of"),
     (files.template("one"), "its id one is that of http/cves/one.yaml too"),

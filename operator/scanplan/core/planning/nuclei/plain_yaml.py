@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+VALUE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What PyYAML raises besides its own errors, for a value that its tag does not allow (`!!bool x`, `!!timestamp x`, `0b_`)."""
+
 
 def read(content: bytes, max_bytes: int, max_depth: int) -> Any:
     """The first document of a file.
@@ -29,9 +32,14 @@ def read_all(content: bytes, max_bytes: int, max_depth: int) -> list[Any]:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > max_depth or isinstance(event, yaml.AliasEvent):
                 raise ValueError("has aliases, or is nested too deep: write it plainly")
+    except yaml.YAMLError:
+        raise ValueError("is no YAML") from None
+    try:
         return list(yaml.load_all(content, Loader=loader))
     except yaml.YAMLError:
         raise ValueError("is no YAML") from None
+    except VALUE_ERRORS:
+        raise ValueError("has a value that its tag does not allow: quote it, or leave the tag out") from None
 
 
 def _resolvers(known: dict[str, Any]) -> dict[str, Any]:

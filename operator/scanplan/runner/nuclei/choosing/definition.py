@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from scanplan.core.planning.nuclei import plain_yaml
+
 MAX_PARSED_BYTES = 4 << 20
 """Larger files are no templates: word lists and collections that lie beside them."""
 _MAX_DEPTH = 100
@@ -74,7 +76,7 @@ def parse(content: bytes) -> dict[str, Any] | None:
             if depth > _MAX_DEPTH:
                 return None
         return _mapping(next(iter(yaml.load_all(content, Loader=loader)), None))
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, RecursionError, *plain_yaml.VALUE_ERRORS):
         return None
 
 
