@@ -64,6 +64,27 @@ def test_a_message_says_where_it_is_and_not_what(line: str, reference: Reference
     assert WORDS not in str(wrong.value.__cause__)
 
 
+API = Reference(Kind.CONFIG_MAP, "api")
+REQUESTS = {
+    "openapi": b"{openapi: 3.0.0, paths: {/a: {}}}",
+    "swagger": b"{swagger: '2.0', paths: {/a: {}}}",
+    "jsonl": b'{"url": "http://elsewhere.example/", "request": {"raw": "GET / HTTP/1.1"}}',
+}
+
+
+@pytest.mark.parametrize("reference", FROM)
+@pytest.mark.parametrize("mode", REQUESTS)
+def test_nor_does_one_about_the_file_of_requests(mode: str, reference: Reference) -> None:
+    """Lost otherwise: the same, where requests are fuzzed that go with URLs only."""
+    source = {"mode": mode, "configMapKeyRef": {"name": API.name, "key": "requests"}}
+    of = plan(scanner={"dast": True, "requestsFrom": source}, **{"endpoints": [], **FROM[reference]})
+    known = inputs(f"https://a.example\n{WORDS}.example\n", reference)
+    with pytest.raises(InvalidPlan, match=r"file of scanner\.requestsFrom") as wrong:
+        task(of, inputs={**known, API: Input(files={"requests": REQUESTS[mode]})})
+    assert WORDS not in wrong.value.message
+    assert mode == "jsonl" or f"{reference}, key 'hosts', line 2" in wrong.value.message
+
+
 @given(st.text(min_size=6).filter(lambda text: len(set(text)) > 3))
 def test_no_message_repeats_a_part_of_what_cant_be_parsed(text: str) -> None:
     """Lost otherwise: the same, by a spelling that the table doesn't have."""

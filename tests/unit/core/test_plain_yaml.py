@@ -24,7 +24,7 @@ def test_a_value_that_its_tag_does_not_allow_is_told_and_not_quoted(value: str, 
 
 @pytest.mark.parametrize("text", ["{hunter2", "!!binary ä", "!hunter2 x", "? {a: b}\n: c", "!!omap hunter2", "\x00"])
 def test_what_is_no_yaml_is_told_and_not_quoted(text: str) -> None:
-    with pytest.raises(ValueError, match="^is no YAML$"):
+    with pytest.raises(ValueError, match=r"^is no YAML$"):
         plain_yaml.read(text.encode(), BYTES, DEPTH)
 
 

@@ -263,7 +263,7 @@ def resolve(
                 Reason.INVALID_SPEC, "scanner.requestsFrom needs endpoints that the operator can read: take a ConfigMap"
             )
         content = sources.fuzz_input(spec, inputs)
-        fuzz_inputs.check(requests.mode, content, targets)
+        fuzz_inputs.check(requests.mode, content, targets, lambda target: written[target].where)
         requests_digest = hashlib.sha256(content).hexdigest()
     templates = tuple(sorted(set(spec.templates)))
     project_id, run_id = plan.project_id, plan.run_id

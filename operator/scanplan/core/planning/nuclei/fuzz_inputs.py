@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,11 +36,14 @@ _METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 _PORTS = {"http": 80, "https": 443}
 
 
-def check(mode: FuzzInputMode, content: bytes, targets: Sequence[str]) -> None:
+def check(
+    mode: FuzzInputMode, content: bytes, targets: Sequence[str], where: Callable[[str], str] = spelling.quoted
+) -> None:
     """Refuse a file that no fuzzing could begin with.
 
     Args:
         targets: all endpoints of the plan, in canonical form.
+        where: what the message says instead of an endpoint, which may come from a Secret.
 
     Raises:
         InvalidPlan: it can't be read, or has nothing for these endpoints; it quotes nothing of the file.
@@ -48,7 +51,7 @@ def check(mode: FuzzInputMode, content: bytes, targets: Sequence[str]) -> None:
     if mode in _DESCRIPTIONS:
         _description(mode, content)
         if bare := next((target for target in targets if "://" not in target), ""):
-            raise _refused(f"describes a web API: write {spelling.quoted(bare)} with http:// or https://")
+            raise _refused(f"describes a web API, and {where(bare)} is no URL: write it with http:// or https://")
         if mode is FuzzInputMode.SWAGGER and len(targets) > 1:
             raise _refused(
                 "is Swagger 2, which has one server: make a plan for each endpoint, or convert it to OpenAPI 3"
