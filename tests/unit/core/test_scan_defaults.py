@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import ValidationError
 
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.scan_defaults import DEFAULTABLE, ScanDefaults
+from scanplan.api.v1alpha1.model import Model
+from scanplan.api.v1alpha1.scan_defaults import DEFAULTABLE, ScanDefaults, spelled
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.client.cluster import reader
 from scanplan.core.manifests import jobs
@@ -181,6 +183,29 @@ def test_where_signatures_are_locked_no_source_is_excepted() -> None:
 def test_a_bad_default_is_refused_with_its_name(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(ValidationError, match=named):
         ScanDefaults.model_validate(wrong)
+
+
+def paths(model: type[Model], path: str = "", whole: str = "") -> Iterator[tuple[str, str]]:
+    """All paths of fields, each with the list that it is in the items of; empty: it is in none."""
+    for name, field in model.model_fields.items():
+        where = f"{path}{spelled(model, name)}"
+        yield where, whole
+        is_list = get_origin(field.annotation) is list
+        inner = get_args(field.annotation) if get_origin(field.annotation) else (field.annotation,)
+        for each in inner:
+            if isinstance(each, type) and issubclass(each, Model):
+                yield from paths(each, f"{where}.", whole or (where if is_list else ""))
+
+
+@pytest.mark.parametrize(("path", "whole"), list(paths(ScanPlanSpec)))
+def test_each_path_that_may_be_locked_locks_something(path: str, whole: str) -> None:
+    """Lost otherwise: what the owner has locked, by a path into a list, which is compared as a whole."""
+    if not whole:
+        assert defaults(locked=[path]).locked == [path]
+        return
+    with pytest.raises(ValidationError) as refused:
+        defaults(locked=[path])
+    assert f"{path} is in the items of a list, which is locked as a whole: write {whole} " in str(refused.value)
 
 
 def test_each_field_of_a_plan_is_for_one_plan_or_for_all() -> None:

@@ -100,8 +100,8 @@ class ScanDefaults(ScanPlanSpec):
         for name in self.scanner.model_fields_set & OF_ONE_PLAN:
             raise ValueError(f"scanner.{spelled(type(self.scanner), name)} is no default for all")
         for path in self.locked:
-            if not _path_exists(path):
-                raise ValueError(f"locked: a plan has no field {path}")
+            if problem := _problem_of_path(path):
+                raise ValueError(f"locked: {problem}")
         pod = self.pod_template
         for kind, pairs in (
             ("nodeSelector", pod.node_selector),
@@ -118,14 +118,20 @@ def spelled(model: type[Model], name: str) -> str:
     return model.model_fields[name].alias or name
 
 
-def _path_exists(path: str) -> bool:
+def _problem_of_path(path: str) -> str:
+    """Why no plan can be held to a path of `locked`; empty: all can."""
     model: type[Model] | None = ScanPlanSpec
+    done: list[str] = []
     for part in path.split("."):
         by_alias = {field.alias: field.annotation for field in model.model_fields.values()} if model else {}
         if part not in by_alias:
-            return False
+            return f"a plan has no field {path}"
+        done.append(part)
+        whole = ".".join(done)
+        if whole != path and typing.get_origin(by_alias[part]) is list:
+            return f"{path} is in the items of a list, which is locked as a whole: write {whole}"
         model = _model_in(by_alias[part])
-    return True
+    return ""
 
 
 def _model_in(annotation: Any) -> type[Model] | None:
