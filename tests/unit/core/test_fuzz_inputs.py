@@ -109,6 +109,52 @@ def test_extensions_of_paths_are_no_paths() -> None:
     assert list(given(Mode.SWAGGER, content, "https://a.example")["paths"]) == ["/a"]
 
 
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        (r"http://evil.example\@a.example/", None),
+        ("http://user:word@a.example/x?y=1,2", None),
+        ("http://a.example/x?y=1,2&z='#top", "http://a.example/x?y=1,2&z='#top"),
+        ("http://evil.example#@a.example/", None),
+        ("http://evil.example?@a.example/", None),
+        ("HTTP://A.EXAMPLE./x", "http://a.example/x"),
+        ("http://\uff41.example:80", "http://a.example:80"),
+        ("http://a.example\t.evil.example/", None),
+        ("http:a.example", None),
+        ("http:///a.example", None),
+        ("//a.example/", None),
+        ("about:blank", None),
+        ("", None),
+        ("http://[", None),
+        ("http://a..example/", None),
+        ("http://a.example:x/", None),
+        ("http://-a.example/", None),
+        ("http://as15169/", None),
+    ],
+)
+def test_a_recorded_request_is_sent_to_the_host_that_was_looked_at(url: str, asked: str | None) -> None:
+    """Lost otherwise: the guard, by an address that Nuclei reads otherwise."""
+    content = json.dumps({"url": url, "request": {"raw": RAW}}).encode()
+    assert given(Mode.JSONL, content, "a.example") == ([asked] if asked else None)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://SECRET..example/", "about:blank", "http://[SECRET", "http://a.example:SECRET/"]
+)
+def test_an_odd_url_of_another_host_is_left_out_as_all_others_are(url: str) -> None:
+    """Lost otherwise: all recorded requests, by one of a page that they were recorded beside."""
+    content = b"\n".join(json.dumps({"url": each, "request": {"raw": RAW}}).encode() for each in (url, URLS[0], url))
+    fuzz_inputs.check(Mode.JSONL, content, ["a.example"])
+    assert given(Mode.JSONL, content, "a.example") == URLS[:1]
+
+
+@pytest.mark.parametrize("line", [b"SECRET", b"[1]", b'{"request": [1]}', b"[" * 100_000], ids=len)
+def test_a_file_is_looked_at_to_its_end_before_a_pod_is_made(line: bytes) -> None:
+    """Lost otherwise: the retries, in pods that read on where the operator has stopped."""
+    with pytest.raises(InvalidPlan, match="can't be read as mode jsonl"):
+        fuzz_inputs.check(Mode.JSONL, JSONL + b"\n" + line, ["https://a.example"])
+
+
 @pytest.mark.parametrize(("mode", "content"), [(Mode.BURP, BURP), (Mode.JSONL, JSONL), (Mode.YAML, YAML)])
 @pytest.mark.parametrize(
     ("targets", "taken"),

@@ -11,14 +11,13 @@ import binascii
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from scanplan.api.documents.words import FuzzInputMode
-from scanplan.api.errors import InvalidPlan
+from scanplan.api.errors import InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import shards
 from scanplan.core.planning.nuclei import plain_yaml
 from scanplan.core.planning.targets import endpoints as spelling
 
@@ -56,7 +55,7 @@ def check(
             raise _refused(
                 "is Swagger 2, which has one server: make a plan for each endpoint, or convert it to OpenAPI 3"
             )
-    elif not any(True for _ in _recorded(mode, content, targets)):
+    elif not list(_recorded(mode, content, targets)):  # to its end, since pods would read on after the first
         raise _refused("has no request to an endpoint of the plan")
 
 
@@ -123,27 +122,33 @@ def _without_servers(item: Any) -> Any:
 
 def _recorded(mode: FuzzInputMode, content: bytes, targets: Sequence[str]) -> Iterator[tuple[str, str]]:
     """URL and text of each recorded request to one of the endpoints."""
-    wanted = {_address(target) for target in targets}
+    places = [urlsplit(target if "://" in target else f"//{target}") for target in targets]
+    wanted = {(place.hostname, place.port or _PORTS.get(place.scheme)) for place in places}
     readers = {FuzzInputMode.BURP: _burp, FuzzInputMode.JSONL: _jsonl, FuzzInputMode.YAML: _yaml}
     try:
-        for url, raw in readers[mode](content):
-            host, port = _address(url)
-            if (
-                raw.strip()
-                and url.startswith(("http://", "https://"))
-                and not {(host, port), (host, None)}.isdisjoint(wanted)
-            ):
+        for written, raw in readers[mode](content):
+            url, host, port = _place(written)
+            if url and raw.strip() and not {(host, port), (host, None)}.isdisjoint(wanted):
                 yield url, raw
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         problem = str(error) if isinstance(error, ValueError) and type(error) is ValueError else ""
         raise _refused(problem or f"can't be read as mode {mode.value}") from None
 
 
-def _address(text: str) -> tuple[str, int | None]:
-    """Host and port; None: any port."""
-    parts = urlsplit(text if "://" in text else f"//{text}")
-    host = spelling.canonical_host(parts.hostname or "") if parts.hostname else shards.host_of(text)
-    return host, parts.port or _PORTS.get(parts.scheme)
+def _place(url: str) -> tuple[str, str, int]:
+    """A URL with its host in canonical form, that host, and its port; all empty where it is no plain http(s) URL.
+
+    Nuclei gets this spelling: of others, such as ``http://a.example\\@b.example``, it might read another host.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = spelling.canonical_host(parts.hostname or ""), parts.port
+    except (ValueError, InvalidEndpoint):
+        return "", "", 0
+    if parts.scheme not in _PORTS or "@" in parts.netloc:
+        return "", "", 0
+    netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+    return urlunsplit(parts._replace(netloc=netloc)), host, port or _PORTS[parts.scheme]
 
 
 def _burp(content: bytes) -> Iterator[tuple[str, str]]:
