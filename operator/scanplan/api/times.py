@@ -6,8 +6,8 @@ from datetime import UTC, datetime, tzinfo
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 """Whatever the locale."""
-_YEARS = range(2000, 3000)
-"""Of a believable annotation: near the ends of what a datetime holds, a window earlier or later raises an error."""
+YEARS = range(2000, 3000)
+"""Of a believable time: near the ends of what a datetime holds, a window earlier, or another time zone, raises an error."""
 
 
 def parse_time(text: str | None) -> datetime | None:
@@ -47,7 +47,7 @@ def lenient_time(text: str | None) -> datetime | None:
         moment = parse_time(text)
     except ValueError:
         return None
-    return moment if moment and moment.tzinfo and moment.year in _YEARS else None
+    return moment if moment and moment.tzinfo and moment.year in YEARS else None
 
 
 def format_duration(milliseconds: int) -> str:

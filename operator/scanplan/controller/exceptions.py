@@ -14,6 +14,7 @@ from typing import Any
 
 from kubernetes.aio.client import ApiException
 
+from scanplan.api.v1alpha1.scanexception import ScanExceptionStatus
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.exceptions import KnownExceptions
 from scanplan.controller.engine import worker
@@ -22,7 +23,9 @@ from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.observer import Observer
 from scanplan.controller.scanplan import Controller
 from scanplan.core.exceptions import status as statuses
+from scanplan.core.exceptions.status import Known
 from scanplan.core.planning.task import Plan
+from scanplan.kube.failures import UNREACHABLE, retry_after
 from scanplan.kube.objects import merge_patch
 from scanplan.kube.resources import EXCEPTIONS
 
@@ -94,20 +97,36 @@ class ExceptionController(Observer):
         await worker.run(self._queue, self.look, log)
 
     async def look(self, name: PlanName) -> None:
-        """Write the statuses of a namespace's exceptions, where they differ."""
+        """Write the statuses of a namespace's exceptions, where they differ.
+
+        Raises:
+            Exception: the first failure, of the server or of one exception. The latter comes when all others were looked at.
+        """
         namespace = name.namespace
         known, uses, now = self._known.of(namespace), self._known.uses(namespace), self._now()
+        failed: Exception | None = None
         for each in known:
             if not self._scope.is_ready(namespace):
                 return
-            status = statuses.of(each, uses, self._max_days, now)
-            if status != each.status:
-                change = merge_patch(each.status.document(), status.document())
-                patch = {"metadata": {"resourceVersion": each.resource_version}, "status": change}
-                await self._write(namespace, each.name, patch)
+            try:
+                await self._update(namespace, each, statuses.of(each, uses, self._max_days, now))
+            except Exception as error:
+                if isinstance(error, UNREACHABLE) or retry_after(error):
+                    raise
+                error.add_note(f"ScanException {namespace}/{each.name}")
+                failed = failed or error
             await asyncio.sleep(0)  # a thousand exceptions over ten thousand plans would be one long turn
         if end := statuses.next_look(known, now):
             self._look(namespace, min(LONGEST_SECONDS, (end - now).total_seconds()))
+        if failed:
+            raise failed
+
+    async def _update(self, namespace: str, known: Known, status: ScanExceptionStatus) -> None:
+        """Write a status, where it differs."""
+        if status != known.status:
+            change = merge_patch(known.status.document(), status.document())
+            patch = {"metadata": {"resourceVersion": known.resource_version}, "status": change}
+            await self._write(namespace, known.name, patch)
 
     async def _write(self, namespace: str, name: str, patch: dict[str, Any]) -> None:
         """One merge patch; where the exception has changed or gone since, the watch brings it back here."""

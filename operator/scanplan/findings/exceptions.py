@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from scanplan.api import globs, wire
+from scanplan.api.times import YEARS
 from scanplan.api.wire import UNREADABLE
 from scanplan.findings import aliases, fingerprint
 from scanplan.findings.history import Entry
@@ -213,6 +214,8 @@ def read(body: Mapping[str, Any]) -> ScanException:
         raise ValueError(f"spec can't be read: {error}") from None
     if read.expires_at.tzinfo is None:
         raise ValueError("spec.expiresAt has no time zone")
+    if read.expires_at.year not in YEARS:
+        raise ValueError(f"spec.expiresAt is not in the years {YEARS[0]} to {YEARS[-1]}")
     if read.match.names_nothing:
         raise ValueError("spec.match names nothing")
     return read

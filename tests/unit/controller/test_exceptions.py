@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
+from kubernetes.aio.client import ApiException
 
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.exceptions import LONG_BYTES, KnownExceptions
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.scope import Scope
+from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.exceptions import ExceptionController
 from scanplan.findings import exceptions
 
 NOW = datetime(2026, 11, 27, 14, tzinfo=UTC)
@@ -117,3 +123,58 @@ def test_only_results_that_were_counted_with_exceptions_are_remembered() -> None
     assert (use.total, use.findings, use.time) == (3, {"x": 2}, NOW)
     known.put_plan(name, ScanPlanStatus.model_validate({"exceptions": {"time": "whenever"}}))
     assert known.uses("team") == []
+
+
+class Server:
+    """Takes statuses, and fails as it is told."""
+
+    def __init__(self, failures: dict[str, Exception]) -> None:
+        self.failures, self.asked, self.written = failures, list[str](), dict[str, Any]()
+        self.known = KnownExceptions()
+        for name in ("a", "b", "c"):
+            self.known.put(body(name), NOW)
+
+    def watch(self, *_: Any, **__: Any) -> None: ...
+
+    async def patch_status(self, _kind: Any, _namespace: str, name: str, patch: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(name)
+        if name in self.failures:
+            raise self.failures[name]
+        self.written[name] = patch["status"]
+        return body(name, 2)
+
+    def controller(self) -> ExceptionController:
+        policy = SimpleNamespace(exception_max_days=365)
+        plans: Any = SimpleNamespace(
+            api=self, store=SimpleNamespace(exceptions=self.known), policy=policy, now=lambda: NOW, scope=Scope()
+        )
+        return ExceptionController(plans, WorkQueue())
+
+
+@pytest.mark.parametrize("failure", [OverflowError("date value out of range"), ApiException(status=422)])
+async def test_one_that_fails_holds_up_no_other_and_is_told(failure: Exception) -> None:
+    """Lost otherwise: the conditions of a namespace, by one exception that anybody there may write."""
+    server = Server({"a": failure})
+    with pytest.raises(type(failure)) as told:
+        await server.controller().look(PlanName("team", ""))
+    assert set(server.written) == {"b", "c"}
+    assert told.value.__notes__ == ["ScanException team/a"]
+
+
+@pytest.mark.parametrize("failure", [ConnectionResetError(), ApiException(status=429, http_resp=None)])
+async def test_a_server_that_is_away_is_asked_once(failure: Exception) -> None:
+    if isinstance(failure, ApiException):
+        failure.headers = {"Retry-After": "3"}
+    server = Server({"a": failure})
+    with pytest.raises(type(failure)):
+        await server.controller().look(PlanName("team", ""))
+    assert server.asked == ["a"]
+
+
+async def test_a_time_that_is_none_in_utc_is_told() -> None:
+    server = Server({})
+    server.known.put(body("a", 9, expiresAt="0001-01-01T00:00:00+14:00"), NOW)
+    await server.controller().look(PlanName("team", ""))
+    assert set(server.written) == {"a", "b", "c"}
+    (message,) = {each["message"] for each in server.written["a"]["conditions"]}
+    assert "expiresAt is not in the years" in message

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scanplan.api.times import format_time
 from scanplan.findings import exceptions, fingerprint, history
 from scanplan.findings.exceptions import Exceptions, Match, ScanException, Suppressor, Traits
 from scanplan.findings.identity import identity
@@ -193,6 +194,20 @@ def test_no_finding_however_odd_ends_a_merge(event: dict[str, Any]) -> None:
 def test_what_acts_for_a_reader(changed: dict[str, Any], acts: bool) -> None:
     """Lost otherwise: an exception without an end, or a report that one odd object breaks."""
     assert bool(exceptions.in_force([body(**changed)], NOW)) is acts
+
+
+@pytest.mark.parametrize(
+    "end", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1999-12-31T00:00:00Z", "3000-01-01T00:00:00Z"]
+)
+def test_a_time_of_no_believable_year_is_refused(end: str) -> None:
+    """Lost otherwise: the conditions of all exceptions after it, since in UTC it is no time at all."""
+    with pytest.raises(ValueError, match=r"spec\.expiresAt is not in the years 2000 to 2999"):
+        exceptions.read(body(expiresAt=end))
+
+
+@pytest.mark.parametrize("end", ["2000-01-01T00:00:00+14:00", "2999-12-31T23:59:59-14:00"])
+def test_any_other_time_is_read_and_told_in_utc(end: str) -> None:
+    assert format_time(exceptions.read(body(expiresAt=end)).expires_at).endswith("Z")
 
 
 @pytest.mark.parametrize(("seen", "status", "acts"), [(2, "True", False), (1, "True", True), (2, "False", True)])
