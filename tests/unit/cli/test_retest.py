@@ -13,7 +13,9 @@ from scanplan.cli.commands.retest import Verdict
 from scanplan.cli.output.failure import Failure
 from tests.unit.report import events
 
-GIT = events.event(**{"template-path": "/opt/nuclei-templates/http/exposures/git-config.yaml"})
+GIT = events.event(
+    **{"template-path": "/opt/nuclei-templates/http/exposures/git-config.yaml", "url": "https://app.example.com/start"}
+)
 OTHER = events.event(**{"template-id": "other"})
 SPEC: dict[str, Any] = {
     "projectId": "acme",
@@ -55,7 +57,7 @@ def test_a_retest_is_a_plan_of_its_own_that_scans_as_the_plan_did() -> None:
 @pytest.mark.parametrize(
     ("members", "endpoint", "template"),
     [
-        ({"url": "https://app.example.com"}, "https://app.example.com/start", "http/exposures/git-config.yaml"),
+        ({"url": "https://app.example.com"}, "https://app.example.com", "http/exposures/git-config.yaml"),
         ({"url": "https://new.example:8443"}, "https://new.example:8443", "http/exposures/git-config.yaml"),
         ({"host": "ssh.example", "port": "22", "url": None}, "ssh.example:22", "http/exposures/git-config.yaml"),
         ({"template-path": "/etc/scanplan/templates/3/own.yaml"}, "https://app.example.com/start", "own.yaml"),
@@ -68,12 +70,43 @@ def test_what_is_scanned_again(members: dict[str, Any], endpoint: str, template:
 
 
 @pytest.mark.parametrize(
+    ("url", "endpoints", "chosen"),
+    [
+        ("https://a.example/two", ["https://a.example/one", "https://a.example/two"], "https://a.example/two"),
+        ("https://a.example", ["https://a.example/one", "https://a.example"], "https://a.example"),
+        ("https://a.example/two", ["a.example", "https://a.example:443/two/"], "https://a.example:443/two/"),
+        ("https://a.example/x?n=2", ["https://a.example/x?n=1", "https://A.example/x?n=2"], "https://A.example/x?n=2"),
+        ("https://a.example/x?n=3", ["https://a.example/x?n=1"], "https://a.example/x?n=3"),
+        ("https://a.example/v1/x?ids=1,2", ["https://a.example", "https://a.example/v1"], "https://a.example/v1"),
+        ("https://a.example/v1", ["https://a.example", "https://a.example/v"], "https://a.example"),
+        ("https://a.example:8443", ["https://a.example", "a.example:8443"], "a.example:8443"),
+        ("https://a.example", ["http://a.example", "a.example:443"], "a.example:443"),
+        ("http://a.example", ["a.example:443", "a.example"], "a.example"),
+        ("http://10.1.0.0", ["10.1.0.0/24"], "http://10.1.0.0"),
+        ("http://[2001:db8::1]:80/x", ["http://[2001:DB8:0::1]"], "http://[2001:DB8:0::1]"),
+    ],
+    ids=str,
+)
+def test_a_retest_scans_the_endpoint_of_the_finding(url: str, endpoints: list[str], chosen: str) -> None:
+    """Lost otherwise: a weakness of one path that is called fixed, since another path of its host was scanned."""
+    assert manifest({**GIT, "url": url}, endpoints=endpoints)["spec"]["endpoints"] == [chosen]
+
+
+def test_without_a_url_the_place_of_the_finding_counts() -> None:
+    """Lost otherwise: the root of a host is scanned where the finding is below a path."""
+    members = {"url": None, "matched-at": "https://a.example/two/.git/config", "host": "a.example", "port": "443"}
+    chosen = ["https://a.example/one", "https://a.example/two"]
+    assert manifest({**GIT, **members}, endpoints=chosen)["spec"]["endpoints"] == ["https://a.example/two"]
+    assert manifest({**GIT, **members}, endpoints=chosen[:1])["spec"]["endpoints"] == ["a.example:443"]
+
+
+@pytest.mark.parametrize(
     ("members", "spec"),
     [
         ({"template-path": "/etc/passwd"}, {}),
         ({"template-path": "/opt/nuclei-templates/../../etc/passwd"}, {}),
         ({"template-path": None}, {}),
-        ({"host": None, "matched-at": None}, {}),
+        ({"host": None, "url": None, "matched-at": None}, {}),
         ({"host": "a b", "url": "x y", "port": ""}, {}),
         ({}, {"endpointsFrom": [{"secretKeyRef": {"name": "targets", "key": "list"}}]}),
     ],

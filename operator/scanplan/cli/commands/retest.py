@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from scanplan.api import labels
+from scanplan.api.errors import InvalidEndpoint
 from scanplan.api.v1alpha1.plan.selection import TEMPLATE
 from scanplan.api.v1alpha1.scanplan import ENDPOINT
 from scanplan.cli import options, plans, result_source
@@ -20,6 +21,7 @@ from scanplan.cli.finding import found
 from scanplan.cli.output.failure import ANSWER_IS_NO, DATA, UNAVAILABLE, USAGE, Failure, told
 from scanplan.cli.output.terminal import answers, line, remarks, say, write_json
 from scanplan.core.manifests.pod import IMAGE_TEMPLATES_DIRECTORY
+from scanplan.core.planning.targets.endpoints import canonical
 from scanplan.core.planning.task import TEMPLATES_DIRECTORY
 from scanplan.findings.identity import address, identity
 from scanplan.kube.resources import PLANS
@@ -114,7 +116,7 @@ def manifest(plan: Object, raw: bytes, name: str) -> dict[str, Any]:
             "the targets of this plan come from a Secret, and a retest would name one in its spec", hint, USAGE
         )
     try:
-        event = msgspec.json.decode(raw)
+        event = msgspec.json.decode(raw, type=dict[str, Any])
     except msgspec.DecodeError:
         event = {}
     template, endpoint = _template(event), _endpoint(event, spec.get("endpoints") or ())
@@ -154,17 +156,44 @@ def _template(event: Object) -> str:
 
 
 def _endpoint(event: Object, endpoints: Iterable[str]) -> str:
-    """The endpoint of the plan that the finding is of; otherwise the target that the finding names."""
-    said = [text for name in ("url", "host", "matched-at") if isinstance(text := event.get(name), str) and text]
-    if not said:
-        return ""
-    target = said[0]
-    port = event.get("port")
-    if ":" not in target and port:
-        target = f"{target}:{port}"
-    place = address(target)
+    """The endpoint of the plan that the finding is of; otherwise the target that the finding names.
+
+    Nuclei writes the endpoint as the finding's URL. Where it writes another one, such as for a host that it has tried on its ports,
+    the endpoint has the same host and port, and of several it is the one with the longest path.
+    """
+    members = (event.get(name) for name in ("url", "matched-at", "host", "port"))
+    url, matched, host, port = (member if isinstance(member, str) else "" for member in members)
+    if host and port and ":" not in host:
+        host = f"{host}:{port}"
+    where = _canonical(url or matched or host)
+    found, longest = "", -1
     for endpoint in endpoints:
-        own = address(endpoint)
-        if own.host == place.host and own.port in {place.port, ""}:
+        written = _canonical(endpoint)
+        if written == where:
             return endpoint
-    return target if re.fullmatch(ENDPOINT, target) else ""
+        length = len(_below_host(written))
+        if length > longest and _covers(written, where):
+            found, longest = endpoint, length
+    target = url or host or matched
+    return found or (target if re.fullmatch(ENDPOINT, target) else "")
+
+
+def _canonical(written: str) -> str:
+    """An endpoint as a scan names it; any other text, such as a range, as it is."""
+    try:
+        return canonical(written)
+    except InvalidEndpoint:
+        return written
+
+
+def _covers(endpoint: str, where: str) -> bool:
+    """Whether a place is on an endpoint's host and port, and at its path or below it."""
+    own, place = address(endpoint), address(where)
+    path, below = _below_host(endpoint), _below_host(where)
+    same_port = own.port in {place.port, ""}
+    return own.host == place.host and same_port and (below == path or below.startswith((f"{path}/", f"{path}?")))
+
+
+def _below_host(written: str) -> str:
+    """Path and query, without a slash at the end."""
+    return re.sub(r"^(\w+://)?[^/?#]*", "", written).rstrip("/")
