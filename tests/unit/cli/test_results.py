@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from scanplan.cli.main import app
 from tests.unit.cli import folder
+from tests.unit.cli.test_terminal import unread
 from tests.unit.report import events
 
 HIGH = events.event(**{"matched-at": "https://app.example.com/high", "info": {"severity": "high", "name": "High one"}})
@@ -72,6 +73,22 @@ def test_only_the_severities_that_were_asked_for(root: Path, wanted: str, names:
 @pytest.mark.parametrize(("threshold", "code"), [("critical", 0), ("high", 1), ("medium", 1), ("info", 1)])
 def test_a_pipeline_stops_on_what_it_says_and_on_nothing_else(root: Path, threshold: str, code: int) -> None:
     assert scanplan("results", "nightly", "--directory", root, "--fail-on", threshold).exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("results nightly --fail-on high", 1),
+        ("results nightly --fail-on high -o ndjson", 1),
+        ("results nightly --fail-on critical -o csv", 0),
+        ("diff nightly~1 nightly --fail-on high", 1),
+    ],
+)
+def test_a_pipeline_stops_whoever_reads_what_was_found(tmp_path: Path, words: str, code: int) -> None:
+    """Lost otherwise: `results --fail-on high | head`, which passes with findings."""
+    many = [events.event(**{"matched-at": f"https://app.example.com/{number}"}) for number in range(500)]
+    folder.write(tmp_path, "nightly", [MEDIUM], [*many, HIGH])
+    assert unread(["-m", "scanplan", *words.split(), "--directory", str(tmp_path)]) == code
 
 
 def test_a_pipeline_stops_on_findings_that_it_does_not_show(root: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -101,7 +102,7 @@ def test_all_commands_print_by_the_terminal() -> None:
     past = re.compile(
         r"\bConsole\((?!\))|typer\.echo\(|(?<![.\w])(?<!def )print\(|sys\.std(?:out|err)\.write|click\.echo"
     )
-    own = {"output/terminal.py": 10, **{f"commands/{name}.py": 1 for name in ("version", "crd", "reference")}}
+    own = {"output/terminal.py": 10, "commands/version.py": 1}
     found = {str(file.relative_to(SOURCE)): past.findall(file.read_text()) for file in SOURCE.rglob("*.py")}
     assert {name: hits for name, hits in found.items() if len(hits) > own.get(name, 0)} == {}
 
@@ -228,3 +229,75 @@ def test_no_failure_obeys_what_a_server_says(monkeypatch: pytest.MonkeyPatch) ->
     done = CliRunner().invoke(app, ["get"])
     assert "before" in done.output
     assert obeyed(done.output) == []
+
+
+def closed() -> int:
+    """A pipe that nobody reads."""
+    read, write = os.pipe()
+    os.close(read)
+    return write
+
+
+def test_output_goes_on_without_a_reader() -> None:
+    """Lost otherwise: an exit code, or the rest of a command's work, since somebody looked at the first lines only."""
+    with os.fdopen(closed(), "w", encoding="utf-8") as lines:
+        console = terminal.written_to(lines)
+        console.print("first")
+        console.print("second")
+    with os.fdopen(closed(), "wb") as content:
+        terminal.pour([b"x" * 100_000, b"y"], content)
+    with os.fdopen(closed(), "w", encoding="utf-8") as lines:
+        console = terminal.written_to(lines)
+        console.endless = True
+        with pytest.raises(terminal.Unread):
+            console.print("first")
+
+
+ON_A_CLUSTER = """
+import itertools, sys
+from scanplan.cli import changes
+from scanplan.cli.main import app
+from scanplan.client.cluster import cluster
+from tests.unit.cli.test_terminal import Forged, Unchanging
+
+Forged.log = lambda *_, **__: itertools.repeat(b"a line")
+cluster.connect = lambda *_: Forged()
+changes.Changes = Unchanging
+app(sys.argv[1:])
+"""
+
+
+class Unchanging:
+    """The plan of `Forged`, which is told again and again with another message."""
+
+    def __init__(self, *_: Any) -> None:
+        self._number = 0
+
+    def next(self, _: float) -> list[Any]:
+        plan = Forged().named()
+        self._number += 1
+        plan["status"]["conditions"][1]["message"] = f"message {self._number}"
+        return [plan]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("get", 0),
+        ("logs nightly --follow", 0),
+        ("watch", 0),
+        ("watch nightly", 1),
+    ],
+)
+def test_who_stops_reading_ends_what_has_no_end_and_changes_no_exit_code(words: str, code: int) -> None:
+    """Lost otherwise: the answer of a command that ends with 0 or 1 by the size of a pipe; or a prompt after `watch | head`."""
+    assert unread(["-c", ON_A_CLUSTER, *words.split()]) == code
+
+
+def unread(arguments: list[str]) -> int:
+    """The exit code of a program whose output nobody reads; it may say nothing about that."""
+    pipe = closed()
+    done = subprocess.run([sys.executable, *arguments], stdout=pipe, stderr=subprocess.PIPE, check=False, timeout=60)
+    os.close(pipe)
+    assert b"pipe" not in done.stderr.lower(), done.stderr
+    return done.returncode

@@ -93,13 +93,14 @@ def _together(cluster: Cluster, pods: list[Object], tail: int | None, raw: bool)
 
 
 def _print(pod: Object, line: bytes, raw: bool) -> None:
+    shown_on = answers(endless=True)
     if raw:
-        answers().print(Text(line.decode(errors="replace")))
+        shown_on.print(Text(line.decode(errors="replace")))
         return
     event = progress.event_of(line)
     style = {"warning": "yellow", "finished": "bold"}.get(event.event, "") if event else ""
     words = _words(event) if event else f"{pod['metadata']['name']}: {line.decode(errors='replace')}"
-    answers().print(Text(text.line(words, 4_000), style))
+    shown_on.print(Text(text.line(words, 4_000), style))
 
 
 def _words(event: Event) -> str:

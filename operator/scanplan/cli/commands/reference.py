@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import typer
+import sys
 
 from scanplan.api.schema import reference as page
+from scanplan.cli.output.terminal import pour
 
 
 def reference() -> None:
     """Print the reference of ScanPlan's fields as Markdown."""
-    typer.echo(page.markdown(), nl=False)
+    pour([page.markdown().encode()], sys.stdout.buffer)

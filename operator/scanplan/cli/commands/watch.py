@@ -96,7 +96,7 @@ def follow(cluster: Cluster, names: list[str], shown_on: Terminal | None = None)
 
     changes = Changes(cluster, names)
     current: dict[str, Plan] = {}
-    terminal = shown_on or answers()
+    terminal = shown_on or answers(endless=not names)
     view = _Live(terminal) if terminal.is_terminal else _Lines(terminal)
     with view:
         while True:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import functools
 import os
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 import typer
 
-from scanplan.cli.output.terminal import say
+from scanplan.cli.output.terminal import Unread, say
 from scanplan.client.cluster.failure import NO_INPUT, UNAVAILABLE, Conflict, Failure, Forbidden, NotFound, UnknownKind
 
 ANSWER_IS_NO = 1
@@ -54,9 +53,7 @@ def told(command: F) -> F:
             return command(*arguments, **options)
         except Failure as failure:
             _tell(failure)
-        except BrokenPipeError:
-            # The reader has closed the pipe (`| head`). Drop the buffered output, or it would fail again at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except Unread:
             raise typer.Exit(0) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None

@@ -4,10 +4,14 @@ On a terminal, both have colours and live updates. In a pipe, they are plain lin
 
 Names, messages and log lines come from clusters and scanned hosts, which may be hostile. So everything is printed through here:
 control characters and bidirectional overrides are shown as replacement characters, and have no effect.
+
+A reader may close the pipe before the end (`| head`). The command then goes on without a reader, since its exit code may be an
+answer too. Only output that never ends by itself ends with its reader.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,18 +27,33 @@ PIPED_WIDTH = 10_000
 """Width in characters where there is no terminal, so that no line is folded."""
 
 
+class Unread(Exception):
+    """Nobody reads an output that never ends by itself."""
+
+
 class Terminal(Console):
     """A console that replaces control characters in every text. Only Rich's own controls have an effect."""
+
+    endless = False
+    """Whether the output never ends by itself."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on without a reader. Raises Unread where the output is endless."""
+        _discard(self.file)
+        if self.endless:
+            raise Unread
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(texts.visible(segment.text), segment.style)
 
 
-def answers() -> Terminal:
-    """The console for answers, on standard output."""
+def answers(*, endless: bool = False) -> Terminal:
+    """The console for answers, on standard output. An endless one raises Unread once nobody reads it."""
     console = Terminal(highlight=False, soft_wrap=True, markup=False, emoji=False)
-    return console if console.is_terminal else written_to(sys.stdout)
+    console = console if console.is_terminal else written_to(sys.stdout)
+    console.endless = endless
+    return console
 
 
 def written_to(file: IO[str]) -> Terminal:
@@ -58,10 +77,30 @@ def write_json(value: Any) -> None:
 
 
 def pour(parts: Iterable[bytes], target: BinaryIO) -> None:
-    """Write bytes unchanged to a file or a pipe. On a terminal, replace control characters."""
+    """Write bytes unchanged to a file or a pipe. On a terminal, replace control characters.
+
+    All parts are taken, also where nobody reads them any more.
+    """
     for part in parts:
-        target.write(_made_visible(part) if target.isatty() else part)
-    target.flush()
+        with _perhaps_unread(target):
+            target.write(_made_visible(part) if target.isatty() else part)
+    with _perhaps_unread(target):
+        target.flush()
+
+
+@contextmanager
+def _perhaps_unread(target: BinaryIO) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        _discard(target)
+
+
+def _discard(file: IO[Any]) -> None:
+    """Lead a file to nowhere: what is buffered for a closed pipe would fail again at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, file.fileno())
+    os.close(nowhere)
 
 
 def _made_visible(part: bytes) -> bytes:
