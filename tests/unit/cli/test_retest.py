@@ -118,6 +118,13 @@ def test_what_a_plan_must_not_or_cannot_name_is_refused(members: dict[str, Any],
         manifest({**GIT, **members}, **spec)
 
 
+@pytest.mark.parametrize("raw", [b"[]", b"7", b"{", b'{"url": "\\ud800"}'])
+def test_a_line_that_is_no_finding_is_refused(raw: bytes) -> None:
+    plan = {"metadata": {"name": "nightly"}, "spec": SPEC}
+    with pytest.raises(Failure, match="does not say which template and target"):
+        retest.manifest(plan, raw, "retest-1")
+
+
 @pytest.mark.parametrize(
     ("left", "record", "verdict"),
     [

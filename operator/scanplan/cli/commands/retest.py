@@ -8,10 +8,9 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
-from scanplan.api import labels
+from scanplan.api import labels, wire
 from scanplan.api.errors import InvalidEndpoint
 from scanplan.api.v1alpha1.plan.selection import TEMPLATE
 from scanplan.api.v1alpha1.scanplan import ENDPOINT
@@ -116,8 +115,8 @@ def manifest(plan: Object, raw: bytes, name: str) -> dict[str, Any]:
             "the targets of this plan come from a Secret, and a retest would name one in its spec", hint, USAGE
         )
     try:
-        event = msgspec.json.decode(raw, type=dict[str, Any])
-    except msgspec.DecodeError:
+        event = wire.decode(raw, dict[str, Any])
+    except wire.UNREADABLE:
         event = {}
     template, endpoint = _template(event), _endpoint(event, spec.get("endpoints") or ())
     if not template or not endpoint:
