@@ -96,12 +96,25 @@ def test_a_pipeline_stops_on_findings_that_it_does_not_show(root: Path) -> None:
     assert scanplan("results", "nightly", *arguments).exit_code == 1
 
 
-def test_an_incomplete_scan_never_passes_a_pipeline(tmp_path: Path) -> None:
-    folder.write(tmp_path, "partial", [LOW], complete=False, shards=[events.failed(0, "OutOfMemory", "raise it")])
-    answer = scanplan("results", "partial", "--directory", tmp_path, "--fail-on", "high")
+@pytest.mark.parametrize(
+    "words", ["results partial", "results partial --new", "diff partial~1 partial", "diff partial~1 partial -o json"]
+)
+def test_an_incomplete_scan_never_passes_a_pipeline(tmp_path: Path, words: str) -> None:
+    """Lost otherwise: a finding of a shard that was not scanned, behind a green pipeline."""
+    folder.write(tmp_path, "partial", [], [LOW], complete=False, shards=[events.failed(0, "OutOfMemory", "raise it")])
+    gate = (*words.split(), "--directory", tmp_path, "--fail-on")
+    answer = scanplan(*gate, "high")
     assert answer.exit_code == 69
-    assert "The scan is not complete" in answer.stderr
-    assert scanplan("results", "partial", "--directory", tmp_path).exit_code == 0
+    assert "that --fail-on names was found, but the scan" in answer.stderr
+    assert scanplan(*gate, "low").exit_code == 1
+    assert scanplan(*words.removesuffix(" --new").split(), "--directory", tmp_path).exit_code == 0
+
+
+def test_an_earlier_scan_may_be_incomplete(tmp_path: Path) -> None:
+    """What it did not see counts as new, so nothing passes unseen."""
+    folder.write(tmp_path, "partial", [LOW], complete=False, shards=[events.failed(0, "OutOfMemory", "raise it")])
+    folder.write(tmp_path, "whole", [LOW])
+    assert scanplan("diff", "partial", "whole", "--directory", tmp_path, "--fail-on", "high").exit_code == 0
 
 
 def test_what_was_tampered_with_is_no_result(root: Path) -> None:

@@ -12,7 +12,7 @@ from scanplan.api.documents.words import Severity
 from scanplan.cli import options, result_source
 from scanplan.cli.exceptions import marked, member
 from scanplan.cli.output import severities
-from scanplan.cli.output.failure import ANSWER_IS_NO, told
+from scanplan.cli.output.failure import ANSWER_IS_NO, UNAVAILABLE, told
 from scanplan.cli.output.tables import lives_table
 from scanplan.cli.output.terminal import answers, say, warn, write_json
 from scanplan.findings.difference import Change, difference
@@ -50,7 +50,8 @@ def diff(
 
     Findings under a ScanException are marked, and --fail-on does not look at them.
 
-    Exit codes: 0; 1 there are new findings, or some that came back, that --fail-on names; 66 no such run.
+    Exit codes: 0; 1 there are new findings, or some that came back, that --fail-on names; 69 there are none, but the later scan is
+    not complete and --fail-on was given, or the claim can't be read; 66 no such run; 75 it hasn't ended yet.
     """
     wanted = severities.parsed(severity)
     found: dict[Change, list[Entry]] = {change: [] for change in Change}
@@ -91,10 +92,14 @@ def diff(
         say(f"{counts}, {unchanged:,} unchanged")
         for remark in remarks:
             warn(remark)
-    gates = severities.at_least(fail_on) if fail_on else frozenset()
-    fresh = [*found[Change.NEW], *found[Change.REOPENED]]
+    if fail_on is None:
+        return
+    gates, fresh = severities.at_least(fail_on), [*found[Change.NEW], *found[Change.REOPENED]]
     if any(entry.severity in gates and entry.identity not in suppressed for entry in fresh):
         raise typer.Exit(ANSWER_IS_NO)
+    if not after.scan.complete:
+        say(f"error: nothing new that --fail-on names was found, but the scan of {after.name} is not complete")
+        raise typer.Exit(UNAVAILABLE)
 
 
 _NAMES = {
