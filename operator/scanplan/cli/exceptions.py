@@ -17,7 +17,7 @@ from scanplan.api.v1alpha1.scanexception import ScanExceptionSpec
 from scanplan.cli import plans
 from scanplan.cli.manifests import read_documents
 from scanplan.cli.output.failure import DATA, Failure, Forbidden, UnknownKind
-from scanplan.cli.output.terminal import warn
+from scanplan.cli.output.terminal import say, warn
 from scanplan.findings.exceptions import ScanException, Suppressor, in_force
 from scanplan.kube.resources import EXCEPTIONS
 
@@ -27,18 +27,26 @@ if TYPE_CHECKING:
 Object = Mapping[str, Any]
 
 
-def suppressor(cluster: Cluster | None, files: list[Path] | None) -> Suppressor:
-    """Says which findings fall under an exception now.
+def suppressor(cluster: Cluster | None, files: list[Path] | None, namespace: str) -> Suppressor:
+    """Says which findings of a namespace fall under an exception now.
 
     Args:
         cluster: whose namespace has them; None: there is no cluster.
-        files: are taken instead.
+        files: are taken instead. Their exceptions count that name this namespace, or none.
 
     Raises:
-        Failure: a file holds something else than exceptions.
+        Failure: an exception in a file is wrong.
     """
-    bodies = list(read(files)) if files else _of(cluster) if cluster else []
+    bodies = _of_files(files, namespace) if files else _of(cluster) if cluster else []
     return Suppressor(in_force(bodies, plans.now()), plans.now())
+
+
+def _of_files(files: list[Path], namespace: str) -> list[Object]:
+    bodies = list(read(files))
+    own = [body for body in bodies if (body["metadata"].get("namespace") or namespace) == namespace]
+    if left_out := len(bodies) - len(own):
+        say(f"{left_out:,} exceptions in the files are of other namespaces than {namespace}, and do not count")
+    return own
 
 
 def _of(cluster: Cluster) -> list[Object]:

@@ -79,7 +79,8 @@ Exceptions = Annotated[
     typer.Option(
         "--exceptions",
         metavar="FILE",
-        help="Go by the ScanExceptions in this file or folder instead of the cluster's. Several times.",
+        help="Go by the ScanExceptions in this file or folder instead of the cluster's. Those that name another namespace do not "
+        "count. Several times.",
         exists=True,
         show_default=False,
     ),

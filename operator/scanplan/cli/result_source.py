@@ -182,11 +182,14 @@ class ResultSource:
         self._folder = folder
         self._resources = resources
         self._stores: dict[str, ArtifactStore] = {}
+        self._suppressors: dict[str, Suppressor] = {}
         self._found = 0
 
-    @functools.cached_property
-    def _suppressed(self) -> Suppressor:
-        return exceptions.suppressor(self._cluster, self._files)
+    def _suppressed(self, namespace: str) -> Suppressor:
+        """Says which findings of a plan's namespace fall under an exception now."""
+        if namespace not in self._suppressors:
+            self._suppressors[namespace] = exceptions.suppressor(self._cluster, self._files, namespace)
+        return self._suppressors[namespace]
 
     def find(self, name: str) -> Result:
         """Find the result of a name such as ``nightly`` or ``nightly~1``.
@@ -267,7 +270,9 @@ class ResultSource:
             raise Failure(str(error), code=failure.DATA) from None
         listed = {file.name: file for file in described.files}
         path, page = f"{folder}/{layout.FINDINGS}", f"{folder}/{layout.REPORT}"
-        findings = Findings(self._fetch(store, path, listed.get(layout.FINDINGS)), self._suppressed)
+        namespace = self._cluster.namespace if self._cluster else described.plan.namespace
+        suppressed = self._suppressed(namespace)
+        findings = Findings(self._fetch(store, path, listed.get(layout.FINDINGS)), suppressed)
         report = functools.partial(self._fetch, store, page, listed[layout.REPORT]) if layout.REPORT in listed else None
         kept = listed.get(layout.HISTORY)
         fetch = functools.partial(self._fetch, store, f"{folder}/{layout.HISTORY}", kept) if kept else None

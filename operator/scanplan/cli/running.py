@@ -51,7 +51,7 @@ def follow(cluster: Cluster, name: str, output: TableOrJson) -> bool:
     from scanplan.client.running.source import place  # noqa: PLC0415 - needs the `kubernetes` extra
 
     plan = cluster.named(PLANS, name)
-    suppressed = exceptions.suppressor(cluster, None)
+    suppressed = exceptions.suppressor(cluster, None, cluster.namespace)
     view: View = _Json(name, suppressed) if output is TableOrJson.JSON else _Rows(name, suppressed)
     view.state(plan)
     changes = Changes(cluster, [name])

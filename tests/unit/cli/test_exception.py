@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from scanplan.api.v1alpha1.scanexception import ScanExceptionSpec
+from scanplan.cli import result_source
 from scanplan.cli.commands import exception
 from scanplan.cli.main import app
 from scanplan.cli.output.failure import Failure
@@ -34,10 +36,11 @@ def line_of(event: dict[str, Any]) -> bytes:
     return events.lines([event])[0]
 
 
-def written(path: Path, days: float = 9, **match: Any) -> Path:
+def written(path: Path, days: float = 9, namespace: str | None = None, **match: Any) -> Path:
     """A file with an exception, and something else, as a folder in Git has it."""
     spec = {"match": match, "reason": "a test", "expiresAt": (NOW + timedelta(days=days)).isoformat(), "owner": "red"}
-    mine = {"apiVersion": "scanplan.dev/v1alpha1", "kind": "ScanException", "metadata": {"name": "x"}, "spec": spec}
+    metadata = {"name": "x"} | ({} if namespace is None else {"namespace": namespace})
+    mine = {"apiVersion": "scanplan.dev/v1alpha1", "kind": "ScanException", "metadata": metadata, "spec": spec}
     path.write_text(yaml.safe_dump_all([{"kind": "ConfigMap", "metadata": {"name": "y"}}, mine]))
     return path
 
@@ -76,6 +79,25 @@ def test_a_pipeline_stops_on_what_is_left_after_exceptions(
     for command in (("results", "nightly"), ("diff", "nightly~1", "nightly")):
         answer = scanplan(*command, "--directory", root, "--exceptions", file, "--fail-on", "high")
         assert answer.exit_code == code, command
+
+
+@pytest.mark.parametrize(
+    ("namespace", "code"), [("team-a", 0), (None, 0), ("", 0), ("team-b", 1), ("team", 1)], ids=str
+)
+def test_a_pipeline_goes_by_decisions_of_its_own_namespace(root: Path, namespace: str | None, code: int) -> None:
+    """Lost otherwise: a gate that another team's decision opens, since both are in one folder in Git."""
+    written(root / "x.yaml", namespace=namespace, templates=["git-config"])
+    where = ("--directory", root, "--exceptions", root, "--fail-on", "high")
+    for command in (("results", "nightly"), ("results", "nightly", "--new"), ("diff", "nightly~1", "nightly")):
+        answer = scanplan(*command, *where)
+        assert answer.exit_code == code, command
+        assert ("1 exceptions in the files are of other namespaces than team-a" in answer.stderr) == bool(code)
+
+
+def test_each_of_two_results_has_the_exceptions_of_its_namespace(root: Path) -> None:
+    mine, other = (written(root / f"{team}.yaml", namespace=team, templates=["other"]) for team in ("team-a", "team-b"))
+    source = result_source.ResultSource(root, None, root, contextlib.ExitStack(), [mine, other])
+    assert [bool(source._suppressed(team)) for team in ("team-a", "team-b", "team-c")] == [True, True, False]
 
 
 @pytest.mark.parametrize("output", ["table", "json", "ndjson", "sarif", "csv", "html"])
