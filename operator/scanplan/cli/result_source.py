@@ -18,9 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from scanplan.api import layout, wire
-from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.cli import exceptions
+from scanplan.cli import exceptions, plans
 from scanplan.cli.output import failure
 from scanplan.cli.output.failure import Failure, NotFound
 from scanplan.cli.output.terminal import waiting
@@ -196,6 +194,7 @@ class ResultSource:
 
         Raises:
             NotFound: there is none.
+            Failure: the scan has not ended, or the result can't be read.
         """
         match = _NAME.fullmatch(name)
         if not match:
@@ -205,43 +204,42 @@ class ResultSource:
             assert self._folder is not None  # noqa: S101 - one of them is always there
             return self._of_run(name, run, back, Folder(self._folder), str(self._folder))
         plan = self._plan(run)
-        status = ScanPlanStatus.read(plan)
-        phase = status.phase or Phase.PENDING
-        if status.artifacts is None or not status.artifacts.claim_name:
-            raise NotFound(
-                f"{run} has no result: it is {phase}",
-                f"scanplan explain {plan['metadata']['name']}",
-            )
+        artifacts = plans.status(plan).artifacts
+        by_name = plans.name(plan) == run
+        if artifacts is None or not artifacts.claim_name or (by_name and not plans.is_current(plan)):
+            raise _absent(run, plan)
         here(plan)
-        claim = status.artifacts.claim_name
-        store = self._store(plan, status, claim)
-        current = plan["metadata"]["name"] == run and not back
-        if current and status.findings is None:
-            if status.completion_time:
-                raise NotFound(f"{run} has no result: it is {phase}", f"scanplan explain {run}")
-            raise Failure(f"{run} has no result yet: it is {phase}", f"scanplan watch {run}", failure.TEMPORARY)
-        place = f"on claim {claim}"
-        if current:
-            return self._read(name, status.artifacts.path, store, place)
-        return self._of_run(name, str(plan["spec"].get("runId") or plan["metadata"]["name"]), back, store, place)
+        if by_name and not back and not plans.findings(plan):
+            raise _absent(run, plan)
+        store, place = self._store(plan, artifacts.claim_name), f"on claim {artifacts.claim_name}"
+        if by_name and not back:
+            return self._read(name, artifacts.path, store, place)
+        try:
+            return self._of_run(name, str(plan["spec"].get("runId") or plans.name(plan)), back, store, place)
+        except NotFound:
+            if back or plans.has_ended(plan):
+                raise
+            raise _absent(run, plan) from None
 
     def _plan(self, run: str) -> Object:
-        """The plan of that name, else the newest plan with that runId."""
+        """The plan of that name, else the newest plan with that runId that has scanned, or that waits."""
         assert self._cluster is not None  # noqa: S101 - `find` has checked it
         try:
             return self._cluster.named(PLANS, run)
         except NotFound as error:
-            plans = [plan for plan in self._cluster.listed(PLANS) if plan["spec"].get("runId") == run]
-            if not plans:
+            found = [plan for plan in self._cluster.listed(PLANS) if plan["spec"].get("runId") == run]
+            if not found:
                 raise error from None
-            return max(plans, key=lambda plan: str(plan["metadata"]["creationTimestamp"]))
+            found.sort(key=lambda plan: str(plan["metadata"]["creationTimestamp"]))
+            return next((plan for plan in reversed(found) if plans.status(plan).artifacts), found[-1])
 
-    def _store(self, plan: Object, status: ScanPlanStatus, claim: str) -> ArtifactStore:
+    def _store(self, plan: Object, claim: str) -> ArtifactStore:
         from scanplan.client.cluster import reader  # noqa: PLC0415 - needs the `kubernetes` extra
 
         assert self._cluster is not None  # noqa: S101 - `find` has checked it
         if claim not in self._stores:
-            image = status.scanner.image if status.scanner else ""
+            scanner = plans.status(plan).scanner
+            image = scanner.image if scanner else ""
             with waiting(f"Starting a reader for claim {claim}"):
                 self._stores[claim] = self._resources.enter_context(reader.opened(self._cluster, plan, claim, image))
         return self._stores[claim]
@@ -288,6 +286,14 @@ class ResultSource:
         if listed:
             check(target, path, listed)
         return target
+
+
+def _absent(run: str, plan: Object) -> Failure:
+    """The failure of a plan that has no result; it may come, unless the plan has ended."""
+    phase = plans.phase(plan)
+    if phase.is_terminal:
+        return NotFound(f"{run} has no result: it is {phase}", f"scanplan explain {plans.name(plan)}")
+    return Failure(f"{run} has no result yet: it is {phase}", f"scanplan watch {plans.name(plan)}", failure.TEMPORARY)
 
 
 class _Record:

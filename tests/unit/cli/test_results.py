@@ -5,13 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from scanplan.api import layout
+from scanplan.cli import result_source
 from scanplan.cli.main import app
+from scanplan.cli.output.failure import NotFound
+from scanplan.client.cluster import cluster as clusters
+from scanplan.client.cluster import reader
+from scanplan.core.planning import keys
 from tests.unit.cli import folder
 from tests.unit.cli.test_terminal import unread
 from tests.unit.report import events
@@ -262,3 +270,99 @@ def test_a_spreadsheet_says_since_when_a_finding_is_open(root: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(scanplan("results", "nightly", "--directory", root, "-o", "csv").stdout)))
     told = {row["severity"]: (row["state"], row["first_seen"][:10], row["times_seen"]) for row in rows}
     assert told == {"high": ("new", "2026-11-21", "1"), "medium": ("open", "2026-11-20", "2")}
+
+
+def plan(
+    name: str, phase: str, *, result: int | None = None, found: bool = False, generation: int = 1
+) -> dict[str, Any]:
+    """A plan of the run `nightly`.
+
+    Args:
+        result: the place of its task in the run; None: it has not begun.
+        found: whether its result is published.
+        generation: of its spec; the operator has seen the first.
+    """
+    status: dict[str, Any] = {"observedGeneration": 1, "phase": phase}
+    if result is not None:
+        path = layout.run_directory("nightly") / layout.task_directory(keys.key_digest(f"scan:acme:nightly:{result}"))
+        status["artifacts"] = {"claimName": "claim", "path": str(path), "complete": found}
+    if found:
+        status["findings"] = {"total": 1}
+    metadata = {"name": name, "namespace": "team-a", "generation": generation}
+    return {
+        "metadata": {**metadata, "creationTimestamp": f"2026-11-2{name[-1]}T06:00:00Z"},
+        "spec": {"runId": "nightly"},
+        "status": status,
+    }
+
+
+@pytest.fixture
+def on_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a command on a cluster with these plans, whose claim is `tmp_path`."""
+
+    class Cluster:
+        namespace = "team-a"
+
+        def __init__(self, plans: tuple[dict[str, Any], ...]) -> None:
+            self._plans = plans
+
+        def named(self, _: object, name: str) -> dict[str, Any]:
+            for each in self._plans:
+                if each["metadata"]["name"] == name:
+                    return each
+            raise NotFound(f"there is no ScanPlan {name!r}")
+
+        def listed(self, kind: Any, **_: object) -> Iterator[dict[str, Any]]:
+            yield from self._plans if kind.kind == "ScanPlan" else ()
+
+    @contextmanager
+    def opened(*_: object) -> Iterator[result_source.Folder]:
+        yield result_source.Folder(tmp_path)
+
+    def run(*plans: dict[str, Any], words: str) -> Result:
+        monkeypatch.setattr(clusters, "connect", lambda *_: Cluster(plans))
+        return scanplan(*words.split())
+
+    monkeypatch.setattr(reader, "opened", opened)
+    return run
+
+
+FIRST = plan("nightly-0", "Completed", result=0, found=True)
+
+
+@pytest.mark.parametrize(
+    ("plans", "name", "code", "words"),
+    [
+        ((FIRST, plan("nightly-1", "Queued")), "nightly", 0, ""),
+        ((FIRST, plan("nightly-1", "Pending")), "nightly", 0, ""),
+        ((FIRST, plan("nightly-1", "Failed")), "nightly", 0, ""),
+        ((FIRST, plan("nightly-1", "Running", result=1)), "nightly", 0, ""),
+        ((plan("nightly-1", "Queued"),), "nightly", 75, "nightly has no result yet: it is Queued"),
+        ((plan("nightly-0", "Failed"), plan("nightly-1", "Pending")), "nightly", 75, "it is Pending"),
+        ((plan("nightly-1", "Failed"),), "nightly", 66, "nightly has no result: it is Failed"),
+        ((plan("nightly-1", "Queued"),), "nightly-1", 75, "it is Queued"),
+        ((plan("nightly-1", "Running", result=1),), "nightly-1", 75, "it is Running"),
+        ((plan("nightly-1", "Suspended"),), "nightly-1", 75, "it is Suspended"),
+        ((plan("nightly-1", "Cancelled", result=1),), "nightly-1", 66, "it is Cancelled"),
+        ((plan("nightly-0", "Completed", result=0, found=True, generation=2),), "nightly-0", 75, "it is Pending"),
+        ((plan("nightly-0", "Failed", generation=2),), "nightly-0", 75, "it is Pending"),
+        ((FIRST,), "other", 66, "there is no ScanPlan"),
+    ],
+)
+def test_a_scan_that_goes_on_is_told_from_one_that_has_no_result(
+    on_a_cluster: Any, tmp_path: Path, plans: tuple[dict[str, Any], ...], name: str, code: int, words: str
+) -> None:
+    """Lost otherwise: last night's result while a run waits, or a gate that judges a plan by its result before an edit."""
+    folder.write(tmp_path, "nightly", [LOW])
+    answer = on_a_cluster(*plans, words=f"results {name} -o ndjson")
+    assert (answer.exit_code, words in answer.stderr) == (code, True)
+    assert answer.stdout == ("" if code else b"".join(events.lines([LOW])).decode())
+
+
+def test_a_run_whose_first_scan_goes_on_has_no_result_yet(on_a_cluster: Any, tmp_path: Path) -> None:
+    scan = plan("nightly-1", "Running", result=0)
+    assert on_a_cluster(scan, words="results nightly").exit_code == 75
+    (tmp_path / layout.run_directory("nightly")).mkdir(parents=True)
+    folder.write(tmp_path, "nightly")
+    assert on_a_cluster(scan, words="results nightly").exit_code == 75
+    assert on_a_cluster(plan("nightly-1", "Failed", result=0), words="results nightly").exit_code == 66
