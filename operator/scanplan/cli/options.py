@@ -70,7 +70,7 @@ RunName = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="A ScanPlan, or the runId of one; RUN~1 is the result before its last.",
+        help="A ScanPlan, or the runId of one; RUN~1 is the result before.",
         autocompletion=_plan_names,
     ),
 ]

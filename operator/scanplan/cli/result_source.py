@@ -1,7 +1,8 @@
 """Finds and reads results of runs: on the claims of a cluster, or in a folder of this machine.
 
-A run is named by its plan or by its runId. `~1` behind the name is the result before the last, `~2` the one before that. Each file
-is checked against the size and SHA-256 in the scan's own record: a changed or incomplete file is an error, not a result.
+A run is named by its plan or by its runId. `~1` behind the name is the result before: before that of the plan, or before the run's
+last one. `~2` is the one before that. Each file is checked against the size and SHA-256 in the scan's own record: a changed or
+incomplete file is an error, not a result.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
 import re
 import tempfile
@@ -215,7 +217,8 @@ class ResultSource:
         if by_name and not back:
             return self._read(name, artifacts.path, store, place)
         try:
-            return self._of_run(name, str(plan["spec"].get("runId") or plans.name(plan)), back, store, place)
+            own = artifacts.path if by_name else ""
+            return self._of_run(name, str(plan["spec"].get("runId") or plans.name(plan)), back, store, place, own)
         except NotFound:
             if back or plans.has_ended(plan):
                 raise
@@ -244,22 +247,29 @@ class ResultSource:
                 self._stores[claim] = self._resources.enter_context(reader.opened(self._cluster, plan, claim, image))
         return self._stores[claim]
 
-    def _of_run(self, name: str, run: str, back: int, store: ArtifactStore, place: str) -> Result:
-        """The result of a run that is `back` results older than its newest one."""
+    def _of_run(self, name: str, run: str, back: int, store: ArtifactStore, place: str, own: str = "") -> Result:
+        """The result of a run that is `back` results older than the newest one.
+
+        Args:
+            own: the folder of a plan's result, relative to the claim: the result is older than this one instead.
+        """
         folder = layout.run_directory(run)
         path = self._fetch(store, str(folder / layout.RUN_RECORD))
         try:
             record = wire.decode(path.read_bytes(), RunRecord)
         except wire.UNREADABLE as error:
             raise Failure(f"the record of run {run} can't be read: {error}", code=failure.DATA) from None
-        merged = [task for task in record.tasks if task.nuclei_output]
-        if back >= len(merged):
-            raise NotFound(f"run {run} has {len(merged)} results: there is no {name}")
-        task = merged[-1 - back]
-        own = layout.task_directory(keys.key_digest(task.key))
-        if task.path != str(own):  # anybody who can write to the claim could name another run's folder here
-            raise Failure(f"the record of run {run} names {task.path!r} where {own} belongs", code=failure.DATA)
-        return self._read(name, str(folder / own), store, place)
+        before = itertools.takewhile(lambda task: str(folder / task.path) != own, record.tasks)
+        merged = [task for task in before if task.nuclei_output]
+        steps = back if own else back + 1
+        if steps > len(merged):
+            than = " before that of this plan" if own else ""
+            raise NotFound(f"run {run} has {len(merged)} results{than}: there is no {name}")
+        task = merged[-steps]
+        where = layout.task_directory(keys.key_digest(task.key))
+        if task.path != str(where):  # anybody who can write to the claim could name another run's folder here
+            raise Failure(f"the record of run {run} names {task.path!r} where {where} belongs", code=failure.DATA)
+        return self._read(name, str(folder / where), store, place)
 
     def _read(self, name: str, folder: str, store: ArtifactStore, place: str) -> Result:
         try:

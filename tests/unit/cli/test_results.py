@@ -366,3 +366,40 @@ def test_a_run_whose_first_scan_goes_on_has_no_result_yet(on_a_cluster: Any, tmp
     folder.write(tmp_path, "nightly")
     assert on_a_cluster(scan, words="results nightly").exit_code == 75
     assert on_a_cluster(plan("nightly-1", "Failed", result=0), words="results nightly").exit_code == 66
+
+
+@pytest.mark.parametrize(
+    ("name", "severity"),
+    [
+        ("nightly", "high"),
+        ("nightly~1", "medium"),
+        ("nightly~2", "low"),
+        ("nightly~3", None),
+        ("nightly-0", "low"),
+        ("nightly-0~1", None),
+        ("nightly-1", "medium"),
+        ("nightly-1~1", "low"),
+        ("nightly-1~2", None),
+        ("nightly-2~1", "medium"),
+        ("nightly-2~2", "low"),
+        ("nightly-3~1", "high"),
+        ("nightly-3~3", "low"),
+        ("nightly-3~4", None),
+    ],
+)
+def test_the_result_before_is_that_before_the_plans_own(
+    on_a_cluster: Any, tmp_path: Path, name: str, severity: str | None
+) -> None:
+    """Lost otherwise: `diff nightly-1~1 nightly-1` in a run that went on since, which compares a result with itself."""
+    folder.write(tmp_path, "nightly", [LOW], [MEDIUM], [HIGH])
+    runs = [plan(f"nightly-{number}", "Completed", result=number, found=True) for number in range(3)]
+    answer = on_a_cluster(*runs, plan("nightly-3", "Running", result=3), words=f"results {name} -o ndjson")
+    assert answer.exit_code == (0 if severity else 66)
+    assert [json.loads(line)["info"]["severity"] for line in answer.stdout.splitlines()] == [severity] * bool(severity)
+
+
+def test_a_plan_of_a_run_is_compared_with_the_one_before(on_a_cluster: Any, tmp_path: Path) -> None:
+    folder.write(tmp_path, "nightly", [LOW], [HIGH], [])
+    runs = [plan(f"nightly-{number}", "Completed", result=number, found=True) for number in range(3)]
+    answer = on_a_cluster(*runs, words="diff nightly-1~1 nightly-1 --fail-on high")
+    assert (answer.exit_code, "1 new" in answer.stderr) == (1, True)
