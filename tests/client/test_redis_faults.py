@@ -80,6 +80,24 @@ def test_temporary_errors_come_again_as_often_as_the_settings_say(
     assert attempts(laboratory) == 3
 
 
+def test_a_retry_takes_over_what_earlier_attempts_have_scanned(
+    laboratory: Laboratory, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: what the first attempt of a long task has scanned, once it is older than the idempotency window."""
+    window = {
+        "SCANPLAN_IDEMPOTENCY_WINDOW": "1",
+        "SCANPLAN_RETRY_TEMPORARY": "1",
+        "SCANPLAN_RETRY_TEMPORARY_SECONDS": "3",
+    }
+    for name, value in window.items():
+        monkeypatch.setenv(name, value)
+    start_worker(SCANPLAN_MAX_ENDPOINTS_PER_SHARD="1", **window)
+    away = f"http://localhost:{free_port()}"
+    result = laboratory.result(laboratory.submit(laboratory.plan(endpoints=[laboratory.webapp.url, away])))
+    assert (result.status, result.finding_count) == (TaskStatus.FAILED, 14)
+    assert attempts(laboratory) == 3
+
+
 def test_an_unknown_error_comes_once_more(laboratory: Laboratory, start_worker: StartWorker) -> None:
     start_worker()
     task_id = laboratory.submit(laboratory.plan(templates=[laboratory.template("dies", fault="exit:42")]))

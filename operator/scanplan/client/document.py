@@ -26,11 +26,12 @@ def check(plan: ScanPlan, settings: ClientSettings) -> None:
     settings.guard().check(endpoints.canonical_all(plan.endpoints))
 
 
-def build(plan: ScanPlan, settings: ClientSettings, now: datetime) -> TaskDocument:
+def build(plan: ScanPlan, settings: ClientSettings, first_seen: datetime) -> TaskDocument:
     """The plan's task document.
 
     Args:
-        now: the current time. Shards published before `now` minus the idempotency window are scanned again.
+        first_seen: when the task was submitted, the same for all of its attempts. Shards that were published before this time minus
+            the idempotency window are scanned again.
 
     Raises:
         InvalidPlan: as `check`.
@@ -38,7 +39,7 @@ def build(plan: ScanPlan, settings: ClientSettings, now: datetime) -> TaskDocume
     check(plan, settings)
     targets = endpoints.canonical_all(plan.endpoints)
     key = generate_task_key(plan)
-    not_before = now - timedelta(seconds=settings.idempotency_window)
+    not_before = first_seen - timedelta(seconds=settings.idempotency_window)
     return TaskDocument(
         key=key,
         project_id=plan.project_id,

@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -21,7 +20,7 @@ from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import ScanError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.client import artifacts, document, findings, models
+from scanplan.client import artifacts, findings, models
 from scanplan.client.models import ArtifactRef, ScanPlan, ScanResult, SeverityCounts, TaskStatus
 from scanplan.client.settings import ClientSettings
 from scanplan.core.planning import keys
@@ -67,16 +66,12 @@ def never() -> bool:
     return False
 
 
-def attempt(plan: ScanPlan, settings: ClientSettings, stop: Stop = never) -> Attempt:
+def attempt(task: TaskDocument, settings: ClientSettings, stop: Stop = never) -> Attempt:
     """Scan the shards that are not published yet.
 
     Args:
         stop: called several times a second. Once it returns True, the scan ends and keeps its findings.
-
-    Raises:
-        InvalidPlan: the plan can't be run as it is written.
     """
-    task = document.build(plan, settings, datetime.now(UTC))
     run = settings.data_directory / layout.run_directory(task.run_id)
     installation = settings.installation()
     began = time.monotonic()

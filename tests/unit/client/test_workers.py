@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,14 +12,18 @@ from typing import Any, cast
 import pytest
 from rq import Retry
 
+from scanplan.api.documents.task import TaskDocument
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.client import pipeline
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
+from scanplan.client.pipeline import Attempt
 from scanplan.client.queues import workers
+from scanplan.client.queues.redis_store import Begun
 from scanplan.client.settings import ClientSettings
 
 PLAN = ScanPlan("r", "p", ["https://a.example"], ["http/"])
+FIRST_SEEN = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
 class Store:
@@ -27,8 +33,8 @@ class Store:
         self.finished: list[ScanResult] = []
         self.failures = 0
 
-    def begin(self, _task_id: str) -> int:
-        return 0
+    def begin(self, _task_id: str) -> Begun:
+        return Begun(failures=0, first_seen=FIRST_SEEN)
 
     def count_failure(self, *_: object) -> int:
         self.failures += 1
@@ -38,37 +44,58 @@ class Store:
         self.finished.append(result)
 
 
-def attempt(monkeypatch: pytest.MonkeyPatch, folder: Path, error: Exception, *, cancelled: bool) -> tuple[Any, Store]:
-    """Let an attempt end by an exception; what the worker returns, and what it has stored."""
-    store = Store()
-    watch = SimpleNamespace(cancelled=cancelled, orphaned=False, must_stop=lambda: cancelled)
+Scan = Callable[[TaskDocument], Attempt]
 
-    def fail(*_: object) -> None:
+
+def raising(error: Exception) -> Scan:
+    """A scan that ends by an exception."""
+
+    def scan(_task: TaskDocument) -> Attempt:
         raise error
 
+    return scan
+
+
+def attempt(monkeypatch: pytest.MonkeyPatch, folder: Path, scan: Scan, *, cancelled: bool = False) -> tuple[Any, Store]:
+    """Let a worker make an attempt by `scan`; what it returns, and what it has stored."""
+    store = Store()
+    watch = SimpleNamespace(cancelled=cancelled, orphaned=False, must_stop=lambda: cancelled)
     monkeypatch.setattr(workers, "RedisStore", lambda *_: store)
     monkeypatch.setattr(workers, "_Watch", lambda *_: contextlib.nullcontext(watch))
-    monkeypatch.setattr(pipeline, "attempt", fail)
+    monkeypatch.setattr(pipeline, "attempt", lambda task, *_: scan(task))
     job = cast("Any", SimpleNamespace(connection=None))
     return workers._Task(PLAN, job, ClientSettings(data_directory=folder)).attempt(), store
+
+
+def test_all_attempts_take_over_the_same_shards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Lost otherwise: what earlier attempts of a long task have scanned, once it is older than the idempotency window."""
+    seen: list[TaskDocument] = []
+
+    def scan(task: TaskDocument) -> Attempt:
+        seen.append(task)
+        raise RuntimeError("it ends here")
+
+    for _ in range(2):
+        attempt(monkeypatch, tmp_path, scan)
+    assert [task.replay_not_before for task in seen] == ["2026-11-28T11:00:00Z"] * 2
 
 
 def test_a_cancelled_task_is_over_also_where_its_attempt_has_crashed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Lost otherwise: five minutes, after which a scan that nobody wants begins again, to be told of its cancellation."""
-    answer, store = attempt(monkeypatch, tmp_path, RuntimeError("a bug"), cancelled=True)
+    answer, store = attempt(monkeypatch, tmp_path, raising(RuntimeError("a bug")), cancelled=True)
     assert [(each.status, each.reason) for each in store.finished] == [(TaskStatus.CANCELLED, Reason.CANCELLED)]
     assert answer["status"] == TaskStatus.CANCELLED.value
     assert not store.failures
 
 
 def test_a_crash_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    answer, store = attempt(monkeypatch, tmp_path, RuntimeError("a bug"), cancelled=False)
+    answer, store = attempt(monkeypatch, tmp_path, raising(RuntimeError("a bug")))
     assert isinstance(answer, Retry)
     assert not store.finished
 
 
 def test_a_plan_that_cannot_run_fails_even_if_it_is_cancelled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="no such template"):
-        attempt(monkeypatch, tmp_path, InvalidPlan(Reason.INVALID_SPEC, "no such template"), cancelled=True)
+        attempt(monkeypatch, tmp_path, raising(InvalidPlan(Reason.INVALID_SPEC, "no such template")), cancelled=True)

@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ class SyncTaskQueue(TaskQueue):
             self._cancel(task_id).unlink(missing_ok=True)
             self._result(task_id).unlink(missing_ok=True)
             wish = self._cancel(task_id)
-            attempt = pipeline.attempt(plan, self._settings, wish.exists)
+            task = document.build(plan, self._settings, datetime.now(UTC))
+            attempt = pipeline.attempt(task, self._settings, wish.exists)
             result = pipeline.conclude(attempt, self._settings, cancelled=wish.exists() and not attempt.complete)
             durable.replace(self._result(task_id), models.to_json(result))
             wish.unlink(missing_ok=True)

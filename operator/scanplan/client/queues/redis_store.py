@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -58,6 +60,16 @@ def reachable() -> Iterator[None]:
         yield
     except redis.exceptions.RedisError as error:
         raise QueueUnavailable(f"Redis (REDIS_URL) can't be used: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A task whose next attempt has begun."""
+
+    failures: int
+    """Temporary failures so far; a killed attempt is one of them."""
+    first_seen: datetime
+    """When the task was submitted, the same for all of its attempts."""
 
 
 class RedisStore:
@@ -124,21 +136,24 @@ class RedisStore:
             pipe.exists(self.cancel_key(task_id))
             return bool(pipe.execute()[1])
 
-    def begin(self, task_id: str) -> int:
-        """Record the start of an attempt. Returns the number of temporary failures so far; a killed attempt is one of them."""
+    def begin(self, task_id: str) -> Begun:
+        """Record the start of an attempt."""
         key = self.attempts_key(task_id)
         first = not self.connection.exists(key)
+        now = time.time()
         submitted: Any = self.connection.zscore(self.open_key, self.job_id(task_id))
+        waited = max(0.0, now - submitted) if submitted else 0.0  # the submitter's clock may be ahead
         with self.connection.pipeline() as pipe:
             if first and submitted:
-                statistics.count_wait(pipe, self.statistics_key, max(0.0, time.time() - submitted))
+                statistics.count_wait(pipe, self.statistics_key, waited)
             if self.connection.hget(key, _RUNNING):
                 pipe.hincrby(key, ErrorClass.TEMPORARY.value, 1)
                 statistics.count_failure(pipe, self.statistics_key, ErrorClass.TEMPORARY)
             pipe.hset(key, _RUNNING, "1")
             pipe.expire(key, _RUN_SECONDS)
             pipe.execute()
-        return int(self.connection.hget(key, ErrorClass.TEMPORARY.value) or 0)
+        failures = int(self.connection.hget(key, ErrorClass.TEMPORARY.value) or 0)
+        return Begun(failures, datetime.fromtimestamp(now - waited, UTC))
 
     def count_failure(self, task_id: str, error_class: ErrorClass) -> int:
         """Record a failed attempt. Returns the number of failed attempts of this class."""

@@ -31,7 +31,7 @@ from scanplan.api.documents.report import TaskError
 from scanplan.api.documents.words import ErrorClass
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.client import models, pipeline
+from scanplan.client import document, models, pipeline
 from scanplan.client.compat import nuclei_wrapper
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
 from scanplan.client.pipeline import Attempt
@@ -87,11 +87,12 @@ class _Task:
         self._store = RedisStore(job.connection, settings)
 
     def attempt(self) -> dict[str, Any] | Retry:
-        killed = self._store.begin(self._task_id)
+        begun = self._store.begin(self._task_id)
         attempt: Attempt | None = None
         with _Watch(self._store, self._key, self._task_id) as watch, SyncTaskQueue(self._settings).held(self._task_id):
             try:
-                attempt = pipeline.attempt(self._plan, self._settings, watch.must_stop)
+                task = document.build(self._plan, self._settings, begun.first_seen)
+                attempt = pipeline.attempt(task, self._settings, watch.must_stop)
                 error = attempt.error
             except InvalidPlan as wrong:
                 error = TaskError(error_class=ErrorClass.FATAL, reason=wrong.reason, message=wrong.message)
@@ -109,7 +110,7 @@ class _Task:
                 log.info("%s: given back, since this worker is being stopped", self._task_id)
                 self._store.give_back(self._task_id)
                 return Retry(max=_ENDLESS)
-            retry = self._again(error, killed) if error else None
+            retry = self._again(error, begun.failures) if error else None
             if retry:
                 return retry
             if attempt is None:
