@@ -392,3 +392,17 @@ def test_a_scan_that_takes_too_long_keeps_what_it_has_found(
     assert result.reason
     assert result.reason.value == "AttemptTimeout"
     assert len(list(stored_findings("acme"))) == 1
+
+
+def test_after_the_time_limit_no_further_shard_is_begun(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: minutes, in which each shard that is left is begun and given up again."""
+    monkeypatch.setenv("TASK_TIMEOUT", "10")
+    monkeypatch.setenv("SCANPLAN_MAX_ENDPOINTS_PER_SHARD", "1")
+    here = laboratory.webapp.url
+    result = scanplan.client.run_scan(laboratory.slow_plan(endpoints=[here, here.replace("127.0.0.1", "localhost")]))
+    assert (result.success, result.complete, result.finding_count) == (False, False, 1)
+    assert result.error
+    assert result.error.startswith("2 of 2 shards failed: The attempt reached")
+    assert len(list(laboratory.data.glob("ui_projects/nightly/tasks/*/shards/*/attempt-*"))) == 1

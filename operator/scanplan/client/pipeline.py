@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -31,6 +31,11 @@ from scanplan.runner.shard import run_shard
 
 Stop = Callable[[], bool]
 
+_OUT_OF_TIME = TaskError(
+    error_class=ErrorClass.TEMPORARY,
+    reason=Reason.ATTEMPT_TIMEOUT,
+    message="The attempt reached TASK_TIMEOUT before all shards were begun; what it had found is kept. Raise TASK_TIMEOUT.",
+)
 _SEVEREST_FIRST = {ErrorClass.FATAL: 0, ErrorClass.UNKNOWN: 1, ErrorClass.TEMPORARY: 2}
 
 
@@ -39,9 +44,12 @@ class Attempt:
     """The outcome of one attempt at all shards of a task."""
 
     document: TaskDocument
-    reports: tuple[ShardReport, ...]
-    started: float
+    reports: tuple[ShardReport, ...] = ()
+    """One for each shard that was begun."""
+    started: float = field(default_factory=time.monotonic)
     """Start time by the monotonic clock, in seconds."""
+    out_of_time: bool = False
+    """The attempt's time was over before the last shard was begun."""
 
     @property
     def complete(self) -> bool:
@@ -50,14 +58,18 @@ class Attempt:
 
     @property
     def error(self) -> TaskError | None:
-        """The most severe error of the shards; None where all were scanned."""
+        """The most severe error of the shards; None where all that were begun were scanned, and there was time for the others."""
         errors = [report.error for report in self.reports if report.error]
+        failed = len(errors)
+        if self.out_of_time:
+            errors.append(_OUT_OF_TIME)
+            failed += self.document.shards - len(self.reports)
         if not errors:
             return None
         worst = min(errors, key=lambda error: _SEVEREST_FIRST[error.error_class])
-        if len(errors) == 1 and self.document.shards == 1:
+        if self.document.shards == 1:
             return worst
-        message = f"{len(errors)} of {self.document.shards} shards failed: {worst.message}"
+        message = f"{failed} of {self.document.shards} shards failed: {worst.message}"
         return msgspec.structs.replace(worst, message=message)
 
 
@@ -67,7 +79,7 @@ def never() -> bool:
 
 
 def attempt(task: TaskDocument, settings: ClientSettings, stop: Stop = never) -> Attempt:
-    """Scan the shards that are not published yet.
+    """Scan the shards that are not published yet, until TASK_TIMEOUT.
 
     Args:
         stop: called several times a second. Once it returns True, the scan ends and keeps its findings.
@@ -80,7 +92,9 @@ def attempt(task: TaskDocument, settings: ClientSettings, stop: Stop = never) ->
         if stop():
             break
         left = math.ceil(began + settings.task_timeout - time.monotonic())
-        limited = msgspec.structs.replace(task, timeout_seconds=max(1, left))
+        if left <= 0:
+            return Attempt(task, tuple(reports), began, out_of_time=True)
+        limited = msgspec.structs.replace(task, timeout_seconds=left)
         report = run_shard(limited, index, run, installation=installation, stop=stop)
         reports.append(report)
         if report.error and report.error.error_class is ErrorClass.FATAL:

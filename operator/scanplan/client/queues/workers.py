@@ -88,34 +88,32 @@ class _Task:
 
     def attempt(self) -> dict[str, Any] | Retry:
         begun = self._store.begin(self._task_id)
-        attempt: Attempt | None = None
+        try:
+            task = document.build(self._plan, self._settings, begun.first_seen)
+        except InvalidPlan as wrong:
+            fatal = TaskError(error_class=ErrorClass.FATAL, reason=wrong.reason, message=wrong.message)
+            return self._end(pipeline.failed(pipeline.nothing(self._plan), fatal))
+        attempt = Attempt(task)
         with _Watch(self._store, self._key, self._task_id) as watch, SyncTaskQueue(self._settings).held(self._task_id):
             try:
-                task = document.build(self._plan, self._settings, begun.first_seen)
                 attempt = pipeline.attempt(task, self._settings, watch.must_stop)
                 error = attempt.error
-            except InvalidPlan as wrong:
-                error = TaskError(error_class=ErrorClass.FATAL, reason=wrong.reason, message=wrong.message)
-            except Exception as bug:
+            except Exception as bug:  # also RQ's, after its own time limit
                 log.exception("%s: the attempt failed", self._task_id)
                 message = f"the attempt failed: {type(bug).__name__}: {bug}"
                 error = TaskError(error_class=ErrorClass.UNKNOWN, reason=Reason.UNKNOWN_ERROR, message=message)
             if watch.orphaned:
                 raise InterruptedError("the worker has died: another one takes the task over")
-            if watch.cancelled and attempt and not attempt.complete:
+            if watch.cancelled and not attempt.complete:
                 return self._end(pipeline.conclude(attempt, self._settings, cancelled=True))
-            if watch.cancelled and not attempt and not _is_fatal(error):
-                return self._end(pipeline.as_cancelled(pipeline.nothing(self._plan)))
-            if attempt and _told_to_stop() and not attempt.complete and not _is_fatal(error):
+            if _told_to_stop() and not attempt.complete and not _is_fatal(error):
                 log.info("%s: given back, since this worker is being stopped", self._task_id)
                 self._store.give_back(self._task_id)
                 return Retry(max=_ENDLESS)
             retry = self._again(error, begun.failures) if error else None
             if retry:
                 return retry
-            if attempt is None:
-                return self._end(pipeline.failed(pipeline.nothing(self._plan), error))
-            return self._end(pipeline.conclude(attempt, self._settings))
+            return self._end(pipeline.conclude(attempt, self._settings, error=error))
 
     def _again(self, error: TaskError, killed: int) -> Retry | None:
         """RQ's `Retry`; None where a retry can't help, or where the attempts of this class are used up."""
