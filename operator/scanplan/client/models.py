@@ -24,7 +24,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import ArgsKwargs
 
 from scanplan.api import nearest
-from scanplan.api.documents.report import FindingCounts
+from scanplan.api.documents.report import FindingCounts, TaskError
 from scanplan.api.documents.words import ErrorClass, Severity
 from scanplan.api.schema import strictness
 from scanplan.api.v1alpha1.conditions import Reason
@@ -166,6 +166,13 @@ class ScanResult:
     artifacts: list[ArtifactRef] = dataclasses.field(default_factory=list)
     complete: bool = False
     """The published artifacts hold every shard's findings; False with artifacts: partial."""
+
+    @property
+    def task_error(self) -> TaskError | None:
+        """Why the scan failed; None where it has not, or where that is not known."""
+        if not (self.error and self.error_class and self.reason):
+            return None
+        return TaskError(error_class=self.error_class, reason=self.reason, message=self.error)
 
 
 @dataclass(frozen=True, config=_STRICT)

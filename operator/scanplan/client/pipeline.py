@@ -21,6 +21,7 @@ from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import ScanError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.client import artifacts, findings, models
+from scanplan.client.errors import QueueUnavailable
 from scanplan.client.models import ArtifactRef, ScanPlan, ScanResult, SeverityCounts, TaskStatus
 from scanplan.client.settings import ClientSettings
 from scanplan.core.planning import keys
@@ -107,16 +108,17 @@ def conclude(
 ) -> ScanResult:
     """Make the result after the last attempt: merge the published shards, record the merge, and add it to the project's findings.
 
+    An error of the storage is one of the result.
+
     Args:
         cancelled: the attempt was stopped because somebody cancelled the task.
         error: why there is no further attempt, where that is not the attempt's own error.
     """
     task = attempt.document
-    error = error or attempt.error
     merged, trouble = _merged(attempt, settings)
-    error = error or trouble
     if merged:
-        publish(settings.data_directory, task.project_id, task.run_id, merged.path)
+        trouble = _added_to_project(task, settings, merged)
+    error = error or attempt.error or trouble
     result = ScanResult(
         run_id=task.run_id,
         success=error is None and not cancelled and merged is not None and merged.complete,
@@ -203,6 +205,17 @@ def publish_once(root: Path, project_id: str, run_id: str, path: str) -> None:
 
 def _recorded(path: str) -> dict[str, str]:
     return {"nuclei_output": f"{path}/{layout.FINDINGS}", "metadata": f"{path}/{layout.METADATA}"}
+
+
+def _added_to_project(task: TaskDocument, settings: ClientSettings, merged: MergedResult) -> TaskError | None:
+    """Add merged findings to the project's store; the error where that can't be written."""
+    try:
+        publish(settings.data_directory, task.project_id, task.run_id, merged.path)
+    except QueueUnavailable as unusable:
+        return TaskError(error_class=ErrorClass.TEMPORARY, reason=Reason.STORAGE_ERROR, message=str(unusable))
+    except OSError as failed:
+        return TaskError.of(durable.storage_error(failed, starting=False))
+    return None
 
 
 def _merged(attempt: Attempt, settings: ClientSettings) -> tuple[MergedResult | None, TaskError | None]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypedDict
 
-from scanplan.api.documents.report import TaskError
 from scanplan.client import models
 from scanplan.client.compat import nuclei_wrapper
 from scanplan.client.compat.projects import build_endpoints_from_queue
@@ -58,8 +57,7 @@ def execute_nuclei_pipeline(
         "severity_levels": list(severity_levels),
     }
     result = SyncTaskQueue(load_settings()).run(models.load(ScanPlan, fields, "the plan"))
-    if result.error and result.error_class and result.reason:
-        nuclei_wrapper.raise_for(TaskError(error_class=result.error_class, reason=result.reason, message=result.error))
+    nuclei_wrapper.raise_for(result.task_error)
     return {
         "run_id": run_id,
         "success": result.success,

@@ -10,14 +10,16 @@ from __future__ import annotations
 import fcntl
 import re
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from scanplan.api.documents.report import TaskError
+from scanplan.api.errors import ScanError
 from scanplan.client import artifacts, document, models, pipeline
-from scanplan.client.errors import InvalidPayload, UnknownTask, UnknownTaskType
+from scanplan.client.errors import InvalidPayload, QueueUnavailable, UnknownTask, UnknownTaskType
 from scanplan.client.models import QueueHealth, ScanPlan, ScanResult, TaskStatus
 from scanplan.client.queues.base import TaskQueue
 from scanplan.client.settings import ClientSettings
@@ -27,6 +29,15 @@ from scanplan.runner.artifacts import durable
 FOLDER = ".tasks"
 """Folder below the data directory with the result, the lock and the cancel request of each task."""
 _ID = re.compile(r"scan-[0-9a-f]{20}")
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    """Turn errors of the data directory into `QueueUnavailable`."""
+    try:
+        yield
+    except ScanError as error:
+        raise QueueUnavailable(error.message) from error
 
 
 class SyncTaskQueue(TaskQueue):
@@ -40,7 +51,8 @@ class SyncTaskQueue(TaskQueue):
         if task_type != models.TASK_TYPE:
             raise UnknownTaskType(task_type)
         fields = dict(payload) if priority is None else {**payload, "priority": priority}
-        return self.run(models.plan_from(fields)).task_id
+        with _reachable():
+            return self._run(models.plan_from(fields)).task_id
 
     def run(self, plan: ScanPlan) -> ScanResult:
         """Scan the plan, unless it was scanned within the idempotency window. Waits for a scan of it that is running.
@@ -48,9 +60,16 @@ class SyncTaskQueue(TaskQueue):
         Raises:
             InvalidPlan: the plan can't run as it is written.
         """
+        try:
+            return self._run(plan)
+        except ScanError as failed:
+            return pipeline.failed(pipeline.nothing(plan), TaskError.of(failed))
+
+    def _run(self, plan: ScanPlan) -> ScanResult:
+        """As `run`. Raises ScanError where the data directory can't be written."""
         document.check(plan, self._settings)
         task_id = models.task_id_of(plan)
-        with artifacts.locked(self._lock(task_id)):
+        with self.held(task_id):
             known = self._fresh(task_id)
             if known:
                 return known
@@ -60,13 +79,22 @@ class SyncTaskQueue(TaskQueue):
             task = document.build(plan, self._settings, datetime.now(UTC))
             attempt = pipeline.attempt(task, self._settings, wish.exists)
             result = pipeline.conclude(attempt, self._settings, cancelled=wish.exists() and not attempt.complete)
-            durable.replace(self._result(task_id), models.to_json(result))
-            wish.unlink(missing_ok=True)
+            with durable.on_claim():
+                durable.replace(self._result(task_id), models.to_json(result))
+                wish.unlink(missing_ok=True)
         return result
 
-    def held(self, task_id: str) -> AbstractContextManager[None]:
-        """The lock of a task, for other code that works on its artifacts."""
-        return artifacts.locked(self._lock(task_id))
+    @contextmanager
+    def held(self, task_id: str) -> Iterator[None]:
+        """Hold the lock of a task, which everybody takes who works on its artifacts.
+
+        Raises:
+            ScanError: the data directory can't be written.
+        """
+        with ExitStack() as stack:
+            with durable.on_claim(starting=True):
+                stack.enter_context(artifacts.locked(self._lock(task_id)))
+            yield
 
     def get_task_status(self, task_id: str) -> TaskStatus:
         if self._is_running(task_id):
@@ -79,8 +107,9 @@ class SyncTaskQueue(TaskQueue):
     def store_task_result(self, task_id: str, result: Mapping[str, Any]) -> None:
         if not _ID.fullmatch(task_id):
             raise InvalidPayload(f"{task_id!r} is not the id of a task")
-        with artifacts.locked(self._lock(task_id)):
-            durable.replace(self._result(task_id), models.to_json(models.result_for(task_id, result)))
+        checked = models.to_json(models.result_for(task_id, result))
+        with _reachable(), self.held(task_id), durable.on_claim():
+            durable.replace(self._result(task_id), checked)
 
     def cancel_task(self, task_id: str) -> bool:
         if self._is_running(task_id):

@@ -111,6 +111,10 @@ class RedisStore:
         """The id of a task's RQ job. RQ's own keys have no prefix, so the job id has the tenant's."""
         return task_id if self._prefix == DEFAULT_PREFIX else f"{self._prefix}_{task_id}"
 
+    def task_id(self, job_id: str) -> str:
+        """The id of the task whose RQ job has this id."""
+        return job_id.removeprefix(f"{self._prefix}_")
+
     def queue_name(self, priority: int) -> str:
         """The RQ queue of a priority. RQ has no priorities in a queue, so each has its own, and workers take them in order."""
         base = BASE_QUEUE if self._prefix == DEFAULT_PREFIX else f"{self._prefix}:{BASE_QUEUE}"

@@ -28,18 +28,21 @@ from rq.worker_pool import WorkerPool
 from rq.worker_registration import get_keys as worker_keys
 
 from scanplan.api.documents.report import TaskError
+from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import ErrorClass
-from scanplan.api.errors import InvalidPlan
+from scanplan.api.errors import InvalidPlan, ScanError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.client import document, models, pipeline
 from scanplan.client.compat import nuclei_wrapper
-from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
+from scanplan.client.errors import InvalidPayload
+from scanplan.client.models import ScanPlan, ScanResult
 from scanplan.client.pipeline import Attempt
 from scanplan.client.queues.local import SyncTaskQueue
 from scanplan.client.queues.redis import ENDED, ScanJob, ScanQueue, intervals
 from scanplan.client.queues.redis_store import NORMAL_PRIORITY, RedisStore, connect, reachable
 from scanplan.client.settings import ClientSettings
 from scanplan.client.settings import load as load_settings
+from scanplan.runner.artifacts import durable
 from scanplan.runner.interruption import Interruption
 
 log = logging.getLogger("scanplan.worker")
@@ -61,61 +64,97 @@ def execute_scan_task(payload: Mapping[str, Any]) -> dict[str, Any] | Retry:
         The fields of the `ScanResult`, or RQ's `Retry` where another attempt follows.
 
     Raises:
-        InvalidPayload, InvalidPlan: the task can't run as it is written.
-        ScanError: the scan has failed for good; the result is stored.
+        InvalidPayload, InvalidPlan, ScanError: the scan has failed for good; the result is stored.
+        InterruptedError: the worker has died. RQ tries again after this, and after an error of Redis.
     """
     job = get_current_job()
     if job is None:
         raise RuntimeError("execute_scan_task runs in an RQ worker; elsewhere call run_scan")
+    settings = load_settings()
+    store = RedisStore(job.connection, settings)
     try:
-        return _Task(models.plan_from(payload), job, load_settings()).attempt()
-    except InterruptedError:
-        raise
-    except Exception:
+        task = _Task(models.plan_from(payload), store, settings)
+    except (InvalidPayload, InvalidPlan) as wrong:
         job.retries_left = 0  # RQ would try again for any exception
+        store.finish(str(payload.get("task_key")), _unreadable(store.task_id(job.id), payload, wrong))
         raise
+    outcome = task.attempt()
+    if isinstance(outcome, Retry):
+        return outcome
+    store.finish(task.key, outcome)
+    if outcome.task_error:  # to be raised, so that RQ counts the job as failed
+        job.retries_left = 0
+        nuclei_wrapper.raise_for(outcome.task_error)
+    return models.dump(outcome)
+
+
+def _unreadable(task_id: str, payload: Mapping[str, Any], error: Exception) -> ScanResult:
+    """The result of a task that holds no plan, such as one of a newer program."""
+    result = ScanResult(
+        run_id=str(payload.get("run_id")),
+        success=False,
+        endpoint_count=0,
+        finding_count=0,
+        duration_ms=0,
+        task_id=task_id,
+    )
+    return pipeline.failed(result, _error_of(error))
 
 
 class _Task:
     """A running attempt at a task."""
 
-    def __init__(self, plan: ScanPlan, job: Job, settings: ClientSettings) -> None:
+    def __init__(self, plan: ScanPlan, store: RedisStore, settings: ClientSettings) -> None:
+        self.key = models.generate_task_key(plan)
         self._plan = plan
-        self._settings = settings
         self._task_id = models.task_id_of(plan)
-        self._key = models.generate_task_key(plan)
-        self._store = RedisStore(job.connection, settings)
+        self._store = store
+        self._settings = settings
 
-    def attempt(self) -> dict[str, Any] | Retry:
+    def attempt(self) -> ScanResult | Retry:
+        """Scan, and return the result; RQ's `Retry` where another attempt follows."""
         begun = self._store.begin(self._task_id)
-        try:
-            task = document.build(self._plan, self._settings, begun.first_seen)
-        except InvalidPlan as wrong:
-            fatal = TaskError(error_class=ErrorClass.FATAL, reason=wrong.reason, message=wrong.message)
-            return self._end(pipeline.failed(pipeline.nothing(self._plan), fatal))
-        attempt = Attempt(task)
-        with _Watch(self._store, self._key, self._task_id) as watch, SyncTaskQueue(self._settings).held(self._task_id):
+        with _Watch(self._store, self.key, self._task_id) as watch:
             try:
-                attempt = pipeline.attempt(task, self._settings, watch.must_stop)
-                error = attempt.error
-            except Exception as bug:  # also RQ's, after its own time limit
-                log.exception("%s: the attempt failed", self._task_id)
-                message = f"the attempt failed: {type(bug).__name__}: {bug}"
-                error = TaskError(error_class=ErrorClass.UNKNOWN, reason=Reason.UNKNOWN_ERROR, message=message)
-            if watch.orphaned:
-                raise InterruptedError("the worker has died: another one takes the task over")
-            if watch.cancelled and not attempt.complete:
-                return self._end(pipeline.conclude(attempt, self._settings, cancelled=True))
-            if _told_to_stop() and not attempt.complete and not _is_fatal(error):
-                log.info("%s: given back, since this worker is being stopped", self._task_id)
-                self._store.give_back(self._task_id)
-                return Retry(max=_ENDLESS)
-            retry = self._again(error, begun.failures) if error else None
-            if retry:
-                return retry
-            return self._end(pipeline.conclude(attempt, self._settings, error=error))
+                task = document.build(self._plan, self._settings, begun.first_seen)
+                with SyncTaskQueue(self._settings).held(self._task_id):
+                    return self._scanned(task, begun.failures, watch)
+            except (InterruptedError, redis.exceptions.RedisError):
+                raise
+            except Exception as failed:
+                error = self._told(failed)
+                if watch.cancelled and not _is_fatal(error):
+                    return pipeline.as_cancelled(pipeline.nothing(self._plan))
+                return self._again(error, begun.failures) or pipeline.failed(pipeline.nothing(self._plan), error)
 
-    def _again(self, error: TaskError, killed: int) -> Retry | None:
+    def _scanned(self, task: TaskDocument, failures: int, watch: _Watch) -> ScanResult | Retry:
+        attempt = Attempt(task)
+        try:
+            attempt = pipeline.attempt(task, self._settings, watch.must_stop)
+            error = attempt.error
+        except Exception as failed:  # also RQ's, after its own time limit
+            error = self._told(failed)
+        if watch.orphaned:
+            raise InterruptedError("the worker has died: another one takes the task over")
+        if watch.cancelled and not attempt.complete:
+            return pipeline.conclude(attempt, self._settings, cancelled=True)
+        if _told_to_stop() and not attempt.complete and not _is_fatal(error):
+            log.info("%s: given back, since this worker is being stopped", self._task_id)
+            self._store.give_back(self._task_id)
+            return Retry(max=_ENDLESS)
+        if error and (retry := self._again(error, failures)):
+            return retry
+        result = pipeline.conclude(attempt, self._settings, error=error)
+        if error is None and result.task_error:  # all is scanned, but could not be added to the project's findings
+            return self._again(result.task_error, failures) or result
+        return result
+
+    def _told(self, failed: Exception) -> TaskError:
+        """The error of an attempt that ended by an exception; logged."""
+        log.error("%s: the attempt failed", self._task_id, exc_info=failed)
+        return _error_of(failed)
+
+    def _again(self, error: TaskError, failures: int) -> Retry | None:
         """RQ's `Retry`; None where a retry can't help, or where the attempts of this class are used up."""
         settings = self._settings
         if _is_fatal(error):
@@ -125,7 +164,7 @@ class _Task:
             limit, wait = settings.retry_temporary, intervals(settings.retry_temporary_seconds, failed)[-1]
         else:
             limit, wait = settings.retry_unknown, settings.retry_unknown_seconds
-        if failed > limit or killed > settings.retry_temporary:
+        if failed > limit or failures > settings.retry_temporary:
             return None
         log.warning(
             "%s: %s; failure %d of at most %d of its kind, next attempt in %d s",
@@ -133,14 +172,20 @@ class _Task:
         )
         return Retry(max=_ENDLESS, interval=wait)
 
-    def _end(self, result: ScanResult) -> dict[str, Any]:
-        """Store the result. Raises the error of a failed one, so that RQ counts the job as failed."""
-        self._store.finish(self._key, result)
-        if result.status is TaskStatus.FAILED and result.error and result.error_class and result.reason:
-            nuclei_wrapper.raise_for(
-                TaskError(error_class=result.error_class, reason=result.reason, message=result.error)
-            )
-        return models.dump(result)
+
+def _error_of(failed: Exception) -> TaskError:
+    """The error of a task by an exception that ended its attempt."""
+    match failed:
+        case ScanError():
+            return TaskError.of(failed)
+        case InvalidPlan():
+            return TaskError(error_class=ErrorClass.FATAL, reason=failed.reason, message=failed.message)
+        case InvalidPayload():
+            return TaskError(error_class=ErrorClass.FATAL, reason=Reason.TASK_DOCUMENT_INVALID, message=str(failed))
+        case OSError():
+            return TaskError.of(durable.storage_error(failed, starting=False))
+    message = f"the attempt failed: {type(failed).__name__}: {failed}"
+    return TaskError(error_class=ErrorClass.UNKNOWN, reason=Reason.UNKNOWN_ERROR, message=message)
 
 
 def _is_fatal(error: TaskError | None) -> bool:
