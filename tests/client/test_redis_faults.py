@@ -22,7 +22,7 @@ from scanplan.client import models, settings
 from scanplan.client.errors import InvalidPayload, QueueUnavailable, UnknownTask
 from scanplan.client.models import QueueHealth, TaskStatus
 from scanplan.client.queues import redis_store
-from scanplan.client.queues.redis import WORKER_FUNCTION, RQTaskQueue
+from scanplan.client.queues.redis import WORKER_FUNCTION, RQTaskQueue, ScanQueue
 from scanplan.client.queues.redis_store import RedisStore
 from scanplan.client.queues.workers import requeue_lost
 from tests.client.laboratory import Laboratory
@@ -319,6 +319,23 @@ def test_a_waiting_task_is_cancelled_and_never_runs(laboratory: Laboratory, star
     start_worker("--burst").process.wait()
     assert laboratory.queue.get_task_status(task_id) is TaskStatus.CANCELLED
     assert attempts(laboratory) == 0
+
+
+def test_a_task_that_is_cancelled_as_a_worker_takes_it_never_runs(
+    laboratory: Laboratory, start_worker: StartWorker, redis_server: RedisServer
+) -> None:
+    """Lost otherwise: the answer that it is cancelled. The whole scan ran, and its result took the place of that."""
+    client = redis_server.client()
+    task_id = laboratory.submit(laboratory.plan())
+    taken = Job.fetch(task_id, connection=client, serializer=JSONSerializer)
+    assert laboratory.queue.cancel_task(task_id)
+    everlasting = {key for key in client.keys() if client.ttl(key) == -1}
+    assert not [key for key in everlasting if task_id in key.decode() or b"canceled" in key]
+    ScanQueue(taken.origin, connection=client).enqueue_job(taken)  # by a worker or a scheduler that has read it before
+    start_worker("--burst").process.wait()
+    assert laboratory.result(task_id).status is TaskStatus.CANCELLED
+    assert attempts(laboratory) == 0
+    assert laboratory.queue.statistics().tasks == {"cancelled": 1}
 
 
 # priorities and tenants

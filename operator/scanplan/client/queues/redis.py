@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 from redis.exceptions import WatchError
 from rq import Queue, Retry
-from rq.exceptions import DeserializationError, InvalidJobOperation, NoSuchJobError
+from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry, ScheduledJobRegistry
 from rq.results import Result
@@ -139,15 +139,12 @@ class RQTaskQueue(TaskQueue):
             status = job.get_status(refresh=False)
             if status not in _ALIVE:
                 return False
-            # Set the cancel request first. A worker that takes the job right now sees it at once, and ends the job.
-            self.redis_conn.set(self._store.cancel_key(task_id), "1", ex=self._settings.result_ttl)
+            # The request stays. A worker that has just taken the job sees it at once, and ends the job.
+            self._store.request_cancellation(task_id)
             if status != JobStatus.STARTED:
-                try:
-                    job.cancel()
-                except InvalidJobOperation:
-                    return True
                 plan = plan_of(job)
                 self._store.finish(models.generate_task_key(plan), pipeline.as_cancelled(pipeline.nothing(plan)))
+                job.delete()  # RQ keeps cancelled jobs for ever, with all endpoints
             return True
 
     def find_task(self, run_id: str) -> str | None:

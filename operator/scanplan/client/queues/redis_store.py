@@ -133,6 +133,10 @@ class RedisStore:
         pipe.zadd(self.open_key, {self.job_id(task_id): time.time()})
         pipe.delete(self.result_key(task_id), self.attempts_key(task_id), self.cancel_key(task_id))
 
+    def request_cancellation(self, task_id: str) -> None:
+        """Have a worker that works on the task, or takes it, end it. A task that is claimed again has no such request."""
+        self.connection.set(self.cancel_key(task_id), "1", ex=_RUN_SECONDS)
+
     def renew(self, task_key: str, task_id: str) -> bool:
         """Renew the claim of a running task. Returns whether its cancellation was requested."""
         with self.connection.pipeline() as pipe:
@@ -189,6 +193,8 @@ class RedisStore:
                 time.sleep(1)
 
     def _finish(self, task_key: str, result: ScanResult) -> None:
+        # Who cancels a task and the worker that has just taken it both end it.
+        is_first = self.connection.zscore(self.open_key, self.job_id(result.task_id)) is not None
         with self.connection.pipeline() as pipe:
             pipe.set(self.result_key(result.task_id), models.to_json(result), ex=self.settings.result_ttl)
             if result.status is TaskStatus.COMPLETED:
@@ -196,9 +202,9 @@ class RedisStore:
             else:
                 pipe.delete(self.claim_key(task_key))
             pipe.hdel(self.attempts_key(result.task_id), _RUNNING)
-            pipe.delete(self.cancel_key(result.task_id))
             pipe.zrem(self.open_key, self.job_id(result.task_id))
-            statistics.count_end(pipe, self.statistics_key, result)
+            if is_first:
+                statistics.count_end(pipe, self.statistics_key, result)
             pipe.execute()
 
     def result(self, task_id: str) -> ScanResult | None:
