@@ -153,6 +153,7 @@ def test_what_is_killed_again_and_again_fails_in_the_end(
         laboratory.until(task_id, TaskStatus.RETRYING, TaskStatus.FAILED)
     result = laboratory.result(task_id)
     assert (result.status, result.reason) == (TaskStatus.FAILED, Reason.SCANNER_KILLED)
+    assert [found["template-id"] for found in laboratory.findings(result)] == ["first"], "what the attempts had found"
     assert requeue_lost(store_of(redis_server), older_than=0) == 0
     assert redis_server.client().zcard("scanplan:open") == 0
 
@@ -329,13 +330,27 @@ def test_a_task_that_is_cancelled_as_a_worker_takes_it_never_runs(
     task_id = laboratory.submit(laboratory.plan())
     taken = Job.fetch(task_id, connection=client, serializer=JSONSerializer)
     assert laboratory.queue.cancel_task(task_id)
-    everlasting = {key for key in client.keys() if client.ttl(key) == -1}
-    assert not [key for key in everlasting if task_id in key.decode() or b"canceled" in key]
+    everlasting = [str(key) for key in client.scan_iter() if client.ttl(key) == -1]
+    assert not [key for key in everlasting if task_id in key or "canceled" in key]
     ScanQueue(taken.origin, connection=client).enqueue_job(taken)  # by a worker or a scheduler that has read it before
     start_worker("--burst").process.wait()
     assert laboratory.result(task_id).status is TaskStatus.CANCELLED
     assert attempts(laboratory) == 0
     assert laboratory.queue.statistics().tasks == {"cancelled": 1}
+
+
+def test_a_task_that_is_cancelled_between_two_attempts_keeps_what_it_has_found(
+    laboratory: Laboratory, start_worker: StartWorker
+) -> None:
+    """Lost otherwise: the shards that the attempts before have scanned."""
+    start_worker(SCANPLAN_MAX_ENDPOINTS_PER_SHARD="1", SCANPLAN_RETRY_TEMPORARY_SECONDS="86400")
+    away = f"http://localhost:{free_port()}"
+    task_id = laboratory.submit(laboratory.plan(endpoints=[laboratory.webapp.url, away]))
+    laboratory.until(task_id, TaskStatus.RETRYING)
+    assert laboratory.queue.cancel_task(task_id)
+    result = laboratory.result(task_id)
+    assert (result.status, result.finding_count) == (TaskStatus.CANCELLED, 14)
+    assert attempts(laboratory) == 2
 
 
 # priorities and tenants

@@ -18,10 +18,10 @@ from rq.timeouts import JobTimeoutException
 
 from scanplan.api import layout
 from scanplan.api.documents.task import TaskDocument
-from scanplan.api.documents.words import ErrorClass
+from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import InvalidPlan, NucleiBinaryError, ScanError, TemporaryError, UnknownScanError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.client import findings, models, pipeline
+from scanplan.client import document, findings, models, pipeline
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
 from scanplan.client.pipeline import Attempt
@@ -42,18 +42,20 @@ Scan = Callable[[TaskDocument], Attempt]
 
 
 class Store:
-    """Keeps results. Its task was never killed."""
+    """Keeps results."""
 
-    def __init__(self, failures: int = 0) -> None:
-        """`failures` of its task so far, of the class of the next."""
+    def __init__(self) -> None:
         self.finished: list[ScanResult] = []
-        self.failures = failures
+        self.failures = 0
+        """Of its task so far, of the class of the next."""
+        self.killed = 0
+        """Attempts at its task that were killed."""
 
     def task_id(self, job_id: str) -> str:
         return job_id
 
     def begin(self, _task_id: str) -> Begun:
-        return Begun(failures=0, first_seen=FIRST_SEEN)
+        return Begun(failures=self.killed, first_seen=FIRST_SEEN)
 
     def count_failure(self, *_: object) -> int:
         self.failures += 1
@@ -156,6 +158,20 @@ def test_a_task_whose_last_attempt_has_crashed_keeps_what_was_published(worker: 
     with pytest.raises(UnknownScanError, match="Task exceeded maximum timeout value"):
         worker.attempt(scan)
     assert (worker.result.status, worker.result.finding_count) == (TaskStatus.FAILED, 1)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_task_that_was_killed_too_often_keeps_what_was_published(worker: Worker, cancelled: bool) -> None:
+    """Lost otherwise: the findings of the attempts, since none of them lived to publish them."""
+    published(worker.run, document.build(PLAN, ClientSettings(), FIRST_SEEN), 0, finding(), outcome=Outcome.PARTIAL)
+    worker.store.killed = ClientSettings().retry_temporary + 1
+    worker.cancelled = cancelled
+    with contextlib.suppress(TemporaryError):
+        worker.attempt(raising(AssertionError("nothing is scanned")))
+    status, reason = (
+        (TaskStatus.CANCELLED, Reason.CANCELLED) if cancelled else (TaskStatus.FAILED, Reason.SCANNER_KILLED)
+    )
+    assert (worker.result.status, worker.result.reason, worker.result.finding_count) == (status, reason, 1)
 
 
 def test_a_crash_is_tried_again(worker: Worker) -> None:

@@ -7,6 +7,7 @@ claims and results. Artifacts stay, and results are read from them again.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,12 @@ WORKER_FUNCTION = "scanplan.client.queues.workers.execute_scan_task"
 BACKSTOP_SECONDS = 300
 """Seconds by which RQ's timeout is longer than ours. Ours publishes what was found; RQ's is for a worker that hangs."""
 ENDED = {JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED}
+KILLED = TaskError(
+    error_class=ErrorClass.TEMPORARY,
+    reason=Reason.SCANNER_KILLED,
+    message="its workers were killed, again and again: look at their log, and for memory limits and restarts where they run",
+)
+"""The error of a task whose attempts were killed as often as temporary errors may come."""
 _ALIVE = {JobStatus.CREATED, JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED}
 
 
@@ -141,7 +148,11 @@ class RQTaskQueue(TaskQueue):
                 return False
             # The request stays. A worker that has just taken the job sees it at once, and ends the job.
             self._store.request_cancellation(task_id)
-            if status != JobStatus.STARTED:
+            if self._store.has_begun(task_id):
+                # A worker publishes what the attempts before have found. A retry that waits for its time need wait no longer.
+                waiting = ScheduledJobRegistry(job.origin, connection=self.redis_conn).key
+                self.redis_conn.zadd(waiting, {job.id: time.time()}, xx=True)
+            elif status != JobStatus.STARTED:
                 plan = plan_of(job)
                 self._store.finish(models.generate_task_key(plan), pipeline.as_cancelled(pipeline.nothing(plan)))
                 job.delete()  # RQ keeps cancelled jobs for ever, with all endpoints
@@ -220,7 +231,7 @@ class RQTaskQueue(TaskQueue):
 
     def _new_job(self, queue: ScanQueue, plan: ScanPlan, job_id: str) -> Job:
         settings = self._settings
-        retries = settings.retry_temporary
+        waits = [*intervals(settings.retry_temporary_seconds, settings.retry_temporary), 1]
         return queue.create_job(
             WORKER_FUNCTION,
             args=(models.payload_of(plan),),
@@ -229,10 +240,8 @@ class RQTaskQueue(TaskQueue):
             result_ttl=settings.result_ttl,
             failure_ttl=settings.result_ttl,
             description=f"scan of {len(plan.endpoints)} endpoints, run {plan.run_id}, project {plan.project_id}",
-            # RQ counts attempts that were killed. The worker counts all others itself, by class.
-            retry=Retry(max=retries, interval=intervals(settings.retry_temporary_seconds, retries))
-            if retries
-            else None,
+            # RQ counts attempts that were killed. The worker counts all others itself, by class. The last retry only publishes.
+            retry=Retry(max=len(waits), interval=waits),
         )
 
     # looking
@@ -258,9 +267,7 @@ class RQTaskQueue(TaskQueue):
             return pipeline.as_cancelled(pipeline.nothing(plan))
         if recovered is not None and recovered.success:
             return recovered
-        message = "its workers were killed, again and again: look for memory limits and restarts where they run"
-        killed = TaskError(error_class=ErrorClass.TEMPORARY, reason=Reason.SCANNER_KILLED, message=message)
-        return pipeline.failed(recovered or pipeline.nothing(plan), killed)
+        return pipeline.failed(recovered or pipeline.nothing(plan), KILLED)
 
 
 def plan_of(job: Job) -> ScanPlan:

@@ -163,6 +163,10 @@ class RedisStore:
         failures = int(self.connection.hget(key, ErrorClass.TEMPORARY.value) or 0)
         return Begun(failures, datetime.fromtimestamp(now - waited, UTC))
 
+    def has_begun(self, task_id: str) -> bool:
+        """Whether there was an attempt at the task."""
+        return bool(self.connection.exists(self.attempts_key(task_id)))
+
     def count_failure(self, task_id: str, error_class: ErrorClass) -> int:
         """Record a failed attempt. Returns the number of failed attempts of this class."""
         with self.connection.pipeline() as pipe:

@@ -2,8 +2,9 @@
 
 A job is one attempt at a whole plan. While it runs, a thread renews its claim and looks for a cancel request. After a failure the
 class of the error decides: temporary errors are tried again after 60, 120 and 240 s (by default), unknown ones once after 300 s,
-fatal ones never. Kills of workers are counted apart, with the limit of temporary errors. A worker that is told to stop gives its
-task back, and the next attempt continues with the findings so far.
+fatal ones never. Kills of workers are counted apart, with the limit of temporary errors. After the last one, a further attempt
+scans nothing, and publishes what the others have found. A worker that is told to stop gives its task back, and the next attempt
+continues with the findings so far.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ScanPlan, ScanResult
 from scanplan.client.pipeline import Attempt
 from scanplan.client.queues.local import SyncTaskQueue
-from scanplan.client.queues.redis import ENDED, ScanJob, ScanQueue, intervals
+from scanplan.client.queues.redis import ENDED, KILLED, ScanJob, ScanQueue, intervals
 from scanplan.client.queues.redis_store import NORMAL_PRIORITY, RedisStore, connect, reachable
 from scanplan.client.settings import ClientSettings
 from scanplan.client.settings import load as load_settings
@@ -118,16 +119,18 @@ class _Task:
             try:
                 task = document.build(self._plan, self._settings, begun.first_seen)
                 with SyncTaskQueue(self._settings).held(self._task_id):
-                    return self._scanned(task, begun.failures, watch)
+                    if begun.failures > self._settings.retry_temporary:
+                        return pipeline.conclude(Attempt(task), self._settings, cancelled=watch.cancelled, error=KILLED)
+                    return self._scanned(task, watch)
             except (InterruptedError, redis.exceptions.RedisError):
                 raise
             except Exception as failed:
                 error = self._told(failed)
                 if watch.cancelled and not _is_fatal(error):
                     return pipeline.as_cancelled(pipeline.nothing(self._plan))
-                return self._again(error, begun.failures) or pipeline.failed(pipeline.nothing(self._plan), error)
+                return self._again(error) or pipeline.failed(pipeline.nothing(self._plan), error)
 
-    def _scanned(self, task: TaskDocument, failures: int, watch: _Watch) -> ScanResult | Retry:
+    def _scanned(self, task: TaskDocument, watch: _Watch) -> ScanResult | Retry:
         attempt = Attempt(task)
         try:
             attempt = pipeline.attempt(task, self._settings, watch.must_stop)
@@ -142,11 +145,11 @@ class _Task:
             log.info("%s: given back, since this worker is being stopped", self._task_id)
             self._store.give_back(self._task_id)
             return Retry(max=_ENDLESS)
-        if error and (retry := self._again(error, failures)):
+        if error and (retry := self._again(error)):
             return retry
         result = pipeline.conclude(attempt, self._settings, error=error)
         if error is None and result.task_error:  # all is scanned, but could not be added to the project's findings
-            return self._again(result.task_error, failures) or result
+            return self._again(result.task_error) or result
         return result
 
     def _told(self, failed: Exception) -> TaskError:
@@ -154,7 +157,7 @@ class _Task:
         log.error("%s: the attempt failed", self._task_id, exc_info=failed)
         return _error_of(failed)
 
-    def _again(self, error: TaskError, failures: int) -> Retry | None:
+    def _again(self, error: TaskError) -> Retry | None:
         """RQ's `Retry`; None where a retry can't help, or where the attempts of this class are used up."""
         settings = self._settings
         if _is_fatal(error):
@@ -164,7 +167,7 @@ class _Task:
             limit, wait = settings.retry_temporary, intervals(settings.retry_temporary_seconds, failed)[-1]
         else:
             limit, wait = settings.retry_unknown, settings.retry_unknown_seconds
-        if failed > limit or failures > settings.retry_temporary:
+        if failed > limit:
             return None
         log.warning(
             "%s: %s; failure %d of at most %d of its kind, next attempt in %d s",
