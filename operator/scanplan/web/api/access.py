@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import re
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -20,6 +21,7 @@ from aiohttp import web
 
 from scanplan.api import labels
 from scanplan.client.cluster.kubernetes_api import KubernetesApi
+from scanplan.client.errors import UnknownTask
 from scanplan.kube.objects import Object
 from scanplan.kube.resources import ACCESS_REVIEWS, TOKEN_REVIEWS
 from scanplan.web.api.blocking import Calls
@@ -29,6 +31,7 @@ from scanplan.web.api.throttle import Throttle
 KEEP_SECONDS = 10.0
 MAX_KEPT = 4_096
 MAX_TOKEN_CHARACTERS = 16_384
+TASK_ID = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -36,13 +39,23 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a request reads: states or artifacts, of one plan or of a namespace."""
+    """What a request reads: states or artifacts, of one plan or of a namespace.
+
+    Decisions are kept by it. So what a caller may make up in it is bounded.
+
+    Raises:
+        UnknownTask: no ScanPlan can have this name.
+    """
 
     namespace: str
     """The namespace; empty means all namespaces, which needs the right to all."""
     name: str = ""
     """The name of the ScanPlan; empty means all of the namespace."""
     artifacts: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name and not re.fullmatch(TASK_ID, self.name):
+            raise UnknownTask(self.name)
 
     @property
     def verb(self) -> str:

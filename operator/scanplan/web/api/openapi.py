@@ -10,7 +10,7 @@ import scanplan
 from scanplan.api.documents.words import Severity
 from scanplan.client.models import QueueHealth, ScanResult, TaskStatus
 from scanplan.findings.history import State
-from scanplan.web.api.access import MAX_TOKEN_CHARACTERS
+from scanplan.web.api.access import MAX_TOKEN_CHARACTERS, TASK_ID
 from scanplan.web.api.problems import MEDIA_TYPE
 from scanplan.web.artifacts.history import DEFAULT_LIMIT, MOST
 from scanplan.web.artifacts.reports import FORMATS
@@ -19,7 +19,6 @@ from scanplan.web.ui.feeds import ALL
 
 Schema = dict[str, Any]
 
-TASK_ID = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 NAMESPACE = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 PROJECT = r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 FILE = r"^[A-Za-z0-9][-A-Za-z0-9_.]{0,127}$"
