@@ -171,7 +171,7 @@ class Api:
         """Set `spec.active` of the Kueue Workload that stands for a Job; False where there is none."""
         found = await self._workloads(namespace, job_uid)
         for path, workload in found:
-            if workload["spec"].get("active", True) != active:
+            if (workload.get("spec") or {}).get("active", True) != active:
                 await self._call("PATCH", path, {"spec": {"active": active}}, patch_type="merge")
         return bool(found)
 

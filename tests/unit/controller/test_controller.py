@@ -14,6 +14,7 @@ import pytest
 from hypothesis import strategies as st
 from kubernetes.aio.client import ApiException
 
+from scanplan.controller import resync
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.scanplan import Controller
@@ -386,6 +387,40 @@ async def test_nobody_waits_while_a_long_list_of_targets_is_read() -> None:
     beside.cancel()
     assert turns > 3
     assert cluster.jobs
+
+
+class Listing(model.ModelApi):
+    """Lists these objects, whatever they are."""
+
+    def __init__(self, cluster: model.Cluster, jobs: list[model.Object], plans: list[model.Object]) -> None:
+        super().__init__(cluster)
+        self.listed = {"jobs": jobs, "plans": plans}
+
+    async def each_job(self, namespace: str | None) -> AsyncIterator[model.Object]:  # noqa: ARG002
+        for each in self.listed["jobs"]:
+            yield each
+
+    async def each_plan(self, namespace: str | None) -> AsyncIterator[model.Object]:  # noqa: ARG002
+        for each in self.listed["plans"]:
+            yield each
+
+
+async def test_one_object_that_cant_be_read_leaves_all_others_to_the_comparison(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Lost otherwise: the operator of all teams, by one object of one of them, at each start again."""
+    cluster = model.Cluster()
+    cluster.create_plan("alpha", SPEC)
+    cluster.create_plan("beta", SPEC)
+    metadata = {**cluster.plans["alpha"]["metadata"], "uid": "uid", "resourceVersion": "7"}
+    broken = [{"metadata": {**metadata, "name": "broken", "creationTimestamp": "never"}}]
+    job = {"metadata": {**metadata, "name": "scan-1"}, "spec": {}, "status": {}}
+    api = Listing(cluster, [*broken, job], [*broken, cluster.plans["beta"]])
+    controller = Controller(api, Store(), WorkQueue(), POLICY, now=lambda: cluster.now)
+    await resync.compare(controller, None)
+    assert list(controller.store.jobs(model.NAMESPACE)) == ["scan-1"]
+    assert list(controller.store.plans) == [PlanName(model.NAMESPACE, "beta")]
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
 
 
 async def test_a_watch_that_is_faster_than_the_answer_to_the_post_is_no_reason_to_look_again() -> None:

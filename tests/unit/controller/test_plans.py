@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scanplan.api import labels
 from scanplan.controller.cache import plans as cache
 from scanplan.controller.cache.plans import Plans
 from scanplan.controller.engine.workqueue import PlanName
@@ -55,6 +56,23 @@ def test_a_plan_is_what_was_put_in(status: dict[str, Any], spec: dict[str, Any])
     assert plans[A] == known
     assert bool(known.problem) == (spec is UNREADABLE)
     assert plans.version(A) == ("uid-1", "1")
+
+
+@pytest.mark.parametrize("field", ["labels", "annotations", "ownerReferences"])
+def test_no_metadata_stops_the_view_of_a_plan(field: str) -> None:
+    """Lost otherwise: a plan that is never looked at."""
+    owner = {"apiVersion": labels.API_VERSION, "kind": labels.SCHEDULE_KIND, "controller": True}
+    odd = body(RUNNING)
+    odd["metadata"] |= {"ownerReferences": [owner], field: None}
+    assert put(Plans(), odd).name == A.name
+
+
+@pytest.mark.parametrize("field", ["spec", "status"])
+@pytest.mark.parametrize("other", ["text", 7, [None], ["text"], None, [], {}], ids=repr)
+def test_no_spec_or_status_stops_the_view_of_a_plan(field: str, other: Any) -> None:
+    """Lost otherwise: a plan that is never looked at, and never told why."""
+    plan = put(Plans(), {**body(RUNNING), field: other})
+    assert bool(plan.problem) == bool(other)
 
 
 def test_a_plan_that_runs_again_comes_back_whole() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from scanplan.api.documents.report import ArtifactFile, decode_report
 from scanplan.api.documents.words import encode
 from scanplan.core.observed.jobs import JobCondition, job_view
 from scanplan.core.observed.pods import pod_view
+from scanplan.core.observed.workloads import workload_view
 from scanplan.core.planning.inputs import Kind, Reference
 from scanplan.core.reconcile.decision import Act, NeedInputs, Write
 from tests.unit.core.objects import INPUTS, complete, job, merged, plan, report, running_status, succeeded, task
@@ -88,6 +90,71 @@ def test_the_document_of_a_job_is_made_with_the_claim_of_the_job() -> None:
     assert isinstance(decision, NeedInputs)
     assert CLAIM in decision.references
     assert isinstance(decide(plan(), seen, inputs=READ), Act)
+
+
+def merge(whole: Any, part: Any) -> Any:
+    """A copy of an object with the fields of another one."""
+    if isinstance(whole, dict) and isinstance(part, dict):
+        return {name: merge(whole.get(name), part.get(name, whole.get(name))) for name in {**whole, **part}}
+    return copy.deepcopy(part)
+
+
+VOLUMES = [
+    {"name": "claim", "persistentVolumeClaim": {"claimName": "results"}},
+    {"name": "task", "projected": {"sources": [{"secret": {"name": "task-0"}}]}},
+]
+FULL: dict[str, dict[str, Any]] = {
+    "Job": merge(
+        JOB,
+        {
+            "metadata": {"managedFields": [{"manager": "kubectl"}]},
+            "spec": {"template": {"spec": {"volumes": VOLUMES}}},
+        },
+    ),
+    "Pod": POD,
+    "waiting Pod": merge(
+        POD, {"status": {"containerStatuses": [{"name": "scanner", "state": {"waiting": {"reason": "ErrImagePull"}}}]}}
+    ),
+    "Workload": {
+        "metadata": {},
+        "spec": {"active": True},
+        "status": {"conditions": [{"type": "QuotaReserved", "status": "False", "message": "no quota"}]},
+    },
+}
+VIEWS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "Job": job_view,
+    "Pod": pod_view,
+    "waiting Pod": pod_view,
+    "Workload": workload_view,
+}
+Path = tuple[str | int, ...]
+
+
+def containers(value: Any, path: Path = ()) -> Iterator[Path]:
+    """The paths of all lists and maps within an object; the metadata has its names, and is always there."""
+    if path not in {(), ("metadata",)}:
+        yield path
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(inner, dict | list):
+            yield from containers(inner, (*path, key))
+
+
+def broken(kind: str, path: Path, other: Any) -> dict[str, Any]:
+    """An object with something else in place of a list or map."""
+    body = copy.deepcopy(FULL[kind])
+    holder: Any = body
+    for step in path[:-1]:
+        holder = holder[step]
+    holder[path[-1]] = other
+    return body
+
+
+@pytest.mark.parametrize("other", [None, "text", 7, [], {}, [None], ["text"]], ids=repr)
+@pytest.mark.parametrize("kind", FULL)
+def test_no_list_or_map_stops_the_view_of_an_object(kind: str, other: Any) -> None:
+    """Lost otherwise: the operator of all teams. The API server answers null for an empty list that its type can't leave out."""
+    for path in containers(FULL[kind]):
+        VIEWS[kind](broken(kind, path, other))
 
 
 NUMBERS = st.one_of(st.sampled_from([-1, 0, INT64 - 1, INT64, 10**30, 10**400, 1 << 50]), st.integers())

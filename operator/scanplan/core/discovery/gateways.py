@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from scanplan.core.discovery import fields
-from scanplan.core.discovery.fields import Object
 from scanplan.core.discovery.selection import Kind
 from scanplan.core.discovery.targets import Target, is_true, matches, paths_of, unusable
+from scanplan.core.observed import fields
+from scanplan.core.observed.fields import Object
 
 MOST_GATEWAYS = 64
 """Gateways that one selection reads; routes to further ones are left out."""

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from scanplan.api import labels
-from scanplan.core.discovery import fields, gateways, targets
-from scanplan.core.discovery.fields import Object
+from scanplan.core.discovery import gateways, targets
 from scanplan.core.discovery.gateways import Gateways
 from scanplan.core.discovery.selection import Kind, Selection
 from scanplan.core.discovery.targets import Target
+from scanplan.core.observed import fields
+from scanplan.core.observed.fields import Object
 
 
 class Found(NamedTuple):

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from scanplan.core.discovery import fields
-from scanplan.core.discovery.fields import Object
+from scanplan.core.observed import fields
+from scanplan.core.observed.fields import Object
 
 _SHOWN = 253
 """Characters of a name that a remark repeats."""

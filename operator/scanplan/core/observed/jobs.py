@@ -19,7 +19,9 @@ from scanplan.api import labels, wire
 from scanplan.api.documents.words import DiscoveryReport
 from scanplan.api.times import lenient_time, parse_time, required_time
 from scanplan.core.observed import asked as asking
+from scanplan.core.observed import fields
 from scanplan.core.observed.asked import Asked
+from scanplan.core.observed.fields import Object
 from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.untrusted import MAX_MESSAGE, MAX_REPORT, number, short
 
@@ -179,18 +181,19 @@ class JobView:
 
 def job_view(job: dict[str, Any]) -> JobView:
     """View of a Job object as the API returns it."""
-    metadata, spec, status = job["metadata"], job.get("spec", {}), job.get("status", {})
-    annotations = metadata.get("annotations") or {}
+    metadata, spec, status = job["metadata"], fields.mapping(job, "spec"), fields.mapping(job, "status")
+    annotations, marks = fields.mapping(metadata, "annotations"), fields.mapping(metadata, "labels")
     conditions = {
         condition["type"]: JobCondition(
             condition.get("reason", ""),
             condition.get("message", "")[:MAX_MESSAGE],
             parse_time(condition.get("lastTransitionTime")),
         )
-        for condition in status.get("conditions") or ()
+        for condition in fields.items(status, "conditions")
         if condition.get("status") == "True"
     }
-    pod = spec.get("template", {}).get("spec", {})
+    pod = fields.mapping(fields.mapping(spec, "template"), "spec")
+    volumes = fields.items(pod, "volumes")
     completions = spec.get("completions") or 1
     owners = frozenset(itertools.islice(_owners(metadata), MAX_OWNERS))
     return JobView(
@@ -201,7 +204,7 @@ def job_view(job: dict[str, Any]) -> JobView:
         created=required_time(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
         deleting_since=parse_time(metadata.get("deletionTimestamp")),
-        managed=(metadata.get("labels") or {}).get(labels.MANAGED_BY) == labels.MANAGED_BY_VALUE,
+        managed=marks.get(labels.MANAGED_BY) == labels.MANAGED_BY_VALUE,
         key=short(annotations.get(labels.TASK_KEY)),
         owners=owners,
         pins=tuple(
@@ -212,29 +215,22 @@ def job_view(job: dict[str, Any]) -> JobView:
             and (digest := short(value)) is not None
         ),
         creator=short(annotations.get(labels.CREATOR)) or "",
-        collector=(metadata.get("labels") or {}).get(labels.COMPONENT) == labels.COMPONENT_COLLECTOR,
-        exporter=(metadata.get("labels") or {}).get(labels.COMPONENT) == labels.COMPONENT_EXPORTER,
+        collector=marks.get(labels.COMPONENT) == labels.COMPONENT_COLLECTOR,
+        exporter=marks.get(labels.COMPONENT) == labels.COMPONENT_EXPORTER,
         next_run_digest=short(annotations.get(labels.NEXT_RUN_DIGEST)) or "",
-        queue_name=(metadata.get("labels") or {}).get(labels.KUEUE_QUEUE, ""),
+        queue_name=marks.get(labels.KUEUE_QUEUE, ""),
         document_parts=number(annotations.get(labels.DOCUMENT_PARTS)) or 0,
         document_confidential=any(
             "secret" in source
-            for volume in pod.get("volumes", ())
-            for source in volume.get("projected", {}).get("sources", ())
+            for volume in volumes
+            for source in fields.items(fields.mapping(volume, "projected"), "sources")
         ),
         first_seen=lenient_time(annotations.get(labels.FIRST_SEEN)),
         endpoint_count=number(annotations.get(labels.ENDPOINT_COUNT)),
         discovery=_discovery(annotations.get(labels.DISCOVERY)),
         rate_shares=number(annotations.get(labels.RATE_SHARES)),
-        image=next((short(container.get("image")) or "" for container in pod.get("containers", ())), ""),
-        claim=next(
-            (
-                volume["persistentVolumeClaim"]["claimName"]
-                for volume in pod.get("volumes", ())
-                if "persistentVolumeClaim" in volume
-            ),
-            "",
-        ),
+        image=next((short(container.get("image")) or "" for container in fields.items(pod, "containers")), ""),
+        claim=next(filter(None, map(_claim, volumes)), ""),
         completions=completions,
         parallelism=spec.get("parallelism", 1),
         suspended=bool(spec.get("suspend")),
@@ -272,17 +268,22 @@ def indexes(text: str, completions: int) -> frozenset[int]:
     return frozenset(found)
 
 
-def _owners(metadata: dict[str, Any]) -> Iterator[str]:
+def _claim(volume: Object) -> str:
+    """The name of the PersistentVolumeClaim that a volume mounts; empty: it mounts none."""
+    return fields.text(fields.mapping(volume, "persistentVolumeClaim"), "claimName")
+
+
+def _owners(metadata: Object) -> Iterator[str]:
     """UIDs of the plans that a Job says it belongs to."""
-    for reference in metadata.get("ownerReferences") or ():
+    for reference in fields.items(metadata, "ownerReferences"):
         ours = reference.get("kind") == labels.KIND and reference.get("apiVersion", "").startswith(f"{labels.GROUP}/")
-        if ours and (uid := short(reference["uid"])):
+        if ours and (uid := short(fields.text(reference, "uid"))):
             yield uid
 
 
-def _managers(metadata: dict[str, Any]) -> Iterator[str]:
+def _managers(metadata: Object) -> Iterator[str]:
     """Who else has written a Job, beyond its status."""
-    for entry in metadata.get("managedFields") or ():
+    for entry in fields.items(metadata, "managedFields"):
         manager = short(entry.get("manager")) or ""
         if manager and manager != labels.MANAGED_BY_VALUE and not entry.get("subresource"):
             yield manager

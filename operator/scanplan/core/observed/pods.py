@@ -9,6 +9,7 @@ from typing import Any
 from scanplan.api import labels
 from scanplan.api.documents.report import ShardReport, decode_report
 from scanplan.api.times import required_time
+from scanplan.core.observed import fields
 from scanplan.core.observed.untrusted import MAX_MESSAGE, MAX_REPORT, number
 
 _SIGKILLED = 137
@@ -49,22 +50,23 @@ class PodView:
 
 def pod_view(pod: dict[str, Any]) -> PodView:
     """View of a scan pod as the API returns it."""
-    metadata, status = pod["metadata"], pod.get("status", {})
-    containers: list[dict[str, Any]] = status.get("containerStatuses") or []
+    metadata, status = pod["metadata"], fields.mapping(pod, "status")
+    annotations, marks = fields.mapping(metadata, "annotations"), fields.mapping(metadata, "labels")
     # A service mesh may have put containers of its own beside the scanner's.
+    containers = fields.items(status, "containerStatuses")
     container = next((each for each in containers if each.get("name") == labels.CONTAINER), {})
-    state = container.get("state", {})
-    terminated, waiting = state.get("terminated") or {}, state.get("waiting") or {}
-    conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
+    state = fields.mapping(container, "state")
+    terminated, waiting = fields.mapping(state, "terminated"), fields.mapping(state, "waiting")
+    conditions = {fields.text(condition, "type"): condition for condition in fields.items(status, "conditions")}
     scheduled = conditions.get("PodScheduled", {})
     message = terminated.get("message", "")
     return PodView(
         name=metadata["name"],
-        index=number((metadata.get("annotations") or {}).get("batch.kubernetes.io/job-completion-index")) or 0,
+        index=number(annotations.get("batch.kubernetes.io/job-completion-index")) or 0,
         phase=status.get("phase", ""),
         created=required_time(metadata["creationTimestamp"]),
-        job_uid=(metadata.get("labels") or {}).get("batch.kubernetes.io/controller-uid", ""),
-        collector=(metadata.get("labels") or {}).get(labels.COMPONENT) == labels.COMPONENT_COLLECTOR,
+        job_uid=marks.get("batch.kubernetes.io/controller-uid", ""),
+        collector=marks.get(labels.COMPONENT) == labels.COMPONENT_COLLECTOR,
         deleting="deletionTimestamp" in metadata,
         exit_code=terminated.get("exitCode"),
         reason=status.get("reason") or terminated.get("reason", ""),

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from scanplan.core.observed import fields
+from scanplan.core.observed.fields import Object
+
 _MAX_MESSAGE = 512
 """Characters that are kept of Kueue's words."""
 
@@ -32,12 +35,11 @@ def workload_view(workload: dict[str, Any] | None) -> WorkloadView:
     """View of a Workload as the API returns it; None: there is none."""
     if workload is None:
         return NOT_FOUND
-    conditions = workload.get("status", {}).get("conditions") or ()
-    words = next((each.get("message") for each in conditions if _keeps_it_waiting(each)), "")
-    return WorkloadView(
-        active=workload.get("spec", {}).get("active", True) is not False, waits_for=str(words or "")[:_MAX_MESSAGE]
-    )
+    conditions = fields.items(fields.mapping(workload, "status"), "conditions")
+    words = next((fields.text(each, "message") for each in conditions if _keeps_it_waiting(each)), "")
+    active = fields.mapping(workload, "spec").get("active", True) is not False
+    return WorkloadView(active=active, waits_for=words[:_MAX_MESSAGE])
 
 
-def _keeps_it_waiting(condition: dict[str, Any]) -> bool:
+def _keeps_it_waiting(condition: Object) -> bool:
     return condition.get("type") == "QuotaReserved" and condition.get("status") == "False"

@@ -1,4 +1,8 @@
-"""Fields of objects that strangers write. Those of a custom resource may have any shape, and none of them raises here."""
+"""Fields of objects that strangers write, read without an error whatever they hold.
+
+Those of a custom resource may have any shape. Of other kinds, the API server answers null for a list that is empty and that its
+type does not leave out, such as the sources of a projected volume.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,13 @@ Object = Mapping[str, Any]
 def mapping(holder: Object, name: str) -> Object:
     """A field that is an object; an empty one where it is anything else."""
     value = holder.get(name)
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def items(holder: Object, name: str) -> list[Object]:
     """A field that is a list of objects: those of its items that are."""
     value = holder.get(name)
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def texts(holder: Object, name: str) -> list[str]:
