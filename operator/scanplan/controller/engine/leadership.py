@@ -1,9 +1,9 @@
 """One operator works, the others stand by: a Lease, by the `kubernetes` package's leader election.
 
 The lease is not needed for one Job a task: the API server accepts only one Job of a name, and without a lease each operator checks
-again before it creates one. The lease saves these checks, and a standby takes over within seconds. A leader that can't renew the
-lease stops working before the lease runs out. Then its process ends, and comes back as a standby with nothing in memory. A leader
-that is told to stop gives the lease back.
+again before it creates one. The lease saves these checks, and a standby takes over within seconds. A leader makes no Job once its
+lease may have run out (`Lease.held`). If it can't renew the lease, its process ends within seconds, and comes back as a standby
+with nothing in memory. A leader that is told to stop gives the lease back.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ log = logging.getLogger("scanplan.leadership")
 LEASE_SECONDS = 7
 """A standby takes over this many seconds after the leader's last renewal."""
 RENEW_DEADLINE_SECONDS = 4
-"""A leader that has not renewed the lease for so long stops working."""
+"""A leader whose attempts to renew the lease have failed for so long makes no further one, and stops working."""
+REQUEST_SECONDS = RENEW_DEADLINE_SECONDS / 2
+"""Time limit of a request for the lease, as in client-go: one without an answer leaves time for another. The package's limit is five
+minutes."""
 RETRY_SECONDS = 1.5
 """Pause between two renewals, and between two checks of a standby. It can delay a takeover by this much."""
 _FORBIDDEN = 403
@@ -41,7 +44,7 @@ class LeadershipLost(Exception):
 
 
 class _Lock(LeaseLock):
-    """The package's lock, with one difference: an unreachable server is a failed attempt, and does not end the election."""
+    """The package's lock, but a server that is unreachable or silent is a failed attempt, and does not end the election."""
 
     def __init__(self, name: str, namespace: str, identity: str, client: ApiClient) -> None:
         super().__init__(name, namespace, identity, client)
@@ -56,26 +59,33 @@ class _Lock(LeaseLock):
     async def get(self, name: str, namespace: str) -> Any:
         if self._written:
             return True, self.election_record(self._written)
+        # The package's `get` sets no time limit.
         try:
-            found, answer = await super().get(name, namespace)
+            lease = await self.api_instance.read_namespaced_lease(name, namespace, _request_timeout=REQUEST_SECONDS)
+        except ApiException as error:
+            if error.status == _FORBIDDEN:
+                self._log_refusal(error)
+            return False, error
         except failures.UNREACHABLE as error:
             return False, ApiException(status=0, reason=repr(error))
-        self.known |= found
-        if isinstance(answer, ApiException) and answer.status == _FORBIDDEN:
-            self._log_refusal(answer)
-        return found, answer
+        self.known, self.lease_reference = True, lease
+        return True, self.election_record(lease)
 
     async def create(self, name: str, namespace: str, election_record: Any) -> bool:
         # The package's `create` passes `pretty=True`, which its client refuses (kubernetes 37.0.2).
         lease = V1Lease(metadata=V1ObjectMeta(name=name), spec=self.update_lease(election_record))
-        return await self._write(self.api_instance.create_namespaced_lease(namespace, lease))
+        return await self._write(
+            self.api_instance.create_namespaced_lease(namespace, lease, _request_timeout=REQUEST_SECONDS)
+        )
 
     async def update(self, name: str, namespace: str, updated_record: Any) -> bool:
         # The package's `update` drops the answer, and with it the `resourceVersion` that the next write names.
         lease = self.lease_reference
         assert lease is not None  # noqa: S101 - the package gets it before it updates it
         lease.spec = self.update_lease(updated_record, lease.spec)
-        return await self._write(self.api_instance.replace_namespaced_lease(name, namespace, lease))
+        return await self._write(
+            self.api_instance.replace_namespaced_lease(name, namespace, lease, _request_timeout=REQUEST_SECONDS)
+        )
 
     async def release(self) -> None:
         """Leave the lease to whoever asks next, if it is still ours. Where that fails, it runs out by itself."""
