@@ -171,15 +171,16 @@ async def test_a_standby_asks_again_where_the_server_has_not_answered() -> None:
     """Lost otherwise: the takeover, for the same five minutes."""
     server = Connections(silent=True)
 
-    async def work() -> None:
-        assert lease.held()
-
     async def answer() -> None:
         await server.asked.wait()
         server.silent = False
 
     async with server.client() as client:
-        lease = leadership.Lease(client, "scanplan-system", "scanplan-operator", "pod")
+        standby = leadership.Lease(client, "scanplan-system", "scanplan-operator", "pod")
+
+        async def work() -> None:
+            assert standby.held()
+
         answering = asyncio.create_task(answer())
-        await asyncio.wait_for(lease.lead(work, asyncio.Event()), 10)
+        await asyncio.wait_for(standby.lead(work, asyncio.Event()), 10)
         await answering

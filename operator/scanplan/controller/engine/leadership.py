@@ -32,8 +32,8 @@ LEASE_SECONDS = 7
 RENEW_DEADLINE_SECONDS = 4
 """A leader whose attempts to renew the lease have failed for so long makes no further one, and stops working."""
 REQUEST_SECONDS = RENEW_DEADLINE_SECONDS / 2
-"""Time limit of a request for the lease, as in client-go: one without an answer leaves time for another. The package's limit is five
-minutes."""
+"""Time limit of a request for the lease, as in client-go: one without an answer leaves time for another. The package's own limit is
+five minutes."""
 RETRY_SECONDS = 1.5
 """Pause between two renewals, and between two checks of a standby. It can delay a takeover by this much."""
 _FORBIDDEN = 403
