@@ -170,7 +170,7 @@ class Controller:
                 return None
             if (answers.uid, answers.generation) != (plan.uid, plan.generation):
                 answers = Answers(plan.uid, plan.generation)
-            decision = await self._decide(self._observe(plan, answers))
+            decision = await self._decide(plan, answers)
             match decision:
                 case NeedInputs(references):
                     answers.inputs = await self.reading.inputs(plan, references)
@@ -210,14 +210,20 @@ class Controller:
         if after is not None:
             self.queue.add_after(name, after)
 
-    async def _decide(self, observed: Observed) -> Decision:
+    async def _decide(self, plan: Plan, answers: Answers) -> Decision:
         """Decide. Many targets are parsed in a thread: it may take seconds, and would hold up other plans and the lease."""
+        observed = self._observe(plan, answers)
         inputs = observed.inputs or {}
         size = sum(each.size for each in inputs.values())
         if size < LONG_BYTES and not (inputs and has_ranges(observed.plan.spec, inputs)):
             return reconcile.reconcile(observed, self.now())
         async with self._long:
-            return await asyncio.to_thread(reconcile.reconcile, observed, self.now())
+            while True:
+                observed = self._observe(plan, answers)
+                decision = await asyncio.to_thread(reconcile.reconcile, observed, self.now())
+                if observed.free_slots <= 0 or self._free_slots(plan) > 0:
+                    return decision
+                # Another plan has taken the last free slot meanwhile.
 
     def _pods(self, plan: Plan, answers: Answers) -> tuple[PodView, ...] | None:
         """The listed pods; None where their Job was created, deleted or has ended since the list.
@@ -256,11 +262,14 @@ class Controller:
             workload=answers.workload,
             documented=self.store.documented,
             rejection=answers.rejection,
-            free_slots=self.store.free_slots(plan, self.policy.worker_concurrency),
+            free_slots=self._free_slots(plan),
             last_write=self.store.written.get(PlanName(plan.namespace, plan.name)),
             has_later_run=self.store.runs.supersede(plan),
             zones=self._zones,
         )
+
+    def _free_slots(self, plan: Plan) -> int:
+        return self.store.free_slots(plan, self.policy.worker_concurrency)
 
     async def _write_status(self, plan: Plan, status: ScanPlanStatus) -> bool:
         """Write a status; False where the plan has changed meanwhile, or is gone."""

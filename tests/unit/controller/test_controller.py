@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import dataclasses
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -18,6 +19,7 @@ from scanplan.controller import resync
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.controller.scanplan import Controller
+from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.planning.inputs import Kind, Reference
 from scanplan.kube.failures import retry_after
 from scanplan.kube.objects import merge_patch
@@ -252,6 +254,89 @@ class TestNobodyIsForgotten:
         assert ready["reason"] == "WaitingForPods", (
             "beta has noticed that its Job is gone, and waits for alpha's collector"
         )
+
+
+class Slow:
+    """Shares tasks with other clusters. The answer takes a turn of the loop; `elsewhere`: another cluster has this plan's task."""
+
+    def __init__(self, elsewhere: str = "") -> None:
+        self._elsewhere = elsewhere
+
+    async def take(self, namespace: str, key: str, claim: str) -> OtherCluster | None:  # noqa: ARG002
+        await asyncio.sleep(0)
+        return OtherCluster("other", "claim", None) if self._elsewhere and self._elsewhere in key else None
+
+
+class Named(model.ModelApi):
+    """Has a ConfigMap with targets for each name, so many that they are parsed in a thread."""
+
+    async def get_input(self, namespace: str, reference: Reference, content: bool) -> bytes:
+        if reference.kind is Kind.CLAIM:
+            return await super().get_input(namespace, reference, content)
+        text = "\n".join(f"https://host{number}.{reference.name}.example" for number in range(5_000))
+        return json.dumps({"metadata": {"name": reference.name}, "data": {"targets.txt": text}}).encode()
+
+    async def create_part(self, namespace: str, manifest: model.Object) -> model.Object:  # noqa: ARG002
+        return manifest
+
+
+SHORT = {"endpoints": ["https://host{}.example"]}
+RANGES = {"endpoints": ["10.1.{}.0/28"]}
+LONG = {"endpointsFrom": [{"configMapKeyRef": {"name": "list{}", "key": "targets.txt"}}]}
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+@pytest.mark.parametrize(
+    "specs",
+    [[SHORT], [RANGES], [LONG], [LONG, SHORT, RANGES]],
+    ids=["short", "ranges", "long", "all kinds"],
+)
+@pytest.mark.parametrize("sharing", [None, Slow()], ids=["alone", "shared"])
+async def test_plans_that_are_decided_about_at_the_same_time_get_no_more_slots_than_there_are(
+    limit: int, specs: list[dict[str, Any]], sharing: Slow | None
+) -> None:
+    """Lost otherwise: targets that more scans hit at once than their owner allows."""
+    cluster = model.Cluster()
+    policy = dataclasses.replace(POLICY, worker_concurrency=limit)
+    queue = WorkQueue()
+    api = Named(cluster, alone=True)
+    controller = Controller(api, Store(), queue, policy, now=lambda: cluster.now, sharing=sharing)
+    controller.actions.alone = lambda: True
+    for number in range(4):
+        own = json.loads(json.dumps(specs[number % len(specs)]).replace("{}", str(number)))
+        cluster.create_plan(f"plan-{number}", {**own, "templates": ["t"]})
+        controller.intake.plan_event("ADDED", cluster.plans[f"plan-{number}"])
+    await until_idle(controller, queue, workers=6)
+    assert len(cluster.jobs) == limit
+    phases = sorted(plan["status"]["phase"] for plan in cluster.plans.values())
+    assert phases == sorted(["Pending"] * limit + ["Queued"] * (4 - limit))
+
+
+async def test_a_task_that_another_cluster_has_gives_its_slot_to_the_next_plan() -> None:
+    """Lost otherwise: every plan that waits, until something else happens in its namespace."""
+    cluster, queue = model.Cluster(), WorkQueue()
+    policy = dataclasses.replace(POLICY, worker_concurrency=1)
+    api = model.ModelApi(cluster, alone=True)
+    controller = Controller(api, Store(), queue, policy, now=lambda: cluster.now, sharing=Slow("elsewhere"))
+    controller.actions.alone = lambda: True
+    for run in ("elsewhere", "here"):
+        cluster.create_plan(run, {**SPEC, "runId": run})
+        controller.intake.plan_event("ADDED", cluster.plans[run])
+    await until_idle(controller, queue, workers=2)
+    assert len(cluster.jobs) == 1
+    assert ready(cluster.plans["elsewhere"]["status"])[1] == "RunningElsewhere"
+
+
+async def until_idle(controller: Controller, queue: WorkQueue, workers: int) -> None:
+    """Let workers work until nothing is to be done now."""
+    working = asyncio.create_task(controller.run(workers))
+    idle = 0
+    while idle < 5:
+        await asyncio.sleep(0.01)
+        assert not working.done()
+        idle = 0 if len(queue) or queue.longest_work() else idle + 1
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
 
 
 def test_pods_listed_before_the_end_are_not_its_last_word() -> None:

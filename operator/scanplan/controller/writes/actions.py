@@ -27,7 +27,7 @@ from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.observed.workloads import WorkloadView
 from scanplan.core.planning.inputs import Inputs
-from scanplan.core.planning.task import Plan
+from scanplan.core.planning.task import Plan, Task
 from scanplan.core.reconcile.decision import (
     Action,
     CreateJob,
@@ -80,8 +80,7 @@ class Actions:
         by = PlanName(plan.namespace, plan.name)
         match action:
             case CreateJob(manifest, task, skip_get):
-                other = await self._sharing.take(plan.namespace, task.key, task.claim) if task else None
-                return other or await self._create(plan, manifest, skip_get)
+                return await self._create(plan, manifest, task, skip_get)
             case PatchJob(job, patch):
                 await self._patch(job, patch, answers, by)
             case DeleteJob(job, unchanged):
@@ -124,6 +123,8 @@ class Actions:
             await self._look_up(job.namespace, job.name, by)
         finally:
             self._store.set_starting(job.namespace, job.name, None)
+            if resumes:
+                self._intake.wake_waiting(job.namespace)
 
     async def _store_document(self, job: JobView, objects: tuple[jobs.Manifest, ...], by: PlanName) -> Rejection | None:
         try:
@@ -144,12 +145,17 @@ class Actions:
         self._store.documented.add(job.uid)
         return None
 
-    async def _create(self, plan: Plan, manifest: dict[str, Any], skip_get: bool) -> Rejection | None:
+    async def _create(
+        self, plan: Plan, manifest: dict[str, Any], task: Task | None, skip_get: bool
+    ) -> Rejection | OtherCluster | None:
         """POST is the lock: whoever finds the name taken takes over what is there."""
         namespace, name = plan.namespace, manifest["metadata"]["name"]
         by = PlanName(namespace, plan.name)
+        # Before anything is waited for: the slot was free when this was decided, and other plans are decided about meanwhile.
         self._store.set_starting(namespace, name, by)
         try:
+            if task and (other := await self._sharing.take(namespace, task.key, task.claim)):
+                return other
             if not (skip_get or await self._is_fresh(plan)):
                 return None
             if self.alone and not self.alone():
