@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -147,6 +148,21 @@ class Bench:
 def bench(tmp_path: Path, doubles: tests.doubles.Doubles, webapp: WebApplication) -> Bench:
     nuclei = Path(os.environ.get("NUCLEI_BIN") or doubles.nuclei)
     return Bench(tmp_path, nuclei, (webapp.url,))
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """Names that only this process knows, with their addresses."""
+    known: dict[str, list[str]] = {}
+    system = socket.getaddrinfo
+
+    def resolve(host: str, *arguments: Any, **options: Any) -> Any:
+        if host not in known:
+            return system(host, *arguments, **options)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in known[host]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return known
 
 
 def identity(finding: dict[str, Any]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,6 @@ from scanplan.runner.shard import run_shard
 from tests.fixtures.scans import WebApplication
 
 from .conftest import Bench
-
-
-@pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """Names that only this process knows, with their addresses."""
-    known: dict[str, list[str]] = {}
-    system = socket.getaddrinfo
-
-    def resolve(host: str, *arguments: Any, **options: Any) -> Any:
-        if host not in known:
-            return system(host, *arguments, **options)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in known[host]]
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    return known
 
 
 def scan(bench: Bench) -> Any:

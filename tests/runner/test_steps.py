@@ -162,6 +162,35 @@ def test_a_scan_that_takes_longer_than_an_attempt_says_so_at_its_start(large: Be
     assert any("more than timeoutSeconds" in warning for warning in report.warnings)
 
 
+def sources(bench: Bench, *paths: str) -> None:
+    """Template folders of one template each. Each folder is a step of its own."""
+    bench.templates = []
+    for number, path in enumerate(paths):
+        own = bench.folder / f"source-{number}"
+        own.mkdir()
+        (own / "t.yaml").write_text(
+            f"id: t-{number}\ninfo: {{name: x, author: tests, severity: info}}\n"
+            f"http: [{{method: GET, path: ['{{{{BaseURL}}}}{path}'], matchers: [{{type: status, status: [200]}}]}}]\n"
+        )
+        bench.templates.append(own)
+
+
+NOTHING_TO_SEND = "/?{{nobody_sets_this}}"
+
+
+def test_a_step_that_sends_nothing_ends_no_scan_where_an_endpoint_is_denied(
+    bench: Bench, webapp: WebApplication, names: dict[str, list[str]]
+) -> None:
+    """Lost otherwise: all steps after it, of a scan that counts as complete."""
+    names["denied.example"] = ["169.254.169.254"]
+    bench.endpoints = (webapp.url, f"http://denied.example:{webapp.port}")
+    bench.options = {"denied_targets": ("169.254.0.0/16",)}
+    sources(bench, "/robots.txt?1", NOTHING_TO_SEND, "/robots.txt?2")
+    report = in_process(bench)
+    assert (report.outcome, report.error) == (Outcome.COMPLETE, None)
+    assert {finding["template-id"] for finding in bench.findings()} == {"t-0", "t-2"}
+
+
 def test_steps_of_other_templates_count_for_nothing(large: Bench) -> None:
     process = start(large)
     while saved(large.shard_folder()) < 1:

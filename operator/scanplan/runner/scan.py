@@ -94,6 +94,8 @@ class Scan:
         self._logs: list[ScannerLog] = []
         self._matched: set[str] = set()
         self._saved = 0
+        self._finished = False
+        """No step is left."""
         self._detecting: tuple[Template, ...] = ()
         """Only in an automatic scan: the templates that detect technologies."""
         self._selection: Selection | None = None
@@ -209,7 +211,11 @@ class Scan:
             )
 
     def _scan(self, selection: Selection, plan_credentials: Credentials) -> TaskError | None:
-        """Run the remaining steps; returns the error that ended the scan. None: `_checked` decides by what the steps have shown."""
+        """Run the remaining steps, until none is left or no endpoint can answer any more.
+
+        Returns:
+            The error that ended the scan. None: `_checked` decides by what the steps have shown.
+        """
         self._check_addresses()
         ordered, direct = self._route.ordered(self._endpoints)
         # Saved steps store endpoints by position. The guard decides which lines of an endpoints file are in the list, and the
@@ -249,16 +255,17 @@ class Scan:
             if result.error is not None and result.error.reason is not Reason.NO_TEMPLATES_LOADED:
                 return result.error
             error = result.error or error
-            trusted = self._trustworthy(result)
-            # Stop if this machine lacked resources, or if no endpoint of the shard was scanned. If the step had only some of the
-            # endpoints, go on: the others may answer.
-            if not trusted and (result.evidence.shortages or len(targets) == len(self._endpoints)):
-                return error
+            verdict = self._judge(result.evidence, [result.log])
+            # All that the scan has shown decides, not this step alone: a step may have nothing for the endpoints that answer.
+            if result.evidence.shortages or (not verdict.scanned and self._judge(self._evidence, self._logs).hopeless):
+                break
+            trusted = not verdict.doubtful
             work.finish(span)
             if trusted:
                 work.measured(span, time.monotonic() - began)
             if work.next() is not None:
                 self._save(journal, span, result, hold=not trusted)
+        self._finished = work.next() is None
         # That a step loaded no template is an error only if no step loaded any.
         return error if not any(log.templates_loaded for log in self._logs) else None
 
@@ -331,11 +338,6 @@ class Scan:
         self._matched.update(matched)
         self._evidence.add(evidence)
 
-    def _trustworthy(self, result: Result) -> bool:
-        """Whether a step can be trusted. It can't if this machine lacked resources, or if endpoints failed and none was scanned."""
-        verdict = self._judge(result.evidence, [result.log])
-        return not result.evidence.shortages and bool(verdict.scanned or not (verdict.unreachable or verdict.stopped))
-
     def _save(self, journal: Journal, span: Span, result: Result, *, hold: bool) -> None:
         """Save a step. `hold`: only once a later step is saved, which shows that the network works."""
         with durable.on_claim():
@@ -368,6 +370,7 @@ class Scan:
                 excluded=max((log.excluded for log in self._logs), default=0),
                 verdict=verdict,
                 shortages=self._evidence.shortages,
+                finished=self._finished,
             )
         if covered.not_run:
             count = len(covered.not_run)

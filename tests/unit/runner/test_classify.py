@@ -177,6 +177,7 @@ GOOD = {
     "excluded": 0,
     "verdict": Verdict(scanned=BOTH),
     "shortages": {},
+    "finished": True,
 }
 
 
@@ -197,6 +198,7 @@ GOOD = {
             "stopped",
         ),
         ({"excluded": 1}, FATAL, Reason.TARGET_DENIED, "1 of 2"),
+        ({"finished": False}, TEMPORARY, Reason.ENDPOINTS_UNREACHABLE, "before its last step"),
         ({"shortages": {"too many open files": 7}}, TEMPORARY, Reason.SCANNER_ENVIRONMENT, "open files"),
     ],
 )

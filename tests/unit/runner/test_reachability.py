@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
+from scanplan.runner.nuclei.judging.classify import doubt
+from scanplan.runner.nuclei.judging.coverage import Coverage
 from scanplan.runner.nuclei.judging.evidence import Addresses, Answers, Evidence, address
 from scanplan.runner.nuclei.judging.reachability import Verdict, judge
 
 REFUSED, TIMEOUT, RESET = "port closed or filtered", "i/o timeout", "connection reset by peer"
+CANCELLED = "context cancelled before establishing connection"
 DENIED = 'cause="denied address found for host"'
 UNCLEAR = 'cause="could not connect to host"'
 
@@ -17,7 +21,14 @@ UNCLEAR = 'cause="could not connect to host"'
 def line(where: str, error: str = "none", kind: str = "http", template: str = "/t/a.yaml", **more: str) -> bytes:
     cause = {} if error == "none" else {"kind": more.get("cause", "network-permanent-error")}
     return json.dumps(
-        {"template": template, "type": kind, "input": where, "address": "", "error": error, **cause}
+        {
+            "template": template,
+            "type": kind,
+            "input": where,
+            "address": more.get("dialled", ""),
+            "error": error,
+            **cause,
+        }
     ).encode()
 
 
@@ -61,6 +72,15 @@ CASES = {
     "own port refused, another open": ([DEAD], [line(DEAD, REFUSED), line("b:22", kind="tcp")], [], [DEAD], []),
     "only other ports, refused": ([ALIVE], [line("a:110", REFUSED, "tcp")], [ALIVE], [], []),
     "only other ports, silent": ([ALIVE], [line("a:110", TIMEOUT, "tcp")], [], [ALIVE], []),
+    "another port refused, told under its own": (
+        [ALIVE], [line("a:1", REFUSED, "tcp", dialled="a:110")], [ALIVE], [], []
+    ),
+    "another port silent, told under its own": (
+        [ALIVE], [line(ALIVE), line("a:1", CANCELLED, "tcp", dialled="a:110")], [ALIVE], [], []
+    ),
+    "its own port, of which only the address is dialled": (
+        [ALIVE], [line("a:1", TIMEOUT, "tcp", dialled="192.0.2.1:1")], [], [ALIVE], []
+    ),
     "a broken answer": ([ALIVE], [line(ALIVE, 'cause="malformed HTTP response \\"x\\""')], [ALIVE], [], []),
     "a certificate": ([ALIVE], [line(ALIVE, "x509: certificate signed by unknown authority")], [ALIVE], [], []),
     "a client certificate is wanted": (
@@ -94,6 +114,46 @@ def test_each_endpoint_is_judged_by_what_came_of_its_own_requests(case: str) -> 
     endpoints, lines, scanned, unreachable, skipped = CASES[case]
     found = verdict(endpoints, lines)
     assert (list(found.scanned), list(found.unreachable), list(found.skipped)) == (scanned, unreachable, skipped)
+
+
+A, B = "http://a:1", "http://b:1"
+STATES: dict[str, Callable[[str], list[bytes]]] = {
+    "scanned": lambda where: [line(where)],
+    "dead": lambda where: [line(where, TIMEOUT)],
+    "stopped": lambda where: [line(where)] + [line(where, TIMEOUT)] * 10,
+    "denied": lambda where: [line(where, DENIED)],
+    "untried": lambda where: [line(f"{address(where).partition(':')[0]}:110", TIMEOUT, "tcp")],
+    "silent": lambda _where: [],
+}
+
+
+@pytest.mark.parametrize(
+    ("states", "doubtful", "hopeless"),
+    [
+        (("scanned", "dead"), False, False),
+        (("dead", "dead"), True, True),
+        (("dead", "denied"), True, True),
+        (("dead", "silent"), True, False),
+        (("dead", "untried"), True, False),
+        (("stopped", "stopped"), True, True),
+        (("stopped", "dead"), True, True),
+        (("stopped", "silent"), True, False),
+        (("denied", "denied"), False, True),
+        (("denied", "silent"), False, False),
+        (("untried", "untried"), True, False),
+        (("untried", "denied"), True, False),
+        (("silent", "silent"), False, False),
+    ],
+)
+def test_a_scan_goes_on_while_an_endpoint_may_answer(states: tuple[str, str], doubtful: bool, hopeless: bool) -> None:
+    """Lost otherwise: all later steps, where one has nothing for the endpoints that answer."""
+    found = verdict(
+        [A, B], [each for where, state in zip((A, B), states, strict=True) for each in STATES[state](where)]
+    )
+    assert (found.doubtful, found.hopeless) == (doubtful, hopeless)
+    given = {"covered": Coverage(loaded=1, run=1), "endpoints": 2, "excluded": 0, "shortages": {}, "finished": True}
+    error = doubt(templates_loaded=1, verdict=found, **given)  # type: ignore[arg-type]
+    assert error is not None or not hopeless, "a scan that ends early is no success"
 
 
 @pytest.mark.parametrize("listens", [True, False])

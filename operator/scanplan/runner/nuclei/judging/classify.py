@@ -194,6 +194,7 @@ def doubt(
     excluded: int,
     verdict: Verdict,
     shortages: Mapping[str, int],
+    finished: bool,
 ) -> TaskError | None:
     """The error behind an exit 0; None where the scan is a success.
 
@@ -204,6 +205,7 @@ def doubt(
         excluded: endpoints that Nuclei struck off its list because they are denied.
         verdict: what became of the endpoints.
         shortages: requests that failed for want of something on this machine, by the error's wording.
+        finished: no step is left.
     """
     if templates_loaded is None:
         return TaskError(
@@ -254,6 +256,13 @@ def doubt(
             error_class=TEMPORARY,
             reason=Reason.ENDPOINTS_UNREACHABLE,
             message=f"{'; '.join(verdict.warnings)}. Findings until then are kept.",
+        )
+    if not finished:
+        return TaskError(
+            error_class=TEMPORARY,
+            reason=Reason.ENDPOINTS_UNREACHABLE,
+            message="No endpoint answered any more, so the scan ended before its last step. Findings until then are kept. "
+            "Check names, ports and network policies.",
         )
     return None
 

@@ -224,6 +224,18 @@ class Evidence:
             contact.refused += 1
 
     def _name(self, request: _Request) -> str:
+        """The address that a request went to.
+
+        Of a tcp request that failed, `input` may be the endpoint's address although a template chose another port. `address` then
+        is what was dialled.
+        """
+        name = self._input_name(request)
+        if request.type == "tcp" and request.error != _NONE:
+            dialled = address(request.address)
+            return dialled if dialled != host_of(dialled) == host_of(name) else name
+        return name
+
+    def _input_name(self, request: _Request) -> str:
         text = request.input
         if (start := text.find("://")) >= 0:  # only scheme and authority: paths differ with every request
             ends = [end for end in (text.find(stop, start + 3) for stop in "/?#") if end >= 0]

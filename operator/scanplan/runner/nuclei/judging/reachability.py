@@ -55,6 +55,8 @@ class Standing(StrEnum):
 
     SCANNED = "scanned"
     UNREACHABLE = "unreachable"
+    UNTRIED = "untried"
+    """Only other ports of its host were tried, which templates chose, and none of them answered."""
     DENIED = "denied"
     """Not dialled, since the target guard denies the address that its name resolves to."""
     STOPPED = "stopped"
@@ -72,6 +74,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Not, or not wholly, scanned, though they may answer."""
     denied: tuple[str, ...] = ()
     """Those of `unreachable` that were not even asked."""
+    untried: tuple[str, ...] = ()
+    """Those of `unreachable` whose own address was not tried."""
     stopped: tuple[str, ...] = ()
     """Those of `skipped` that answered at first."""
     troubled: tuple[EndpointTrouble, ...] = ()
@@ -82,6 +86,16 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     def untroubled(self) -> frozenset[str]:
         """The scanned ones without trouble. Only there does a missing finding show that it is gone."""
         return frozenset(self.scanned) - {each.endpoint for each in self.troubled}
+
+    @property
+    def doubtful(self) -> bool:
+        """Something failed, and nothing answered: the endpoints may be dead, or the network."""
+        return not self.scanned and bool(self.stopped or len(self.unreachable) > len(self.denied))
+
+    @property
+    def hopeless(self) -> bool:
+        """Each endpoint was tried in vain, has stopped answering, or is denied: none is left that may answer."""
+        return not (self.scanned or self.untried) and self.skipped == self.stopped
 
 
 def judge(
@@ -180,7 +194,9 @@ def _standing(own: Contact, elsewhere: Contact, *, asked: bool) -> Standing:
         return Standing.SCANNED
     failed = own if own.failed else elsewhere
     if failed.failed:
-        return Standing.DENIED if failed.denied == failed.failed else Standing.UNREACHABLE
+        if failed.denied == failed.failed:
+            return Standing.DENIED
+        return Standing.UNREACHABLE if own.failed else Standing.UNTRIED
     return Standing.SCANNED if asked and not (own.unclear or elsewhere.unclear) else Standing.SILENT
 
 
@@ -193,7 +209,7 @@ def _verdict(
     def of(*wanted: Standing) -> tuple[str, ...]:
         return tuple(endpoint for endpoint in endpoints if standings[endpoint] in wanted)
 
-    unanswering, denied = of(Standing.UNREACHABLE), of(Standing.DENIED)
+    unanswering, denied = of(Standing.UNREACHABLE, Standing.UNTRIED), of(Standing.DENIED)
     stopped, silent, total = of(Standing.STOPPED), of(Standing.SILENT), len(endpoints)
     warnings = []
     if unanswering:
@@ -217,9 +233,10 @@ def _verdict(
             warnings.append(f"{count}, so findings may be missing: {_listed(told)}. {advice}")
     return Verdict(
         scanned=of(Standing.SCANNED),
-        unreachable=of(Standing.UNREACHABLE, Standing.DENIED),
+        unreachable=of(Standing.UNREACHABLE, Standing.UNTRIED, Standing.DENIED),
         skipped=of(Standing.STOPPED, Standing.SILENT),
         denied=denied,
+        untried=of(Standing.UNTRIED),
         stopped=stopped,
         troubled=tuple(troubled),
         warnings=tuple(warnings),
