@@ -15,6 +15,7 @@ from scanplan.api.documents.words import Outcome
 from scanplan.api.exit_codes import ExitCode
 from scanplan.runner import watchdog
 from scanplan.runner.nuclei import scanner
+from scanplan.runner.nuclei.judging import coverage
 from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.report import exit_code
 from scanplan.runner.shard import run_shard
@@ -51,6 +52,19 @@ def test_a_scanner_that_dies_is_classified_and_its_findings_are_kept(
     assert collected is not None
     assert collected.outcome is Outcome.PARTIAL
     assert collected.findings == attempt.report.findings
+
+
+def test_a_fault_of_the_runner_after_the_scan_costs_no_finding(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_arguments: object, **_options: object) -> None:
+        raise TypeError("told to nobody")
+
+    monkeypatch.setattr(coverage, "of", fails)
+    bench.template("a")
+    report = run_shard(bench.document, 0, bench.run, installation=Installation.from_environment(bench.variables(0)))
+    assert report.error is not None
+    assert (report.outcome, report.error.reason, report.findings.total) == (Outcome.PARTIAL, "UnknownError", 1)
+    assert "told to nobody" not in report.error.message
+    assert (bench.shard_folder() / "attempt-1" / layout.FINDINGS).read_bytes().count(b"\n") == 1
 
 
 @needs_the_double

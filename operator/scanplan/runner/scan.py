@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ import msgspec
 
 from scanplan.api.documents.report import ScannerVersion, TaskError
 from scanplan.api.documents.task import TaskDocument
-from scanplan.api.documents.words import Outcome
+from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import NucleiBinaryError, ScanError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning.nuclei import logins
@@ -146,7 +147,26 @@ class Scan:
         selection = self._selection = self._select()
         self._detecting = automatic.detecting(selection.templates) if self._document.automatic else ()
         error = self._scan(selection, plan_credentials)
-        covered = coverage.of(
+        verdict = self._judge(self._evidence, self._logs)
+        try:
+            covered = self._covered(selection)
+        except OSError:
+            raise
+        except Exception as failed:  # a fault of ours must not cost what was found
+            traceback.print_tb(failed.__traceback__)
+            message = (
+                f"The runner failed to find out what the scan has covered: {type(failed).__name__}. Its log has the trace; "
+                "what was found is kept."
+            )
+            unknown = TaskError(error_class=ErrorClass.UNKNOWN, reason=Reason.UNKNOWN_ERROR, message=message)
+            return _Judged(error or unknown, verdict)
+        error = self._checked(error, covered, verdict)
+        if error is None:
+            self._attempt.coverage = ShardCoverage.of(self._endpoints, verdict.untroubled, covered.ran)
+        return _Judged(error, verdict, covered)
+
+    def _covered(self, selection: Selection) -> Coverage:
+        return coverage.of(
             selection,
             self._logs,
             self._evidence,
@@ -155,11 +175,6 @@ class Scan:
             signed_only=lambda root: signatures.required(self._document, root),
             automatic=self._document.automatic,
         )
-        verdict = self._judge(self._evidence, self._logs)
-        error = self._checked(error, covered, verdict)
-        if error is None:
-            self._attempt.coverage = ShardCoverage.of(self._endpoints, verdict.untroubled, covered.ran)
-        return _Judged(error, verdict, covered)
 
     def _select(self) -> Selection:
         """The templates that the plan selects, without those whose protocol could reach denied targets (`unguarded`)."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import datetime
+from pathlib import Path
+from typing import Any
 
-from scanplan.runner.nuclei.choosing import definition
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from scanplan.runner.nuclei.choosing import definition, index, selecting, unguarded
 
 HTTP = b"http: [{method: GET, path: ['{{BaseURL}}/']}]\n"
 IDS = [
@@ -85,3 +92,77 @@ def test_templates_with_the_same_request_have_the_same_key() -> None:
 )
 def test_other_requests_have_another_key(text: str) -> None:
     assert key(text) != key("http: [{method: GET, path: ['{{BaseURL}}/']}]")
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.binary(max_size=4),
+    st.dates(),
+    st.datetimes(),
+)
+WORDS = st.sampled_from(
+    [*definition.PROTOCOLS, "id", "info", "metadata", "aliases", "tags", "payloads", "flow", "headers"]
+)
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS | SCALARS, inner, max_size=4),
+    max_leaves=12,
+)
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
+
+
+def read(content: bytes) -> None:
+    """Read a file in every way that a scan does."""
+    document = definition.parse(content)
+    if document is not None:
+        definition.request_key(document)
+        definition.kind(document)
+        definition.stated_severity(document)
+    identifier = definition.identifier(content)
+    definition.severity(content)
+    selecting.facts(identifier or "", content)
+    unguarded.is_refused(content)
+    index.encode([index.entry(Path("/t/a.yaml"), Path("/t"), content, identifier or "")])
+
+
+@given(st.dictionaries(WORDS | SCALARS, VALUES, max_size=6))
+@example({"http": [{"headers": {404: "x", "Accept": "y"}}]})
+@example({"http": [{"headers": {True: "x", "Accept": "y"}}]})
+@example({"http": 1, "x": "payloads"})
+@example({"http": {"payloads": 1}})
+@example({"id": datetime.date(2026, 11, 24), "info": [1]})
+def test_any_yaml_can_be_read(document: dict[Any, Any]) -> None:
+    """Lost otherwise: all findings of a scan, for one odd template among thousands."""
+    read(yaml.safe_dump(document, allow_unicode=True).encode(errors="replace"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id: !!int ''",
+        "id: !!bool x",
+        "id: !!timestamp x",
+        "id: 0x" + "f" * 5000,
+        "0x" + "f" * 5000 + ": id",
+        "id: 0001-01-01T00:00:00+99:00",
+        "id: !!set {payloads, aliases}",
+        "id: !!omap [payloads: 1]",
+        "id: &a [*a]",
+        "id: a\nhttp: &a [{x: *a, payloads: *a}]",
+        f"id: a\n{LAUGHS}http: [{{x: *a59, payloads: *a59}}]\nx: whois",
+        '{"id": "a", "http": ' + '[{"payloads":' * 400 + "1" + "}]" * 400 + "}",
+    ],
+)
+def test_no_spelling_of_a_value_is_too_much_to_read(text: str) -> None:
+    """Lost otherwise: as above; or a scan that takes all memory and time for a few lines."""
+    read(text.encode())
+
+
+@given(st.binary(max_size=60) | st.text(alphabet="id:whos &*!?-[]{}<>|\"'\n\\", max_size=40).map(str.encode))
+def test_any_bytes_can_be_read(content: bytes) -> None:
+    read(b"id: a\nx: whois payloads aliases\n" + content)
+    read(content)

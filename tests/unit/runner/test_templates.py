@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,14 @@ def test_the_digest_follows_names_and_contents_and_nothing_else(root: Path, tmp_
     assert templates.select(["http/"], (), [moved]).digest == digest
     write(moved / "http/info/robots.yml", "robots", "low")
     assert templates.select(["http/"], (), [moved]).digest != digest
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.yaml", b"a\nb.yaml", b"caf\xe9/a.yaml"])
+def test_a_file_that_no_list_can_name_is_left_out_and_counted(root: Path, name: bytes) -> None:
+    """Lost otherwise: the whole scan, for the name of one file."""
+    write(root / "http" / os.fsdecode(name), "odd")
+    selection = templates.select(["http/", "http"], (), [root])
+    assert names(selection) == ["CVE-2026-1.yaml", "CVE-2026-2.yaml", "robots.yml"]
+    assert selection.filtered == {"a name that is not UTF-8, or has line breaks": 1}
+    with pytest.raises(NucleiBinaryError, match="Templates not found: odd"):
+        templates.select(["odd"], (), [root])

@@ -6,9 +6,11 @@ else than the id, which spares the parser for nearly all of ten thousand files; 
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ MAX_PARSED_BYTES = 4 << 20
 """Larger files are no templates: word lists and collections that lie beside them."""
 _MAX_DEPTH = 100
 """The C parser builds values recursively: without a limit a hostile file crashes the process."""
+_MAX_VALUES = 1 << 18
+"""Aliases make a few lines as large as they like."""
 _ID = re.compile(rb"^id:[ \t]+([A-Za-z0-9][A-Za-z0-9_-]*)[ \t]*(?:#[^\r\n]*)?\r?$", re.MULTILINE)
 _SEVERITY = re.compile(rb"^[ \t]+severity:[ \t]+(info|low|medium|high|critical|unknown)[ \t]*\r?$", re.MULTILINE)
 _FLOW = re.compile(rb"^[{\[\"']", re.MULTILINE)
@@ -58,13 +62,13 @@ def severity(content: bytes) -> str | None:
 
 
 def parse(content: bytes) -> dict[str, Any] | None:
-    """The file as a mapping; None where it is none, or broken."""
+    """The file as a mapping, in which all keys are text; None where it is none, broken, or too deep or large for a template."""
     if len(content) > MAX_PARSED_BYTES:
         return None
     try:
         if content.lstrip()[:1] == b"{":
             return _mapping(msgspec.json.decode(content))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         pass  # a flow mapping of YAML begins like this, too
     import yaml  # noqa: PLC0415 - most scans need no parser, and start without it
 
@@ -127,12 +131,7 @@ def requests(content: bytes, path: Path, root: Path) -> int:
     if b"payloads" not in content:
         return plain
     document = parse(content) or {}
-    factors = [
-        _combinations(request, path, root)
-        for name in _PROTOCOLS
-        for request in document.get(name) or ()
-        if isinstance(request, dict)
-    ]
+    factors = [_combinations(request, path, root) for _, request in _requests(document) if isinstance(request, dict)]
     return plain * max(factors, default=1)
 
 
@@ -162,14 +161,46 @@ def request_key(document: dict[str, Any]) -> str | None:
     """
     if document.get("flow") or document.get("self-contained"):
         return None
-    requests = [(name, request) for name in _PROTOCOLS for request in document.get(name) or ()]
+    requests = list(_requests(document))
     if len(requests) != 1 or requests[0][0] not in _CLUSTERED or not isinstance(requests[0][1], dict):
         return None
     protocol = "http" if requests[0][0] == "requests" else requests[0][0]
     sent = {name: value for name, value in requests[0][1].items() if name not in _OPERATORS}
     sent["method"] = str(sent.get("method") or "GET").upper()
-    return protocol + json.dumps(sent, sort_keys=True, default=str)
+    return protocol + json.dumps(sent, sort_keys=True)
+
+
+def _requests(document: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    """The requests of a template, each with the member that holds it."""
+    for name in _PROTOCOLS:
+        if isinstance(listed := document.get(name), list):
+            yield from ((name, request) for request in listed)
 
 
 def _mapping(value: object) -> dict[str, Any] | None:
-    return {str(key): item for key, item in value.items()} if isinstance(value, dict) else None
+    """A parsed file by text. Raises ValueError where it is too deep, too large, or holds what is no text."""
+    return _plain(value, itertools.count(), 0) if isinstance(value, dict) else None
+
+
+def _plain(value: object, values: Iterator[int], depth: int) -> Any:
+    """A value as JSON has it. Whatever else a parser makes, such as dates, becomes text."""
+    if depth > _MAX_DEPTH or next(values) >= _MAX_VALUES:
+        raise ValueError("too deep or too large")
+    match value:
+        case dict():
+            return {_text(key): _plain(item, values, depth + 1) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item, values, depth + 1) for item in value]
+        case None | bool() | float():
+            return value
+        case int() if abs(value) < 1 << 63:
+            return value
+        case _:
+            return _text(value)
+
+
+def _text(value: object) -> str:
+    """Raises ValueError where it can't be written: halves of characters, and numbers of thousands of digits."""
+    text = str(value)
+    text.encode()
+    return text

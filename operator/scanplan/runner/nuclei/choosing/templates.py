@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,6 +26,8 @@ from scanplan.runner.nuclei.choosing import definition, index, selecting
 from scanplan.runner.nuclei.choosing.selecting import ALL, Choice
 
 SUFFIXES = (".yaml", ".yml", ".json")
+_UNLISTABLE = "a name that is not UTF-8, or has line breaks"
+_LISTABLE = re.compile(r"[^\n\r\ud800-\udfff]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -97,6 +99,7 @@ def select(
     """
     roots = [Path(os.path.realpath(root)) for root in roots]
     selected: dict[Path, bool] = {}
+    unlistable: set[Path] = set()
     ids: set[str] = set()
     missing: list[str] = []
     for entry in requested or [str(root) for root in roots if root.is_dir()]:
@@ -106,7 +109,7 @@ def select(
         elif found is None:
             missing.append(entry)
         elif found.is_dir():
-            for path in walk(found):
+            for path in walk(found, unlistable.add):
                 selected.setdefault(path, False)
         else:
             selected[found] = True
@@ -120,7 +123,8 @@ def select(
             f"Templates not found: {_listed(missing)}. Name paths or ids that the template sources hold; "
             f"paths start at {', '.join(map(str, roots))}.",
         )
-    return _filtered(selected, frozenset(severities), roots, choice)
+    filtered = Counter({_UNLISTABLE: len(unlistable)} if unlistable else {})
+    return _filtered(selected, filtered, frozenset(severities), roots, choice)
 
 
 NOTHING = Selection(templates=(), doubles=(), filtered={}, digest="")
@@ -196,13 +200,21 @@ def _outside(entry: str, roots: Sequence[Path]) -> NucleiBinaryError:
     )
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    """Template files below `folder`. Hidden names are none: ConfigMap volumes keep their versions in `..` folders."""
+def walk(folder: Path, left_out: Callable[[Path], object] = lambda _: None) -> Iterator[Path]:
+    """Template files below `folder`. Hidden names are none: ConfigMap volumes keep their versions in `..` folders.
+
+    Args:
+        left_out: called for each file whose path can be no line of a list for Nuclei.
+    """
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if name.endswith(SUFFIXES) and not name.startswith("."):
-                yield Path(parent, name)
+                path = Path(parent, name)
+                if _LISTABLE.fullmatch(str(path)):
+                    yield path
+                else:
+                    left_out(path)
 
 
 def _index(roots: Sequence[Path], wanted: Iterable[str]) -> dict[str, Path]:
@@ -221,13 +233,16 @@ def _index(roots: Sequence[Path], wanted: Iterable[str]) -> dict[str, Path]:
 
 
 def _filtered(
-    selected: dict[Path, bool], severities: frozenset[Severity], roots: Sequence[Path], choice: Choice
+    selected: dict[Path, bool],
+    filtered: Counter[str],
+    severities: frozenset[Severity],
+    roots: Sequence[Path],
+    choice: Choice,
 ) -> Selection:
     digest = hashlib.sha256()
     chosen: list[Template] = []
     by_id: dict[str, Template] = {}
     doubles: list[tuple[Template, Template]] = []
-    filtered: Counter[str] = Counter()
     placed = (
         (next(number for number, root in enumerate(roots) if path.is_relative_to(root)), path) for path in selected
     )
