@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from scanplan.api import layout
+from scanplan.api.documents.words import Outcome
 from scanplan.api.exit_codes import ExitCode
 
 from .conftest import Bench
@@ -80,6 +81,20 @@ def test_a_volume_too_full_to_merge_fails_without_a_half_merge(bench: Bench, vol
     assert merged.report.replayed
     assert merged.report.merged is not None
     assert merged.report.merged.complete
+
+
+def test_a_scan_in_steps_that_can_not_be_merged_costs_retries(bench: Bench, volume: Path) -> None:
+    """Lost otherwise: the end of the scan, which would be tried again for ever."""
+    del volume
+    bench.template("plain")
+    plain = bench.templates[0].rename(bench.folder / "first")
+    bench.template("flood", fault="flood:30:40000")
+    bench.templates.insert(0, plain)
+    for replayed in (False, True, True):
+        attempt = bench.attempt()
+        assert (attempt.code, attempt.reason) == (ExitCode.TEMPORARY, "DiskFull")
+        assert attempt.report is not None
+        assert (attempt.report.outcome, attempt.report.replayed) == (Outcome.COMPLETE, replayed)
 
 
 def test_a_read_only_volume_is_not_writable(bench: Bench, volume: Path) -> None:

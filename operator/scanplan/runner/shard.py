@@ -237,7 +237,7 @@ class _ShardRun:
             endpoints_scanned=record.endpoints_scanned,
             endpoints_unreachable=len(record.endpoints_unreachable) + record.endpoints_unlisted.unreachable,
             endpoints_skipped=len(record.endpoints_skipped) + record.endpoints_unlisted.skipped,
-            steps=record.steps,
+            steps=0 if record.outcome is Outcome.COMPLETE else record.steps,
             findings=record.findings,
             scanner=record.scanner,
             duration_ms=record.duration_ms,

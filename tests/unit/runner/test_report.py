@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from pathlib import Path
 
 import msgspec
@@ -24,6 +26,12 @@ from scanplan.api.documents.words import ErrorClass, Outcome, encode
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.runner import report
+from scanplan.runner.artifacts import divided, publish, records
+from scanplan.runner.artifacts.merging import merge
+from scanplan.runner.scan import Scan
+from scanplan.runner.shard import run_shard
+
+from .documents import document
 
 COUNTS = FindingCounts(critical=10**9, high=10**9, medium=10**9, low=10**9, info=10**9, unknown=10**9)
 MERGED = MergedResult(
@@ -98,6 +106,31 @@ def test_exit_codes(error_class: ErrorClass, reason: Reason, code: ExitCode) -> 
 
 def test_only_a_complete_shard_exits_0() -> None:
     assert report.exit_code(ShardReport(shard=0, attempt=1, outcome=Outcome.COMPLETE)) is ExitCode.OK
+
+
+@pytest.mark.parametrize("replayed", [True, False])
+def test_a_complete_shard_that_can_not_be_merged_costs_retries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replayed: bool
+) -> None:
+    """Lost otherwise: the end of a scan whose volume is full. Steps of a complete shard are no progress of its next attempt."""
+    task = document()
+    now = records.timestamp(time.time())
+    complete = msgspec.structs.replace(
+        records.begun(task.key, 0, 2, now, attempt=1), outcome=Outcome.COMPLETE, steps=3, finished_at=now
+    )
+    if replayed:
+        begun = records.begun(task.key, 0, 2, now)
+        publish.begin(divided.shard_folder(tmp_path, task, task.endpoints), begun).publish(complete)
+    monkeypatch.setattr(Scan, "run", lambda _scan, _record: complete)
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(merge, "merge", full)
+    told = run_shard(task, 0, tmp_path)
+    assert told.error is not None
+    assert (told.outcome, told.error.reason, told.replayed) == (Outcome.COMPLETE, Reason.DISK_FULL, replayed)
+    assert (told.steps, report.exit_code(told)) == (0, ExitCode.TEMPORARY)
 
 
 def test_a_termination_log_that_cannot_be_written_is_no_failure_of_the_scan(tmp_path: Path) -> None:

@@ -223,7 +223,7 @@ class ShardReport(Document, frozen=True, kw_only=True):
     endpoints_unreachable: Count = 0
     endpoints_skipped: Count = 0
     steps: Count = 0
-    """Steps that this attempt has saved: the next one goes on after them."""
+    """Steps that this attempt has saved, after which the next one goes on; 0 where the shard is complete."""
     findings: FindingCounts = msgspec.field(default_factory=FindingCounts)
     scanner: ScannerVersion = msgspec.field(default_factory=ScannerVersion)
     duration_ms: Count = 0
