@@ -73,6 +73,6 @@ def test_hostile_names_stay_within_the_termination_message() -> None:
     history = msgspec.structs.replace(merged.history, told=told) if merged.history else None
     merged = msgspec.structs.replace(merged, history=history, endpoints_remark="€" * 2_000)
     full = ShardReport(shard=0, attempt=1, outcome=Outcome.COMPLETE, merged=merged, warnings=("w" * 200,) * 8)
-    assert len(encode(report.fitted(full))) <= TERMINATION_MESSAGE_BYTES * 2
+    assert len(encode(report.fitted(full))) <= TERMINATION_MESSAGE_BYTES
     status = findings.told(merged)
     assert status is None or status.by_severity == {"critical": 20}

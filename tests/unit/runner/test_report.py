@@ -12,17 +12,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scanplan.api import layout
 from scanplan.api.documents.report import (
     TERMINATION_MESSAGE_BYTES,
+    AppliedExceptions,
     ArtifactFile,
+    ExceptionUse,
     FindingCounts,
+    HistoryCounts,
     MergedResult,
+    NewFinding,
+    NewFindings,
     ScannerVersion,
     ShardReport,
     TaskError,
     decode_report,
 )
-from scanplan.api.documents.words import ErrorClass, Outcome, encode
+from scanplan.api.documents.words import (
+    MOST_COUNTED,
+    Age,
+    EndpointsFileReport,
+    ErrorClass,
+    Outcome,
+    Severity,
+    encode,
+)
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.runner import report
@@ -74,6 +88,121 @@ def test_every_report_fits_and_can_be_read_back(message: str, warnings: tuple[st
     assert msgspec.structs.replace(got, warnings=(), error=blank) == msgspec.structs.replace(
         original, warnings=(), error=blank
     )
+
+
+def largest(letter: str) -> ShardReport:
+    """A report whose members are all as large as they may be, with texts of this letter."""
+    most = MOST_COUNTED
+    counts = FindingCounts(**dict.fromkeys(Severity, most))
+    example = NewFinding(severity=Severity.CRITICAL, name=letter * 120, template=letter * 120, where=letter * 256)
+    history = HistoryCounts(
+        since="2026-11-27T02:00:00.000Z",
+        new=counts,
+        resolved=counts,
+        reopened=counts,
+        open=counts,
+        open_by_age=dict.fromkeys(Age, counts),
+        told=NewFindings(counts=counts, examples=(example,) * 10),
+    )
+    files = (layout.FINDINGS, layout.HISTORY, layout.REPORT, layout.METADATA)
+    merged = MergedResult(
+        path=f"{layout.PROJECTS}/{'r' * 63}/tasks/{'0' * 20}",
+        complete=True,
+        shards=most,
+        endpoints_scanned=most,
+        endpoints_unreachable=most,
+        endpoints_skipped=most,
+        endpoints_throttled=most,
+        endpoints_blocked=most,
+        endpoints_file=EndpointsFileReport(
+            endpoints=most, refused=most, duplicates=most, examples=(letter * 512,) * 10
+        ),
+        endpoints_remark=letter * 400,
+        templates_run=most,
+        templates_not_run=most,
+        templates_remark=letter * 400,
+        requests=most,
+        seconds=most,
+        coverage=most,
+        findings=counts,
+        history=history,
+        exceptions=AppliedExceptions(
+            time="t" * 40, suppressed=counts, used=(ExceptionUse(name="e" * 63, findings=most),) * 1_000
+        ),
+        files=tuple(ArtifactFile(name=name, bytes=most, sha256="f" * 64) for name in files),
+    )
+    return ShardReport(
+        shard=1 << 31,
+        attempt=most,
+        outcome=Outcome.PARTIAL,
+        error=TaskError(error_class=ErrorClass.TEMPORARY, reason=Reason.ENDPOINTS_UNREACHABLE, message=letter * 3_000),
+        replayed=True,
+        endpoints=most,
+        endpoints_scanned=most,
+        endpoints_unreachable=most,
+        endpoints_skipped=most,
+        steps=most,
+        findings=counts,
+        scanner=ScannerVersion(nuclei_version="v" * 40, templates_digest="e" * 64, templates_loaded=most),
+        duration_ms=most,
+        warnings=(letter * 600,) * 30,
+        merged=merged,
+    )
+
+
+def numbers(report: ShardReport) -> ShardReport:
+    """The report without what only people read."""
+    replace = msgspec.structs.replace
+    merged = report.merged
+    assert merged
+    assert merged.history
+    assert merged.history.told
+    assert merged.endpoints_file
+    assert merged.exceptions
+    assert report.error
+    merged = replace(
+        merged,
+        endpoints_remark="",
+        templates_remark="",
+        endpoints_file=replace(merged.endpoints_file, examples=()),
+        exceptions=replace(merged.exceptions, used=(), more=True),
+        history=replace(merged.history, told=replace(merged.history.told, examples=())),
+    )
+    return replace(report, warnings=(), error=replace(report.error, message=""), merged=merged)
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "€", "😀", '"', "\x00"])
+def test_the_largest_report_fits_and_keeps_all_numbers(letter: str) -> None:
+    """Lost otherwise: a complete scan, which fails because nobody can read its report."""
+    original = largest(letter)
+    fitted = report.fitted(original)
+    assert len(encode(fitted)) <= TERMINATION_MESSAGE_BYTES
+    got = decode_report(encode(fitted))
+    assert got is not None
+    assert got.error is not None
+    assert len(got.error.message) > 10
+    assert numbers(got) == numbers(original)
+
+
+def test_a_report_that_is_too_long_says_that_it_names_not_all_exceptions() -> None:
+    original = largest("x")
+    assert original.merged
+    assert original.merged.exceptions
+    used = tuple(ExceptionUse(name=f"{number}-{'e' * 60}", findings=100 - number) for number in range(60))
+    exceptions = msgspec.structs.replace(original.merged.exceptions, used=used)
+    history = HistoryCounts(open=COUNTS)
+    merged = msgspec.structs.replace(
+        original.merged, exceptions=exceptions, history=history, endpoints_remark="still there"
+    )
+    fitted = report.fitted(ShardReport(shard=0, attempt=1, outcome=Outcome.COMPLETE, merged=merged))
+    assert len(encode(fitted)) <= TERMINATION_MESSAGE_BYTES
+    assert fitted.merged
+    assert fitted.merged.endpoints_remark == "still there"
+    told = fitted.merged.exceptions
+    assert told
+    assert told.more
+    assert told.used == used[: len(told.used)]
+    assert 1 <= len(told.used) < len(used)
 
 
 def test_a_report_that_fits_is_left_alone() -> None:
