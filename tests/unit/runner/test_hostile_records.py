@@ -236,7 +236,7 @@ def test_whatever_is_in_a_records_place_ends_no_reader(
 
 
 @pytest.mark.parametrize("put", [nothing, link, dangling, loop, os.mkfifo, folder])
-@pytest.mark.parametrize("name", [layout.FINDINGS, publish.GROWING, publish._RESERVE])
+@pytest.mark.parametrize("name", [layout.FINDINGS, publish.GROWING, publish._BEGUN, publish._RESERVE])
 @pytest.mark.parametrize("sealed", [True, False])
 def test_whatever_is_in_the_findings_place_ends_no_merge(
     claim: Path, name: str, put: Callable[[Path], None], sealed: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,74 @@ def test_an_attempt_killed_at_any_step_is_sealed(tmp_path: Path, step: str) -> N
     assert record.findings.total == (1 if step in {"growing", "linked"} else 0)
     assert publish.intact(tmp_path, record)
     assert {path.name for path in folder.iterdir()} == {layout.FINDINGS, layout.SHARD_RECORD}
+
+
+def killed(shard: Path, began: str, last_write: str) -> None:
+    """The first attempt, killed in the past."""
+    attempt = attempt_with(shard, finding())
+    attempt.abandon()
+    for name, moment in ((".begun", began), (publish.GROWING, last_write)):
+        os.utime(attempt.folder / name, (records.seconds(moment),) * 2)
+
+
+def test_a_killed_attempt_has_the_times_of_its_own_work(tmp_path: Path) -> None:
+    """Wrong otherwise: rates and begin of every scan with a kill."""
+    killed(tmp_path, "2026-11-24T06:00:00.000Z", "2026-11-24T06:05:00.250Z")
+    publish.begin(tmp_path, BEGUN)
+    record = publish.read(tmp_path, 1)
+    assert record is not None
+    assert (record.started_at, record.finished_at) == ("2026-11-24T06:00:00.000Z", "2026-11-24T06:05:00.250Z")
+    assert record.duration_ms == 300_250
+
+
+def test_a_killed_attempt_of_an_older_run_is_not_of_this_one(tmp_path: Path) -> None:
+    """Lost otherwise: today's findings, where steps of last week count as done."""
+    killed(tmp_path, "2026-11-17T06:00:00.000Z", "2026-11-17T06:05:00.000Z")
+    publish.begin(tmp_path, BEGUN)
+    assert publish.published(tmp_path)
+    assert publish.published(tmp_path, not_before=records.seconds("2026-11-24T05:00:00Z")) == []
+
+
+@pytest.mark.parametrize("crash", ["publish_once", "create"])
+def test_sealing_that_was_killed_finds_the_same_times_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash: str
+) -> None:
+    killed(tmp_path, "2026-11-24T06:00:00.000Z", "2026-11-24T06:05:00.000Z")
+    done = getattr(durable, crash)
+
+    def kill(*arguments: Any) -> None:
+        if crash == "publish_once":
+            done(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(durable, crash, kill)
+    with pytest.raises(KeyboardInterrupt):
+        publish.seal(tmp_path, 1, BEGUN)
+    monkeypatch.undo()
+    publish.seal(tmp_path, 1, BEGUN)
+    record = publish.read(tmp_path, 1)
+    assert record is not None
+    assert (record.started_at, record.finished_at) == ("2026-11-24T06:00:00.000Z", "2026-11-24T06:05:00.000Z")
+
+
+def test_an_attempt_that_was_killed_as_it_published_has_the_time_of_its_last_write(tmp_path: Path) -> None:
+    killed(tmp_path, "2026-11-24T06:00:00.000Z", "2026-11-24T06:05:00.000Z")
+    (publish.folder(tmp_path, 1) / publish.GROWING).rename(publish.folder(tmp_path, 1) / layout.FINDINGS)
+    publish.seal(tmp_path, 1, BEGUN)
+    record = publish.read(tmp_path, 1)
+    assert record is not None
+    assert record.finished_at == "2026-11-24T06:05:00.000Z"
+
+
+@pytest.mark.parametrize("moment", [-2.0**31, 2.0**33])
+def test_a_forged_time_is_no_time_of_the_future(tmp_path: Path, moment: float) -> None:
+    attempt_with(tmp_path, finding()).abandon()
+    for name in (".begun", publish.GROWING):
+        os.utime(publish.folder(tmp_path, 1) / name, (moment, moment))
+    publish.seal(tmp_path, 1, BEGUN)
+    record = publish.read(tmp_path, 1)
+    assert record is not None
+    assert 0 <= records.seconds(record.finished_at) <= time.time()
 
 
 def test_an_attempt_that_was_given_up_but_lives_changes_nothing_any_more(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ from scanplan.runner.nuclei.lines import Lines
 
 GROWING = f".{layout.FINDINGS}.partial"
 """The findings of an attempt that is running, or was killed: whole up to its last newline."""
+_BEGUN = ".begun"
+"""An empty file whose time says when the attempt began."""
 _RESERVE = ".reserve"
 _NEAR_LIMIT = ".memory-near-limit"
 _RESERVE_BYTES = 256 << 10
@@ -125,6 +127,7 @@ class Attempt:
     def __init__(self, shard: Path, number: int) -> None:
         self.number = number
         self.folder = folder(shard, number)
+        durable.CheckedFile(self.folder / _BEGUN).close()
         (self.folder / _RESERVE).write_bytes(bytes(_RESERVE_BYTES))
         self.log = durable.CheckedFile(self.folder / layout.SCANNER_LOG)
         self._file = durable.CheckedFile(self.folder / GROWING)
@@ -177,6 +180,8 @@ class Attempt:
             raise TemporaryError(
                 Reason.STORAGE_ERROR, f"Attempt {self.number} was given up, and a later one took its place."
             )
+        with contextlib.suppress(OSError):  # it is published all the same
+            (self.folder / _BEGUN).unlink(missing_ok=True)
         return record
 
     def _write_coverage(self, coverage: ShardCoverage) -> ArtifactFile:
@@ -250,11 +255,11 @@ def seal(shard: Path, attempt: int, left: ShardRecord) -> None:
 
 def _seal(place: Path, attempt: int, left: ShardRecord) -> None:
     final = place / layout.FINDINGS
+    began, ended = _times(place)
     if not final.exists():
         durable.publish_once(_whole_lines(place / GROWING, place), final)
     (place / _RESERVE).unlink(missing_ok=True)
     counts = findings.count(final)
-    moment = records.timestamp(final.stat().st_mtime)
     memory = (place / _NEAR_LIMIT).exists()
     lost = TaskError(
         error_class=ErrorClass.TEMPORARY,
@@ -268,12 +273,37 @@ def _seal(place: Path, attempt: int, left: ShardRecord) -> None:
         outcome=Outcome.PARTIAL if counts.total else Outcome.FAILED,
         error=lost,
         findings=counts,
-        started_at=moment,
-        finished_at=moment,
+        started_at=records.timestamp(began),
+        finished_at=records.timestamp(ended),
+        duration_ms=round((ended - began) * 1000),
         files=(artifact(final),),
     )
     durable.create(place / layout.SHARD_RECORD, records.readable(record))
-    (place / GROWING).unlink(missing_ok=True)
+    for done in (GROWING, _BEGUN):
+        (place / done).unlink(missing_ok=True)
+
+
+def _times(place: Path) -> tuple[float, float]:
+    """When a killed attempt began, and when it last wrote or showed that it was alive, in seconds since the epoch.
+
+    Sealing neither writes nor removes what has these times before the record is there. So another one that seals it, at the same
+    time or after a crash, finds the same.
+    """
+    began, *ends = map(_modified, (place / _BEGUN, place / GROWING, place / layout.FINDINGS, place))
+    ended = next(time for time in ends if time is not None)
+    return (ended if began is None else min(began, ended)), ended
+
+
+def _modified(path: Path) -> float | None:
+    """The modification time of a file; None where there is none.
+
+    Whoever writes to a run may set it to any time. So it counts from 1970 up to when the system saw the change (ctime).
+    """
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return max(0.0, min(status.st_mtime, status.st_ctime))
 
 
 def _whole_lines(growing: Path, place: Path) -> Path:
