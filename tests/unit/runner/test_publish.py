@@ -154,7 +154,7 @@ def test_an_attempt_that_was_killed_as_it_published_has_the_time_of_its_last_wri
     assert record.finished_at == "2026-11-24T06:05:00.000Z"
 
 
-@pytest.mark.parametrize("moment", [-2.0**31, 2.0**33])
+@pytest.mark.parametrize("moment", [-(2.0**31), 2.0**33])
 def test_a_forged_time_is_no_time_of_the_future(tmp_path: Path, moment: float) -> None:
     attempt_with(tmp_path, finding()).abandon()
     for name in (".begun", publish.GROWING):
