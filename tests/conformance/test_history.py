@@ -14,7 +14,7 @@ import pytest
 
 from scanplan.api import layout
 from scanplan.api.documents.report import HistoryCounts
-from scanplan.api.documents.task import ScannerOptions, TaskDocument
+from scanplan.api.documents.task import ScannerOptions, TaskDocument, TemplateFilter
 from scanplan.api.documents.words import PlanReference
 from scanplan.findings import history
 from scanplan.findings.history import Entry
@@ -80,7 +80,8 @@ class Project:
             f"http: [{{method: GET, path: ['{{{{BaseURL}}}}{path}'], matchers: [{{type: word, words: [{word}]}}]}}]\n"
         )
 
-    def scan(self) -> HistoryCounts:
+    def scan(self, *excluded: str, profile: str = "") -> HistoryCounts:
+        """`excluded`: matchers whose findings are left out."""
         self.number += 1
         document = TaskDocument(
             key=f"scan:acme:nightly:0a:0b:{self.number}",
@@ -89,6 +90,8 @@ class Project:
             plan=PlanReference(namespace="default", name="nightly"),
             endpoints=tuple(sorted(self.endpoints)),
             templates=(),
+            profile=profile,
+            exclude=TemplateFilter(matchers=excluded),
             scanner=ScannerOptions(request_timeout_seconds=2, request_retries=0),
         )
         installation = Installation(
@@ -163,6 +166,28 @@ def test_templates_that_share_a_request_have_looked_each(project: Project) -> No
         assert project.scan().new.high == 3
         site.weak = False
         assert project.scan().resolved.high == 2
+
+
+@pytest.mark.parametrize("how", ["weak:*", "weak:leak", "*:leak", "profile"])
+def test_a_matcher_that_is_excluded_resolves_nothing(project: Project, how: str) -> None:
+    """Lost otherwise: a weakness that is called fixed because nobody wanted to see it for a night."""
+    named = "{type: word, words: [secret], name: leak}, {type: word, words: [nowhere], name: other}"
+    (project.folder / "templates/weak.yaml").write_text(
+        "id: weak\ninfo: {name: weak, author: t, severity: high}\n"
+        f"http: [{{method: GET, path: ['{{{{BaseURL}}}}/.weak'], matchers: [{named}]}}]\n"
+    )
+    (project.folder / "templates/profiles").mkdir()
+    (project.folder / "templates/profiles/quiet.yml").write_text("exclude-matchers: [weak]\n")
+    with running() as site:
+        project.endpoints = (site.url,)
+        assert project.scan().new.high == 2
+        changed = project.scan(profile="quiet") if how == "profile" else project.scan(how)
+        assert (changed.resolved.total, changed.open.high) == (0, 2)
+        assert project.weakness().times_seen == 1, "it was not seen"
+        assert project.scan("weak:other").resolved.total == 0
+        assert project.weakness().times_seen == 2
+        site.weak = False
+        assert project.scan("weak:other").resolved.high == 1
 
 
 def test_the_coverage_of_an_attempt_names_templates_and_endpoints(project: Project) -> None:

@@ -1,7 +1,8 @@
 """Where a scan has looked: which templates it ran against which targets, and had an answer.
 
 A finding that a scan does not report is resolved only where its template ran against its target. A template that was removed,
-refused or not sent, a target that did not answer, throttled or blocked the scan, and a request that failed are no evidence.
+refused or not sent, a target that did not answer, throttled or blocked the scan, and a request that failed are no evidence. Nor
+is a scan that was told to leave a matcher's findings out.
 """
 
 from __future__ import annotations
@@ -26,11 +27,18 @@ class ShardRan(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of the templates that ran, under all of their names."""
     gaps: Mapping[str, int]
     """By template: endpoints that it was not sent to, or where one of its requests failed."""
+    excluded_matchers: frozenset[str] = frozenset()
+    """`ID:NAME` of matchers whose findings the scan has left out; * stands for all, and so does an id alone."""
 
     def has_run(self, template: str, endpoint: int) -> bool:
         """Whether a template ran against the endpoint at this place."""
         bits = self.trusted & ~self.gaps.get(template, 0)
         return template in self.templates and bool(bits >> endpoint & 1)
+
+    def leaves_out(self, names: Iterable[str], matcher: str) -> bool:
+        """Whether the findings of a matcher were left out. `names`: those of its template."""
+        of_template = {way for name in names for way in (name, f"{name}:*", f"{name}:{matcher}")}
+        return not self.excluded_matchers.isdisjoint(of_template | {f"*:{matcher}"})
 
 
 class Ran:
@@ -51,8 +59,9 @@ class Ran:
         """Whether the finding would have been seen, were it still there."""
         names = {sighting.template, aliases.canonical(sighting.template)}
         return any(
-            self._shards[number].has_run(name, index)
+            shard.has_run(name, index)
             for number, index in self._endpoints(sighting.target)
+            if not (shard := self._shards[number]).leaves_out(names, sighting.matcher)
             for name in names
         )
 

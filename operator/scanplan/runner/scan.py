@@ -162,7 +162,9 @@ class Scan:
             return _Judged(error or unknown, verdict)
         error = self._checked(error, covered, verdict)
         if error is None:
-            self._attempt.coverage = ShardCoverage.of(self._endpoints, verdict.untroubled, covered.ran)
+            self._attempt.coverage = ShardCoverage.of(
+                self._endpoints, verdict.untroubled, covered.ran, self._document.exclude.matchers
+            )
         return _Judged(error, verdict, covered)
 
     def _covered(self, selection: Selection) -> Coverage:

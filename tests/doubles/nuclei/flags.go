@@ -20,7 +20,7 @@ type options struct {
 	templates                                                []string
 	validate, disableUnsigned, automatic                     bool
 	tags, excludeTags, includeTags, ids, excludeIDs, authors []string
-	excludeTemplates                                         []string
+	excludeTemplates, excludeMatchers                        []string
 	severities, excludeSeverities                            []string
 	protocols, excludeProtocols                              []string
 	output, jsonlExport, errorLog, traceLog                  string
@@ -230,6 +230,7 @@ func (o *options) declare(set *flag.FlagSet) {
 	values(listFlag{&o.ids, fileLower}, "template-id", "id")
 	values(listFlag{&o.excludeIDs, fileLower}, "exclude-id", "eid")
 	values(listFlag{&o.excludeTemplates, fileCommas}, "exclude-templates", "et")
+	values(listFlag{&o.excludeMatchers, fileCommas}, "exclude-matchers", "em")
 	values(choiceFlag{&o.severities, severityNames}, "severity", "s")
 	values(choiceFlag{&o.excludeSeverities, severityNames}, "exclude-severity", "es")
 	values(listFlag{&o.protocols, fileLower}, "type", "pt")

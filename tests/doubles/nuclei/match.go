@@ -164,9 +164,18 @@ type verdict struct {
 	extracted                  []string
 }
 
-// judge runs all operators of a request over an answer. Each named matcher under the condition "or" is a finding
-// of its own, else each named extractor is, else there is one.
-func (r *httpRequest) judge(a *answer) []verdict {
+// leavesOut says whether a matcher of a template is excluded, as ID, ID:*, ID:NAME or *:NAME.
+func (o *options) leavesOut(id, matcher string) bool {
+	ways := []string{id, id + ":*"}
+	if matcher != "" {
+		ways = append(ways, id+":"+matcher, "*:"+matcher)
+	}
+	return slices.ContainsFunc(ways, func(way string) bool { return slices.Contains(o.excludeMatchers, way) })
+}
+
+// judge runs all operators of a request over an answer, but for excluded matchers. Each named matcher under the condition
+// "or" is a finding of its own, else each named extractor is, else there is one.
+func (r *httpRequest) judge(a *answer, excluded func(matcher string) bool) []verdict {
 	var outputs []string
 	named := map[string][]string{}
 	for _, e := range r.Extractors {
@@ -183,6 +192,9 @@ func (r *httpRequest) judge(a *answer) []verdict {
 	matched := false
 	var names []string
 	for _, m := range r.Matchers {
+		if excluded(m.Name) {
+			continue
+		}
 		if m.matches(a) {
 			matched = true
 			if r.MatchersCondition != "and" && m.Name != "" && !slices.Contains(names, m.Name) {

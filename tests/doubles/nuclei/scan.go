@@ -298,7 +298,7 @@ func (s *scan) visitRequest(t *template, r *httpRequest, target *url.URL, addres
 		s.logs.verbosef("[%s] Sent HTTP request to %s", t.ID, request.URL)
 		hit := false
 		for _, done := range exchanges {
-			for _, v := range r.judge(done.answer) {
+			for _, v := range r.judge(done.answer, func(matcher string) bool { return s.opts.leavesOut(t.ID, matcher) }) {
 				found := s.event(t, address, v)
 				found.Matched, found.Request, found.CURLCommand = done.url, done.request, exchanges[0].curl
 				found.Response = done.response[:min(len(done.response), s.opts.responseSave)]

@@ -19,10 +19,22 @@ ENDPOINTS = (
 )
 
 
-def ran(*, trusted: int = 0b1111111, gaps: dict[str, int] | None = None, endpoints: tuple[str, ...] = ENDPOINTS) -> Ran:
+def ran(
+    *,
+    trusted: int = 0b1111111,
+    gaps: dict[str, int] | None = None,
+    endpoints: tuple[str, ...] = ENDPOINTS,
+    excluded: tuple[str, ...] = (),
+) -> Ran:
     """A scan with a template ``t``, which has no gaps by default."""
-    templates = frozenset({"t", "lg-nas-rce"})
-    return Ran([ShardRan(endpoints=endpoints, trusted=trusted, templates=templates, gaps=gaps or {})])
+    shard = ShardRan(
+        endpoints=endpoints,
+        trusted=trusted,
+        templates=frozenset({"t", "lg-nas-rce"}),
+        gaps=gaps or {},
+        excluded_matchers=frozenset(excluded),
+    )
+    return Ran([shard])
 
 
 TARGETS = {
@@ -70,6 +82,35 @@ def test_a_renamed_template_looks_for_what_it_found_before() -> None:
 
 def test_an_endpoint_that_is_not_in_the_plan_any_more_resolves_nothing() -> None:
     assert not ran(endpoints=("http://c.example/two",)).looked_for(sighting(target="http://c.example/one"))
+
+
+EXCLUDED = {
+    "the matcher": ("t:leak", False),
+    "all of the template": ("t:*", False),
+    "the template by its id alone": ("t", False),
+    "all of the name": ("*:leak", False),
+    "another matcher": ("t:other", True),
+    "a name that only begins so": ("t:lea", True),
+    "another template": ("u:leak", True),
+    "another case": ("t:Leak", True),
+}
+
+
+@pytest.mark.parametrize("case", EXCLUDED)
+def test_a_matcher_that_is_excluded_is_not_looked_for(case: str) -> None:
+    """Closed otherwise: a weakness that is still there, because its findings were left out."""
+    excluded, expected = EXCLUDED[case]
+    assert ran(excluded=(excluded,)).looked_for(sighting(matcher="leak")) is expected
+
+
+def test_a_finding_without_a_matcher_is_left_out_with_its_template_alone() -> None:
+    assert ran(excluded=("t:leak", "*:leak")).looked_for(sighting())
+    assert not ran(excluded=("t:*",)).looked_for(sighting())
+
+
+def test_a_matcher_is_excluded_under_the_new_name_of_its_template() -> None:
+    renamed = sighting(template="CVE-2018-10818", matcher="leak", target="http://c.example")
+    assert not ran(excluded=("lg-nas-rce:leak",)).looked_for(renamed)
 
 
 def test_several_shards_are_one_scan() -> None:

@@ -64,6 +64,7 @@ class Run:
         outcome: Outcome = Outcome.COMPLETE,
         ran: tuple[str, ...] | None = ("t", "u"),
         trusted: str = "1",
+        excluded: tuple[str, ...] = (),
     ) -> None:
         """An attempt at a shard, with what it ran."""
         endpoints = shards.cut(self.task.endpoints, self.shards)[shard]
@@ -72,7 +73,7 @@ class Run:
         attempt = publish.begin(divided.shard_folder(self.folder, self.task, endpoints), begun)
         attempt.findings.feed(b"".join(line + b"\n" for line in lines))
         if outcome is Outcome.COMPLETE and ran is not None:
-            attempt.coverage = ShardCoverage(trusted=trusted, templates=ran)
+            attempt.coverage = ShardCoverage(trusted=trusted, templates=ran, excluded_matchers=excluded)
         attempt.publish(
             msgspec.structs.replace(
                 begun,
@@ -83,10 +84,16 @@ class Run:
             )
         )
 
-    def scan(self, *lines: bytes, ran: tuple[str, ...] | None = ("t", "u"), trusted: str = "1") -> HistoryCounts:
+    def scan(
+        self,
+        *lines: bytes,
+        ran: tuple[str, ...] | None = ("t", "u"),
+        trusted: str = "1",
+        excluded: tuple[str, ...] = (),
+    ) -> HistoryCounts:
         """A whole scan of one shard."""
         self.begin()
-        self.publish(0, *lines, ran=ran, trusted=trusted)
+        self.publish(0, *lines, ran=ran, trusted=trusted, excluded=excluded)
         return self.merge()
 
     def merge(self) -> HistoryCounts:
@@ -136,6 +143,7 @@ NO_EVIDENCE = {
     "the template was not run": {"ran": ("u",)},
     "the target did not answer": {"trusted": "0"},
     "an older version has scanned": {"ran": None},
+    "its findings were left out": {"excluded": ("t:*",)},
 }
 
 

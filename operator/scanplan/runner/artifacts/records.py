@@ -114,15 +114,24 @@ class ShardCoverage(Record, frozen=True, kw_only=True):
     """Ids of the templates that ran, under all of their names; sorted."""
     gaps: dict[str, Mask] = msgspec.field(default_factory=dict)
     """By template: endpoints of `trusted` that it was not sent to, or where one of its requests had no answer."""
+    excluded_matchers: tuple[str, ...] = ()
+    """Matchers whose findings were left out, as `TemplateFilter.matchers`; those of a template profile too."""
 
     @classmethod
-    def of(cls, endpoints: Sequence[str], untroubled: Collection[str], ran: Mapping[str, int]) -> ShardCoverage:
+    def of(
+        cls,
+        endpoints: Sequence[str],
+        untroubled: Collection[str],
+        ran: Mapping[str, int],
+        excluded_matchers: tuple[str, ...] = (),
+    ) -> ShardCoverage:
         """The record of an attempt.
 
         Args:
             endpoints: the shard's.
             untroubled: those that answered all the time.
             ran: by template, a bit for each endpoint where all of its requests had an answer.
+            excluded_matchers: matchers whose findings were left out.
         """
         trusted = int("".join("01"[endpoint in untroubled] for endpoint in reversed(endpoints)), 2)
         gaps = {name: trusted & ~mask for name, mask in ran.items()}
@@ -130,6 +139,7 @@ class ShardCoverage(Record, frozen=True, kw_only=True):
             trusted=f"{trusted:x}",
             templates=tuple(sorted(ran)),
             gaps={name: f"{mask:x}" for name, mask in sorted(gaps.items()) if mask},
+            excluded_matchers=excluded_matchers,
         )
 
 

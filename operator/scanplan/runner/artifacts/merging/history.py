@@ -223,6 +223,7 @@ def _ran(endpoints: Sequence[str], folder: Path, templates: dict[frozenset[str],
         trusted=int(found.trusted, 16),
         templates=templates.setdefault(names, names),
         gaps={name: int(mask, 16) for name, mask in found.gaps.items()},
+        excluded_matchers=frozenset(found.excluded_matchers),
     )
 
 
