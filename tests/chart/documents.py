@@ -86,8 +86,9 @@ scanDefaults:
 - A plan's own value wins. Maps such as `nodeSelector` are merged key by key; lists are replaced.
 - A value that is the schema's default, such as `rateLimit: 150`, counts as none: the API server writes it into every
   plan.
-- `locked` lists paths that no plan may set otherwise. `podTemplate` stands for all that is below it. A plan that does is
-  `Stalled` with the reason `InvalidSpec`.
+- `locked` lists paths that no plan may set otherwise. `podTemplate` stands for all that is below it, and a list is
+  locked as a whole: `templatesFrom`, not `templatesFrom.allowUnsigned`. A plan that sets one otherwise is `Stalled` with
+  the reason `InvalidSpec`.
 - The owner's own values need no allow-list. `podTemplate.runtimeClassName` and `podTemplate.dnsConfig` exist only here.
 - A plan's own `dnsConfig` takes the place of the owner's nameservers and, where it has some, search domains. The owner's
   options stay. `locked: [dnsConfig]` refuses it.
