@@ -15,6 +15,7 @@ from scanplan.core.planning.task import Plan
 from scanplan.core.reconcile import reconcile as core
 from scanplan.core.reconcile.decision import (
     Act,
+    Action,
     CreateJob,
     Decision,
     DeleteJob,
@@ -65,6 +66,11 @@ def written(decision: Decision) -> dict[str, Any]:
     assert isinstance(decision, Write)
     assert decision.status
     return decision.status.document()
+
+
+def acts(decision: Decision) -> tuple[Action, ...]:
+    assert isinstance(decision, Act)
+    return decision.actions
 
 
 def condition(status: dict[str, Any], kind: str) -> tuple[str, str, str]:
@@ -154,6 +160,27 @@ def test_the_beginning_of_a_window_is_one_write_of_the_status() -> None:
     resumed = replace(resumed, start_time=ago(2), is_suspended=None)
     assert decide(of, resumed) == Write(requeue_after=3.0, decide_again_at=AT_EIGHT)
     assert written(decide(of, replace(resumed, active=2, ready=2)))["phase"] == "Running"
+
+
+@pytest.mark.parametrize(
+    ("held", "free"), [({"windows": NIGHT}, {"windows": MORNING}), ({"windows": NIGHT}, {}), ({"suspend": True}, {})]
+)
+def test_a_job_that_went_while_its_plan_was_held_has_the_whole_deadline_again(
+    held: dict[str, Any], free: dict[str, Any]
+) -> None:
+    """Lost otherwise: the scan. It ended at once, as if it had run all the time since the night before."""
+    begun = ago(86_400)
+    status = running_status(at=job(created=begun, start_time=begun))
+    status = written(decide(plan(status, deadlineSeconds=3_600, **held), doubted=()))
+    assert status["phase"] == "Suspended"
+    of = plan(status, deadlineSeconds=3_600, **free)
+    (action,) = acts(decide(of, pods=()))
+    assert isinstance(action, CreateJob)
+    assert action.manifest["spec"]["activeDeadlineSeconds"] == 3_600
+    again = job(of, uid="job-2", created=ago(10), first_seen=begun, start_time=ago(9))
+    decision = decide(of, again)
+    assert not isinstance(decision, Act)
+    assert not isinstance(decide(plan(written(decision), deadlineSeconds=3_600, **free), again), Act)
 
 
 def test_a_running_scan_is_looked_at_when_its_window_closes() -> None:

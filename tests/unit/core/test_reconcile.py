@@ -561,7 +561,12 @@ class TestKilledAfterProgress:
         "it was no kill": (failed(), (succeeded(0), _killed(1, 1, exit_code=75, reason="Error")), False),
         "the deadline has passed": (failed("DeadlineExceeded"), (succeeded(0), _killed(1, 1)), False),
         "a fatal error": (failed("PodFailurePolicy"), (succeeded(0), _killed(1, 1)), False),
-        "first seen before its deadline": (failed(deadline_seconds=60), (succeeded(0), _killed(1, 1)), False),
+        "at work for its deadline": (failed(deadline_seconds=60), (succeeded(0), _killed(1, 1)), False),
+        "paused for a night": (
+            failed(created=ago(90_000), first_seen=ago(90_000)),
+            (succeeded(0), _killed(1, 1)),
+            True,
+        ),
     }
 
     @pytest.mark.parametrize("case", CASES)
@@ -588,13 +593,39 @@ class TestKilledAfterProgress:
         manifest = made(decide(plan(second), pods=()))
         assert manifest["metadata"]["annotations"][labels.FIRST_SEEN] == format_time(begun)
 
+    @pytest.mark.parametrize(
+        ("spec", "left", "expected"),
+        [({}, 3_900, True), ({}, 3_700, False), ({"deadlineSeconds": 3_900}, 3_100, True)],
+        ids=["derived", "derived, over", "the plan's own, shortened by the first Job's time"],
+    )
+    def test_the_deadline_counts_over_all_jobs(self, spec: dict[str, Any], left: int, expected: bool) -> None:
+        begun = ago(3_800)
+        status = running_status(at=job(start_time=begun))
+        second = failed(created=ago(3_000), start_time=ago(3_000), deadline_seconds=left)
+        decision = decide(plan(status, **spec), second, pods=(succeeded(0), _killed(1, 1)))
+        assert (deleted(decision) == ["job-1"]) == expected
+
     def test_the_plans_deadline_holds_for_all_jobs_together(self) -> None:
         spent = 600
-        second = job(created=ago(60), first_seen=ago(60 + spent), deadline_seconds=5_000)
-        decision = decide(plan(running_status(), deadlineSeconds=5_000), second)
+        status = running_status(at=job(start_time=ago(60 + spent)))
+        second = job(created=ago(60), first_seen=ago(90_000), deadline_seconds=5_000)
+        decision = decide(plan(status, deadlineSeconds=5_000), second)
         assert patch_of(decision)["spec"]["activeDeadlineSeconds"] == 5_000 - spent
         shortened = replace(second, deadline_seconds=5_000 - spent)
-        assert not actions_of(decide(plan(running_status(), deadlineSeconds=5_000), shortened))
+        assert not actions_of(decide(plan(status, deadlineSeconds=5_000), shortened))
+
+    def test_and_for_all_plans_of_a_job_alike(self) -> None:
+        """Lost otherwise: peace. Two plans would set the Job's deadline by turns."""
+        begun, both = ago(660), frozenset({"plan-1", "plan-2"})
+        specs = ({"deadlineSeconds": 5_000}, {"deadlineSeconds": 4_000})
+        alpha, beta = (
+            plan(running_status(at=job(start_time=begun)), uid=uid, name=uid, **spec)
+            for uid, spec in zip(("plan-1", "plan-2"), specs, strict=True)
+        )
+        pins = tuple((each.uid, input_digest(each.spec)) for each in (alpha, beta))
+        second = job(created=ago(60), owners=both, pins=pins, deadline_seconds=5_000)
+        for of, partner in ((alpha, beta), (beta, alpha)):
+            assert patch_of(decide(of, second, partners=(partner,)))["spec"] == {"activeDeadlineSeconds": 5_000 - 600}
 
 
 def _failed_with(result: MergedResult) -> ShardReport:

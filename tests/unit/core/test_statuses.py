@@ -71,10 +71,37 @@ class TestTimes:
         ended = statuses.of_finished(of, complete(**{"start_time": ago(600), **changes}), [], merged(), None, NOW)
         assert (ended.start_time, ended.duration_ms) == (times.format_time(begun), (90_000 - 10) * 1000)
 
+    @pytest.mark.parametrize(
+        ("phase", "reason", "kept"),
+        [
+            (Phase.RUNNING, Reason.RUNNING, True),
+            (Phase.RETRYING, Reason.RETRYING, True),
+            (Phase.PENDING, Reason.WAITING_FOR_PODS, True),
+            (Phase.PENDING, Reason.QUOTA_EXCEEDED, False),
+            (Phase.QUEUED, Reason.QUEUED, False),
+            (Phase.SUSPENDED, Reason.SUSPENDED, False),
+            (Phase.SUSPENDED, Reason.OUTSIDE_WINDOW, False),
+        ],
+    )
+    def test_a_pause_ends_the_time_that_a_deadline_counts(self, phase: Phase, reason: Reason, kept: bool) -> None:
+        """Another Job does not."""
+        begun, later = ago(900), ago(60)
+        of = plan(running_status(at=job(start_time=begun)))
+        assert of.status.running_since == times.format_time(begun)
+        if phase is not Phase.PENDING:
+            status = statuses.of_running(of, job(), phase, reason, "…", NOW)
+            assert status.running_since == (times.format_time(begun) if kept else None)
+        status = statuses.of_waiting(of, phase, reason, "…", NOW)
+        assert status.running_since == (times.format_time(begun) if reason is Reason.WAITING_FOR_PODS else None)
+        of = replace(of, status=status)
+        again = statuses.of_running(of, job(uid="job-2", start_time=later), Phase.RUNNING, Reason.RUNNING, "…", NOW)
+        assert again.running_since == times.format_time(begun if reason is Reason.WAITING_FOR_PODS else later)
+        assert statuses.of_finished(of, complete(), [], merged(), None, NOW).running_since is None
+
     def test_a_scan_of_other_content_begins_anew(self) -> None:
         of = plan(running_status(at=job(start_time=ago(90_000))), rerun="again")
         status = statuses.of_running(of, job(of, start_time=ago(600)), Phase.RUNNING, Reason.RUNNING, "…", NOW)
-        assert status.start_time == times.format_time(ago(600))
+        assert (status.start_time, status.running_since) == (times.format_time(ago(600)),) * 2
 
     def test_a_clock_that_went_back_makes_no_negative_duration(self) -> None:
         status = statuses.of_finished(

@@ -197,6 +197,14 @@ class ScanPlanStatus(Status):
             description="When the scan began. Neither a pause nor a Job that is made again renews it.",
         ),
     ] = None
+    running_since: Annotated[
+        str | None,
+        Field(
+            json_schema_extra={"format": "date-time"},
+            description="Since when the scan has been at work without a pause (`suspend`, windows, a wait for a slot or quota). "
+            "The deadline counts from here, also where the Job was made again.",
+        ),
+    ] = None
     completion_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
     duration_ms: int | None = None
     duration: Annotated[str | None, Field(description="durationMs in a form for people, such as 4m12s.")] = None

@@ -55,7 +55,7 @@ _BRIEF_SPEC = (
 )
 _STAND_IN = ScanPlanSpec.model_construct(endpoints=[], templates=[])
 """Of a plan whose spec can't be read."""
-_BRIEF_STATUS = ("phase", "observedGeneration", "taskId", "startTime", "completionTime")
+_BRIEF_STATUS = ("phase", "observedGeneration", "taskId", "startTime", "runningSince", "completionTime")
 
 
 class _Folded(NamedTuple):

@@ -9,15 +9,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
+from scanplan.api.times import lenient_time
+from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.asked import Asked
 from scanplan.core.observed.jobs import JobView
+from scanplan.core.planning.task import Plan
 from scanplan.core.reconcile.context import Context
 from scanplan.core.reconcile.decision import Action, PatchJob, SetAdmission
 
 _REMADE = timedelta(seconds=60)
-"""A Job that is so much younger than the task is not its first one; less may be a difference of clocks."""
+"""A Job that is made so long after the scan went to work is not its first one; less may be a difference of clocks."""
 
 
 def changes(context: Context, job: JobView) -> tuple[Action, ...]:
@@ -26,7 +28,7 @@ def changes(context: Context, job: JobView) -> tuple[Action, ...]:
     wanted = replace(job.asked, ttl_seconds=max(owner.spec.ttl_seconds_after_finished for owner in owners))
     if job.finished:
         return _patch(job, wanted)
-    wanted = replace(wanted, deadline_seconds=max(_deadline(owner.spec, job) for owner in owners))
+    wanted = replace(wanted, deadline_seconds=max(_deadline(owner, job) for owner in owners))
     suspend = all(context.hold_of(owner) for owner in owners)
     if job.by_kueue:
         return _through_kueue(context, job, wanted, suspend)
@@ -61,10 +63,16 @@ def _through_kueue(context: Context, job: JobView, wanted: Asked, suspend: bool)
     return (*admission, *_patch(job, replace(wanted, deactivated=False)))
 
 
-def _deadline(spec: ScanPlanSpec, job: JobView) -> int:
+def spent_before(plan: Plan, job: JobView) -> timedelta:
+    """The time of the plan's deadline that Jobs before this one have taken. A pause begins the deadline anew."""
+    since = lenient_time(plan.status.running_since) if plan.status.task_id == job.name else None
+    spent = job.created - (since or job.created)
+    return spent if spent >= _REMADE else timedelta()
+
+
+def _deadline(plan: Plan, job: JobView) -> int:
     """A plan's wish for a running Job's deadline. A derived one is never cut: it would end pods that run by earlier settings."""
-    derived = jobs.deadline_seconds(spec, job.completions)
-    if spec.deadline_seconds is None:
+    derived = jobs.deadline_seconds(plan.spec, job.completions)
+    if plan.spec.deadline_seconds is None:
         return max(derived, job.asked.deadline_seconds or 0)
-    spent = job.created - (job.first_seen or job.created)  # by Jobs before this one
-    return max(1, derived - int(spent.total_seconds())) if spent >= _REMADE else derived
+    return max(1, derived - int(spent_before(plan, job).total_seconds()))

@@ -16,6 +16,7 @@ from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView
 from scanplan.core.planning import merging
 from scanplan.core.planning.task import Pinned
+from scanplan.core.reconcile import mutable_fields
 from scanplan.core.reconcile.context import START_SECONDS, Context
 from scanplan.core.reconcile.decision import Act, CreateJob, Decision, DeleteJob, NeedInputs, NeedPods, Rejection
 from scanplan.core.status import failure, statuses
@@ -86,11 +87,14 @@ def _may_continue_in_new_job(context: Context, job: JobView, pods: list[PodView]
 
     A kill counts against the Job's retries, whatever was saved before; a report of saved steps is in the pod's termination
     message. The new Job goes on after the steps, and has all retries again. This ends: each Job must have saved a step in every
-    failed shard, and no Job is made after the deadline.
+    failed shard, and no Job is made after the deadline, which counts over all Jobs since the scan's last pause.
     """
     if job.failed is None or job.failed.reason not in _RETRIES_USED_UP or not job.failed_at:
         return False
-    if context.now - (job.first_seen or job.created) >= timedelta(seconds=job.deadline_seconds or 0):
+    plan, passed = context.plan, context.now - (job.start_time or job.created)
+    if plan.spec.deadline_seconds is None:  # else the Job's deadline is shorter by this already
+        passed += mutable_fields.spent_before(plan, job)
+    if passed >= timedelta(seconds=job.deadline_seconds or 0):
         return False
     stepped = {pod.index for pod in pods if pod.killed and pod.report is not None and pod.report.steps}
     failed_for_good = {pod.index for pod in pods if pod.exit_code == ExitCode.SHARD_FATAL}

@@ -46,13 +46,18 @@ _PINNED = {
 }
 
 
+_AT_WORK = {Phase.PENDING, Phase.RUNNING, Phase.RETRYING}
+"""Phases in which a Job that is there counts against its deadline."""
 _ORDINARY = {phase.value for phase in Phase} | {Reason.COLLECTING.value}
 """Reasons that say no more than a phase does."""
 
 
 def of_waiting(plan: Plan, phase: Phase, reason: Reason, message: str, now: datetime) -> ScanPlanStatus:
     """Status of a plan that has no Job now: queued, suspended before its start, or waiting for something."""
-    return _assemble(plan, _pinned(plan), phase, for_phase(phase, reason, message), now)
+    fields = _pinned(plan)
+    if reason is Reason.WAITING_FOR_PODS and fields.task_key:  # between two Jobs of one scan
+        fields = _with(fields, running_since=plan.status.running_since)
+    return _assemble(plan, fields, phase, for_phase(phase, reason, message), now)
 
 
 def of_invalid(plan: Plan, reason: Reason, message: str, now: datetime) -> ScanPlanStatus:
@@ -74,6 +79,8 @@ def of_running(
 ) -> ScanPlanStatus:
     """Status of a plan whose Job is there and has not ended."""
     fields = _of_job(plan, job)
+    if phase in _AT_WORK:
+        fields = _with(fields, running_since=_kept(plan, job, plan.status.running_since))
     if last_error:
         fields = _with(fields, error=_error(last_error))
     conditions = [
@@ -273,7 +280,7 @@ def _of_job(plan: Plan, job: JobView) -> ScanPlanStatus:
         artifacts=PublishedArtifacts(claim_name=job.claim, path=artifacts_path(plan, job.key or ""), complete=False),
         endpoint_count=job.endpoint_count,
         discovery=_discovery(job),
-        start_time=_begun(plan, job),
+        start_time=_kept(plan, job, plan.status.start_time),
     )
 
 
@@ -282,13 +289,13 @@ def _discovery(job: JobView) -> Discovery | None:
     return Discovery(found=told.found, left_out=told.left_out, examples=told.examples) if told else None
 
 
-def _begun(plan: Plan, job: JobView) -> str | None:
-    """When the task began. Kubernetes renews a Job's start time when it resumes it, and a Job that is made again has its own.
+def _kept(plan: Plan, job: JobView, before: str | None) -> str | None:
+    """The time that the status has of the same task, or else the Job's start.
 
-    From here on count what is on the claim, and whether the task had pods.
+    Kubernetes renews the start of a Job that it resumes, and a Job that is made again has its own.
     """
-    if plan.status.start_time and plan.status.task_key == job.key:
-        return plan.status.start_time
+    if before and plan.status.task_key == job.key:
+        return before
     return format_time(job.start_time) if job.start_time else None
 
 
