@@ -23,7 +23,7 @@ from scanplan.api import labels
 from scanplan.api.documents.report import ArtifactFile, FindingCounts, MergedResult, ShardReport
 from scanplan.api.documents.task import TaskDocument, decode_task
 from scanplan.api.exit_codes import ExitCode
-from scanplan.api.times import format_time
+from scanplan.api.times import format_precise, format_time
 from scanplan.api.v1alpha1.conditions import Reason
 from tests.faults.history import History, Object
 from tests.integration import reports
@@ -211,7 +211,8 @@ class Node:
         if ending.exit_code == ExitCode.OK:
             folder.published.setdefault(shard, datetime.now(UTC))
             last = self._merge(document) if len(folder.published) == document.shards else None
-            report = reports.complete(shard, last, replayed=not self._started[uid])
+            replayed = "" if self._started[uid] else format_precise(folder.published[shard])
+            report = reports.complete(shard, last, published_at=replayed)
         elif ending.report:
             report = reports.partial(shard, Reason.UNKNOWN_ERROR)
         self._kubelet.end(pod, ending.exit_code, report, ending.reason)

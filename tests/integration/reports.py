@@ -67,10 +67,20 @@ def merged(
     )
 
 
-def complete(shard: int = 0, result: MergedResult | None = None, *, replayed: bool = False) -> ShardReport:
-    """A shard that was scanned to its end; `result` is set by the one that found itself last."""
+def complete(shard: int = 0, result: MergedResult | None = None, *, published_at: str = "") -> ShardReport:
+    """A shard that was scanned to its end; `result` is set by the one that found itself last.
+
+    Args:
+        published_at: when it had been published before; empty: it was scanned now.
+    """
     return ShardReport(
-        shard=shard, attempt=1, outcome=Outcome.COMPLETE, scanner=VERSION, merged=result, replayed=replayed
+        shard=shard,
+        attempt=1,
+        outcome=Outcome.COMPLETE,
+        scanner=VERSION,
+        merged=result,
+        replayed=bool(published_at),
+        published_at=published_at,
     )
 
 

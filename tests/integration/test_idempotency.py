@@ -146,7 +146,8 @@ def test_a_plan_made_again_after_its_job_went_is_replayed_from_the_claim(scene: 
     document = document_of(pod)
     assert document.replay_not_before is not None
     assert document.replay_not_before < job["metadata"]["creationTimestamp"]
-    scene.kubelet.end(pod, ExitCode.OK, reports.complete(0, reports.merged(document), replayed=True))
+    report = reports.complete(0, reports.merged(document), published_at=document.replay_not_before)
+    scene.kubelet.end(pod, ExitCode.OK, report)
     status = scene.phase("Completed", reason="ResultReused")
     assert "taken over from the claim" in condition(status, "Ready")["message"]
 

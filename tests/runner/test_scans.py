@@ -13,7 +13,7 @@ from scanplan.api import layout
 from scanplan.api.documents.task import ScannerOptions, TemplateFilter
 from scanplan.api.documents.words import Outcome, Severity
 from scanplan.runner import progress
-from scanplan.runner.artifacts import records
+from scanplan.runner.artifacts import publish, records
 from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.shard import run_shard
 from tests.fixtures.scans import WebApplication
@@ -49,7 +49,11 @@ def test_a_published_shard_is_not_scanned_again(bench: Bench, webapp: WebApplica
     assert again.code == 0
     assert again.report is not None
     assert again.report.replayed
+    record = publish.read(bench.shard_folder(), 1)
+    assert record is not None
+    assert again.report.published_at == record.finished_at
     assert first.report is not None
+    assert not first.report.published_at
     assert again.report.findings == first.report.findings
     assert again.report.merged == first.report.merged
 

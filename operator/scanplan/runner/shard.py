@@ -233,6 +233,7 @@ class _ShardRun:
             outcome=record.outcome,
             error=error,
             replayed=replayed,
+            published_at=records.timestamp(records.seconds(record.finished_at)) if replayed else "",
             endpoints=record.endpoints,
             endpoints_scanned=record.endpoints_scanned,
             endpoints_unreachable=len(record.endpoints_unreachable) + record.endpoints_unlisted.unreachable,

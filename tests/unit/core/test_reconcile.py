@@ -508,7 +508,11 @@ class TestTheEnd:
             assert (status["phase"], status["error"]["reason"]) == ("Failed", "ResultMissing")
 
     def test_replayed_from_the_claim(self) -> None:
-        again = [succeeded(index, report=report(index, replayed=True, merged=merged())) for index in (0, 1)]
+        published = format_time(ago(900))
+        again = [
+            succeeded(index, report=report(index, replayed=True, published_at=published, merged=merged()))
+            for index in (0, 1)
+        ]
         status = written(decide(plan(), complete(), pods=tuple(again)))
         assert condition(status, "Succeeded") == ("True", "ResultReused")
 

@@ -121,6 +121,50 @@ def _error(error_class: ErrorClass = ErrorClass.TEMPORARY) -> TaskError:
     return TaskError(error_class=error_class, reason=Reason.DISK_FULL, message="the claim is full: make room on it.")
 
 
+class TestReplays:
+    """All shards were on the claim already. Whoever reads that a result was taken over looks for its news elsewhere."""
+
+    def reason(self, published: list[str], **changes: Any) -> str:
+        """The reason of a complete Job, made a minute ago, that found its shards published at these times."""
+        said = [report(index, replayed=True, published_at=time) for index, time in enumerate(published)]
+        status = statuses.of_finished(plan(), complete(**changes), said, merged(), None, NOW).document()
+        found = condition(status, "Succeeded")
+        assert found
+        return found[1]
+
+    LONG_AGO, BEFORE, LATELY = (times.format_precise(ago(seconds)) for seconds in (7_200, 900, 30))
+
+    @pytest.mark.parametrize(
+        ("published", "changes", "expected"),
+        [
+            ([BEFORE, BEFORE], {}, "ResultReused"),
+            ([BEFORE, LATELY], {}, "Completed"),
+            ([LATELY], {}, "Completed"),
+            ([BEFORE], {"first_seen": ago(3_600)}, "Completed"),
+            ([LONG_AGO], {"first_seen": ago(3_600)}, "ResultReused"),
+            ([BEFORE], {"first_seen": NOW}, "ResultReused"),
+            ([LATELY], {"first_seen": NOW}, "Completed"),
+            ([BEFORE, ""], {}, "Completed"),
+            ([BEFORE, "yesterday"], {}, "Completed"),
+        ],
+        ids=[
+            "by an earlier plan",
+            "one shard by itself",
+            "by an attempt that was killed while it merged",
+            "by a Job of its own that has gone",
+            "before its own first Job",
+            "before, by a clock that is ahead",
+            "by itself, whatever the clock",
+            "one at an unknown time",
+            "one at no time",
+        ],
+    )
+    def test_a_result_is_taken_over_if_it_was_there_before_the_scan(
+        self, published: list[str], changes: dict[str, Any], expected: str
+    ) -> None:
+        assert self.reason(published, **changes) == expected
+
+
 class TestReachability:
     """A scan of nothing finds nothing: that is no clean bill."""
 

@@ -218,6 +218,8 @@ class ShardReport(Document, frozen=True, kw_only=True):
     error: TaskError | None = None
     replayed: bool = False
     """True where the shard was already on the claim and nothing was scanned."""
+    published_at: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    """RFC 3339: since when a replayed shard has been on the claim; empty where this attempt scanned it."""
     endpoints: Count = 0
     endpoints_scanned: Count = 0
     endpoints_unreachable: Count = 0

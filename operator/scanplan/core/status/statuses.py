@@ -12,7 +12,7 @@ from datetime import datetime
 from scanplan.api import layout
 from scanplan.api.documents.report import MergedResult, ShardReport, TaskError
 from scanplan.api.documents.words import ErrorClass
-from scanplan.api.times import format_duration, format_time, parse_time
+from scanplan.api.times import format_duration, format_time, lenient_time, parse_time
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import (
@@ -230,13 +230,23 @@ def _end(
             Reason.RESULT_REUSED,
             f"{found}; taken over from Job {job.name} of another plan with the same task",
         )
-    if reports and all(report.replayed for report in reports):
+    if _published_before(job, reports):
         return (
             Phase.COMPLETED,
             Reason.RESULT_REUSED,
             f"{found}; taken over from the claim, where the same task had published it",
         )
     return Phase.COMPLETED, Reason.COMPLETED, found
+
+
+def _published_before(job: JobView, reports: Sequence[ShardReport]) -> bool:
+    """Whether all shards were on the claim before this scan began, so that the result is an earlier scan's.
+
+    An attempt that was killed while it merged, and a Job that has gone, may have published shards of this scan.
+    """
+    begun = min(job.created, job.first_seen or job.created)
+    times = [lenient_time(report.published_at) for report in reports if report.replayed]
+    return bool(reports) and len(times) == len(reports) and all(time and time < begun for time in times)
 
 
 def _left_out(merged: MergedResult | None) -> str:
