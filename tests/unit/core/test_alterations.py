@@ -157,3 +157,12 @@ def test_what_the_api_server_adds_to_a_secret_is_no_change() -> None:
     secret = {**PART, "kind": "Secret", "data": PART["binaryData"]}
     del secret["binaryData"]
     assert alterations.of(secret, {**secret, "type": "Opaque", "metadata": {**PART["metadata"], "uid": "x"}}) == ()
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, [1], 7])
+def test_a_list_of_any_shape_is_compared(value: Any) -> None:
+    """Lost otherwise: a plan whose affinity has a field that Kubernetes does not know, and drops."""
+    terms = [{"weight": 1, "name": value}, {"weight": 2, "name": value}]
+    sent = {"spec": {"template": {"spec": {"affinity": {"terms": terms}}}}}
+    answered = {"spec": {"template": {"spec": {"affinity": {"terms": [{"weight": 1}, {"weight": 2}]}}}}}
+    assert alterations.of(sent, answered) == tuple(f"spec.template.spec.affinity.terms[{n}].name" for n in (0, 1))

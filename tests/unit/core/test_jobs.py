@@ -167,7 +167,7 @@ class TestCollector:
         assert spec["template"]["spec"]["containers"][0]["args"] == ["collect"]
 
     @pytest.mark.parametrize(
-        ("limit", "given"), [("32Mi", "256Mi"), ("2Gi", "2Gi"), (1_000, "256Mi"), ("much", "256Mi"), (None, None)]
+        ("limit", "given"), [("32Mi", "256Mi"), ("2Gi", "2Gi"), (1_000, "256Mi"), ("much", None), (None, None)]
     )
     def test_has_memory_to_merge_whatever_the_scan_may_use(self, limit: str | int | None, given: str | None) -> None:
         """Lost otherwise: what was found, because the plan's limit that has killed Nuclei kills the merge too."""
@@ -175,6 +175,51 @@ class TestCollector:
         pod = self.manifest(podTemplate={"resources": {"limits": limits}})["spec"]["template"]["spec"]
         assert pod["containers"][0]["resources"]["limits"] == {"cpu": "1"} | ({"memory": given} if given else {})
         assert "resources" not in self.manifest()["spec"]["template"]["spec"]["containers"][0]
+
+    @pytest.mark.parametrize(
+        ("resources", "memory"),
+        [
+            ({"limits": {"memory": "much"}}, ("384Mi", "1Gi")),
+            ({"limits": {"memory": "64Mi"}}, ("64Mi", "256Mi")),
+            ({"limits": {"memory": "-1"}}, ("384Mi", "1Gi")),
+            ({"requests": {"memory": "2Gi"}, "limits": {"memory": "128Mi"}}, ("128Mi", "256Mi")),
+            ({"requests": {"memory": "much"}}, ("384Mi", "1Gi")),
+            ({"requests": {"memory": "2Gi"}}, ("2Gi", "2Gi")),
+            ({"requests": {"nvidia.com/gpu": "1", "odd": "1"}}, ("384Mi", "1Gi")),
+        ],
+        ids=str,
+    )
+    def test_asks_for_no_more_than_it_may_use(self, resources: dict[str, Any], memory: tuple[str, str]) -> None:
+        """Lost otherwise: what was found, since Kubernetes refuses a collector whose request is above its limit."""
+        policy = replace(POLICY, default_requests={"memory": "384Mi"}, default_limits={"memory": "1Gi"})
+        of = plan(podTemplate={"resources": resources})
+        container = jobs.build_collector(merge_task(of), of, policy)["spec"]["template"]["spec"]["containers"][0]
+        requests, limits = container["resources"]["requests"], container["resources"]["limits"]
+        assert (requests, limits) == ({"memory": memory[0]}, {"memory": memory[1]})
+
+    @pytest.mark.parametrize(
+        "affinity",
+        [
+            {"podAffinity": ["x"]},
+            {"nodeAffinity": "x"},
+            {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": 1}},
+            {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": ["x"]}},
+            {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}},
+            {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": 1}}},
+        ],
+        ids=str,
+    )
+    def test_comes_without_an_affinity_that_kubernetes_would_refuse(self, affinity: dict[str, Any]) -> None:
+        """Lost otherwise: the same, by an edit of the plan after its scan has started."""
+        pod = self.manifest(podTemplate={"affinity": affinity, "topologySpreadConstraints": [{"maxSkew": "x"}]})
+        assert not {"affinity", "topologySpreadConstraints"} & pod["spec"]["template"]["spec"].keys()
+
+    def test_stays_with_an_affinity_that_it_would_take(self) -> None:
+        term = {"matchExpressions": [{"key": "pool", "operator": "In", "values": ["scans"]}]}
+        required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+        affinity = {"nodeAffinity": required, "podAffinity": None}
+        pod = self.manifest(podTemplate={"affinity": affinity})["spec"]["template"]["spec"]
+        assert pod["affinity"] == affinity
 
     def test_waits_in_the_plans_queue(self) -> None:
         """Lost otherwise: what was found, where Kueue admits no Job without a queue."""

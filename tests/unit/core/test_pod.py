@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from pydantic import ValidationError
 
 from scanplan.api import environment, labels
 from scanplan.api.documents.task import decode_task
@@ -75,6 +76,17 @@ def check_restricted(template: dict[str, Any]) -> None:
 )
 def test_pods_are_restricted_whatever_the_plan_says(template: dict[str, Any]) -> None:
     check_restricted(build(template))
+
+
+@pytest.mark.parametrize("levels", [33, 300, 5_000])
+@pytest.mark.parametrize("field", ["affinity", "topologySpreadConstraints"])
+def test_what_nests_deeper_than_any_pod_is_no_spec(field: str, levels: int) -> None:
+    """Lost otherwise: the words to say so, since no digest of such a plan can be made."""
+    value: Any = {}
+    for _ in range(levels):
+        value = {"a": [value]}
+    with pytest.raises(ValidationError, match="it has more than 32 levels"):
+        plan(podTemplate={field: value if field == "affinity" else [value]})
 
 
 def test_everything_that_users_need_is_on_it() -> None:
@@ -157,6 +169,29 @@ class TestClaimsOfOneNode:
         assert first == {"topologyKey": "zone"}
         assert second["labelSelector"] == {"matchLabels": {labels.CLAIM: "scanplan-artifacts"}}
         assert affinity["nodeAffinity"] == {"x": 1}
+
+    @pytest.mark.parametrize(
+        "own",
+        [
+            {"podAffinity": ["x"]},
+            {"podAffinity": "x"},
+            {"podAffinity": 1},
+            {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": 1}},
+            {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"a": 1}}},
+            {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": "x"}},
+        ],
+        ids=str,
+    )
+    def test_a_wrong_shape_is_left_for_the_api_server_to_refuse(self, own: dict[str, Any]) -> None:
+        """Lost otherwise: what is wrong, and the plan, which would be an internal error for ever."""
+        claim: sources.Inputs = {CLAIM: sources.Input(access_modes=("ReadWriteOnce",))}
+        assert build({"affinity": own}, claim)["spec"]["affinity"] == own
+
+    @pytest.mark.parametrize("pods", [None, {}, {"requiredDuringSchedulingIgnoredDuringExecution": None}])
+    def test_what_says_nothing_is_taken(self, pods: Any) -> None:
+        claim: sources.Inputs = {CLAIM: sources.Input(access_modes=("ReadWriteOnce",))}
+        affinity = build({"affinity": {"podAffinity": pods}}, claim)["spec"]["affinity"]
+        assert len(affinity["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]) == 1
 
     def test_a_long_claim_name_still_makes_a_label(self) -> None:
         long = replace(task(), claim="c" * 62 + "-" + "d" * 100)

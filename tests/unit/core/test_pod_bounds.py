@@ -43,8 +43,6 @@ ALLOWED: list[dict[str, Any]] = [
     {"affinity": {"podAntiAffinity": {REQUIRED: [PEERS]}}},
     {"affinity": {"podAffinity": {PREFERRED: [{"weight": 1, "podAffinityTerm": {**PEERS, "namespaces": []}}]}}},
     {"affinity": {"podAffinity": {REQUIRED: [{"labelSelector": {"matchLabels": {"namespaces": "a"}}}]}}},
-    {"affinity": {"nodeAffinity": 1}},
-    {"affinity": {"podAffinity": "x"}},
 ]
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -81,6 +79,13 @@ def test_what_is_on_the_lists_is_allowed_and_kept(fields: dict[str, Any]) -> Non
     template = PodTemplate.model_validate(fields)
     assert not list(pod_bounds.refusals(template, OPEN))
     assert pod_bounds.within(template, OPEN) == template
+
+
+@pytest.mark.parametrize("affinity", [{"nodeAffinity": 1}, {"podAffinity": "x"}, {"podAffinity": [PEERS]}], ids=str)
+def test_a_shape_that_kubernetes_does_not_have_is_left_to_it_and_out_of_pods_that_must_come(affinity: Any) -> None:
+    template = PodTemplate.model_validate({"affinity": affinity})
+    assert not list(pod_bounds.refusals(template, OPEN))
+    assert pod_bounds.within(template, OPEN).affinity is None
 
 
 @pytest.mark.parametrize(("fields", "named"), REFUSED, ids=str)

@@ -48,6 +48,28 @@ def test_what_a_plan_says_wins_and_pods_stay_valid(own: dict[str, Any], expected
     assert resources.of_container(Resources.model_validate(own), REQUESTS, LIMITS) == expected
 
 
+ODD = st.dictionaries(
+    st.sampled_from(["cpu", "memory", "example.com/gpu", "odd"]),
+    st.sampled_from(["1", "100m", "2Gi", "much", "-1", "nan", "inf", "1_0", 7, ""]),
+)
+
+
+@given(requests=ODD, limits=ODD, defaults=AMOUNTS)
+def test_what_is_usable_of_a_plan_makes_a_valid_pod(
+    requests: dict[str, str | int], limits: dict[str, str | int], defaults: dict[str, str]
+) -> None:
+    """Lost otherwise: what was found, by an edit of the plan that Kubernetes refuses in its collector."""
+    own = resources.usable(Resources(requests=requests, limits=limits))
+    made = resources.of_container(own, defaults, {})
+    amounts = {
+        kind: {name: quantities.quantity(str(value)) for name, value in found.items()} for kind, found in made.items()
+    }
+    most = amounts.get("limits", {})
+    assert all(amount <= most.get(name, amount) for name, amount in amounts.get("requests", {}).items())
+    assert all(amount >= 0 for found in amounts.values() for amount in found.values())
+    assert not {"odd", "example.com/gpu"} & {name for found in made.values() for name in found}
+
+
 @given(requests=AMOUNTS, limits=AMOUNTS, own=st.sampled_from(["requests", "limits"]), amounts=AMOUNTS)
 def test_no_default_makes_an_invalid_pod(
     requests: dict[str, str], limits: dict[str, str], own: str, amounts: dict[str, str]

@@ -15,7 +15,7 @@ from scanplan.api import labels
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.core.manifests import document, pod
+from scanplan.core.manifests import document, pod, resources
 from scanplan.core.observed.asked import Asked
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.planning import pod_bounds, quantities, scan_defaults
@@ -107,6 +107,7 @@ def build_collector(task: Task, plan: Plan, policy: Policy, exceptions: str = ""
     name = collector_name(task.job_name)
     # It comes whatever the plan says by now, so what was written since and is out of bounds is left out.
     fields = pod_bounds.within(plan.own.pod_template, policy)
+    fields = fields.model_copy(update={"resources": resources.usable(fields.resources)})
     if policy.scan_defaults:
         fields = scan_defaults.under(fields, policy.scan_defaults.pod_template)
     template = pod.build(task, fields, policy, document.pack(task, name), exceptions)
@@ -128,11 +129,8 @@ def build_collector(task: Task, plan: Plan, policy: Policy, exceptions: str = ""
 
 
 def _at_least(asked: str, floor: str) -> str:
-    """The larger of two quantities; `floor` where `asked` is none, which Kubernetes would refuse."""
-    try:
-        return asked if quantities.quantity(asked) >= quantities.quantity(floor) else floor
-    except ValueError:
-        return floor
+    """The larger of two quantities."""
+    return asked if quantities.quantity(asked) >= quantities.quantity(floor) else floor
 
 
 def _job(name: str, task: Task, plan: Plan, spec: Manifest, template: Manifest) -> Manifest:

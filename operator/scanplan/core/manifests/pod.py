@@ -169,13 +169,18 @@ def _volume_of(source: ImageSource | str) -> Manifest:
 
 
 def _with_pods_of_the_claim(affinity: Manifest | None, claim_label: dict[str, str]) -> Manifest:
-    """All pods of a ReadWriteOnce claim go to one node; the first one chooses it."""
+    """All pods of a ReadWriteOnce claim go to one node; the first one chooses it.
+
+    An affinity of a shape that Kubernetes does not have stays as it is: the API server refuses it in its own words.
+    """
     together = {"labelSelector": {"matchLabels": claim_label}, "topologyKey": "kubernetes.io/hostname"}
-    result = dict(affinity or {})
-    pods = dict(result.get("podAffinity") or {})
     required = "requiredDuringSchedulingIgnoredDuringExecution"
-    pods[required] = [*(pods.get(required) or ()), together]
-    return {**result, "podAffinity": pods}
+    own = affinity or {}
+    pods = own.get("podAffinity") or {}
+    terms = (pods.get(required) or []) if isinstance(pods, dict) else None
+    if not isinstance(terms, list):
+        return own
+    return {**own, "podAffinity": {**pods, required: [*terms, together]}}
 
 
 def _user_fields(template: PodTemplate) -> Manifest:

@@ -13,6 +13,9 @@ from scanplan.core.planning import quantities
 
 Quantities = Mapping[str, str | int]
 
+_ORDINARY = {"cpu", "memory", "ephemeral-storage"}
+"""Resources that each node has. Others have rules of their own."""
+
 
 def of_container(plan: Resources, requests: Mapping[str, str], limits: Mapping[str, str]) -> dict[str, Quantities]:
     """The container's resources, without what nobody sets; the last two are the defaults."""
@@ -26,6 +29,31 @@ def of_container(plan: Resources, requests: Mapping[str, str], limits: Mapping[s
             limited[name] = requested[name]
     pairs = {"requests": requested, "limits": limited}
     return {name: quantities_of for name, quantities_of in pairs.items() if quantities_of}
+
+
+def usable(own: Resources) -> Resources:
+    """What a plan says of its resources, without what Kubernetes would refuse: for a pod that must come, whatever was written.
+
+    Only quantities of `_ORDINARY` resources are left, and a request is no larger than its limit.
+    """
+    limits = _readable(own.limits)
+    requests = {name: _smaller(value, limits.get(name, value)) for name, value in _readable(own.requests).items()}
+    return Resources(requests=requests, limits=limits)
+
+
+def _readable(amounts: Quantities) -> dict[str, str | int]:
+    return {name: value for name, value in amounts.items() if name in _ORDINARY and _is_amount(value)}
+
+
+def _smaller(one: str | int, other: str | int) -> str | int:
+    return other if _above(one, other) else one
+
+
+def _is_amount(value: str | int) -> bool:
+    try:
+        return quantities.quantity(str(value)) >= 0
+    except ValueError:
+        return False
 
 
 def with_browser(limits: Mapping[str, str], memory: str) -> dict[str, str]:

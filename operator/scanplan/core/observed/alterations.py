@@ -187,7 +187,7 @@ def _of_list(sent: Sequence[Any], answered: Sequence[Any], path: str) -> Iterato
 def _key(elements: Sequence[Any], path: str) -> str | None:
     """The field that tells the elements of a list apart; a claim may be mounted twice, so its name tells nothing."""
     for key in ("mountPath",) if path.endswith(".volumeMounts") else _KEYS:
-        if elements and all(isinstance(each, Mapping) and key in each for each in elements):
+        if elements and all(isinstance(each, Mapping) and isinstance(each.get(key), str) for each in elements):
             return key if len({each[key] for each in elements}) == len(elements) else None
     return None
 

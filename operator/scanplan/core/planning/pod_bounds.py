@@ -22,6 +22,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from scanplan.api import wire
 from scanplan.api.v1alpha1.plan.pod_template import PodTemplate, Toleration
 
 
@@ -69,7 +72,10 @@ def refusals(template: PodTemplate, bounds: PodBounds) -> Iterator[str]:
 
 
 def within(template: PodTemplate, bounds: PodBounds) -> PodTemplate:
-    """What is left of a template within the bounds: for pods that must come, whatever has been written since."""
+    """What is left of a template within the bounds: for pods that must come, whatever has been written since.
+
+    They are few, so nothing spreads them. An affinity that Kubernetes would refuse for its shape is left out.
+    """
     return template.model_copy(
         update={
             "service_account_name": (
@@ -81,7 +87,10 @@ def within(template: PodTemplate, bounds: PodBounds) -> PodTemplate:
             "tolerations": [each for each in template.tolerations if bounds.allows_toleration(each)],
             "labels": {key: value for key, value in template.labels.items() if bounds.allows_pod_metadata(key)},
             "annotations": {k: value for k, value in template.annotations.items() if bounds.allows_pod_metadata(k)},
-            "affinity": None if _about_others(template.affinity) else template.affinity,
+            "affinity": template.affinity
+            if _has_shape(template.affinity) and not _about_others(template.affinity)
+            else None,
+            "topology_spread_constraints": [],
         }
     )
 
@@ -103,6 +112,36 @@ def matches(value: str, patterns: tuple[str, ...]) -> bool:
 
 def _refusal(what: str, setting: str) -> str:
     return f"podTemplate.{what} is not on the operator's allow-list ({setting})"
+
+
+class _NodeSelector(msgspec.Struct, rename="camel"):
+    node_selector_terms: list[dict[str, Any]]
+
+
+class _NodeAffinity(msgspec.Struct, rename="camel"):
+    required_during_scheduling_ignored_during_execution: _NodeSelector | None = None
+    preferred_during_scheduling_ignored_during_execution: list[dict[str, Any]] | None = None
+
+
+class _PodAffinity(msgspec.Struct, rename="camel"):
+    required_during_scheduling_ignored_during_execution: list[dict[str, Any]] | None = None
+    preferred_during_scheduling_ignored_during_execution: list[dict[str, Any]] | None = None
+
+
+class _Affinity(msgspec.Struct, rename="camel"):
+    """The shape of an affinity down to its terms, as Kubernetes has it."""
+
+    node_affinity: _NodeAffinity | None = None
+    pod_affinity: _PodAffinity | None = None
+    pod_anti_affinity: _PodAffinity | None = None
+
+
+def _has_shape(affinity: dict[str, Any] | None) -> bool:
+    try:
+        wire.convert(affinity or {}, _Affinity)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _about_others(affinity: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.types import JsonValue
 
 from scanplan.api.names import DNS_SUBDOMAIN
@@ -13,6 +13,23 @@ from scanplan.api.v1alpha1.references import LocalObjectReference
 
 Quantity = Annotated[int | str, Field(json_schema_extra={"maxLength": 32})]
 """A quantity such as 500m or 2Gi; checked when the Job is created."""
+
+
+DEEPEST = 32
+"""Levels of what a plan's author may write as Kubernetes has it. No field of a pod has half as many."""
+
+
+def _shallow(value: Any) -> Any:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
+        ]
+        if not level:
+            return value
+    raise ValueError(f"it has more than {DEEPEST} levels, and no field of a pod has")
 
 
 class Resources(Model):
@@ -60,13 +77,14 @@ class PodTemplate(Model):
     ] = []
     affinity: Annotated[
         dict[str, Any] | None,
+        AfterValidator(_shallow),
         Field(
             json_schema_extra=PRESERVE,
             description="As in a pod, but never to pods of other namespaces. It is checked when the Job is created.",
         ),
     ] = None
     topology_spread_constraints: Annotated[
-        list[Annotated[dict[str, Any], Field(json_schema_extra=PRESERVE)]],
+        list[Annotated[dict[str, Any], AfterValidator(_shallow), Field(json_schema_extra=PRESERVE)]],
         Field(max_length=8, description="As in a pod. They are checked when the Job is created."),
     ] = []
     priority_class_name: Annotated[
