@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -66,24 +67,40 @@ def send_test(
 ) -> None:
     """Send a test message, and say what became of it. It sets spec.test; the operator sends.
 
+    A notifier that the operator has not seen yet is not tested: it would send nothing for the first value.
+
     Exit codes: 0 the receiver took it; 66 no such notifier; 75 it did not, or not yet.
     """
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
     cluster = connect(namespace, context, kubeconfig)
-    before = cluster.named(NOTIFIERS, name)
+    end = time.monotonic() + wait
+    why_not = plans.awaited(lambda: untestable(cluster.named(NOTIFIERS, name)), wait)
+    if why_not != "":
+        warn(
+            f"{name}: {why_not or 'the operator has not seen it yet, so no message was asked for; is the operator running?'}"
+        )
+        raise typer.Exit(TEMPORARY)
     value = plans.token()
-    cluster.change(NOTIFIERS, name, {"test": value})
-    if keeper := plans.keeper(before):
+    changed = cluster.change(NOTIFIERS, name, {"test": value})
+    if keeper := plans.keeper(changed):
         warn(f"{name} is kept by {keeper}, which may set spec.test back; that sends nothing")
     if not wait:
         say(f"{name}: a test message is asked for ({value})")
         return
-    result = plans.awaited(lambda: outcome(cluster.named(NOTIFIERS, name), value) or None, wait)
+    result = plans.awaited(lambda: outcome(cluster.named(NOTIFIERS, name), value) or None, end - time.monotonic())
     if result is not True:
         warn(f"{name}: {result or 'the operator has not sent it yet; is it running?'}")
         raise typer.Exit(TEMPORARY)
     say(f"{name}: the receiver took the message")
+
+
+def untestable(notifier: Object) -> str | None:
+    """Why a notifier can't be tested; empty: it can; None: the operator has not seen it yet."""
+    status = ScanNotifierStatus.read(notifier)
+    if status.choice_digest is not None:
+        return ""
+    return _stalled(notifier, status) or None
 
 
 def outcome(notifier: Object, value: str) -> str | bool:
@@ -94,9 +111,8 @@ def outcome(notifier: Object, value: str) -> str | bool:
     ready = status.condition(ConditionType.READY)
     if notifier["spec"].get("suspend"):
         return "it is suspended, and sends the message when it no longer is"
-    current = status.observed_generation == notifier["metadata"]["generation"]
-    if current and status.condition(ConditionType.STALLED) and ready:
-        return f"{ready.reason}: {ready.message}"
+    if stalled := _stalled(notifier, status):
+        return stalled
     if status.last_test != value:
         return False
     id_ = id_of_test(notifier["metadata"]["uid"], value)
@@ -104,6 +120,15 @@ def outcome(notifier: Object, value: str) -> str | bool:
     if waiting is None:
         return True
     return f"{ready.reason}: {ready.message}; trying again" if waiting.attempts and ready else False
+
+
+def _stalled(notifier: Object, status: ScanNotifierStatus) -> str:
+    """What a person has to change before anything is sent; empty: nothing that the operator knows of."""
+    ready, current = (
+        status.condition(ConditionType.READY),
+        status.observed_generation == notifier["metadata"]["generation"],
+    )
+    return f"{ready.reason}: {ready.message}" if current and status.condition(ConditionType.STALLED) and ready else ""
 
 
 def _row(notifier: Object) -> list[Any]:
