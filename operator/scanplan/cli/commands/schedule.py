@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scanplan.api import labels
-from scanplan.api.v1alpha1.scanschedule import StartReason
+from scanplan.api.v1alpha1.scanschedule import ScanScheduleStatus, StartReason
 from scanplan.cli import options, plans
 from scanplan.cli.output import listing
-from scanplan.cli.output.failure import told
+from scanplan.cli.output.failure import TEMPORARY, Failure, told
 from scanplan.cli.output.help import SETTINGS, Command
 from scanplan.cli.output.terminal import say, warn, write_json
 from scanplan.core.schedule.names import reason_of
@@ -28,6 +28,8 @@ app = typer.Typer(
 )
 
 
+SEEN_SECONDS = 10.0
+"""How long a trigger waits for an operator that has not seen its schedule."""
 Name = Annotated[str, typer.Argument(metavar="SCHEDULE", help="Name of the ScanSchedule.")]
 
 
@@ -126,8 +128,14 @@ def trigger(
 ) -> None:
     """Start one run now, also while the schedule is suspended. It sets spec.trigger.
 
-    Exit codes: 0; 66 no such schedule.
+    A schedule that the operator has not seen yet is not triggered: the value that it begins with starts no run.
+
+    Exit codes: 0; 66 no such schedule; 75 the operator has not seen it yet.
     """
+    cluster, _ = _connected(name, namespace, context, kubeconfig)
+    if plans.awaited(lambda: _digest(cluster.named(SCHEDULES, name)), SEEN_SECONDS) is None:
+        hint = "the same command once `scanplan schedule list` shows its STATE; is the operator running?"
+        raise Failure(f"{name}: the operator has not seen it yet, and would start no run", hint, TEMPORARY)
     value = token or plans.token()
     _set(name, {"trigger": value}, f"a run is asked for ({value})", output, namespace, context, kubeconfig)
 
@@ -169,6 +177,11 @@ def _start(schedule: str, run: Object) -> str:
     words = {StartReason.TRIGGERED: "triggered", StartReason.TEMPLATES_CHANGED: "templates changed"}
     known: str | None = (run["metadata"].get("annotations") or {}).get(labels.SCHEDULED_AT)
     return known or words.get(reason_of(schedule, run["metadata"]["name"]), "-")
+
+
+def _digest(schedule: Object) -> str | None:
+    """The digest that the operator writes when it first sees a schedule."""
+    return ScanScheduleStatus.read(schedule).timetable_digest
 
 
 def _set(name: str, spec: dict[str, Any], words: str, output: options.TableOrJson, *where: Any) -> None:
