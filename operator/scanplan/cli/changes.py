@@ -26,7 +26,7 @@ class Changes:
     def __init__(self, cluster: Cluster, names: Iterable[str] | None = None) -> None:
         self._cluster = cluster
         self._names = set(names or ())
-        self._news: queue.Queue[Object | Failure] = queue.Queue()
+        self._news: queue.Queue[Object | Exception] = queue.Queue()
         self._plans: dict[str, Object] = {}
         threading.Thread(target=self._follow, daemon=True).start()
 
@@ -40,7 +40,7 @@ class Changes:
         try:
             news = self._news.get(timeout=timeout)
             while True:
-                if isinstance(news, Failure):
+                if isinstance(news, Exception):
                     raise news
                 changed.append(news)
                 news = self._news.get_nowait()
@@ -55,8 +55,11 @@ class Changes:
             except (Forbidden, NotFound) as failure:
                 self._news.put(failure)
                 return
-            except Failure:
+            except (Failure, json.JSONDecodeError):  # the connection broke off, perhaps within a line
                 pass
+            except Exception as error:  # without it, whoever waits for changes would wait for ever
+                self._news.put(error)
+                return
             pause.wait(PAUSE_SECONDS)
 
     def _list(self) -> str:

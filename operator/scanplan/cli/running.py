@@ -145,7 +145,7 @@ class _Reading:
         from scanplan.client.running.source import Claim  # noqa: PLC0415 - needs the `kubernetes` extra
 
         self._claim = Claim(cluster, plan, where)
-        self._pieces: queue.Queue[bytes | Failure | None] = queue.Queue(_WAITING)
+        self._pieces: queue.Queue[bytes | Exception | None] = queue.Queue(_WAITING)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -164,7 +164,7 @@ class _Reading:
         with contextlib.suppress(queue.Empty):
             while True:
                 piece = self._pieces.get_nowait()
-                if isinstance(piece, Failure):
+                if isinstance(piece, Exception):
                     raise piece
                 yield piece
 
@@ -172,10 +172,10 @@ class _Reading:
         try:
             for piece in self._claim.frames(self._stop):
                 self._put(piece)
-        except Failure as failure:
-            self._put(failure)
+        except Exception as error:  # without it, whoever waits for pieces would wait for ever
+            self._put(error)
 
-    def _put(self, piece: bytes | Failure | None) -> None:
+    def _put(self, piece: bytes | Exception | None) -> None:
         while not self._stop.is_set():
             with contextlib.suppress(queue.Full):
                 self._pieces.put(piece, timeout=LOOK_SECONDS)

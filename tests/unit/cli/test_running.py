@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import zlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from scanplan.cli import running
+from scanplan.client.cluster.failure import Failure
+from scanplan.client.running import source
 from scanplan.client.running.shown import Attempt, Current, Found, Full, PassedOver, Withdrawn
 from scanplan.findings.exceptions import Match, ScanException, Suppressor
 from tests.unit.report import events
@@ -87,3 +93,27 @@ def test_rows_are_for_people_and_say_that_they_are_not_final(capsys: pytest.Capt
     assert "1 findings of attempt 2 of shard 00ff were taken back" in told.err
     assert "Completed: 1 findings were shown, and the result has 2" in told.err
     assert "1 of the findings that were shown are not in the result" in told.err
+
+
+@pytest.mark.parametrize("error", [Failure("the claim is gone"), zlib.error("no zlib"), KeyError("metadata")])
+def test_whatever_ends_the_reading_ends_the_command(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: a `watch --findings` that waits for a thread that is not there."""
+
+    class Broken:
+        reader = None
+
+        def __init__(self, *_: object) -> None:
+            return
+
+        def frames(self, _: object) -> Iterator[bytes]:
+            yield b"T\n"
+            raise error
+
+    monkeypatch.setattr(source, "Claim", Broken)
+    nothing: Any = None
+    with contextlib.closing(running._Reading(nothing, {}, nothing)) as reading:
+        reading._thread.join()
+        pieces = reading.pieces()
+        assert next(pieces) == b"T\n"
+        with pytest.raises(type(error)):
+            next(pieces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import time
 import tracemalloc
@@ -97,3 +98,49 @@ def test_a_bomb_is_unpacked_bit_by_bit() -> None:
         reader.Reader(hostile, "ns", "pod").copy("file", Sink())
     assert tracemalloc.get_traced_memory()[1] < 8 << 20
     tracemalloc.stop()
+
+
+class Sending:
+    """A cluster whose reader pod sends this."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
+
+    def execute(self, *_: object, **__: object) -> Iterator[bytes]:
+        yield from self._pieces
+
+
+GARBAGE = b"Traceback (most recent call last):\n"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [GARBAGE],
+        [zlib.compress(b"content")[:-3] + GARBAGE],
+        [zlib.compress(b"content")[:-3]],
+        [zlib.compress(b"content")[:2], GARBAGE],
+        [],
+    ],
+    ids=["words", "another sum", "a part", "words in between", "nothing"],
+)
+def test_what_is_not_the_file_is_a_failure(pieces: list[bytes]) -> None:
+    """Lost otherwise: an exit code of 1, which means findings, by an image without this version's reader."""
+    sending: Any = Sending(*pieces)
+    with pytest.raises(Failure, match=r"can't be read|incomplete"):
+        reader.Reader(sending, "ns", "pod").copy("file", io.BytesIO())
+
+
+@pytest.mark.parametrize("pieces", [[GARBAGE], [zlib.compress(b"T\n"), b"more"], [zlib.compress(b"T\n")]])
+def test_what_is_no_stream_of_findings_is_a_failure(pieces: list[bytes]) -> None:
+    """Lost otherwise: the end of `watch --findings`, which waits for two more looks at the claim."""
+    sending: Any = Sending(*pieces)
+    with pytest.raises(Failure, match="can't be read"):
+        list(reader.Reader(sending, "ns", "pod").follow("folder", 0.0))
+
+
+@pytest.mark.parametrize("listing", [GARBAGE, b"1\tname\0x\tother\0", b"9" * 5_000 + b"\tname\0"])
+def test_what_is_no_list_of_files_is_a_failure(listing: bytes) -> None:
+    sending: Any = Sending(listing)
+    with pytest.raises(Failure, match="can't be read"):
+        reader.Reader(sending, "ns", "pod").files("folder")

@@ -93,26 +93,34 @@ class Reader:
 
         Raises:
             NotFound: it isn't there.
+            Failure: the pod sends something else, or not all of it.
         """
         unpacked = zlib.decompressobj()
         for piece in self._run(_READ, path):
             # Whoever may change the pod's image may send what unpacks to a thousand times its size.
             packed = piece
             while packed and not unpacked.eof:
-                into.write(unpacked.decompress(packed, _UNPACKED_BYTES))
+                into.write(_unpacked(unpacked, packed))
                 packed = unpacked.unconsumed_tail
         into.write(unpacked.flush())
         if not unpacked.eof:
             raise Failure(f"{path} came incomplete", "the same command again")
 
     def files(self, path: str) -> list[tuple[str, int]]:
-        """All regular files below a folder, by path relative to it, with their size in bytes; none where it isn't there."""
+        """All regular files below a folder, by path relative to it, with their size in bytes; none where it isn't there.
+
+        Raises:
+            Failure: the pod sends something else.
+        """
         try:
             listing = b"".join(self._run(_LIST, path))
         except NotFound:
             return []
         entries = listing.decode(errors="surrogateescape").split("\0")
-        return sorted((name, int(size)) for size, _, name in (entry.partition("\t") for entry in entries if entry))
+        try:
+            return sorted((name, int(size)) for size, _, name in (entry.partition("\t") for entry in entries if entry))
+        except ValueError:
+            raise _unreadable() from None
 
     def follow(self, path: str, not_before: float) -> Iterator[bytes]:
         """The frames of a task's attempts (`scanplan.client.cluster.tail`), until nobody asks for more.
@@ -122,14 +130,16 @@ class Reader:
             not_before: seconds since the epoch; what was written before is left out.
 
         Raises:
-            Failure: the pod has ended, or the claim can't be read.
+            Failure: the pod has ended or sends something else, or the claim can't be read.
         """
         unpacked, command = zlib.decompressobj(), following(path, not_before)
         for sent in self._cluster.execute(self._namespace, self._pod, command, until=self._until):
             packed = sent
-            while piece := unpacked.decompress(packed, _UNPACKED_BYTES):
+            while piece := _unpacked(unpacked, packed):
                 yield piece
                 packed = unpacked.unconsumed_tail
+            if unpacked.eof:
+                raise _unreadable()
 
     def _run(self, program: str, path: str) -> Iterator[bytes]:
         try:
@@ -139,6 +149,19 @@ class Reader:
             if "FileNotFoundError" in error.message:
                 raise NotFound(f"{path} is not on the claim (any more)", "kubectl get scanplan PLAN -o yaml") from None
             raise
+
+
+def _unpacked(unpacked: zlib._Decompress, packed: bytes) -> bytes:
+    try:
+        return unpacked.decompress(packed, _UNPACKED_BYTES)
+    except zlib.error:
+        raise _unreadable() from None
+
+
+def _unreadable() -> Failure:
+    return Failure(
+        "the reader pod sends what can't be read", "an image with this version's runner, or none of your own"
+    )
 
 
 def following(path: str, not_before: float) -> tuple[str, ...]:
