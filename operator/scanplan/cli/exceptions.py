@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,10 @@ from scanplan.api.times import format_day, format_time
 from scanplan.api.v1alpha1.model import mistakes
 from scanplan.api.v1alpha1.scanexception import ScanExceptionSpec
 from scanplan.cli import plans
-from scanplan.cli.manifests import read_documents
+from scanplan.cli.manifests import metadata_problem, read_documents
 from scanplan.cli.output.failure import DATA, Failure, Forbidden, UnknownKind
 from scanplan.cli.output.terminal import say, warn
+from scanplan.findings import exceptions
 from scanplan.findings.exceptions import ScanException, Suppressor, in_force
 from scanplan.kube.resources import EXCEPTIONS
 
@@ -83,17 +83,18 @@ def _read(file: Path) -> Iterator[Object]:
 
 def _problem(document: dict[str, Any]) -> str:
     """What is wrong with an exception that no API server has checked."""
-    metadata, spec = document.get("metadata"), document.get("spec")
-    if not isinstance(metadata, dict) or not metadata.get("name"):
-        return "a ScanException needs metadata.name"
-    if isinstance(spec, dict) and isinstance(spec.get("expiresAt"), datetime):
-        spec["expiresAt"] = spec["expiresAt"].isoformat()  # YAML reads a time that is not quoted
+    if problem := metadata_problem(document):
+        return f"a ScanException can't be read: {problem}"
+    name = document["metadata"]["name"]
     if unknown := strictness.unknown_fields(document):
-        return f"{metadata['name']}: {'; '.join(unknown)}"
+        return f"{name}: {'; '.join(unknown)}"
     try:
-        ScanExceptionSpec.model_validate(spec)
+        ScanExceptionSpec.model_validate(document.get("spec"))
+        exceptions.read(document)
     except ValidationError as error:
-        return f"{metadata['name']}: {'; '.join(mistakes(error))}"
+        return f"{name}: {'; '.join(mistakes(error))}"
+    except ValueError as error:
+        return f"{name}: {error}"
     return ""
 
 

@@ -48,9 +48,35 @@ def read_documents(file: Path) -> list[Any]:
         Failure: the file can't be read, or is no YAML.
     """
     try:
-        return [document for document in yaml.safe_load_all(read_text(file)) if document is not None]
-    except yaml.YAMLError as error:
-        raise Failure(f"{file} is no YAML: {yaml_problem(error)}", code=DATA) from None
+        return [document for document in parsed(read_text(file)) if document is not None]
+    except ValueError as error:
+        raise Failure(f"{file} is no YAML: {error}", code=DATA) from None
+
+
+def parsed(text: str) -> list[Any]:
+    """The documents of a YAML text, with the types of JSON alone. As for kubectl, a day or a time is text.
+
+    Raises:
+        ValueError: what is wrong, as one line.
+    """
+    try:
+        return list(yaml.load_all(text, Loader=_Loader))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(_problem(error)) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Knows the types of JSON."""
+
+
+_JSON = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
+_Loader.yaml_constructors = {
+    tag: constructor for tag, constructor in yaml.SafeLoader.yaml_constructors.items() if tag is None or tag in _JSON
+}
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag in _JSON]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def read_plans(file: Path) -> list[Manifest]:
@@ -62,16 +88,11 @@ def read_plans(file: Path) -> list[Manifest]:
     manifests = read_documents(file)
     for manifest in manifests:
         kind = manifest.get("kind") if isinstance(manifest, dict) else type(manifest).__name__
-        if (
-            kind != labels.KIND
-            or not isinstance(manifest.get("metadata"), dict)
-            or not manifest["metadata"].get("name")
-        ):
-            raise Failure(
-                f"{file} holds a {kind} without a use here: ScanPlans with a name are submitted",
-                f"kubectl apply -f {file}",
-                DATA,
-            )
+        if kind != labels.KIND:
+            hint = f"kubectl apply -f {file}"
+            raise Failure(f"{file} holds a {kind} without a use here: ScanPlans are submitted", hint, DATA)
+        if problem := metadata_problem(manifest):
+            raise Failure(f"{file} holds a {kind} that can't be read: {problem}", code=DATA)
     if not manifests:
         raise Failure(f"{file} holds no ScanPlan", code=DATA)
     return manifests
@@ -93,7 +114,16 @@ def spec_of(manifest: Manifest) -> ScanPlanSpec:
         raise Failure(f"{name}: {wrong}", "kubectl explain scanplan.spec", DATA) from None
 
 
-def yaml_problem(error: Exception) -> str:
+def metadata_problem(manifest: Manifest) -> str:
+    """What is wrong with the name or namespace of an object; empty: nothing."""
+    metadata = manifest.get("metadata")
+    if not isinstance(metadata, dict) or not metadata.get("name"):
+        return "metadata has no name"
+    wrong = [name for name in ("name", "namespace") if not isinstance(metadata.get(name) or "", str)]
+    return f"metadata.{wrong[0]} is no text: write it in quotes" if wrong else ""
+
+
+def _problem(error: Exception) -> str:
     """A YAML parser's error as one line."""
     if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
         return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"

@@ -26,6 +26,7 @@ from tests.unit.report import events
 HIGH = events.event(**{"matched-at": "https://app.example.com/high", "info": {"severity": "high", "name": "High one"}})
 MEDIUM = events.event(**{"template-id": "other", "matcher-name": "body"})
 NOW = datetime.now(UTC)
+EXCEPTION = "kind: ScanException\nmetadata: {name: x}"
 
 
 def scanplan(*arguments: object) -> Result:
@@ -189,7 +190,12 @@ def test_a_report_with_decisions_of_then_is_made_anew(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("a: [", "is no YAML"),
-        ("kind: ScanException", "metadata.name"),
+        ("kind: ScanException", "metadata has no name"),
+        ("kind: ScanException\nmetadata: {name: 20261128}", "metadata.name is no text"),
+        ("kind: ScanException\nmetadata: [x]", "metadata has no name"),
+        (f"{EXCEPTION}\nspec: {{match: {{templates: [a]}}, reason: r, expiresAt: 2027-02-30T00:00:00Z}}", "expiresAt"),
+        (f"{EXCEPTION}\nspec: {{match: {{templates: [a]}}, reason: r, expiresAt: 2027-02-03}}", "expiresAt"),
+        (f"{EXCEPTION}\nspec: {{match: {{templates: [a]}}, reason: r, expiresAt: 2027-02-03T00:00:00}}", "time zone"),
         ("kind: ScanException\nmetadata: {name: x}\nspec: {match: {templates: [a]}, reason: r}", "expiresAt"),
         (
             "kind: ScanException\nmetadata: {name: x}\nspec: {match: {template: [a]}, reason: r, expiresAt: '2027-01-01'}",
@@ -205,6 +211,16 @@ def test_a_file_that_is_wrong_is_an_error_and_not_an_empty_list(root: Path, text
     answer = scanplan("results", "nightly", "--directory", root, "--exceptions", file)
     assert answer.exit_code == 65
     assert words in answer.stderr
+
+
+def test_a_time_that_is_not_quoted_is_one(root: Path) -> None:
+    """As for kubectl, which reads it as text."""
+    file = written(root / "x.yaml", templates=["git-config"])
+    end = (NOW + timedelta(days=9)).isoformat()
+    file.write_text(file.read_text().replace(f"'{end}'", end))
+    assert f"expiresAt: {end}" in file.read_text()
+    where = ("--directory", root, "--exceptions", file, "--fail-on", "high")
+    assert scanplan("results", "nightly", *where).exit_code == 0
 
 
 def test_an_exception_is_written_from_a_finding_and_matches_it(root: Path) -> None:

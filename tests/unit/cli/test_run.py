@@ -28,6 +28,9 @@ WRONG = {
     "no name": ("{name: nightly}", "{}", "metadata has no name"),
     "headersFrom": ("spec:", "spec:\n  scanner: {headersFrom: {secretRef: {name: s}}}", "Secrets of scanner"),
     "variablesFrom": ("spec:", "spec:\n  scanner: {variablesFrom: {secretRef: {name: s}}}", "Secrets of scanner"),
+    "a name that is a number": ("{name: nightly}", "{name: 7}", "metadata.name is no text"),
+    "two plans": ("apiVersion", "a: b\n---\napiVersion", "holds 2 documents"),
+    "no YAML": ("spec:", "spec: [", "is no YAML: line"),
     "no metadata": ("metadata: {name: nightly}\n", "", "metadata"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ class Refusing:
     def find(self, _: str) -> None:
         return None
 
-    def apply_plan(self, *_: Any, **__: Any) -> None:
+    def apply_plan(self, *_: Any, **__: Any) -> Any:
         raise Failure(".spec.selection.tagz: field not declared in schema")
 
 
@@ -47,3 +48,61 @@ def test_a_refused_field_is_told_with_the_nearest_name(
     done = CliRunner().invoke(app, ["submit", "-f", str(file)])
     assert done.exit_code in {65, 69}
     assert words in done.output
+
+
+HEAD = "apiVersion: scanplan.dev/v1alpha1\nkind: ScanPlan\n"
+
+
+class Accepting(Refusing):
+    """A cluster that takes every plan that can be sent to it."""
+
+    def __init__(self) -> None:
+        self.taken: list[Any] = []
+
+    def apply_plan(self, *given: Any, **_: Any) -> Any:
+        self.taken.append(json.loads(json.dumps(given[0])))
+        return {"metadata": {"generation": 1}}
+
+
+def submitted(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, list[Any]]:
+    """Exit code, output, and what the cluster got."""
+    accepting = Accepting()
+    monkeypatch.setattr(cluster, "connect", lambda *_: accepting)
+    (folder / "plan.yaml").write_text(text)
+    done = CliRunner().invoke(app, ["submit", "-f", str(folder / "plan.yaml")], catch_exceptions=False)
+    return done.exit_code, done.output, accepting.taken
+
+
+def test_days_and_times_are_text_as_for_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: a traceback for a `runId` that is a day."""
+    text = (
+        HEAD + "metadata: {name: n, annotations: {at: 2027-02-30T00:00:00Z}}\nspec: {runId: 2026-11-23, priority: 3}\n"
+    )
+    code, output, (taken,) = submitted(text, tmp_path, monkeypatch)
+    assert code == 0, output
+    assert taken["spec"] == {"runId": "2026-11-23", "priority": 3}
+    assert taken["metadata"]["annotations"] == {"at": "2027-02-30T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("metadata: {name: 20261128}", "metadata.name is no text: write it in quotes"),
+        ("metadata: {name: [a]}", "metadata.name is no text"),
+        ("metadata: {name: n, namespace: 7}", "metadata.namespace is no text"),
+        ("metadata: {name: null}", "metadata has no name"),
+        ("metadata: n", "metadata has no name"),
+        ("metadata: {name: n}\nspec: {a: !!binary aGk=}", "is no YAML: line 4"),
+        ("metadata: {name: n}\nspec: {a: !!int x}", "is no YAML"),
+        ("metadata: {name: n}\nspec: {a: !!set {x}}", "is no YAML"),
+        ("metadata: {name: n}\nspec: {a: " + "9" * 5_000 + "}", "is no YAML"),
+        ("metadata: {name: n}\nspec: " + "[" * 5_000, "is no YAML"),
+        ("metadata: {name: n}\n---\n[]", "holds a list"),
+    ],
+    ids=lambda text: text[:40],
+)
+def test_a_file_that_no_plan_is_in_is_told(
+    text: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, output, taken = submitted(HEAD + text, tmp_path, monkeypatch)
+    assert (code, words in output, taken) == (65, True, []), output

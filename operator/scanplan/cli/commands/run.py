@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -34,7 +33,7 @@ from scanplan.api.v1alpha1.model import mistakes
 from scanplan.api.v1alpha1.plan.pod_template import PodTemplate
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.cli.manifests import yaml_problem
+from scanplan.cli.manifests import metadata_problem, read_documents
 from scanplan.cli.output.failure import Failure, told
 from scanplan.cli.output.tables import findings_table
 from scanplan.cli.output.terminal import answers, pour, remarks, say, write_json
@@ -127,25 +126,27 @@ def _document(path: Path, allowed: list[str]) -> TaskDocument:
     """Make the task document of a manifest.
 
     Raises:
+        Failure: the file can't be read.
         InvalidPlan: the plan can't run as it is written.
         ValueError: it is not a ScanPlan; the message has a line for each mistake.
     """
+    documents = read_documents(path)
+    if len(documents) != 1:
+        raise ValueError(f"{path} holds {len(documents)} documents: give a file with one {labels.KIND}")
+    manifest: Any = documents[0]
     try:
-        manifest: Any = yaml.safe_load(path.read_text())
         if not isinstance(manifest, dict) or "kind" not in manifest:
             raise ValueError(f"{path} is not a {labels.KIND} manifest: it says no kind")
-        kind, metadata = manifest["kind"], manifest["metadata"]
+        kind = manifest["kind"]
         if kind != labels.KIND or manifest["apiVersion"] != labels.API_VERSION:
             raise ValueError(f"{path} holds a {kind}, not a {labels.KIND} of {labels.API_VERSION}")
+        if problem := metadata_problem(manifest):
+            raise ValueError(f"{path} is not a {labels.KIND} manifest: {problem}")
         if unknown := strictness.unknown_fields(manifest):
             raise ValueError(f"{path} is not a valid {labels.KIND}:\n  " + "\n  ".join(unknown))
-        spec = ScanPlanSpec.model_validate_json(json.dumps(manifest["spec"], default=str), strict=True)
-        if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
-            raise ValueError(f"{path} is not a {labels.KIND} manifest: metadata has no name")
+        spec = ScanPlanSpec.model_validate_json(json.dumps(manifest["spec"]), strict=True)
     except ValidationError as error:
         raise ValueError(f"{path} is not a valid {labels.KIND}:\n  " + "\n  ".join(mistakes(error))) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} is no YAML: {yaml_problem(error)}") from None
     except KeyError as error:
         raise ValueError(f"{path} is not a {labels.KIND} manifest: it has no {error.args[0]}") from None
     if spec.endpoints_from or spec.templates_from or spec.scanner.secret_names:
@@ -156,8 +157,8 @@ def _document(path: Path, allowed: list[str]) -> TaskDocument:
     of_a_cluster = {"pod_template": PodTemplate(), "queue_priority_class_name": None}
     now = datetime.now(UTC)
     local = Plan(
-        namespace=metadata.get("namespace", "default"),
-        name=metadata["name"],
+        namespace=manifest["metadata"].get("namespace") or "default",
+        name=manifest["metadata"]["name"],
         uid="",
         generation=1,
         created=now,
