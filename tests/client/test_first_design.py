@@ -203,6 +203,8 @@ def test_task_results_can_be_stored_and_are_checked() -> None:
     assert found
     assert {name: found[name] for name in stored} == stored
     assert get_task_status(task_id) is TaskStatus.COMPLETED
+    store_task_result(task_id, {**stored, "success": False, "error": "it broke"})
+    assert get_task_status(task_id) is TaskStatus.FAILED
     with pytest.raises(InvalidPayload, match="duration_ms"):
         store_task_result(task_id, {**stored, "duration_ms": "long"})
 

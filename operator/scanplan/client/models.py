@@ -141,6 +141,10 @@ class ArtifactRef:
     sha256: str
 
 
+def _status_by(fields: dict[str, Any]) -> TaskStatus:
+    return TaskStatus.COMPLETED if fields["success"] else TaskStatus.FAILED
+
+
 @dataclass(frozen=True, config=_STRICT)
 class ScanResult:
     """The result of a plan. The first six fields are those of the first version."""
@@ -154,7 +158,8 @@ class ScanResult:
     error: str | None = None
     """Why it failed and what to do, for people."""
     task_id: str = ""
-    status: TaskStatus = TaskStatus.COMPLETED
+    status: TaskStatus = Field(default_factory=_status_by)
+    """COMPLETED after a success, and then alone; by default FAILED without one."""
     error_class: ErrorClass | None = None
     reason: Reason | None = None
     """The error's reason, for programs."""
@@ -166,6 +171,12 @@ class ScanResult:
     artifacts: list[ArtifactRef] = dataclasses.field(default_factory=list)
     complete: bool = False
     """The published artifacts hold every shard's findings; False with artifacts: partial."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.success != (self.status is TaskStatus.COMPLETED):
+            raise ValueError(f"success {self.success} and status {self.status.value} contradict each other")
+        return self
 
     @property
     def task_error(self) -> TaskError | None:
@@ -278,11 +289,15 @@ def result_for(task_id: str, fields: Mapping[str, Any]) -> ScanResult:
     """Check a result that a program stores for a task.
 
     Raises:
-        InvalidPayload: a field is missing or wrong, or the result is of another task.
+        InvalidPayload: a field is missing or wrong, or the result is of another task, or of one that has not ended.
     """
     result = load(ScanResult, {"task_id": task_id, **fields}, f"the result of {task_id}")
     if result.task_id != task_id:
         raise InvalidPayload(f"the result of {task_id} is not valid:\n  task_id: it is that of {result.task_id}")
+    if not result.status.is_terminal:
+        raise InvalidPayload(
+            f"the result of {task_id} is not valid:\n  status: {result.status.value} is no end of a task"
+        )
     return result
 
 

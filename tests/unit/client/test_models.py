@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from scanplan.api.v1alpha1.plan.selection import Include, Selection
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.client import document, models, settings
 from scanplan.client.errors import InvalidPayload
-from scanplan.client.models import ScanPlan
+from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
 from scanplan.client.queues import kubernetes as kubernetes_queue
 
 SELECTION: dict[str, Any] = {"include": {"tags": ["CVE"], "protocols": ["http"]}, "exclude": {"ids": ["x-*"]}}
@@ -93,3 +94,24 @@ def test_so_is_one_in_a_payload(selection: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidPayload) as caught:
         models.plan_from({**models.dump(plan()), "selection": selection})
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"success": True}, TaskStatus.COMPLETED),
+        ({"success": False}, TaskStatus.FAILED),
+        ({"success": False, "status": "cancelled"}, TaskStatus.CANCELLED),
+        ({"success": True, "status": "failed"}, None),
+        ({"success": False, "status": "completed"}, None),
+        ({"success": False, "status": "running"}, None),
+    ],
+    ids=str,
+)
+def test_a_result_of_the_first_version_has_ended_as_it_says(fields: dict[str, Any], status: TaskStatus | None) -> None:
+    """Lost otherwise: failures. Of the first version's six fields, the status was completed whatever `success` was."""
+    first = {"run_id": "r", "endpoint_count": 1, "finding_count": 0, "duration_ms": 3, "error": None}
+    with contextlib.nullcontext() if status else pytest.raises(InvalidPayload):
+        result = models.result_for("scan-0123456789abcdef0123", {**first, **fields})
+        assert result.status is status
+        assert models.load(ScanResult, models.to_json(result), "the result") == result
