@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import urllib3
+import yaml
+from kubernetes import config
 from kubernetes.client import ApiClient, ApiException, Configuration
 
 import scanplan
@@ -43,6 +45,29 @@ def client(configuration: Configuration, agent: str) -> ApiClient:
     return made
 
 
+def load_kubeconfig(configuration: Configuration, path: str | None, context: str | None = None) -> str:
+    """Take the cluster and the user from a kubeconfig.
+
+    Args:
+        path: the file; None: where kubectl looks.
+        context: None: the current one.
+
+    Returns:
+        The namespace of the context; empty where it has none.
+
+    Raises:
+        ConfigException: there is no kubeconfig, or it can't be used; says why.
+    """
+    try:
+        config.load_kube_config(path, context=context, client_configuration=configuration)
+        contexts, active = config.list_kube_config_contexts(path)
+        chosen = next((each for each in contexts if each["name"] == context), active)
+        return str(chosen["context"].get("namespace") or "")
+    except (OSError, yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
+        why = " ".join(str(error).split())
+        raise config.ConfigException(f"{path or 'the kubeconfig'} can't be read: {why}") from error
+
+
 def send(
     client: ApiClient,
     method: str,
@@ -70,7 +95,13 @@ def send(
 
 def decode(response: Any) -> Object:
     """The object of an answer. Raises ValueError where it is none, NO_ANSWER where it breaks off."""
-    result: Object = json.loads(response.read())
+    content = response.read()
+    try:
+        result: Any = json.loads(content)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(result, dict):
+        raise ValueError("it is no object")
     return result
 
 

@@ -75,10 +75,7 @@ def connect(namespace: str | None = None, context: str | None = None, kubeconfig
     configuration = Configuration()
     path = str(kubeconfig) if kubeconfig else None
     try:
-        config.load_kube_config(config_file=path, context=context, client_configuration=configuration)
-        contexts, active = config.list_kube_config_contexts(config_file=path)
-        chosen = next((each for each in contexts if each["name"] == context), active)
-        own = str(chosen["context"].get("namespace", ""))
+        own = blocking.load_kubeconfig(configuration, path, context)
     except config.ConfigException as error:
         if context or kubeconfig or not NAMESPACE_FILE.exists():
             hint = "kubectl config get-contexts" if context else "--kubeconfig FILE, or set KUBECONFIG"

@@ -108,6 +108,8 @@ class KubernetesApi:
             raise _translated(error.why) from None
         except blocking.NO_ANSWER as error:
             raise QueueUnavailable(f"the API server can't be reached: {error}") from error
+        except ValueError as error:
+            raise QueueUnavailable(f"the API server's answer can't be read: {error}") from error
 
     def _connected(self) -> ApiClient:
         """By the usual rules: the pod's service account where there is one, else the kubeconfig."""
@@ -127,13 +129,11 @@ class KubernetesApi:
     def _from_kubeconfig(configuration: Configuration) -> str:
         try:
             path = os.environ.get("KUBECONFIG")  # read now: the package reads it only once, at import
-            config.load_kube_config(path, client_configuration=configuration)
-            _, active = config.list_kube_config_contexts(path)
+            return blocking.load_kubeconfig(configuration, path)
         except config.ConfigException as error:
             raise QueueUnavailable(
                 f"there is no cluster to talk to, neither in-cluster nor by kubeconfig: {error}"
             ) from error
-        return str(active["context"].get("namespace", ""))
 
 
 def _translated(why: Refusal) -> ClientError:

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from scanplan.client.cluster.failure import NO_INPUT, Failure
+from scanplan.client.templates import source
 from scanplan.client.templates.content import Content
 from scanplan.runner.nuclei.choosing import index
 
@@ -131,7 +132,7 @@ def opened(file: Path, layout: Path) -> Image:
             parts.append((MANIFEST, manifest["digest"]))
     except FileNotFoundError:
         raise Failure(f"{file}: No such file or directory", code=NO_INPUT) from None
-    except (tarfile.TarError, OSError, ValueError, KeyError, TypeError) as error:
+    except (*source.DAMAGED, KeyError, TypeError) as error:
         raise Failure(f"{file} is no archive of an image of templates: {error}", code=os.EX_DATAERR) from None
     return Image(layout, top["digest"], (*dict.fromkeys(parts), (INDEX, top["digest"])))
 

@@ -8,6 +8,7 @@ upload that another host takes gets none.
 
 from __future__ import annotations
 
+import http.client
 import ipaddress
 import json
 import os
@@ -179,12 +180,8 @@ class Registry:
         data = body.open("rb") if isinstance(body, Path) else body
         request = urllib.request.Request(url, data=data, headers=dict(headers), method=method)  # noqa: S310 - http(s) only
         try:
-            with self._opener.open(request, timeout=SECONDS) as answer:
-                return answer.headers, answer.read(MAX_ANSWER)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise _Refused(error.code, error.headers.get("WWW-Authenticate", ""), error.read(MAX_ANSWER)) from None
-        except (OSError, ValueError) as error:
+            return self._answer(request)
+        except (OSError, ValueError, http.client.HTTPException) as error:
             why = getattr(error, "reason", error)
             raise Failure(
                 f"{self._reference.host} can't be reached: {why}", _HINTS.get(type(why), ""), UNAVAILABLE
@@ -192,6 +189,14 @@ class Registry:
         finally:
             if data is not None and not isinstance(data, bytes):
                 data.close()
+
+    def _answer(self, request: urllib.request.Request) -> tuple[Message, bytes]:
+        try:
+            with self._opener.open(request, timeout=SECONDS) as answer:
+                return answer.headers, answer.read(MAX_ANSWER)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _Refused(error.code, error.headers.get("WWW-Authenticate", ""), error.read(MAX_ANSWER)) from None
 
     def _authenticate(self, challenge: str) -> bool:
         """Whether there is something new to try."""

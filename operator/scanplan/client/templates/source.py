@@ -6,6 +6,8 @@ Only the standard library is used, because images are built with what a scan pod
 from __future__ import annotations
 
 import hashlib
+import http.client
+import lzma
 import os
 import re
 import shutil
@@ -13,6 +15,7 @@ import tarfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -29,6 +32,17 @@ MAX_BYTES = 2 << 30
 """Of all files of a source together, and of an archive: no release is near, and a hostile archive fills no disk."""
 SECONDS = 60.0
 """Without any byte of a download."""
+DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+"""What the standard library raises for an archive that it can't read."""
 _RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LINE = re.compile(r"([0-9A-Fa-f]{64})[ \t]+\*?(\S.*)")
@@ -123,12 +137,14 @@ def _downloaded(url: str, target: Path) -> Path:
                 size += len(piece)
                 _check_bounds(url, 0, size)
                 file.write(piece)
+            if answer.length:
+                raise http.client.IncompleteRead(piece, answer.length)
     except urllib.error.HTTPError as error:
         error.close()
         raise Failure(
             f"{url} answers {error.code}", code=NO_INPUT if error.code in {404, 410} else UNAVAILABLE
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise Failure(f"{url} can't be read: {getattr(error, 'reason', error)}") from None
     return target
 
@@ -165,7 +181,8 @@ def _unpacked(archive: Path, target: Path) -> Path:
         else:
             with tarfile.open(archive) as tar:
                 _unpack(archive, target, _of_tar(archive, tar))
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
+                _read_to_its_end(archive, tar)
+    except DAMAGED as error:
         raise Failure(
             f"{archive} is no archive that can be read (tar, tar.gz, zip): {error}", code=os.EX_DATAERR
         ) from None
@@ -183,6 +200,14 @@ def _of_tar(archive: Path, tar: tarfile.TarFile) -> Iterator[tuple[str, int, IO[
                 f"{archive}: {member.name} is no plain file: links don't go into an image", code=os.EX_DATAERR
             )
         yield member.name, member.size, content
+
+
+def _read_to_its_end(archive: Path, tar: tarfile.TarFile) -> None:
+    """A compressed archive has its checksum at its end, and a damaged tar can look like a shorter one."""
+    size = 0
+    while tar.fileobj is not None and (piece := tar.fileobj.read(_PIECE)):
+        size += len(piece)
+        _check_bounds(str(archive), 0, size)
 
 
 def _unpack(archive: Path, target: Path, members: Iterator[tuple[str, int, IO[bytes]]]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from scanplan.client.cluster.failure import Failure
 from scanplan.client.templates import registry
 from scanplan.client.templates.registry import Reference, Registry
+from tests.unit.client.templates import broken
 
 REFERENCE = Reference("registry.example.com", "team/ours", "v1")
 
@@ -46,6 +47,14 @@ def test_a_refusal_is_told_in_the_registrys_words(
         Registry(REFERENCE)._has("sha256:0")
     assert caught.value.code == code
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize("answer", broken.ANSWERS)
+def test_an_answer_that_breaks_off_is_told(answer: bytes) -> None:
+    with broken.server(answer) as host, pytest.raises(Failure, match="can't be reached"):
+        Registry(Reference(host, "team/ours", "v1"), plain_http=True)._put_manifest(
+            "x", "sha256:0", Path(__file__), "v1"
+        )
 
 
 @pytest.mark.parametrize(

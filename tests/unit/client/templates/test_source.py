@@ -13,7 +13,7 @@ import pytest
 
 from scanplan.client.cluster.failure import Failure
 from scanplan.client.templates import source
-from tests.unit.client.templates import files
+from tests.unit.client.templates import broken, files
 
 
 def packed(folder: Path, target: Path, top: str = "nuclei-templates-1.0.0") -> str:
@@ -23,7 +23,7 @@ def packed(folder: Path, target: Path, top: str = "nuclei-templates-1.0.0") -> s
             for path in folder.rglob("*"):
                 archive.write(path, Path(top) / path.relative_to(folder))
     else:
-        with tarfile.open(target, "w:gz") as tar:
+        with tarfile.open(target, "w:xz" if target.suffix == ".xz" else "w:gz") as tar:
             tar.add(folder, top)
     return hashlib.sha256(target.read_bytes()).hexdigest()
 
@@ -93,6 +93,30 @@ def test_what_can_not_be_read_is_refused(
     with pytest.raises(Failure, match=words) as caught:
         source.opened(where, temporary, **given)
     assert caught.value.code == code
+
+
+SHORTER = pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc", id="shorter than it says")
+
+
+@pytest.mark.parametrize("answer", [*broken.ANSWERS, SHORTER])
+def test_a_download_that_breaks_off_is_told(answer: bytes, temporary: Path) -> None:
+    with broken.server(answer) as host, pytest.raises(Failure) as caught:
+        source.opened(f"http://{host}/v1.tar.gz", temporary, sha256="0" * 64)
+    assert caught.value.code == os.EX_UNAVAILABLE
+
+
+@pytest.mark.parametrize("name", ["v1.tar.gz", "v1.tar.xz", "v1.zip"])
+def test_a_damaged_archive_is_refused(name: str, tmp_path: Path, temporary: Path) -> None:
+    """Damaged in the middle of a file: each compression has an error of its own."""
+    folder = files.folder(tmp_path / "folder")
+    (folder / "random.yaml").write_text(os.urandom(50_000).hex())
+    packed(folder, tmp_path / name)
+    content = (tmp_path / name).read_bytes()
+    quarter = len(content) // 4
+    (tmp_path / name).write_bytes(content[:quarter] + os.urandom(2 * quarter) + content[3 * quarter :])
+    with pytest.raises(Failure, match="is no archive that can be read") as caught:
+        source.opened(str(tmp_path / name), temporary)
+    assert caught.value.code == os.EX_DATAERR
 
 
 @pytest.mark.parametrize("name", ["/etc/evil", "a/../../evil", "a\\evil"])
