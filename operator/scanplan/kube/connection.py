@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies
 
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 import scanplan
+from scanplan.api.errors import InvalidEndpoint
+from scanplan.core.planning.proxies.no_proxy import NoProxy, readable
+from scanplan.core.planning.targets import endpoints
 
 
 async def connect(agent: str = "scanplan-operator", connections: int = 100) -> ApiClient:
@@ -36,6 +41,13 @@ async def connect(agent: str = "scanplan-operator", connections: int = 100) -> A
 
 
 def _proxy(host: str) -> str | None:
-    """The proxy for a server by the usual variables (HTTPS_PROXY, NO_PROXY)."""
-    url = urlsplit(host)
-    return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)
+    """The proxy for a server by the usual variables (HTTPS_PROXY, NO_PROXY).
+
+    Python's own reading of NO_PROXY knows no ranges, and clusters give their pods the range of their Services.
+    """
+    proxies = getproxies()
+    direct = NoProxy(readable(re.split(r"[\s,]+", proxies.get("no", ""))))
+    with contextlib.suppress(InvalidEndpoint):
+        if direct.covers(endpoints.canonical(host)):
+            return None
+    return proxies.get(urlsplit(host).scheme)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,12 +13,18 @@ from kubernetes.aio.client import ApiException
 
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.controller.reads import discovery
 from scanplan.controller.reads.inputs import MAX_CLAIMS, InputReader
+from scanplan.core.discovery import gateways
+from scanplan.core.discovery.gateways import Gateway
+from scanplan.core.discovery.selection import Kind as Discovered
+from scanplan.core.discovery.selection import Selection
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.inputs import PLAN_BYTES, Kind, Reference
 from tests.unit.core import model
 
 CLAIM = Reference(Kind.CLAIM, "claim")
+KIB = 1 << 10
 MIB = 1 << 20
 
 
@@ -109,3 +117,119 @@ async def test_claims_of_thousands_of_namespaces_are_not_kept_for_ever() -> None
     for number in range(MAX_CLAIMS + 10):
         await reader.read(model.NAMESPACE, [Reference(Kind.CLAIM, f"claim-{number}")])
     assert len(reader._claims) == MAX_CLAIMS
+
+
+class Exposed(Objects):
+    """An object that a plan selects, and the gateway that it names."""
+
+    def __init__(self, spec: dict[str, Any], gateway: dict[str, Any] | None = None, status: Any = None) -> None:
+        super().__init__({})
+        self._object = {"metadata": {"namespace": "shop", "name": "web"}, "spec": spec, "status": status or {}}
+        self._gateway = {"metadata": {"namespace": "shop"}, "spec": gateway or {}}
+        self.gateways = 0
+
+    async def each_discovered(self, selection: Selection) -> AsyncIterator[dict[str, Any]]:
+        assert selection.namespace == "shop"
+        for _ in range(1_000):
+            yield self._object
+
+    async def get_gateway(self, gateway: Gateway) -> dict[str, Any]:
+        assert gateway.namespace == "shop"
+        self.gateways += 1
+        return self._gateway
+
+
+MANY = range(3_000)
+HOSTS = [f"host{number}.example.com" for number in MANY]
+OTHERS = [f"host{number}.example.org" for number in MANY]
+SERVERS = [{"port": {"number": number + 1, "protocol": "HTTP"}, "hosts": ["*"]} for number in MANY]
+ELSEWHERE = [{**server, "hosts": OTHERS} for server in SERVERS[:3]]
+UNUSED = [{**server, "hosts": [f"other/{host}" for host in HOSTS]} for server in SERVERS]
+PATHS = [{"match": [{"uri": {"exact": f"/path{number}"}}]} for number in MANY]
+EXPRESSIONS = [{"match": [{"uri": {"regex": "/.*"}}]}]
+RULES = [{"host": host, "http": {"paths": [{"path": "/a"}]}} for host in HOSTS]
+LISTENERS = [{"name": f"l{number}", "port": number + 1, "protocol": "HTTP"} for number in range(64)]
+PARENTS = [{"name": f"gateway{number}"} for number in range(32)]
+ACCEPTED = [{"parentRef": each, "conditions": [{"type": "Accepted", "status": "True"}]} for each in PARENTS]
+MATCHES = [{"path": {"type": "PathPrefix", "value": f"/{number}"}} for number in range(64)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "api"),
+    [
+        pytest.param(
+            Discovered.VIRTUAL_SERVICE,
+            Exposed({"hosts": HOSTS, "gateways": ["a"], "http": PATHS}, {"servers": SERVERS}),
+            id="hosts, servers and paths",
+        ),
+        pytest.param(
+            Discovered.VIRTUAL_SERVICE,
+            Exposed({"hosts": HOSTS, "gateways": ["a"], "http": EXPRESSIONS}, {"servers": SERVERS}),
+            id="nothing but paths that are left out",
+        ),
+        pytest.param(
+            Discovered.VIRTUAL_SERVICE,
+            Exposed({"hosts": HOSTS, "gateways": ["a", "b", "c"]}, {"servers": ELSEWHERE}),
+            id="nothing but hosts that are left out",
+        ),
+        pytest.param(
+            Discovered.VIRTUAL_SERVICE,
+            Exposed({"hosts": ["*"] * 100_000, "gateways": [f"gateway{number}" for number in MANY]}, {}),
+            id="hosts that can be none",
+        ),
+        pytest.param(
+            Discovered.VIRTUAL_SERVICE,
+            Exposed({"hosts": HOSTS, "gateways": ["a"]}, {"servers": UNUSED}),
+            id="a gateway of other namespaces",
+        ),
+        pytest.param(
+            Discovered.INGRESS, Exposed({"rules": RULES * 10, "tls": [{"hosts": OTHERS}] * 10}), id="rules and TLS"
+        ),
+        pytest.param(
+            Discovered.HTTP_ROUTE,
+            Exposed(
+                {"hostnames": HOSTS[:16], "parentRefs": PARENTS, "rules": [{"matches": MATCHES}] * 16},
+                {"listeners": LISTENERS},
+                {"parents": ACCEPTED},
+            ),
+            id="parents, listeners, hostnames and matches",
+        ),
+        pytest.param(Discovered.SERVICE, Exposed({"ports": [{"port": 1, "protocol": "UDP"}] * 100_000}), id="ports"),
+    ],
+)
+async def test_one_object_that_names_too_much_ends_the_reading(kind: Discovered, api: Exposed) -> None:
+    """Lost otherwise: the event loop, the lease and the memory of all teams, to five KiB of YAML of one of them."""
+    selection = Selection(kind, "shop", "scanplan.dev/scan=true", True)
+    longest = 0.0
+
+    async def others() -> None:
+        nonlocal longest
+        while True:
+            begun = asyncio.get_running_loop().time()
+            await asyncio.sleep(0)
+            longest = max(longest, asyncio.get_running_loop().time() - begun)
+
+    beside = asyncio.create_task(others())
+    found = await asyncio.wait_for(discovery.Discovery(api).read(selection), 60)
+    beside.cancel()
+    assert longest < 2
+    assert (found.found, found.left_out, found.problem) == ((), (), "")
+    assert PLAN_BYTES < found.size < PLAN_BYTES + MIB
+    with pytest.raises(
+        InvalidPlan, match="more than 8 MiB together; make several plans of it, which select fewer"
+    ) as error:
+        sources.check({selection: found})
+    assert error.value.reason is Reason.INPUTS_TOO_LARGE
+
+
+async def test_of_gateways_only_the_places_are_kept() -> None:
+    """Lost otherwise: the memory for 64 gateways, each of which may have a megabyte and a half."""
+    noise = {"selector": {f"key{number}": "x" * 1_000 for number in range(1_000)}}
+    names = [f"gateway{number}" for number in range(100)]
+    api = Exposed({"hosts": HOSTS[:1], "gateways": names}, {**noise, "servers": SERVERS[:1]})
+    named = [each async for each in api.each_discovered(Selection(Discovered.SERVICE, "shop", "", False))][:1]
+    known = discovery.Discovery(api)
+    reached: dict[Gateway, Any] = {}
+    size = await known._learn(gateways.gateways(Discovered.VIRTUAL_SERVICE, named[0]), reached, PLAN_BYTES)
+    assert api.gateways == len(reached) == gateways.MOST_GATEWAYS
+    assert len(repr(reached)) < size < 64 * KIB

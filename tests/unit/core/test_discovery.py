@@ -37,8 +37,8 @@ SERVERS = [
     {"port": {"number": 5432, "protocol": "MONGO"}, "hosts": ["*"]},
 ]
 GATEWAYS = {
-    PUBLIC: {"metadata": {"namespace": "infra"}, "spec": {"listeners": LISTENERS}},
-    MESH: {"metadata": {"namespace": "infra"}, "spec": {"servers": SERVERS}},
+    PUBLIC: gateways.places_of({"metadata": {"namespace": "infra"}, "spec": {"listeners": LISTENERS}}),
+    MESH: gateways.places_of({"metadata": {"namespace": "infra"}, "spec": {"servers": SERVERS}}),
 }
 
 
@@ -254,7 +254,8 @@ JSON = st.recursive(
 )
 def test_an_object_of_any_shape_breaks_nothing(kind: Kind, of: Object, gateway: Any) -> None:
     """Lost otherwise: everybody's reconcile, to whoever may write an object of a lenient CRD."""
-    known = dict.fromkeys(gateways.gateways(kind, of), gateway if isinstance(gateway, dict) else {})
+    reached = gateways.places_of(gateway if isinstance(gateway, dict) else {})
+    known = dict.fromkeys(gateways.gateways(kind, of), reached)
     for each in read(Selection(kind, "shop", "", True), of, known):
         assert each.origin.startswith(kind)
 

@@ -94,7 +94,7 @@ def _selections(cluster: Cluster, manifest: Object, policy: Policy) -> list[Sele
 
 def _usable(cluster: Cluster, selection: Selection, policy: Policy) -> list[Found | Skipped]:
     """What the objects of a selection name; the endpoints in their canonical form, each once."""
-    known: dict[gateways.Gateway, Object | None] = {}
+    known: dict[gateways.Gateway, gateways.Places | None] = {}
     told: dict[Found | Skipped, None] = {}
     path = cluster.path(DISCOVERED[selection.kind], namespace=selection.namespace)
     for item in cluster.each(path, {"labelSelector": selection.selector}):
@@ -106,11 +106,12 @@ def _usable(cluster: Cluster, selection: Selection, policy: Policy) -> list[Foun
     return list(told)
 
 
-def _gateway(cluster: Cluster, gateway: gateways.Gateway) -> Object | None:
+def _gateway(cluster: Cluster, gateway: gateways.Gateway) -> gateways.Places | None:
     try:
-        return cluster.find(cluster.path(GATEWAYS_OF[gateway.kind], gateway.name, namespace=gateway.namespace))
+        body = cluster.find(cluster.path(GATEWAYS_OF[gateway.kind], gateway.name, namespace=gateway.namespace))
     except Failure:
         return None
+    return gateways.places_of(body) if body else None
 
 
 def _checked(each: Found | Skipped, policy: Policy) -> Found | Skipped:

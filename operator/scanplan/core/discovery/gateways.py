@@ -5,17 +5,22 @@ A route takes its ports and schemes from its gateways' listeners, which have to 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
 from scanplan.core.discovery.selection import Kind
-from scanplan.core.discovery.targets import Target, is_true, matches, paths_of, unusable
+from scanplan.core.discovery.targets import Target, covering, is_true, matches, paths_of, unusable
 from scanplan.core.observed import fields
 from scanplan.core.observed.fields import Object
 
 MOST_GATEWAYS = 64
 """Gateways that one selection reads; routes to further ones are left out."""
+_ENTRY_BYTES = 256
+"""What a listener, or a host of a server, takes besides its text."""
+_LISTENER_SCHEMES = {"HTTP": "http", "HTTPS": "https"}
+_SERVER_SCHEMES = {"HTTP": "http", "HTTP2": "http", "HTTPS": "https", "TLS": "https"}
 
 
 class GatewayKind(StrEnum):
@@ -33,8 +38,71 @@ class Gateway(NamedTuple):
     name: str
 
 
-Gateways = Mapping[Gateway, Object | None]
+class Listener(NamedTuple):
+    """A listener of a Gateway of the Gateway API, for HTTP."""
+
+    name: str
+    port: int
+    scheme: str
+    hostname: str
+    """Empty: any."""
+
+
+class Servers(NamedTuple):
+    """The servers of an Istio gateway, for HTTP."""
+
+    namespace: str
+    """The gateway's own."""
+    places: list[tuple[str, int]]
+    """Scheme and port of each."""
+    hosts: dict[tuple[str, str], set[int]]
+    """By namespace and pattern of hosts, in lower case, which servers take them. Those of a gateway may be thousands."""
+
+
+class Places(NamedTuple):
+    """Where a gateway can be reached; nothing else of the gateway is kept."""
+
+    listeners: list[Listener]
+    servers: Servers
+    size: int
+    """Bytes that they take in memory."""
+
+
+Gateways = Mapping[Gateway, Places | None]
 """Those that were asked for; None stands for one that can't be read."""
+
+
+def places_of(body: Object, most: int = sys.maxsize) -> Places:
+    """What is needed of a gateway.
+
+    Args:
+        body: of either kind.
+        most: bytes; reading ends where it takes more.
+    """
+    spec = fields.mapping(body, "spec")
+    listeners: list[Listener] = []
+    servers = Servers(fields.text(fields.mapping(body, "metadata"), "namespace"), [], {})
+    size = 0
+    for listener in fields.items(spec, "listeners"):
+        number, scheme = fields.port(listener, "port"), _LISTENER_SCHEMES.get(fields.text(listener, "protocol"))
+        if number and scheme:
+            name, hostname = fields.text(listener, "name"), fields.text(listener, "hostname")
+            listeners.append(Listener(name, number, scheme, hostname))
+            size += len(name) + len(hostname) + _ENTRY_BYTES
+    for server in fields.items(spec, "servers"):
+        port = fields.mapping(server, "port")
+        number, scheme = fields.port(port, "number"), _SERVER_SCHEMES.get(fields.text(port, "protocol").upper())
+        if not number or scheme is None:
+            continue
+        servers.places.append((scheme, number))
+        size += _ENTRY_BYTES
+        for pattern in fields.texts(server, "hosts"):
+            if size > most:
+                break
+            where, _, name = pattern.rpartition("/")
+            servers.hosts.setdefault((where, name.lower()), set()).add(len(servers.places) - 1)
+            size += len(pattern) + _ENTRY_BYTES
+    return Places(listeners, servers, size)
 
 
 def gateways(kind: Kind, item: Object) -> tuple[Gateway, ...]:
@@ -63,49 +131,45 @@ def http_route(item: Object, paths: bool, known: Gateways) -> Iterator[Target | 
         for rule in fields.items(spec, "rules")
         for match in fields.items(rule, "matches")
     ]
-    accepted = [
-        fields.mapping(each, "parentRef")
+    wanted = paths_of(places if paths else [])
+    accepted = {
+        _identity(fields.mapping(each, "parentRef"), namespace)
         for each in fields.items(fields.mapping(item, "status"), "parents")
         if is_true(each, "Accepted")
-    ]
+    }
     for parent in fields.items(spec, "parentRefs"):
         gateway = _parent(parent, namespace)
         if gateway is None:
             yield "a parent that is no Gateway (mesh)"
-        elif not any(_same_parent(parent, each, namespace) for each in accepted):
+        elif _identity(parent, namespace) not in accepted:
             yield f"Gateway {gateway.namespace}/{gateway.name} has not accepted it"
-        elif (body := known.get(gateway)) is None:
+        elif (reached := known.get(gateway)) is None:
             yield f"Gateway {gateway.namespace}/{gateway.name} can't be read"
         else:
-            found = list(_listened(parent, body, hostnames))
-            if not found:
+            some = False
+            for target in _listened(parent, reached.listeners, hostnames):
+                some = True
+                yield from _with_paths(target, wanted)
+            if not some:
                 yield f"no hostname is one of Gateway {gateway.namespace}/{gateway.name}"
-            for target in found:
-                for path in paths_of(places) if paths else [""]:
-                    yield target._replace(path=path) if path is not None else "a path that is a regular expression"
 
 
-def _listened(parent: Object, gateway: Object, hostnames: list[str]) -> Iterator[Target]:
+def _with_paths(target: Target, paths: list[str | None]) -> Iterator[Target | str]:
+    for path in paths:
+        yield target._replace(path=path) if path is not None else "a path that is a regular expression"
+
+
+def _listened(parent: Object, listeners: list[Listener], hostnames: list[str]) -> Iterator[Target]:
     """Where a Gateway's listeners serve these hostnames."""
     section, port = fields.text(parent, "sectionName"), fields.port(parent, "port")
-    for listener in fields.items(fields.mapping(gateway, "spec"), "listeners"):
-        number, scheme = (
-            fields.port(listener, "port"),
-            {"HTTP": "http", "HTTPS": "https"}.get(fields.text(listener, "protocol")),
-        )
-        if (
-            not number
-            or scheme is None
-            or section not in {"", fields.text(listener, "name")}
-            or port not in {0, number}
-        ):
+    for listener in listeners:
+        if section not in {"", listener.name} or port not in {0, listener.port}:
             continue
-        limit = fields.text(listener, "hostname")
         for hostname in hostnames:
-            if not limit or matches(hostname, limit):
-                yield Target(hostname, scheme, number)
-            elif matches(limit, hostname):
-                yield Target(limit, scheme, number)
+            if not listener.hostname or matches(hostname, listener.hostname):
+                yield Target(hostname, listener.scheme, listener.port)
+            elif matches(listener.hostname, hostname):
+                yield Target(listener.hostname, listener.scheme, listener.port)
 
 
 def _parent(parent: Object, namespace: str) -> Gateway | None:
@@ -115,11 +179,8 @@ def _parent(parent: Object, namespace: str) -> Gateway | None:
     return Gateway(GatewayKind.GATEWAY_API, fields.text(parent, "namespace") or namespace, fields.text(parent, "name"))
 
 
-def _same_parent(one: Object, other: Object, namespace: str) -> bool:
-    def identity(parent: Object) -> tuple[object, ...]:
-        return (_parent(parent, namespace), fields.text(parent, "sectionName"), fields.port(parent, "port"))
-
-    return identity(one) == identity(other)
+def _identity(parent: Object, namespace: str) -> tuple[object, ...]:
+    return (_parent(parent, namespace), fields.text(parent, "sectionName"), fields.port(parent, "port"))
 
 
 def virtual_service(item: Object, paths: bool, known: Gateways) -> Iterator[Target | str]:
@@ -136,20 +197,20 @@ def virtual_service(item: Object, paths: bool, known: Gateways) -> Iterator[Targ
         (fields.text(uri, "exact") or fields.text(uri, "prefix") or fields.text(uri, "regex"), "regex" in uri)
         for uri in uris
     ]
+    wanted, hosts = paths_of(places if paths else []), fields.texts(spec, "hosts")
     for gateway in named:
-        if (body := known.get(gateway)) is None:
+        if (reached := known.get(gateway)) is None:
             yield f"gateway {gateway.namespace}/{gateway.name} can't be read"
             continue
-        for host in fields.texts(spec, "hosts"):
+        for host in hosts:
             if problem := unusable(host):
                 yield problem
                 continue
-            served = list(_served(host, body, namespace))
+            served = _served(host, reached.servers, namespace)
             if not served:
                 yield f"host {host} is none of gateway {gateway.namespace}/{gateway.name}"
             for target in served:
-                for path in paths_of(places) if paths else [""]:
-                    yield target._replace(path=path) if path is not None else "a path that is a regular expression"
+                yield from _with_paths(target, wanted)
 
 
 def _mesh_gateways(spec: Object, namespace: str) -> Iterator[Gateway]:
@@ -159,18 +220,9 @@ def _mesh_gateways(spec: Object, namespace: str) -> Iterator[Gateway]:
             yield Gateway(GatewayKind.ISTIO, where or namespace, name)
 
 
-def _served(host: str, gateway: Object, namespace: str) -> Iterator[Target]:
-    """Where the servers of an Istio gateway take a host."""
-    schemes = {"HTTP": "http", "HTTP2": "http", "HTTPS": "https", "TLS": "https"}
-    own = fields.text(fields.mapping(gateway, "metadata"), "namespace")
-    for server in fields.items(fields.mapping(gateway, "spec"), "servers"):
-        port = fields.mapping(server, "port")
-        number, scheme = fields.port(port, "number"), schemes.get(fields.text(port, "protocol").upper())
-        if not number or scheme is None:
-            continue
-        for pattern in fields.texts(server, "hosts"):
-            where, _, name = pattern.rpartition("/")
-            visible = where in {"", "*", namespace} or (where == "." and own == namespace)
-            if visible and (name == "*" or matches(host, name)):
-                yield Target(host, scheme, number)
-                break
+def _served(host: str, servers: Servers, namespace: str) -> list[Target]:
+    """Where the servers of an Istio gateway take a host, in their order."""
+    visible = ["", "*", namespace, *(["."] if servers.namespace == namespace else [])]
+    patterns = ["*", *covering(host)]
+    taking = {number for where in visible for pattern in patterns for number in servers.hosts.get((where, pattern), ())}
+    return [Target(host, *servers.places[number]) for number in sorted(taking)]

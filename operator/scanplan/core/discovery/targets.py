@@ -11,6 +11,8 @@ from scanplan.core.observed.fields import Object
 
 _SHOWN = 253
 """Characters of a name that a remark repeats."""
+_LONGEST = 253
+"""Characters of a host's name (RFC 1123)."""
 _HOST = re.compile(r"[A-Za-z0-9._*-]+")
 _CLUSTER = (".svc", ".cluster.local")
 SCHEMES = ("http", "https")
@@ -32,19 +34,19 @@ def ingress(item: Object, paths: bool) -> Iterator[Target | str]:
     """Every host of every rule, as https where the TLS section covers it; a text says what is left out."""
     spec = fields.mapping(item, "spec")
     tls = fields.items(spec, "tls")
-    secured = [host for each in tls for host in fields.texts(each, "hosts")]
+    secured = {host.lower() for each in tls for host in fields.texts(each, "hosts")}
     all_secured = any(not fields.texts(each, "hosts") for each in tls)
     for rule in fields.items(spec, "rules"):
         host = fields.text(rule, "host")
         if not host:
             yield "a rule without a host"
             continue
-        scheme = "https" if all_secured or any(matches(host, pattern) for pattern in secured) else "http"
+        scheme = "http" if secured.isdisjoint(covering(host)) and not all_secured else "https"
         places = [
             (fields.text(place, "path"), fields.text(place, "pathType") == "ImplementationSpecific")
             for place in fields.items(fields.mapping(rule, "http"), "paths")
         ]
-        for path in paths_of(places) if paths else [""]:
+        for path in paths_of(places if paths else []):
             yield Target(host, scheme, path=path) if path is not None else "a path that may be a regular expression"
 
 
@@ -83,7 +85,7 @@ def route(item: Object, paths: bool) -> Iterator[Target | str]:
 
 
 def paths_of(places: list[tuple[str, bool]]) -> list[str | None]:
-    """Paths, each once; None stands for one that is left out.
+    """Paths, each once; None stands for one that is left out. Without places it is the host alone.
 
     Args:
         places: each with whether it may be a regular expression.
@@ -101,6 +103,15 @@ def matches(host: str, pattern: str) -> bool:
     return host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]) and host != pattern[1:])
 
 
+def covering(host: str) -> list[str]:
+    """The patterns, in lower case, that cover a host, or a narrower wildcard: the host itself, and ``*.example.com`` for each of
+    its domains. To look these up takes less than to compare each host with each pattern."""
+    host = host.lower()
+    if len(host) > _LONGEST:
+        return [host]
+    return [host, *(f"*{host[dot:]}" for dot in range(1, len(host)) if host[dot] == ".")]
+
+
 def is_true(holder: Object, kind: str) -> bool:
     """Whether an object has a condition of this type with status True."""
     return any(
@@ -111,7 +122,7 @@ def is_true(holder: Object, kind: str) -> bool:
 
 def unusable(host: str) -> str:
     """Why a host, as an Ingress has it, can't be a target; empty: it can."""
-    if not _HOST.fullmatch(host):
+    if len(host) > _LONGEST or not _HOST.fullmatch(host):
         return f"host {host[:_SHOWN]!r} can't be a host's name"
     if "*" in host:
         return f"host {host[:_SHOWN]!r} is a wildcard, which names no host"

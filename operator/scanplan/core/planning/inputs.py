@@ -205,10 +205,10 @@ def check(inputs: Inputs) -> None:
         if problem := problem_of(reference, found):
             raise InputUnavailable(problem)
     if sum(found.size for found in inputs.values()) > PLAN_BYTES:
+        others = "which select fewer objects each" if discovers(inputs) else "or take templates from an image"
         raise InvalidPlan(
             Reason.INPUTS_TOO_LARGE,
-            f"what this plan names holds more than {PLAN_BYTES >> 20} MiB together; make several "
-            "plans of it, or take templates from an image",
+            f"what this plan names holds more than {PLAN_BYTES >> 20} MiB together; make several plans of it, {others}",
         )
 
 
