@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scanplan.api import environment
 from scanplan.client.errors import InvalidSettings
@@ -33,10 +32,8 @@ class QueueType(StrEnum):
     KUBERNETES = "kubernetes"
 
 
-class ClientSettings(BaseSettings):
+class ClientSettings(loading.EnvironmentSettings):
     """What a program may decide; the environment variables are the aliases."""
-
-    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
 
     # where tasks run
     task_queue_type: QueueType = Field(

@@ -7,7 +7,6 @@ import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, RedisDsn, TypeAdapter
-from pydantic_settings import NoDecode
 
 from scanplan.api.errors import InvalidEndpoint
 from scanplan.api.v1alpha1.plan.pod_template import Resources
@@ -65,7 +64,7 @@ def _unguarded(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)]
+NameList = Annotated[tuple[str, ...], BeforeValidator(_items)]
 """Comma-separated in the environment."""
 DeniedTargets = Annotated[NameList, AfterValidator(_denied)]
 """Entries that a Guard takes: addresses, CIDRs, names."""
@@ -113,7 +112,7 @@ def _json(value: Any) -> Any:
     return (json.loads(value) if value.strip() else None) if isinstance(value, str) else value
 
 
-OptionalPodSecurityContext = Annotated[PodSecurityContext | None, NoDecode, BeforeValidator(_json)]
+OptionalPodSecurityContext = Annotated[PodSecurityContext | None, BeforeValidator(_json)]
 """A JSON object; empty: None."""
 
 
@@ -128,7 +127,7 @@ def _amounts_of(defaults: ScanDefaults | None) -> ScanDefaults | None:
     return defaults
 
 
-OptionalScanDefaults = Annotated[ScanDefaults | None, NoDecode, BeforeValidator(_json), AfterValidator(_amounts_of)]
+OptionalScanDefaults = Annotated[ScanDefaults | None, BeforeValidator(_json), AfterValidator(_amounts_of)]
 """A JSON object; empty: None."""
 
 

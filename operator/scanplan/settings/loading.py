@@ -3,12 +3,49 @@
 from __future__ import annotations
 
 import os
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-Settings = TypeVar("Settings", bound=BaseSettings)
+
+class Variables(PydanticBaseSettingsSource):
+    """The environment variables that are aliases of fields.
+
+    The package's own source reads the names of the fields too, such as PORT or NAMESPACE, which others set for themselves.
+    """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The value of a field's variable, None where it is not set; and the variable."""
+        name = field.alias or field_name
+        return os.environ.get(name), name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """The values by variable."""
+        found = (self.get_field_value(field, name) for name, field in self.settings_cls.model_fields.items())
+        return {variable: value for value, variable, _ in found if value is not None}
+
+
+class EnvironmentSettings(BaseSettings):
+    """Settings from environment variables, which are the aliases of the fields. A program may give them too, by either name."""
+
+    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - see Variables
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What a program gives, then the environment."""
+        return init_settings, Variables(settings_cls)
+
+
+Settings = TypeVar("Settings", bound=EnvironmentSettings)
 
 
 class InvalidSettings(ValueError):

@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scanplan.core.planning.pod_bounds import PodBounds
 from scanplan.settings.fields import NameList, OptionalPodSecurityContext, OptionalScanDefaults, Tolerations
+from scanplan.settings.loading import EnvironmentSettings
 
 
-class PodSettings(BaseSettings):
+class PodSettings(EnvironmentSettings):
     """What all pods have that write to claims, or read them."""
-
-    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
 
     pod_security_context: OptionalPodSecurityContext = Field(
         None,

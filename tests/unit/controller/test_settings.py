@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
+from pydantic_settings import BaseSettings
 
+from scanplan.client.redis.publication import PublicationSettings
+from scanplan.client.settings import ClientSettings
 from scanplan.controller import settings
 from scanplan.core.planning.pod_bounds import PodBounds
 from scanplan.core.planning.targets.denied import DEFAULT_DENIED
 from scanplan.settings.loading import InvalidSettings
+from scanplan.settings.pod_bounds import PodSettings
 from scanplan.web.settings import ApiSettings
 
 IMAGE = "SCANPLAN_SCANNER_IMAGE"
@@ -21,7 +26,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
     for name in list(os.environ):
-        if name.startswith(("SCANPLAN_", "KUBERNETES_", "WORKER_")):
+        if name.startswith(("SCANPLAN_", "KUBERNETES_", "WORKER_", "TASK_", "REDIS_", "NUCLEI_")) or "ASYNC" in name:
             monkeypatch.delenv(name)
     monkeypatch.setenv(IMAGE, "scanner:1")
 
@@ -139,3 +144,69 @@ def test_all_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(InvalidSettings) as bad:
         settings.load()
     assert {line.partition(":")[0] for line in str(bad.value).splitlines()} == {IMAGE, "WORKER_CONCURRENCY"}
+
+
+SETTINGS: list[type[BaseSettings]] = [
+    settings.OperatorSettings,
+    ApiSettings,
+    ClientSettings,
+    PublicationSettings,
+    PodSettings,
+]
+WITHOUT_PREFIX = [
+    ("WORKER_CONCURRENCY", "7", "worker_concurrency", 7),
+    ("TASK_QUEUE_TYPE", "redis", "task_queue_type", "redis"),
+    ("ENABLE_ASYNC_TASKS", "true", "enable_async_tasks", True),
+    ("ASYNC_SCAN_PRIORITY", "9", "async_scan_priority", 9),
+    ("TASK_TIMEOUT", "60", "task_timeout", 60),
+    ("REDIS_URL", "redis://r:1/2", "redis_url", "redis://r:1/2"),
+    ("NUCLEI_BIN", "/nuclei", "nuclei", "/nuclei"),
+    ("NUCLEI_CONFIG_DIR", "/config", "nuclei_configuration", Path("/config")),
+    ("KUBERNETES_SERVICE_HOST", "10.0.0.1", "api_server_host", "10.0.0.1"),
+]
+"""Variables that the first version had, or that Kubernetes sets: each with a value, and what is read then."""
+
+
+def test_all_settings_are_known_here() -> None:
+    def below(kind: type[BaseSettings]) -> set[type[BaseSettings]]:
+        return {each for child in kind.__subclasses__() for each in (child, *below(child))}
+
+    ours = {kind for kind in below(BaseSettings) if kind.__module__.startswith("scanplan.")}
+    assert {kind for kind in ours if not kind.__subclasses__()} <= set(SETTINGS)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_no_variable_but_an_alias_changes_anything(kind: type[BaseSettings], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: PORT, HOST, NAMESPACE or NO_PROXY, which others set for themselves, would be settings of ours."""
+    before = kind()
+    aliases = {field.alias for field in kind.model_fields.values()}
+    for name in kind.model_fields:
+        for variable in {name, name.upper(), f"SCANPLAN_{name.upper()}"} - aliases:
+            monkeypatch.setenv(variable, "1")
+    assert kind() == before
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_every_setting_has_our_prefix_or_is_known_without_it(kind: type[BaseSettings]) -> None:
+    known = {variable for variable, *_ in WITHOUT_PREFIX}
+    for field in kind.model_fields.values():
+        assert field.alias is not None
+        assert field.alias.startswith("SCANPLAN_") or field.alias in known
+
+
+@pytest.mark.parametrize(("variable", "value", "name", "read"), WITHOUT_PREFIX)
+def test_the_names_without_a_prefix_work(
+    variable: str, value: str, name: str, read: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    having = [kind for kind in SETTINGS if name in kind.model_fields]
+    assert having
+    assert all(getattr(kind(), name) == read for kind in having)
+
+
+def test_a_program_gives_settings_by_the_names_of_fields_or_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what it gives counts more than the environment."""
+    monkeypatch.setenv("SCANPLAN_DATA_DIRECTORY", "/environment")
+    assert ClientSettings().data_directory == Path("/environment")
+    assert ClientSettings(data_directory=Path("/given")).data_directory == Path("/given")
+    assert ClientSettings(SCANPLAN_DATA_DIRECTORY=Path("/given")).data_directory == Path("/given")

@@ -15,7 +15,6 @@ from enum import StrEnum
 
 import redis.asyncio
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.client import models
@@ -34,10 +33,8 @@ MAX_WAITING = 1_000
 _ANSWER_SECONDS = 5.0
 
 
-class PublicationSettings(BaseSettings):
+class PublicationSettings(loading.EnvironmentSettings):
     """What the operator's owner decides about Redis."""
-
-    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
 
     redis_url: RedisUrl | None = Field(
         None, alias="REDIS_URL", description="The operator publishes keys and results of tasks to this Redis."
