@@ -173,6 +173,38 @@ def test_programs_run_where_they_are_signed_and_allowed(
     assert told in str(not_run(record))
 
 
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("code: [{engine: [sh], source: 'echo hello', matchers: [{type: word, words: [zzz]}]}]", ""),
+        ("code: [{engine: [sh], source: 'echo no; exit 3', matchers: [{type: word, words: [zzz]}]}]", ""),
+        (
+            "flow: code(1) && http(1)\n"
+            "code: [{engine: [sh], source: 'echo hello', matchers: [{type: word, words: [zzz], internal: true}]}]\n"
+            + PLAIN
+            % ("/b", "hello"),
+            "",
+        ),
+        ("code: [{engine: [sh], source: 'kill -9 $$', matchers: [{type: word, words: [zzz]}]}]", "signal: killed"),
+        ("code: [{engine: [no-such-engine], source: 'x', matchers: [{type: word, words: [zzz]}]}]", "not available"),
+    ],
+)
+def test_a_program_that_finds_nothing_has_run(
+    desk: Desk, live: Server, tmp_path: pathlib.Path, body: str, why: str
+) -> None:
+    """Lost otherwise: a plan of programs alone fails as soon as all is well. The trace log has nothing of them."""
+    put(desk, "run.yaml", body)
+    if why:
+        put(desk, "plain.yaml", PLAIN % ("/", "hello"))
+    desk.configuration = signed(desk, tmp_path, "run.yaml")
+    switched(desk, code=True)
+    report, record = desk.scan(live.url)
+    assert (report.outcome, report.error) == (Outcome.COMPLETE, None), record
+    assert why in str(not_run(record))
+    assert record.templates_run == 1
+    assert bool(record.templates_not_run) is bool(why)
+
+
 def test_with_programs_no_template_names_its_own_target(desk: Desk, live: Server, tmp_path: pathlib.Path) -> None:
     """Lost otherwise: the plan's endpoints, since -code has Nuclei load templates that have targets of their own."""
     own = "self-contained: true\nhttp: [{method: GET, path: ['http://127.0.0.1:9/'], matchers: [{type: word, words: [x]}]}]"

@@ -49,3 +49,12 @@ def test_an_odd_template_costs_the_others_nothing(tmp_path: Path, body: str, *, 
 def test_templates_with_the_same_request_are_run_by_one(tmp_path: Path) -> None:
     found = covered(tmp_path, {"a": PLAIN, "b": PLAIN, "c": PLAIN.replace("GET", "POST")}, sent=("a",))
     assert (found.run, [each.template for each in found.not_run]) == (2, ["c.yaml"])
+
+
+CODE = "code: [{engine: [sh], source: 'echo hello', matchers: [{type: word, words: [zzz]}]}]\n"
+
+
+@pytest.mark.parametrize("body", [CODE, "whois: [{query: x}]\n", f"flow: code(1) && http(1)\n{PLAIN}{CODE}"])
+def test_what_leaves_no_trace_counts_as_run(tmp_path: Path, body: str) -> None:
+    """Lost otherwise: a plan of such templates alone, as soon as they find nothing."""
+    assert covered(tmp_path, {"a": body}).run == 1

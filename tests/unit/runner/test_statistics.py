@@ -83,6 +83,11 @@ NOT_SENT = [
         b"[WRN] [v] Could not execute step on http://h: cause=\"[v] invalid request id '9' provided\"",
         "invalid request id",
     ),
+    (b"[WRN] [v] Could not execute code: context deadline exceeded", "deadline"),
+    (
+        b'[WRN] [v] Could not execute code: cause="signal: killed" chain="failed to exec command got: x for y : z"',
+        "killed",
+    ),
 ]
 
 
@@ -91,6 +96,15 @@ def test_why_a_request_was_not_sent_is_read_from_the_log(line: bytes, why: str) 
     log = ScannerLog(0.0)
     log.feed(line, 1.0)
     assert why in log.not_sent["v"]
+
+
+def test_a_program_that_ends_with_another_code_has_run() -> None:
+    """It may say so that it found nothing."""
+    log = ScannerLog(0.0)
+    log.feed(
+        b'[WRN] [v] Could not execute code: cause="exit status 3" chain="failed to exec command got: x for y : z"', 1.0
+    )
+    assert log.not_sent == {}
 
 
 def test_remarks_about_single_requests_dont_crowd_out_the_log() -> None:

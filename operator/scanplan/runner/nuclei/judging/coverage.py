@@ -34,7 +34,7 @@ _TOLD = (
 )
 _UNSIGNED = "it has no valid signature, and the plan verifies them (scanner.verifySignatures)"
 _UNSAID = "Nuclei left it out without saying why"
-_UNTRACED = ("whois",)
+_UNTRACED = ("whois", "code")
 """Protocols of which the trace log has nothing: run, unless the log names an error."""
 
 
@@ -167,7 +167,7 @@ def _sent(
             continue
         why = told.get(template.id) or (told.get(cluster.id) if cluster else None)
         document = definition.parse(template.path.read_bytes()) if why is None else None
-        if template.id in matched or (document and definition.kind(document) in _UNTRACED):
+        if template.id in matched or (document and any(document.get(name) for name in _UNTRACED)):
             masks[template.id] = (1 << len(evidence.addresses.endpoints)) - 1
             continue
         silent.append(

@@ -40,7 +40,11 @@ _NOT_LOADED = (
     re.compile(r"\] (?P<path>/.+?) (?P<why>excluded from default run using \.nuclei-ignore)"),
     re.compile(r"(?P<why>Skipping duplicate template ID '.*') from path '(?P<path>.+)'"),
 )
-_NOT_SENT = re.compile(r"\[WRN\] \[([^\]]+)\] Could not (?:make|execute) .*? (?:for|on) \(?(\S+?)\)? ?: (.*)")
+_NOT_SENT = re.compile(
+    r"\[WRN\] \[(?P<id>[^\]]+)\] Could not "
+    r"(?:execute code(?!: cause=\"exit status )|(?:make|execute) (?!code:).*? (?:for|on) \(?\S+?\)? ?): (?P<why>.*)"
+)
+"""A program of a template that ended with another code than 0 has run."""
 _NOISE = ("[VER]", "[DBG]")
 
 
@@ -108,7 +112,7 @@ class ScannerLog:
             self._template(text)
             return False
         if match := _NOT_SENT.match(text):
-            self.not_sent.setdefault(match[1], match[3][:_REASON_COLUMNS])
+            self.not_sent.setdefault(match["id"], match["why"][:_REASON_COLUMNS])
             self._request_warnings += 1
             return self._request_warnings <= _REQUEST_WARNINGS
         if not self.crash and _CRASH.match(text):
