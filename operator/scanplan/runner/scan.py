@@ -87,6 +87,8 @@ class Scan:
         self._watchdog = Watchdog(document, attempt, installation, self._reporter, stop)
         self._guard = Guard(document.denied_targets)
         self._route = route.Route(document.scanner, installation.inherited)
+        timeout = float(document.scanner.request_timeout_seconds)
+        self._listeners = dial.Listeners(self._guard, timeout, lambda: self._told_to_end() is not None)
         self._refused: dict[str, str] = {}
         """Endpoints that Nuclei does not get because their names resolve to denied addresses, each with the denied range."""
         self._evidence = Evidence(endpoints)
@@ -257,7 +259,7 @@ class Scan:
 
         error = None
         while (span := work.next()) is not None:
-            if (cause := self._watchdog.stop_cause(time.monotonic())) is not None:
+            if (cause := self._told_to_end()) is not None:
                 return classify.stopped(cause)
             self._watchdog.begin_step(100.0 * work.done / max(1, work.requests), work.share(span))
             began = time.monotonic()
@@ -350,6 +352,9 @@ class Scan:
         fewer = msgspec.structs.replace(options, concurrency=concurrency, bulk_size=bulk)
         return msgspec.structs.replace(self._document, scanner=fewer)
 
+    def _told_to_end(self) -> StopCause | None:
+        return self._watchdog.stop_cause(time.monotonic())
+
     def _add(self, log: ScannerLog, matched: Iterable[str], evidence: Evidence) -> None:
         self._logs.append(log)
         self._matched.update(matched)
@@ -367,12 +372,11 @@ class Scan:
 
     def _judge(self, evidence: Evidence, logs: Sequence[ScannerLog]) -> Verdict:
         given_up = {name for log in logs for name in log.skipped}
-        timeout = float(self._document.scanner.request_timeout_seconds)
 
-        def connects(endpoint: str) -> bool:
-            return not self._route.hides(endpoint) and dial.listens(endpoint, self._guard, timeout)
+        def listening(endpoints: Sequence[str]) -> set[str]:
+            return self._listeners.among(endpoint for endpoint in endpoints if not self._route.hides(endpoint))
 
-        return reachability.judge(evidence, given_up, self._refused, connects)
+        return reachability.judge(evidence, given_up, self._refused, listening)
 
     def _checked(self, error: TaskError | None, covered: Coverage, verdict: Verdict) -> TaskError | None:
         """The error of the scan; None: it succeeded. A success is checked once more (`classify.doubt`). Adds warnings."""
@@ -389,6 +393,9 @@ class Scan:
                 shortages=self._evidence.shortages,
                 finished=self._finished,
             )
+        unreachable = error is not None and error.reason is Reason.ENDPOINTS_UNREACHABLE
+        if unreachable and (cause := self._told_to_end()) is not None:  # so perhaps `listening` has not waited
+            error = classify.stopped(cause)
         if covered.not_run:
             count = len(covered.not_run)
             total = count + covered.run

@@ -38,7 +38,7 @@ def verdict(
     evidence = Evidence(endpoints)
     for each in lines:
         evidence.feed(each)
-    return judge(evidence, skipped, (), lambda _endpoint: listens)
+    return judge(evidence, skipped, (), lambda asked: asked if listens else ())
 
 
 @pytest.mark.parametrize(
@@ -163,6 +163,18 @@ def test_where_only_handshakes_failed_a_connection_decides(listens: bool) -> Non
     assert (found.scanned == (ALIVE,), found.unreachable == (ALIVE,)) == (listens, not listens)
 
 
+def test_all_of_them_are_asked_at_once() -> None:
+    """Lost otherwise: the time of the scan, where many endpoints speak no TLS or are dead."""
+    asked: list[list[str]] = []
+    evidence = Evidence([ALIVE, DEAD, "http://c:1"])
+    for where in ("a:1", "b:1"):
+        evidence.feed(line(where, UNCLEAR, "ssl", cause="unknown-error"))
+    evidence.feed(line("http://c:1"))
+    found = judge(evidence, (), (), lambda them: asked.append(list(them)) or [ALIVE])  # type: ignore[func-returns-value]
+    assert asked == [[ALIVE, DEAD]]
+    assert (found.scanned, found.unreachable) == ((ALIVE, "http://c:1"), (DEAD,))
+
+
 def test_what_is_missing_is_said_where_a_client_certificate_is_wanted() -> None:
     """Lost otherwise: the cause, since the host is up and no request reaches its application."""
     found = verdict([ALIVE, DEAD], [line(ALIVE, "remote error: tls: certificate required"), line(DEAD)])
@@ -225,7 +237,7 @@ def test_endpoints_that_throttle_or_block_the_scan_are_told_with_counts(case: st
     evidence = Evidence([ALIVE])
     evidence.feed(line(ALIVE))
     evidence.answers = {ALIVE: given}
-    found = judge(evidence, (), (), lambda _endpoint: False)
+    found = judge(evidence, (), (), lambda _asked: ())
     assert [(each.trouble, each.count, each.total) for each in found.troubled] == expected
     assert found.scanned == (ALIVE,)
     assert len(found.warnings) == len({each.trouble == "blocked" for each in found.troubled})

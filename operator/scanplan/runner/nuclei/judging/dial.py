@@ -6,13 +6,46 @@ in Nuclei: a denied address is not dialled.
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 from scanplan.core.planning.targets import endpoints
 from scanplan.core.planning.targets.guard import Guard
+from scanplan.runner.nuclei.judging import asking
 
 _TLS_PORT = 443
+_THREADS = 64
+_LIMIT_SECONDS = 30.0
+
+
+class Listeners:
+    """Where somebody listens, by one connection to each endpoint. Answers are kept."""
+
+    def __init__(self, guard: Guard, timeout: float, stop: Callable[[], bool]) -> None:
+        """
+        Args:
+            guard: what must not be dialled.
+            timeout: seconds for each address of an endpoint.
+            stop: asked several times a second; once true, nobody is waited for.
+        """
+        self._guard = guard
+        self._timeout = timeout
+        self._stop = stop
+        self._known: dict[str, bool] = {}
+
+    def among(self, endpoints: Iterable[str]) -> set[str]:
+        """Those of the endpoints at which somebody listens. One that is not answered for in half a minute is not among them."""
+        asked = set(endpoints)
+        self._known |= asking.answers(
+            sorted(asked - self._known.keys()),
+            lambda endpoint: listens(endpoint, self._guard, self._timeout),
+            self._stop,
+            threads=_THREADS,
+            limit_seconds=_LIMIT_SECONDS,
+        )
+        return {endpoint for endpoint in asked if self._known.get(endpoint)}
 
 
 def listens(endpoint: str, guard: Guard, timeout: float) -> bool:
@@ -49,12 +82,10 @@ def connected(host: str, port: int, guard: Guard, timeout: float) -> socket.sock
         address = endpoints.parse_address(str(where[0]).partition("%")[0])
         if address is None or guard.covering(address) is not None:
             continue
-        connection = socket.socket(family, kind, protocol)
-        connection.settimeout(timeout)
-        try:
+        with contextlib.ExitStack() as opened, contextlib.suppress(OSError):
+            connection = opened.enter_context(socket.socket(family, kind, protocol))
+            connection.settimeout(timeout)
             connection.connect(where)
-        except OSError:
-            connection.close()
-            continue
-        return connection
+            opened.pop_all()
+            return connection
     return None

@@ -99,7 +99,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(
-    evidence: Evidence, given_up: Iterable[str], refused: Collection[str], connects: Callable[[str], bool]
+    evidence: Evidence,
+    given_up: Iterable[str],
+    refused: Collection[str],
+    listening: Callable[[Sequence[str]], Collection[str]],
 ) -> Verdict:
     """What became of each endpoint.
 
@@ -107,7 +110,7 @@ def judge(
         evidence: what was sent and answered.
         given_up: ``host:port`` of the hosts that Nuclei skipped in the end.
         refused: endpoints that were kept from Nuclei, since their names have denied addresses.
-        connects: whether somebody listens at an endpoint; asked only where nothing but TLS handshakes were tried.
+        listening: those of some endpoints at which somebody listens; asked about those where nothing but TLS handshakes was tried.
     """
     by_host: dict[str, list[str]] = collections.defaultdict(list)
     for name in evidence.contacts:
@@ -117,6 +120,7 @@ def judge(
     standings: dict[str, Standing] = {}
     troubled: list[EndpointTrouble] = []
     uncertified: list[str] = []
+    unclear: list[str] = []
     for index, endpoint in enumerate(endpoints):
         own = _own(evidence, index)
         near = by_host[host_of(evidence.addresses.own[index])]
@@ -129,7 +133,7 @@ def judge(
         if endpoint in refused:
             standing = Standing.DENIED
         elif standing is Standing.SILENT and (at_own.unclear or at_others.unclear):
-            standing = Standing.SCANNED if connects(endpoint) else Standing.UNREACHABLE
+            unclear.append(endpoint)
         if at_own.answered and at_own.since_answer and (at_own.since_answer >= _DIED or skipped & own):
             standing = Standing.STOPPED
             troubled.append(_stopped(endpoint, at_own, answers))
@@ -137,6 +141,9 @@ def judge(
             troubled.append(_failing(endpoint, at_own))
         troubled.extend(_answering(endpoint, answers))
         standings[endpoint] = standing
+    listeners = listening(unclear) if unclear else ()
+    for endpoint in unclear:
+        standings[endpoint] = Standing.SCANNED if endpoint in listeners else Standing.UNREACHABLE
     return _verdict(endpoints, standings, troubled, uncertified)
 
 

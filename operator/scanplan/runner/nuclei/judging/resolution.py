@@ -7,21 +7,18 @@ address among its own is not scanned at all. What DNS answers differently later 
 
 from __future__ import annotations
 
-import queue
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from scanplan.core.planning import shards
 from scanplan.core.planning.targets import endpoints
 from scanplan.core.planning.targets.guard import Address, Guard
+from scanplan.runner.nuclei.judging import asking
 
 Resolve = Callable[[str], Iterable[str]]
 _THREADS = 16
 _LIMIT_SECONDS = 30.0
 """Names that have no answer by then are left to Nuclei's own exclusion."""
-_TICK_SECONDS = 0.1
 _SHOWN = 5
 
 
@@ -60,9 +57,9 @@ def denied(
     if not guard.entries:
         return {}
     hosts = {target: shards.host_of(target) for target in targets}
-    names = [host for host in dict.fromkeys(hosts.values()) if endpoints.parse_address(host) is None]
+    names = [host for host in hosts.values() if endpoints.parse_address(host) is None]
     ranges: dict[str, str] = {}
-    for name, found in _resolved(names, resolve, stop, limit_seconds).items():
+    for name, found in asking.answers(names, resolve, stop, threads=_THREADS, limit_seconds=limit_seconds).items():
         for text in found:
             parsed: Address | None = endpoints.parse_address(text)
             if parsed is not None and (covering := guard.covering(parsed)) is not None:
@@ -73,34 +70,3 @@ def denied(
 def shown(refused: Mapping[str, str]) -> str:
     """Some of the refused endpoints, each with its range."""
     return ", ".join(f"{endpoint} ({covering})" for endpoint, covering in list(refused.items())[:_SHOWN])
-
-
-def _resolved(
-    names: Sequence[str], resolve: Resolve, stop: Callable[[], bool], limit_seconds: float
-) -> dict[str, Iterable[str]]:
-    """Addresses by name, of those that were answered in time."""
-    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
-    answers: queue.SimpleQueue[tuple[str, Iterable[str]]] = queue.SimpleQueue()
-    for name in names:
-        waiting.put(name)
-
-    def work() -> None:
-        while True:
-            try:
-                name = waiting.get_nowait()
-            except queue.Empty:
-                return
-            answers.put((name, resolve(name)))
-
-    for _ in range(min(_THREADS, len(names))):
-        # Daemons: a resolver that hangs must not keep the process alive.
-        threading.Thread(target=work, name="resolve", daemon=True).start()
-    found: dict[str, Iterable[str]] = {}
-    deadline = time.monotonic() + limit_seconds
-    while len(found) < len(names) and time.monotonic() < deadline and not stop():
-        try:
-            name, answer = answers.get(timeout=_TICK_SECONDS)
-        except queue.Empty:
-            continue
-        found[name] = answer
-    return found

@@ -1,0 +1,87 @@
+"""Endpoints that are dialled by the runner must not hold up a scan."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import pytest
+
+from scanplan.core.planning.targets.guard import Guard
+from scanplan.runner.nuclei.judging import dial
+
+NOBODY = Guard(())
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each connection takes a fifth of a second, and succeeds where the endpoint is alive; the endpoints that were asked."""
+    asked: list[str] = []
+
+    def listens(endpoint: str, _guard: Guard, _timeout: float) -> bool:
+        asked.append(endpoint)
+        time.sleep(0.2)
+        return "alive" in endpoint
+
+    monkeypatch.setattr(dial, "listens", listens)
+    return asked
+
+
+def test_many_are_dialled_at_the_same_time_and_each_once(waited: list[str]) -> None:
+    """Lost otherwise: the attempt's time, since they were dialled after each step."""
+    listeners = dial.Listeners(NOBODY, 10.0, lambda: False)
+    endpoints = [f"http://dead-{number}" for number in range(60)] + ["http://alive"]
+    began = time.monotonic()
+    for _ in range(3):
+        assert listeners.among(endpoints) == {"http://alive"}
+    assert time.monotonic() - began < 6
+    assert sorted(waited) == sorted(endpoints)
+
+
+def test_who_is_told_to_stop_waits_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: the grace period of the pod, in which what was found is published."""
+    never, asked = threading.Event(), []
+
+    def listens(endpoint: str, _guard: Guard, _timeout: float) -> bool:
+        asked.append(endpoint)
+        return never.wait(60)
+
+    monkeypatch.setattr(dial, "listens", listens)
+    told: list[bool] = []
+    listeners = dial.Listeners(NOBODY, 10.0, lambda: bool(told))
+    threading.Timer(0.3, lambda: told.append(True)).start()
+    began = time.monotonic()
+    assert listeners.among(f"http://dead-{number}" for number in range(500)) == set()
+    assert time.monotonic() - began < 20
+    never.set()
+    time.sleep(0.2)
+    assert len(asked) < 500, "those that nobody had begun with are left"
+
+
+def test_the_time_for_all_of_them_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(dial, "listens", lambda *_: never.wait(60))
+    monkeypatch.setattr(dial, "_LIMIT_SECONDS", 0.3)
+    began = time.monotonic()
+    assert dial.Listeners(NOBODY, 10.0, lambda: False).among(["http://dead"]) == set()
+    assert time.monotonic() - began < 20
+    never.set()
+
+
+def test_what_was_not_answered_in_time_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    listeners = dial.Listeners(NOBODY, 10.0, lambda: False)
+    monkeypatch.setattr(dial, "listens", lambda *_: True)
+    monkeypatch.setattr(dial, "_LIMIT_SECONDS", 0.0)
+    assert listeners.among(["http://a"]) == set()
+    monkeypatch.setattr(dial, "_LIMIT_SECONDS", 30.0)
+    assert listeners.among(["http://a"]) == {"http://a"}
+
+
+def test_a_port_is_tried_for_real() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert dial.listens(f"http://127.0.0.1:{port}", NOBODY, 5.0)
+        assert not dial.listens(f"http://127.0.0.1:{port}", Guard(["127.0.0.0/8"]), 5.0)
+    assert not dial.listens(f"127.0.0.1:{port}", NOBODY, 5.0)
+    assert not dial.listens("http://a:x", NOBODY, 5.0)
