@@ -6,6 +6,7 @@ that can't be understood becomes a finding of unknown severity that says so. No 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,11 @@ from scanplan.report import text
 
 Suppressed = Callable[[bytes], ScanException | None]
 """Says which exception a line falls under, as `scanplan.findings.exceptions.Suppressor` does."""
+
+
+def all_open(_line: bytes) -> None:
+    """Says of each line that it falls under no exception."""
+
 
 RANK = {severity: rank for rank, severity in enumerate(Severity)}
 """Rank by severity; 0 is the most severe."""
@@ -71,12 +77,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """The exception that it falls under; None: it is open."""
 
 
-def read(lines: Iterable[bytes], suppressed: Suppressed = lambda _: None) -> Iterator[Finding]:
+def read(lines: Iterable[bytes], suppressed: Suppressed = all_open) -> Iterator[Finding]:
     """Parse the findings of a merged NDJSON file, in its order. Empty lines are skipped."""
     return (parse(line, suppressed) for line in lines if not line.isspace())
 
 
-def parse(line: bytes, suppressed: Suppressed = lambda _: None) -> Finding:
+def parse(line: bytes, suppressed: Suppressed = all_open) -> Finding:
     """Parse one line. It never fails: a line that can't be read becomes a finding that says so."""
     try:
         event = _mapping(_decode(line))
@@ -121,6 +127,11 @@ def severity_of(line: bytes) -> Severity:
     except UNREADABLE:
         return Severity.UNKNOWN
     return Severity.of(_mapping(event.get("info")).get("severity"))
+
+
+def counted(lines: Iterable[bytes], suppressed: Suppressed = all_open) -> Counter[Severity]:
+    """How many findings `read` gives, by severity, without those that fall under an exception."""
+    return Counter(severity_of(line) for line in lines if not line.isspace() and suppressed(line) is None)
 
 
 def _host(event: Mapping[str, Any], matched_at: str) -> str:

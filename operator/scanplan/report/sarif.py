@@ -9,7 +9,8 @@ GitHub's rules: https://docs.github.com/en/code-security/reference/code-scanning
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -59,6 +60,7 @@ def render(
     findings: Iterable[Finding],
     version: str,
     *,
+    counts: Callable[[], Mapping[Severity, int]] | None = None,
     life: Life = nowhere,
     resolved: Iterable[tuple[Entry, ScanException | None]] = (),
 ) -> Iterator[bytes]:
@@ -66,14 +68,16 @@ def render(
 
     Args:
         findings: all of the scan's, or those that the reader asked for. Where there are more than `MAX_RESULTS`, the most severe
-            are kept, by the scan's own counts, and a notification says how many are missing.
+            are kept, and a notification says how many are missing.
         version: of this program.
+        counts: counts `findings` by severity. It is asked only if the scan has more than `MAX_RESULTS`. None: they are all of the
+            scan's.
         life: finds what is known of a finding from earlier scans: with an earlier scan, results have a `baselineState`.
         resolved: findings that are gone, to be written as absent, each with the exception that it falls under. GitHub and
             DefectDojo would show them as if they were there.
     """
     compared = scan.history is not None and bool(scan.history.since)
-    room = _Quota(scan)
+    room = _Quota(_counted(scan, counts) if scan.findings.total > MAX_RESULTS else {})
     rules: dict[str, tuple[int, Json]] = {}
     separator = b""
     yield b'{"$schema":' + _encode(SCHEMA) + b',"version":"2.1.0","runs":[{"results":['
@@ -107,17 +111,21 @@ def render(
     yield b"]," + _encode(rest)[1:] + b"]}\n"
 
 
-class _Quota:
-    """How many findings of each severity are written, the most severe first, by the scan's own counts."""
+def _counted(scan: Scan, counts: Callable[[], Mapping[Severity, int]] | None) -> Mapping[Severity, int]:
+    """How many findings there are to write, by severity."""
+    return counts() if counts else {severity: getattr(scan.findings, severity.value) for severity in Severity}
 
-    def __init__(self, scan: Scan) -> None:
+
+class _Quota:
+    """How many findings of each severity are written, the most severe first."""
+
+    def __init__(self, counts: Mapping[Severity, int]) -> None:
+        """`counts`: the findings that are to be written."""
         self.refused = 0
         self._left = MAX_RESULTS
-        counts = [getattr(scan.findings, severity.value) for severity in Severity]
-        more_severe = [sum(counts[:rank]) for rank in range(len(counts))]
+        before = itertools.accumulate((counts.get(severity, 0) for severity in Severity), initial=0)
         self._limit = {
-            severity: max(0, MAX_RESULTS - before) if scan.findings.total > MAX_RESULTS else MAX_RESULTS
-            for severity, before in zip(Severity, more_severe, strict=True)
+            severity: MAX_RESULTS - min(MAX_RESULTS, count) for severity, count in zip(Severity, before, strict=False)
         }
 
     def take(self, severity: Severity, *, known: bool) -> bool:

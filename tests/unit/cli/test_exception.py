@@ -20,6 +20,7 @@ from scanplan.cli.main import app
 from scanplan.cli.output.failure import Failure
 from scanplan.findings import fingerprint
 from scanplan.findings.identity import identity
+from scanplan.report import sarif
 from tests.unit.cli import folder
 from tests.unit.report import events
 
@@ -273,6 +274,20 @@ def test_whatever_a_host_says_the_exception_is_valid_and_matches_it(tmp_path: Pa
     file.write_text(answer.stdout)
     left = scanplan("results", "nightly", "--directory", tmp_path, "--exceptions", file, "-o", "sarif").stdout
     assert json.loads(left)["runs"][0]["results"] == []
+
+
+def test_accepted_findings_take_no_room_in_sarif(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: open findings, whose alerts GitHub closes."""
+    monkeypatch.setattr(sarif, "MAX_RESULTS", 5)
+    accepted = [{**HIGH, "matched-at": f"https://app.example.com/{number}"} for number in range(6)]
+    folder.write(tmp_path, "nightly", [*accepted, MEDIUM])
+    file = written(tmp_path / "x.yaml", templates=["git-config"])
+    where = ("results", "nightly", "--directory", tmp_path, "--exceptions", file, "-o", "sarif")
+    (run,) = json.loads(scanplan(*where).stdout)["runs"]
+    assert [result["ruleId"] for result in run["results"]] == ["other"]
+    assert "left out" not in json.dumps(run["invocations"])
+    (run,) = json.loads(scanplan(*where, "--include-suppressed").stdout)["runs"]
+    assert [result["ruleId"] for result in run["results"]] == ["git-config"] * 5
 
 
 @pytest.mark.parametrize(

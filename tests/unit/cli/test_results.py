@@ -20,6 +20,7 @@ from scanplan.cli.output.failure import NotFound
 from scanplan.client.cluster import cluster as clusters
 from scanplan.client.cluster import reader
 from scanplan.core.planning import keys
+from scanplan.report import sarif
 from tests.unit.cli import folder
 from tests.unit.cli.test_terminal import unread
 from tests.unit.report import events
@@ -256,6 +257,21 @@ def test_sarif_says_what_is_new_and_on_demand_what_is_gone(root: Path) -> None:
 
     assert states() == ["new", "unchanged"]
     assert states("--resolved") == ["absent", "new", "unchanged"]
+
+
+@pytest.mark.parametrize(("severity", "count"), [("low", 3), ("high,low", 5)])
+def test_sarif_has_room_for_the_severities_that_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, severity: str, count: int
+) -> None:
+    """Lost otherwise: findings of a file that has room for them, whose alerts GitHub closes."""
+    monkeypatch.setattr(sarif, "MAX_RESULTS", 5)
+    high = [{**HIGH, "matched-at": f"https://app.example.com/h{number}"} for number in range(6)]
+    low = [{**LOW, "matched-at": f"https://app.example.com/l{number}"} for number in range(3)]
+    folder.write(tmp_path, "nightly", [*high, *low])
+    answer = scanplan("results", "nightly", "--directory", tmp_path, "-o", "sarif", "--severity", severity)
+    (run,) = json.loads(answer.stdout)["runs"]
+    assert len(run["results"]) == count
+    assert ("left out" in json.dumps(run["invocations"])) is (severity != "low")
 
 
 def test_a_first_scan_has_no_baseline(tmp_path: Path) -> None:

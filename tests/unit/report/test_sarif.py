@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from scanplan.api.documents.words import Severity
 from scanplan.report import sarif
 from scanplan.report.finding import Finding
 from scanplan.report.scan import Scan
@@ -118,6 +119,32 @@ def test_beyond_what_github_takes_the_most_severe_are_kept_and_the_rest_is_told(
     kept = [result["properties"]["severity"] for result in run["results"]]
     assert sorted(kept) == ["high", "high", "high", "medium", "medium"]
     assert "8 findings are left out" in json.dumps(run["invocations"])
+
+
+@pytest.mark.parametrize("room", [5, 4])
+def test_room_is_shared_out_among_the_findings_that_are_written(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """Lost otherwise: open findings, for which GitHub then closes the alerts, since others that are left out took their room."""
+    monkeypatch.setattr(sarif, "MAX_RESULTS", room)
+    grave = [events.event(**{"matched-at": f"https://g/{number}", "info": {"severity": "high"}}) for number in range(6)]
+    mild = [events.event(**{"matched-at": f"https://h/{number}"}) for number in range(3)]
+    low = [events.event(**{"matched-at": f"https://i/{number}", "info": {"severity": "low"}}) for number in range(2)]
+    scan = events.record(events.read([*grave, *mild, *low]))
+    shown = events.read([*low, *mild])
+    counts = {Severity.MEDIUM: 3, Severity.LOW: 2}
+    (run,) = json.loads(b"".join(sarif.render(scan, shown, "1", counts=lambda: counts)))["runs"]
+    kept = sorted(result["properties"]["severity"] for result in run["results"])
+    assert kept == ["low", "low", "medium", "medium", "medium"][5 - room :]
+    assert ("1 findings are left out" in json.dumps(run["invocations"])) is (room < 5)
+
+
+def test_nothing_is_counted_where_all_findings_have_room() -> None:
+    findings = events.read([events.event()])
+
+    def counts() -> dict[Severity, int]:
+        raise AssertionError("a pass over all findings, for nothing")
+
+    (run,) = json.loads(b"".join(sarif.render(events.record(findings), findings, "1", counts=counts)))["runs"]
+    assert len(run["results"]) == 1
 
 
 def test_an_incomplete_scan_does_not_look_like_a_clean_one() -> None:

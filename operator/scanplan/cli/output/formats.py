@@ -5,9 +5,10 @@ A `Selection` counts all findings, also those that are not shown, because `--fai
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -23,7 +24,7 @@ from scanplan.findings.exceptions import ScanException
 from scanplan.findings.history import Entry
 from scanplan.findings.lookup import Life
 from scanplan.report import page, sarif, spreadsheet
-from scanplan.report.finding import Finding, severity_of
+from scanplan.report.finding import Finding, all_open, counted, severity_of
 from scanplan.report.scan import remarks
 
 MOST_ROWS = 1_000
@@ -62,6 +63,13 @@ class Selection:
     def open(self) -> Iterator[Finding]:
         """Those of `findings` that fall under no exception."""
         return (finding for finding in self.findings() if finding.suppressed is None)
+
+    def counted(self, *, include_suppressed: bool) -> Mapping[Severity, int]:
+        """How many findings `findings`, or `open`, will give, by severity; the file is read for that."""
+        suppressed = all_open if include_suppressed else self.result.findings.suppressed
+        with self.result.findings.path.open("rb") as lines:
+            found = counted(lines, suppressed)
+        return {severity: found[severity] for severity in self.wanted}
 
     def lines(self) -> Iterator[tuple[bytes, ScanException | None]]:
         """The selected findings as Nuclei wrote them, without newlines, each with the exception that it falls under."""
@@ -121,7 +129,8 @@ def pieces(
         case Output.SARIF:
             found = selection.findings() if include_suppressed else selection.open()
             gone = _resolved(selection, include_suppressed=include_suppressed) if resolved else ()
-            return sarif.render(result.scan, found, scanplan.__version__, life=life, resolved=gone)
+            counts = functools.partial(selection.counted, include_suppressed=include_suppressed)
+            return sarif.render(result.scan, found, scanplan.__version__, counts=counts, life=life, resolved=gone)
         case Output.CSV:
             return spreadsheet.render(selection.findings(), life)
         case Output.HTML:

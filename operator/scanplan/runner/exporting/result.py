@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -14,12 +15,12 @@ import scanplan
 from scanplan.api import layout
 from scanplan.api.documents.export import ExportDocument
 from scanplan.api.documents.report import ArtifactFile
-from scanplan.api.documents.words import ExportFormat
+from scanplan.api.documents.words import ExportFormat, Severity
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.findings.exceptions import Handed, Suppressor
 from scanplan.findings.lookup import Life, in_file
 from scanplan.report import sarif, spreadsheet
-from scanplan.report.finding import Finding, read
+from scanplan.report.finding import Finding, Suppressed, all_open, counted, read
 from scanplan.report.scan import read as read_scan
 from scanplan.runner.artifacts import durable
 from scanplan.runner.exporting.http import Body
@@ -41,7 +42,7 @@ class Result:
     def __init__(self, folder: Path, document: ExportDocument, exceptions: Handed | None) -> None:
         self.document = document
         self._folder = folder
-        self._exceptions = exceptions
+        self._suppressed: Suppressed = Suppressor(exceptions.exceptions, exceptions.time) if exceptions else all_open
         self._files: dict[str, BinaryIO] = {}
         self._opened = contextlib.ExitStack()
 
@@ -86,15 +87,23 @@ class Result:
             case ExportFormat.SARIF:
                 record = self._content(layout.METADATA)
                 shown = (each for each in self._found() if each.suppressed is None)
-                return _blocked(sarif.render(read_scan(record), shown, scanplan.__version__, life=self._life()))
+                rendered = sarif.render(
+                    read_scan(record),
+                    shown,
+                    scanplan.__version__,
+                    counts=self._open_counts,
+                    life=self._life(),
+                )
+                return _blocked(rendered)
             case _:
                 return _blocked(spreadsheet.render(self._found(), self._life()))
 
     def _found(self) -> Iterator[Finding]:
-        handed = self._exceptions
-        if handed is None:
-            return read(self._lines())
-        return read(self._lines(), Suppressor(handed.exceptions, handed.time))
+        return read(self._lines(), self._suppressed)
+
+    def _open_counts(self) -> Counter[Severity]:
+        """The findings that fall under no exception, by severity."""
+        return counted(self._lines(), self._suppressed)
 
     def _life(self) -> Life:
         history = self.file(layout.HISTORY)

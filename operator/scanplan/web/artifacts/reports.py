@@ -8,8 +8,9 @@ kept, never to be shown as one of ours.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -17,30 +18,34 @@ from aiohttp import web
 
 import scanplan
 from scanplan.api import layout
+from scanplan.api.documents.words import Severity
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ScanResult
 from scanplan.findings.exceptions import Suppressor
 from scanplan.findings.lookup import Life, in_file, nowhere
 from scanplan.report import page, sarif, spreadsheet
-from scanplan.report.finding import Finding, read
+from scanplan.report.finding import Finding, counted, read
 from scanplan.report.scan import Scan
 from scanplan.report.scan import read as read_scan
 from scanplan.web.api.blocking import Calls
 from scanplan.web.artifacts.files import BLOCK_BYTES, attachment, open_below
 
-Render = Callable[[Scan, Iterator[Finding], Life], Iterator[bytes]]
+Counts = Callable[[], Mapping[Severity, int]]
+"""Counts the findings of a report by severity."""
+Render = Callable[[Scan, Iterator[Finding], Counts | None, Life], Iterator[bytes]]
+"""Without counts, they are all of the scan's."""
 SARIF = "sarif"
 """Its readers take findings under an exception for alerts, so it has them only where they are asked for."""
 
 FORMATS: dict[str, tuple[str, Render]] = {
     SARIF: (
         "application/sarif+json",
-        lambda scan, found, life: sarif.render(scan, found, scanplan.__version__, life=life),
+        lambda scan, found, counts, life: sarif.render(scan, found, scanplan.__version__, counts=counts, life=life),
     ),
-    "csv": ("text/csv; charset=utf-8", lambda _, found, life: spreadsheet.render(found, life)),
+    "csv": ("text/csv; charset=utf-8", lambda _, found, _counts, life: spreadsheet.render(found, life)),
     "html": (
         "text/html; charset=utf-8",
-        lambda scan, found, life: page.render(scan, found, scanplan.__version__, life=life),
+        lambda scan, found, _counts, life: page.render(scan, found, scanplan.__version__, life=life),
     ),
 }
 """By name: the media type, and who makes it."""
@@ -81,9 +86,11 @@ async def send(
         life = files.enter_context(await calls.run(_lives, root, folder / layout.HISTORY))
         try:
             found = read(lines, suppressed)
-            if name == SARIF and request.query.get("include_suppressed") != "true":
+            counts = None
+            if suppressed and name == SARIF and request.query.get("include_suppressed") != "true":
                 found = (finding for finding in found if finding.suppressed is None)
-            pieces = render(read_scan(content), found, life)
+                counts = functools.partial(_open_counts, root, folder / layout.FINDINGS, suppressed)
+            pieces = render(read_scan(content), found, counts, life)
         except ValueError as error:
             raise InvalidPayload(str(error)) from error
         headers = {
@@ -110,6 +117,12 @@ async def send(
 
 def _opened(root: Path, path: PurePosixPath) -> BinaryIO:
     return os.fdopen(open_below(root, path), "rb")
+
+
+def _open_counts(root: Path, path: PurePosixPath, suppressed: Suppressor) -> Mapping[Severity, int]:
+    """How many findings of a file fall under no exception, by severity."""
+    with _opened(root, path) as lines:
+        return counted(lines, suppressed)
 
 
 @contextlib.contextmanager
