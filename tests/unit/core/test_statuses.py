@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from scanplan.api import times
-from scanplan.api.documents.report import FindingCounts, TaskError
+from scanplan.api.documents.report import FindingCounts, HistoryCounts, NewFindings, TaskError
 from scanplan.api.documents.words import ErrorClass
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.status import statuses
 from tests.unit.core.objects import (
     NOW,
@@ -163,6 +165,23 @@ class TestReplays:
         self, published: list[str], changes: dict[str, Any], expected: str
     ) -> None:
         assert self.reason(published, **changes) == expected
+
+    def test_new_findings_of_a_result_that_was_taken_over_are_told_no_more(self) -> None:
+        """Whoever is told too much stops to read. Its counts stay."""
+        new = FindingCounts(critical=1)
+        news = merged(history=HistoryCounts(new=new, told=NewFindings(counts=new)))
+
+        def told(published: datetime) -> Status:
+            said = [report(0, replayed=True, published_at=times.format_precise(published))]
+            status: Status = statuses.of_finished(plan(), complete(), said, news, None, NOW).document()
+            return status
+
+        own, earlier = told(ago(30)), told(ago(900))
+        assert own["newFindings"]["bySeverity"] == {"critical": 1}
+        assert earlier["newFindings"]["bySeverity"] == {}
+        assert own["findings"] == earlier["findings"]
+        other = OtherCluster("east", "east-claim", news)
+        assert statuses.of_other_cluster(plan(), "t", "k", other, NOW).document()["newFindings"]["bySeverity"] == {}
 
 
 class TestReachability:

@@ -253,7 +253,10 @@ class ScanPlanStatus(Status):
     findings: Findings | None = None
     new_findings: Annotated[
         NewFindings | None,
-        Field(description="New findings that fell under no exception when they were merged, the most severe by name."),
+        Field(
+            description="New findings that fell under no exception when they were merged, the most severe by name: what "
+            "notifiers tell. None of a result that was taken over from an earlier scan or another cluster."
+        ),
     ] = None
     exceptions: AppliedExceptions | None = None
     artifacts: PublishedArtifacts | None = None

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import msgspec
 
 from scanplan.api.documents.words import Severity
-from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.plan.discovery import LabelSelector, LabelSelectorRequirement
 from scanplan.api.v1alpha1.scannotifier import EventType, ScanNotifierSpec
 from scanplan.api.v1alpha1.scanplan import Phase
@@ -53,10 +52,7 @@ def severe_enough(severity: str, least: Severity) -> bool:
 
 
 def new_findings(status: ScanPlanStatus, least: Severity) -> dict[str, int]:
-    """New findings that are severe enough, by severity; none where a result was taken over, since they were told of before."""
-    ready = status.condition(ConditionType.READY)
-    if ready and ready.reason == Reason.RESULT_REUSED:
-        return {}
+    """New findings that are severe enough, by severity."""
     told = status.new_findings
     counts = told.by_severity if told else (status.findings.new_by_severity if status.findings else None) or {}
     return {

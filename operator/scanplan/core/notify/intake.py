@@ -17,7 +17,7 @@ from scanplan.api.v1alpha1.scannotifier import FailingRun, Outgoing, ScanNotifie
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.core.notify import backoff, choice, notices, outbox
 from scanplan.core.notify.decision import Notifier, Observed
-from scanplan.core.notify.scans import Ended
+from scanplan.core.notify.scans import Ended, Scan
 
 MAX_DELAY = timedelta(minutes=10)
 """How long ids stay in `settled`. The end of a scan can become known this much later than the end of a newer scan."""
@@ -35,7 +35,8 @@ def with_ended_scans(observed: Observed, status: ScanNotifierStatus, now: dateti
         for each in observed.scans
         if each.time >= since and each.id not in settled and grace_ends(each, now) is None
     ]
-    intake = _Intake(observed, now, list(status.outbox), {each.run: each.time for each in status.failing})
+    failing_since = {each.run: each.time for each in status.failing}
+    intake = _Intake(observed, now, {each.id for each in news}, list(status.outbox), failing_since)
     for ended in sorted(news, key=_order):
         if not intake.add(ended):
             break
@@ -60,6 +61,8 @@ class _Intake:
 
     observed: Observed
     now: datetime
+    left: set[str]
+    """Ids of scans that are still to be taken in."""
     outbox: list[Outgoing]
     failing: dict[str, str]
     """The runs whose last scan failed, each with the time when that scan ended."""
@@ -72,10 +75,14 @@ class _Intake:
 
     def add(self, ended: Ended) -> bool:
         """Take in a scan; False: the outbox has no room for its message."""
+        self.left.discard(ended.id)
         notifier, scan = self.observed.notifier, ended.scan
-        if labels.is_retest(scan.labels) or not choice.selects(notifier.spec.selector, scan.labels):
+        if not self._takes(scan):
             self.without_message.add(ended.id)
             return True
+        repeated = self._has_news(scan) and self._has_told_result(ended)
+        if repeated:
+            scan = scan.without_new_findings()
         failed_at = lenient_time(self.failing.get(scan.run))
         recovered = scan.status.phase is Phase.COMPLETED and failed_at is not None and failed_at <= ended.time
         event = choice.event_of(scan, notifier.spec, recovered=recovered)
@@ -89,10 +96,27 @@ class _Intake:
             del self.failing[scan.run]
         if event:
             id_, page = outbox.message_id(notifier.uid, ended.id), self.observed.page_url
-            notice = notices.of_scan(ended, event, notifier.spec, recovered=recovered, page_url=page)
+            notice = notices.of_scan(ended, scan, event, notifier.spec, recovered=recovered, page_url=page)
             self.outbox.append(Outgoing(id=id_, notice=notice, taken_time=format_precise(self.now)))
-        (self.recorded if event or failed or recovered else self.without_message).add(ended.id)
+        # Of a repeated one the answer changes if the plan is deleted that has told the same: so it is written down.
+        (self.recorded if event or failed or recovered or repeated else self.without_message).add(ended.id)
         return True
+
+    def _takes(self, scan: Scan) -> bool:
+        selector = self.observed.notifier.spec.selector
+        return choice.selects(selector, scan.labels) and not labels.is_retest(scan.labels)
+
+    def _has_news(self, scan: Scan) -> bool:
+        return bool(choice.new_findings(scan.status, self.observed.notifier.spec.min_severity))
+
+    def _has_told_result(self, ended: Ended) -> bool:
+        """Whether a plan that shares the scan was taken in before, and has told its new findings."""
+        others = (
+            each.scan
+            for each in self.observed.scans
+            if each.result == ended.result and each.id != ended.id and each.id not in self.left
+        )
+        return bool(ended.result) and any(self._takes(other) and self._has_news(other) for other in others)
 
 
 def _trimmed(

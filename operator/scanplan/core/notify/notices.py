@@ -13,19 +13,21 @@ from scanplan.api.v1alpha1.scannotifier import EventType, ScanNotifierSpec
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.notify import choice
-from scanplan.core.notify.scans import Ended
+from scanplan.core.notify.scans import Ended, Scan
 
 TEST = "Test"
 """The event of a test message."""
 
 
-def of_scan(ended: Ended, event: EventType, spec: ScanNotifierSpec, *, recovered: bool, page_url: str = "") -> Notice:
+def of_scan(
+    ended: Ended, scan: Scan, event: EventType, spec: ScanNotifierSpec, *, recovered: bool, page_url: str = ""
+) -> Notice:
     """What is told of a scan that has ended.
 
     Args:
+        scan: the rest of it, with those new findings that are to be told.
         page_url: where the API and its page are served; empty: there are no links.
     """
-    scan = ended.scan
     status, findings = scan.status, scan.status.findings
     ready = status.condition(ConditionType.READY)
     return Notice(

@@ -17,7 +17,7 @@ from scanplan.api import labels
 from scanplan.api.times import lenient_time
 from scanplan.api.v1alpha1.conditions import ConditionType
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.api.v1alpha1.scanplan_status import NewFindings, ScanPlanStatus
 from scanplan.core.observed import folding
 
 _KEPT = (
@@ -46,6 +46,10 @@ class Scan(NamedTuple):
     schedule: str
     status: ScanPlanStatus
 
+    def without_new_findings(self) -> Scan:
+        """The same scan with no new findings to be told."""
+        return self._replace(status=self.status.model_copy(update={"new_findings": NewFindings()}))
+
     @property
     def run(self) -> str:
         """Project and run, which scans of the same things have in common."""
@@ -60,6 +64,8 @@ class Ended(NamedTuple):
     uid: str
     id: str
     """Of this end of this plan; the same whoever reads it."""
+    result: str
+    """Of what its Job has brought; the same for all plans that share the Job. Empty: the task has not ended."""
     time: datetime
     lasting: bool
     """The task has ended. A plan that can't run as written may still run, when what it names comes."""
@@ -102,16 +108,21 @@ def ended(body: Mapping[str, Any]) -> Ended | None:
     content = msgspec.json.encode(kept)
     if len(content) > _MAX_KEPT_BYTES:
         return None
-    mark = f"{metadata['uid']}\0{status.get('taskKey') or ''}\0{time.astimezone(UTC).isoformat()}"
+    key = status.get("taskKey") or ""
     return Ended(
         namespace=metadata["namespace"],
         plan=metadata["name"],
         uid=metadata["uid"],
-        id=hashlib.sha256(mark.encode()).hexdigest()[:16],
+        id=_digest(metadata["uid"], key, time.astimezone(UTC).isoformat()),
+        result=_digest(key, completed.isoformat()) if completed else "",
         time=time.astimezone(UTC),
         lasting=bool(completed) or phase != Phase.FAILED.value,
         content=folding.folded(content),
     )
+
+
+def _digest(*marks: str) -> str:
+    return hashlib.sha256("\0".join(marks).encode()).hexdigest()[:16]
 
 
 def _short(condition: Mapping[str, Any]) -> dict[str, Any]:

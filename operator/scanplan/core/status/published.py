@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from scanplan.api.documents.report import MergedResult
 from scanplan.api.documents.words import EndpointsFileReport
-from scanplan.api.v1alpha1.scanplan_status import EndpointsFile, PublishedArtifacts, PublishedFile
+from scanplan.api.v1alpha1.scanplan_status import EndpointsFile, NewFindings, PublishedArtifacts, PublishedFile
 from scanplan.core.status import details, findings
 
 
-def fields(merged: MergedResult, claim: str, cluster: str | None = None) -> dict[str, object]:
+def fields(
+    merged: MergedResult, claim: str, cluster: str | None = None, *, taken_over: bool = False
+) -> dict[str, object]:
     """What was scanned and found, and where the artifacts are.
 
     Args:
         merged: the result.
         claim: the name of the claim that the artifacts are on.
         cluster: the cluster that has scanned; None: this one.
+        taken_over: the result is an earlier scan's. Its new findings were told then, as another cluster's are told there.
     """
     return {
         **_of_file(merged.endpoints_file),
@@ -22,7 +25,7 @@ def fields(merged: MergedResult, claim: str, cluster: str | None = None) -> dict
         "endpoints_unreachable": merged.endpoints_unreachable,
         **_evidence(merged),
         "findings": findings.of_result(merged),
-        "new_findings": findings.told(merged),
+        "new_findings": NewFindings() if taken_over or cluster else findings.told(merged),
         "exceptions": details.exceptions(merged),
         "artifacts": PublishedArtifacts(
             claim_name=claim,

@@ -179,7 +179,7 @@ def of_finished(
     fields = _of_job(plan, job)
     fields = _ended(fields, parse_time(fields.start_time), ended)
     if merged:
-        fields = _with(fields, **published.fields(merged, job.claim))
+        fields = _with(fields, **published.fields(merged, job.claim, taken_over=_published_before(job, reports)))
     versions = next((report.scanner for report in reports if report.scanner.nuclei_version), None)
     if versions:
         scanner = ScannerStatus(

@@ -67,9 +67,13 @@ def test_new_findings_count_from_the_least_severity(least: str, counted: dict[st
     assert choice.new_findings(scan(new=new).scan.status, spec(minSeverity=least).min_severity) == counted
 
 
-def test_findings_of_a_result_that_was_taken_over_are_not_told_again() -> None:
-    reused = scan(new={"critical": 1}, reason="ResultReused").scan
-    assert choice.event_of(reused, spec(), recovered=False) is None
+@pytest.mark.parametrize(("told", "expected"), [({}, None), ({"bySeverity": {"critical": 1}}, "NewFindings")])
+def test_what_is_told_of_a_result_that_was_taken_over_is_on_its_status(
+    told: dict[str, Any], expected: str | None
+) -> None:
+    """Lost otherwise: the findings of a scan whose plan was deleted while another plan shared it. Its reason is the same."""
+    reused = scan(new={"critical": 1}, reason="ResultReused", newFindings=told).scan
+    assert choice.event_of(reused, spec(), recovered=False) == expected
 
 
 @pytest.mark.parametrize(

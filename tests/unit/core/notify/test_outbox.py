@@ -92,6 +92,59 @@ def test_a_new_finding_is_told_once() -> None:
     assert (status.sent, status.pending, status.outbox) == (1, 0, ())
 
 
+SHARED: dict[str, Any] = {"taskKey": "key", "completionTime": "2026-11-27T02:10:00Z", "new": {"high": 1}}
+"""What plans of one scan have in common on their statuses."""
+
+
+@pytest.mark.parametrize("times", [("02:10:00", "02:10:01"), ("02:10:01", "02:10:00"), ("02:10:00", "02:10:00")])
+@pytest.mark.parametrize("names", [("alpha", "beta"), ("beta", "alpha")])
+@pytest.mark.parametrize("together", [True, False])
+def test_new_findings_of_a_scan_that_plans_share_are_told_once(
+    times: tuple[str, str], names: tuple[str, str], together: bool
+) -> None:
+    """In whatever order their ends come, and whichever of them is deleted afterwards."""
+    world = World(on=["NewFindings", "Completed"])
+    first, second = (scan(name, time, **SHARED) for name, time in zip(names, times, strict=True))
+    if together:
+        world.end(first, second)
+    else:
+        world.end(first)
+        world.end(second)
+    assert sorted(world.told) == ["Completed", "NewFindings"]
+    world.scans.remove(first)
+    world.at("02:20:00")
+    assert len(world.told) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        None,
+        scan("alpha", labels={"team": "other"}, **SHARED),
+        scan("alpha", labels={"team": "shop", labels.RETEST: "true"}, **SHARED),
+        scan("alpha", phase="Cancelled", labels={"team": "shop"}, **{**SHARED, "new": {}}),
+        scan("alpha", labels={"team": "shop"}, **{**SHARED, "taskKey": "another"}),
+        scan("alpha", labels={"team": "shop"}, **{**SHARED, "completionTime": "2026-11-27T02:09:00Z"}),
+    ],
+    ids=["deleted", "not selected", "a retest", "cancelled in the same second", "of another scan", "of an earlier Job"],
+)
+def test_each_plan_of_a_shared_scan_tells_what_no_other_has_told(other: Ended | None) -> None:
+    """Lost otherwise: new findings that nobody hears of."""
+    world = World(selector={"matchLabels": {"team": "shop"}})
+    if other:
+        world.end(other)
+    told = len(world.told)
+    world.end(scan("beta", "02:10:01", reason="ResultReused", labels={"team": "shop"}, **SHARED))
+    assert world.told[told:] == ["NewFindings"]
+
+
+def test_a_result_that_a_plan_takes_over_hours_later_is_not_told_again() -> None:
+    world = World()
+    world.end(scan("alpha", **SHARED))
+    world.end(scan("late", "20:00:00", reason="ResultReused", **SHARED))
+    assert world.told == ["NewFindings"]
+
+
 def test_a_retest_is_told_to_nobody() -> None:
     """Who asked for it waits for the answer; to all others its finding is an old one."""
     world = World()
