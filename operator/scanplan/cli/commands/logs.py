@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,10 +14,10 @@ from rich.text import Text
 from scanplan.api import labels
 from scanplan.cli import options
 from scanplan.cli.output import progress
-from scanplan.cli.output.failure import NO_INPUT, Failure, told
-from scanplan.cli.output.terminal import answers
+from scanplan.cli.output.failure import DATA, NO_INPUT, Failure, NotFound, told
+from scanplan.cli.output.terminal import answers, warn
 from scanplan.core.observed.pods import pod_view
-from scanplan.kube.resources import PLANS
+from scanplan.kube.resources import PLANS, PODS
 from scanplan.report import text
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from scanplan.runner.progress import Event
 
 MOST_FOLLOWED = 50
+LOOK_SECONDS = 2.0
+"""Between two looks at a pod that has not started."""
 
 
 @told
@@ -43,9 +47,10 @@ def logs(
 ) -> None:
     """Print the log of a plan's pods. It has starts, progress, warnings, and how each attempt ended.
 
-    Nuclei's own log is an artifact of each attempt: `scanplan artifacts get PLAN --all`.
+    Nuclei's own log is an artifact of each attempt: `scanplan artifacts get PLAN --all`. A pod without a log, since it has not
+    started or was deleted, is named on standard error. With --follow it is followed once it starts.
 
-    Exit codes: 0; 66 no such plan, or it has no pods (any more).
+    Exit codes: 0; 66 no such plan, or it has no pods (any more); 69 a log broke off.
     """
     from scanplan.client.cluster.cluster import connect  # noqa: PLC0415 - needs the `kubernetes` extra
 
@@ -65,31 +70,83 @@ def logs(
         _together(cluster, pods[-MOST_FOLLOWED:], tail, raw)
         return
     for pod in pods:
-        for line in cluster.log(pod, tail=tail):
-            _print(pod, line, raw)
+        try:
+            for line in cluster.log(pod, tail=tail):
+                _print(pod, line, raw)
+        except Failure as failure:
+            if not _is_of_pod(failure):
+                raise
+            _remark(pod, failure)
 
 
 def _together(cluster: Cluster, pods: list[Object], tail: int | None, raw: bool) -> None:
-    """Follow all pods at the same time."""
-    lines: queue.Queue[tuple[Object, bytes | None]] = queue.Queue()
+    """Follow all pods at the same time.
+
+    Raises:
+        Failure: the log of a pod broke off, or may not be read; the others were followed to their ends.
+    """
+    lines: queue.Queue[tuple[Object, bytes | Exception | None]] = queue.Queue()
 
     def follow(pod: Object) -> None:
         try:
-            for line in cluster.log(pod, tail=tail, follow=True):
+            for line in _followed(cluster, pod, tail, lambda failure: lines.put((pod, failure))):
                 lines.put((pod, line))
-        except Failure as failure:
-            lines.put((pod, f"{failure.message}".encode()))
+        except Exception as error:  # without it, the command would wait for this pod for ever
+            lines.put((pod, error))
         lines.put((pod, None))
 
     for pod in pods:
         threading.Thread(target=follow, args=(pod,), daemon=True).start()
     left = len(pods)
+    broken: Failure | None = None
     while left:
         pod, line = lines.get()
-        if line is None:
-            left -= 1
-        else:
-            _print(pod, line, raw)
+        match line:
+            case None:
+                left -= 1
+            case Failure():
+                _remark(pod, line)
+                broken = broken if _is_of_pod(line) else line
+            case Exception():
+                raise line
+            case _:
+                _print(pod, line, raw)
+    if broken:
+        raise broken
+
+
+def _followed(cluster: Cluster, pod: Object, tail: int | None, waits: Callable[[Failure], None]) -> Iterator[bytes]:
+    """The lines of a pod's log, from when it starts until it has ended.
+
+    Args:
+        waits: is told once why there is no log yet.
+
+    Raises:
+        Failure: the pod is gone or has no log, or the log can't be read.
+    """
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    said = False
+    while True:
+        try:
+            yield from cluster.log(pod, tail=tail, follow=True)
+            return
+        except Failure as failure:
+            if failure.code != DATA or pod_view(pod).phase != "Pending":
+                raise
+            if not said:
+                waits(failure)
+                said = True
+        time.sleep(LOOK_SECONDS)
+        pod = cluster.object(PODS, name, namespace=namespace)
+
+
+def _is_of_pod(failure: Failure) -> bool:
+    """Whether one pod alone has no log: it has not started (400), or was deleted since the list."""
+    return failure.code == DATA or isinstance(failure, NotFound)
+
+
+def _remark(pod: Object, failure: Failure) -> None:
+    warn(f"{pod['metadata']['name']}: {failure.message}")
 
 
 def _print(pod: Object, line: bytes, raw: bool) -> None:
