@@ -147,7 +147,7 @@ def test_a_reader_is_restricted_temporary_and_owned_by_its_plan() -> None:
     [
         ("kind: ConfigMap\nmetadata: {name: x}", "holds a ConfigMap"),
         ("[1]", "holds a list"),
-        ("kind: ScanPlan\nmetadata: {}", "ScanPlans with a name"),
+        ("kind: ScanPlan\nmetadata: {}", "metadata has no name"),
         ("", "holds no ScanPlan"),
         ("a: [", "is no YAML: line 1, column 5: expected"),
     ],
