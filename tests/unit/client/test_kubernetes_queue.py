@@ -9,10 +9,12 @@ import yaml
 
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.client import models, settings
+from scanplan.client.cluster.kubernetes_api import Conflict
 from scanplan.client.errors import QueueUnavailable
 from scanplan.client.models import ScanPlan, TaskStatus
 from scanplan.client.queues import kubernetes as kubernetes_queue
 from scanplan.client.queues.kubernetes import KubernetesTaskQueue
+from scanplan.kube.objects import Object
 
 ENDPOINTS = [f"https://host-{number}.example.com/{'x' * 1_000}" for number in range(1_200)]
 
@@ -33,16 +35,60 @@ def test_every_phase_is_a_status(phase: Phase) -> None:
     )
 
 
+LONG = plan(endpoints=ENDPOINTS)
+
+
 def test_long_lists_are_cut_into_config_maps_whole() -> None:
-    long = plan(endpoints=ENDPOINTS)
-    spec = kubernetes_queue.manifest(long, settings.load())["spec"]
-    parts = kubernetes_queue.endpoint_parts(long, {"metadata": {"name": models.task_id_of(long), "uid": "u"}})
+    made = kubernetes_queue.manifest(LONG, settings.load())
+    spec = made["spec"]
+    parts = kubernetes_queue.endpoint_parts(LONG, {**made, "metadata": {**made["metadata"], "uid": "u"}})
     assert "endpoints" not in spec
     names = [source["configMapKeyRef"]["name"] for source in spec["endpointsFrom"]]
     assert names == [part["metadata"]["name"] for part in parts]
     assert len(parts) > 1
     assert sorted("".join(part["data"]["endpoints"] for part in parts).split()) == sorted(ENDPOINTS)
     assert all(len(part["data"]["endpoints"]) <= kubernetes_queue.CONFIG_MAP_BYTES for part in parts)
+
+
+class Cluster:
+    """An API server with the plan of an earlier submission, which may have been deleted. Its ConfigMaps are still there."""
+
+    def __init__(self, old: Object, *, deleted: bool) -> None:
+        self.plan = None if deleted else old
+        self.config_maps = {part["metadata"]["name"]: part for part in kubernetes_queue.endpoint_parts(LONG, old)}
+        self.made: list[Object] = []
+
+    def create_plan(self, manifest: Object) -> Object:
+        if self.plan is not None:
+            raise Conflict("it exists")
+        self.plan = with_uid(manifest, "new")
+        return self.plan
+
+    def get_plan(self, _name: str) -> Object:
+        assert self.plan is not None
+        return self.plan
+
+    def ensure_config_map(self, manifest: Object) -> None:
+        self.made.append(self.config_maps.setdefault(manifest["metadata"]["name"], manifest))
+
+
+def with_uid(manifest: Object, uid: str) -> Object:
+    return {**manifest, "metadata": {**manifest["metadata"], "uid": uid, "generation": 1}, "status": {}}
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_the_lists_of_a_plan_are_its_own(deleted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: the lists of a plan that was deleted and submitted again. They are removed with the old one."""
+    queue = KubernetesTaskQueue(settings.load())
+    cluster = Cluster(with_uid(kubernetes_queue.manifest(LONG, settings.load()), "old"), deleted=deleted)
+    monkeypatch.setattr(queue, "_api", cluster)
+    for _ in range(2):
+        queue.submit_task("scan", models.payload_of(LONG))
+    owners = {part["metadata"]["ownerReferences"][0]["uid"] for part in cluster.made}
+    assert owners == ({"new"} if deleted else {"old"})
+    assert cluster.plan is not None
+    named = [source["configMapKeyRef"]["name"] for source in cluster.plan["spec"]["endpointsFrom"]]
+    assert [part["metadata"]["name"] for part in cluster.made] == named * 2
 
 
 def test_a_cluster_that_is_away_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

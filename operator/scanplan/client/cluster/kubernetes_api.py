@@ -67,7 +67,7 @@ class KubernetesApi:
         self._call("GET", PLANS.path(self.namespace), query=[("limit", "1")])
 
     def ensure_config_map(self, manifest: Object) -> None:
-        """Create a ConfigMap unless it exists. It is immutable, and equal names have equal content."""
+        """Create a ConfigMap unless it exists. It is immutable, and equal names have equal content and the same owner."""
         try:
             self._call("POST", CONFIG_MAPS.path(self.namespace), manifest)
         except Conflict:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -193,7 +194,9 @@ def manifest(plan: ScanPlan, settings: ClientSettings) -> Object:
     if len(targets) <= MAX_INLINE_ENDPOINTS:
         spec["endpoints"] = list(targets)
     else:
-        names = [f"{task_id}-endpoints-{number}" for number in range(len(_parts(targets)))]
+        # Each ScanPlan has its own names: those of one that was deleted may be taken until they are garbage collected.
+        prefix = f"{_parts_of(task_id)}{secrets.token_hex(4)}"
+        names = [f"{prefix}-{number}" for number in range(len(_parts(targets)))]
         spec["endpointsFrom"] = [{"configMapKeyRef": {"name": name, "key": "endpoints"}} for name in names]
     return {
         "apiVersion": labels.API_VERSION,
@@ -210,26 +213,28 @@ def manifest(plan: ScanPlan, settings: ClientSettings) -> Object:
 def endpoint_parts(plan: ScanPlan, owner: Object) -> list[Object]:
     """Build the ConfigMaps that hold all endpoints, where these are too many for the ScanPlan itself; else there are none.
 
-    The ScanPlan owns the ConfigMaps. It is made before them, and the operator waits until they exist.
+    The ScanPlan owns the ConfigMaps and names them. It is made before them, and the operator waits until they exist.
     """
     targets = endpoints.canonical_all(plan.endpoints)
     if len(targets) <= MAX_INLINE_ENDPOINTS:
         return []
     name, uid = owner["metadata"]["name"], owner["metadata"]["uid"]
+    named = (source.get("configMapKeyRef", {}).get("name", "") for source in owner["spec"].get("endpointsFrom", ()))
+    names = [each for each in named if each.startswith(_parts_of(name))]  # somebody may have added others
     reference = {"apiVersion": labels.API_VERSION, "kind": labels.KIND, "name": name, "uid": uid}
     return [
         {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {
-                "name": f"{name}-endpoints-{number}",
+                "name": part,
                 "labels": {labels.MANAGED_BY: MANAGED_BY_CLIENT},
                 "ownerReferences": [reference],
             },
             "immutable": True,
             "data": {"endpoints": text},
         }
-        for number, text in enumerate(_parts(targets))
+        for part, text in zip(names, _parts(targets), strict=False)
     ]
 
 
@@ -277,6 +282,11 @@ def result_of(plan: Object) -> ScanResult:
         error_class=ErrorClass(error.class_),
         reason=Reason(error.reason) if error.reason in set(Reason) else None,
     )
+
+
+def _parts_of(task_id: str) -> str:
+    """What the names of a ScanPlan's ConfigMaps begin with."""
+    return f"{task_id}-endpoints-"
 
 
 def _parts(targets: tuple[str, ...]) -> list[str]:
