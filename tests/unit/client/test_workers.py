@@ -26,7 +26,6 @@ from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
 from scanplan.client.pipeline import Attempt
 from scanplan.client.queues import workers
-from scanplan.client.queues.local import SyncTaskQueue
 from scanplan.client.queues.redis_store import Begun
 from scanplan.client.settings import ClientSettings
 from scanplan.core.planning import shards
@@ -253,11 +252,3 @@ def test_a_redis_that_is_away_costs_no_task(worker: Worker, monkeypatch: pytest.
         worker.attempt(complete(worker))
     assert not worker.store.finished
     assert worker.job.retries_left == RETRIES_LEFT
-
-
-def test_the_local_queue_says_why_it_cannot_scan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(pipeline, "attempt", raising(AssertionError()))
-    (tmp_path / ".tasks").write_text("no folder")
-    queue = SyncTaskQueue(ClientSettings(data_directory=tmp_path))
-    result = queue.run(PLAN)
-    assert (result.status, result.error_class) == (TaskStatus.FAILED, ErrorClass.TEMPORARY)

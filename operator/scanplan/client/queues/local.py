@@ -7,11 +7,11 @@ the caller waits. Submitting it again continues after the steps that were saved.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ FOLDER = ".tasks"
 _ID = re.compile(r"scan-[0-9a-f]{20}")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _reachable() -> Iterator[None]:
     """Turn errors of the data directory into `QueueUnavailable`."""
     try:
@@ -84,14 +84,14 @@ class SyncTaskQueue(TaskQueue):
                 wish.unlink(missing_ok=True)
         return result
 
-    @contextmanager
+    @contextlib.contextmanager
     def held(self, task_id: str) -> Iterator[None]:
         """Hold the lock of a task, which everybody takes who works on its artifacts.
 
         Raises:
             ScanError: the data directory can't be written.
         """
-        with ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
             with durable.on_claim(starting=True):
                 stack.enter_context(artifacts.locked(self._lock(task_id)))
             yield
@@ -128,7 +128,7 @@ class SyncTaskQueue(TaskQueue):
         failed = (
             result.status is TaskStatus.FAILED
             for name in names
-            if name not in running and (result := self._stored(name)) is not None
+            if name not in running and (result := self._readable(name)) is not None
         )
         return QueueHealth(queue_size=0, active_workers=len(running), failed_jobs=sum(failed), redis_connected=False)
 
@@ -136,7 +136,7 @@ class SyncTaskQueue(TaskQueue):
 
     def _fresh(self, task_id: str) -> ScanResult | None:
         """The task's result where it succeeded within the idempotency window and its artifacts still exist; else None."""
-        result = self._stored(task_id)
+        result = self._readable(task_id)
         if result is None or not result.success or not result.artifact_path:
             return None
         age = time.time() - self._result(task_id).stat().st_mtime
@@ -156,6 +156,12 @@ class SyncTaskQueue(TaskQueue):
             return models.load(ScanResult, durable.read_bytes(self._result(task_id)), f"the stored result of {task_id}")
         except FileNotFoundError:
             return None
+
+    def _readable(self, task_id: str) -> ScanResult | None:
+        """As `_stored`; None too where the result is damaged, or of a later version: the task is scanned again."""
+        with contextlib.suppress(InvalidPayload):
+            return self._stored(task_id)
+        return None
 
     def _is_running(self, task_id: str) -> bool:
         """Whether a thread or process holds the task's lock."""
