@@ -203,6 +203,11 @@ def test_task_results_can_be_stored_and_are_checked() -> None:
     assert found
     assert {name: found[name] for name in stored} == stored
     assert get_task_status(task_id) is TaskStatus.COMPLETED
+    made = {"run_id": "r", "success": True, "findings_count": 2, "endpoints_scanned": 1, "duration_ms": 3}
+    store_task_result(task_id, made)  # of `execute_nuclei_pipeline`
+    found = get_task_result(task_id)
+    assert found
+    assert {name: found[name] for name in stored} == stored
     store_task_result(task_id, {**stored, "success": False, "error": "it broke"})
     assert get_task_status(task_id) is TaskStatus.FAILED
     with pytest.raises(InvalidPayload, match="duration_ms"):

@@ -7,6 +7,8 @@ not cancel the scan. `cancel_task` does.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 from scanplan.client import submission
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
@@ -27,6 +29,11 @@ async def submit_scan_async(plan: ScanPlan) -> str:
     return await asyncio.to_thread(submission.submit_scan_async, plan)
 
 
+async def check_existing_task(plan: ScanPlan) -> str | None:
+    """See `submission.check_existing_task`."""
+    return await asyncio.to_thread(submission.check_existing_task, plan)
+
+
 async def get_task_status(task_id: str) -> TaskStatus:
     """See `submission.get_task_status`."""
     return await asyncio.to_thread(submission.get_task_status, task_id)
@@ -35,6 +42,16 @@ async def get_task_status(task_id: str) -> TaskStatus:
 async def get_scan_result(task_or_run_id: str) -> ScanResult | None:
     """See `submission.get_scan_result`."""
     return await asyncio.to_thread(submission.get_scan_result, task_or_run_id)
+
+
+async def get_task_result(task_id: str) -> dict[str, Any] | None:
+    """See `submission.get_task_result`."""
+    return await asyncio.to_thread(submission.get_task_result, task_id)
+
+
+async def store_task_result(task_id: str, result: Mapping[str, Any]) -> None:
+    """See `submission.store_task_result`."""
+    await asyncio.to_thread(submission.store_task_result, task_id, result)
 
 
 async def cancel_task(task_id: str) -> bool:

@@ -286,12 +286,12 @@ def load(kind: type[T], value: object, what: str) -> T:
 
 
 def result_for(task_id: str, fields: Mapping[str, Any]) -> ScanResult:
-    """Check a result that a program stores for a task.
+    """Check a result that a program stores for a task: the fields of a `ScanResult`, or what `execute_nuclei_pipeline` returns.
 
     Raises:
         InvalidPayload: a field is missing or wrong, or the result is of another task, or of one that has not ended.
     """
-    result = load(ScanResult, {"task_id": task_id, **fields}, f"the result of {task_id}")
+    result = load(ScanResult, {"task_id": task_id, **_spelt(fields)}, f"the result of {task_id}")
     if result.task_id != task_id:
         raise InvalidPayload(f"the result of {task_id} is not valid:\n  task_id: it is that of {result.task_id}")
     if not result.status.is_terminal:
@@ -299,6 +299,15 @@ def result_for(task_id: str, fields: Mapping[str, Any]) -> ScanResult:
             f"the result of {task_id} is not valid:\n  status: {result.status.value} is no end of a task"
         )
     return result
+
+
+def _spelt(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields by the names of `ScanResult`; the first version's pipeline had others."""
+    rest = dict(fields)
+    if "findings_count" in rest:
+        rest["finding_count"] = rest.pop("findings_count")
+        rest.setdefault("endpoint_count", rest.get("endpoints_scanned"))
+    return rest
 
 
 def plan_from(payload: Mapping[str, Any]) -> ScanPlan:

@@ -148,8 +148,8 @@ def store_task_result(task_id: str, result: Mapping[str, Any]) -> None:
     """Store the result of a task that this program has run by itself.
 
     Raises:
-        InvalidPayload: not the fields of a `ScanResult` of this task; or the queue is Kubernetes, where the operator writes
-            results.
+        InvalidPayload: neither the fields of a `ScanResult` of this task nor what `execute_nuclei_pipeline` returns; or the queue
+            is Kubernetes, where the operator writes results.
     """
     task_queue().store_task_result(task_id, result)
 

@@ -13,6 +13,7 @@ from scanplan.api.documents.words import Protocol
 from scanplan.api.v1alpha1.plan.selection import Include, Selection
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.client import document, models, settings
+from scanplan.client.compat.nuclei import PipelineResult
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
 from scanplan.client.queues import kubernetes as kubernetes_queue
@@ -115,3 +116,18 @@ def test_a_result_of_the_first_version_has_ended_as_it_says(fields: dict[str, An
         result = models.result_for("scan-0123456789abcdef0123", {**first, **fields})
         assert result.status is status
         assert models.load(ScanResult, models.to_json(result), "the result") == result
+
+
+def test_what_the_pipeline_returns_is_a_result() -> None:
+    """The first version's worker returned it as the task's result."""
+    made: PipelineResult = {
+        "run_id": "r",
+        "success": True,
+        "findings_count": 2,
+        "endpoints_scanned": 1,
+        "duration_ms": 3,
+    }
+    result = models.result_for("scan-0123456789abcdef0123", made)
+    assert (result.finding_count, result.endpoint_count, result.endpoints_scanned) == (2, 1, 1)
+    with pytest.raises(InvalidPayload, match="endpoint_count"):
+        models.result_for("scan-0123456789abcdef0123", {"findings_count": 2})
