@@ -28,6 +28,7 @@ from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.workqueue import WorkQueue
 from scanplan.controller.observer import Observer
 from scanplan.core.planning.task import Plan
+from scanplan.kube.failures import UNREACHABLE
 from scanplan.metrics.projects import of_projects
 
 _RESOURCE = re.compile(r"/(?:api/v1|apis/[^/]+/[^/]+)(?:/namespaces/[^/]+)?/([a-z]+)(?:/[^/]+(?:/([a-z]+))?)?")
@@ -70,7 +71,7 @@ class ErrorKind(StrEnum):
     def of(cls, error: Exception) -> ErrorKind:
         if isinstance(error, ApiException):
             return cls.API
-        return cls.CONNECTION if isinstance(error, OSError) else cls.BUG
+        return cls.CONNECTION if isinstance(error, UNREACHABLE) else cls.BUG
 
 
 class OperatorMetrics(Collector, Observer):

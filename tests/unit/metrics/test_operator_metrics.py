@@ -20,6 +20,7 @@ from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.http import CannotListen
 from scanplan.controller.engine.workqueue import PlanName, WorkQueue
 from scanplan.core.planning.task import Plan
+from scanplan.kube.failures import ResponseTooLarge
 from scanplan.metrics import projects as metrics_of_projects
 from scanplan.metrics import server
 from scanplan.metrics.operator import OperatorMetrics, resource_of
@@ -258,12 +259,22 @@ def test_only_an_operator_that_works_shows_plans_and_a_queue(working: bool) -> N
     assert "scanplan_operator_retries_total Unknown" in found
 
 
+BROKEN = [
+    *(
+        aiohttp.ClientOSError(),
+        aiohttp.ServerDisconnectedError(),
+        aiohttp.ClientPayloadError(),
+        aiohttp.ClientConnectionError(),
+    ),
+    *(TimeoutError(), ConnectionResetError(), ResponseTooLarge()),
+]
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
         (ApiException(status=500, reason="x"), "api"),
-        (aiohttp.ClientOSError(), "connection"),
-        (TimeoutError(), "connection"),
+        *((error, "connection") for error in BROKEN),
         (KeyError("x"), "bug"),
         (None, None),
     ],
