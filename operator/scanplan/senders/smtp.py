@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import re
 import ssl
 from email.message import EmailMessage
@@ -18,6 +19,8 @@ from scanplan.core.egress.policy import DENIED, ReceiverPolicy
 from scanplan.core.notify.decision import Trouble
 from scanplan.core.notify.receivers import MailReceiver
 from scanplan.senders.addresses import AddressDenied, checked
+
+log = logging.getLogger("scanplan.senders")
 
 SECONDS = 30.0
 """Limit of one attempt."""
@@ -32,6 +35,7 @@ class _Refused(Exception):
 
     def __init__(self, command: str, code: int) -> None:
         super().__init__(f"the mail server answered {code} to {command}")
+        self.code = code
         self.of_message = command in {"MAIL", "RCPT", "DATA", "the message"} and 500 <= code < 600
 
 
@@ -93,16 +97,33 @@ class _Conversation:
             if self._receiver.username:
                 await self._log_in(extensions)
             await self._ask("MAIL", f"MAIL FROM:<{email.from_}>", 250)
-            for recipient in email.to:
-                await self._ask("RCPT", f"RCPT TO:<{recipient}>", 250, 251)
+            refusals = await self._refused_recipients()
             await self._ask("DATA", "DATA", 354)
             await self._send(_stuffed(mail.as_bytes()) + b".\r\n")
             await self._answer("the message", 250)
+            if refusals:
+                _log_refused(mail, len(refusals), len(email.to), {each.code for each in refusals})
             # The mail is delivered. Whether the server says goodbye no longer matters.
             await self._send(b"QUIT\r\n")
         finally:
             if self._transport:
                 self._transport.close()
+
+    async def _refused_recipients(self) -> list[_Refused]:
+        """Name the recipients. The others get the mail; there is no second attempt for the refused ones alone.
+
+        Raises:
+            _Refused: all of them are refused. It says to try again if the server says so of any.
+        """
+        recipients, refusals = self._receiver.email.to, []
+        for recipient in recipients:
+            try:
+                await self._ask("RCPT", f"RCPT TO:<{recipient}>", 250, 251)
+            except _Refused as refusal:
+                refusals.append(refusal)
+        if len(refusals) == len(recipients):
+            raise min(refusals, key=lambda each: each.code)
+        return refusals
 
     async def _connect(self, address: str, tls: ssl.SSLContext | None) -> None:
         loop = asyncio.get_running_loop()
@@ -164,6 +185,16 @@ class _Conversation:
                     raise _Refused(command, int(code))
                 return lines
         raise _Unsupported("the mail server speaks no SMTP")
+
+
+def _log_refused(mail: EmailMessage, refused: int, recipients: int, codes: set[int]) -> None:
+    log.warning(
+        "mail %s: the mail server refuses %d of %d recipients (%s), who do not get it: check email.to of the ScanNotifier",
+        mail["Message-ID"],
+        refused,
+        recipients,
+        ", ".join(map(str, sorted(codes))),
+    )
 
 
 def _encoded(content: bytes) -> str:

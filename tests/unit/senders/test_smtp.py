@@ -109,6 +109,9 @@ async def test_what_came_before_the_encryption_is_no_answer(issued: Certificates
         assert trouble is not None or len(server.mails) == 1
 
 
+ONE, TWO = "RCPT TO:<one@example.com>", "RCPT TO:<two@example.com>"
+
+
 @pytest.mark.parametrize(
     ("refusals", "reason", "of_message"),
     [
@@ -120,6 +123,9 @@ async def test_what_came_before_the_encryption_is_no_answer(issued: Certificates
         ({"MAIL": "550 no"}, "ReceiverRefused", True),
         ({"RCPT": "550 unknown"}, "ReceiverRefused", True),
         ({"RCPT": "450 later"}, "ReceiverRefused", False),
+        ({ONE: "550 unknown", TWO: "552 full"}, "ReceiverRefused", True),
+        ({ONE: "550 unknown", TWO: "450 later"}, "ReceiverRefused", False),
+        ({ONE: "550 unknown", TWO: "close"}, "ReceiverUnreachable", False),
         ({"DATA": "554 no"}, "ReceiverRefused", True),
         ({".": "552 too large"}, "ReceiverRefused", True),
         ({".": "451 later"}, "ReceiverRefused", False),
@@ -139,6 +145,22 @@ async def test_what_a_server_does_is_told_in_our_words(
         assert trouble
         assert (trouble.reason, trouble.of_message) == (reason, of_message)
         assert server.mails == []
+
+
+@pytest.mark.parametrize("refused", [ONE, TWO])
+@pytest.mark.parametrize("answer", ["550 unknown", "452 full"])
+async def test_a_recipient_who_is_refused_takes_the_mail_from_nobody_else(
+    issued: Certificates, refused: str, answer: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lost otherwise: every message of a notifier, once one of its recipients has left."""
+    with serving(issued.right, refusals={refused: answer}) as server:
+        assert await deliver(server, issued.client()) is None
+        assert len(server.mails) == 1
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"1 of 2 recipients ({answer[:3]})" in record.getMessage()
+    assert "msg_1" in record.getMessage()
+    assert "one@" not in record.getMessage()
 
 
 async def test_a_denied_address_is_refused_before_any_connection(issued: Certificates) -> None:
