@@ -6,8 +6,14 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
+import pytest
+from kubernetes.aio.client import ApiException
+
+from scanplan.api.v1alpha1.notification import Notice
+from scanplan.api.v1alpha1.scannotifier import Outgoing
 from scanplan.controller.cache.ended import EndedScans
-from scanplan.controller.cache.notifiers import Notifiers
+from scanplan.controller.cache.notifiers import Notifiers, notifier_of
 from scanplan.controller.engine.scope import Scope
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.controller.notify.notifiers import NotifierController
@@ -49,6 +55,35 @@ async def test_nothing_is_sent_to_addresses_of_the_api_server_that_are_learned_l
     assert not controller.policy.denies("192.0.2.7")
     policy.guard = Guard(("192.0.2.7/32",))
     assert controller.policy.denies("192.0.2.7")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "words"),
+    [
+        (TimeoutError(), "SecretUnavailable", "the API server did not answer the request for a Secret"),
+        (aiohttp.ServerDisconnectedError(), "SecretUnavailable", "the API server did not answer"),
+        (ApiException(status=503, reason="x"), "SecretUnavailable", "the API server answered 503 to the request"),
+        (KeyError("hunter2"), "ReceiverUnreachable", "the operator failed with KeyError"),
+    ],
+)
+async def test_why_the_secrets_of_a_receiver_cant_be_read(error: Exception, reason: str, words: str) -> None:
+    """Lost otherwise: hours with a receiver and a network that are as they should be."""
+
+    async def get_input(*_: object) -> bytes:
+        raise error
+
+    api = SimpleNamespace(watch=lambda *_, **__: None, get_input=get_input)
+    plans: Any = SimpleNamespace(api=api, now=None, policy=SimpleNamespace(guard=Guard(())), scope=Scope())
+    controller = NotifierController(plans, EndedScans(), Notifiers(), ("*",), "")
+    metadata = {"namespace": "shop", "name": "team", "uid": "u", "generation": 1, "resourceVersion": "5"}
+    body = {"metadata": {**metadata, "creationTimestamp": "2026-11-27T01:00:00Z"}, "spec": WEBHOOK}
+    notice = Notice(event="Failed", time="2026-11-27T02:00:00Z", namespace="shop")
+    outgoing = Outgoing(id="1", notice=notice, taken_time="2026-11-27T02:00:00Z")
+    trouble = await controller._attempt(notifier_of(body), outgoing)
+    assert trouble is not None
+    assert (trouble.reason, trouble.lasting) == (reason, False)
+    assert words in trouble.message
+    assert "hunter2" not in trouble.message
 
 
 def test_what_metrics_say_of_a_notifier() -> None:

@@ -45,7 +45,7 @@ from scanplan.core.notify.decision import (
 from scanplan.core.notify.receivers import NoReceiver, Receiver, receiver_of, references
 from scanplan.core.notify.reconcile import reconcile
 from scanplan.core.planning.task import Plan
-from scanplan.kube.failures import FAILURES
+from scanplan.kube.failures import FAILURES, UNREACHABLE
 from scanplan.kube.resources import NOTIFIERS
 from scanplan.senders.sending import Sender
 
@@ -209,14 +209,11 @@ class NotifierController(Observer):
 
     async def _attempt(self, notifier: Notifier, outgoing: Outgoing) -> Trouble | None:
         try:
-            receiver = await self._receiver(notifier)
+            receiver = await self._receiver_or_trouble(notifier)
             if isinstance(receiver, Trouble):
                 return receiver
             send = self._sender.send
             return await send(notifier.spec, receiver, outgoing.notice, outgoing.id, notifier.name, self.policy)
-        except ApiException as error:
-            message = f"the API server answered {error.status} to the request for a Secret"
-            return Trouble(Reason.SECRET_UNAVAILABLE, message)
         except Exception as error:  # its words may come from a Secret
             kind = type(error).__name__
             log.error("notifier %s/%s: sending failed with %s", notifier.namespace, notifier.name, kind)
@@ -239,6 +236,16 @@ class NotifierController(Observer):
             return False
         self._notifiers.put(body)
         return bool(body["metadata"]["resourceVersion"] == notifier.resource_version)
+
+    async def _receiver_or_trouble(self, notifier: Notifier) -> Receiver | Trouble:
+        """As `_receiver`; that the API server can't be asked is a trouble of this attempt."""
+        try:
+            return await self._receiver(notifier)
+        except ApiException as error:
+            message = f"the API server answered {error.status} to the request for a Secret"
+        except UNREACHABLE:
+            message = "the API server did not answer the request for a Secret"
+        return Trouble(Reason.SECRET_UNAVAILABLE, message)
 
     async def _receiver(self, notifier: Notifier) -> Receiver | Trouble:
         secrets = await self._inputs.read(notifier.namespace, references(notifier.spec))
