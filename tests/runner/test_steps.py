@@ -21,7 +21,6 @@ from scanplan.api.documents.task import RetryLimits, ScannerOptions
 from scanplan.api.documents.words import ErrorClass, Outcome, encode
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner import work
 from scanplan.runner.artifacts import publish, records, steps
 from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.shard import run_shard
@@ -133,11 +132,9 @@ def in_process(bench: Bench) -> ShardReport:
     return run_shard(bench.document, 0, bench.run, installation=Installation.from_environment(bench.variables(0)))
 
 
-def test_an_attempt_that_has_saved_steps_costs_no_retry(large: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attempt_that_has_saved_steps_costs_no_retry(large: Bench) -> None:
     """A shard that takes longer than timeoutSeconds would otherwise never end."""
-    monkeypatch.setattr(work, "FIRST_SECONDS", 0.5)
-    monkeypatch.setattr(work, "STEP_SECONDS", 0.5)
-    seconds = (15 if os.environ.get("NUCLEI_BIN") else 4) if TEMPLATES <= 120 else 60  # the real one starts slowly
+    seconds = (30 if os.environ.get("NUCLEI_BIN") else 8) if TEMPLATES <= 120 else 60  # the real one starts slowly
     large.options |= {"timeout_seconds": seconds, "retry": RetryLimits(temporary=0, unknown=0)}
     reports = []
     for _ in range(40):

@@ -35,7 +35,8 @@ def of_plan(spec: ScanPlanSpec, templates: Sequence[Template], longest: int, cou
     """What a plan takes; `longest` and `count` as in `rate_of`, `templates` are those that run."""
     rate, per_host = rate_of(spec, longest, count), spec.scanner.max_requests_per_second_per_host
     most = sys.maxsize if per_host is None else max(1, rates.of_shard(spec, count) // per_host)
-    work = Work(templates, longest, rate, most_endpoints=most, whole=spec.selection.automatic)
+    timeout, whole = spec.timeout_seconds, spec.selection.automatic
+    work = Work(templates, longest, rate, most_endpoints=most, timeout_seconds=timeout, whole=whole)
     steps: list[Step] = []
     while len(steps) < MOST_STEPS and (span := work.next()) is not None:
         work.finish(span)

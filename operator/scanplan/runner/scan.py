@@ -330,8 +330,18 @@ class Scan:
         options, count, whole = self._document.scanner, len(self._endpoints), self._document.automatic
         rate, most = rates.expected(options, count), rates.most_endpoints(options)
         done = [step.span for step in journal.earlier]
-        work = Work(selection.templates, count, rate, done, most_endpoints=most, boundary=direct, whole=whole)
-        warning = rates.foretold(options, count, work.requests - work.done, self._document.timeout_seconds)
+        timeout = self._document.timeout_seconds
+        work = Work(
+            selection.templates,
+            count,
+            rate,
+            done,
+            most_endpoints=most,
+            boundary=direct,
+            timeout_seconds=timeout,
+            whole=whole,
+        )
+        warning = rates.foretold(options, count, work.requests - work.done, timeout)
         if warning and not whole:
             self._reporter.warn(warning)
         return work

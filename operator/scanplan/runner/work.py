@@ -19,6 +19,8 @@ STEP_SECONDS = 420.0
 """How long a step is meant to take, and so about how much work is lost by a kill. The last step may take twice as long."""
 FIRST_SECONDS = 120.0
 """How long the first step is meant to take, while nobody knows how fast the endpoints are."""
+_SHARE = 0.25
+"""A step is meant to take at most this share of an attempt's time, which has room for one that takes twice as long."""
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True):
@@ -42,12 +44,14 @@ class Work:
         most_endpoints: int = 1 << 31,
         boundary: int = 0,
         *,
+        timeout_seconds: float = math.inf,
         whole: bool = False,
     ) -> None:
         """No step has more than `most_endpoints`, or endpoints on both sides of `boundary`.
 
         Args:
             rate: requests a second that are expected of the first step, and never exceeded by what is measured.
+            timeout_seconds: how long an attempt may take. What it has not saved by then is done again.
             whole: a step has all templates of its source with the same needs; Nuclei itself picks an unknown part of them.
         """
         self._requests = [template.requests for template in templates]
@@ -59,7 +63,8 @@ class Work:
         self._limit = math.inf if whole else rate
         self._rate = rate
         """Requests a second that are expected of the next step."""
-        self._seconds = FIRST_SECONDS
+        self._longest = _SHARE * timeout_seconds
+        self._seconds = min(FIRST_SECONDS, self._longest)
         self._done: dict[int, tuple[int, int]] = {}
         """By the first template of a step: its end, and the endpoints that are done, from 0."""
         for span in sorted(done, key=lambda span: (span.first, span.first_endpoint)):
@@ -100,7 +105,7 @@ class Work:
         """Learn from how long a step took."""
         expected = sum(self._requests[span.first : span.end]) * (span.end_endpoint - span.first_endpoint)
         self._rate = max(0.1, min(self._limit, expected / max(seconds, 1.0)))
-        self._seconds = STEP_SECONDS
+        self._seconds = min(STEP_SECONDS, self._longest)
 
     def share(self, span: Span) -> float:
         """A step as a share of all the work."""

@@ -95,9 +95,10 @@ def test_a_pod_takes_what_its_largest_step_takes_and_a_scan_its_longest_rounds()
 
 
 def test_steps_are_those_of_the_runner() -> None:
-    """A step has 120 s at first and 420 s then, at the shard's rate."""
+    """A step has 120 s at first and 420 s then, at the shard's rate; and no more than a quarter of an attempt's time."""
     of = estimated(250, 1_000)
     assert (of.pods, of.steps) == (1, 5)
+    assert estimated(250, 1_000, timeoutSeconds=240).steps > 20
     assert estimated(250, 1_000, scanner={"rateLimit": 10_000}).steps == 1
 
 

@@ -81,6 +81,21 @@ def test_steps_are_sized_by_the_rate_and_then_by_what_was_measured() -> None:
     assert 100 * (second.end - second.first) == pytest.approx(150.0 / 4 * STEP_SECONDS, rel=0.02)
 
 
+@pytest.mark.parametrize("timeout", [10, 60, 600, 3_600])
+@pytest.mark.parametrize("slower", [1, 10])
+def test_an_attempt_has_time_for_several_steps(timeout: int, slower: int) -> None:
+    """Lost otherwise: all work of each attempt, where the first step takes longer than `timeoutSeconds`."""
+    rate = 10.0
+    work = Work(library([1] * 2_000), 20, rate, timeout_seconds=timeout)
+    while (span := work.next()) is not None:
+        seconds = len(pairs(span)) / rate
+        assert seconds <= timeout / 2
+        assert seconds <= 2 * STEP_SECONDS
+        work.finish(span)
+        work.measured(span, slower * seconds)
+        rate = 10.0 / slower
+
+
 def test_a_template_that_is_too_much_alone_is_cut_by_endpoints() -> None:
     work = Work(library([10_000]), 250, 150.0)
     span = work.next()
