@@ -10,6 +10,7 @@ import urllib3
 import yaml
 from kubernetes import config
 from kubernetes.client import ApiClient, ApiException, Configuration
+from kubernetes.config import kube_config
 
 import scanplan
 from scanplan.kube import refusal
@@ -60,8 +61,8 @@ def load_kubeconfig(configuration: Configuration, path: str | None, context: str
     """
     try:
         config.load_kube_config(path, context=context, client_configuration=configuration)
-        contexts, active = config.list_kube_config_contexts(path)
-        chosen = next((each for each in contexts if each["name"] == context), active)
+        files = kube_config.KubeConfigMerger(path or config.KUBE_CONFIG_DEFAULT_LOCATION)
+        chosen = kube_config.KubeConfigLoader(files.config, active_context=context).current_context
         return str(chosen["context"].get("namespace") or "")
     except (OSError, yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
         why = " ".join(str(error).split())

@@ -64,6 +64,18 @@ def test_a_context_without_a_namespace_means_the_default_one(tmp_path: Path) -> 
     assert cluster.connect(kubeconfig=path).namespace == "default"
 
 
+def test_a_named_context_needs_no_current_one(tmp_path: Path) -> None:
+    """Tools write such files, and kubectl takes them."""
+    path = tmp_path / "config"
+    named = KUBECONFIG.replace("user: u}", "user: u, namespace: prod}").replace("current-context: x\n", "")
+    path.write_text(named)
+    assert cluster.connect(kubeconfig=path, context="x").namespace == "prod"
+    with pytest.raises(Failure, match="no cluster"):
+        cluster.connect(kubeconfig=path)
+    path.write_text(f"{named}current-context: gone\n")
+    assert cluster.connect(kubeconfig=path, context="x").namespace == "prod"
+
+
 @pytest.mark.parametrize("content", [b"<h1>Welcome</h1>", b"", b"[]", b"null", b"[" * 100_000, b"\xff"])
 def test_an_answer_that_is_no_object_is_told(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a proxy or a login page in front of the API server."""
