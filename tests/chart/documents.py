@@ -44,6 +44,7 @@ page from the code.
 {operator}
 
 Commas separate the entries of a list. Shell patterns have `*`, `?` and `[a-z]`; `*` also matches `/`.
+In patterns of hosts, brackets stand for themselves.
 
 ## What plans may say about their pods
 

@@ -163,14 +163,14 @@ class OperatorSettings(PodBoundsSettings):
     notifier_hosts: NameList = Field(
         DEFAULT_HOSTS,
         alias="SCANPLAN_NOTIFIER_HOSTS",
-        description="Hosts that ScanNotifiers may send to, with or without port; shell patterns. "
+        description="Hosts that ScanNotifiers may send to, with or without port; shell patterns of `*` and `?` alone. "
         "Link-local and metadata addresses are refused whatever it says.",
     )
     export_hosts: NameList = Field(
         (),
         alias="SCANPLAN_EXPORT_HOSTS",
         description="Hosts that plans may export results to, and read lists on S3 servers from, with or without port; shell "
-        "patterns. Empty: none. "
+        "patterns of `*` and `?` alone. Empty: none. "
         "Link-local and metadata addresses are refused whatever it says.",
     )
     page_url: str = Field(

@@ -125,6 +125,8 @@ def test_metadata_services_stay_denied_where_plans_may_scan_everything() -> None
         (("hooks.slack.com",), "https://evil.example/hooks.slack.com", False),
         (("*.logic.azure.com",), "https://prod-1.westeurope.logic.azure.com:443/workflows/x", True),
         (("*.logic.azure.com",), "https://logic.azure.com/", False),
+        (("hook?.example.com",), "https://hook1.example.com/", True),
+        (("hook[12].example.com",), "https://hook1.example.com/", False),
         (("relay.ci.svc:8080",), "http://relay.ci.svc:8080/", True),
         (("relay.ci.svc:8080",), "http://relay.ci.svc/", False),
         (("relay.ci.svc",), "http://relay.ci.svc:9999/", True),
