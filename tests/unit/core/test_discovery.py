@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scanplan.api.documents.words import DiscoveryReport
 from scanplan.api.errors import InputUnavailable, InvalidPlan
-from scanplan.core.discovery import gateways
+from scanplan.core.discovery import gateways, targets
 from scanplan.core.discovery.gateways import Gateway, GatewayKind
 from scanplan.core.discovery.reading import Found, Skipped, read
 from scanplan.core.discovery.selection import Kind, Selection, selections
@@ -258,6 +258,22 @@ def test_an_object_of_any_shape_breaks_nothing(kind: Kind, of: Object, gateway: 
     known = dict.fromkeys(gateways.gateways(kind, of), reached)
     for each in read(Selection(kind, "shop", "", True), of, known):
         assert each.origin.startswith(kind)
+
+
+@given(
+    host=st.text("ab.*", min_size=1, max_size=8),
+    pattern=st.text("AB.", max_size=6) | st.text("ab.", max_size=6).map(lambda text: f"*.{text}"),
+)
+def test_the_patterns_that_are_looked_up_are_those_that_match(host: str, pattern: str) -> None:
+    """Lost otherwise: hosts of an Ingress that are scanned without TLS, or of a VirtualService that are not scanned."""
+    assert (pattern.lower() in targets.covering(host)) == targets.matches(host, pattern)
+
+
+@pytest.mark.parametrize("host", ["a" * 254, "a." * 400_000])
+def test_a_name_that_is_too_long_for_a_host_is_none(host: str) -> None:
+    """Lost otherwise: the memory for all the domains of one name of a megabyte."""
+    assert targets.unusable(host)
+    assert targets.covering(host) == [host]
 
 
 # what a plan selects
