@@ -156,7 +156,8 @@ class _ShardRun:
             attempt = publish.begin(shard, self._begun())
         try:
             with durable.on_claim():
-                prune.refuse_if_marked(self._run, time.time())
+                task = run_record.task_folder(self._run, self._document)
+                prune.refuse_if_marked(self._run, task.name, time.time())
             scan = Scan(
                 self._document,
                 self._index,

@@ -125,7 +125,7 @@ def read_all(claim: Path, scratch: Path) -> None:
         result = ResultSource(scratch, None, claim, resources).find(TASK.run_id)
         report(result.scan)
     now = time.time() + 1e7
-    prune.prune(claim, prune.Policy(runs_per_project=1, age_seconds=1e9, total_bytes=1 << 40), fail, now=now)
+    prune.prune(claim, prune.Policy(number=1, age_seconds=1e9, total_bytes=1 << 40), fail, now=now)
     for endpoints in shards.cut(TASK.endpoints, TASK.shards):
         folder = divided.shard_folder(run, TASK, endpoints)
         publish.complete(folder, not_before=0.0)

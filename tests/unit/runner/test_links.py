@@ -102,7 +102,7 @@ def test_the_pruners_mark_is_written_over_a_link_and_not_through_it(tmp_path: Pa
     run = tmp_path / "ui_projects/ours"
     run.mkdir()
     (run / prune.MARK).symlink_to(foreign)
-    prune._remove(run, prune.Policy(), 0.0)
+    prune._remove(run, None, prune.Policy(), 0.0)
     assert foreign.read_bytes() == FOREIGN
 
 

@@ -15,11 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanplan.api.errors import TemporaryError
+from scanplan.runner import shard
 from scanplan.runner.artifacts import durable, prune, records, removal, run_record
-from scanplan.runner.artifacts.prune import Policy, RunOnDisk
+from scanplan.runner.artifacts.prune import Policy, RunOnDisk, TaskOnDisk
 from scanplan.runner.artifacts.records import RunRecord, TaskArtifacts
+from scanplan.runner.nuclei.launch.installation import Installation
 
-from .documents import document
+from .documents import document, finding
+from .test_history import Run
 
 HOUR = 3600.0
 
@@ -32,12 +35,47 @@ def tell(run_id: str, error: OSError) -> None:
 NOW = 1_800_000_000.0
 
 
-def run(name: str, *, hours: float, size: int = 10, project: str = "acme", finished: bool = True) -> RunOnDisk:
-    return RunOnDisk(run_id=name, project_id=project, bytes=size, changed_at=NOW - hours * HOUR, finished=finished)
+def run(
+    name: str,
+    *,
+    hours: float | tuple[float, ...],
+    size: int = 10,
+    project: str = "acme",
+    finished: bool | tuple[bool, ...] = True,
+) -> RunOnDisk:
+    """A run whose tasks changed so many hours ago, in the order in which they were created; each but the first is compared
+    with the one before.
+    """
+    ages = hours if isinstance(hours, tuple) else (hours,)
+    states = finished if isinstance(finished, tuple) else (finished,) * len(ages)
+    tasks = tuple(
+        TaskOnDisk(
+            name=f"{name}-{number}",
+            bytes=size,
+            changed_at=NOW - age * HOUR,
+            finished=state,
+            compared_with=f"{name}-{number - 1}" if number else "",
+        )
+        for number, (age, state) in enumerate(zip(ages, states, strict=True))
+    )
+    return made(name, project, tasks)
+
+
+def made(name: str, project: str, tasks: tuple[TaskOnDisk, ...]) -> RunOnDisk:
+    return RunOnDisk(
+        run_id=name,
+        project_id=project,
+        bytes=sum(task.bytes for task in tasks),
+        changed_at=max(task.changed_at for task in tasks),
+        tasks=tasks,
+    )
 
 
 def gone(runs: list[RunOnDisk], policy: Policy) -> list[tuple[str, str]]:
-    return [(removal.run.run_id, removal.because) for removal in prune.plan(runs, policy, NOW)]
+    return [
+        (removal.task.name if removal.task else removal.run.run_id, removal.because)
+        for removal in prune.plan(runs, policy, NOW)
+    ]
 
 
 RUNS = [
@@ -55,12 +93,12 @@ RUNS = [
     ("policy", "expected"),
     [
         (Policy(), []),
-        (Policy(runs_per_project=3), [("d", "number"), ("c", "number")]),
+        (Policy(number=3), [("d", "number"), ("c", "number")]),
         (Policy(age_seconds=55 * HOUR), [("d", "age"), ("other", "age")]),
         (Policy(total_bytes=45), [("d", "size"), ("other", "size"), ("c", "size")]),
-        (Policy(runs_per_project=4, age_seconds=65 * HOUR, total_bytes=50), [("d", "age"), ("other", "size")]),
+        (Policy(number=4, age_seconds=65 * HOUR, total_bytes=50), [("d", "age"), ("other", "size")]),
         (
-            Policy(runs_per_project=0, unfinished_seconds=0),
+            Policy(number=0, unfinished_seconds=0),
             [
                 ("waiting", "number"),
                 ("d", "number"),
@@ -77,12 +115,77 @@ def test_limits(policy: Policy, expected: list[tuple[str, str]]) -> None:
     assert gone(RUNS, policy) == expected
 
 
+DAYS = tuple(24.0 * day for day in (5, 4, 3, 2, 1))
+NIGHTS: dict[str, tuple[dict[str, Any], Policy, list[tuple[str, str]]]] = {
+    "no limit": ({}, Policy(), []),
+    "age": ({}, Policy(age_seconds=60 * HOUR), [("n-0", "age"), ("n-1", "age"), ("n-2", "age")]),
+    "number": ({}, Policy(number=2), [("n-0", "number"), ("n-1", "number"), ("n-2", "number")]),
+    "size": ({}, Policy(total_bytes=25), [("n-0", "size"), ("n-1", "size"), ("n-2", "size")]),
+    "age, then size": ({}, Policy(age_seconds=100 * HOUR, total_bytes=35), [("n-0", "age"), ("n-1", "size")]),
+    "a size that not even the last night fits into": ({}, Policy(total_bytes=5), [("n", "size")]),
+    "the last night is too old": ({}, Policy(age_seconds=20 * HOUR), [("n", "age")]),
+    "one night was never finished": (
+        {"finished": (True, False, True, True, True)},
+        Policy(number=1),
+        [("n-2", "number"), ("n-3", "number")],
+    ),
+    "and is a week old": (
+        {"hours": (10 * 24.0, 9 * 24.0, *DAYS[2:]), "finished": (True, False, True, True, True)},
+        Policy(age_seconds=60 * HOUR),
+        [("n-1", "age"), ("n-2", "age")],
+    ),
+    "the last nights were not finished": (
+        {"finished": (True, True, True, False, False)},
+        Policy(number=1),
+        [("n-0", "number"), ("n-1", "number")],
+    ),
+    "the last night has just ended": (
+        {"hours": (*DAYS[:4], 0.5)},
+        Policy(number=1),
+        [("n-0", "number"), ("n-1", "number"), ("n-2", "number")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NIGHTS)
+def test_the_nights_of_a_schedule_go_one_by_one(case: str) -> None:
+    """Lost otherwise: the room of all nights for ever, or the last night's result, which the next is compared with."""
+    changes, policy, expected = NIGHTS[case]
+    nights: dict[str, Any] = {"hours": DAYS, **changes}
+    assert gone([run("n", **nights)], policy) == expected
+
+
+def test_the_oldest_go_first_whatever_run_they_are_of() -> None:
+    runs = [run("n", hours=DAYS), run("once", hours=60.0), run("young", hours=2.0)]
+    expected = [("n-0", "size"), ("n-1", "size"), ("n-2", "size"), ("once", "size"), ("n-3", "size")]
+    for count in range(len(expected)):
+        assert gone(runs, Policy(total_bytes=70 - 10 * count)) == expected[:count]
+    assert gone(runs, Policy(total_bytes=15)) == [("once", "size"), ("n", "size")]
+
+
+def test_what_a_living_task_is_compared_with_stays() -> None:
+    """Wrong otherwise: a scan that took days would tell all that it finds as new."""
+    slow = run("n", hours=(100.0, 0.2, 50.0, 24.0), finished=(True, False, True, True))
+    assert gone([slow], Policy(number=1)) == [("n-2", "number")]
+
+
+def without(runs: list[RunOnDisk], removals: list[prune.Removal]) -> list[RunOnDisk]:
+    """What is left of the runs."""
+    names = {removal.task.name if removal.task else removal.run.run_id for removal in removals}
+    left = []
+    for each in runs:
+        tasks = tuple(task for task in each.tasks if task.name not in names)
+        if each.run_id not in names:
+            left.append(made(each.run_id, each.project_id, tasks))
+    return left
+
+
 @given(
     st.lists(
         st.builds(
-            run,
+            lambda name, ages, **more: run(name, hours=tuple(sorted(ages, reverse=True)), **more),
             st.uuids().map(str),
-            hours=st.floats(0, 500),
+            st.lists(st.floats(0, 500), min_size=1, max_size=4),
             size=st.integers(0, 100),
             project=st.sampled_from("ab"),
             finished=st.booleans(),
@@ -91,19 +194,22 @@ def test_limits(policy: Policy, expected: list[tuple[str, str]]) -> None:
     ),
     st.builds(
         Policy,
-        runs_per_project=st.none() | st.integers(0, 5),
+        number=st.none() | st.integers(0, 5),
         age_seconds=st.none() | st.floats(0, 400 * HOUR),
         total_bytes=st.none() | st.integers(0, 500),
     ),
 )
-def test_whatever_the_policy_no_living_run_goes_and_another_look_finds_no_more(
+def test_whatever_the_policy_nothing_alive_goes_and_another_look_finds_no_more(
     runs: list[RunOnDisk], policy: Policy
 ) -> None:
     removals = prune.plan(runs, policy, NOW)
-    names = {removal.run.run_id for removal in removals}
-    assert all(prune.removable(removal.run, policy, NOW) for removal in removals)
-    left = [run for run in runs if run.run_id not in names]
+    for each in removals:
+        for task in [each.task] if each.task else each.run.tasks:
+            assert NOW - task.changed_at > (HOUR if task.finished else 7 * 24 * HOUR)
+    left = without(runs, removals)
+    assert all(each.tasks for each in left)
     assert prune.plan(left, policy, NOW) == []
+    assert sum(each.bytes for each in runs) - sum(each.bytes for each in left) == sum(each.bytes for each in removals)
     if policy.total_bytes is not None and sum(run.bytes for run in left) > policy.total_bytes:
         assert not any(prune.removable(run, policy, NOW) for run in left)
 
@@ -167,12 +273,19 @@ def test_an_attempt_that_begins_while_the_pruner_marks_keeps_its_run(
 
 
 def test_an_attempt_that_begins_after_the_pruner_marked_steps_back(tmp_path: Path) -> None:
-    (tmp_path / prune.MARK).write_text("x")
-    with pytest.raises(TemporaryError):
-        prune.refuse_if_marked(tmp_path, time.time())
-    prune.refuse_if_marked(tmp_path, time.time() + 2 * HOUR)  # the pruner is long dead
-    assert not (tmp_path / prune.MARK).exists()
-    prune.refuse_if_marked(tmp_path, time.time())
+    for mark in (prune.MARK, f"{prune.MARK}-x"):
+        (tmp_path / mark).write_text("x")
+        with pytest.raises(TemporaryError):
+            prune.refuse_if_marked(tmp_path, "x", time.time())
+        prune.refuse_if_marked(tmp_path, "x", time.time() + 2 * HOUR)  # the pruner is long dead
+        assert not (tmp_path / mark).exists()
+        prune.refuse_if_marked(tmp_path, "x", time.time())
+
+
+def test_another_task_of_the_run_begins_while_one_is_removed(tmp_path: Path) -> None:
+    """Lost otherwise: a retry of tonight's scan, for each old night that is removed meanwhile."""
+    (tmp_path / f"{prune.MARK}-x").write_text("x")
+    prune.refuse_if_marked(tmp_path, "y", time.time())
 
 
 def test_a_run_without_a_readable_record_is_left_alone(tmp_path: Path) -> None:
@@ -296,3 +409,97 @@ def test_times_in_the_future_keep_no_run(tmp_path: Path) -> None:
     assert looked.changed_at <= time.time() + 1
     prune.prune(tmp_path, Policy(age_seconds=HOUR), tell, now=time.time() + 2 * HOUR)
     assert not old.exists()
+
+
+def three_nights(claim: Path) -> Run:
+    """A run with three complete results, of three, two and one days ago."""
+    (claim / "ui_projects").mkdir(exist_ok=True)
+    nights = Run(claim / "ui_projects" / "nightly")
+    for number in range(3):
+        nights.scan(finding("t"))
+        dated(nights.place, (3 - number) * 24 * HOUR)
+    return nights
+
+
+def dated(folder: Path, age: float) -> None:
+    """Let all that is in a folder be so old."""
+    for path in (*folder.rglob("*"), folder):
+        os.utime(path, (time.time() - age, time.time() - age), follow_symlinks=False)
+
+
+def test_an_old_night_goes_and_the_run_goes_on(tmp_path: Path) -> None:
+    nights = three_nights(tmp_path)
+    before = prune.look(nights.folder)
+    assert before is not None
+    assert [task.finished for task in before.tasks] == [True] * 3
+    assert [task.compared_with for task in before.tasks[1:]] == [task.name for task in before.tasks[:2]]
+    (removal,) = prune.prune(tmp_path, Policy(age_seconds=60 * HOUR), tell)
+    assert removal.task == before.tasks[0]
+    assert removal.bytes > 1_000
+    assert sorted(path.name for path in nights.folder.iterdir()) == ["artifacts", "run.json", "tasks"]
+    record = run_record.read(nights.folder)
+    assert record is not None
+    assert [task.path for task in record.tasks] == [f"tasks/{task.name}" for task in before.tasks[1:]]
+    after = prune.look(nights.folder)
+    assert after is not None
+    assert after.changed_at == before.changed_at
+    assert [path.name for path in (tmp_path / "ui_projects").iterdir()] == ["nightly"]
+    changed = nights.scan(finding("t"))
+    assert (changed.new.total, changed.open.total) == (0, 1)
+    assert nights.entries[0].times_seen == 4
+
+
+def test_a_run_goes_with_its_last_night(tmp_path: Path) -> None:
+    nights = three_nights(tmp_path)
+    (removal,) = prune.prune(tmp_path, Policy(age_seconds=20 * HOUR), tell)
+    assert removal.task is None
+    assert not nights.folder.exists()
+
+
+def test_an_attempt_that_begins_while_the_pruner_marks_keeps_its_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nights = three_nights(tmp_path)
+    look, (first, *_) = prune._still_removable, prune.look(nights.folder).tasks  # type: ignore[union-attr]
+
+    def second_look(folder: Path, task: TaskOnDisk | None, policy: Policy, now: float) -> bool:
+        assert task == first
+        assert (folder / f"{prune.MARK}-{first.name}").exists()
+        (folder / "tasks" / first.name / "shards/x/attempt-1").mkdir(parents=True)
+        return look(folder, task, policy, now)
+
+    monkeypatch.setattr(prune, "_still_removable", second_look)
+    assert prune.prune(tmp_path, Policy(age_seconds=60 * HOUR), tell) == []
+    assert (nights.folder / "tasks" / first.name).exists()
+    assert not list(nights.folder.glob(f"{prune.MARK}*"))
+
+
+def test_an_attempt_steps_back_from_its_task_that_is_pruned(tmp_path: Path) -> None:
+    task = document()
+    run_record.enter(tmp_path, task, 0.0)
+    mark = tmp_path / f"{prune.MARK}-{run_record.task_folder(tmp_path, task).name}"
+    mark.write_text("x")
+    report = shard.run_shard(task, 0, tmp_path, installation=Installation())
+    assert report.error is not None
+    assert "pruned" in report.error.message
+
+
+def test_a_task_of_another_run_does_not_go_in_place_of_an_own_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: others' results, by a link that somebody puts in the pruner's way."""
+    nights = three_nights(tmp_path)
+    other = tmp_path / "other"
+    look = prune._still_removable
+
+    def second_look(folder: Path, task: TaskOnDisk | None, policy: Policy, now: float) -> bool:
+        found = look(folder, task, policy, now)
+        (folder / "tasks").rename(other)
+        (folder / "tasks").symlink_to(other)
+        return found
+
+    monkeypatch.setattr(prune, "_still_removable", second_look)
+    told: dict[str, OSError] = {}
+    assert prune.prune(tmp_path, Policy(age_seconds=60 * HOUR), told.__setitem__) == []
+    assert list(told) == [nights.folder.name]
+    assert len(list(other.iterdir())) == 3
