@@ -167,6 +167,20 @@ def test_all_ranges_of_a_plan_count_together() -> None:
         task("10.1.0.0/16", "10.2.0.0/32")
 
 
+def test_only_what_fits_is_counted() -> None:
+    """Lost otherwise: ranges of a list after one that is left out."""
+    budget = ranges.Budget(256)
+    wide, half = ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("10.1.0.0/25")
+    with pytest.raises(InvalidEndpoint):
+        budget.take(wide)
+    for _ in range(2):
+        budget.take(half)
+    with pytest.raises(InvalidEndpoint):
+        budget.take(half)
+    budget.give_back(half)
+    budget.take(half)
+
+
 def test_the_owner_bounds_ranges_or_forbids_them() -> None:
     with pytest.raises(InvalidEndpoint, match="more than 256 addresses"):
         task("10.1.0.0/23", policy=replace(POLICY, max_range_addresses=256))

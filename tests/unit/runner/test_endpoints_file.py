@@ -152,6 +152,24 @@ def test_each_address_of_a_range_is_a_host_of_its_own(tmp_path: Path) -> None:
     assert all(each.endpoints for each in found)
 
 
+@pytest.mark.parametrize(
+    ("left_out", "why"),
+    [
+        ("10.0.0.0/8", "line 1: the plan's ranges have more than 1,000 addresses"),
+        ("127.0.0.0/22", "line 1: the plan's ranges have more than 1,000 addresses"),
+        ("169.254.0.0/23", "line 1 has addresses in 169.254.0.0/16"),
+        ("64:ff9b::a9fe:a800/119", "line 1 has addresses in 169.254.0.0/16"),
+        ("10.1.0.5/24", "line 1: the address has bits after the prefix"),
+    ],
+)
+def test_a_range_that_is_left_out_takes_no_room_of_the_others(tmp_path: Path, left_out: str, why: str) -> None:
+    """Lost otherwise: the hosts of all ranges after it, and the cause that is told is none of theirs."""
+    found = parts(task(tmp_path, [left_out, "10.1.0.0/24", "10.2.0.0/23"], shards=3))
+    assert sum(each.file.endpoints for each in found) == 256 + 512
+    (example,) = (example for each in found for example in each.file.examples)
+    assert example.startswith(why)
+
+
 def test_a_file_with_more_than_the_plan_says_is_not_scanned(tmp_path: Path) -> None:
     """Otherwise one line more makes shards, and a deadline, that nobody has planned."""
     assert len(part(task(tmp_path, MANY, most=2_000), 0).endpoints) > 400

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from scanplan.api.documents.report import MergedResult, TaskError
 from scanplan.api.documents.task import MAX_ENDPOINT_LENGTH, EndpointsFile, TaskDocument
 from scanplan.api.documents.words import EndpointsFileReport, ErrorClass
-from scanplan.api.errors import ClaimError, InvalidEndpoint, InvalidPlan
+from scanplan.api.errors import ClaimError, InvalidEndpoint, InvalidPlan, TargetDenied
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import shards
 from scanplan.core.planning.targets import endpoints, ranges
@@ -173,7 +173,11 @@ class _Part:
         network = endpoints.range_of(text, self._budget, where)
         if network is None:
             return (self._guard.canonical(text, where),)
-        self._guard.check_ranges([(network, where)])
+        try:
+            self._guard.check_ranges([(network, where)])
+        except TargetDenied:
+            self._budget.give_back(network)
+            raise
         self._all += network.num_addresses - 1
         return ranges.addresses(network)
 

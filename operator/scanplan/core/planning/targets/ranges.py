@@ -79,14 +79,18 @@ class Budget:
         """Count a range.
 
         Raises:
-            InvalidEndpoint: there are too many addresses, or ranges are not allowed.
+            InvalidEndpoint: there are too many addresses, or ranges are not allowed; the range is not counted.
         """
         if not self._most:
             raise InvalidEndpoint(
                 "the operator's owner allows no ranges (SCANPLAN_MAX_RANGE_ADDRESSES); list the hosts"
             )
-        self._taken += network.num_addresses
-        if self._taken > self._most:
+        if self._taken + network.num_addresses > self._most:
             raise InvalidEndpoint(
                 f"the plan's ranges have more than {self._most:,} addresses (SCANPLAN_MAX_RANGE_ADDRESSES); make several plans"
             )
+        self._taken += network.num_addresses
+
+    def give_back(self, network: Network) -> None:
+        """No longer count a range, which is left out for another cause."""
+        self._taken -= network.num_addresses
