@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,38 @@ def test_templates_with_the_same_request_have_the_same_key() -> None:
 )
 def test_other_requests_have_another_key(text: str) -> None:
     assert key(text) != key("http: [{method: GET, path: ['{{BaseURL}}/']}]")
+
+
+def test_payloads_are_counted_from_files_of_the_source(tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    (root / "helpers").mkdir(parents=True)
+    (root / "http").mkdir()
+    (root / "helpers/words.txt").write_text("x\n" * 30)
+    (root / "http/own.txt").write_text("x\n" * 20)
+    (root / "linked.txt").symlink_to("helpers/words.txt")
+    (tmp_path / "outside.txt").write_text("x\n" * 50)
+    (root / "out.txt").symlink_to("../outside.txt")
+    os.mkfifo(root / "pipe.txt")
+    (root / "large.txt").write_bytes(b"\n" * (17 << 20))
+    sizes = {
+        "helpers/words.txt": 30,
+        "own.txt": 20,
+        "linked.txt": 30,
+        str(root / "linked.txt"): 30,
+        "out.txt": 1,
+        "../../outside.txt": 1,
+        "/dev/zero": 1,
+        "pipe.txt": 1,
+        "helpers": 1,
+        "a\nb\nc\n": 3,
+        "x" * 5000: 1,
+        "large.txt": 16 << 20,
+    }
+    counted = {}
+    for payload in sizes:
+        content = yaml.safe_dump({"id": "a", "http": [{"path": ["{{BaseURL}}/"], "payloads": {"p": payload}}]})
+        counted[payload] = definition.requests(content.encode(), root / "http/a.yaml", root)
+    assert counted == sizes
 
 
 SCALARS = st.one_of(

@@ -10,7 +10,7 @@ import pytest
 from scanplan.api.documents.words import Severity
 from scanplan.api.errors import NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner.nuclei.choosing import templates
+from scanplan.runner.nuclei.choosing import index, templates
 
 
 def write(path: Path, name: str, severity: str = "high") -> Path:
@@ -114,6 +114,23 @@ def test_the_digest_follows_names_and_contents_and_nothing_else(root: Path, tmp_
     assert templates.select(["http/"], (), [moved]).digest == digest
     write(moved / "http/info/robots.yml", "robots", "low")
     assert templates.select(["http/"], (), [moved]).digest != digest
+
+
+def test_what_is_no_plain_file_of_the_source_is_left_out_and_counted(root: Path) -> None:
+    """Lost otherwise: the scan, which would read for ever, or fail for a link that leads nowhere."""
+    os.mkfifo(root / "http/pipe.yaml")
+    (root / "http/zero.yaml").symlink_to("/dev/zero")
+    (root / "http/dangling.yaml").symlink_to("nowhere.yaml")
+    (root / "http/outside.yaml").symlink_to(write(root.parent / "secret.yaml", "secret"))
+    (root / "http/inside.yaml").symlink_to("../other.yaml")
+    write(root / "other.yaml", "other")
+    os.mkfifo(root / index.NAME)
+    selection = templates.select(["http/", "http/info"], (), [root])
+    assert names(selection) == ["CVE-2026-1.yaml", "CVE-2026-2.yaml", "robots.yml", "inside.yaml"]
+    assert selection.filtered == {"a path that is no plain file of its source": 4}
+    for name in ("http/pipe.yaml", "http/dangling.yaml"):
+        with pytest.raises(NucleiBinaryError, match="Templates not found"):
+            templates.select([name], (), [root])
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9.yaml", b"a\nb.yaml", b"caf\xe9/a.yaml"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from scanplan.core.planning.nuclei import plain_yaml
 
 MAX_PARSED_BYTES = 4 << 20
 """Larger files are no templates: word lists and collections that lie beside them."""
+_MAX_COUNTED_BYTES = 16 << 20
+"""So much of a file with payloads is looked at."""
 _MAX_DEPTH = 100
 """The C parser builds values recursively: without a limit a hostile file crashes the process."""
 _MAX_VALUES = 1 << 18
@@ -147,11 +150,21 @@ def _size(payload: object, path: Path, root: Path) -> int:
     if isinstance(payload, list):
         return max(1, len(payload))
     for folder in (path.parent, root):
-        try:
-            return max(1, (folder / str(payload)).read_bytes().count(b"\n"))
-        except (OSError, ValueError):
-            continue
+        if (lines := _lines(folder / str(payload), root)) is not None:
+            return max(1, lines)
     return max(1, str(payload).count("\n"))
+
+
+def _lines(path: Path, root: Path) -> int | None:
+    """Lines of a file, as far as they are counted; None where it is no plain file of the source."""
+    try:
+        real = Path(os.path.realpath(path))
+        if not (real.is_relative_to(os.path.realpath(root)) and real.is_file()):
+            return None
+        with real.open("rb") as file:
+            return file.read(_MAX_COUNTED_BYTES).count(b"\n")
+    except (OSError, ValueError):
+        return None
 
 
 def request_key(document: dict[str, Any]) -> str | None:

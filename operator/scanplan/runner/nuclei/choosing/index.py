@@ -83,6 +83,8 @@ def encode(entries: Iterable[Entry]) -> bytes:
 def read(root: Path) -> Mapping[str, Entry]:
     """The entries of a source by digest; none where it has no index, or one that can't be read."""
     try:
+        if not (root / NAME).is_file():
+            return {}
         with (root / NAME).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,6 +27,7 @@ from scanplan.runner.nuclei.choosing.selecting import ALL, Choice
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _UNLISTABLE = "a name that is not UTF-8, or has line breaks"
+_NO_FILE = "a path that is no plain file of its source"
 _LISTABLE = re.compile(r"[^\n\r\ud800-\udfff]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -99,7 +100,7 @@ def select(
     """
     roots = [Path(os.path.realpath(root)) for root in roots]
     selected: dict[Path, bool] = {}
-    unlistable: set[Path] = set()
+    left_out: dict[Path, str] = {}
     ids: set[str] = set()
     missing: list[str] = []
     for entry in requested or [str(root) for root in roots if root.is_dir()]:
@@ -109,7 +110,8 @@ def select(
         elif found is None:
             missing.append(entry)
         elif found.is_dir():
-            for path in walk(found, unlistable.add):
+            root = next(root for root in roots if found.is_relative_to(root))
+            for path in walk(found, root, left_out):
                 selected.setdefault(path, False)
         else:
             selected[found] = True
@@ -123,8 +125,7 @@ def select(
             f"Templates not found: {_listed(missing)}. Name paths or ids that the template sources hold; "
             f"paths start at {', '.join(map(str, roots))}.",
         )
-    filtered = Counter({_UNLISTABLE: len(unlistable)} if unlistable else {})
-    return _filtered(selected, filtered, frozenset(severities), roots, choice)
+    return _filtered(selected, Counter(left_out.values()), frozenset(severities), roots, choice)
 
 
 NOTHING = Selection(templates=(), doubles=(), filtered={}, digest="")
@@ -184,7 +185,7 @@ def resolve(entry: str, roots: Sequence[Path]) -> Path | None:
         path = root / entry
         if not path.is_relative_to(root):
             continue
-        if path.exists():
+        if path.is_file() or path.is_dir():
             if not Path(os.path.realpath(path)).is_relative_to(root):
                 raise _outside(entry, roots)
             return path
@@ -200,21 +201,31 @@ def _outside(entry: str, roots: Sequence[Path]) -> NucleiBinaryError:
     )
 
 
-def walk(folder: Path, left_out: Callable[[Path], object] = lambda _: None) -> Iterator[Path]:
+def walk(folder: Path, root: Path, left_out: dict[Path, str] | None = None) -> Iterator[Path]:
     """Template files below `folder`. Hidden names are none: ConfigMap volumes keep their versions in `..` folders.
 
     Args:
-        left_out: called for each file whose path can be no line of a list for Nuclei.
+        root: the source that the folder is in. Links out of it are not followed.
+        left_out: gets the files that can't be templates, each with the cause.
     """
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if name.endswith(SUFFIXES) and not name.startswith("."):
                 path = Path(parent, name)
-                if _LISTABLE.fullmatch(str(path)):
+                if not (why := _unusable(path, root)):
                     yield path
-                else:
-                    left_out(path)
+                elif left_out is not None:
+                    left_out[path] = why
+
+
+def _unusable(path: Path, root: Path) -> str:
+    """Why a file can be no template; empty: it can."""
+    if not _LISTABLE.fullmatch(str(path)):
+        return _UNLISTABLE
+    if not path.is_file() or (path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root)):
+        return _NO_FILE
+    return ""
 
 
 def _index(roots: Sequence[Path], wanted: Iterable[str]) -> dict[str, Path]:
@@ -222,7 +233,7 @@ def _index(roots: Sequence[Path], wanted: Iterable[str]) -> dict[str, Path]:
     missing = {name: name.encode() for name in wanted}
     by_id: dict[str, Path] = {}
     for root in roots:
-        for path in walk(root):
+        for path in walk(root, root):
             content = path.read_bytes()
             if any(text in content for text in missing.values()):
                 found = definition.identifier(content)

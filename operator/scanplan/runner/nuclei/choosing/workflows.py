@@ -84,7 +84,8 @@ def _files(entry: str, roots: Sequence[Path]) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    for file in templates.walk(path):
+    root = next(root for root in roots if path.is_relative_to(root))
+    for file in templates.walk(path, root):
         if definition.kind(definition.parse(file.read_bytes()) or {}) == "workflow":
             yield file
 
@@ -100,9 +101,9 @@ def _members(document: dict[str, Any], root: Path) -> tuple[list[Path], str]:
                 return [], error.message
             if found is None:
                 return [], f"it names {name}, which is not there"
-            members.update(dict.fromkeys(templates.walk(found) if found.is_dir() else [found]))
+            members.update(dict.fromkeys(templates.walk(found, root) if found.is_dir() else [found]))
         elif tags := selecting.words(step.get("tags")):
-            files = ((file, file.read_bytes()) for file in templates.walk(root))
+            files = ((file, file.read_bytes()) for file in templates.walk(root, root))
             members.update(
                 (file, None)
                 for file, content in files
