@@ -197,6 +197,30 @@ def test_an_endpoint_that_dies_midway_is_told_with_counts(ending: list[bytes]) -
     assert f"then {len(ending)} requests failed" in found.warnings[0]
 
 
+HOSTS = [f"h{number}" for number in range(20)]
+"""Many, since the order of a set differs with each name and process."""
+
+
+@pytest.mark.parametrize("given_up", [80, 443])
+def test_a_host_whose_other_guessed_port_is_closed_answers_still(given_up: int) -> None:
+    """Lost otherwise: the same verdict from the same evidence, since the order of the ports decided."""
+    lines = [line(f"http://{host}/", REFUSED) for host in HOSTS for _ in range(3)]
+    lines += [line(f"https://{host}/") for host in HOSTS for _ in range(50)]
+    lines += [line(f"http://{host}/", REFUSED) for host in HOSTS for _ in range(10)]
+    if given_up == 80:  # one failure at the port that answers says nothing about the other
+        lines += [line(f"https://{host}/", RESET) for host in HOSTS]
+    found = verdict(HOSTS, lines, skipped=tuple(f"{host}:{given_up}" for host in HOSTS))
+    assert (found.scanned, found.stopped) == (tuple(HOSTS), ())
+
+
+def test_a_host_whose_answering_port_dies_has_stopped() -> None:
+    lines = [line(f"https://{host}/") for host in HOSTS for _ in range(50)]
+    lines += [line(f"https://{host}/", RESET) for host in HOSTS]
+    found = verdict(HOSTS, lines, skipped=tuple(f"{host}:443" for host in HOSTS))
+    assert found.stopped == tuple(HOSTS)
+    assert all(each.count == 1 for each in found.troubled)
+
+
 def test_failures_of_one_among_many_are_seen_and_single_ones_are_not_worth_a_word() -> None:
     endpoints = [f"http://h{number}:1" for number in range(20)]
     lines = [line(endpoint) for endpoint in endpoints for _ in range(100)]

@@ -134,7 +134,11 @@ def judge(
             standing = Standing.DENIED
         elif standing is Standing.SILENT and (at_own.unclear or at_others.unclear):
             unclear.append(endpoint)
-        if at_own.answered and at_own.since_answer and (at_own.since_answer >= _DIED or skipped & own):
+        if (
+            at_own.answered
+            and at_own.since_answer
+            and (at_own.since_answer >= _DIED or _newest(evidence, own) in skipped)
+        ):
             standing = Standing.STOPPED
             troubled.append(_stopped(endpoint, at_own, answers))
         elif at_own.answered and at_own.failed and at_own.failed >= _FAILED_SHARE * (at_own.failed + at_own.answered):
@@ -177,20 +181,32 @@ def _answering(endpoint: str, answers: Answers) -> Iterator[EndpointTrouble]:
             yield EndpointTrouble(endpoint=endpoint, trouble=trouble, count=count, total=answers.checks, remark=remark)
 
 
-def _own(evidence: Evidence, index: int) -> set[str]:
+def _own(evidence: Evidence, index: int) -> list[str]:
     """The addresses at which an endpoint is expected to answer."""
     name = evidence.addresses.own[index]
     if name != host_of(name):
-        return {name}
-    guessed = {f"{name}:{port}" for port in _GUESSED_PORTS}
-    return {guess for guess in guessed if not evidence.addresses.is_own(guess)}
+        return [name]
+    guessed = [f"{name}:{port}" for port in _GUESSED_PORTS]
+    return [guess for guess in guessed if not evidence.addresses.is_own(guess)]
 
 
-def _sum(evidence: Evidence, names: Iterable[str]) -> Contact:
+def _newest(evidence: Evidence, names: Iterable[str]) -> str:
+    """The address with the newest answer; empty where none was tried."""
+    return max(
+        (name for name in names if name in evidence.contacts),
+        key=lambda name: evidence.contacts[name].answered_at,
+        default="",
+    )
+
+
+def _sum(evidence: Evidence, names: Sequence[str]) -> Contact:
+    """What came of the requests to some addresses. An endpoint answers as long as one of them does."""
     total = Contact()
     for name in names:
         if name in evidence.contacts:
             total.add(evidence.contacts[name])
+    if newest := _newest(evidence, names):
+        total.since_answer = evidence.contacts[newest].since_answer
     return total
 
 
