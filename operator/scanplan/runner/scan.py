@@ -182,9 +182,10 @@ class Scan:
 
     def _select(self) -> Selection:
         """The templates that the plan selects, without those whose protocol could reach denied targets (`unguarded`)."""
-        selection = chosen.of(profiles.of_plan(self._document), self._installation.templates)
+        allowed = self._document.unguarded_protocols
+        selection = chosen.of(profiles.of_plan(self._document), self._installation.templates, allowed)
         selection = needs.arranged(selection, self._document.scanner)
-        selection, left_out = unguarded.without(selection, self._document.unguarded_protocols)
+        selection, left_out = unguarded.without(selection, allowed)
         if left_out:
             self._reporter.warn(left_out)
         return selection

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from scanplan.api.errors import NucleiBinaryError
-from scanplan.runner.nuclei.choosing import templates, unguarded
+from scanplan.runner.nuclei.choosing import chosen, templates, unguarded
+from scanplan.runner.nuclei.choosing.profiles import Profile
 
 HEAD = "id: {id}\ninfo: {{name: x, author: x, severity: info}}\n"
 WHOIS = [
@@ -68,6 +69,16 @@ def test_they_are_left_out_of_a_folder_and_told(tmp_path: Path, body: str) -> No
 def test_they_run_where_the_owner_says_so(tmp_path: Path) -> None:
     selection = templates.select((), (), [library(tmp_path, WHOIS[0])])
     assert unguarded.without(selection, ("whois",)) == (selection, "")
+
+
+@pytest.mark.parametrize("body", [WHOIS[0], HIDDEN["hexadecimal escape"]], ids=["plain", "hidden"])
+def test_what_the_owner_says_holds_for_workflows_too(tmp_path: Path, body: str) -> None:
+    library(tmp_path, body)
+    (tmp_path / "wf.yaml").write_text(HEAD.format(id="wf") + "workflows: [{template: asks.yaml}]\n")
+    wanted = Profile(workflows=("wf.yaml",))
+    assert [path.name for path in chosen.of(wanted, [tmp_path], ("whois",)).files] == ["wf.yaml"]
+    with pytest.raises(NucleiBinaryError, match=r"may run asks\.yaml, whose protocol can't be kept"):
+        chosen.of(wanted, [tmp_path], ())
 
 
 @pytest.mark.parametrize("wanted", ["asks", "asks.yaml"])

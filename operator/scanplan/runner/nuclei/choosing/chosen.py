@@ -12,8 +12,12 @@ from scanplan.runner.nuclei.choosing.selecting import Choice
 from scanplan.runner.nuclei.choosing.templates import Selection
 
 
-def of(wanted: Profile, sources: Sequence[Path]) -> Selection:
+def of(wanted: Profile, sources: Sequence[Path], allowed: Sequence[str] = ()) -> Selection:
     """The templates and workflows of a plan; where it names workflows alone, only these.
+
+    Args:
+        allowed: unguarded protocols that the operator's owner has switched on, for members of workflows. For templates see
+            `unguarded.without`.
 
     Raises:
         NucleiBinaryError: as `templates.select` and `workflows.added` do.
@@ -23,7 +27,7 @@ def of(wanted: Profile, sources: Sequence[Path]) -> Selection:
         return _templates(wanted, sources)
     alone = not wanted.templates and wanted.include == TemplateFilter()
     selection = templates.NOTHING if alone else _templates(wanted, sources)
-    return workflows.added(selection, wanted.workflows, sources)
+    return workflows.added(selection, wanted.workflows, sources, allowed)
 
 
 def _templates(wanted: Profile, sources: Sequence[Path]) -> Selection:

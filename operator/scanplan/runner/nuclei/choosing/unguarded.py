@@ -41,8 +41,7 @@ def without(selection: Selection, allowed: Sequence[str]) -> tuple[Selection, st
         NucleiBinaryError: (InvalidOptions) a plan names such a template by itself, or nothing else is left.
         OSError: a template can't be read.
     """
-    off = frozenset(UNGUARDED).difference(allowed)
-    found = [path for path in selection.files if off and is_refused(path.read_bytes(), off)]
+    found = [path for path in selection.files if is_refused(path.read_bytes(), allowed)]
     if not found:
         return selection, ""
     named = [path for path in found if path in selection.named]
@@ -65,9 +64,10 @@ def without(selection: Selection, allowed: Sequence[str]) -> tuple[Selection, st
     return left, f"{len(found)} templates were left out, since they {why}."
 
 
-def is_refused(content: bytes, off: frozenset[str] = frozenset(UNGUARDED)) -> bool:
-    """Whether a template uses one of the protocols, or may use it, since it can't be read."""
-    if not (_DOUBT.search(content) or any(protocol.encode() in content.lower() for protocol in off)):
+def is_refused(content: bytes, allowed: Sequence[str] = ()) -> bool:
+    """Whether a template uses one of the protocols that are off, or may use it, since it can't be read."""
+    off = frozenset(UNGUARDED).difference(allowed)
+    if not off or not (_DOUBT.search(content) or any(protocol.encode() in content.lower() for protocol in off)):
         return False
     keys = _keys(content)
     return keys is None or not off.isdisjoint(map(str.casefold, keys))

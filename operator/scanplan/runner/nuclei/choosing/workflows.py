@@ -24,11 +24,12 @@ NEED = "workflow"
 _MAX_DEPTH = 20
 
 
-def added(selection: Selection, requested: Sequence[str], sources: Sequence[Path]) -> Selection:
+def added(selection: Selection, requested: Sequence[str], sources: Sequence[Path], allowed: Sequence[str]) -> Selection:
     """A selection with workflows after its templates.
 
     Args:
         requested: paths of files and folders within the sources.
+        allowed: unguarded protocols that the operator's owner has switched on.
 
     Returns:
         Those that name a template which is not there, or may not run, are left out, with the cause.
@@ -50,7 +51,7 @@ def added(selection: Selection, requested: Sequence[str], sources: Sequence[Path
             raise NucleiBinaryError(
                 Reason.INVALID_OPTIONS, f"{path.relative_to(root)} is no workflow: name it in templates instead."
             )
-        members, problem = _members(document, root)
+        members, problem = _members(document, root, allowed)
         if problem:
             left_out.append((workflow, problem))
             continue
@@ -90,7 +91,7 @@ def _files(entry: str, roots: Sequence[Path]) -> Iterator[Path]:
             yield file
 
 
-def _members(document: dict[str, Any], root: Path) -> tuple[list[Path], str]:
+def _members(document: dict[str, Any], root: Path, allowed: Sequence[str]) -> tuple[list[Path], str]:
     """The templates that a workflow may run, and why it can't be run; empty: it can."""
     members: dict[Path, None] = {}
     for step in _steps(document.get("workflows"), 0):
@@ -112,7 +113,7 @@ def _members(document: dict[str, Any], root: Path) -> tuple[list[Path], str]:
         else:
             return [], "a step of it has neither template nor tags"
     for member in members:
-        if unguarded.is_refused(member.read_bytes()):
+        if unguarded.is_refused(member.read_bytes(), allowed):
             return [], f"it may run {member.relative_to(root)}, whose protocol can't be kept from denied addresses"
     return sorted(members), ""
 
