@@ -11,7 +11,7 @@ import pytest
 from scanplan.api import layout
 from scanplan.api.documents.report import FindingCounts, HistoryCounts, MergedResult, ScannerVersion
 from scanplan.api.documents.task import TaskDocument
-from scanplan.api.documents.words import Outcome
+from scanplan.api.documents.words import Age, Outcome
 from scanplan.core.planning import shards
 from scanplan.findings import history
 from scanplan.findings.exceptions import Handed
@@ -176,6 +176,17 @@ def test_a_partial_result_resolves_nothing_and_is_no_history_to_go_on_from(tmp_p
     run.publish(1, finding("u", at="http://b.example/x", url="http://b.example"))
     assert run.merge().since == "2026-11-01T06:00:00.000Z"
     assert {entry.template: entry.times_seen for entry in run.entries} == {"t": 1, "u": 2}
+
+
+def test_a_scan_that_published_nothing_makes_no_finding_younger(tmp_path: Path) -> None:
+    """Wrong otherwise: all open findings are a week old at most, on the status and in every count by age."""
+    run = Run(tmp_path)
+    run.scan(finding("t"))
+    task = document(endpoints=ONE, shards=1, key="scan:acme:nightly:0a:0b:later")
+    run_record.enter(tmp_path, task, records.seconds("2026-12-15T06:00:00Z"))
+    merged = collect.collect(task, tmp_path).merged
+    assert merged is not None
+    assert counts(merged).open_by_age == {Age.QUARTER: FindingCounts(high=1)}
 
 
 def test_a_finding_of_one_shard_is_resolved_by_that_shard_alone(tmp_path: Path) -> None:

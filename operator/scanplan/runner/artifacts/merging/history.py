@@ -2,7 +2,8 @@
 
 It goes on from the history of the task that this task's own record names (`TaskRecord.compared_with`), which all mergers find the
 same. A result of an older version has no history: its findings are taken in as seen by its own scan. The records of this scan are
-sorted on the volume, so memory is bounded however many there are. Times are those of the scans' metadata.
+sorted on the volume, so memory is bounded however many there are. Times are those of the scans' metadata; a scan that has published
+nothing has the time at which its task was entered.
 """
 
 from __future__ import annotations

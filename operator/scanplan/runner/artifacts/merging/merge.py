@@ -30,6 +30,7 @@ from scanplan.runner.artifacts.merging.suppression import Suppression
 from scanplan.runner.artifacts.records import (
     RunRecord,
     ScanMetadata,
+    ShardRecord,
     ShardSummary,
 )
 
@@ -136,7 +137,7 @@ def _write(
             if read_for_history or suppression:
                 copied.result()
             ran = _ran(parts) if complete else None
-            changed = history.write(scan_metadata.started_at(attempts), ran, executor, suppression)
+            changed = history.write(_moment(task, attempts), ran, executor, suppression)
             counts = copied.result()
         except OSError:
             temporary.unlink(missing_ok=True)
@@ -153,6 +154,14 @@ def _write(
         metadata = msgspec.structs.replace(metadata, files=(*metadata.files, report))
     durable.replace(task / layout.METADATA, records.readable(metadata))
     return metadata
+
+
+def _moment(task: Path, attempts: Sequence[ShardRecord]) -> str:
+    """When the scan began; where it has published no attempt, when its task was entered."""
+    if moment := scan_metadata.started_at(attempts):
+        return moment
+    record = run_record.task_record(task)
+    return record.created_at if record else ""
 
 
 def _read_at(descriptor: int, offset: int, size: int) -> bytes:
