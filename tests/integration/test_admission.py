@@ -293,7 +293,7 @@ def test_a_job_that_somebody_else_suspends_is_not_resumed(
         start_operator()
         alone.apply("held")
         status = alone.phase("Queued", "held")
-        assert "spec.suspend (false was asked, true is there)" in condition(status, "AdmissionChanged")["message"]
+        assert "spec.suspend (true where false was asked)" in condition(status, "AdmissionChanged")["message"]
         job = alone.job_of("held")["metadata"]["name"]
         api.patch(f"{JOBS.format(alone.namespace)}/{job}", {"spec": {"suspend": False}})
         assert alone.complete("held")["phase"] == "Completed"
