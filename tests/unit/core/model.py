@@ -24,8 +24,10 @@ from scanplan.api.documents.words import ErrorClass, Outcome, encode
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.planning.inputs import Kind, Reference
 from scanplan.core.planning.keys import key_digest
+from scanplan.core.planning.task import input_digest
 from scanplan.kube.api import Api
 from scanplan.kube.resources import PLANS, Resource
 
@@ -494,8 +496,7 @@ class ModelApi(Api):
         if any(is_alive(pod) for pod in self.cluster.list_pods(name)):
             raise Violation(f"{name} is made while pods of its task are alive")
         for plan in self.cluster.plans.values():
-            ended = plan["metadata"]["uid"] == owner and "completionTime" in plan["status"]
-            if ended and plan["status"]["taskKey"] == key:
+            if plan["metadata"]["uid"] == owner and result_of(plan) == key:
                 raise Violation(f"{key} is scanned again, although its plan has its result")
 
     def _check_looks(self, name: str, key: str, owner: str) -> None:
@@ -567,10 +568,7 @@ class ModelApi(Api):
         assert (resource, namespace) == (PLANS, NAMESPACE)
         await Turn()
         plan = self.cluster.get_plan(name)
-        status = plan["status"]
-        self.had_its_result[self.work, plan["metadata"]["uid"]] = (
-            status["taskKey"] if "completionTime" in status else ""
-        )
+        self.had_its_result[self.work, plan["metadata"]["uid"]] = result_of(plan)
         await Turn()
         return plan
 
@@ -593,6 +591,15 @@ class ModelApi(Api):
         assert content
         metadata = {"name": reference.name, "uid": "claim", "resourceVersion": "1"}
         return json.dumps({"metadata": metadata, "spec": {"accessModes": ["ReadWriteMany"]}}).encode()
+
+
+def result_of(plan: Object) -> str:
+    """The key of the result that a plan has; empty: it has none, or has failed and was edited since, so it is tried again."""
+    status = plan["status"]
+    if "completionTime" not in status:
+        return ""
+    edited = status["inputDigest"] != input_digest(ScanPlanSpec.model_validate(plan["spec"]))
+    return "" if edited and status["phase"] == "Failed" else str(status["taskKey"])
 
 
 def refusal(status: int) -> ApiException:

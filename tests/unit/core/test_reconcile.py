@@ -834,6 +834,43 @@ class TestEdits:
         assert (status["observedGeneration"], status["phase"]) == (2, "Completed")
         assert decide(plan(status, generation=2, endpoints=respelled.spec.endpoints)) == Write()
 
+    CORRECTED = ("https://B.example/", "https://a.example")
+
+    def failed_plan(self, **changed: Any) -> Plan:
+        status = written(decide(plan(), failed(), pods=(succeeded(0, merged(complete=False)), broken(1))))
+        return plan(status, generation=2, **{"endpoints": list(self.CORRECTED), **changed})
+
+    def test_a_failed_plan_that_was_corrected_is_tried_again(self) -> None:
+        """Lost otherwise: the scan, since a corrected place of a file gives no other key."""
+        edited = self.failed_plan()
+        collector = complete(name=jobs.collector_name(task().job_name), uid="job-2", collector=True)
+        assert deleted(decide(edited, failed(), collector)) == ["job-2", "job-1"]
+        assert deleted(decide(edited, failed())) == ["job-1"]
+        assert written(decide(edited, failed(deleting=True)))["phase"] == "Pending"
+        made_again = made(decide(edited, pods=()))
+        assert made_again["metadata"]["name"] == task().job_name
+        assert made_again["metadata"]["annotations"]["pin.scanplan.dev/plan-1"] == input_digest(edited.spec)
+
+    def test_and_once_for_each_edit(self) -> None:
+        """Lost otherwise: the end, since a scan that fails would be made again for ever."""
+        edited = self.failed_plan()
+        own: dict[str, Any] = {"pins": (("plan-1", input_digest(edited.spec)),)}
+        assert condition(written(decide(edited, job(**own))), "Reconciling")
+        status = written(decide(edited, failed(**own), pods=(succeeded(0, merged(complete=False)), broken(1))))
+        assert status["phase"] == "Failed"
+        assert decide(plan(status, generation=2, endpoints=list(self.CORRECTED)), failed(**own)) == Write()
+
+    @pytest.mark.parametrize(
+        "change", [{"cancel": True}, {"endpoints": ["https://a.example", "https://b.example"], "priority": 9}], ids=str
+    )
+    def test_one_that_is_cancelled_or_edited_elsewhere_keeps_its_end(self, change: dict[str, Any]) -> None:
+        assert written(decide(self.failed_plan(**change), failed()))["phase"] == "Failed"
+
+    def test_where_others_have_the_job_it_keeps_their_result(self) -> None:
+        """Lost otherwise: peace, for two plans that would take the Job from each other."""
+        shared = failed(owners=frozenset({"plan-1", "plan-2"}))
+        assert written(decide(self.failed_plan(), shared))["phase"] == "Failed"
+
     def test_another_spelling_at_work_pins_the_new_one_to_the_same_job(self) -> None:
         respelled = plan(running_status(), generation=2, endpoints=["https://B.example", "https://a.example"])
         patch = patch_of(decide(respelled, job()))

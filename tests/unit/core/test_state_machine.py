@@ -90,6 +90,34 @@ class Lives(RuleBasedStateMachine):
         if name in self.cluster.plans:
             self.cluster.edit_plan(name, **edit)
 
+    @precondition(lambda self: self.cluster.pods)
+    @rule()
+    def scans_fail(self) -> None:
+        """All that is at work fails for good, and the operators hear of it."""
+        for _ in range(4):
+            for name in list(self.cluster.pods):
+                self.cluster.end_pod(name, "fatal")
+            self.cluster.sync_jobs()
+            for operator in self.operators:
+                operator.queue.ring()
+                operator.settle()
+            self.cluster.advance(31)
+
+    @precondition(lambda self: self.failed_plans())
+    @rule(data=st.data())
+    def correct(self, data: st.DataObject) -> None:
+        """A plan whose scan has failed is written otherwise, and has the same key."""
+        name = data.draw(st.sampled_from(self.failed_plans()))
+        before = self.cluster.plans[name]["spec"]["endpoints"]
+        spellings = ONE if before in ONE else TWO
+        self.cluster.edit_plan(
+            name, endpoints=data.draw(st.sampled_from([each for each in spellings if each != before]))
+        )
+
+    def failed_plans(self) -> list[str]:
+        failed = (name for name, plan in self.cluster.plans.items() if plan["status"].get("phase") == "Failed")
+        return [name for name in failed if "completionTime" in self.cluster.plans[name]["status"]]
+
     @rule(name=NAMES)
     def delete(self, name: str) -> None:
         if name in self.cluster.plans:

@@ -39,7 +39,8 @@ _NOTIFIER = (
 )
 _TEMPLATE = "template.spec"
 _EFFECTS = {
-    Effect.KEY: "another scan: a new key and a new Job; the old Job goes, unless another plan owns it too",
+    Effect.KEY: "another scan: a new key and a new Job; the old Job goes, unless another plan owns it too. "
+    "Where the key stays the same, a completed plan keeps its result, and a failed one is tried again",
     Effect.RUNNING: "acts on the running Job at once",
     Effect.NEXT: "acts on the next run (condition `AppliesNextRun`); most of a Job is immutable",
 }

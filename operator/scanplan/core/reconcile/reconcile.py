@@ -91,9 +91,8 @@ def _decide(context: Context) -> Decision:
     if released:
         return Act(released)
     job = context.observed.jobs.get(pinned_name)
-    if _settled(context, task):
-        changes = _job_changes(context, pinned_name)
-        return Act(changes) if changes else exporting.settled(context)
+    if _settled(context, task) and (decision := _of_settled(context, pinned_name, job)):
+        return decision
     rejection = context.observed.rejection
     if (
         isinstance(rejection, Rejection)
@@ -125,6 +124,36 @@ def _settled(context: Context, task: Task | None) -> bool:
     """Whether the plan already has its result, for these inputs or for other inputs that make the same task."""
     same = context.pinned or (task is not None and context.plan.status.task_key == task.key)
     return same and context.plan.status.ended
+
+
+def _of_settled(context: Context, name: str, job: JobView | None) -> Decision | None:
+    """The decision about a plan that has its result; None: it is tried again, and nothing is left of its failed Jobs."""
+    if _is_tried_again(context, job):
+        failed = _release_failed_jobs(context, job)
+        return Act(failed) if failed else None
+    changes = _job_changes(context, name)
+    return Act(changes) if changes else exporting.settled(context)
+
+
+def _is_tried_again(context: Context, job: JobView | None) -> bool:
+    """Whether a settled plan has failed, and was edited since: the key is the same where only a file's place was corrected.
+
+    Where other plans own the Job too, its result stays theirs, and so this plan's.
+    """
+    plan = context.plan
+    if context.pinned or plan.spec.cancel or plan.status.phase is not Phase.FAILED:
+        return False
+    return job is None or not job.finished or not {plan.uid} < job.owners
+
+
+def _release_failed_jobs(context: Context, job: JobView | None) -> tuple[Action, ...]:
+    """The actions that release the finished Jobs of a task that is tried again; that of the scan last."""
+    collector = context.observed.jobs.get(jobs.collector_name(job.name)) if job else None
+    return tuple(
+        context.release(each)
+        for each in (collector, job)
+        if each and each.finished and not each.deleting and context.plan.uid in each.owners
+    )
 
 
 def _job_changes(context: Context, name: str) -> tuple[Action, ...]:
