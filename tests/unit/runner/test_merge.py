@@ -6,6 +6,7 @@ import errno
 import hashlib
 import multiprocessing
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from scanplan.api.errors import ClaimError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import shards
 from scanplan.runner import collect
-from scanplan.runner.artifacts import divided, publish, records, run_record
-from scanplan.runner.artifacts.merging import merge
+from scanplan.runner.artifacts import divided, durable, publish, records, run_record
+from scanplan.runner.artifacts.merging import history, merge
 
 from .documents import document, finding
 
+ONE_BEFORE = document(key="scan:acme:nightly:0a:0b:0")
 TWO = document(endpoints=("http://a.example", "http://b.example"), shards=2)
 
 
@@ -119,6 +121,61 @@ def test_a_merger_killed_half_way_is_made_good_by_the_next(tmp_path: Path, lost:
     first = merged(tmp_path, TWO)
     (run_record.task_folder(tmp_path, TWO) / lost).unlink()
     assert merged(tmp_path, TWO) == first
+
+
+def test_what_killed_processes_have_left_goes_with_the_next_merge(tmp_path: Path) -> None:
+    """Lost otherwise: the room of a copy of all findings, for each merge that was ever killed."""
+    for task in (ONE_BEFORE, TWO):
+        run_record.enter(tmp_path, task, 0.0)
+    left = [
+        tmp_path / f".run.json.{durable.unique()}",
+        *(
+            run_record.task_folder(tmp_path, task) / f".{name}.{durable.unique()}"
+            for task in (ONE_BEFORE, TWO)
+            for name in ("merging", layout.HISTORY, layout.REPORT, layout.METADATA, "sorting")
+        ),
+    ]
+    living = run_record.task_folder(tmp_path, TWO) / f".merging.{durable.unique()}"
+    folder = run_record.task_folder(tmp_path, TWO) / f".{layout.REPORT}.{durable.unique()}"
+    foreign = run_record.task_folder(tmp_path, TWO) / ".mine"
+    for path in (*left, living, foreign):
+        path.write_bytes(b"x")
+    folder.mkdir()
+    for path in (*left, folder, foreign):
+        os.utime(path, (time.time() - 601, time.time() - 601))
+    published(tmp_path, TWO, 0, finding())
+    published(tmp_path, TWO, 1)
+    merged(tmp_path, TWO)
+    assert [path for path in left if path.exists()] == []
+    assert all(path.exists() for path in (living, folder, foreign))
+
+
+def test_a_link_leads_to_nothing_that_is_removed(tmp_path: Path) -> None:
+    """Lost otherwise: files of another run."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "run/tasks").mkdir(parents=True)
+    theirs = tmp_path / "other" / f".merging.{durable.unique()}"
+    theirs.write_bytes(b"x")
+    os.utime(theirs, (0, 0))
+    (tmp_path / "run/tasks/x").symlink_to(tmp_path / "other")
+    durable.remove_abandoned(tmp_path / "run/tasks/x", time.time())
+    assert theirs.exists()
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, MemoryError])
+def test_a_merge_that_is_ended_leaves_no_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
+) -> None:
+    published(tmp_path, TWO, 0, finding())
+    published(tmp_path, TWO, 1)
+
+    def ended(*_: object) -> None:
+        raise end
+
+    monkeypatch.setattr(history.HistoryWriter, "write", ended)
+    with pytest.raises(end):
+        merge.merge(tmp_path, TWO)
+    assert [path for path in tmp_path.rglob(".*") if path.is_file()] == []
 
 
 def _merge_in_a_process(run: Path) -> bytes:

@@ -139,10 +139,13 @@ def test_sealing_that_was_killed_finds_the_same_times_again(
     with pytest.raises(KeyboardInterrupt):
         publish.seal(tmp_path, 1, BEGUN)
     monkeypatch.undo()
+    copy = publish.folder(tmp_path, 1) / f".sealing.{durable.unique()}"
+    copy.write_bytes(finding())  # a SIGKILL leaves it
     publish.seal(tmp_path, 1, BEGUN)
     record = publish.read(tmp_path, 1)
     assert record is not None
     assert (record.started_at, record.finished_at) == ("2026-11-24T06:00:00.000Z", "2026-11-24T06:05:00.000Z")
+    assert not copy.exists()
 
 
 def test_an_attempt_that_was_killed_as_it_published_has_the_time_of_its_last_write(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePath
@@ -33,6 +34,9 @@ _DEPTHS = (6, 5, 3)
 """Position of ``tasks`` from the end of a path: of an attempt's file, of a shard's, and of a task's."""
 RECORD_BYTES = 64 << 20
 """Limit of a record's size. The record of the largest plan whose endpoints all fail is smaller, and a pod has more memory."""
+_TEMPORARY = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{12}")
+"""The name of a temporary file: hidden, with `unique` at its end."""
+_ABANDONED_SECONDS = 600.0
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 NO_LINKS = {
     errno.EPERM,
@@ -298,6 +302,21 @@ def unique() -> str:
     return f"{os.getpid()}.{os.urandom(6).hex()}"
 
 
+def remove_abandoned(folder: Path, now: float) -> None:
+    """Remove the temporary files of a run's folder that nobody has written for ten minutes, since their writer was killed.
+
+    Args:
+        folder: others in it stay.
+        now: seconds since the epoch, by the volume's clock.
+    """
+    with contextlib.suppress(OSError), own_folder(folder) as place:
+        for name in filter(_TEMPORARY.fullmatch, os.listdir(place)):  # noqa: PTH208 - a descriptor
+            with contextlib.suppress(OSError):
+                status = os.stat(name, dir_fd=place, follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode) and now - status.st_mtime > _ABANDONED_SECONDS:
+                    os.unlink(name, dir_fd=place)
+
+
 def sync_directory(directory: Path) -> None:
     """Make names that were added to `directory` survive a crash of the machine."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -344,7 +363,7 @@ def write_temporary(path: Path, content: bytes) -> Path:
     try:
         file.write(content)
         file.close()
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     return temporary

@@ -32,6 +32,7 @@ GROWING = f".{layout.FINDINGS}.partial"
 """The findings of an attempt that is running, or was killed: whole up to its last newline."""
 _BEGUN = ".begun"
 """An empty file whose time says when the attempt began."""
+_SEALING = ".sealing."
 _RESERVE = ".reserve"
 _NEAR_LIMIT = ".memory-near-limit"
 _RESERVE_BYTES = 256 << 10
@@ -250,7 +251,8 @@ def seal(shard: Path, attempt: int, left: ShardRecord) -> None:
     try:
         _seal(place, attempt, left)
     except _OBSTRUCTED as error:
-        _log.warning("Attempt %d was killed, and what it left can't be read: %s", attempt, error)
+        if not (place / layout.SHARD_RECORD).exists():  # otherwise another one has sealed it meanwhile
+            _log.warning("Attempt %d was killed, and what it left can't be read: %s", attempt, error)
 
 
 def _seal(place: Path, attempt: int, left: ShardRecord) -> None:
@@ -279,8 +281,8 @@ def _seal(place: Path, attempt: int, left: ShardRecord) -> None:
         files=(artifact(final),),
     )
     durable.create(place / layout.SHARD_RECORD, records.readable(record))
-    for done in (GROWING, _BEGUN):
-        (place / done).unlink(missing_ok=True)
+    for done in (place / GROWING, place / _BEGUN, *place.glob(f"{_SEALING}*")):
+        done.unlink(missing_ok=True)
 
 
 def _times(place: Path) -> tuple[float, float]:
@@ -308,7 +310,7 @@ def _modified(path: Path) -> float | None:
 
 def _whole_lines(growing: Path, place: Path) -> Path:
     """A synced copy of `growing` up to its last newline; empty where there is none."""
-    temporary = place / f".sealing.{durable.unique()}"
+    temporary = place / f"{_SEALING}{durable.unique()}"
     copy = durable.CheckedFile(temporary)
     try:
         lines = Lines()
@@ -319,7 +321,7 @@ def _whole_lines(growing: Path, place: Path) -> Path:
                     if whole:
                         copy.write(b"\n".join([*whole, b""]))
         copy.close()
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     return temporary

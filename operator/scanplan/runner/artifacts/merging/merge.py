@@ -131,6 +131,7 @@ def _write(
     ):
         merged = durable.CheckedFile(temporary, executor)
         try:
+            _remove_abandoned(task.parent, temporary.stat().st_mtime)
             read_for_history = [part for part in parts if not copying.has_sightings(part, history)]
             copied = executor.submit(copying.copy, merged, parts, read_for_history, overview, history, suppression)
             # Here copying feeds the history, or both use `suppression`. So copying ends before the history is written.
@@ -139,7 +140,7 @@ def _write(
             ran = _ran(parts) if complete else None
             changed = history.write(_moment(task, attempts), ran, executor, suppression)
             counts = copied.result()
-        except OSError:
+        except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         metadata = scan_metadata.of(document, parts, summaries, counts, suppression, complete=complete)
@@ -154,6 +155,12 @@ def _write(
         metadata = msgspec.structs.replace(metadata, files=(*metadata.files, report))
     durable.replace(task / layout.METADATA, records.readable(metadata))
     return metadata
+
+
+def _remove_abandoned(tasks: Path, now: float) -> None:
+    """Remove what killed processes have left beside the tasks of a run, and in their folders: as much as a merged file each."""
+    for folder in (tasks.parent, *(path for path in tasks.iterdir() if path.is_dir())):
+        durable.remove_abandoned(folder, now)
 
 
 def _moment(task: Path, attempts: Sequence[ShardRecord]) -> str:
