@@ -2,6 +2,10 @@
 
 The test's title is always the same for a run. So a repetition meets the findings of the first import, and changes nothing.
 Findings that a complete scan does not have any more are closed.
+
+No `scan_date` is sent. DefectDojo refuses one that is later than today in its own time zone (`validate_scan_date` in
+dojo/api_v2/serializers.py), and gives it to all findings. Without it, each new finding has the time of its event, and the test
+that of the import.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ def send(target: DefectDojoTarget, export: Export, result: Result, client: Clien
     """
     findings, digest = result.findings(ExportFormat.JSONL)
     scan = read_scan(b"".join(result.body(result.file(layout.METADATA)).pieces))
-    body, boundary = form(_fields(target, scan.finished_at[:10], scan.scanner.nuclei_version), findings, digest)
+    body, boundary = form(_fields(target, scan.scanner.nuclei_version), findings, digest)
     headers = {
         "Authorization": f"Token {secrets.value(export.secret, 'token')}",
         "Content-Type": f"multipart/form-data; boundary={boundary}",
@@ -43,7 +47,7 @@ def send(target: DefectDojoTarget, export: Export, result: Result, client: Clien
     return f"reimported {findings.length:,} bytes into test {target.test!r}"
 
 
-def _fields(target: DefectDojoTarget, day: str, version: str) -> dict[str, str]:
+def _fields(target: DefectDojoTarget, version: str) -> dict[str, str]:
     fields = {
         "scan_type": SCAN_TYPE,
         "product_name": target.product,
@@ -53,7 +57,6 @@ def _fields(target: DefectDojoTarget, day: str, version: str) -> dict[str, str]:
         "auto_create_context": "true",
         "close_old_findings": "true",
         "minimum_severity": "Info",
-        "scan_date": day,
         "version": version,
     }
     return {name: value for name, value in fields.items() if value}
