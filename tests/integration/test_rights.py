@@ -81,17 +81,24 @@ def test_the_role_grants_what_the_operator_uses(alone: Scene, start_operator: St
     )
     alone.apply("long", endpointsFrom=[{"configMapKeyRef": {"name": "targets", "key": "endpoints"}}])
     alone.phase("Running", "long")
-    # a schedule whose run is replaced, and has no place in the history
+    # a schedule whose runs are replaced, and of which the history keeps the last one that has ended
     alone.kubectl.apply(
         test_schedules.manifest(schedule="0 2 1 1 *", concurrencyPolicy="Replace", failedRunsHistoryLimit=0)
     )
     test_schedules.observed(alone)
     test_schedules.edit(alone, trigger="one")
-    alone.eventually(lambda: test_schedules.runs(alone))
-    (run,) = test_schedules.runs(alone)
-    job = alone.started(run["metadata"]["name"])
-    test_schedules.edit(alone, trigger="two")
-    collect(alone, job, complete=False)
+    for trigger in ("two", "three"):
+
+        def at_work() -> list[str]:
+            phases = {run["metadata"]["name"]: run["status"].get("phase") for run in test_schedules.runs(alone)}
+            return [name for name, phase in phases.items() if phase != "Cancelled"]
+
+        alone.eventually(at_work)
+        (run,) = at_work()
+        job = alone.started(run)
+        test_schedules.edit(alone, trigger=trigger)
+        collect(alone, job, complete=False)
+        alone.phase("Cancelled", run)
     # an exception, into whose conditions it writes
     alone.kubectl.apply(test_exceptions.manifest())
     # a notifier, which names no Secret and whose test message finds nobody; of scans that have ended this second it tells nothing
