@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from scanplan.api import labels
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.model import Effect
+from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.targets.guard import Guard
-from scanplan.core.planning.task import Pinned, Task, claim_of, input_digest, resolve
+from scanplan.core.planning.task import Pinned, Task, claim_of, digest_of, input_digest, resolve
 from tests.unit.core.objects import CLAIM, INPUTS, NOW, POLICY, plan, task
 
 STRICT = Policy(
@@ -173,6 +175,47 @@ class TestInputDigest:
     )
     def test_and_with_nothing_else(self, spec: dict[str, Any]) -> None:
         assert input_digest(plan(**spec).spec) == input_digest(plan().spec)
+
+
+class TestReleases:
+    """A release with more fields starts no scan again: a field that nobody has set is in no digest."""
+
+    RICH: ClassVar[dict[str, Any]] = {
+        "endpointsFrom": [{"ingresses": {}}],
+        "selection": {"include": {"tags": ["cve"]}},
+        "scanner": {
+            "rateLimit": 7,
+            "interactsh": {"server": "oast.example"},
+            "variables": [{"name": "a", "value": "b"}],
+        },
+        "dnsConfig": {"nameservers": ["192.0.2.53"]},
+        "podTemplate": {"tolerations": [{"key": "spot"}], "resources": {"limits": {"cpu": 1}}},
+    }
+
+    @pytest.mark.parametrize(
+        ("spec", "of_key", "of_next_run"),
+        [
+            ({"sharding": {}}, "c0e6fd147e009245", "44136fa355b3678a"),
+            ({}, "c0e6fd147e009245", "3f78d9230ff346b4"),
+            (RICH, "bbe61bf6487bc051", "d914b2387b5bec70"),
+        ],
+        ids=["plain", "sharded", "rich"],
+    )
+    def test_digests_are_those_of_the_first_release(self, spec: dict[str, Any], of_key: str, of_next_run: str) -> None:
+        """Lost otherwise: running Jobs, which an operator deletes when its plans have another digest than their pins."""
+        of = plan(**spec)
+        assert (of.input_digest, of.next_run_digest) == (of_key, of_next_run)
+
+    @pytest.mark.parametrize("effect", Effect)
+    def test_a_default_that_is_written_is_one_that_is_not(self, effect: Effect) -> None:
+        """The API server writes the schema's defaults into each plan that is made or edited."""
+        written = plan().spec.model_dump(mode="json", by_alias=True)
+        assert digest_of(ScanPlanSpec.model_validate(written), effect) == digest_of(plan().spec, effect)
+
+    def test_an_edit_of_another_effect_changes_nothing(self) -> None:
+        edited = plan(scanner={"rateLimit": 7}, sharding={"maxEndpointsPerShard": 1, "parallelism": 9})
+        assert edited.input_digest == plan().input_digest
+        assert plan(scanner={"sni": "a.example"}).next_run_digest == plan().next_run_digest
 
 
 def test_the_document_says_everything_that_a_runner_needs() -> None:

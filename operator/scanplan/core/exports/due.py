@@ -18,10 +18,11 @@ _RETRIED = {ExportState.FAILED, ExportState.SKIPPED}
 
 
 def digest_of(export: Export, status: ScanPlanStatus) -> str:
-    """What an export sends where: it and the result, as they are now."""
+    """What an export sends where: it and the result, as they are now, without fields that have the schema's default."""
     artifacts = status.artifacts
-    result = [file.model_dump() for file in (artifacts.files or ())] if artifacts else []
-    return keys.digest(keys.canonical_json([export.model_dump(mode="json"), status.task_key, result]))
+    result = [file.model_dump(exclude_defaults=True) for file in (artifacts.files or ())] if artifacts else []
+    written = export.model_dump(mode="json", exclude_defaults=True)
+    return keys.digest(keys.canonical_json([written, status.task_key, result]))
 
 
 def settled(plan: Plan) -> dict[str, ExportStatus]:

@@ -33,7 +33,7 @@ def under(own: M, defaults: Model) -> M:
             changes[name] = under(value, default)
         elif isinstance(value, dict) and isinstance(default, dict) and name != "affinity":
             changes[name] = {**default, **value}
-        elif value == _schema_default(type(own), name):
+        elif value == schema_default(type(own), name):
             changes[name] = default
     return own.model_copy(update=changes) if changes else own
 
@@ -69,10 +69,11 @@ def _leaves(model: Model, path: str = "") -> Iterator[tuple[str, Any, Any]]:
         if isinstance(value, Model):
             yield from _leaves(value, f"{where}.")
         else:
-            yield where, value, _schema_default(type(model), name)
+            yield where, value, schema_default(type(model), name)
 
 
-def _schema_default(model: type[Model], name: str) -> Any:
+def schema_default(model: type[Model], name: str) -> Any:
+    """The value of a field that nobody has set; no value equals that of a field that must be set."""
     return model.model_fields[name].get_default(call_default_factory=True)
 
 

@@ -158,7 +158,10 @@ _FIELDS = {effect: fields_with(effect) for effect in Effect}
 
 
 def digest_of(spec: ScanPlanSpec, effect: Effect) -> str:
-    """Digest of the spec's fields of one effect, as they are written: lists of the key in no particular order."""
+    """Digest of the spec's fields of one effect, as they are written: lists of the key in no particular order.
+
+    A field that has the schema's default is not in it. So a release with more fields changes no digest.
+    """
     return keys.digest(keys.canonical_json(_select(spec, _FIELDS[effect])))
 
 
@@ -171,16 +174,24 @@ def _select(model: Model, fields: dict[str, Any]) -> dict[str, Any]:
     selected: dict[str, Any] = {}
     for name, nested in fields.items():
         value = getattr(model, name)
+        if value == scan_defaults.schema_default(type(model), name):
+            continue
         if nested is not None:
-            selected[name] = _select(value, nested)
+            if inner := _select(value, nested):
+                selected[name] = inner
         elif isinstance(value, Model):
-            selected[name] = value.model_dump(mode="json")
+            selected[name] = _dumped(value)
         elif isinstance(value, list):
-            items = [item.model_dump(mode="json") if isinstance(item, Model) else item for item in value]
+            items = [_dumped(item) if isinstance(item, Model) else item for item in value]
             selected[name] = items if any(isinstance(item, dict) for item in items) else sorted(set(items))
         else:
             selected[name] = value
     return selected
+
+
+def _dumped(value: Model) -> dict[str, Any]:
+    dumped: dict[str, Any] = value.model_dump(mode="json", exclude_defaults=True)
+    return dumped
 
 
 def claim_of(spec: ScanPlanSpec, policy: Policy, pinned: Pinned | None = None) -> str:
