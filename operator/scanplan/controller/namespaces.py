@@ -1,15 +1,19 @@
-"""Follows the label selector of the operator's namespaces: they join, and they leave.
+"""Lets namespaces join the operator's scope, and leave it: as their label selector finds them, or as a list of them is allowed.
 
 When a namespace gets the label, it joins. Its Jobs, then its plans, then its pods are listed (`Watches.join`). Only then does work
 on it begin. When it loses the label, all that is known of it is forgotten. Another operator may work on it then, so nothing is
 written there.
+
+A namespace of a fixed list that refused to be listed at the start joins in the same way, when it may be listed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -44,7 +48,7 @@ class NamespaceSelector:
     """Keeps the scope equal to what the label selector finds: `run` watches, `follow` applies."""
 
     def __init__(self, controller: Controller) -> None:
-        """Does nothing until `run`, and nothing at all where the scope has no selector."""
+        """Does nothing until `run`, and watches nothing where the scope has no selector."""
         self._controller = controller
         self._scope = controller.scope
         self._found: set[str] = set()
@@ -69,12 +73,16 @@ class NamespaceSelector:
         """Wait for the first list. Its namespaces need not join: the lists at the start include them."""
         if self._scope.selector:
             await self._reflector.listed()
-            for namespace in self._found:
+            for namespace in sorted(self._found):
                 self._scope.add(namespace, ready=True)
 
     async def follow(self, kinds: Kinds) -> None:
-        """Let namespaces join and leave until cancelled. Begin it when everything is listed."""
+        """Let namespaces join and leave until cancelled. Begin it when everything is listed, but those that were left out."""
         async with asyncio.TaskGroup() as joins:
+            for namespace in self._scope.waiting:
+                # Not in turn: it may be refused for ever, and would hold up the others.
+                join = self._join(namespace, kinds, contextlib.nullcontext())
+                self._joining[namespace] = joins.create_task(join)
             while True:
                 await self._changed.wait()
                 self._changed.clear()
@@ -82,7 +90,7 @@ class NamespaceSelector:
                     self._leave(namespace, kinds)
                 for namespace in sorted(self._found - self._scope.selected):
                     self._scope.add(namespace, ready=False)
-                    self._joining[namespace] = joins.create_task(self._join(namespace, kinds))
+                    self._joining[namespace] = joins.create_task(self._join(namespace, kinds, self._turns))
 
     def _namespace_event(self, kind: str | None, body: dict[str, Any]) -> None:
         name = body["metadata"]["name"]
@@ -92,11 +100,11 @@ class NamespaceSelector:
             self._found.add(name)
         self._changed.set()
 
-    async def _join(self, namespace: str, kinds: Kinds) -> None:
-        log.info("namespace %s joins", namespace)
+    async def _join(self, namespace: str, kinds: Kinds, turn: AbstractAsyncContextManager[None]) -> None:
+        log.info("namespace %s joins when it is listed", namespace)
         async with asyncio.TaskGroup() as lists:
             exceptions = lists.create_task(kinds.exceptions.reflector.join(namespace))
-            async with self._turns:
+            async with turn:
                 await kinds.plans.join(namespace)
             await asyncio.wait([exceptions], timeout=EXCEPTIONS_SECONDS)
             self._scope.add(namespace, ready=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from http import HTTPStatus
 
 import aiohttp
 from kubernetes.aio.client import ApiException
@@ -28,6 +29,11 @@ def message_of(error: ApiException) -> str:
 def reason_of(error: Exception) -> str:
     """One line for the log that says what went wrong."""
     return message_of(error) if isinstance(error, ApiException) else repr(error)
+
+
+def is_forbidden(error: Exception) -> bool:
+    """Whether the request is refused for want of a right, as in a namespace that is gone with its Role."""
+    return isinstance(error, ApiException) and error.status == HTTPStatus.FORBIDDEN
 
 
 def retry_after(error: Exception) -> float:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 import pytest
+from kubernetes.aio.client import ApiException
 
 from scanplan.controller.engine import worker
 from scanplan.controller.engine.reflector import Reflector
@@ -18,6 +19,7 @@ from scanplan.kube.watching import Changed, Event, Failed, Listed, Resumed, Watc
 
 LOG = logging.getLogger("test")
 REFUSED = Failed(TimeoutError("no answer"), 1.0)
+FORBIDDEN = Failed(ApiException(status=403, reason="Forbidden"), 1.0)
 
 
 class Told:
@@ -75,7 +77,16 @@ async def test_an_object_that_cannot_be_taken_in_hides_no_other(caplog: pytest.L
 async def test_all_is_known_when_each_namespace_is_listed() -> None:
     assert await done((await hear(print, a=[Listed(first=True)], b=[Listed(first=True)])).listed())
     assert not await done((await hear(print, a=[Listed(first=True)], b=[])).listed())
+    assert not await done((await hear(print, a=[Listed(first=True)], b=[REFUSED])).listed())
     assert not (await hear(print, a=[Listed(first=True)])).relisted.is_set()
+
+
+async def test_a_namespace_that_refuses_its_list_holds_up_no_other() -> None:
+    """Lost otherwise: the scans of all teams, where one team's namespace is gone."""
+    reflector = await hear(print, a=[Listed(first=True)], b=[REFUSED, FORBIDDEN])
+    assert await reflector.listed() == {"b"}
+    assert not await done((await hear(print, a=[FORBIDDEN], b=[FORBIDDEN])).listed()), "nothing is known of any"
+    assert not await done((await hear(print, a=[Listed(first=True)], b=[FORBIDDEN, REFUSED])).listed())
 
 
 async def test_a_second_list_is_told_since_changes_may_have_gone_unseen() -> None:
@@ -124,6 +135,15 @@ async def test_a_namespace_that_joins_is_listed_and_is_deleted_when_it_leaves(ca
     assert passed[2:] == [("DELETED", "first"), ("DELETED", "second")]
 
 
+async def test_a_namespace_of_a_list_joins_its_own_watch() -> None:
+    """Lost otherwise: the deletion of an object that was there before its namespace was ready."""
+    made = [Told(), Told(), Told(Changed(None, {"name": "first"}), Listed(first=True))]
+    red = made[0]
+    reflector = Reflector("Things", lambda _: cast("Watch", made.pop(0)), lambda *_: None, Scope(["red", "blue"]))
+    await reflector.join("red")
+    assert red.forget("red") == [{"name": "first"}]
+
+
 def test_a_scope_has_all_namespaces_or_those_of_a_list_or_those_that_are_found() -> None:
     everywhere, some, found = Scope(), Scope(["red", "blue"]), Scope(selector="team=red")
     assert everywhere.stores("red")
@@ -132,6 +152,10 @@ def test_a_scope_has_all_namespaces_or_those_of_a_list_or_those_that_are_found()
     assert some.stores("red")
     assert not some.stores("green")
     assert some.watched == some.to_list == ("red", "blue")
+    some.add("blue", ready=False)
+    assert [some.watched, some.to_list, some.waiting] == [("red", "blue"), ("red",), ("blue",)]
+    assert some.stores("blue")
+    assert not some.is_ready("blue")
     assert not found.stores("red")
     assert (found.watched, found.to_list) == ((None,), ())
     found.add("red", ready=False)

@@ -6,6 +6,10 @@ import asyncio
 import functools
 from typing import Any
 
+import pytest
+from kubernetes.aio.client import ApiException
+
+from scanplan.client.errors import QueueUnavailable
 from scanplan.kube.watching import Failed, Listed, Resumed
 from scanplan.web.ui import events, feeds
 
@@ -17,6 +21,9 @@ def test_a_reader_that_does_not_keep_up_is_cut_and_takes_no_memory() -> None:
         if viewer.events.qsize() == 1 and number:
             break
     assert viewer.events.get_nowait() is None
+
+
+FORBIDDEN = Failed(ApiException(status=403, reason="Forbidden"), 1.0)
 
 
 class _Nowhere(feeds._Server):
@@ -41,6 +48,41 @@ async def test_the_page_says_that_it_is_well_again_when_all_namespaces_are() -> 
     assert [kind_of(each) for each in waiting(viewer)] == ["trouble", "snapshot", "trouble", "trouble"]
     bring["red"](Resumed())
     assert [kind_of(each) for each in waiting(viewer)] == ["change"]
+    feed.stop()
+
+
+async def test_a_namespace_that_may_not_be_watched_hides_no_other() -> None:
+    """Lost otherwise: the page of all teams, where one team's namespace is gone."""
+    feed, viewer = feeds.Feed(_Nowhere(), ("red", "blue")), feeds.Viewer()
+    feed.viewers.add(viewer)
+    feed.show(viewer, None)
+    feed._take(FORBIDDEN, "blue", "in namespace blue")
+    assert not feed._begun.is_set(), "a request for results waits for the other namespace"
+    feed._take(Listed(first=True), "red", "in namespace red")
+    assert [kind_of(each) for each in waiting(viewer)] == ["trouble", "snapshot", "trouble"]
+    assert list(await feed.results()) == []
+    feed._take(Listed(first=True), "blue", "in namespace blue")
+    assert [kind_of(each) for each in waiting(viewer)] == ["change"], "the trouble is over"
+    feed.stop()
+
+
+async def test_the_order_of_answers_does_not_matter_to_the_page() -> None:
+    feed, viewer = feeds.Feed(_Nowhere(), ("red", "blue")), feeds.Viewer()
+    feed.viewers.add(viewer)
+    feed.show(viewer, None)
+    feed._take(Listed(first=True), "red", "in namespace red")
+    feed._take(FORBIDDEN, "blue", "in namespace blue")
+    assert [kind_of(each) for each in waiting(viewer)] == ["snapshot", "trouble"]
+    feed.stop()
+
+
+@pytest.mark.parametrize("failed", [[FORBIDDEN, FORBIDDEN], [Failed(OSError("no route"), 1.0), FORBIDDEN]])
+async def test_plans_that_nobody_could_list_are_no_empty_page(failed: list[Failed]) -> None:
+    feed = feeds.Feed(_Nowhere(), ("red", "blue"))
+    for namespace, event in zip(("red", "blue"), failed, strict=True):
+        feed._take(event, namespace, f"in namespace {namespace}")
+    with pytest.raises(QueueUnavailable):
+        await feed.results()
     feed.stop()
 
 

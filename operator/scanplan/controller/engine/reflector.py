@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import aclosing
 
 from scanplan.controller.engine.parts import until_one_ends
 from scanplan.controller.engine.scope import Scope
-from scanplan.kube.failures import reason_of
+from scanplan.kube.failures import is_forbidden, reason_of
 from scanplan.kube.objects import Object
 from scanplan.kube.watching import Changed, Failed, Listed, Resumed, Watch
 
@@ -42,6 +42,10 @@ class Reflector:
         self._watches = {namespace: watch(namespace) for namespace in scope.watched}
         self._listed = {namespace: asyncio.Event() for namespace in self._watches}
         self._tried = {namespace: asyncio.Event() for namespace in self._watches}
+        self._forbidden: set[str | None] = set()
+        """Namespaces whose list is refused now."""
+        self._news = asyncio.Event()
+        """Set, and cleared at once, when a list has worked or failed."""
         self._failing: set[str | None] = set()
         """Namespaces whose watch, or list, fails now. One line in the log stands for all of them."""
 
@@ -49,10 +53,13 @@ class Reflector:
         """Watch until cancelled."""
         await until_one_ends(*map(self._watch_namespace, self._watches))
 
-    async def listed(self) -> None:
-        """Wait until all namespaces are listed."""
-        for event in self._listed.values():
-            await event.wait()
+    async def listed(self) -> Collection[str | None]:
+        """Wait until each namespace is listed or its list refused, and at least one is listed; returns those that refuse."""
+        while True:
+            missing = {namespace for namespace, event in self._listed.items() if not event.is_set()}
+            if missing <= self._forbidden and len(missing) < len(self._listed):
+                return missing
+            await self._news.wait()
 
     async def tried(self) -> None:
         """Wait until each namespace is listed or its list has failed. For kinds that the controller does not need at its start."""
@@ -60,13 +67,13 @@ class Reflector:
             await event.wait()
 
     async def join(self, namespace: str) -> None:
-        """List a namespace that comes into the scope, and pass on its objects, which the watch of the whole cluster has skipped."""
+        """List a namespace that comes into the scope, and pass on its objects, which its watch has skipped."""
+        lasting = self._lasting(namespace)
         async with aclosing(self._watch(namespace).events()) as events:
             async for event in events:
                 match event:
                     case Changed(None, body):
-                        # The watch of the cluster is told, so that it reports the object's deletion.
-                        self._watches[None].know(body)
+                        lasting.know(body)  # so that it reports the object's deletion
                         self._pass_on(None, body)
                     case Failed(error, _):
                         self._fail(namespace, error)
@@ -77,8 +84,12 @@ class Reflector:
     def leave(self, namespace: str) -> None:
         """Report every object of a namespace that has left the scope as deleted."""
         self._failing.discard(namespace)
-        for body in self._watches[None].forget(namespace):
+        for body in self._lasting(namespace).forget(namespace):
             self._pass_on("DELETED", body)
+
+    def _lasting(self, namespace: str) -> Watch:
+        """The watch that reports a namespace's changes: its own, or that of the whole cluster."""
+        return self._watches[namespace if namespace in self._watches else None]
 
     async def _watch_namespace(self, namespace: str | None) -> None:
         async for event in self._watches[namespace].events():
@@ -89,9 +100,12 @@ class Reflector:
                     (self._listed[namespace] if first else self.relisted).set()
                     self._tried[namespace].set()
                     self._failing.discard(namespace)
+                    self._tell()
                 case Failed(error, _):
                     self._fail(namespace, error)
                     self._tried[namespace].set()
+                    (self._forbidden.add if is_forbidden(error) else self._forbidden.discard)(namespace)
+                    self._tell()
                 case Resumed():
                     self._failing.discard(namespace)
 
@@ -99,6 +113,10 @@ class Reflector:
         if not self._failing:
             log.warning("%s can't be watched, trying again: %s", self._plural, reason_of(error))
         self._failing.add(namespace)
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news.clear()
 
     def _pass_on(self, event_type: str | None, body: Object) -> None:
         try:

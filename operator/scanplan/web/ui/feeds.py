@@ -19,7 +19,7 @@ from kubernetes.aio.config import ConfigException
 from scanplan.client.errors import QueueUnavailable
 from scanplan.kube.api import Api
 from scanplan.kube.connection import connect
-from scanplan.kube.failures import FAILURES, reason_of
+from scanplan.kube.failures import FAILURES, is_forbidden, reason_of
 from scanplan.kube.objects import Object
 from scanplan.kube.resources import PLANS
 from scanplan.kube.watching import Changed, Event, Failed, Listed, Resumed
@@ -160,12 +160,15 @@ class Feed:
         """Namespaces of deleted plans, by UID, since the last message."""
         self._missing = set(namespaces)
         """Namespaces that have not been listed yet."""
+        self._forbidden: set[str] = set()
+        """Namespaces that this API may not watch now. Where others may be watched, they are left out."""
+        self._watched = len(namespaces)
         self._whole = False
-        """Whether all namespaces have been listed."""
+        """Whether all namespaces have been listed, but those that are left out."""
         self._troubles: dict[str, str] = {}
         """Why plans can't be read now, by the namespace whose watch has failed."""
         self._begun = asyncio.Event()
-        """Set once all namespaces are listed, or a list has failed."""
+        """Set once all namespaces are listed, or a list has failed that may not be left out."""
         self._telling: asyncio.TimerHandle | None = None
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._follow(name), name=f"plans of {name or 'all'}") for name in namespaces]
@@ -236,16 +239,28 @@ class Feed:
         refused = isinstance(error, ApiException) and error.status in {401, 403}
         detail = f"this API may not watch plans {where}" if refused else "the plans can't be read at the moment"
         self._troubles[namespace] = detail
-        self._begun.set()
+        (self._forbidden.add if is_forbidden(error) else self._forbidden.discard)(namespace)
+        if self._missing <= self._forbidden or not is_forbidden(error):
+            self._begun.set()
+        if not self._whole and self._all_listed():
+            self._begin()
+            return
         self._offer(events.event("trouble", {"detail": detail}))
 
     def _listed(self, namespace: str) -> None:
         self._missing.discard(namespace)
-        if self._missing or self._whole:
+        if self._whole or not self._all_listed():
             self._goes_on(namespace)
             return
-        self._whole = True
         self._troubles.pop(namespace, None)
+        self._begin()
+
+    def _all_listed(self) -> bool:
+        return self._missing <= self._forbidden and len(self._missing) < self._watched
+
+    def _begin(self) -> None:
+        """Show viewers all plans, and what could not be read."""
+        self._whole = True
         self._begun.set()
         self._changed.clear()
         self._gone.clear()
