@@ -108,6 +108,8 @@ class ExceptionController(Observer):
         for each in known:
             if not self._scope.is_ready(namespace):
                 return
+            if each.unreadable:
+                continue
             try:
                 await self._update(namespace, each, statuses.of(each, uses, self._max_days, now))
             except Exception as error:

@@ -171,6 +171,16 @@ async def test_a_server_that_is_away_is_asked_once(failure: Exception) -> None:
     assert server.asked == ["a"]
 
 
+async def test_a_status_of_a_newer_version_is_left_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    server = Server({})
+    condition = {"type": "Ready", "status": "Maybe", "reason": "InForce", "message": "", "lastTransitionTime": "never"}
+    server.known.put({**body("a", 9), "status": {"conditions": [condition]}}, NOW)
+    await server.controller().look(PlanName("team", ""))
+    assert set(server.written) == {"b", "c"}
+    assert names(server.known) == ["a", "b", "c"], "it acts"
+    assert caplog.text.count("ScanException team/a is left as it is") == 1
+
+
 async def test_a_time_that_is_none_in_utc_is_told() -> None:
     server = Server({})
     server.known.put(body("a", 9, expiresAt="0001-01-01T00:00:00+14:00"), NOW)

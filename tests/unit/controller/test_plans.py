@@ -72,7 +72,7 @@ def test_no_metadata_stops_the_view_of_a_plan(field: str) -> None:
 def test_no_spec_or_status_stops_the_view_of_a_plan(field: str, other: Any) -> None:
     """Lost otherwise: a plan that is never looked at, and never told why."""
     plan = put(Plans(), {**body(RUNNING), field: other})
-    assert bool(plan.problem) == bool(other)
+    assert bool(plan.problem if field == "spec" else plan.unreadable) == bool(other)
 
 
 def test_a_plan_that_runs_again_comes_back_whole() -> None:
@@ -109,12 +109,24 @@ def test_phases_are_counted_through_every_change() -> None:
     assert plans.version(A) is None
 
 
-def test_a_status_of_a_newer_version_stops_one_plan_and_is_said() -> None:
+def test_a_status_of_a_newer_version_stops_one_plan_and_is_said(caplog: pytest.LogCaptureFixture) -> None:
     """Lost otherwise: after a downgrade one plan with an unknown phase would end the operator, or be scanned again."""
     plans = Plans()
     plan = put(plans, body({**RUNNING, "phase": "Dreaming"}))
-    assert plan.problem == "status.phase: not known to this version"
+    assert (plan.problem, plan.unreadable) == ("", "status.phase: not known to this version")
     assert plan.status.phase is None
+    assert plans[A].unreadable
+    assert caplog.text.count("status.phase: not known to this version") == 1
+
+
+def test_what_an_older_version_knows_of_a_status_is_read() -> None:
+    """Lost otherwise: after a downgrade a schedule waits for a run that has ended."""
+    exports = [{"name": "bucket", "digest": "d", "at": "", "reason": "Later", "state": "Deferred"}]
+    plan = put(Plans(), body({**COMPLETED, "exports": exports}))
+    assert "status.exports.0.state: not known to this version" in plan.unreadable
+    assert plan.status.ended
+    assert plan.status.findings
+    assert not plan.status.exports
 
 
 CHANCE = random.Random(7)  # noqa: S311 - no secret depends on it

@@ -200,6 +200,11 @@ class TestBeforeTheJob:
         ended = replace(plan(completed_status()), problem="spec.priority: …")
         assert decide(ended) == Write(), "its result stays what it was"
 
+    @pytest.mark.parametrize("status", [None, completed_status()], ids=["unknown", "completed"])
+    def test_a_status_of_a_newer_version_is_left_as_it_is(self, status: Any) -> None:
+        """Lost otherwise: results of scans, for good, after a rollback of the operator."""
+        assert decide(replace(plan(status), unreadable="status.phase: …", problem="spec.priority: …")) == Write()
+
     def test_while_a_collector_merges_no_scan_is_made_again(self) -> None:
         """Lost otherwise: a Job deleted by hand is made again, and writes into the folder that its collector merges."""
         collector = job(name=jobs.collector_name(task().job_name), uid="job-2", collector=True)

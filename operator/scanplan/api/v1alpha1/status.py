@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError
@@ -23,6 +23,11 @@ class Condition(Model):
 
 class UnreadableStatus(ValueError):
     """A newer version of the operator wrote this status, or somebody else did."""
+
+    def __init__(self, message: str, fields: Collection[str]) -> None:
+        """`fields`: names of those fields of the status that can't be read."""
+        super().__init__(message)
+        self.fields = fields
 
 
 class Status(Model):
@@ -45,15 +50,18 @@ class Status(Model):
             return cls.model_validate(body.get("status") or {})
         except ValidationError as error:
             fields = sorted({".".join(map(str, each["loc"])) for each in error.errors()})
-            raise UnreadableStatus(f"status.{', status.'.join(fields)}: not known to this version") from None
+            message = f"status.{', status.'.join(fields)}: not known to this version"
+            raise UnreadableStatus(message, {field.partition(".")[0] for field in fields}) from None
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self:
-        """As `of`, but an empty status where it can't be read; for readers that only display it."""
+        """As `of`, but without the fields that can't be read; for readers that don't write it."""
         try:
             return cls.of(body)
-        except UnreadableStatus:
-            return cls()
+        except UnreadableStatus as error:
+            status = body["status"]
+            known = set(status) - set(error.fields) if isinstance(status, Mapping) else ()
+            return cls.model_validate({name: status[name] for name in known})
 
     def document(self) -> dict[str, Any]:
         """The status on the wire: camelCase names, without the fields that are not set."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any, TypedDict, TypeVar
 
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from scanplan.api.times import required_time
 from scanplan.api.v1alpha1.model import mistakes
 from scanplan.api.v1alpha1.status import Status, UnreadableStatus
+
+log = logging.getLogger("scanplan.cache")
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
 StatusT = TypeVar("StatusT", bound=Status)
@@ -54,8 +57,19 @@ def spec_of(model: type[SpecT], body: dict[str, Any], stand_in: SpecT) -> tuple[
 
 
 def status_of(model: type[StatusT], body: dict[str, Any]) -> tuple[StatusT, str]:
-    """The status, and what is wrong with it: then it is an empty one."""
+    """The status, and what is wrong with it: then the fields that can't be read are missing."""
     try:
         return model.of(body), ""
     except UnreadableStatus as error:
-        return model(), str(error)
+        return model.read(body), str(error)
+
+
+def warn_of_unreadable(kind: str, namespace: str, name: str, unreadable: str) -> None:
+    """Say that nothing is done about an object. To be called once for each version of it that has a status which can't be read."""
+    log.warning(
+        "%s %s/%s is left as it is: %s. Run the version of the operator that wrote it, or a newer one",
+        kind,
+        namespace,
+        name,
+        unreadable,
+    )

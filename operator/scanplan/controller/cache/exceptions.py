@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from scanplan.api import labels
 from scanplan.api.times import lenient_time
 from scanplan.api.v1alpha1.scanexception import ScanExceptionStatus
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.controller.cache.bodies import status_of
+from scanplan.controller.cache.bodies import status_of, warn_of_unreadable
 from scanplan.controller.cache.deletions import Deletions
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.core.exceptions.status import Known, Use, refusal
@@ -79,6 +80,8 @@ class KnownExceptions:
             folding.folded(content),
         )
         self._handed.pop(namespace, None)
+        if unreadable := status_of(ScanExceptionStatus, body)[1]:
+            warn_of_unreadable(labels.EXCEPTION_KIND, namespace, name, unreadable)
         return True
 
     def drop(self, namespace: str, name: str, uid: str) -> None:
@@ -134,7 +137,7 @@ class KnownExceptions:
 def _unfolded(folded: _Folded) -> Known:
     body = folding.unfolded(folded.content)
     status, unreadable = status_of(ScanExceptionStatus, body)
-    exception, problem = None, unreadable
+    exception, problem = None, ""
     if "spec" not in body:
         problem = f"the exception is longer than {LONG_BYTES >> 10} KiB: split it"
     else:
@@ -150,5 +153,6 @@ def _unfolded(folded: _Folded) -> Known:
         seen=folded.seen,
         exception=exception,
         problem=problem,
+        unreadable=unreadable,
         status=status,
     )

@@ -7,17 +7,25 @@ kept parsed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from scanplan.controller.cache.bodies import warn_of_unreadable
 from scanplan.controller.cache.deletions import Deletions
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.core.observed import folding
 from scanplan.kube.objects import Object
 
 _METADATA = ("namespace", "name", "uid", "generation", "creationTimestamp", "resourceVersion", "deletionTimestamp")
-T = TypeVar("T")
+
+
+class _Readable(Protocol):
+    @property
+    def unreadable(self) -> str: ...
+
+
+T = TypeVar("T", bound=_Readable)
 FactsT = TypeVar("FactsT")
 
 
@@ -32,15 +40,17 @@ class Known(Generic[T, FactsT]):
     """The objects of one kind. Only `put` and `drop` change it."""
 
     def __init__(
-        self, read: Callable[[Object], T], facts: Callable[[T], FactsT], deletions: Deletions | None = None
+        self, kind: str, read: Callable[[Object], T], facts: Callable[[T], FactsT], deletions: Deletions | None = None
     ) -> None:
         """Knows nothing yet.
 
         Args:
+            kind: as manifests name it.
             read: parses an object into the core's model.
             facts: returns what metrics need of the model.
             deletions: the deleted objects of all kinds; None: of this kind alone.
         """
+        self._kind = kind
         self._read = read
         self._facts = facts
         self._folded: dict[PlanName, _Folded[FactsT]] = {}
@@ -79,7 +89,10 @@ class Known(Generic[T, FactsT]):
             "status": body.get("status") or {},
         }
         content = folding.folded(msgspec.json.encode(kept))
-        self._folded[name] = _Folded(uid, version, self._facts(self._read(kept)), content)
+        found = self._read(kept)
+        if found.unreadable:
+            warn_of_unreadable(self._kind, *name, found.unreadable)
+        self._folded[name] = _Folded(uid, version, self._facts(found), content)
         return True
 
     def drop(self, name: PlanName, uid: str) -> None:

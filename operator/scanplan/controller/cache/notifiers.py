@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from scanplan.api import labels
 from scanplan.api.times import lenient_time
 from scanplan.api.v1alpha1.conditions import ConditionType
 from scanplan.api.v1alpha1.scannotifier import ScanNotifierSpec, ScanNotifierStatus
@@ -33,14 +34,14 @@ class Notifiers(Known[Notifier, Facts]):
 
     def __init__(self, deletions: Deletions | None = None) -> None:
         """`deletions`: as in `Known`."""
-        super().__init__(notifier_of, _facts, deletions)
+        super().__init__(labels.NOTIFIER_KIND, notifier_of, _facts, deletions)
 
 
 def notifier_of(body: Object) -> Notifier:
     """A ScanNotifier object as the core reads it."""
     spec, problem = spec_of(ScanNotifierSpec, body, _STAND_IN)
     status, unreadable = status_of(ScanNotifierStatus, body)
-    return Notifier(**identity_of(body), spec=spec, status=status, problem=problem or unreadable)
+    return Notifier(**identity_of(body), spec=spec, status=status, problem=problem, unreadable=unreadable)
 
 
 def _facts(notifier: Notifier) -> Facts:

@@ -19,7 +19,7 @@ import msgspec
 from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.controller.cache.bodies import identity_of, spec_of, status_of
+from scanplan.controller.cache.bodies import identity_of, spec_of, status_of, warn_of_unreadable
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.core.observed import folding
 from scanplan.core.planning.task import Plan, ScheduleReference
@@ -161,6 +161,8 @@ class Plans(Mapping[PlanName, Plan]):
     def put(self, name: PlanName, body: dict[str, Any]) -> Plan:
         """Take in a ScanPlan object as the API returns it, in place of the one that had its name."""
         plan = plan_of(body, self._recent.get(name))
+        if plan.unreadable:
+            warn_of_unreadable(labels.KIND, *name, plan.unreadable)
         self.drop(name)
         folded = _Folded.of(plan, body)
         self._phases[folded.phase] += 1
@@ -199,7 +201,8 @@ def plan_of(body: dict[str, Any], before: Plan | None = None) -> Plan:
         **identity_of(body),
         spec=spec,
         status=status,
-        problem=problem or unreadable,
+        problem=problem,
+        unreadable=unreadable,
         schedule=_schedule_of(metadata),
         is_retest=labels.is_retest(metadata.get("labels")),
     )

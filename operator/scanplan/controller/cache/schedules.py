@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from scanplan.api import labels
 from scanplan.api.times import parse_time
 from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec, ScanScheduleStatus, ScanTemplate, ScanTemplateSpec
 from scanplan.controller.cache.bodies import identity_of, spec_of, status_of
@@ -35,7 +36,7 @@ class Schedules(Known[Schedule, Facts]):
 
     def __init__(self, deletions: Deletions | None = None) -> None:
         """`deletions`: as in `Known`."""
-        super().__init__(schedule_of, _facts, deletions)
+        super().__init__(labels.SCHEDULE_KIND, schedule_of, _facts, deletions)
 
 
 def _facts(schedule: Schedule) -> Facts:
@@ -54,4 +55,4 @@ def schedule_of(body: Object) -> Schedule:
     """A ScanSchedule object as the core reads it."""
     spec, problem = spec_of(ScanScheduleSpec, body, _STAND_IN)
     status, unreadable = status_of(ScanScheduleStatus, body)
-    return Schedule(**identity_of(body), spec=spec, status=status, problem=problem or unreadable)
+    return Schedule(**identity_of(body), spec=spec, status=status, problem=problem, unreadable=unreadable)

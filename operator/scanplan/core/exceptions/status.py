@@ -29,6 +29,8 @@ class Known:
     exception: ScanException | None
     problem: str = ""
     """Why the spec can't be read."""
+    unreadable: str = ""
+    """Which fields the status has of a newer version of the operator; `status` is without them. Nothing may be written then."""
     status: ScanExceptionStatus
 
     @property

@@ -25,7 +25,9 @@ class Notifier:
     spec: ScanNotifierSpec
     status: ScanNotifierStatus
     problem: str = ""
-    """Why spec or status can't be read."""
+    """Why the spec can't be read."""
+    unreadable: str = ""
+    """Which fields the status has of a newer version of the operator; `status` is without them. Nothing may be written then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
         now: the present time, timezone-aware.
     """
     notifier = observed.notifier
-    if notifier.deleting:
+    if notifier.deleting or notifier.unreadable:
         return Wait(None)
     status = _next_status(observed, now)
     if status != notifier.status:

@@ -64,6 +64,8 @@ class Plan:
     deleting: bool = False
     problem: str = ""
     """Why the spec can't be read (it was stored under another version's rules); `spec` is then no more than a stand-in."""
+    unreadable: str = ""
+    """Which fields the status has of a newer version of the operator; `status` is without them. Nothing may be written then."""
     schedule: ScheduleReference | None = None
     """By its controlling owner reference."""
     is_retest: bool = False

@@ -69,7 +69,7 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
 
 
 def _decide(context: Context) -> Decision:
-    if context.plan.deleting:
+    if context.plan.deleting or context.plan.unreadable:
         return NOTHING
     if context.plan.problem:
         if context.plan.status.ended:

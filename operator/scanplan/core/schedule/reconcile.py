@@ -61,7 +61,7 @@ def reconcile(observed: Observed, now: datetime) -> Decision:
         now: the present time, timezone-aware.
     """
     schedule = observed.schedule
-    if schedule.deleting:
+    if schedule.deleting or schedule.unreadable:
         return NOTHING
     if schedule.problem:
         return _stalled(observed, Reason.INVALID_SPEC, schedule.problem, now)

@@ -28,6 +28,8 @@ class Schedule:
     deleting: bool = False
     problem: str = ""
     """Why the spec can't be read (it was stored under another version's rules); `spec` is then no more than a stand-in."""
+    unreadable: str = ""
+    """Which fields the status has of a newer version of the operator; `status` is without them. Nothing may be written then."""
 
     @cached_property
     def timetable_digest(self) -> str:

@@ -385,6 +385,12 @@ def test_a_notifier_that_cannot_be_read_is_stalled() -> None:
     }
 
 
+def test_a_status_of_a_newer_version_is_left_as_it_is() -> None:
+    """Lost otherwise: messages that wait, after a rollback of the operator."""
+    newer = replace(notifier(), unreadable="status.outbox.0.result: not known to this version")
+    assert reconcile(Observed(notifier=newer, scans=[]), at("01:00:00")) == Wait(None)
+
+
 def test_scans_of_which_nothing_is_told_cost_few_writes() -> None:
     world = World()
     writes = world.writes

@@ -258,6 +258,11 @@ def test_what_cannot_be_read_is_stalled_and_never_a_guess(spec: dict[str, Any]) 
     assert written(repaired, "03:10").condition(ConditionType.STALLED) is None
 
 
+def test_a_status_of_a_newer_version_is_left_as_it_is() -> None:
+    """Lost otherwise: after a rollback of the operator, what the schedule knows of its times."""
+    assert decide(replace(schedule(), unreadable="status.missed: not known to this version"), "02:00") == Write()
+
+
 @pytest.mark.parametrize(
     ("refusal", "condition"),
     [
