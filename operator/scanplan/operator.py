@@ -34,6 +34,7 @@ from scanplan.controller.schedule import ScheduleController
 from scanplan.controller.settings import OperatorSettings
 from scanplan.core.planning.policy import IDEMPOTENCY_WINDOW_SECONDS
 from scanplan.kube.api import Api
+from scanplan.kube.clock import ServerClock
 from scanplan.kube.connection import connect
 from scanplan.kube.service_account import own_namespace
 from scanplan.metrics import server as metrics_server
@@ -92,8 +93,8 @@ async def run(configuration: Configuration) -> None:
     ended = EndedScans() if settings.notifiers else None
     queue, store = WorkQueue(), Store(ended, Scope(settings.namespaces, settings.namespace_selector))
     known_schedules, known_notifiers = Schedules(store.deletions), Notifiers(store.deletions)
-    health = Health(queue)
-    publication, shared = _in_redis(configuration.redis) if configuration.redis else (None, None)
+    health, clock = Health(queue), ServerClock()
+    publication, shared = _in_redis(configuration.redis, clock) if configuration.redis else (None, None)
     metrics = OperatorMetrics(
         store,
         queue,
@@ -107,7 +108,7 @@ async def run(configuration: Configuration) -> None:
         async with AsyncExitStack() as services:
             # Each watch holds a connection, and there are two for each namespace; the workers bound all other requests.
             client = await services.enter_async_context(await connect(connections=0))
-            api = Api(client, metrics.count_request)
+            api = Api(client, metrics.count_request, clock)
             controller = Controller(api, store, queue, settings.policy(), sharing=shared, observers=observers)
             exceptions = ExceptionController(controller, WorkQueue())
             others: list[ScheduleController | NotifierController] = []
@@ -139,11 +140,11 @@ async def run(configuration: Configuration) -> None:
         log.info("stopped after %.0f s", time.monotonic() - started)
 
 
-def _in_redis(settings: PublicationSettings) -> tuple[Publication, SharedTasks | None]:
+def _in_redis(settings: PublicationSettings, clock: ServerClock) -> tuple[Publication, SharedTasks | None]:
     from scanplan.client.redis import publication, sharing  # noqa: PLC0415 - needs an extra
 
     url, cluster = settings.redis_url or "", settings.cluster_name
     if not settings.shared_tasks:
         return publication.Publication(url, cluster), None
-    shared = sharing.SharedTasks(url, cluster, IDEMPOTENCY_WINDOW_SECONDS)
+    shared = sharing.SharedTasks(url, cluster, IDEMPOTENCY_WINDOW_SECONDS, clock.now)
     return publication.Publication(url, cluster, shared.settle), shared

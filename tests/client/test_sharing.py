@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.client.redis import sharing
@@ -98,6 +100,33 @@ async def test_a_task_that_failed_is_the_others_at_once(clusters: Clusters) -> N
     assert await clusters.east.take("n", KEY, "east-claim") == OtherCluster("west", "west-claim", None), (
         "not its to give"
     )
+
+
+@pytest.mark.parametrize("end", [ENDED, FAILED], ids=["completed", "failed"])
+async def test_an_end_is_told_once(clusters: Clusters, end: dict[str, Any]) -> None:
+    """Lost otherwise: a month-old result is taken for a new one, or a task that runs here again is given away."""
+    known = replace(plan(), status=written(end))
+    await clusters.east.settle(known, written({**end, "reason": "edited"}))
+    assert not clusters.redis.exists(shared_key("n", KEY))
+    await clusters.east.take("n", KEY, "east-claim")
+    await clusters.east.settle(known, written({**end, "reason": "edited"}))
+    assert await clusters.west.take("n", KEY, "west-claim") == OtherCluster("east", "east-claim", None)
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(0, 3600), (20, 2400), (60, 0), (43_200, 0), (-5, 3600)])
+async def test_a_result_answers_for_as_long_as_the_window_goes_on(
+    redis_of_session: RedisServer, minutes: int, seconds: int
+) -> None:
+    """Lost otherwise: a result that was taken over late is used for longer than the window."""
+    redis = redis_of_session.client()
+    redis.flushall()
+    east = SharedTasks(redis_of_session.url, "east", 3600, lambda: CREATED + timedelta(minutes=minutes))
+    async with east.kept(list):
+        await east.take("n", KEY, "east-claim")
+        await east.settle(plan(), written({**ENDED, "completionTime": format_time(CREATED)}))
+    left = redis.ttl(shared_key("n", KEY))
+    assert isinstance(left, int)
+    assert max(0, seconds - 20) <= max(0, left) <= seconds
 
 
 async def test_a_task_is_kept_while_its_job_lives_and_no_longer(

@@ -63,10 +63,13 @@ class Api:
     Errors are `ApiException` (with its `status`) and aiohttp's; `InvalidName` before a request, `WrongObject` after it.
     """
 
-    def __init__(self, client: ApiClient, on_request: OnRequest | None = None) -> None:
+    def __init__(
+        self, client: ApiClient, on_request: OnRequest | None = None, server_clock: ServerClock | None = None
+    ) -> None:
+        """`server_clock`: hears the time of each answer; None: a new one."""
         self._client = client
         self._on_request = on_request
-        self.clock = ServerClock()
+        self.clock = server_clock or ServerClock()
 
     async def connection(self) -> kopf.ConnectionInfo:
         """The same server and credentials for kopf's watches. Kopf asks again when the server refuses the old ones."""

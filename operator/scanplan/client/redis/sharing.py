@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 
 import msgspec
 import redis.asyncio
@@ -20,6 +21,7 @@ from redis.backoff import NoBackoff
 from scanplan.api import wire
 from scanplan.api.documents.report import ArtifactFile, FindingCounts, MergedResult
 from scanplan.api.documents.words import Document, encode
+from scanplan.api.times import lenient_time
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import Findings, PublishedArtifacts, ScanPlanStatus
 from scanplan.client.redis import background
@@ -27,6 +29,7 @@ from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.planning.task import Plan
 from scanplan.core.status import findings
+from scanplan.kube import clock
 
 log = logging.getLogger("scanplan.sharing")
 
@@ -62,13 +65,21 @@ class SharedTask(Document, frozen=True, kw_only=True):
 class SharedTasks:
     """Takes, renews and gives back the tasks of this cluster."""
 
-    def __init__(self, url: str, cluster: str, window_seconds: int) -> None:
-        """`window_seconds`: how long other clusters use a complete result instead of a scan of their own."""
+    def __init__(self, url: str, cluster: str, window_seconds: int, now: Callable[[], datetime] = clock.local) -> None:
+        """Opens no connection yet.
+
+        Args:
+            url: of the Redis.
+            cluster: this cluster's name.
+            window_seconds: how long after a scan other clusters use its complete result instead of a scan of their own.
+            now: the API server's time.
+        """
         self._connection = redis.asyncio.Redis.from_url(
             url, socket_connect_timeout=ANSWER_SECONDS, socket_timeout=ANSWER_SECONDS, retry=Retry(NoBackoff(), 0)
         )
         self._cluster = cluster
         self._window = window_seconds
+        self._now = now
 
     async def take(self, namespace: str, key: str, claim: str) -> OtherCluster | None:
         """See `scanplan.controller.reads.sharing.Sharing`."""
@@ -105,7 +116,12 @@ class SharedTasks:
         await asyncio.sleep(RENEW_SECONDS)
 
     async def settle(self, plan: Plan, status: ScanPlanStatus) -> None:
-        """After a status was written: share a complete result, or give back a task that ended without one.
+        """After the status was written by which a task ended: share a complete result, or give back a task without one.
+
+        Later writes of the same end say nothing about the task: another plan of ours may run it by then.
+
+        Args:
+            plan: as it was before.
 
         Raises:
             redis.RedisError: Redis did not take it. Other clusters wait until the task expires.
@@ -113,10 +129,19 @@ class SharedTasks:
         phase, artifacts = status.phase, status.artifacts
         if phase is None or not phase.is_terminal or status.task_key is None or status.job_ref is None:
             return
+        if _end_of(plan.status) == _end_of(status):
+            return
         claim = artifacts.claim_name if artifacts else ""
         complete = artifacts if phase is Phase.COMPLETED and artifacts and artifacts.complete else None
-        ended = self._value(claim, _result_of(status, complete)) if complete else b""
-        await self._run(_END, shared_key(plan.namespace, status.task_key), self._value(claim), ended, self._window)
+        seconds = self._seconds_left(status)
+        ended = self._value(claim, _result_of(status, complete)) if complete and seconds > 0 else b""
+        await self._run(_END, shared_key(plan.namespace, status.task_key), self._value(claim), ended, seconds)
+
+    def _seconds_left(self, status: ScanPlanStatus) -> int:
+        """How long other clusters may still use a result."""
+        completed = lenient_time(status.completion_time)
+        age = (self._now() - completed).total_seconds() if completed else 0.0
+        return self._window - max(0, int(age))
 
     def _value(self, claim: str, result: MergedResult | None = None) -> bytes:
         return encode(SharedTask(cluster=self._cluster, claim=claim, result=result))
@@ -128,6 +153,11 @@ class SharedTasks:
 def shared_key(namespace: str, key: str) -> str:
     """A task's key in Redis. A namespace has no underscore, so it never equals a key of one cluster."""
     return f"shared:task_key:{namespace}:{key}"
+
+
+def _end_of(status: ScanPlanStatus) -> tuple[bool, str | None, str | None]:
+    is_terminal = status.phase is not None and status.phase.is_terminal
+    return is_terminal, status.task_key, status.completion_time
 
 
 def _result_of(status: ScanPlanStatus, artifacts: PublishedArtifacts) -> MergedResult:
