@@ -97,7 +97,7 @@ class _Pass:
                 return Act((CreateRun(runs.build(self.observed.schedule, name, time, templates)),))
             if cancelled := tuple(CancelRun(run) for run in blocking if self._may_cancel and not run.cancelled):
                 return Act(cancelled)
-        if surplus := history.surplus(self.observed.schedule.spec, self.observed.runs):
+        if surplus := history.surplus(self.observed.schedule.spec, self.observed.runs, self.now):
             return Act(tuple(map(DeleteRun, surplus)))
         return self._write(position, wanted)
 

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from scanplan.api.times import lenient_time
+from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanschedule import ScanScheduleSpec, ScanScheduleStatus
+from scanplan.core.exports import due
 from scanplan.core.planning import keys
 from scanplan.core.planning.task import Plan
 
@@ -61,6 +64,8 @@ class Run:
     cancelled: bool = False
     """It was asked to end."""
     deleting: bool = False
+    exporting_since: datetime | None = None
+    """When the newest step of its exports began, while they have not ended; None: none is left to do."""
     templates: str = ""
     """Digest of the images that held its templates; empty: it is not known."""
     findings: int | None = None
@@ -77,6 +82,7 @@ def run_of(plan: Plan) -> Run:
     """A plan as a run."""
     status = plan.status
     ended = status.phase is not None and status.phase.is_terminal and status.observed_generation == plan.generation
+    completed = datetime.fromisoformat(status.completion_time) if ended and status.completion_time else None
     findings = status.findings
     return Run(
         name=plan.name,
@@ -85,7 +91,8 @@ def run_of(plan: Plan) -> Run:
         phase=status.phase or Phase.PENDING,
         reason=status.reason,
         ended=ended,
-        completed=datetime.fromisoformat(status.completion_time) if ended and status.completion_time else None,
+        completed=completed,
+        exporting_since=_exporting_since(plan, completed),
         cancelled=plan.spec.cancel,
         deleting=plan.deleting,
         templates=plan.schedule.templates if plan.schedule else "",
@@ -93,3 +100,11 @@ def run_of(plan: Plan) -> Run:
         new=findings.new if findings else None,
         resolved=findings.resolved if findings else None,
     )
+
+
+def _exporting_since(plan: Plan, completed: datetime | None) -> datetime | None:
+    """From the end of the scan, or from the start of its export Job. A wait for a quota may never end, so it sets no new time."""
+    if completed is None or not due.due(plan):
+        return None
+    begun = [lenient_time(each.at) for each in plan.status.exports or () if each.reason == Reason.EXPORTING]
+    return max(filter(None, [completed, *begun]))

@@ -33,6 +33,7 @@ from scanplan.core.reconcile.decision import (
     Rejection,
     Write,
 )
+from scanplan.core.schedule.schedule import run_of
 from tests.unit.core.objects import (
     CLAIM,
     NOW,
@@ -472,3 +473,20 @@ def test_a_release_with_more_fields_exports_nothing_again() -> None:
     digests = [due.digest_of(export, of.status) for export in of.spec.exports]
     assert digests == ["0be3638a3ea65ea7", "06a6023f438fd1c2", "d803ff45d7ffa1ed"]
     assert [due.digest_of(export, written.status) for export in written.spec.exports] == digests
+
+
+def test_a_schedule_knows_how_long_a_run_is_exported() -> None:
+    """Lost otherwise: an export that is tried again, when the schedule deletes the run with its export Job."""
+    of = ended(HTTP, status={**completed_status(), "observedGeneration": 1})
+    completed = run_of(of).completed
+    assert completed
+    assert run_of(ended()).exporting_since is None
+    assert run_of(of).exporting_since == completed, "its exports have not begun"
+    waits = written(decide(of, rejection=Rejection.forbidden("exceeded quota: q")))
+    assert run_of(after(of, waits)).exporting_since == completed, "a quota may never be free"
+    assert run_of(after(of, written(decide(of, begun(of))))).exporting_since == NOW
+    assert run_of(after(of, written(decide(of, over(of), pods=())))).exporting_since is None
+    failed = written(decide(of, over(of, 0), pods=(said(0, "archive", Reason.RECEIVER_REFUSED),)))
+    assert run_of(after(of, failed)).exporting_since is None
+    assert run_of(after(of, failed, retryExports="again")).exporting_since == completed
+    assert run_of(ended(HTTP, status={"phase": "Failed", "observedGeneration": 1})).exporting_since is None

@@ -432,6 +432,9 @@ def test_history_is_bounded() -> None:
     [
         (0, 9, [run("00"), run("01")], ["00"]),
         (0, 9, [run("00"), run("01", Phase.FAILED)], []),
+        (1, 9, [run("00", exporting_since=at("00:01")), run("01")], []),
+        (1, 9, [run("00", exporting_since=at("00:01") - timedelta(hours=6)), run("01")], ["00"]),
+        (9, 0, [run("00", Phase.FAILED, exporting_since=at("00:01")), run("01")], []),
         (1, 9, [run("00"), run("01"), run("02", Phase.RUNNING)], ["00"]),
         (1, 9, [run("00"), run("01", Phase.RUNNING), run("02")], []),
         (0, 9, [run("00", deleting=True), run("01")], []),
@@ -444,7 +447,7 @@ def test_history_is_bounded() -> None:
     ],
 )
 def test_history_keeps_what_is_needed(successful: int, failed: int, runs: list[Run], gone: list[str]) -> None:
-    """A run that has not ended, one that another is compared with, and the last end, which others have yet to hear of."""
+    """A run that has not ended or is exported, one that another is compared with, and the last end, which others don't know yet."""
     limits = {"successfulRunsHistoryLimit": successful, "failedRunsHistoryLimit": failed}
     of = seen("01:30", **limits, concurrencyPolicy="Allow")
     decision = decide(of, "01:40", *runs)
