@@ -154,6 +154,19 @@ class Scan(_View, frozen=True, kw_only=True):
         """The shards whose results are not complete."""
         return tuple(shard for shard in self.shards if shard.outcome is not Outcome.COMPLETE)
 
+    @property
+    def missed_nothing(self) -> bool:
+        """Whether each template ran, and each endpoint answered all the time: what the scan did not find is not there."""
+        missed = (
+            self.endpoints_unreachable,
+            self.endpoints_skipped,
+            self.endpoints_throttled,
+            self.endpoints_blocked,
+            self.templates_not_run,
+            *(shard.endpoints_troubled for shard in self.shards),
+        )
+        return self.complete and not any(missed)
+
 
 def read(content: bytes) -> Scan:
     """Parse a `scan_metadata.json`.

@@ -30,6 +30,29 @@ SPEC: dict[str, Any] = {
 }
 
 
+FAILING = {
+    "shard": 0,
+    "outcome": "complete",
+    "endpointsTroubled": [{"endpoint": "https://app.example.com", "remark": "40 of 50 requests failed"}],
+}
+OWN = {"runId", "rerun", "endpoints", "templates"}
+"""Fields that a retest sets itself."""
+LEFT_OUT = {
+    "endpointsFrom": "it scans the endpoint of the finding",
+    "selection": "it runs the template of the finding, whatever else the plan chooses",
+    "severityLevels": "the template of the finding has one of them, or had when it was found",
+    "sharding": "it has one endpoint",
+    "deadlineSeconds": "it is that of a scan of many endpoints",
+    "priority": "it counts among waiting plans alone",
+    "suspend": "somebody waits for the answer",
+    "cancel": "somebody waits for the answer",
+    "windows": "somebody waits for the answer",
+    "exports": "a receiver would take the result of one template for that of the run",
+    "retryExports": "it exports nothing",
+}
+"""Fields that don't change what a request of the finding's template asks, and whom. Each with the reason."""
+
+
 def line(event: dict[str, Any]) -> bytes:
     return events.lines([event])[0]
 
@@ -52,6 +75,23 @@ def test_a_retest_is_a_plan_of_its_own_that_scans_as_the_plan_did() -> None:
         "endpoints": ["https://app.example.com/start"],
         "templates": ["http/exposures/git-config.yaml"],
     }
+
+
+def test_each_field_of_a_plan_is_kept_or_does_not_matter_for_one_finding() -> None:
+    """Lost otherwise: fixed, said of another machine, which another resolver or another proxy has led to."""
+    fields = [field.alias for field in ScanPlanSpec.model_fields.values()]
+    assert sorted([*retest.KEPT, *OWN, *LEFT_OUT]) == sorted(map(str, fields))
+
+
+def test_a_retest_reaches_the_machine_that_the_plan_reached() -> None:
+    """Lost otherwise: with split DNS the public host is asked, which answers without the weakness."""
+    names: dict[str, Any] = {
+        "dnsConfig": {"nameservers": ["192.0.2.53"]},
+        "hostAliases": [{"ip": "192.0.2.7", "hostnames": ["app.example.com"]}],
+    }
+    made = manifest(GIT, **names)["spec"]
+    ScanPlanSpec.model_validate(made)
+    assert {field: made.get(field) for field in names} == names
 
 
 @pytest.mark.parametrize(
@@ -135,6 +175,10 @@ def test_a_line_that_is_no_finding_is_refused(raw: bytes) -> None:
         ([], {"complete": False}, Verdict.UNKNOWN),
         ([], {"endpointsUnreachable": 1}, Verdict.UNKNOWN),
         ([], {"endpointsScanned": 0}, Verdict.UNKNOWN),
+        ([], {"endpointsSkipped": 1}, Verdict.UNKNOWN),
+        ([], {"endpointsThrottled": 1}, Verdict.UNKNOWN),
+        ([], {"endpointsBlocked": 1}, Verdict.UNKNOWN),
+        ([], {"shards": [FAILING]}, Verdict.UNKNOWN),
         ([], {"templatesNotRun": [{"template": "x", "reason": "y"}]}, Verdict.UNKNOWN),
     ],
     ids=str,

@@ -32,6 +32,8 @@ KEPT = (
     "projectId",
     "templatesFrom",
     "scanner",
+    "dnsConfig",
+    "hostAliases",
     "artifacts",
     "retry",
     "timeoutSeconds",
@@ -40,7 +42,7 @@ KEPT = (
     "ttlSecondsAfterFinished",
     "podTemplate",
 )
-"""Fields of the plan that a retest has too: with what, and how, it scans."""
+"""Fields of the plan that a retest has too: with what, how and where it scans."""
 
 
 class Verdict(StrEnum):
@@ -67,8 +69,8 @@ def retest(
     \b
       scanplan retest 3f2a9c --run nightly
 
-    A plan of its own scans the template of the finding on its target. It takes image, templates and pod settings from the plan of
-    RUN, and stays: kubectl delete scanplan removes it.
+    A plan of its own scans the template of the finding on its target. It takes image, templates, resolvers and pod settings from
+    the plan of RUN, and stays: kubectl delete scanplan removes it.
 
     Exit codes: 0 fixed; 1 open; 66 RUN has no such finding; 69 the scan could not tell.
     """
@@ -132,12 +134,11 @@ def manifest(plan: Object, raw: bytes, name: str) -> dict[str, Any]:
 
 
 def verdict_of(raw: bytes, lines: Iterable[bytes], scan: Scan) -> Verdict:
-    """Whether a finding is still there; fixed only where a complete scan has really looked."""
+    """Whether a finding is still there; fixed only where a complete scan has really looked, and was answered."""
     wanted = identity(raw)
     if any(identity(each) == wanted for each in lines):
         return Verdict.OPEN
-    looked = scan.complete and scan.endpoints_scanned and not scan.endpoints_unreachable and not scan.templates_not_run
-    return Verdict.FIXED if looked else Verdict.UNKNOWN
+    return Verdict.FIXED if scan.endpoints_scanned and scan.missed_nothing else Verdict.UNKNOWN
 
 
 def _template(event: Object) -> str:
