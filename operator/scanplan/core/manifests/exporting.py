@@ -159,9 +159,16 @@ def _target(plan: Plan, export: Export) -> documents.HttpTarget | documents.S3Ta
             product=export.defect_dojo.product,
             engagement=export.defect_dojo.engagement,
             product_type=export.defect_dojo.product_type or "",
-            test=f"ScanPlan {plan.namespace}/{plan.run_id}",
+            test=_test(plan),
         )
     raise ValueError(f"export {export.name!r} goes nowhere")
+
+
+def _test(plan: Plan) -> str:
+    """The title of a test: the same for all results that take each other's place, and for no others."""
+    title = f"ScanPlan {plan.namespace}/{plan.run_id}"
+    alone = plan.schedule or plan.name == plan.run_id
+    return title if alone else f"{title} {plan.name}"
 
 
 def _volume(index: int) -> str:

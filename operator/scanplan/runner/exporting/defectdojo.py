@@ -1,7 +1,7 @@
 """A reimport into a test of DefectDojo (POST /api/v2/reimport-scan/).
 
 The test's title is always the same for a run. So a repetition meets the findings of the first import, and changes nothing.
-Findings that a complete scan does not have any more are closed.
+Findings that the result does not have any more are closed, unless the scan may only have missed them.
 
 No `scan_date` is sent. DefectDojo refuses one that is later than today in its own time zone (`validate_scan_date` in
 dojo/api_v2/serializers.py), and gives it to all findings. Without it, each new finding has the time of its event, and the test
@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from scanplan.api import layout
 from scanplan.api.documents.export import DefectDojoTarget, Export
 from scanplan.api.documents.words import ExportFormat
+from scanplan.findings.history import State
+from scanplan.report.scan import Scan
 from scanplan.report.scan import read as read_scan
 from scanplan.runner.exporting import secrets
 from scanplan.runner.exporting.http import Body, Client
@@ -35,7 +37,8 @@ def send(target: DefectDojoTarget, export: Export, result: Result, client: Clien
     """
     findings, digest = result.findings(ExportFormat.JSONL)
     scan = read_scan(b"".join(result.body(result.file(layout.METADATA)).pieces))
-    body, boundary = form(_fields(target, scan.scanner.nuclei_version), findings, digest)
+    closes = _closes(scan, result)
+    body, boundary = form(_fields(target, scan.scanner.nuclei_version, closes), findings, digest)
     headers = {
         "Authorization": f"Token {secrets.value(export.secret, 'token')}",
         "Content-Type": f"multipart/form-data; boundary={boundary}",
@@ -44,10 +47,18 @@ def send(target: DefectDojoTarget, export: Export, result: Result, client: Clien
     answer = client.request("POST", f"{target.url}/{PATH}", headers, body)
     if not answer.ok:
         raise refused(answer.status, answer.retry_after)
-    return f"reimported {findings.length:,} bytes into test {target.test!r}"
+    kept = "" if closes else ", and closed nothing: the scan has not looked for all findings that are still open"
+    return f"reimported {findings.length:,} bytes into test {target.test!r}{kept}"
 
 
-def _fields(target: DefectDojoTarget, version: str) -> dict[str, str]:
+def _closes(scan: Scan, result: Result) -> bool:
+    """Whether what the result lacks is gone: the scan missed nothing, or saw all that its history keeps open."""
+    return scan.missed_nothing or all(
+        entry.state is State.RESOLVED or entry.last_seen == scan.started_at for entry in result.history()
+    )
+
+
+def _fields(target: DefectDojoTarget, version: str, closes: bool) -> dict[str, str]:
     fields = {
         "scan_type": SCAN_TYPE,
         "product_name": target.product,
@@ -55,7 +66,7 @@ def _fields(target: DefectDojoTarget, version: str) -> dict[str, str]:
         "product_type_name": target.product_type,
         "test_title": target.test,
         "auto_create_context": "true",
-        "close_old_findings": "true",
+        "close_old_findings": "true" if closes else "false",
         "minimum_severity": "Info",
         "version": version,
     }

@@ -17,7 +17,9 @@ from scanplan.api.documents.export import ExportDocument
 from scanplan.api.documents.report import ArtifactFile
 from scanplan.api.documents.words import ExportFormat, Severity
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.findings import history
 from scanplan.findings.exceptions import Handed, Suppressor
+from scanplan.findings.history import Entry
 from scanplan.findings.lookup import Life, in_file
 from scanplan.report import sarif, spreadsheet
 from scanplan.report.finding import Finding, Suppressed, all_open, counted, read
@@ -80,6 +82,12 @@ class Result:
             length += len(piece)
         return Body(length, self._pieces(form)), digest.hexdigest()
 
+    def history(self) -> Iterator[Entry]:
+        """What is known of each finding of the run after this scan."""
+        file = self._checked(self.file(layout.HISTORY))
+        file.seek(0)
+        return history.entries(history.bounded(file))
+
     def _pieces(self, form: ExportFormat) -> Iterator[bytes]:
         match form:
             case ExportFormat.JSON:
@@ -106,9 +114,9 @@ class Result:
         return counted(self._lines(), self._suppressed)
 
     def _life(self) -> Life:
-        history = self.file(layout.HISTORY)
-        descriptor = self._checked(history).fileno()
-        return in_file(functools.partial(_part_of, descriptor), history.bytes)
+        file = self.file(layout.HISTORY)
+        descriptor = self._checked(file).fileno()
+        return in_file(functools.partial(_part_of, descriptor), file.bytes)
 
     def _lines(self) -> Iterator[bytes]:
         """The lines of the findings, from the begin."""

@@ -15,12 +15,13 @@ from scanplan.api.documents.words import encode
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.exports import due
+from scanplan.core.manifests import exporting
 from scanplan.core.observed.jobs import JobCondition, JobView, job_view
 from scanplan.core.observed.pods import PodView
 from scanplan.core.planning.inputs import Input, Inputs, Kind, Reference
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.targets.guard import Guard
-from scanplan.core.planning.task import Plan
+from scanplan.core.planning.task import Plan, ScheduleReference
 from scanplan.core.reconcile import reconcile as core
 from scanplan.core.reconcile.decision import (
     Act,
@@ -203,7 +204,25 @@ def test_one_job_exports_all_each_in_a_pod_of_its_own() -> None:
     assert document.complete
     assert [file.name for file in document.files] == ["nuclei_output.ndjson"]
     assert document.exports[1].target.folder.startswith("a/b/team/nightly/")  # type: ignore[union-attr]
-    assert document.exports[2].target.test == "ScanPlan team/nightly"  # type: ignore[union-attr]
+    assert document.exports[2].target.test == "ScanPlan team/nightly alpha"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "spec", "test"),
+    [
+        (None, {"runId": "alpha"}, "ScanPlan team/alpha"),
+        (None, {"runId": "nightly"}, "ScanPlan team/nightly alpha"),
+        (ScheduleReference("nightly", "1"), {"runId": "nightly"}, "ScanPlan team/nightly"),
+    ],
+    ids=["plan", "one of several of a run", "run of a schedule"],
+)
+def test_only_results_that_follow_each_other_share_a_test_of_defectdojo(
+    schedule: ScheduleReference | None, spec: dict[str, Any], test: str
+) -> None:
+    """Lost otherwise: two plans with one runId, each of which closes the findings of the other every night."""
+    of = replace(ended(DOJO, **spec), schedule=schedule)
+    (export,) = exporting.document(of, of.spec.exports, ALLOWED).exports
+    assert export.target.test == test  # type: ignore[union-attr]
 
 
 def test_a_pod_is_restricted_and_sees_the_result_alone() -> None:
