@@ -10,8 +10,9 @@ import pytest
 from kubernetes.aio.client import ApiException
 
 from scanplan.client.errors import QueueUnavailable
-from scanplan.kube.watching import Failed, Listed, Resumed
+from scanplan.kube.watching import Changed, Failed, Listed, Resumed
 from scanplan.web.ui import events, feeds
+from tests.unit.web.findings.test_published import RUNNING, plan
 
 
 def test_a_reader_that_does_not_keep_up_is_cut_and_takes_no_memory() -> None:
@@ -83,6 +84,27 @@ async def test_plans_that_nobody_could_list_are_no_empty_page(failed: list[Faile
         feed._take(event, namespace, f"in namespace {namespace}")
     with pytest.raises(QueueUnavailable):
         await feed.results()
+    feed.stop()
+
+
+async def test_a_plan_that_is_scanned_again_keeps_its_result_until_the_next_one_is_there() -> None:
+    """Lost otherwise: all open findings of its run, for the hours that the scan takes."""
+    feed = feeds.Feed(_Nowhere(), ("team",))
+
+    async def after(kind: str | None, plan: dict[str, Any]) -> list[tuple[str, str]]:
+        feed._take(Changed(kind, plan), namespace="team", where="in namespace team")
+        return [(each.completed, each.problem) for each in await feed.results()]
+
+    feed._take(Listed(first=True), namespace="team", where="in namespace team")
+    ((_, problem),) = await after(None, plan(**RUNNING))
+    assert problem.startswith("its scan has not ended")
+    first, second = ("2026-11-01T06:30:00Z", ""), ("2026-11-02T06:30:00Z", "")
+    assert await after("MODIFIED", plan(ended=1)) == [first]
+    assert await after("MODIFIED", plan(**RUNNING)) == [first]
+    assert await after("MODIFIED", plan(phase="Failed", findings=None, artifacts=None)) == [first]
+    assert await after("MODIFIED", plan(ended=2)) == [second]
+    assert await after("MODIFIED", plan(**RUNNING)) == [second]
+    assert await after("DELETED", plan(**RUNNING)) == []
     feed.stop()
 
 

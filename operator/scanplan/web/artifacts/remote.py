@@ -110,7 +110,9 @@ class Copies:
             plan = cluster.named(PLANS, str(result.task_id))
             status = ScanPlanStatus.of(plan)
             if not (status.artifacts and status.scanner):
-                raise Failure(f"plan {result.task_id} has no artifacts")
+                raise Failure(
+                    f"plan {result.task_id} is being scanned again: its files can be read once that has ended"
+                )
             claim, image = status.artifacts.claim_name, status.scanner.image
             with reader.opened(cluster, plan, claim, image, self._bounds, until=until) as opened:
                 for file in files:

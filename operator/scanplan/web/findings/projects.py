@@ -66,6 +66,8 @@ class Problems:
 
     def of(self, result: Published) -> str:
         """Why its history can't be read; empty where nothing is known against it."""
+        if result.problem:
+            return result.problem
         if result.history is None:
             return (
                 "its artifacts are in another cluster" if not result.result.artifacts else "its result has no history"

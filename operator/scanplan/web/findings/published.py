@@ -1,4 +1,4 @@
-"""Which results a project's findings come from: the newest one of each run that has left a history."""
+"""Which results a project's findings come from: the newest one of each run. A run that has none is named all the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scanplan.api import labels, layout
-from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
+from scanplan.api.v1alpha1.scanplan_status import Findings, ScanPlanStatus
 from scanplan.client.models import ArtifactRef, ScanResult
 from scanplan.client.queues.kubernetes import result_of
 from scanplan.kube.objects import Object
@@ -19,14 +19,14 @@ MOST_RUNS = 20
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The result of a plan that has ended, as far as findings over time are concerned."""
+    """What a plan tells of its findings over time: its result, or why it has none that can be read."""
 
     namespace: str
     project: str
     run: str
     result: ScanResult
     completed: str
-    """When the plan ended, RFC 3339 in UTC."""
+    """When the plan ended, RFC 3339 in UTC; empty where it has no such result."""
     open: dict[str, int]
     """By severity, where it is not 0."""
     total: int
@@ -36,6 +36,8 @@ class Published:
     suppressed: int
     history: ArtifactRef | None
     """None where the result has none, or is in another cluster."""
+    problem: str = ""
+    """Why the plan has no such result; empty where it has one."""
 
     @property
     def plan(self) -> str:
@@ -43,29 +45,40 @@ class Published:
 
 
 def read(plan: Object) -> Published | None:
-    """The result of a plan; None where it has none, or is a retest, which looks at one finding of another run."""
+    """What a plan tells; None where it tells nothing yet, or is a retest, which looks at one finding of another run."""
     status, metadata = ScanPlanStatus.read(plan), plan["metadata"]
-    counted = status.findings
-    if not status.ended or counted is None or counted.open is None or labels.is_retest(metadata.get("labels")):
+    if status.phase is None or labels.is_retest(metadata.get("labels")):
         return None
     try:
         result = result_of(plan)
     except ValueError:
         return None  # stored under another version's rules
     spec: dict[str, Any] = plan.get("spec") or {}
+    problem = _problem(status)
+    counted = Findings() if problem or status.findings is None else status.findings
     return Published(
         namespace=metadata["namespace"],
         project=status.project_id or spec.get("projectId") or metadata["namespace"],
         run=status.run_id or result.run_id,
         result=result,
-        completed=str(status.completion_time),
+        completed="" if problem else str(status.completion_time),
         open={name: number for name, number in (counted.open_by_severity or {}).items() if number},
-        total=counted.open,
+        total=counted.open or 0,
         new=counted.new or 0,
         reopened=counted.reopened or 0,
         suppressed=counted.suppressed or 0,
-        history=next((file for file in result.artifacts if file.name == layout.HISTORY), None),
+        history=next((file for file in result.artifacts if file.name == layout.HISTORY and not problem), None),
+        problem=problem,
     )
+
+
+def _problem(status: ScanPlanStatus) -> str:
+    """Why a plan has no result with findings over time; empty where it has one."""
+    if not status.ended:
+        return "its scan has not ended, and no earlier result of it is known here"
+    if status.findings is None or status.findings.open is None:
+        return "its scan has left no findings over time"
+    return ""
 
 
 def newest(results: Iterable[Published]) -> list[Published]:
@@ -81,7 +94,7 @@ def newest(results: Iterable[Published]) -> list[Published]:
 def projects(results: Iterable[Published]) -> list[dict[str, Any]]:
     """Each project with what is open in it, by the statuses of the newest result of each run."""
     by_project: defaultdict[tuple[str, str], list[Published]] = defaultdict(list)
-    for each in newest(results):
+    for each in newest(each for each in results if not each.problem):
         by_project[each.namespace, each.project].append(each)
     return [
         {

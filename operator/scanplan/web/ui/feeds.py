@@ -154,7 +154,7 @@ class Feed:
         self._server = server
         self._rows: dict[str, Object] = {}
         self._results: dict[str, Published] = {}
-        """Results by the UID of their plan."""
+        """Results by the UID of their plan. A plan that is scanned again keeps its result here until the next one is there."""
         self._changed: dict[str, Object] = {}
         self._gone: dict[str, str] = {}
         """Namespaces of deleted plans, by UID, since the last message."""
@@ -284,9 +284,10 @@ class Feed:
 
     def _put_result(self, plan: Object) -> None:
         uid, result = plan["metadata"]["uid"], published.read(plan)
+        known = self._results.get(uid)
         if result is None:
             self._results.pop(uid, None)
-        else:
+        elif not result.problem or known is None or known.problem:
             self._results[uid] = result
 
     def _drop(self, uid: str) -> None:

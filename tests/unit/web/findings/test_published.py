@@ -8,6 +8,7 @@ import pytest
 
 from scanplan.api import labels
 from scanplan.web.findings import published
+from scanplan.web.findings.projects import Problems
 from scanplan.web.findings.published import Published
 
 
@@ -32,7 +33,14 @@ def plan(name: str = "nightly-1", *, run: str = "nightly", ended: int = 1, **cha
         },
         "artifacts": {"claimName": "c", "path": f"ui_projects/{run}/tasks/{ended}", "complete": True, "files": files},
     }
-    metadata = {"namespace": "team", "name": name, "uid": name, "generation": 1, "labels": changes.pop("labels", {})}
+    metadata = {
+        "namespace": "team",
+        "name": name,
+        "uid": name,
+        "generation": 1,
+        "creationTimestamp": "2026-11-01T06:00:00Z",
+        "labels": changes.pop("labels", {}),
+    }
     return {"metadata": metadata, "spec": {"runId": run, "endpoints": ["a"]}, "status": status | changes}
 
 
@@ -61,17 +69,43 @@ def test_a_project_has_the_newest_result_of_each_run() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"phase": "Running", "completionTime": None},
-        {"findings": None},
-        {"findings": {"total": 3}},
+        {"phase": None},
         {"labels": {labels.RETEST: "true"}},
         {"error": {"class": "new", "reason": "Unheard", "message": "of another version"}},
         {"findings": "nonsense"},
     ],
-    ids=["running", "failed", "before histories", "retest", "another version", "unreadable"],
+    ids=["not looked at", "retest", "another version", "unreadable"],
 )
 def test_what_has_no_history_of_its_own_is_no_part_of_a_project(changes: dict[str, Any]) -> None:
     assert read(plan(**changes)) == []
+
+
+RUNNING: dict[str, Any] = {"phase": "Running", "completionTime": None, "findings": None, "artifacts": None}
+"""The status of a plan whose scan goes on."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (RUNNING, "its scan has not ended, and no earlier result of it is known here"),
+        ({"phase": "Failed", "findings": None}, "its scan has left no findings over time"),
+        ({"findings": {"total": 3}}, "its scan has left no findings over time"),
+    ],
+    ids=["running", "failed", "before histories"],
+)
+def test_a_run_without_a_result_is_named_and_counts_nothing(changes: dict[str, Any], problem: str) -> None:
+    """Lost otherwise: open findings, of which the view says nothing while their plan is scanned again."""
+    other = plan("w-1", run="weekly", ended=2)
+    found, left_out = published.chosen(read(plan(**changes), other), "shop")
+    assert ([each.run for each in found], left_out) == (["weekly", "nightly"], 0)
+    assert [Problems().of(each) for each in found] == ["", problem]
+    assert published.projects(read(plan(**changes), other)) == published.projects(read(other))
+
+
+def test_a_result_of_the_run_goes_before_a_plan_without_one() -> None:
+    """Lost otherwise: the last result of a schedule, while its next run goes on."""
+    found, _ = published.chosen(read(plan("n-2", **RUNNING), plan("n-1", ended=1)), "shop")
+    assert [each.plan for each in found] == ["n-1"]
 
 
 def test_many_runs_are_bounded_and_the_newest_are_read() -> None:
