@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from scanplan.api import labels
+from scanplan.api.v1alpha1.scan_defaults import PodDefaults
+from scanplan.client.cluster import reader
 from tests.chart import pages
 from tests.e2e import admission
 from tests.integration.scene import Scene
@@ -96,6 +99,30 @@ def test_each_setting_of_the_page_reaches_the_pods(
         }
         assert given == users
     assert spec["securityContext"]["runAsNonRoot"] is True
+
+
+def test_exporters_and_readers_are_admitted_under_the_pages_baseline(
+    alone: Scene, administrator: Kubectl, start_operator: Callable[..., Any]
+) -> None:
+    """Lost otherwise: results that nobody reads or gets, under a policy for which the page has the settings."""
+    (setting,) = (each for each in SETTINGS if "Kyverno" in each.title)
+    refuse(alone, administrator)
+    start_operator(**{**setting.settings(), "SCANPLAN_EXPORT_HOSTS": "in.example.com"})
+    alone.apply(**setting.spec, exports=[{"name": "hook", "http": {"url": "https://in.example.com/scans"}}])
+    alone.complete()
+
+    def exporter() -> str:
+        jobs = [each["metadata"] for each in alone.jobs()]
+        names = [each["name"] for each in jobs if each["labels"][labels.COMPONENT] == labels.COMPONENT_EXPORTER]
+        return str(names[0]) if names else ""
+
+    (pod,) = alone.kubelet.pending(alone.eventually(exporter))
+    assert pod["metadata"]["labels"]["team"] == "security"
+    assert pod["spec"]["containers"][0]["resources"]["limits"].keys() >= {"cpu", "memory"}
+    image = pod["spec"]["containers"][0]["image"]
+    defaults = PodDefaults.model_validate(pages.defaults_of(setting))
+    read = reader.manifest(alone.plan(), "claim", image, defaults=defaults)
+    alone.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(read))
 
 
 def test_without_the_pages_settings_a_baseline_refuses_the_pods(

@@ -142,6 +142,28 @@ def test_a_reader_is_restricted_temporary_and_owned_by_its_plan() -> None:
     assert made["metadata"]["ownerReferences"][0]["uid"] == "u"
 
 
+def test_a_reader_has_the_labels_of_scan_pods_but_is_none() -> None:
+    """Lost otherwise: readers that a policy refuses, or that a NetworkPolicy, a Job or Kueue takes for a scan pod."""
+    reserved = {
+        "scanplan.dev/task": "t",
+        "app.kubernetes.io/component": "scanner",
+        "job-name": "j",
+        "kueue.x-k8s.io/queue-name": "q",
+    }
+    template = {
+        "labels": {"team": "red", **reserved},
+        "annotations": {"sidecar.istio.io/inject": "false", "scanplan.dev/task": "{}"},
+    }
+    metadata = reader.manifest(plan(spec={"podTemplate": template}), "claim", "image")["metadata"]
+    assert metadata["labels"] == {
+        "team": "red",
+        "app.kubernetes.io/name": "scanplan",
+        "app.kubernetes.io/component": "reader",
+        "scanplan.dev/claim": "claim",
+    }
+    assert metadata["annotations"] == {"sidecar.istio.io/inject": "false"}
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

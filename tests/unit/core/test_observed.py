@@ -145,6 +145,13 @@ def ended(**terminated: Any) -> dict[str, Any]:
     return {"status/phase": "Failed", "status/containerStatuses": [state]}
 
 
+def test_a_pod_that_has_ended_and_is_not_counted_yet_is_known() -> None:
+    """Lost otherwise: "has no pod yet", said of a Job whose only pod has just ended."""
+    assert not job({}).uncounted
+    assert not job({"status/uncountedTerminatedPods": {"succeeded": []}}).uncounted
+    assert job({"status/uncountedTerminatedPods": {"failed": ["1"]}}).uncounted
+
+
 def test_a_job() -> None:
     view = job({})
     assert (view.namespace, view.name, view.resource_version) == ("team", "scan-d12dd20cc66ce02340c4", 4711)

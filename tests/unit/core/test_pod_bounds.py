@@ -158,7 +158,10 @@ def test_a_reader_that_the_api_makes_is_bounded_too(template: dict[str, Any]) ->
         "metadata": {"name": "plan", "namespace": "team", "uid": "uid"},
         "spec": {"podTemplate": {**template, "nodeSelector": {"disk": "ssd"}}},
     }
-    spec = reader.manifest(of, "claim", "image", CLOSED)["spec"]
+    made = reader.manifest(of, "claim", "image", CLOSED)
+    spec = made["spec"]
+    assert "app" not in made["metadata"]["labels"]
+    assert not made["metadata"]["annotations"]
     assert not spec.keys() & {"serviceAccountName", "priorityClassName", "tolerations"}
     assert ("disk" in spec["nodeSelector"]) == (template is BEYOND)
     assert reader.manifest(of, "claim", "image")["spec"]["priorityClassName"] == "system-node-critical"

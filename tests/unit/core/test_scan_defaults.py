@@ -97,9 +97,11 @@ def test_defaults_reach_every_pod() -> None:
         "metadata": {"name": "p", "namespace": "n", "uid": "u"},
         "spec": {"podTemplate": {"nodeSelector": {"zone": "b"}}},
     }
-    read = reader.manifest(body, "c", "i", None, defaults=defaults(podTemplate=POD).pod_template)["spec"]
+    made = reader.manifest(body, "c", "i", None, defaults=defaults(podTemplate=POD).pod_template)
     for field in ("nodeSelector", "tolerations", "imagePullSecrets", "runtimeClassName", "dnsConfig"):
-        assert read[field] == spec[field]
+        assert made["spec"][field] == spec[field]
+    assert made["metadata"]["labels"].items() >= POD["labels"].items()  # type: ignore[attr-defined]
+    assert made["metadata"]["annotations"].items() >= POD["annotations"].items()  # type: ignore[attr-defined]
 
 
 def test_the_owners_own_values_need_no_allow_list() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from scanplan.api import labels
+from scanplan.api.v1alpha1.plan.pod_template import RESERVED_KEYS
 from scanplan.client.cluster.cluster import Cluster
 from scanplan.client.cluster.failure import Failure, NotFound
 from scanplan.core.planning.pod_security import PodSecurityContext
@@ -17,6 +19,16 @@ log = logging.getLogger("scanplan.reader")
 
 MOUNT = "/claim"
 """Where the claim is mounted."""
+_INHERITED = (
+    "tolerations",
+    "runtimeClassName",
+    "dnsConfig",
+    "imagePullSecrets",
+    "priorityClassName",
+    "serviceAccountName",
+    "nodeSelector",
+)
+"""Fields of a podTemplate that these pods have too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,20 +52,27 @@ def label_of(claim: str) -> dict[str, str]:
     return {labels.CLAIM: claim[:63].rstrip("-.")}
 
 
-def restricted(use: Use, security: PodSecurityContext, fields: Mapping[str, Any]) -> Object:
+def restricted(use: Use, security: PodSecurityContext, template: Mapping[str, Any]) -> Object:
     """The pod, without token and privileges.
 
     Args:
         security: who it runs as.
-        fields: of the pod's spec, such as tolerations.
+        template: a podTemplate, of which it has what the cluster's nodes and policies ask for.
     """
+    fields = {name: template[name] for name in _INHERITED if name in template}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "generateName": use.name,
             "namespace": use.namespace,
-            "labels": {labels.NAME: labels.NAME_VALUE, labels.COMPONENT: use.component, **label_of(use.claim)},
+            "labels": {
+                **_of_users(template.get("labels")),
+                labels.NAME: labels.NAME_VALUE,
+                labels.COMPONENT: use.component,
+                **label_of(use.claim),
+            },
+            "annotations": _of_users(template.get("annotations")),
         },
         "spec": {
             **fields,
@@ -91,6 +110,11 @@ def restricted(use: Use, security: PodSecurityContext, fields: Mapping[str, Any]
             "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": use.claim}}],
         },
     }
+
+
+def _of_users(pairs: Mapping[str, str] | None) -> dict[str, str]:
+    """Without those that the operator, the Job controller and Kueue tell scan pods by: this pod is none."""
+    return {key: value for key, value in (pairs or {}).items() if not re.search(RESERVED_KEYS, key)}
 
 
 def remove(cluster: Cluster, path: str) -> None:

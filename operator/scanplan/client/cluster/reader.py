@@ -238,16 +238,7 @@ def manifest(
     """The reader's pod; what the plan says beyond the bounds is left out of it, and the owner's defaults are laid under it."""
     metadata, template = plan["metadata"], plan["spec"].get("podTemplate", {})
     if bounds is not None or defaults is not None:
-        template = _within(template, bounds, defaults)
-    inherited = (
-        "tolerations",
-        "runtimeClassName",
-        "dnsConfig",
-        "imagePullSecrets",
-        "priorityClassName",
-        "serviceAccountName",
-        "nodeSelector",
-    )
+        template = template_of(template, bounds, defaults)
     pod = pods.restricted(
         pods.Use(
             name=f"{metadata['name'][:50]}-read-",
@@ -260,7 +251,7 @@ def manifest(
             read_only=True,
         ),
         security,
-        {field: template[field] for field in inherited if field in template},
+        template,
     )
     owner = {
         "apiVersion": labels.API_VERSION,
@@ -279,7 +270,7 @@ def manifest(
     return pod
 
 
-def _within(template: Object, bounds: PodBounds | None, defaults: PodDefaults | None) -> Object:
+def template_of(template: Object, bounds: PodBounds | None, defaults: PodDefaults | None) -> Object:
     """The template within the bounds; nothing of one that can't be read (it was stored under another version's rules)."""
     try:
         read = PodTemplate.model_validate(template)

@@ -9,7 +9,7 @@ from scanplan.api.v1alpha1.volume_trial import VolumeTrial
 from scanplan.client.cluster import pods
 from scanplan.client.cluster.cluster import Cluster
 from scanplan.client.cluster.failure import Failure
-from scanplan.client.cluster.reader import settings_of
+from scanplan.client.cluster.reader import settings_of, template_of
 from scanplan.core.observed.pods import pod_view
 from scanplan.core.status import failure
 from scanplan.kube.resources import PODS
@@ -41,7 +41,7 @@ def tried(cluster: Cluster, claim: str, image: str, patience: float = PATIENCE_S
         seconds=int(PATIENCE_SECONDS) + 60,
         read_only=False,
     )
-    pod = pods.restricted(use, security, defaults.owner_fields() if defaults else {})
+    pod = pods.restricted(use, security, template_of({}, None, defaults))
     pod["spec"]["containers"][0]["env"] = [{"name": environment.TERMINATION_LOG, "value": LOG}]
     made = cluster.call("POST", cluster.path(PODS, namespace=cluster.namespace), pod)
     path = cluster.path(PODS, made["metadata"]["name"], namespace=cluster.namespace)

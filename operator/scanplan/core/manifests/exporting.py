@@ -26,8 +26,8 @@ RETRIES = 8
 DEADLINE_SECONDS = 21_600
 """Of all attempts together."""
 PARALLELISM = 4
-RESOURCES: Manifest = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
-"""An export reads and sends in pieces, whatever the size of a result."""
+RESOURCES: Manifest = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
+"""An export reads and sends in pieces, whatever the size of a result. Policies of clusters ask for both limits."""
 SECRETS = "/etc/scanplan/export"
 _AUTHORIZATION, _TOKEN = "authorization", "token"
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")

@@ -98,6 +98,8 @@ class JobView:
     terminating: int = 0
     succeeded: int = 0
     failed_pods: int = 0
+    uncounted: bool = False
+    """Pods have ended that are not in the numbers above yet."""
     failed_at: frozenset[int] = frozenset()
     """Indexes that have failed for good."""
     start_time: datetime | None = None
@@ -243,6 +245,7 @@ def job_view(job: dict[str, Any]) -> JobView:
         terminating=status.get("terminating", 0),
         succeeded=status.get("succeeded", 0),
         failed_pods=status.get("failed", 0),
+        uncounted=any(fields.mapping(status, "uncountedTerminatedPods").values()),
         failed_at=indexes(status.get("failedIndexes", ""), completions),
         start_time=parse_time(status.get("startTime")),
         completion_time=parse_time(status.get("completionTime")),

@@ -10,8 +10,10 @@ from scanplan.api.v1alpha1.plan.exports import Export, ExportState
 from scanplan.core.exports import due, outcome, refusals
 from scanplan.core.exports.refusals import Refusal
 from scanplan.core.manifests import exporting
+from scanplan.core.observed.jobs import JobView
 from scanplan.core.planning import inputs as sources
 from scanplan.core.planning.inputs import Kind, Reference
+from scanplan.core.reconcile import podless
 from scanplan.core.reconcile.context import START_SECONDS, Context
 from scanplan.core.reconcile.decision import (
     QUOTA_MAX_SECONDS,
@@ -51,7 +53,7 @@ def settled(context: Context) -> Decision:
     if job.deleting:
         return _under_way(context, requeue_after=START_SECONDS)
     if not job.finished:
-        return _under_way(context)
+        return _at_work(context, job)
     if context.observed.pods is None:
         return NeedPods(name)
     return _ended(context, outcome.of_job(job, exports, context.observed.pods))
@@ -82,6 +84,16 @@ def _begin(context: Context, exports: tuple[Export, ...], name: str) -> Decision
         exceptions=context.observed.exceptions,
     )
     return Act((CreateJob(manifest, skip_get=name not in context.observed.doubted),))
+
+
+def _at_work(context: Context, job: JobView) -> Decision:
+    had_pods = job.active or job.terminating or job.succeeded or job.failed_pods or job.failed_at or job.uncounted
+    if job.suspended or had_pods:
+        return _under_way(context)
+    if (left := podless.ordinary_for(job, context.now)) > 0:
+        return _under_way(context, requeue_after=left)
+    waits = (Reason.EXPORTING, f"{podless.words(job)}; kubectl describe job {job.name}")
+    return context.write(outcome.with_outcomes(context.plan, {}, context.now, waits))
 
 
 def _all_failed(context: Context, exports: tuple[Export, ...], reason: Reason, message: str) -> Decision:

@@ -10,14 +10,13 @@ from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus, ShardCounts
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.workloads import WorkloadView
+from scanplan.core.reconcile import podless
 from scanplan.core.reconcile.context import START_SECONDS, Context
 from scanplan.core.reconcile.decision import NOTHING, Decision, NeedPods, NeedWorkload, Write
 from scanplan.core.status import failure, statuses
 
 BLOCKED_SECONDS = 30.0
 """When a Job is this old, and has active pods but no ready one, its pods are looked at."""
-UNSEEN_SECONDS = 60.0
-"""After this, the status says that the Job controller has not begun with the Job. With hundreds of Jobs at once it takes long."""
 WORKLOAD_SECONDS = 10.0
 """When to look again for what Kueue says of a Job that waits for its admission."""
 WORKLOAD_MAX_SECONDS = 300.0
@@ -91,13 +90,9 @@ def _without_pods(context: Context, job: JobView) -> Decision:
         return _scanning(context, job) if context.outdated else NOTHING
     if job.is_suspended:  # resumed a moment ago, and not yet seen by the Job controller
         return Write(requeue_after=START_SECONDS)
-    age = (context.now - (job.start_time or job.created)).total_seconds()
-    patience = START_SECONDS if job.start_time else UNSEEN_SECONDS
-    if age < patience:
-        return Write(requeue_after=patience - age)
-    message = "the Job has no pod yet; a policy, a quota or Pod Security may refuse it: see the Job's events, or scanplan explain"
-    if not job.start_time:
-        message = "Kubernetes' Job controller has not begun with the Job: it has much to do, or kube-controller-manager is down"
+    if (left := podless.ordinary_for(job, context.now)) > 0:
+        return Write(requeue_after=left)
+    message = f"{podless.words(job)}; scanplan explain {context.plan.name}"
     return context.write(statuses.of_running(context.plan, job, Phase.PENDING, Reason.PENDING, message, context.now))
 
 

@@ -14,6 +14,7 @@ from scanplan.api.documents.export import ExportReport, decode_document
 from scanplan.api.documents.words import encode
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.core.exports import due
 from scanplan.core.manifests import exporting
 from scanplan.core.observed.jobs import JobCondition, JobView, job_view
@@ -265,6 +266,31 @@ def test_while_it_runs_the_condition_is_unknown_and_the_scan_is_as_it_was() -> N
     assert kept == {key: value for key, value in before.items() if key != "conditions"}
     assert [each for each in status["conditions"] if each["type"] != "Exported"] == before["conditions"]
     assert decide(after(of, status), begun(of)) == Write()
+
+
+def test_an_export_whose_pods_are_refused_says_so() -> None:
+    """Lost otherwise: six hours of "under way", where a policy of the cluster admits no export pod."""
+    of = ended(HTTP)
+    fresh, old = begun(of, created=ago(1), start_time=ago(1)), begun(of, created=ago(60), start_time=ago(60))
+    decision = decide(of, fresh)
+    assert isinstance(decision, Write)
+    assert decision.requeue_after == pytest.approx(4.0)
+    status = written(decide(of, old))
+    (told,) = (each for each in status["conditions"] if each["type"] == "Exported")
+    assert (told["status"], told["reason"]) == ("Unknown", "Exporting")
+    assert "a policy, a quota or Pod Security may refuse it" in told["message"]
+    assert old.name in told["message"]
+    assert decide(after(of, status), old) == Write()
+    for change in ({"active": 1}, {"uncounted": True}):
+        assert "refuse" not in str(written(decide(after(of, status), replace(old, **change))))
+
+
+def test_export_pods_have_what_policies_of_clusters_ask_for() -> None:
+    """Lost otherwise: exports under the baseline of docs/how-to/platforms.md."""
+    policy = replace(ALLOWED, scan_defaults=ScanDefaults.model_validate({"podTemplate": {"labels": {"team": "red"}}}))
+    template = created(decide(ended(HTTP), inputs=READ, policy=policy))["spec"]["template"]
+    assert template["metadata"]["labels"]["team"] == "red"
+    assert all(each["resources"]["limits"].keys() >= {"cpu", "memory"} for each in template["spec"]["containers"])
 
 
 def test_a_job_that_is_complete_has_exported_all() -> None:
