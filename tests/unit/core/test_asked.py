@@ -53,7 +53,14 @@ def test_what_others_have_changed_is_not_written_back_but_told(found: dict[str, 
 
 
 @pytest.mark.parametrize(
-    "altered", [(), ("spec.template.spec.priorityClassName (added)",), tuple(f"spec.a[x, {n}; y]" for n in range(25))]
+    "altered",
+    [
+        (),
+        ("spec.template.spec.priorityClassName (added)",),
+        tuple(f"spec.a[x, {n}; y]" for n in range(25)),
+        tuple(f"metadata.annotations[{'a' * 300}{n}]" for n in range(25)),
+    ],
+    ids=["nothing else", "a field", "many fields", "more than a message holds"],
 )
 def test_what_is_told_of_changes_is_told_alike_until_it_is_over(altered: tuple[str, ...]) -> None:
     """Lost otherwise: a write for each look at the plan, and a condition that never goes."""

@@ -633,7 +633,8 @@ class TestKilledAfterProgress:
         )
         pins = tuple((each.uid, input_digest(each.spec)) for each in (alpha, beta))
         second = job(created=ago(60), owners=both, pins=pins, deadline_seconds=5_000)
-        for of, partner in ((alpha, beta), (beta, alpha)):
+        queued = replace(beta, status=beta.status.model_copy(update={"running_since": None}))
+        for of, partner in ((alpha, beta), (beta, alpha), (alpha, queued), (queued, alpha)):
             assert patch_of(decide(of, second, partners=(partner,)))["spec"] == {"activeDeadlineSeconds": 5_000 - 600}
 
 
@@ -855,6 +856,12 @@ class TestEdits:
         made_again = made(decide(edited, pods=()))
         assert made_again["metadata"]["name"] == task().job_name
         assert made_again["metadata"]["annotations"]["pin.scanplan.dev/plan-1"] == input_digest(edited.spec)
+
+    def test_and_begins_anew_also_where_its_first_job_is_long_gone(self) -> None:
+        """Lost otherwise: its duration, which would be that of the days in between."""
+        edited = self.failed_plan()
+        own: dict[str, Any] = {"pins": (("plan-1", input_digest(edited.spec)),), "start_time": ago(5)}
+        assert written(decide(edited, job(**own)))["startTime"] == format_time(ago(5))
 
     def test_and_once_for_each_edit(self) -> None:
         """Lost otherwise: the end, since a scan that fails would be made again for ever."""

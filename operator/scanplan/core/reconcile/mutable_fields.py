@@ -6,11 +6,12 @@ another value, that value stays, and the condition `AdmissionChanged` says so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from scanplan.api.times import lenient_time
-from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.asked import Asked
 from scanplan.core.observed.jobs import JobView
@@ -28,7 +29,8 @@ def changes(context: Context, job: JobView) -> tuple[Action, ...]:
     wanted = replace(job.asked, ttl_seconds=max(owner.spec.ttl_seconds_after_finished for owner in owners))
     if job.finished:
         return _patch(job, wanted)
-    wanted = replace(wanted, deadline_seconds=max(_deadline(owner, job) for owner in owners))
+    spent = spent_before(owners, job)
+    wanted = replace(wanted, deadline_seconds=max(_deadline(owner.spec, job, spent) for owner in owners))
     suspend = all(context.hold_of(owner) for owner in owners)
     if job.by_kueue:
         return _through_kueue(context, job, wanted, suspend)
@@ -63,16 +65,16 @@ def _through_kueue(context: Context, job: JobView, wanted: Asked, suspend: bool)
     return (*admission, *_patch(job, replace(wanted, deactivated=False)))
 
 
-def spent_before(plan: Plan, job: JobView) -> timedelta:
-    """The time of the plan's deadline that Jobs before this one have taken. A pause begins the deadline anew."""
-    since = lenient_time(plan.status.running_since) if plan.status.task_id == job.name else None
-    spent = job.created - (since or job.created)
+def spent_before(owners: Sequence[Plan], job: JobView) -> timedelta:
+    """The time of a deadline that Jobs before this one have taken, alike for all owners. A pause begins the deadline anew."""
+    times = [lenient_time(owner.status.running_since) for owner in owners if owner.status.task_id == job.name]
+    spent = job.created - min(filter(None, times), default=job.created)
     return spent if spent >= _REMADE else timedelta()
 
 
-def _deadline(plan: Plan, job: JobView) -> int:
+def _deadline(spec: ScanPlanSpec, job: JobView, spent: timedelta) -> int:
     """A plan's wish for a running Job's deadline. A derived one is never cut: it would end pods that run by earlier settings."""
-    derived = jobs.deadline_seconds(plan.spec, job.completions)
-    if plan.spec.deadline_seconds is None:
+    derived = jobs.deadline_seconds(spec, job.completions)
+    if spec.deadline_seconds is None:
         return max(derived, job.asked.deadline_seconds or 0)
-    return max(1, derived - int(spent_before(plan, job).total_seconds()))
+    return max(1, derived - int(spent.total_seconds()))

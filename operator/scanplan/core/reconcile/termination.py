@@ -93,7 +93,7 @@ def _may_continue_in_new_job(context: Context, job: JobView, pods: list[PodView]
         return False
     plan, passed = context.plan, context.now - (job.start_time or job.created)
     if plan.spec.deadline_seconds is None:  # else the Job's deadline is shorter by this already
-        passed += mutable_fields.spent_before(plan, job)
+        passed += mutable_fields.spent_before((plan, *context.observed.partners), job)
     if passed >= timedelta(seconds=job.deadline_seconds or 0):
         return False
     stepped = {pod.index for pod in pods if pod.killed and pod.report is not None and pod.report.steps}

@@ -132,7 +132,8 @@ def _told_before(plan: Plan, job: JobView) -> str:
     before = plan.status.condition(ConditionType.ADMISSION_CHANGED)
     if not before or not plan.status.job_ref or plan.status.job_ref.uid != job.uid:
         return ""
-    rest = before.message.removeprefix(_CHANGED).rpartition(_BY)[0]
+    rest = before.message.removeprefix(_CHANGED)
+    rest = rest.rpartition(_BY)[0] if _BY in rest else rest  # the end of a long message is cut off
     while rest.partition(_AND)[0].endswith(ASKED):  # the mutable fields come first, and are compared anew
         rest = rest.partition(_AND)[2]
     return rest

@@ -100,7 +100,8 @@ def of_failing(plan: Plan, reason: Reason, message: str, now: datetime) -> ScanP
     pinned = known.input_digest == plan.input_digest
     at_work = pinned and known.phase in {Phase.QUEUED, Phase.RUNNING, Phase.RETRYING}
     phase = known.phase if at_work and known.phase else Phase.PENDING
-    return _assemble(plan, known if at_work else _pinned(plan), phase, for_phase(phase, reason, message), now)
+    fields = known if at_work else _with(_pinned(plan), running_since=known.running_since if pinned else None)
+    return _assemble(plan, fields, phase, for_phase(phase, reason, message), now)
 
 
 def of_cancelled(
@@ -304,7 +305,7 @@ def _kept(plan: Plan, job: JobView, before: str | None) -> str | None:
 
     Kubernetes renews the start of a Job that it resumes, and a Job that is made again has its own.
     """
-    if before and plan.status.task_key == job.key:
+    if before and plan.status.task_key == job.key and not plan.status.ended:
         return before
     return format_time(job.start_time) if job.start_time else None
 
