@@ -23,6 +23,8 @@ MAX_DELAY = timedelta(minutes=10)
 """How long ids stay in `settled`. The end of a scan can become known this much later than the end of a newer scan."""
 MAX_UNRECORDED = 50
 """Ids of scans without a message are written to `settled` only with the next change, or when there are this many."""
+SKEW = timedelta(minutes=1)
+"""Clocks of API servers differ by less."""
 GRACE = timedelta(seconds=60)
 """Grace period before a plan that can't run as written is reported. In GitOps, what it names may be created a moment later."""
 
@@ -143,7 +145,7 @@ def _since(notifier: Notifier, status: ScanNotifierStatus, now: datetime) -> dat
     the future was written while the clock was ahead. Then the last `MAX_DELAY` counts, as far as the notifier existed.
     """
     since = lenient_time(status.since) or now
-    if since > now:
+    if since > now + SKEW:
         since = max(now - MAX_DELAY, notifier.created if notifier.created <= now else now - MAX_DELAY)
     return max(since.astimezone(UTC).replace(microsecond=0), now - backoff.KEPT)
 

@@ -199,6 +199,16 @@ def test_a_clock_that_was_ahead_tells_nothing_from_before_the_notifier() -> None
     assert len(world.told) == 1
 
 
+def test_a_clock_that_is_a_moment_behind_repeats_nothing() -> None:
+    """Lost otherwise: people's trust, since an edit of the notifier has forgotten what was told."""
+    world = World()
+    world.end(scan(new={"high": 2}))
+    world.at("02:11:00")
+    world.edit(minSeverity="low")
+    world.at("02:10:30")
+    assert world.told == ["NewFindings"]
+
+
 def test_messages_go_in_the_order_in_which_scans_ended() -> None:
     world = World(on=["Failed", "Recovered"])
     world.end(scan("b", "02:00:02"), scan("c", "02:00:03", "Failed"), scan("a", "02:00:01", "Failed"))
