@@ -110,19 +110,21 @@ class _Conversation:
                 self._transport.close()
 
     async def _refused_recipients(self) -> list[_Refused]:
-        """Name the recipients. The others get the mail; there is no second attempt for the refused ones alone.
+        """Name the recipients; returns those refusals that are for good. The other recipients get the mail.
 
         Raises:
-            _Refused: all of them are refused. It says to try again if the server says so of any.
+            _Refused: the server says to try again later for one of them, or refuses them all.
         """
         recipients, refusals = self._receiver.email.to, []
         for recipient in recipients:
             try:
                 await self._ask("RCPT", f"RCPT TO:<{recipient}>", 250, 251)
             except _Refused as refusal:
+                if not refusal.of_message:
+                    raise
                 refusals.append(refusal)
         if len(refusals) == len(recipients):
-            raise min(refusals, key=lambda each: each.code)
+            raise refusals[0]
         return refusals
 
     async def _connect(self, address: str, tls: ssl.SSLContext | None) -> None:

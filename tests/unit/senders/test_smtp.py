@@ -125,6 +125,7 @@ ONE, TWO = "RCPT TO:<one@example.com>", "RCPT TO:<two@example.com>"
         ({"RCPT": "450 later"}, "ReceiverRefused", False),
         ({ONE: "550 unknown", TWO: "552 full"}, "ReceiverRefused", True),
         ({ONE: "550 unknown", TWO: "450 later"}, "ReceiverRefused", False),
+        ({TWO: "452 full"}, "ReceiverRefused", False),
         ({ONE: "550 unknown", TWO: "close"}, "ReceiverUnreachable", False),
         ({"DATA": "554 no"}, "ReceiverRefused", True),
         ({".": "552 too large"}, "ReceiverRefused", True),
@@ -148,7 +149,7 @@ async def test_what_a_server_does_is_told_in_our_words(
 
 
 @pytest.mark.parametrize("refused", [ONE, TWO])
-@pytest.mark.parametrize("answer", ["550 unknown", "452 full"])
+@pytest.mark.parametrize("answer", ["550 unknown", "552 full"])
 async def test_a_recipient_who_is_refused_takes_the_mail_from_nobody_else(
     issued: Certificates, refused: str, answer: str, caplog: pytest.LogCaptureFixture
 ) -> None:
