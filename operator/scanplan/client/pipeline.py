@@ -112,13 +112,13 @@ def conclude(
 
     Args:
         cancelled: the attempt was stopped because somebody cancelled the task.
-        error: why there is no further attempt, where that is not the attempt's own error.
+        error: why there is no further attempt, where that is not the attempt's own error. It counts only if something is missing.
     """
     task = attempt.document
     merged, trouble = _merged(attempt, settings)
     if merged:
         trouble = _added_to_project(task, settings, merged)
-    error = error or attempt.error or trouble
+    error = trouble if merged and merged.complete else error or attempt.error or trouble
     result = ScanResult(
         run_id=task.run_id,
         success=error is None and not cancelled and merged is not None and merged.complete,

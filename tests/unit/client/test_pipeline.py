@@ -12,7 +12,9 @@ from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.client import pipeline
+from scanplan.client.pipeline import Attempt
 from scanplan.client.settings import ClientSettings
+from tests.unit.core.objects import merged
 from tests.unit.runner.documents import document
 
 SHARDS = 3
@@ -44,6 +46,19 @@ class Runner:
         self._clock.now += self._seconds
         outcome = Outcome.PARTIAL if self._error else Outcome.COMPLETE
         return ShardReport(shard=index, attempt=1, outcome=outcome, error=self._error, endpoints=1)
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_what_ended_the_attempts_counts_only_if_something_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, complete: bool
+) -> None:
+    """Lost otherwise: a complete result, whose worker was killed a moment before it had stored it."""
+    found = merged(complete=complete)
+    monkeypatch.setattr(pipeline, "_merged", lambda *_: (found, None))
+    monkeypatch.setattr(pipeline, "_added_to_project", lambda *_: None)
+    result = pipeline.conclude(Attempt(TASK), ClientSettings(data_directory=tmp_path), error=CRASHED)
+    assert (result.success, result.complete) == (complete, complete)
+    assert result.reason == (None if complete else Reason.UNKNOWN_ERROR)
 
 
 @pytest.mark.parametrize(
