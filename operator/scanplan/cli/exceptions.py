@@ -33,6 +33,7 @@ def suppressor(cluster: Cluster | None, files: list[Path] | None, namespace: str
     Args:
         cluster: whose namespace has them; None: there is no cluster.
         files: are taken instead. Their exceptions count that name this namespace, or none.
+        namespace: empty: the findings are of no cluster, so all exceptions of the files count.
 
     Raises:
         Failure: an exception in a file is wrong.
@@ -43,7 +44,7 @@ def suppressor(cluster: Cluster | None, files: list[Path] | None, namespace: str
 
 def _of_files(files: list[Path], namespace: str) -> list[Object]:
     bodies = list(read(files))
-    own = [body for body in bodies if (body["metadata"].get("namespace") or namespace) == namespace]
+    own = [body for body in bodies if not namespace or (body["metadata"].get("namespace") or namespace) == namespace]
     if left_out := len(bodies) - len(own):
         say(f"{left_out:,} exceptions in the files are of other namespaces than {namespace}, and do not count")
     return own

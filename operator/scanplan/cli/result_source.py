@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from scanplan.api import layout, wire
+from scanplan.api.documents.words import LOCAL_NAMESPACE
 from scanplan.cli import exceptions, plans
 from scanplan.cli.output import failure
 from scanplan.cli.output.failure import Failure, NotFound
@@ -278,7 +279,7 @@ class ResultSource:
             raise Failure(str(error), code=failure.DATA) from None
         listed = {file.name: file for file in described.files}
         path, page = f"{folder}/{layout.FINDINGS}", f"{folder}/{layout.REPORT}"
-        namespace = self._cluster.namespace if self._cluster else described.plan.namespace
+        namespace = self._cluster.namespace if self._cluster else _namespace_of(described)
         suppressed = self._suppressed(namespace)
         findings = Findings(self._fetch(store, path, listed.get(layout.FINDINGS)), suppressed)
         report = functools.partial(self._fetch, store, page, listed[layout.REPORT]) if layout.REPORT in listed else None
@@ -296,6 +297,12 @@ class ResultSource:
         if listed:
             check(target, path, listed)
         return target
+
+
+def _namespace_of(described: Scan) -> str:
+    """The namespace of a result's plan; empty where it is in no cluster."""
+    namespace = described.plan.namespace
+    return "" if namespace == LOCAL_NAMESPACE else namespace
 
 
 def _absent(run: str, plan: Object) -> Failure:

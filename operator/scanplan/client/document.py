@@ -5,16 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from scanplan.api.documents.task import RetryLimits, TaskDocument
-from scanplan.api.documents.words import PlanReference, Severity
+from scanplan.api.documents.words import LOCAL_NAMESPACE, PlanReference, Severity
 from scanplan.api.times import format_time
 from scanplan.client.models import ScanPlan, generate_task_key
 from scanplan.client.settings import ClientSettings
 from scanplan.core.planning import keys, shards
 from scanplan.core.planning.nuclei.selection_options import chosen
 from scanplan.core.planning.targets import endpoints
-
-LOCAL_NAMESPACE = "local"
-"""The namespace in the document's plan reference; there is no Kubernetes namespace here."""
 
 
 def check(plan: ScanPlan, settings: ClientSettings) -> None:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from scanplan.api.documents.words import LOCAL_NAMESPACE
 from scanplan.api.v1alpha1.scanexception import ScanExceptionSpec
 from scanplan.cli import result_source
 from scanplan.cli.commands import exception
@@ -100,6 +101,15 @@ def test_each_of_two_results_has_the_exceptions_of_its_namespace(root: Path) -> 
     mine, other = (written(root / f"{team}.yaml", namespace=team, templates=["other"]) for team in ("team-a", "team-b"))
     source = result_source.ResultSource(root, None, root, contextlib.ExitStack(), [mine, other])
     assert [bool(source._suppressed(team)) for team in ("team-a", "team-b", "team-c")] == [True, True, False]
+
+
+@pytest.mark.parametrize("namespace", ["team-b", None])
+def test_a_result_of_no_cluster_has_the_exceptions_of_all_files(tmp_path: Path, namespace: str | None) -> None:
+    """Lost otherwise: every decision about a scan of a queue, or of `scanplan run`, whose plan has no namespace."""
+    folder.write(tmp_path, "nightly", [MEDIUM, HIGH], plan={"namespace": LOCAL_NAMESPACE, "name": "nightly"})
+    file = written(tmp_path / "x.yaml", namespace=namespace, templates=["git-config"])
+    where = ("--directory", tmp_path, "--exceptions", file)
+    assert scanplan("results", "nightly", *where, "--fail-on", "high").exit_code == 0
 
 
 @pytest.mark.parametrize("output", ["table", "json", "ndjson", "sarif", "csv", "html"])

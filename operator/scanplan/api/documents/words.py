@@ -111,6 +111,10 @@ class Document(
     """Base of all wire documents: immutable, camelCase, strict."""
 
 
+LOCAL_NAMESPACE = "local"
+"""Stands for the namespace of a plan that is in no cluster."""
+
+
 class PlanReference(Document, frozen=True, kw_only=True):
     """The plan that created the task's Job."""
 

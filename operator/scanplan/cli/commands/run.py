@@ -25,7 +25,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from scanplan.api import environment, labels, layout
 from scanplan.api.documents.report import MergedResult, ShardReport
 from scanplan.api.documents.task import TaskDocument
-from scanplan.api.documents.words import ErrorClass, Outcome
+from scanplan.api.documents.words import LOCAL_NAMESPACE, ErrorClass, Outcome
 from scanplan.api.errors import InvalidPlan, ScanError
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.schema import strictness
@@ -157,7 +157,7 @@ def _document(path: Path, allowed: list[str]) -> TaskDocument:
     of_a_cluster = {"pod_template": PodTemplate(), "queue_priority_class_name": None}
     now = datetime.now(UTC)
     local = Plan(
-        namespace=manifest["metadata"].get("namespace") or "default",
+        namespace=manifest["metadata"].get("namespace") or LOCAL_NAMESPACE,
         name=manifest["metadata"]["name"],
         uid="",
         generation=1,
