@@ -211,7 +211,7 @@ class _Rows:
     def __init__(self, name: str, suppressed: Suppressor) -> None:
         self._name = name
         self._suppressed = suppressed
-        self._terminal = answers()
+        self._terminal = answers(endless=True)
         self._said = ""
         say(
             f"{name}: running, not final: a finding may still be taken back; the result counts once the scan has ended",
@@ -286,7 +286,7 @@ class _Json:
 
     def _print(self, event: str, fields: dict[str, Any]) -> None:
         line = json.dumps({"event": event, "plan": self._name, **fields})  # in ASCII: control characters are escaped
-        pour([line.encode(), b"\n"], sys.stdout.buffer)
+        pour([line.encode(), b"\n"], sys.stdout.buffer, endless=True)
 
 
 def _words(attempt: Attempt) -> str:

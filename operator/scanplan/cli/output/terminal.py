@@ -28,14 +28,14 @@ PIPED_WIDTH = 10_000
 
 
 class Unread(Exception):
-    """Nobody reads an output that never ends by itself."""
+    """Nobody reads an output that does not end by itself, or only with a scan."""
 
 
 class Terminal(Console):
     """A console that replaces control characters in every text. Only Rich's own controls have an effect."""
 
     endless = False
-    """Whether the output never ends by itself."""
+    """Whether the output does not end by itself, or only with a scan."""
 
     def on_broken_pipe(self) -> None:
         """Go on without a reader. Raises Unread where the output is endless."""
@@ -76,24 +76,26 @@ def write_json(value: Any) -> None:
     answers().print_json(data=value, ensure_ascii=True)
 
 
-def pour(parts: Iterable[bytes], target: BinaryIO) -> None:
+def pour(parts: Iterable[bytes], target: BinaryIO, *, endless: bool = False) -> None:
     """Write bytes unchanged to a file or a pipe. On a terminal, replace control characters.
 
-    All parts are taken, also where nobody reads them any more.
+    All parts are taken, also where nobody reads them any more. An endless output raises Unread then.
     """
     for part in parts:
-        with _perhaps_unread(target):
+        with _perhaps_unread(target, endless):
             target.write(_made_visible(part) if target.isatty() else part)
-    with _perhaps_unread(target):
+    with _perhaps_unread(target, endless):
         target.flush()
 
 
 @contextmanager
-def _perhaps_unread(target: BinaryIO) -> Iterator[None]:
+def _perhaps_unread(target: BinaryIO, endless: bool) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
         _discard(target)
+        if endless:
+            raise Unread from None
 
 
 def _discard(file: IO[Any]) -> None:
