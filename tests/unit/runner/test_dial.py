@@ -9,7 +9,7 @@ import time
 import pytest
 
 from scanplan.core.planning.targets.guard import Guard
-from scanplan.runner.nuclei.judging import dial
+from scanplan.runner.nuclei.judging import asking, dial
 
 NOBODY = Guard(())
 
@@ -62,19 +62,32 @@ def test_who_is_told_to_stop_waits_for_none(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_time_for_all_of_them_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     never = threading.Event()
     monkeypatch.setattr(dial, "listens", lambda *_: never.wait(60))
-    monkeypatch.setattr(dial, "_LIMIT_SECONDS", 0.3)
     began = time.monotonic()
-    assert dial.Listeners(NOBODY, 10.0, lambda: False).among(["http://dead"]) == set()
+    assert dial.Listeners(NOBODY, 0.1, lambda: False).among(["http://dead"]) == set()
     assert time.monotonic() - began < 20
     never.set()
+
+
+@pytest.mark.parametrize("number", [1, 64, 250, 1000])
+def test_there_is_time_for_each_of_them_if_all_are_dead(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Lost otherwise: living endpoints behind many dead ones, which would count as unreachable."""
+    limits: list[float] = []
+
+    def answers(questions: list[str], *_: object, threads: int, limit_seconds: float) -> dict[str, bool]:
+        limits.append(limit_seconds - 2 * 10.0 * -(-len(questions) // threads))
+        return {}
+
+    monkeypatch.setattr(asking, "answers", answers)
+    dial.Listeners(NOBODY, 10.0, lambda: False).among(f"http://e-{each}" for each in range(number))
+    assert limits[0] > 0
 
 
 def test_what_was_not_answered_in_time_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     listeners = dial.Listeners(NOBODY, 10.0, lambda: False)
     monkeypatch.setattr(dial, "listens", lambda *_: True)
-    monkeypatch.setattr(dial, "_LIMIT_SECONDS", 0.0)
+    monkeypatch.setattr(dial, "_ADDRESSES", 0)
     assert listeners.among(["http://a"]) == set()
-    monkeypatch.setattr(dial, "_LIMIT_SECONDS", 30.0)
+    monkeypatch.setattr(dial, "_ADDRESSES", 2)
     assert listeners.among(["http://a"]) == {"http://a"}
 
 

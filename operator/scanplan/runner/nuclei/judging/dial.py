@@ -7,6 +7,7 @@ in Nuclei: a denied address is not dialled.
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
@@ -17,7 +18,8 @@ from scanplan.runner.nuclei.judging import asking
 
 _TLS_PORT = 443
 _THREADS = 64
-_LIMIT_SECONDS = 30.0
+_ADDRESSES = 2
+"""Of a name, that may have to be tried in vain: IPv4 and IPv6."""
 
 
 class Listeners:
@@ -36,14 +38,18 @@ class Listeners:
         self._known: dict[str, bool] = {}
 
     def among(self, endpoints: Iterable[str]) -> set[str]:
-        """Those of the endpoints at which somebody listens. One that is not answered for in half a minute is not among them."""
+        """Those of the endpoints at which somebody listens.
+
+        There is time for each of them, also if none answers. One whose resolver hangs longer is not among them.
+        """
         asked = set(endpoints)
+        new = sorted(asked - self._known.keys())
         self._known |= asking.answers(
-            sorted(asked - self._known.keys()),
+            new,
             lambda endpoint: listens(endpoint, self._guard, self._timeout),
             self._stop,
             threads=_THREADS,
-            limit_seconds=_LIMIT_SECONDS,
+            limit_seconds=(math.ceil(len(new) / _THREADS) + 1) * _ADDRESSES * self._timeout,
         )
         return {endpoint for endpoint in asked if self._known.get(endpoint)}
 
