@@ -196,7 +196,13 @@ class _ShardRun:
 
     def _begun(self, attempt: int = 0) -> ShardRecord:
         return records.begun(
-            self._document.key, self._index, len(self._endpoints), self._started_at, attempt=attempt, pod=self._pod
+            self._document.key,
+            self._index,
+            len(self._endpoints),
+            self._started_at,
+            attempt=attempt,
+            pod=self._pod,
+            goes_on_since=self._document.replay_not_before,
         )
 
     def _last_of_unknown(self, shard: Path, error: TaskError) -> TaskError:

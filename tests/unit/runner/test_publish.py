@@ -198,6 +198,24 @@ def test_attempts_before_the_window_dont_count(tmp_path: Path) -> None:
     assert publish.complete(tmp_path, not_before=records.seconds("2026-11-24T09:00:00+00:00")) is None
 
 
+@pytest.mark.parametrize(
+    ("since", "counted"),
+    [("2026-11-24T05:00:00Z", [2, 3]), ("2026-11-24T03:00:00Z", [1, 2, 3]), ("2026-11-24T07:30:00Z", [3]), (None, [3])],
+)
+def test_a_complete_attempt_counts_with_all_that_it_went_on_after(
+    tmp_path: Path, since: str | None, counted: list[int]
+) -> None:
+    """Lost otherwise: the findings of its steps that an earlier attempt had saved, which a history then calls resolved."""
+    finished(attempt_with(tmp_path), Outcome.PARTIAL, at="2026-11-24T04:00:00.000Z")
+    finished(attempt_with(tmp_path), Outcome.PARTIAL, at="2026-11-24T06:00:00.000Z")
+    last = attempt_with(tmp_path)
+    ended = msgspec.structs.replace(BEGUN, attempt=last.number, outcome=Outcome.COMPLETE, goes_on_since=since)
+    last.publish(msgspec.structs.replace(ended, finished_at="2026-11-24T08:00:00.000Z"))
+    found = publish.contributing(tmp_path, not_before=records.seconds("2026-11-24T07:00:00Z"))
+    assert [record.attempt for record in found] == counted
+    assert publish.contributing(tmp_path, not_before=records.seconds("2026-11-24T09:00:00Z")) == []
+
+
 def test_a_full_disk_can_still_say_so(tmp_path: Path) -> None:
     attempt = attempt_with(tmp_path)
     reserve = publish.folder(tmp_path, 1) / ".reserve"

@@ -64,7 +64,8 @@ def read(shard: Path, attempt: int) -> ShardRecord | None:
     try:
         content = durable.read_record(folder(shard, attempt) / layout.SHARD_RECORD)
         record = wire.decode(content, ShardRecord)
-        times = [records.seconds(record.started_at), records.seconds(record.finished_at)]
+        told = (record.started_at, record.finished_at, record.goes_on_since or record.started_at)
+        times = list(map(records.seconds, told))
     except (*_OBSTRUCTED, *wire.UNREADABLE, ValueError, OverflowError):
         return None
     return record if record.attempt == attempt and all(map(math.isfinite, times)) else None
@@ -83,14 +84,25 @@ def published(shard: Path, *, not_before: float | None = None) -> list[ShardReco
 def contributing(shard: Path, *, not_before: float | None = None) -> list[ShardRecord]:
     """The attempts whose findings make up the shard's result.
 
-    Up to the first complete one: all earlier were sealed before it began to scan, so this set never changes any more. An
-    attempt whose findings can't be read is left out.
+    Up to the first complete one: all earlier were sealed before it began to scan, so this set never changes any more. Those that
+    it went on after count as long as it does. An attempt whose findings can't be read is left out.
+
+    Args:
+        not_before: as for `published`.
 
     Raises:
         OSError: the claim failed.
     """
+    found = published(shard, not_before=not_before)
+    last = next((record for record in found if record.outcome is Outcome.COMPLETE), None)
+    if last is not None and not_before is not None:
+        since = records.seconds(last.goes_on_since) if last.goes_on_since else not_before
+        earlier = published(shard, not_before=min(since, not_before))
+        found = [
+            record for record in earlier if record.outcome is not Outcome.COMPLETE or record.attempt >= last.attempt
+        ]
     chosen: list[ShardRecord] = []
-    for record in published(shard, not_before=not_before):
+    for record in found:
         try:
             durable.open_regular(folder(shard, record.attempt) / layout.FINDINGS).close()
         except _OBSTRUCTED as error:

@@ -88,11 +88,23 @@ class ShardRecord(Record, frozen=True, kw_only=True):
     duration_ms: Count = 0
     warnings: tuple[str, ...] = ()
     files: tuple[ArtifactFile, ...] = ()
+    goes_on_since: str | None = None
+    """RFC 3339: the attempt went on after those that were published since then. None: it is not known."""
 
 
-def begun(key: str, shard: int, endpoints: int, moment: str, *, attempt: int = 0, pod: str = "") -> ShardRecord:
+def begun(
+    key: str,
+    shard: int,
+    endpoints: int,
+    moment: str,
+    *,
+    attempt: int = 0,
+    pod: str = "",
+    goes_on_since: str | None = None,
+) -> ShardRecord:
     """The record of an attempt of which nothing is known but that it began."""
     return ShardRecord(
+        goes_on_since=goes_on_since,
         key=key,
         shard=shard,
         attempt=attempt,
