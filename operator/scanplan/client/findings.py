@@ -33,6 +33,10 @@ CREATE TABLE IF NOT EXISTS findings (
     first_run TEXT NOT NULL, last_run TEXT NOT NULL, finding BLOB NOT NULL
 ) WITHOUT ROWID
 """
+_PAGE = """
+SELECT fingerprint, first_seen, last_seen, first_run, last_run, finding FROM findings
+WHERE fingerprint > ? ORDER BY fingerprint LIMIT ?
+"""
 _UPSERT = """
 INSERT INTO findings VALUES (?1, ?2, ?3, ?3, ?4, ?4, ?5)
 ON CONFLICT (fingerprint) DO UPDATE SET last_seen = MAX(last_seen, ?3), last_run = ?4, severity = ?2, finding = ?5
@@ -72,19 +76,18 @@ def feed(root: Path, project_id: str, run_id: str, artifact: Path) -> int:
 
 
 def stored_findings(project_id: str) -> Iterator[StoredFinding]:
-    """The project's findings, by fingerprint."""
+    """The project's findings, by fingerprint. Findings may be added meanwhile: a reader holds up nobody."""
+    last = ""
     with _open(load_settings().data_directory, project_id) as store:
-        rows = store.execute(
-            "SELECT first_seen, last_seen, first_run, last_run, finding FROM findings ORDER BY fingerprint"
-        )
-        for first_seen, last_seen, first_run, last_run, finding in rows:
-            yield StoredFinding(
-                finding=wire.decode(finding, InternalFinding),
-                first_seen=first_seen,
-                last_seen=last_seen,
-                first_run=first_run,
-                last_run=last_run,
-            )
+        while rows := store.execute(_PAGE, (last, _BATCH)).fetchall():
+            for last, first_seen, last_seen, first_run, last_run, finding in rows:  # noqa: B007 - where the next page begins
+                yield StoredFinding(
+                    finding=wire.decode(finding, InternalFinding),
+                    first_seen=first_seen,
+                    last_seen=last_seen,
+                    first_run=first_run,
+                    last_run=last_run,
+                )
 
 
 def project_folder(root: Path, project_id: str) -> Path:

@@ -42,6 +42,18 @@ def test_many_writers_lose_nothing_and_double_nothing() -> None:
     assert sum(added) == len(list(stored_findings("acme"))) == 240
 
 
+def test_a_reader_that_takes_its_time_holds_up_nobody() -> None:
+    """Lost otherwise: the scans of the project, which fail after half a minute."""
+    append_findings("acme", nuclei_integration.iterate([event(f"t{number:04}") for number in range(1_500)]))
+    reader = stored_findings("acme")
+    first = next(reader)
+    append_findings("acme", nuclei_integration.iterate([event("another")]))
+    rest = list(reader)
+    seen = [each.finding.fingerprint for each in (first, *rest)]
+    assert seen == sorted(set(seen))
+    assert len(seen) in {1_500, 1_501}
+
+
 def test_projects_do_not_meet() -> None:
     append_findings("acme", nuclei_integration.iterate([event("t")]))
     assert list(stored_findings("other")) == []
