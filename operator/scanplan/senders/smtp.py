@@ -11,6 +11,7 @@ import base64
 import logging
 import re
 import ssl
+from collections.abc import Sequence
 from email.message import EmailMessage
 
 from scanplan.api.v1alpha1.conditions import Reason
@@ -24,6 +25,8 @@ log = logging.getLogger("scanplan.senders")
 
 SECONDS = 30.0
 """Limit of one attempt."""
+CONNECT_SECONDS = 5.0
+"""For each address of the server."""
 MAX_LINE = 2_048
 MAX_LINES = 64
 """Of one answer."""
@@ -54,7 +57,7 @@ async def deliver(
     try:
         async with asyncio.timeout(seconds):
             addresses = await checked(receiver.email.host, receiver.email.port, policy)
-            await _Conversation(receiver, context).deliver(addresses[0][1], mail)
+            await _Conversation(receiver, context).deliver([address for _, address in addresses], mail)
     except AddressDenied:
         return Trouble(Reason.RECEIVER_DENIED, DENIED, lasting=True)
     except _Refused as error:
@@ -81,10 +84,11 @@ class _Conversation:
         self._reader = asyncio.StreamReader(MAX_LINE)
         self._transport: asyncio.Transport | None = None
 
-    async def deliver(self, address: str, mail: EmailMessage) -> None:
+    async def deliver(self, addresses: Sequence[str], mail: EmailMessage) -> None:
+        """Send the mail to the first of the server's addresses that takes a connection."""
         email = self._receiver.email
         tls = self._context if email.encryption is Encryption.TLS else None
-        await self._connect(address, tls)
+        await self._connect(addresses, tls)
         try:
             await self._answer("the connection", 220)
             extensions = await self._greet()
@@ -127,7 +131,21 @@ class _Conversation:
             raise refusals[0]
         return refusals
 
-    async def _connect(self, address: str, tls: ssl.SSLContext | None) -> None:
+    async def _connect(self, addresses: Sequence[str], tls: ssl.SSLContext | None) -> None:
+        """Connect. Raises the error of the last address where none takes a connection."""
+        for address in addresses:
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self._connect_to(address, tls)
+            except ssl.SSLError:
+                raise  # somebody is there, and is not who it should be
+            except OSError:
+                if address == addresses[-1]:
+                    raise
+            else:
+                break
+
+    async def _connect_to(self, address: str, tls: ssl.SSLContext | None) -> None:
         loop = asyncio.get_running_loop()
         host, port = self._receiver.email.host, self._receiver.email.port
         protocol = asyncio.StreamReaderProtocol(self._reader)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 from collections.abc import Iterator
 from email import message_from_bytes, policy
@@ -162,6 +163,20 @@ async def test_a_recipient_who_is_refused_takes_the_mail_from_nobody_else(
     assert f"1 of 2 recipients ({answer[:3]})" in record.getMessage()
     assert "msg_1" in record.getMessage()
     assert "one@" not in record.getMessage()
+
+
+async def test_the_next_address_is_tried_where_one_takes_no_connection(
+    issued: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: all mail, where a server has an address of IPv6 and the operator's network has none."""
+
+    async def checked(*_: object) -> list[tuple[socket.AddressFamily, str]]:
+        return [(socket.AF_INET, address) for address in ("127.9.9.9", "127.0.0.1")]
+
+    monkeypatch.setattr(smtp, "checked", checked)
+    with serving(issued.right) as server:
+        assert await deliver(server, issued.client()) is None
+        assert len(server.mails) == 1
 
 
 async def test_a_denied_address_is_refused_before_any_connection(issued: Certificates) -> None:
