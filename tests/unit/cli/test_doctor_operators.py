@@ -157,5 +157,14 @@ def test_a_missing_definition_is_unknown_where_nobody_can_tell_whether_it_is_nee
     assert found == {"scanplans": Verdict.WELL, "scanexceptions": Verdict.FAILED, **unknown}
 
 
+@pytest.mark.parametrize(
+    "node",
+    [{}, {"status": None}, {"status": {"images": None}}, {"status": {"images": [{"names": None}, {"names": ["a"]}]}}],
+)
+def test_an_image_without_names_hides_no_other(node: dict[str, Any]) -> None:
+    """Lost otherwise: all further checks, by an image that was built again under the same tag."""
+    assert doctor._images(node) == ({"a"} if "'a'" in str(node) else set())
+
+
 def test_every_kind_has_its_definition_looked_at() -> None:
     assert list(doctor.SWITCHES) == list(DEFINITIONS)

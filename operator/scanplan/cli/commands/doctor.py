@@ -184,7 +184,7 @@ def _definition(cluster: Cluster, plural: str) -> Check:
         return Check(what, Verdict.WELL, f"{name} is served")
     if found is None:
         return Check(what, Verdict.FAILED, f"{name} is not installed", advice)
-    conditions = {each["type"]: each["status"] for each in found.get("status", {}).get("conditions", ())}
+    conditions = {each["type"]: each["status"] for each in (found.get("status") or {}).get("conditions") or ()}
     if conditions.get("Established") != "True":
         return Check(what, Verdict.FAILED, f"{name} is not established", f"kubectl describe crd {name}")
     from scanplan.api.schema import crd  # noqa: PLC0415 - loads all models
@@ -311,7 +311,9 @@ def _unpulled(cluster: Cluster, namespace: str, selector: dict[str, str]) -> str
 
 def _images(node: Object) -> set[str]:
     """The images on a node. The kubelet lists only the largest fifty."""
-    return {name for image in node.get("status", {}).get("images", ()) for name in image.get("names", ())}
+    # The API server answers null for the names of an image that has none.
+    images = (node.get("status") or {}).get("images") or ()
+    return {name for image in images for name in image.get("names") or ()}
 
 
 def _claim(cluster: Cluster, environment: dict[str, str], name: str | None) -> Check:
