@@ -279,7 +279,7 @@ class ResultSource:
             raise Failure(str(error), code=failure.DATA) from None
         listed = {file.name: file for file in described.files}
         path, page = f"{folder}/{layout.FINDINGS}", f"{folder}/{layout.REPORT}"
-        namespace = self._cluster.namespace if self._cluster else _namespace_of(described)
+        namespace = self._cluster.namespace if self._cluster else namespace_of(described)
         suppressed = self._suppressed(namespace)
         findings = Findings(self._fetch(store, path, listed.get(layout.FINDINGS)), suppressed)
         report = functools.partial(self._fetch, store, page, listed[layout.REPORT]) if layout.REPORT in listed else None
@@ -299,7 +299,7 @@ class ResultSource:
         return target
 
 
-def _namespace_of(described: Scan) -> str:
+def namespace_of(described: Scan) -> str:
     """The namespace of a result's plan; empty where it is in no cluster."""
     namespace = described.plan.namespace
     return "" if namespace == LOCAL_NAMESPACE else namespace

@@ -234,6 +234,20 @@ def test_a_time_that_is_not_quoted_is_one(root: Path) -> None:
     assert scanplan("results", "nightly", *where).exit_code == 0
 
 
+@pytest.mark.parametrize("options", [(), ("-n", "shop")])
+def test_an_exception_from_a_result_of_no_cluster_has_the_namespace_that_is_asked_for(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """Lost otherwise: the decision, in a namespace that does not exist."""
+    folder.write(tmp_path, "nightly", [HIGH], plan={"namespace": LOCAL_NAMESPACE, "name": "nightly"})
+    shown = scanplan("results", "nightly", "--directory", tmp_path).stdout
+    short = next(row.split()[-1] for row in shown.splitlines() if row.startswith("high"))
+    chosen = ("--run", "nightly", "--directory", tmp_path, "--reason", "known", "--expires", "9d")
+    answer = scanplan("exception", "create", short, *chosen, *options)
+    assert answer.exit_code == 0, answer.stderr
+    assert yaml.safe_load(answer.stdout)["metadata"].get("namespace") == (options[-1] if options else None)
+
+
 def test_an_exception_is_written_from_a_finding_and_matches_it(root: Path) -> None:
     """The way that people take: see it, accept it, review it, and the gate is open."""
     shown = scanplan("results", "nightly", "--directory", root).stdout

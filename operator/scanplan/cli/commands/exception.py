@@ -102,10 +102,9 @@ def create(
         warn(f"it falls under exception {finding.suppressed.name} already, until {last}")
     subject = exception_draft.of_record(finding, raw)
     written = exception_draft.manifest(subject, reason=reason, status=status, owner=owner, ticket=ticket, end=end)
-    written["metadata"] = {
-        "name": name or written["metadata"]["name"],
-        "namespace": result.scan.plan.namespace or namespace or "default",
-    }
+    written["metadata"] = {"name": name or written["metadata"]["name"]}
+    if where := result_source.namespace_of(result.scan) or namespace:
+        written["metadata"]["namespace"] = where
     if output is Form.JSON:
         write_json(written)
         return
