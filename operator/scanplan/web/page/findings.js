@@ -253,7 +253,7 @@ async function shown(namespace, name, identity) {
 }
 
 async function start() {
-  session = await fetch("/session").then((answer) => answer.json()).catch(() => session);
+  session = await fetch("/session").then((answer) => (answer.ok ? answer.json() : session)).catch(() => session);
   const namespace = asked.get("namespace") || session.namespace;
   const [name, identity] = [asked.get("project") ?? "", asked.get("finding") ?? ""];
   at("logout").hidden = !session.known || session.open;

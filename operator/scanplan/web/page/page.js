@@ -5,12 +5,14 @@ import * as running from "./running.js";
 
 const PAGE = 100;
 const TRENDS = 6;
+const RETRY_MILLISECONDS = 3000;
 const PHASES = ["Pending", "Queued", "Running", "Retrying", "Suspended", "Completed", "Failed", "Cancelled"];
 
 const plans = new Map();
 let session = null;
 let namespace = "";
 let stream = null;
+let again;
 let page = 0;
 let chosen = "";
 let detailed;
@@ -202,13 +204,19 @@ function watch() {
     if (answer && !answer.ok) say((await answer.json()).detail ?? `HTTP ${answer.status}`);
     else say("The API is away");
     answer?.body?.cancel().catch(() => null);
-    if (answer === null || answer.ok || answer.status >= 500) setTimeout(() => own === stream && watch(), 3000);
+    if (answer === null || answer.ok || answer.status >= 500) setTimeout(() => own === stream && watch(), RETRY_MILLISECONDS);
   });
 }
 
 async function start() {
   stream?.close();
-  session = await (await fetch("/session")).json();
+  clearTimeout(again);
+  const answer = await fetch("/session").catch(() => null);
+  if (!answer?.ok) {
+    again = setTimeout(start, RETRY_MILLISECONDS);
+    return say("The API is away");
+  }
+  session = await answer.json();
   const asked = new URLSearchParams(location.search);
   if (session.known && asked.has("findings")) return location.replace(`/findings?${new URLSearchParams(asked.get("findings"))}`);
   namespace ||= asked.get("namespace") ?? session.namespace;
