@@ -301,6 +301,22 @@ def test_a_submitter_that_dies_leaves_no_claim_behind(
     assert laboratory.queue.health().queue_size == 1
 
 
+def test_a_scan_exists_for_as_long_as_its_claim(
+    laboratory: Laboratory, start_worker: StartWorker, redis_server: RedisServer, redis_queue: RQTaskQueue
+) -> None:
+    """Lost otherwise: the scans of all further nights, in a program that asks whether one exists before it submits."""
+    start_worker()
+    plan = laboratory.plan()
+    assert not redis_queue.is_answered(plan)
+    task_id = laboratory.submit(plan)
+    assert redis_queue.is_answered(plan)
+    assert laboratory.result(task_id).success
+    assert redis_queue.is_answered(plan)
+    redis_server.client().delete(store_of(redis_server).claim_key(models.generate_task_key(plan)))
+    assert not redis_queue.is_answered(plan)
+    assert redis_queue.get_task_status(task_id) is TaskStatus.COMPLETED
+
+
 def test_a_claim_without_a_task_holds_nobody_up(laboratory: Laboratory, redis_server: RedisServer) -> None:
     plan = laboratory.plan()
     task_id = laboratory.submit(plan)

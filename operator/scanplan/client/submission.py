@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scanplan.client import models
-from scanplan.client.errors import InvalidPayload, MissingDependency, UnknownTask
+from scanplan.client.errors import MissingDependency, UnknownTask
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
 from scanplan.client.queues.base import TaskQueue
 from scanplan.client.queues.local import SyncTaskQueue
@@ -97,16 +97,11 @@ def submit_scan_async(plan: ScanPlan) -> str:
 
 
 def check_existing_task(plan: ScanPlan) -> str | None:
-    """The id of the plan's task where it waits, runs, or has succeeded; None where submitting would start a scan.
+    """The id of the plan's task; None where submitting the plan would start a scan.
 
-    A damaged result is none.
+    So it is that of a task that waits, runs, or has succeeded within the idempotency window. A damaged result is none.
     """
-    task_id = models.task_id_of(plan)
-    try:
-        status = task_queue().get_task_status(task_id)
-    except (UnknownTask, InvalidPayload):
-        return None
-    return None if status in {TaskStatus.FAILED, TaskStatus.CANCELLED} else task_id
+    return models.task_id_of(plan) if task_queue().is_answered(plan) else None
 
 
 def get_task_status(task_id: str) -> TaskStatus:

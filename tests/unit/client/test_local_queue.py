@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +48,24 @@ def test_a_result_that_cannot_be_read_holds_nothing_up(
     assert submission.check_existing_task(PLAN) is None
     assert queue.run(PLAN).status is TaskStatus.FAILED
     assert queue.get_task_status(TASK_ID) is TaskStatus.FAILED
+
+
+def test_a_result_exists_for_as_long_as_it_answers(
+    queue: SyncTaskQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: the scans of all further nights, in a program that asks whether one exists before it submits."""
+    monkeypatch.setattr(submission, "task_queue", lambda: queue)
+    queue.run(PLAN)
+    (tmp_path / "artifacts").mkdir()
+    result = replace(
+        pipeline.nothing(PLAN), success=True, status=TaskStatus.COMPLETED, artifact_path="artifacts", complete=True
+    )
+    stored = tmp_path / FOLDER / f"{TASK_ID}.json"
+    stored.write_bytes(models.to_json(result))
+    assert submission.check_existing_task(PLAN) == TASK_ID
+    os.utime(stored, (time.time() - 4_000,) * 2)
+    assert submission.check_existing_task(PLAN) is None
+    assert queue.get_task_status(TASK_ID) is TaskStatus.COMPLETED, "it can be read all the same"
 
 
 def test_a_data_directory_that_cannot_be_written_is_said(queue: SyncTaskQueue, tmp_path: Path) -> None:

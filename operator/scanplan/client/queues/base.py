@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from scanplan.client.models import QueueHealth, TaskStatus
+from scanplan.client.models import QueueHealth, ScanPlan, TaskStatus
 from scanplan.client.queues.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class TaskQueue(ABC):
             InvalidPayload: the payload is not a plan.
             InvalidPlan: the plan can't be run: an endpoint that can't be parsed, or may not be scanned.
         """
+
+    @abstractmethod
+    def is_answered(self, plan: ScanPlan) -> bool:
+        """Whether submitting the plan would start no scan: its task waits, runs, or has succeeded within the idempotency window."""
 
     @abstractmethod
     def get_task_status(self, task_id: str) -> TaskStatus:

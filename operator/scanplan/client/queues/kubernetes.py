@@ -85,6 +85,13 @@ class KubernetesTaskQueue(TaskQueue):
             "deleted; try again"
         )
 
+    def is_answered(self, plan: ScanPlan) -> bool:
+        try:
+            found = self._plan(models.task_id_of(plan))
+        except UnknownTask:
+            return False
+        return "deletionTimestamp" not in found["metadata"] and self._answers(found)
+
     def get_task_status(self, task_id: str) -> TaskStatus:
         return status_of(self._plan(task_id))
 
@@ -160,7 +167,7 @@ class KubernetesTaskQueue(TaskQueue):
         if "deletionTimestamp" in found["metadata"]:
             time.sleep(_DELETION_SECONDS)
             raise Conflict(f"{name} is being deleted")
-        if not status_of(found).is_terminal or self._answers(found):
+        if self._answers(found):
             return found
         # Concurrent submitters write the same value. The resource version makes the API server refuse outdated writes.
         again = {"cancel": False, "rerun": f"run-{found['metadata']['generation']}"}
@@ -168,8 +175,10 @@ class KubernetesTaskQueue(TaskQueue):
         return self._api.patch_plan(name, {"metadata": version, "spec": again})
 
     def _answers(self, found: Object) -> bool:
-        if status_of(found) is not TaskStatus.COMPLETED:
-            return False
+        """Whether it is at work, or has completed recently."""
+        status = status_of(found)
+        if status is not TaskStatus.COMPLETED:
+            return not status.is_terminal
         ended = ScanPlanStatus.of(found).completion_time
         if ended is None:
             return False

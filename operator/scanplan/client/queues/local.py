@@ -96,6 +96,10 @@ class SyncTaskQueue(TaskQueue):
                 stack.enter_context(artifacts.locked(self._lock(task_id)))
             yield
 
+    def is_answered(self, plan: ScanPlan) -> bool:
+        task_id = models.task_id_of(plan)
+        return self._is_running(task_id) or self._fresh(task_id) is not None
+
     def get_task_status(self, task_id: str) -> TaskStatus:
         if self._is_running(task_id):
             return TaskStatus.RUNNING

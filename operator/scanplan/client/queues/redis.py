@@ -111,6 +111,10 @@ class RQTaskQueue(TaskQueue):
                 except WatchError:
                     continue
 
+    def is_answered(self, plan: ScanPlan) -> bool:
+        with reachable():
+            return self._is_answered(self.redis_conn, plan)
+
     def get_task_status(self, task_id: str) -> TaskStatus:
         with reachable():
             job = self._job(task_id)
@@ -204,10 +208,7 @@ class RQTaskQueue(TaskQueue):
         task_id = models.task_id_of(plan)
         job_id = self._store.job_id(task_id)
         pipe.watch(self._store.claim_key(task_key), Job.key_for(job_id))
-        status: Any = pipe.hget(Job.key_for(job_id), "status")
-        status = JobStatus(status.decode()) if status else None
-        claimed = pipe.get(self._store.claim_key(task_key)) is not None
-        if status in _ALIVE or (claimed and self._answers(pipe, task_id)):
+        if self._is_answered(pipe, plan):
             pipe.unwatch()
             return task_id
         queue = self._queues[plan.priority if plan.priority is not None else NORMAL_PRIORITY]
@@ -221,9 +222,17 @@ class RQTaskQueue(TaskQueue):
         pipe.execute()
         return task_id
 
-    def _answers(self, pipe: Pipeline, task_id: str) -> bool:
-        """Whether the task's result is recent enough to be returned for its plan."""
-        value: Any = pipe.get(self._store.result_key(task_id))
+    def _is_answered(self, connection: redis.Redis, plan: ScanPlan) -> bool:
+        """`is_answered`, by a connection or by a pipeline that watches."""
+        task_id = models.task_id_of(plan)
+        status: Any = connection.hget(Job.key_for(self._store.job_id(task_id)), "status")
+        if status and JobStatus(status.decode()) in _ALIVE:
+            return True
+        claimed = connection.get(self._store.claim_key(models.generate_task_key(plan))) is not None
+        return claimed and self._has_succeeded(connection, task_id)
+
+    def _has_succeeded(self, connection: redis.Redis, task_id: str) -> bool:
+        value: Any = connection.get(self._store.result_key(task_id))
         try:
             return bool(value) and models.load(ScanResult, value, f"the stored result of {task_id}").success
         except InvalidPayload:  # a damaged result does not count: scan again
