@@ -31,7 +31,7 @@ PROXY = r"^(https?|socks5)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?
 """The URL of a proxy. It has no place for credentials: plans are read by many."""
 INTERACTSH_SERVER = r"^(https?://)?([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"
 """One server, never a list: of a list Nuclei takes any."""
-NO_PROXY = r"^[^\s,]+$"
+NO_PROXY = r"^[^\t\n\f\r ,]+$"
 """An entry of NO_PROXY; the planner parses it."""
 
 _QUALIFIED = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"

@@ -124,6 +124,23 @@ def test_patterns_compile_and_are_anchored() -> None:
         assert pattern.endswith("$"), path
 
 
+def patterns_of(schema: Any) -> Iterator[str]:
+    """All patterns of a schema, however deep."""
+    for name, value in schema.items() if isinstance(schema, dict) else enumerate(schema):
+        if name == "pattern" and isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list):
+            yield from patterns_of(value)
+
+
+@pytest.mark.parametrize("plural", DEFINITIONS)
+def test_no_pattern_means_other_characters_here_than_in_the_api_server(plural: str) -> None:
+    """Lost otherwise: an edit that the API server takes and the operator can't read: such a class is ASCII there, Unicode here."""
+    patterns = list(patterns_of(custom_resource_definition(DEFINITIONS[plural])))
+    assert patterns
+    assert not [pattern for pattern in patterns if re.search(r"\\[sSwWdDbB]", pattern)]
+
+
 def test_rules_say_what_to_do() -> None:
     rules = [rule for node in ALL.values() for rule in node.get("x-kubernetes-validations", ())]
     assert rules

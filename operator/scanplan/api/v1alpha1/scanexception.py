@@ -24,7 +24,7 @@ HOSTS = r"^[A-Za-z0-9_.:*?\[\]-]+$"
 PATHS = r"^[/*?][^\x00-\x20\x7f]*$"
 LINE = r"^[^\x00-\x1f\x7f]+$"
 FINGERPRINT = r"^[0-9a-f]{16,64}$"
-SAYS_SOMETHING = r"^[^\x00]*[^\x00\s][^\x00]*$"
+SAYS_SOMETHING = r"^[^\x00]*[^\x00\t\n\f\r ][^\x00]*$"
 _LISTS = ("templates", "hosts", "paths", "matchers", "fingerprints")
 
 

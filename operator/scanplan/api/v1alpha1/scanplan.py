@@ -26,7 +26,7 @@ from scanplan.api.v1alpha1.windows import MAX_WINDOWS, ScanWindow
 
 RUN_NAME = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 """Names of projects and runs: they become folder names on the claim, so no slash and no leading or trailing dot."""
-ENDPOINT = r"^[^\s,]+$"
+ENDPOINT = r"^[^\t\n\f\r ,]+$"
 """CEL would cost too much on 1,000 items: a pattern refuses what no endpoint may have; the planner parses the rest."""
 
 MAX_INLINE_ENDPOINTS = 1_000

@@ -100,7 +100,7 @@ class Scanner(Powers, RequestOptions):
         str | None,
         Field(
             max_length=512,
-            pattern=r"^[^\s]+$",
+            pattern=r"^[^\t\n\f\r ]+$",
             json_schema_extra=effect(Effect.KEY),
             description="Scanner image; by default the operator's own. It must be on the operator's allow-list.",
         ),

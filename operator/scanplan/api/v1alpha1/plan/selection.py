@@ -13,10 +13,10 @@ TEMPLATE = r"^[A-Za-z0-9_][-A-Za-z0-9_./]*$"
 """Path of a file or folder within a source."""
 WORD = r"^[A-Za-z0-9_][-A-Za-z0-9_.:+]*$"
 ID = r"^[A-Za-z0-9_*?][-A-Za-z0-9_.*?]*$"
-AUTHOR = r"^[^\s,][^,\x00-\x1f\x7f]*$"
+AUTHOR = r"^[^ ,\x00-\x1f\x7f][^,\x00-\x1f\x7f]*$"
 
 MATCHER = (
-    r"^(\*:[^*,#\s\x00-\x1f\x7f][^*,#\x00-\x1f\x7f]*|[A-Za-z0-9_-]+:(\*|[^*,#\s\x00-\x1f\x7f][^*,#\x00-\x1f\x7f]*))$"
+    r"^(\*:[^*,# \x00-\x1f\x7f][^*,#\x00-\x1f\x7f]*|[A-Za-z0-9_-]+:(\*|[^*,# \x00-\x1f\x7f][^*,#\x00-\x1f\x7f]*))$"
 )
 """Id of a template and name of a matcher, with * for all names, or for all ids."""
 PROFILE = r"^[A-Za-z0-9_][-A-Za-z0-9_.]*$"

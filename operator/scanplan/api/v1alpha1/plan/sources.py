@@ -72,7 +72,7 @@ class ImageSource(Model):
         Field(
             min_length=1,
             max_length=512,
-            pattern=r"^[^\s]+$",
+            pattern=r"^[^\t\n\f\r ]+$",
             description="Image reference, best by digest. It must be on the operator's allow-list.",
         ),
     ]
