@@ -199,6 +199,10 @@ class TestBeforeTheJob:
         assert condition(status, "Stalled") == ("True", "InvalidSpec")
         ended = replace(plan(completed_status()), problem="spec.priority: …")
         assert decide(ended) == Write(), "its result stays what it was"
+        edited = replace(ended, generation=2)
+        status = written(decide(edited))
+        assert condition(status, "Stalled") == ("True", "InvalidSpec"), "an edit is never passed over in silence"
+        assert decide(replace(plan(status, generation=2), problem="spec.priority: …")) == Write()
 
     @pytest.mark.parametrize("status", [None, completed_status()], ids=["unknown", "completed"])
     def test_a_status_of_a_newer_version_is_left_as_it_is(self, status: Any) -> None:
