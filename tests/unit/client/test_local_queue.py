@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +51,34 @@ def test_a_result_that_cannot_be_read_holds_nothing_up(
     assert submission.check_existing_task(PLAN) is None
     assert queue.run(PLAN).status is TaskStatus.FAILED
     assert queue.get_task_status(TASK_ID) is TaskStatus.FAILED
+
+
+def test_who_waits_for_an_equal_scan_takes_its_end_whatever_it_is(
+    queue: SyncTaskQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: a cancellation, since each who waits would scan again."""
+    come, go_on, scans, held = threading.Semaphore(0), threading.Event(), list[str](), queue.held
+
+    def counted(task_id: str) -> AbstractContextManager[None]:
+        come.release()
+        return held(task_id)
+
+    def attempt(task: TaskDocument, *_: object) -> Attempt:
+        scans.append(task.run_id)
+        go_on.wait(120)
+        return Attempt(task)
+
+    monkeypatch.setattr(queue, "held", counted)
+    monkeypatch.setattr(pipeline, "attempt", attempt)
+    with ThreadPoolExecutor(3) as pool:
+        results = [pool.submit(queue.run, PLAN) for _ in range(3)]
+        for _ in results:
+            assert come.acquire(timeout=120)
+        go_on.set()
+        assert {each.result().status for each in results} == {TaskStatus.FAILED}
+    assert len(scans) == 1
+    assert queue.run(PLAN).status is TaskStatus.FAILED
+    assert len(scans) == 2, "asked anew, it scans anew"
 
 
 def test_a_result_exists_for_as_long_as_it_answers(

@@ -68,9 +68,9 @@ class SyncTaskQueue(TaskQueue):
     def _run(self, plan: ScanPlan) -> ScanResult:
         """As `run`. Raises ScanError where the data directory can't be written."""
         document.check(plan, self._settings)
-        task_id = models.task_id_of(plan)
+        task_id, asked = models.task_id_of(plan), time.time()
         with self.held(task_id):
-            known = self._fresh(task_id)
+            known = self._fresh(task_id) or self._ended_since(asked, task_id)
             if known:
                 return known
             self._cancel(task_id).unlink(missing_ok=True)
@@ -160,6 +160,11 @@ class SyncTaskQueue(TaskQueue):
             return models.load(ScanResult, durable.read_bytes(self._result(task_id)), f"the stored result of {task_id}")
         except FileNotFoundError:
             return None
+
+    def _ended_since(self, moment: float, task_id: str) -> ScanResult | None:
+        """The result of a scan that somebody else made while this one waited for it; None: nobody did."""
+        result = self._readable(task_id)
+        return result if result and self._result(task_id).stat().st_mtime >= moment else None
 
     def _readable(self, task_id: str) -> ScanResult | None:
         """As `_stored`; None too where the result is damaged, or of a later version: the task is scanned again."""
