@@ -192,7 +192,7 @@ def test_a_plan_that_waits_is_explained_by_what_it_waits_for(scanplan: Terminal,
     told = scanplan("explain", "hopeful").stdout
     assert "InputUnavailable" in told
     assert "create what is missing" in told
-    assert "hopeful has no result yet: it is Pending" in scanplan("results", "hopeful", code=75).stderr
+    assert "hopeful has no result: it is Failed" in scanplan("results", "hopeful", code=66).stderr
 
 
 def test_a_scan_is_cancelled_keeps_what_it_has_found_and_runs_again(scanplan: Terminal, stage: Stage) -> None:
