@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import threading
 
 import pytest
 
 from scanplan.client import aio, submission
+from scanplan.client.models import ScanPlan
+
+PLAN = ScanPlan("r", "p", ["https://a.example"], ["http/"])
 
 FUNCTIONS = {
     name: function
@@ -26,3 +31,17 @@ async def test_each_function_can_be_awaited(name: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(submission, name, lambda *arguments: arguments)
     answer = await awaited(*given)
     assert answer is None or list(answer) == given
+
+
+async def test_any_number_of_scans_holds_up_no_other_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: a cancellation, and every name that the program looks up, until a scan has ended."""
+    go_on = threading.Event()
+    monkeypatch.setattr(submission, "run_scan", lambda _: go_on.wait(600))
+    monkeypatch.setattr(submission, "cancel_task", lambda _: True)
+    scans = [asyncio.create_task(aio.run_scan(PLAN)) for _ in range(100)]
+    await asyncio.sleep(0)
+    assert await aio.cancel_task("scan-0123456789abcdef0123")
+    assert await asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80)
+    assert not any(scan.done() for scan in scans)
+    go_on.set()
+    assert all(await asyncio.gather(*scans))
