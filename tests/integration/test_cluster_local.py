@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import glob
 import json
 import os
 import signal
@@ -74,7 +75,8 @@ def traces(name: str, pids: set[int], address: str | None) -> list[str]:
     found += [line for line in Path("/proc/self/mounts").read_text().splitlines() if f"clusters/{name}" in line]
     links = subprocess.run(["ip", "-o", "address"], capture_output=True, text=True, check=True).stdout
     found += [line for line in links.splitlines() if address and address.rpartition(".")[0] + "." in line]
-    found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/scanplan-{name}-*")]
+    # `Path.glob` would fail at a folder of another cluster that goes meanwhile.
+    found += glob.glob(f"/sys/fs/cgroup/**/scanplan-{name}-*", recursive=True)  # noqa: PTH207
     found += [str(path) for path in (Path(os.environ["XDG_STATE_HOME"]) / "scanplan").glob("**/*") if path.name == name]
     return found
 
