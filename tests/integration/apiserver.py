@@ -5,6 +5,7 @@ What a user would do goes through kubectl; this is for looking on, and for what 
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 from urllib.parse import urlencode
@@ -28,6 +29,10 @@ class Refused(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status}: {message}")
         self.status = status
+
+
+_REPEATABLE = {"GET", "DELETE"}
+"""Asked once more where a kept connection was closed at that moment: the API server closes them after some time."""
 
 
 class ApiServer:
@@ -78,12 +83,20 @@ class ApiServer:
                 raise
 
     def _call(self, verb: str, path: str, body: Object | None = None, kind: str = "application/json") -> Object:
-        response = self._http.request(
+        content = None if body is None else json.dumps(body).encode()
+        request = functools.partial(
+            self._http.request,
             verb,
             self._server + path,
-            body=None if body is None else json.dumps(body).encode(),
+            body=content,
             headers={"Content-Type": kind, "User-Agent": "integration-tests"},
         )
+        try:
+            response = request()
+        except urllib3.exceptions.ProtocolError:
+            if verb not in _REPEATABLE:
+                raise
+            response = request()
         answer: Object = msgspec.json.decode(response.data)
         if response.status >= 400:
             raise Refused(response.status, answer.get("message", ""))
