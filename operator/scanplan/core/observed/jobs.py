@@ -126,10 +126,14 @@ class JobView:
     @property
     def never_ran(self) -> bool:
         """It has been suspended since it was created, so it has had no pod. Other Jobs may have pods that they don't count yet."""
-        counted = self.active or self.terminating or self.succeeded or self.failed_pods or self.failed_at
         stopped = self.is_suspended.since if self.is_suspended else None
         born = stopped is None or (stopped - self.created).total_seconds() < BORN_SECONDS
-        return self.suspended and born and not (counted or self.start_time or self.finished)
+        return self.suspended and born and not (self.counts_pods or self.start_time or self.finished)
+
+    @property
+    def counts_pods(self) -> bool:
+        """Its status tells of a pod, running or ended."""
+        return bool(self.active or self.terminating or self.succeeded or self.failed_pods or self.failed_at)
 
     @property
     def by_kueue(self) -> bool:

@@ -87,8 +87,7 @@ def _begin(context: Context, exports: tuple[Export, ...], name: str) -> Decision
 
 
 def _at_work(context: Context, job: JobView) -> Decision:
-    had_pods = job.active or job.terminating or job.succeeded or job.failed_pods or job.failed_at or job.uncounted
-    if job.suspended or had_pods:
+    if job.suspended or job.counts_pods or job.uncounted:
         return _under_way(context)
     if (left := podless.ordinary_for(job, context.now)) > 0:
         return _under_way(context, requeue_after=left)
