@@ -146,7 +146,8 @@ def _since(notifier: Notifier, status: ScanNotifierStatus, now: datetime) -> dat
     """
     since = lenient_time(status.since) or now
     if since > now + SKEW:
-        since = max(now - MAX_DELAY, notifier.created if notifier.created <= now else now - MAX_DELAY)
+        earliest = now - MAX_DELAY
+        since = notifier.created if earliest < notifier.created <= now else earliest
     return max(since.astimezone(UTC).replace(microsecond=0), now - backoff.KEPT)
 
 
