@@ -40,7 +40,7 @@ class DefectDojoTarget(Document, frozen=True, kw_only=True, tag_field="kind", ta
     engagement: str
     product_type: str = ""
     test: str
-    """Title of the test: always the same for a schedule, or for a plan of its run."""
+    """Title of the test. All results that take each other's place have the same title, and no other result has it."""
 
 
 class Export(Document, frozen=True, kw_only=True):

@@ -45,7 +45,7 @@ class Reflector:
         self._forbidden: set[str | None] = set()
         """Namespaces whose list is refused now."""
         self._news = asyncio.Event()
-        """Set, and cleared at once, when a list has worked or failed."""
+        """Wakes those who wait, each time a list has worked or failed. It is cleared at once, so it never stays set."""
         self._failing: set[str | None] = set()
         """Namespaces whose watch, or list, fails now. One line in the log stands for all of them."""
 

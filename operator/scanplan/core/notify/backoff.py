@@ -28,9 +28,9 @@ def delay(failures: int, at_least: float = 0.0) -> timedelta:
 
 
 def until(text: str | None, now: datetime) -> datetime | None:
-    """The end of a wait that a status has; None: it is over, or there is none.
+    """When the wait ends that a status records as `text`; None: it is over, or there is none.
 
-    One that is longer than any was written while the clock was ahead, and counts for nothing.
+    An end further away than the longest wait was written while the clock was ahead, and is ignored.
     """
     time = lenient_time(text)
     return time if time and now < time <= now + timedelta(seconds=LONGEST_RETRY_AFTER) else None

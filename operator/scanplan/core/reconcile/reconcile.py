@@ -147,7 +147,7 @@ def _is_tried_again(context: Context, job: JobView | None) -> bool:
 
 
 def _release_failed_jobs(context: Context, job: JobView | None) -> tuple[Action, ...]:
-    """The actions that release the finished Jobs of a task that is tried again; that of the scan last."""
+    """The actions that release the finished Jobs of a task that is tried again. The scan's own Job comes last."""
     collector = context.observed.jobs.get(jobs.collector_name(job.name)) if job else None
     return tuple(
         context.release(each)

@@ -167,8 +167,9 @@ def _task_removable(task: TaskOnDisk, policy: Policy, now: float) -> bool:
 
 
 def _needed(run: RunOnDisk, now: float) -> set[str]:
-    """The tasks that stay as long as the run: the one that the next is compared with, and those of which that is so for living
-    ones.
+    """The tasks that stay as long as the run does.
+
+    They are the newest one, which the next task will be compared with, and each that a task still at work is compared with.
     """
     finished = [task for task in run.tasks if task.finished]
     newest = (finished or run.tasks)[-1:]
