@@ -202,13 +202,14 @@ class Stage:
     # plans
 
     def plan(self, name: str, *targets: str, **spec: Any) -> Manifest:
-        """A plan for targets of this stage, by name."""
+        """A plan for targets of this stage, by name. One request may take as long as a busy machine needs to answer it."""
         endpoints = [self.endpoint(target) for target in targets or ("app",)]
+        scanner = {"requestTimeoutSeconds": 120, **spec.pop("scanner", {})}
         return {
             "apiVersion": "scanplan.dev/v1alpha1",
             "kind": "ScanPlan",
             "metadata": {"name": name, "namespace": self.namespace},
-            "spec": {"endpoints": endpoints, "templates": [EXPOSURES], **spec},
+            "spec": {"endpoints": endpoints, "templates": [EXPOSURES], "scanner": scanner, **spec},
         }
 
     def gated(self, name: str, *targets: str, **spec: Any) -> Manifest:
@@ -362,6 +363,7 @@ def pod(name: str, namespace: str, image: str, command: list[str] | None = None)
         "imagePullPolicy": "IfNotPresent",
         "securityContext": deploy.restricted_container(),
         "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+        "resources": deploy.HEARD,
     }
     if command:
         container["command"] = command

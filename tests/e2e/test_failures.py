@@ -30,7 +30,7 @@ def plans(stage: Stage) -> None:
         faulty("panic", "panic"),
         faulty("crash", "crash-after-two", retry=ONCE),
         faulty("memory", "out-of-memory", retry=ONCE, podTemplate={"resources": {"limits": {"memory": "128Mi"}}}),
-        faulty("hang", "hang", retry=ONCE, timeoutSeconds=45),
+        faulty("hang", "hang", retry=ONCE, timeoutSeconds=90),
         faulty("torn", "torn", retry=ONCE),
         stage.plan("tiny", retry=ONCE, podTemplate={"resources": {"limits": {"memory": "8Mi"}}}),
         stage.plan("no-template", templates=[EXPOSURES, "http/no-such-folder/"]),
