@@ -31,8 +31,14 @@ PROXY = r"^(https?|socks5)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?
 """The URL of a proxy. It has no place for credentials: plans are read by many."""
 INTERACTSH_SERVER = r"^(https?://)?([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"
 """One server, never a list: of a list Nuclei takes any."""
-NO_PROXY = r"^[^\t\n\f\r ,]+$"
-"""An entry of NO_PROXY; the planner parses it."""
+SPACE = r"\t\n\f\r "
+"""White space, inside of a class of characters. Each engine that reads these patterns takes another set for ``\\s``: Python's has
+the spaces of Unicode, Go's, which the API server uses, has these five."""
+WORD = rf"^[^{SPACE}]+$"
+"""Text without white space."""
+LIST_ENTRY = rf"^[^{SPACE},]+$"
+"""An entry of what Nuclei takes as a list with commas: an endpoint, an entry of NO_PROXY. CEL would cost too much on 1,000
+items: the pattern refuses what no entry may have; the planner parses the rest."""
 
 _QUALIFIED = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
 LABEL_KEY = rf"^({_LABEL}([.]{_LABEL})*/)?{_QUALIFIED}$"

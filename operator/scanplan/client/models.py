@@ -26,11 +26,12 @@ from pydantic_core import ArgsKwargs
 from scanplan.api import nearest
 from scanplan.api.documents.report import FindingCounts, TaskError
 from scanplan.api.documents.words import ErrorClass, Severity
+from scanplan.api.names import LIST_ENTRY
 from scanplan.api.schema import strictness
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import meant
 from scanplan.api.v1alpha1.plan.selection import AUTOMATIC_ALONE, TEMPLATE, Selection
-from scanplan.api.v1alpha1.scanplan import ENDPOINT, MAX_ENDPOINTS, RUN_NAME
+from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, RUN_NAME
 from scanplan.client.errors import InvalidPayload
 from scanplan.core.planning import keys
 from scanplan.core.planning.nuclei import selection_options
@@ -42,7 +43,7 @@ TASK_TYPE = "scan"
 _STRICT = ConfigDict(extra="forbid")
 T = TypeVar("T")
 
-Endpoint = Annotated[str, Field(min_length=1, max_length=2048, pattern=ENDPOINT)]
+Endpoint = Annotated[str, Field(min_length=1, max_length=2048, pattern=LIST_ENTRY)]
 SeverityLevel = Annotated[str, AfterValidator(Severity)]
 """The name of a severity, as text or as `Severity`."""
 Template = Annotated[str, Field(min_length=1, max_length=512, pattern=TEMPLATE)]

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from scanplan.api.names import SPACE
 from scanplan.api.v1alpha1.model import Model, cel
 from scanplan.api.v1alpha1.status import Status
 
@@ -24,7 +25,7 @@ HOSTS = r"^[A-Za-z0-9_.:*?\[\]-]+$"
 PATHS = r"^[/*?][^\x00-\x20\x7f]*$"
 LINE = r"^[^\x00-\x1f\x7f]+$"
 FINGERPRINT = r"^[0-9a-f]{16,64}$"
-SAYS_SOMETHING = r"^[^\x00]*[^\x00\t\n\f\r ][^\x00]*$"
+SAYS_SOMETHING = rf"^[^\x00]*[^\x00{SPACE}][^\x00]*$"
 _LISTS = ("templates", "hosts", "paths", "matchers", "fingerprints")
 
 

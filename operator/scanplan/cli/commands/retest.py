@@ -12,8 +12,8 @@ import typer
 
 from scanplan.api import labels, wire
 from scanplan.api.errors import InvalidEndpoint
+from scanplan.api.names import LIST_ENTRY
 from scanplan.api.v1alpha1.plan.selection import TEMPLATE
-from scanplan.api.v1alpha1.scanplan import ENDPOINT
 from scanplan.cli import options, plans, result_source
 from scanplan.cli.commands.watch import follow
 from scanplan.cli.finding import found
@@ -175,7 +175,7 @@ def _endpoint(event: Object, endpoints: Iterable[str]) -> str:
         if length > longest and _covers(written, where):
             found, longest = endpoint, length
     target = url or host or matched
-    return found or (target if re.fullmatch(ENDPOINT, target) else "")
+    return found or (target if re.fullmatch(LIST_ENTRY, target) else "")
 
 
 def _canonical(written: str) -> str:

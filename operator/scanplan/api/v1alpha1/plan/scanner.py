@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from scanplan.api import labels
-from scanplan.api.names import INTERACTSH_SERVER, NO_PROXY, PROXY
+from scanplan.api.names import INTERACTSH_SERVER, LIST_ENTRY, PROXY, WORD
 from scanplan.api.v1alpha1.model import Effect, Model, effect
 from scanplan.api.v1alpha1.plan.powers import Powers
 from scanplan.api.v1alpha1.plan.request_options import RequestOptions
@@ -100,7 +100,7 @@ class Scanner(Powers, RequestOptions):
         str | None,
         Field(
             max_length=512,
-            pattern=r"^[^\t\n\f\r ]+$",
+            pattern=WORD,
             json_schema_extra=effect(Effect.KEY),
             description="Scanner image; by default the operator's own. It must be on the operator's allow-list.",
         ),
@@ -205,7 +205,7 @@ class Scanner(Powers, RequestOptions):
         ),
     ] = None
     no_proxy: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=260, pattern=NO_PROXY)]],
+        list[Annotated[str, Field(min_length=1, max_length=260, pattern=LIST_ENTRY)]],
         Field(
             max_length=64,
             json_schema_extra=effect(Effect.KEY, **{"x-kubernetes-list-type": "set"}),

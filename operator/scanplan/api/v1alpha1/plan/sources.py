@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from scanplan.api.documents.task import MAX_FILE_ENDPOINTS
+from scanplan.api.names import WORD
 from scanplan.api.v1alpha1.model import Model, one_of
 from scanplan.api.v1alpha1.plan.buckets import Bucket
 from scanplan.api.v1alpha1.plan.discovery import DiscoverySource
@@ -72,7 +73,7 @@ class ImageSource(Model):
         Field(
             min_length=1,
             max_length=512,
-            pattern=r"^[^\t\n\f\r ]+$",
+            pattern=WORD,
             description="Image reference, best by digest. It must be on the operator's allow-list.",
         ),
     ]
