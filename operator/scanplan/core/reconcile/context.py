@@ -104,6 +104,11 @@ class Context:
         started = lenient_time(self.plan.status.start_time) if self.pinned else None
         return (seen or started or self.now).replace(microsecond=0)
 
+    @property
+    def owners(self) -> tuple[Plan, ...]:
+        """The plans that share the task's Job: this one and its partners."""
+        return (self.plan, *self.observed.partners)
+
     def resolve(self, job: JobView | None = None, pinned: Pinned | None = None) -> Task:
         """The task; the same as before, where there was one before.
 

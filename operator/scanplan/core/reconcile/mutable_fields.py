@@ -25,7 +25,7 @@ _REMADE = timedelta(seconds=60)
 
 def changes(context: Context, job: JobView) -> tuple[Action, ...]:
     """The changes; values of co-owners are combined by maximum, and the Job is suspended where all of them are held."""
-    owners = (context.plan, *context.observed.partners)
+    owners = context.owners
     wanted = replace(job.asked, ttl_seconds=max(owner.spec.ttl_seconds_after_finished for owner in owners))
     if job.finished:
         return _patch(job, wanted)

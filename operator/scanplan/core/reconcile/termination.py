@@ -91,9 +91,9 @@ def _may_continue_in_new_job(context: Context, job: JobView, pods: list[PodView]
     """
     if job.failed is None or job.failed.reason not in _RETRIES_USED_UP or not job.failed_at:
         return False
-    plan, passed = context.plan, context.now - (job.start_time or job.created)
-    if plan.spec.deadline_seconds is None:  # else the Job's deadline is shorter by this already
-        passed += mutable_fields.spent_before((plan, *context.observed.partners), job)
+    passed = context.now - (job.start_time or job.created)
+    if context.plan.spec.deadline_seconds is None:  # else the Job's deadline is shorter by this already
+        passed += mutable_fields.spent_before(context.owners, job)
     if passed >= timedelta(seconds=job.deadline_seconds or 0):
         return False
     stepped = {pod.index for pod in pods if pod.killed and pod.report is not None and pod.report.steps}
