@@ -110,8 +110,7 @@ def select(
         elif found is None:
             missing.append(entry)
         elif found.is_dir():
-            root = next(root for root in roots if found.is_relative_to(root))
-            for path in walk(found, root, left_out):
+            for path in walk(found, root_of(found, roots), left_out):
                 selected.setdefault(path, False)
         else:
             selected[found] = True
@@ -201,6 +200,11 @@ def _outside(entry: str, roots: Sequence[Path]) -> NucleiBinaryError:
     )
 
 
+def root_of(path: Path, roots: Sequence[Path]) -> Path:
+    """The first root that a path found in them is below."""
+    return next(root for root in roots if path.is_relative_to(root))
+
+
 def walk(folder: Path, root: Path, left_out: dict[Path, str] | None = None) -> Iterator[Path]:
     """Template files below `folder`. Hidden names are none: ConfigMap volumes keep their versions in `..` folders.
 
@@ -254,9 +258,7 @@ def _filtered(
     chosen: list[Template] = []
     by_id: dict[str, Template] = {}
     doubles: list[tuple[Template, Template]] = []
-    placed = (
-        (next(number for number, root in enumerate(roots) if path.is_relative_to(root)), path) for path in selected
-    )
+    placed = ((roots.index(root_of(path, roots)), path) for path in selected)
     indexes = [index.read(root) for root in roots]
     for number, path in sorted(placed):
         content = path.read_bytes()

@@ -43,7 +43,7 @@ def added(selection: Selection, requested: Sequence[str], sources: Sequence[Path
     left_out = list(selection.left_out)
     found: list[Template] = []
     for path in dict.fromkeys(path for entry in requested for path in _files(entry, roots)):
-        root = next(root for root in roots if path.is_relative_to(root))
+        root = templates.root_of(path, roots)
         content = path.read_bytes()
         workflow = Template(path, root, definition.identifier(content) or "", named=True, needs=(NEED,))
         document = definition.parse(content) or {}
@@ -85,8 +85,7 @@ def _files(entry: str, roots: Sequence[Path]) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    root = next(root for root in roots if path.is_relative_to(root))
-    for file in templates.walk(path, root):
+    for file in templates.walk(path, templates.root_of(path, roots)):
         if definition.kind(definition.parse(file.read_bytes()) or {}) == "workflow":
             yield file
 
