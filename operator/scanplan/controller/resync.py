@@ -13,10 +13,11 @@ import logging
 from collections.abc import Callable
 
 from scanplan.api import labels
+from scanplan.controller.engine.reflector import one_of
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.controller.scanplan import Controller
 from scanplan.kube.failures import FAILURES
-from scanplan.kube.objects import Object, gone
+from scanplan.kube.objects import gone
 
 log = logging.getLogger("scanplan.resync")
 
@@ -46,7 +47,8 @@ async def compare(controller: Controller, namespace: str | None) -> None:
     jobs = {job.uid: (job.namespace, job.name) for job in store.all_jobs(namespace)}
     async for body in controller.api.each_job(namespace):
         jobs.pop(body["metadata"]["uid"], None)
-        _pass_on(controller.intake.job_event, body)
+        with one_of("Jobs"):
+            controller.intake.job_event(None, body)
     for uid, (of, name) in jobs.items():
         controller.intake.job_event("DELETED", gone(of, name, uid))
     plans = {uid: name for uid, name in store.uids.items() if namespace in {None, name.namespace}}
@@ -55,18 +57,11 @@ async def compare(controller: Controller, namespace: str | None) -> None:
         plans.pop(metadata["uid"], None)
         known = store.plans.version(PlanName(metadata["namespace"], metadata["name"]))
         if known != (metadata["uid"], metadata["resourceVersion"]):
-            _pass_on(controller.intake.plan_event, body)
+            with one_of("ScanPlans"):
+                controller.intake.plan_event(None, body)
     for uid, plan_name in plans.items():
         controller.intake.plan_event("DELETED", gone(*plan_name, uid))
     await look_for_leftovers(controller, namespace, doubts)
-
-
-def _pass_on(on_event: Callable[[None, Object], object], body: Object) -> None:
-    try:
-        on_event(None, body)
-    except Exception:
-        # If one object triggers a bug, the comparison of all other objects must go on.
-        log.exception("an object that was listed could not be processed")
 
 
 async def look_for_leftovers(controller: Controller, namespace: str | None, doubts: int) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
-from contextlib import aclosing
+from collections.abc import Callable, Collection, Iterator
+from contextlib import aclosing, contextmanager
 
 from scanplan.controller.engine.parts import until_one_ends
 from scanplan.controller.engine.scope import Scope
@@ -14,6 +14,15 @@ from scanplan.kube.objects import Object
 from scanplan.kube.watching import Changed, Failed, Listed, Resumed, Watch
 
 log = logging.getLogger("scanplan.watches")
+
+
+@contextmanager
+def one_of(plural: str) -> Iterator[None]:
+    """Log an error instead of raising it: a bug that one object triggers must not keep the others from being processed."""
+    try:
+        yield
+    except Exception:
+        log.exception("one of %s could not be processed", plural)
 
 
 class Reflector:
@@ -119,8 +128,5 @@ class Reflector:
         self._news.clear()
 
     def _pass_on(self, event_type: str | None, body: Object) -> None:
-        try:
+        with one_of(self._plural):
             self._on_event(event_type, body)
-        except Exception:
-            # If one object triggers a bug, the watch of all other objects must go on.
-            log.exception("an event of %s could not be processed", self._plural)
