@@ -204,6 +204,16 @@ class TestBeforeTheJob:
         assert condition(status, "Stalled") == ("True", "InvalidSpec"), "an edit is never passed over in silence"
         assert decide(replace(plan(status, generation=2), problem="spec.priority: …")) == Write()
 
+    def test_the_job_of_a_plan_that_cannot_be_read_any_more_scans_no_longer(self) -> None:
+        """Lost otherwise: the bounds of a scan that goes on while its plan says that it has failed."""
+        refused = replace(plan(running_status()), problem="spec.priority: …")
+        assert actions_of(decide(refused, job())) == (DeleteJob(job()),)
+        gone = written(decide(refused, job(deleting=True)))
+        assert condition(gone, "Stalled") == ("True", "InvalidSpec")
+        shared = job(owners=frozenset({refused.uid, "plan-2"}))
+        (released,) = actions_of(decide(refused, shared))
+        assert isinstance(released, PatchJob), "the other plan's scan goes on"
+
     @pytest.mark.parametrize("status", [None, completed_status()], ids=["unknown", "completed"])
     def test_a_status_of_a_newer_version_is_left_as_it_is(self, status: Any) -> None:
         """Lost otherwise: results of scans, for good, after a rollback of the operator."""

@@ -74,7 +74,9 @@ def _decide(context: Context) -> Decision:
     if context.plan.problem:
         if context.plan.status.ended and context.plan.status.observed_generation == context.plan.generation:
             return NOTHING  # nobody has edited it: this version's rules are stricter than those of its time
-        return context.invalid(InvalidPlan(Reason.INVALID_SPEC, context.plan.problem))
+        return context.invalid(
+            InvalidPlan(Reason.INVALID_SPEC, context.plan.problem), _release_earlier_jobs(context, "")
+        )
     if context.job_was_altered or context.replaced_by_later_run:
         return NOTHING
     pinned_name = _pinned_name(context)
