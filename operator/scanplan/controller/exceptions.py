@@ -103,9 +103,9 @@ class ExceptionController(Observer):
             Exception: the first failure, of the server or of one exception. The latter comes when all others were looked at.
         """
         namespace = name.namespace
-        known, uses, now = self._known.of(namespace), self._known.uses(namespace), self._now()
+        uses, now = self._known.uses(namespace), self._now()
         failed: Exception | None = None
-        for each in known:
+        for each in self._known.of(namespace):
             if not self._scope.is_ready(namespace):
                 return
             if each.unreadable:
@@ -118,7 +118,7 @@ class ExceptionController(Observer):
                 error.add_note(f"ScanException {namespace}/{each.name}")
                 failed = failed or error
             await asyncio.sleep(0)  # a thousand exceptions over ten thousand plans would be one long turn
-        if end := statuses.next_look(known, now):
+        if end := self._known.next_end(namespace, now):
             self._look(namespace, min(LONGEST_SECONDS, (end - now).total_seconds()))
         if failed:
             raise failed

@@ -93,19 +93,25 @@ class Handed(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw
     """How many had no room."""
 
 
-def handed(exceptions: Iterable[ScanException], time: datetime) -> str:
-    """What pods get, as JSON of at most `HANDED_BYTES`; those that last longest first, and only what decides."""
-    kept: list[ScanException] = []
-    left_out, room = 0, HANDED_BYTES
-    for each in sorted(exceptions, key=_order):
-        short = ScanException(name=each.name, match=each.match, expires_at=each.expires_at, status=each.status)
-        size = len(msgspec.json.encode(short)) + 1
-        if size <= room:
-            room -= size
-            kept.append(short)
-        else:
-            left_out += 1
-    return msgspec.json.encode(Handed(time=time, exceptions=tuple(kept), left_out=left_out)).decode()
+def handed(exceptions: Iterable[ScanException], left_out: int, time: datetime) -> str:
+    """What pods get, as JSON, in this order: of each exception only what decides.
+
+    Args:
+        left_out: how many others had no room in `HANDED_BYTES`.
+    """
+    kept = tuple(map(_short, exceptions))
+    return msgspec.json.encode(Handed(time=time, exceptions=kept, left_out=left_out)).decode()
+
+
+def handed_bytes(exception: ScanException) -> int:
+    """What an exception takes of `HANDED_BYTES`."""
+    return len(msgspec.json.encode(_short(exception))) + 1
+
+
+def _short(exception: ScanException) -> ScanException:
+    return ScanException(
+        name=exception.name, match=exception.match, expires_at=exception.expires_at, status=exception.status
+    )
 
 
 def read_handed(content: bytes) -> Handed:
@@ -117,9 +123,9 @@ def read_handed(content: bytes) -> Handed:
     return wire.decode(content, Handed)
 
 
-def _order(exception: ScanException) -> tuple[float, str]:
-    """The one that lasts longest first, then by name."""
-    return -exception.expires_at.timestamp(), exception.name
+def rank(expires_at: datetime, name: str) -> tuple[float, str]:
+    """The order of exceptions: the one that lasts longest first, then by name."""
+    return -expires_at.timestamp(), name
 
 
 class Traits(msgspec.Struct, frozen=True):
@@ -246,7 +252,7 @@ class Exceptions:
     """Exceptions made ready for many findings."""
 
     def __init__(self, exceptions: Iterable[ScanException] = ()) -> None:
-        ordered = sorted(exceptions, key=_order)
+        ordered = sorted(exceptions, key=lambda each: rank(each.expires_at, each.name))
         self.all: Sequence[ScanException] = tuple(each for each in ordered if not each.match.names_nothing)
         self._others: list[tuple[int, _Compiled]] = []
         """Those that have to be asked of each template, with their places in the order."""

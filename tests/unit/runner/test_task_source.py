@@ -80,5 +80,5 @@ def test_exceptions_that_cannot_be_read_fail_no_scan(tmp_path: Path, content: by
 def test_exceptions_are_read_as_they_were_handed(tmp_path: Path) -> None:
     end = datetime(2027, 1, 1, tzinfo=UTC)
     one = ScanException(name="x", match=Match(hosts=("a",)), expires_at=end, status="Mitigated")
-    (tmp_path / EXCEPTIONS_FILE).write_text(handed([one], end))
+    (tmp_path / EXCEPTIONS_FILE).write_text(handed([one], 0, end))
     assert task_source.exceptions(tmp_path) == Handed(time=end, exceptions=(one,))

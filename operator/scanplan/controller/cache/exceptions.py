@@ -1,7 +1,8 @@
 """The known ScanExceptions by namespace, and what the newest result of each plan says of them.
 
-Exceptions are kept as the compressed JSON that they came as, without what is for people only. A plan's result takes memory only
-where it was counted with exceptions.
+Exceptions are kept as the compressed JSON that they came as, without what is for people only. A namespace may have very many, so
+each is read once, when it comes: what is asked of all of them is kept beside it. A plan's result takes memory only where it was
+counted with exceptions.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.bodies import status_of, warn_of_unreadable
 from scanplan.controller.cache.deletions import Deletions
 from scanplan.controller.engine.workqueue import PlanName
-from scanplan.core.exceptions.status import Known, Use, refusal
+from scanplan.core.exceptions.status import Known, Use, latest_end
 from scanplan.core.observed import folding
 from scanplan.findings import exceptions
+from scanplan.findings.exceptions import HANDED_BYTES, ScanException
 
 LONG_BYTES = 32 << 10
 """Of an exception as JSON. A longer one is not kept, and does not act: tenants must not fill the operator's memory."""
@@ -37,6 +39,11 @@ class _Folded(NamedTuple):
     seen: datetime
     content: bytes
     """Without `match`, where that is too long."""
+    since: datetime
+    """When an operator first saw this generation."""
+    ends: datetime | None
+    """None: it can't be read, so it does not act."""
+    handed_bytes: int
 
 
 class KnownExceptions:
@@ -72,13 +79,17 @@ class KnownExceptions:
         )
         if len(content) > LONG_BYTES:
             content = msgspec.json.encode({"metadata": {key: metadata[key] for key in _METADATA}})
-        self._known[namespace][name] = _Folded(
+        folded = _Folded(
             metadata["uid"],
             metadata["resourceVersion"],
             metadata["generation"],
             before.seen if before and same else now,
             folding.folded(content),
+            since=now,
+            ends=None,
+            handed_bytes=0,
         )
+        self._known[namespace][name] = _read(folded)
         self._handed.pop(namespace, None)
         if unreadable := status_of(ScanExceptionStatus, body)[1]:
             warn_of_unreadable(labels.EXCEPTION_KIND, namespace, name, unreadable)
@@ -92,22 +103,36 @@ class KnownExceptions:
             del self._known[namespace][name]
             self._handed.pop(namespace, None)
 
-    def of(self, namespace: str) -> list[Known]:
-        """The exceptions of a namespace."""
-        return [_unfolded(known) for known in self._known.get(namespace, {}).values()]
+    def of(self, namespace: str) -> Iterator[Known]:
+        """The exceptions that a namespace has now, each unfolded when it is asked for: there may be very many."""
+        return map(_unfolded, list(self._known.get(namespace, {}).values()))
+
+    def next_end(self, namespace: str, now: datetime) -> datetime | None:
+        """When the next exception of a namespace expires."""
+        ends = (known.ends for known in self._known.get(namespace, {}).values())
+        return min((end for end in ends if end and end > now), default=None)
 
     def handed(self, namespace: str, max_days: int, now: datetime) -> str:
         """The exceptions that act in a namespace, as pods get them; empty: there are none."""
         if not self._known.get(namespace):
             return ""
         if namespace not in self._handed:
-            acting = [
-                known.exception
-                for known in self.of(namespace)
-                if known.exception and now < known.exception.expires_at and not refusal(known, max_days)
-            ]
-            self._handed[namespace] = exceptions.handed(acting, now) if acting else ""
+            self._handed[namespace] = self._handed_out(namespace, max_days, now)
         return self._handed[namespace]
+
+    def _handed_out(self, namespace: str, max_days: int, now: datetime) -> str:
+        acting = [
+            (exceptions.rank(known.ends, name), known)
+            for name, known in self._known[namespace].items()
+            if known.ends and now < known.ends <= latest_end(known.since, max_days)
+        ]
+        fitting: list[ScanException] = []
+        room = HANDED_BYTES
+        for _, known in sorted(acting):
+            if known.handed_bytes <= room and (exception := _unfolded(known).exception):
+                room -= known.handed_bytes
+                fitting.append(exception)
+        return exceptions.handed(fitting, len(acting) - len(fitting), now) if acting else ""
 
     # plans
 
@@ -132,6 +157,17 @@ class KnownExceptions:
     def uses(self, namespace: str) -> list[Use]:
         """What the newest results of the namespace's plans say of exceptions."""
         return list(self._uses.get(namespace, {}).values())
+
+
+def _read(folded: _Folded) -> _Folded:
+    """With what the exception says itself."""
+    known = _unfolded(folded)
+    read = known.exception
+    return folded._replace(
+        since=known.since,
+        ends=read.expires_at if read else None,
+        handed_bytes=exceptions.handed_bytes(read) if read else 0,
+    )
 
 
 def _unfolded(folded: _Folded) -> Known:

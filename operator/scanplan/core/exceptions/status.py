@@ -62,10 +62,16 @@ def refusal(known: Known, max_days: int) -> tuple[Reason, str] | None:
     """
     if known.exception is None:
         return Reason.INVALID_SPEC, known.problem
-    if known.exception.expires_at > known.since + timedelta(days=max_days):
-        latest = format_time(known.since.astimezone(UTC) + timedelta(days=max_days))
-        return Reason.EXPIRES_TOO_LATE, f"expiresAt is more than {max_days} days ahead: at most {latest} is allowed"
+    latest = latest_end(known.since, max_days)
+    if known.exception.expires_at > latest:
+        allowed = format_time(latest.astimezone(UTC))
+        return Reason.EXPIRES_TOO_LATE, f"expiresAt is more than {max_days} days ahead: at most {allowed} is allowed"
     return None
+
+
+def latest_end(since: datetime, max_days: int) -> datetime:
+    """Until when an exception may last that an operator first saw at `since`."""
+    return since + timedelta(days=max_days)
 
 
 def of(known: Known, uses: Iterable[Use], max_days: int, now: datetime) -> ScanExceptionStatus:
@@ -81,12 +87,6 @@ def of(known: Known, uses: Iterable[Use], max_days: int, now: datetime) -> ScanE
             _conditions(known, knowing, counts, max_days, now), known.status.conditions, known.generation, now
         ),
     )
-
-
-def next_look(known: Iterable[Known], now: datetime) -> datetime | None:
-    """When the next of these expires."""
-    ends = (each.exception.expires_at for each in known if each.exception)
-    return min((end for end in ends if end > now), default=None)
 
 
 def _conditions(known: Known, knowing: list[Use], counts: list[int], max_days: int, now: datetime) -> list[Condition]:

@@ -89,9 +89,3 @@ def test_a_restart_of_the_operator_does_not_make_an_exception_younger() -> None:
     refused = statuses.of(of, [], 365, NOW)
     again = replace(of, status=refused, seen=NOW + timedelta(days=100))
     assert told(statuses.of(again, [], 365, NOW + timedelta(days=100)))["Stalled"] == ("True", "ExpiresTooLate")
-
-
-def test_the_next_look_is_at_the_next_end() -> None:
-    several = [known(days=5), known(days=3), known(days=-1), known(exception=None)]
-    assert statuses.next_look(several, NOW) == NOW + timedelta(days=3)
-    assert statuses.next_look([known(days=-1)], NOW) is None
