@@ -43,6 +43,7 @@ HANDED_ON = {
     *_OF_PODS,
     *(f"{part}.{name}" for part in ("api", "worker") for name in _OF_PODS),
     "retention.resources",
+    "retention.nodeSelector",
     "scanner.resources",
     "metrics.dashboard.labels",
 }
@@ -961,6 +962,23 @@ def test_retention_prunes_the_claim_of_each_scan_namespace_by_the_limits_given(
         assert together["labelSelector"]["matchLabels"] == {labels.CLAIM: "scanplan-artifacts"}
         assert pod["metadata"]["labels"][labels.CLAIM] == "scanplan-artifacts"
         assert labels.TASK not in pod["metadata"]["labels"]
+
+
+def test_retention_goes_to_the_nodes_that_its_owner_says() -> None:
+    """Lost otherwise: retention, where a claim can be reached from tainted nodes only."""
+    toleration = {"key": "dedicated", "operator": "Exists"}
+    apart = [{"labelSelector": {"matchLabels": {"app": "noisy"}}, "topologyKey": "kubernetes.io/hostname"}]
+    asked = {
+        "nodeSelector": {"pool": "scans"},
+        "tolerations": [toleration],
+        "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": apart}},
+        "priorityClassName": "low",
+    }
+    objects = render({"retention": {"enabled": True, "keepRuns": 9, **asked}})
+    pod = objects[f"CronJob {NAMESPACE}/scanplan-operator-retention"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", "pool": "scans"}
+    assert (pod["tolerations"], pod["priorityClassName"]) == ([toleration], "low")
+    assert set(pod["affinity"]) == {"podAffinity", "podAntiAffinity"}, "still where the claim is"
 
 
 def selects(policy: Manifest, pod: dict[str, str]) -> bool:
