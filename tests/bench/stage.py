@@ -15,6 +15,7 @@ from tests.cluster.local import control
 from tests.deploy import ROOT, SYSTEM_NAMESPACE
 from tests.fixtures.control_plane import administrator_of, identity_of, make_namespace
 from tests.integration.apiserver import ApiServer
+from tests.integration.kubelet import Heartbeat
 from tests.integration.operator_process import OperatorProcess
 from tests.integration.scene import Scene
 
@@ -54,6 +55,7 @@ def control_plane(**settings: str) -> Iterator[Stage]:
         kubectl = administrator_of(cluster, api)
         for name in (NAMESPACE, BARE):
             make_namespace(api, name)
+        node = Heartbeat(api).start()
         with tempfile.TemporaryDirectory() as folder:
             identity = identity_of(cluster, kubectl, Path(folder))
             log = Path(folder) / "operator.log"
@@ -67,6 +69,7 @@ def control_plane(**settings: str) -> Iterator[Stage]:
                 yield Stage(api, Scene(api, kubectl, NAMESPACE, cluster.audit_log), operator, cluster)
             finally:
                 operator.kill()
+                node.stop()
     finally:
         cluster.down()
 
