@@ -267,16 +267,21 @@ class Slow:
         return OtherCluster("other", "claim", None) if self._elsewhere and self._elsewhere in key else None
 
 
-class Named(model.ModelApi):
+class ManyTargets(model.ModelApi):
     """Has a ConfigMap with targets for each name, so many that they are parsed in a thread."""
+
+    def __init__(self, cluster: model.Cluster, count: int, alone: bool = False) -> None:
+        super().__init__(cluster, alone=alone)
+        self._count = count
 
     async def get_input(self, namespace: str, reference: Reference, content: bool) -> bytes:
         if reference.kind is Kind.CLAIM:
             return await super().get_input(namespace, reference, content)
-        text = "\n".join(f"https://host{number}.{reference.name}.example" for number in range(5_000))
+        text = "\n".join(f"https://host{number}.{reference.name}.example" for number in range(self._count))
         return json.dumps({"metadata": {"name": reference.name}, "data": {"targets.txt": text}}).encode()
 
     async def create_part(self, namespace: str, manifest: model.Object) -> model.Object:  # noqa: ARG002
+        """The Job's document is kept nowhere: nothing here reads it."""
         return manifest
 
 
@@ -299,7 +304,7 @@ async def test_plans_that_are_decided_about_at_the_same_time_get_no_more_slots_t
     cluster = model.Cluster()
     policy = dataclasses.replace(POLICY, worker_concurrency=limit)
     queue = WorkQueue()
-    api = Named(cluster, alone=True)
+    api = ManyTargets(cluster, 5_000, alone=True)
     controller = Controller(api, Store(), queue, policy, now=lambda: cluster.now, sharing=sharing)
     controller.actions.alone = lambda: True
     for number in range(4):
@@ -438,23 +443,9 @@ async def test_the_last_reports_come_from_the_cache_if_it_has_them_all(lags: boo
     assert cluster.plans["alpha"]["status"]["phase"] == "Completed"
 
 
-class WithTargets(model.ModelApi):
-    """Has a ConfigMap with very many targets."""
-
-    async def get_input(self, namespace: str, reference: Reference, content: bool) -> bytes:
-        if reference.kind is Kind.CLAIM:
-            return await super().get_input(namespace, reference, content)
-        text = "\n".join(f"https://host{number}.example.com" for number in range(20_000))
-        return json.dumps({"metadata": {"name": reference.name}, "data": {"targets.txt": text}}).encode()
-
-    async def create_part(self, namespace: str, manifest: model.Object) -> model.Object:  # noqa: ARG002
-        """The Job's document is kept nowhere: nothing here reads it."""
-        return manifest
-
-
 async def test_nobody_waits_while_a_long_list_of_targets_is_read() -> None:
     cluster = model.Cluster()
-    controller = Controller(WithTargets(cluster), Store(), WorkQueue(), POLICY, now=lambda: cluster.now)
+    controller = Controller(ManyTargets(cluster, 20_000), Store(), WorkQueue(), POLICY, now=lambda: cluster.now)
     source = {"configMapKeyRef": {"name": "targets", "key": "targets.txt"}}
     cluster.create_plan("alpha", {"endpointsFrom": [source], "templates": ["t"]})
     controller.intake.plan_event("ADDED", cluster.plans["alpha"])
