@@ -979,6 +979,7 @@ def test_retention_goes_to_the_nodes_that_its_owner_says() -> None:
     assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", "pool": "scans"}
     assert (pod["tolerations"], pod["priorityClassName"]) == ([toleration], "low")
     assert set(pod["affinity"]) == {"podAffinity", "podAntiAffinity"}, "still where the claim is"
+    assert render({"retention": {"enabled": True, "keepRuns": 9, "affinity": None}}), "null leaves a default out"
 
 
 def selects(policy: Manifest, pod: dict[str, str]) -> bool:

@@ -108,7 +108,7 @@ scanplan.dev/claim: {{ .Values.artifacts.claimName | trunc 63 | trimAll "-." | q
 
 {{/* The affinity of a pod of that claim: where it is on one node, its pods go where the first one went. Takes root and the affinity to add to. */}}
 {{- define "scanplan.withTheClaim" -}}
-{{- $affinity := deepCopy .affinity }}
+{{- $affinity := deepCopy (.affinity | default dict) }}
 {{- if not (has "ReadWriteMany" .root.Values.artifacts.accessModes) }}
 {{- $together := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" (include "scanplan.claimLabel" .root | fromYaml)) }}
 {{- $pods := $affinity.podAffinity | default dict }}
