@@ -18,7 +18,7 @@ from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.api.v1alpha1.scanplan import Phase
+from scanplan.api.v1alpha1.scanplan import Phase, ScanPlanSpec
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import MAX_OWNERS, JobCondition, JobView
 from scanplan.core.observed.pods import PodView
@@ -205,14 +205,27 @@ class TestBeforeTheJob:
         assert decide(replace(plan(status, generation=2), problem="spec.priority: …")) == Write()
 
     def test_the_job_of_a_plan_that_cannot_be_read_any_more_scans_no_longer(self) -> None:
-        """Lost otherwise: the bounds of a scan that goes on while its plan says that it has failed."""
-        refused = replace(plan(running_status()), problem="spec.priority: …")
-        assert actions_of(decide(refused, job())) == (DeleteJob(job()),)
-        gone = written(decide(refused, job(deleting=True)))
+        """Lost otherwise: control of a scan, whose plan says that it has failed, and which nobody can suspend or bound."""
+        stand_in = ScanPlanSpec.model_construct(endpoints=[], templates=[])
+        refused = replace(plan(running_status()), spec=stand_in, problem="spec.priority: …")
+        edited = replace(refused, generation=2)
+        assert actions_of(decide(edited, job())) == (DeleteJob(job()),)
+        gone = written(decide(edited, job(deleting=True)))
         assert condition(gone, "Stalled") == ("True", "InvalidSpec")
         shared = job(owners=frozenset({refused.uid, "plan-2"}))
-        (released,) = actions_of(decide(refused, shared))
+        (released,) = actions_of(decide(edited, shared))
         assert isinstance(released, PatchJob), "the other plan's scan goes on"
+        assert not actions_of(decide(refused, job())), "nobody has edited it: an upgrade of the operator stops no scan"
+
+    @pytest.mark.parametrize(
+        "kept",
+        [{"complete": JobCondition("CompletionsReached", "", NOW)}, {"collector": True}, {"exporter": True}],
+        ids=["finished", "collector", "exporter"],
+    )
+    def test_what_works_on_a_result_of_a_plan_that_cannot_be_read_stays(self, kept: dict[str, Any]) -> None:
+        """Lost otherwise: a result, which is scanned again once the spec is corrected."""
+        edited = replace(plan(running_status(), generation=2), problem="spec.priority: …")
+        assert not actions_of(decide(edited, job(**kept)))
 
     @pytest.mark.parametrize("status", [None, completed_status()], ids=["unknown", "completed"])
     def test_a_status_of_a_newer_version_is_left_as_it_is(self, status: Any) -> None:

@@ -72,11 +72,7 @@ def _decide(context: Context) -> Decision:
     if context.plan.deleting or context.plan.unreadable:
         return NOTHING
     if context.plan.problem:
-        if context.plan.status.ended and context.plan.status.observed_generation == context.plan.generation:
-            return NOTHING  # nobody has edited it: this version's rules are stricter than those of its time
-        return context.invalid(
-            InvalidPlan(Reason.INVALID_SPEC, context.plan.problem), _release_earlier_jobs(context, "")
-        )
+        return _unreadable(context)
     if context.job_was_altered or context.replaced_by_later_run:
         return NOTHING
     pinned_name = _pinned_name(context)
@@ -105,6 +101,19 @@ def _decide(context: Context) -> Decision:
     if job is None:
         return _without_job(context, pinned_name, task)
     return _with_job(context, job, task)
+
+
+def _unreadable(context: Context) -> Decision:
+    """The decision about a plan whose spec can't be read: it was stored under another version's rules.
+
+    Whoever edits it so asks for another scan. So the present one stops, but what has ended, or only works on its result, stays.
+    """
+    edited = context.plan.status.observed_generation != context.plan.generation
+    if context.plan.status.ended and not edited:
+        return NOTHING
+    scans = [job for job in context.observed.owned if job.in_progress and not (job.collector or job.exporter)]
+    stopped = tuple(map(context.release, scans)) if edited else ()
+    return context.invalid(InvalidPlan(Reason.INVALID_SPEC, context.plan.problem), stopped)
 
 
 def _pinned_name(context: Context) -> str | None:
