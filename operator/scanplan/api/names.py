@@ -37,8 +37,8 @@ the spaces of Unicode, Go's, which the API server uses, has these five."""
 WORD = rf"^[^{SPACE}]+$"
 """Text without white space."""
 LIST_ENTRY = rf"^[^{SPACE},]+$"
-"""An entry of what Nuclei takes as a list with commas: an endpoint, an entry of NO_PROXY. CEL would cost too much on 1,000
-items: the pattern refuses what no entry may have; the planner parses the rest."""
+"""One entry of what elsewhere is written as a list with commas: an endpoint, an entry of NO_PROXY. CEL would cost too much on
+1,000 endpoints: the pattern refuses what no entry may have; the planner parses the rest."""
 
 _QUALIFIED = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
 LABEL_KEY = rf"^({_LABEL}([.]{_LABEL})*/)?{_QUALIFIED}$"

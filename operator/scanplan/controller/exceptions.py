@@ -106,6 +106,7 @@ class ExceptionController(Observer):
         uses, now = self._known.uses(namespace), self._now()
         failed: Exception | None = None
         for each in self._known.of(namespace):
+            await asyncio.sleep(0)  # a thousand exceptions over ten thousand plans would be one long turn
             if not self._scope.is_ready(namespace):
                 return
             if each.unreadable:
@@ -117,7 +118,6 @@ class ExceptionController(Observer):
                     raise
                 error.add_note(f"ScanException {namespace}/{each.name}")
                 failed = failed or error
-            await asyncio.sleep(0)  # a thousand exceptions over ten thousand plans would be one long turn
         if end := self._known.next_end(namespace, now):
             self._look(namespace, min(LONGEST_SECONDS, (end - now).total_seconds()))
         if failed:

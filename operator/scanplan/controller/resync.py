@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable
 
 from scanplan.api import labels
-from scanplan.controller.engine.reflector import one_of
+from scanplan.controller.engine.reflector import guarded
 from scanplan.controller.engine.workqueue import PlanName
 from scanplan.controller.scanplan import Controller
 from scanplan.kube.failures import FAILURES
@@ -47,7 +47,7 @@ async def compare(controller: Controller, namespace: str | None) -> None:
     jobs = {job.uid: (job.namespace, job.name) for job in store.all_jobs(namespace)}
     async for body in controller.api.each_job(namespace):
         jobs.pop(body["metadata"]["uid"], None)
-        with one_of("Jobs"):
+        with guarded("Jobs", body):
             controller.intake.job_event(None, body)
     for uid, (of, name) in jobs.items():
         controller.intake.job_event("DELETED", gone(of, name, uid))
@@ -57,7 +57,7 @@ async def compare(controller: Controller, namespace: str | None) -> None:
         plans.pop(metadata["uid"], None)
         known = store.plans.version(PlanName(metadata["namespace"], metadata["name"]))
         if known != (metadata["uid"], metadata["resourceVersion"]):
-            with one_of("ScanPlans"):
+            with guarded("ScanPlans", body):
                 controller.intake.plan_event(None, body)
     for uid, plan_name in plans.items():
         controller.intake.plan_event("DELETED", gone(*plan_name, uid))

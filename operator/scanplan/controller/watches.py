@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 from scanplan.api import labels
 from scanplan.controller import resync
-from scanplan.controller.engine.reflector import Reflector, one_of
+from scanplan.controller.engine.reflector import Reflector, guarded
 from scanplan.controller.scanplan import Controller
 from scanplan.kube.failures import FAILURES, is_forbidden, reason_of
 from scanplan.kube.objects import gone
@@ -98,7 +98,7 @@ class Watches:
     async def _list_plans(self, namespace: str | None) -> None:
         plans = self._controller.api.plans(namespace)
         async for body in plans.objects():
-            with one_of("ScanPlans"):
+            with guarded("ScanPlans", body):
                 self._controller.intake.know_plan(body)
         self.largest_plan = max(self.largest_plan, plans.largest)
 

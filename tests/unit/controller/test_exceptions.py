@@ -106,10 +106,22 @@ def test_many_exceptions_are_not_read_again_for_each_scan(monkeypatch: pytest.Mo
         return unfolded(content)
 
     monkeypatch.setattr(folding, "unfolded", reads)
+    known.put(body("x7", 2, days=1, match={"hosts": ["edited.example.com"]}), NOW)
     given = exceptions.read_handed(known.handed("team", 365, NOW).encode())
     assert len(read) == len(given.exceptions)
     assert known.next_end("team", NOW) == NOW + timedelta(days=1)
     assert len(read) == len(given.exceptions)
+
+
+def test_what_was_written_too_long_ago_does_not_act_after_a_restart() -> None:
+    """Lost otherwise: the bound on how long a risk may be accepted, by anybody who can restart a pod."""
+    refused = body(days=300)
+    refused["status"] = {"observedGeneration": 1, "observedTime": (NOW - timedelta(days=100)).isoformat()}
+    known = KnownExceptions()
+    known.put(refused, NOW)
+    assert names(known) == []
+    known.put({**refused, "metadata": {**refused["metadata"], "generation": 2, "resourceVersion": "2"}}, NOW)
+    assert names(known) == ["x"], "it was edited now"
 
 
 def test_the_next_end_is_of_those_that_have_not_ended() -> None:

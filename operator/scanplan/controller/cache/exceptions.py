@@ -1,8 +1,8 @@
 """The known ScanExceptions by namespace, and what the newest result of each plan says of them.
 
-Exceptions are kept as the compressed JSON that they came as, without what is for people only. A namespace may have very many, so
-each is read once, when it comes: what is asked of all of them is kept beside it. A plan's result takes memory only where it was
-counted with exceptions.
+Exceptions are kept as the compressed JSON that they came as, without what is for people only. A namespace may have very many. So
+what a Job asks of all of them (until when each acts, and its bytes) is read from each when it comes, and the loop that writes
+their statuses unfolds one at a time. A plan's result takes memory only where it was counted with exceptions.
 """
 
 from __future__ import annotations
@@ -70,29 +70,20 @@ class KnownExceptions:
         if before and int(before.resource_version) >= int(metadata["resourceVersion"]):
             return False
         same = before is not None and (before.uid, before.generation) == (metadata["uid"], metadata["generation"])
-        content = msgspec.json.encode(
-            {
-                "metadata": {key: metadata[key] for key in _METADATA},
-                "spec": {key: spec[key] for key in _SPEC if key in spec},
-                "status": body.get("status") or {},
-            }
-        )
+        kept: dict[str, Any] = {
+            "metadata": {key: metadata[key] for key in _METADATA},
+            "spec": {key: spec[key] for key in _SPEC if key in spec},
+            "status": body.get("status") or {},
+        }
+        content = msgspec.json.encode(kept)
         if len(content) > LONG_BYTES:
-            content = msgspec.json.encode({"metadata": {key: metadata[key] for key in _METADATA}})
-        folded = _Folded(
-            metadata["uid"],
-            metadata["resourceVersion"],
-            metadata["generation"],
-            before.seen if before and same else now,
-            folding.folded(content),
-            since=now,
-            ends=None,
-            handed_bytes=0,
-        )
-        self._known[namespace][name] = _read(folded)
+            kept = {"metadata": kept["metadata"]}
+            content = msgspec.json.encode(kept)
+        known = _known(kept, before.seen if before and same else now)
+        self._known[namespace][name] = _folded(metadata["uid"], known, content)
         self._handed.pop(namespace, None)
-        if unreadable := status_of(ScanExceptionStatus, body)[1]:
-            warn_of_unreadable(labels.EXCEPTION_KIND, namespace, name, unreadable)
+        if known.unreadable:
+            warn_of_unreadable(labels.EXCEPTION_KIND, namespace, name, known.unreadable)
         return True
 
     def drop(self, namespace: str, name: str, uid: str) -> None:
@@ -159,19 +150,25 @@ class KnownExceptions:
         return list(self._uses.get(namespace, {}).values())
 
 
-def _read(folded: _Folded) -> _Folded:
-    """With what the exception says itself."""
-    known = _unfolded(folded)
-    read = known.exception
-    return folded._replace(
-        since=known.since,
-        ends=read.expires_at if read else None,
-        handed_bytes=exceptions.handed_bytes(read) if read else 0,
+def _folded(uid: str, known: Known, content: bytes) -> _Folded:
+    exception = known.exception
+    return _Folded(
+        uid,
+        known.resource_version,
+        known.generation,
+        known.seen,
+        folding.folded(content),
+        known.since,
+        exception.expires_at if exception else None,
+        exceptions.handed_bytes(exception) if exception else 0,
     )
 
 
 def _unfolded(folded: _Folded) -> Known:
-    body = folding.unfolded(folded.content)
+    return _known(folding.unfolded(folded.content), folded.seen)
+
+
+def _known(body: dict[str, Any], seen: datetime) -> Known:
     status, unreadable = status_of(ScanExceptionStatus, body)
     exception, problem = None, ""
     if "spec" not in body:
@@ -186,7 +183,7 @@ def _unfolded(folded: _Folded) -> Known:
         name=metadata["name"],
         generation=metadata["generation"],
         resource_version=metadata["resourceVersion"],
-        seen=folded.seen,
+        seen=seen,
         exception=exception,
         problem=problem,
         unreadable=unreadable,

@@ -17,12 +17,13 @@ log = logging.getLogger("scanplan.watches")
 
 
 @contextmanager
-def one_of(plural: str) -> Iterator[None]:
+def guarded(plural: str, body: Object) -> Iterator[None]:
     """Log an error instead of raising it: a bug that one object triggers must not keep the others from being processed."""
     try:
         yield
     except Exception:
-        log.exception("one of %s could not be processed", plural)
+        metadata = body.get("metadata", {})
+        log.exception("%s could not be processed: %s/%s", plural, metadata.get("namespace"), metadata.get("name"))
 
 
 class Reflector:
@@ -128,5 +129,5 @@ class Reflector:
         self._news.clear()
 
     def _pass_on(self, event_type: str | None, body: Object) -> None:
-        with one_of(self._plural):
+        with guarded(self._plural, body):
             self._on_event(event_type, body)
