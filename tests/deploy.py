@@ -38,8 +38,8 @@ def node(name: str, session: pytest.Session) -> Iterator[Cluster]:
 
 SMALL = {"SCANPLAN_DEFAULT_REQUESTS": "cpu=10m,memory=32Mi"}
 """Test clusters run more scan pods than their node has room for by the defaults."""
-HEARD = {"requests": {"cpu": "50m", "memory": "16Mi"}}
-"""Resources of a target. One that asks for none is starved on a node that scans keep busy, and looks as if it hung."""
+POD_RESOURCES = {"requests": {"cpu": "50m", "memory": "16Mi"}}
+"""Of the tests' own pods. A target that asks for none is starved on a node that scans keep busy, and looks as if it hung."""
 
 
 def install(
@@ -112,7 +112,7 @@ def vulnerable_app(name: str, namespace: str, image: str) -> list[Manifest]:
                         "image": image,
                         "imagePullPolicy": "IfNotPresent",
                         "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
-                        "resources": HEARD,
+                        "resources": POD_RESOURCES,
                         "securityContext": restricted_container(),
                     }
                 ],

@@ -55,8 +55,7 @@ def control_plane(**settings: str) -> Iterator[Stage]:
         kubectl = administrator_of(cluster, api)
         for name in (NAMESPACE, BARE):
             make_namespace(api, name)
-        node = Heartbeat(api).start()
-        with tempfile.TemporaryDirectory() as folder:
+        with _node(api), tempfile.TemporaryDirectory() as folder:
             identity = identity_of(cluster, kubectl, Path(folder))
             log = Path(folder) / "operator.log"
             kubectl("apply", "--server-side", "-f", str(ROOT / "examples/install/leader-election.yaml"))
@@ -69,9 +68,17 @@ def control_plane(**settings: str) -> Iterator[Stage]:
                 yield Stage(api, Scene(api, kubectl, NAMESPACE, cluster.audit_log), operator, cluster)
             finally:
                 operator.kill()
-                node.stop()
     finally:
         cluster.down()
+
+
+@contextmanager
+def _node(api: ApiServer) -> Iterator[None]:
+    heartbeat = Heartbeat(api).start()
+    try:
+        yield
+    finally:
+        heartbeat.stop()
 
 
 def processes(stage: Stage) -> dict[str, int]:

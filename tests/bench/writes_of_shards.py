@@ -21,7 +21,7 @@ SHARDS = 100
 ENDPOINTS = 1_000
 """With names of some length too many for an annotation."""
 LONG_SECONDS = 30.0
-"""After 40 s the pods of nodes that don't exist are collected."""
+"""Of a scan in which shards end one by one: three times the shortest time between two writes of progress."""
 PROGRESS_SECONDS = 10.0
 A_LIFE = 3
 """The Job, Running, and how it ended."""

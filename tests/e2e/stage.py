@@ -363,7 +363,7 @@ def pod(name: str, namespace: str, image: str, command: list[str] | None = None)
         "imagePullPolicy": "IfNotPresent",
         "securityContext": deploy.restricted_container(),
         "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
-        "resources": deploy.HEARD,
+        "resources": deploy.POD_RESOURCES,
     }
     if command:
         container["command"] = command
