@@ -1,8 +1,8 @@
 """Run the lanes side by side: `python -m tests.suite [LANE ...] [-- PYTEST ARGUMENT ...]`.
 
-Lint is a lane too, and the first to begin. Says what it will do and how long it took last, how far each lane is, and at the
-end what failed, the ten slowest tests and the counts. The output of each lane is kept in build/test. Exit codes: 0 all
-passed; 1 a lane failed; 2 no such lane; 5 no test was run.
+Lint is a lane too, and the first to begin. The tests of the cluster tooling run where it has changed, and in CI. Says what it
+will do and how long it took last, how far each lane is, and at the end what failed, the ten slowest tests and the counts. The
+output of each lane is kept in build/test. Exit codes: 0 all passed; 1 a lane failed; 2 no such lane; 5 no test was run.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import doubles, images
-from tests.suite import history, results
-from tests.suite.lanes import AT_ONCE, LANES, LINT, TESTS, elsewhere
+from tests.suite import history, results, tooling
+from tests.suite.lanes import AT_ONCE, LANES, LINT, TESTS, TOOLING, elsewhere
 from tests.suite.results import Results
 
 ROOT = TESTS.parent
 OUTPUT = ROOT / "build" / "test"
 PROGRESS_SECONDS = 30
+ALL = "all of it"
+"""What the whole run is called, beside its lanes."""
 NO_TESTS = 5
 """Exit code of pytest where nothing was selected."""
 
@@ -67,6 +69,7 @@ def main(arguments: list[str]) -> int:
     if unknown := [name for name in names if name not in LANES]:
         print(f"no such lane: {', '.join(unknown)}; there are {', '.join(LANES)}", file=sys.stderr)
         return 2
+    began = time.monotonic()
     announce(names)
     OUTPUT.mkdir(parents=True, exist_ok=True)
     lanes = [start(LINT, ["make", LINT])]
@@ -78,7 +81,10 @@ def main(arguments: list[str]) -> int:
             if lane.process.poll() is None:
                 os.killpg(lane.process.pid, signal.SIGTERM)
         raise
-    return report(lanes)
+    code = report(lanes)
+    if not options:  # a part of the tests says nothing of how long all take
+        remember(lanes, time.monotonic() - began if set(names) == set(LANES) else None)
+    return code
 
 
 def announce(names: list[str]) -> None:
@@ -87,9 +93,9 @@ def announce(names: list[str]) -> None:
     say(
         f"Running {len(names)} lanes of tests and lint, {AT_ONCE} at once; their output is in {OUTPUT.relative_to(ROOT)}/"
     )
-    for name in (LINT, *names):
+    for name in (LINT, *names, *([ALL] if set(names) == set(LANES) else [])):
         took = f"{minutes(last[name])} last time" if name in last else "not run on this machine yet"
-        what = " ".join(f"tests/{path}" for path in LANES.get(name, ())) or f"make {name}"
+        what = " ".join(f"tests/{path}" for path in paths_of(name)) or (f"make {name}" if name == LINT else "")
         say(f"  {name:<12} {what} ({took})")
 
 
@@ -104,7 +110,12 @@ def tests_of(name: str, options: list[str]) -> list[str]:
     command = [sys.executable, "-m", "pytest", "-m", "not ecosystem", "--color=no"]
     command += [f"--junitxml={OUTPUT / name}.xml", "-o", f"cache_dir={OUTPUT / name}.cache", *options]
     command += [f"--ignore=tests/{path}" for path in elsewhere(name)]
-    return [*command, *(f"tests/{path}" for path in LANES[name])]
+    return [*command, *(f"tests/{path}" for path in paths_of(name))]
+
+
+def paths_of(name: str) -> list[str]:
+    """The folders and files of a lane that are to run now."""
+    return [path for path in LANES.get(name, ()) if path != TOOLING or tooling.is_due()]
 
 
 def start(name: str, command: list[str]) -> Lane:
@@ -147,12 +158,22 @@ def report(lanes: list[Lane]) -> int:
     say("\nSlowest tests")
     for name, seconds in results.slowest(found):
         say(f"  {seconds:6.1f} s  {name}")
-    history.write({lane.name: lane.seconds or 0.0 for lane in lanes if lane not in failed})
     passed, broken, skipped = (sum(getattr(each, kind) for each in found) for kind in ("passed", "failed", "skipped"))
     say(f"\n{passed} passed, {broken} failed, {skipped} skipped")
     if failed:
         return 1
     return 0 if passed + skipped else NO_TESTS
+
+
+def remember(lanes: list[Lane], whole: float | None) -> None:
+    """Keep how long each lane took that passed, and the whole run; None: only some lanes were run."""
+    passed = [lane for lane in lanes if lane.process.returncode == 0]
+    times = {lane.name: lane.seconds or 0.0 for lane in passed}
+    if whole is not None and len(passed) == len(lanes):
+        times[ALL] = whole
+    history.write(times)
+    if any(TOOLING in LANES.get(lane.name, ()) for lane in passed):
+        tooling.passed()
 
 
 def minutes(seconds: float) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 _OF_THE_WHOLE_SESSION = ("integration/test_rights.py", "integration/test_kstatus.py")
 """Files that look at what all other tests of their session have done: each lane of `integration` has them, at its end."""
+TOOLING = "integration/test_cluster_local.py"
+"""The tests of the clusters that all other tests run on: they run in CI, and where the tooling has changed."""
 LANES: dict[str, tuple[str, ...]] = {
     "local": ("unit", "images", "conformance"),
     "integration": ("integration", *_OF_THE_WHOLE_SESSION),
@@ -21,7 +23,7 @@ LANES: dict[str, tuple[str, ...]] = {
         "e2e/test_own_cluster.py",
         "e2e/test_platforms.py",
         "integration/test_beginning.py",
-        "integration/test_cluster_local.py",
+        TOOLING,
         "e2e/test_pages.py",
         "cli",
     ),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.suite import __main__ as suite
-from tests.suite import results
-from tests.suite.lanes import APART, LANES, TESTS, elsewhere, folders
+from tests.suite import history, results, tooling
+from tests.suite.lanes import APART, LANES, TESTS, TOOLING, elsewhere, folders
 
 JUNIT = """<testsuites><testsuite>
 <testcase classname="tests.unit.test_a" name="test_good" time="1.5"/>
@@ -56,3 +58,30 @@ def test_an_unknown_lane_is_an_error_that_names_those_there_are(capsys: pytest.C
 @pytest.mark.parametrize(("seconds", "text"), [(3.2, "3 s"), (185, "3 min 05 s")])
 def test_times_are_for_people(seconds: float, text: str) -> None:
     assert suite.minutes(seconds) == text
+
+
+def test_the_tooling_is_tested_where_it_has_changed_and_in_ci(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("CI", raising=False)
+    assert f"tests/{TOOLING}" in suite.tests_of("clusters", [])
+    tooling.passed()
+    assert f"tests/{TOOLING}" not in suite.tests_of("clusters", [])
+    monkeypatch.setattr(tooling, "digest", lambda: "of a change")
+    assert f"tests/{TOOLING}" in suite.tests_of("clusters", [])
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CI", "true")
+    assert f"tests/{TOOLING}" in suite.tests_of("clusters", [])
+
+
+def test_only_a_whole_run_says_how_long_all_takes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    ended: Any = SimpleNamespace(returncode=0)
+    lanes = [suite.Lane("chart", ended, 0.0, 61.0)]
+    suite.remember(lanes, None)
+    assert history.read() == {"chart": 61.0}
+    suite.remember(lanes, 90.0)
+    assert history.read() == {"chart": 61.0, suite.ALL: 90.0}
+    ended.returncode = 1
+    suite.remember(lanes, 10.0)
+    assert history.read() == {"chart": 61.0, suite.ALL: 90.0}, "a run that failed says nothing of it"
