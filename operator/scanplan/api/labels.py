@@ -114,3 +114,8 @@ TEMPLATES_DIGEST = f"{GROUP}/templates-digest"
 def is_retest(found: Mapping[str, str] | None) -> bool:
     """Whether an object with these labels scans one finding of another run again."""
     return (found or {}).get(RETEST) == "true"
+
+
+def of_claim(claim: str) -> dict[str, str]:
+    """The label of all pods that mount a claim. By it the pods of a ReadWriteOnce claim find each other."""
+    return {CLAIM: claim[:63].rstrip("-.")}

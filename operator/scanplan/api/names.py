@@ -13,8 +13,13 @@ MAX_LABEL = 63
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 DNS_LABEL = rf"^{_LABEL}$"
 """Name of a namespace or a Service."""
+NAMESPACE = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+"""A `DNS_LABEL` with its bound, where no maximum length stands beside the pattern."""
 DNS_SUBDOMAIN = rf"^{_LABEL}(\.{_LABEL})*$"
 """Name of a ConfigMap, Secret, claim, service account, Job or plan."""
+MAX_SUBDOMAIN = 253
+"""Characters of a DNS subdomain."""
+_DNS_SUBDOMAIN = re.compile(DNS_SUBDOMAIN)
 DATA_KEY = r"^([-_A-Za-z0-9]|\.[-_A-Za-z0-9])[-._A-Za-z0-9]*$"
 """Key of a ConfigMap or Secret: the name of a file, so it never begins with two dots, and is not one alone."""
 
@@ -52,6 +57,11 @@ MAX_LABEL_KEY = 317
 """Characters of a prefix, the slash and a name."""
 
 
+def is_object_name(text: str) -> bool:
+    """Whether it may be the name of a ConfigMap, Secret, claim, service account, Job, Lease or plan."""
+    return len(text) <= MAX_SUBDOMAIN and _DNS_SUBDOMAIN.fullmatch(text) is not None
+
+
 def is_label_value(text: str) -> bool:
     """Whether it may be a label's value, other than the empty one."""
     return len(text) <= MAX_LABEL and _LABEL_VALUE.fullmatch(text) is not None
@@ -59,4 +69,5 @@ def is_label_value(text: str) -> bool:
 
 def is_label_key(text: str) -> bool:
     """Whether it may be a label's key."""
-    return len(text) <= MAX_LABEL_KEY and _LABEL_KEY.fullmatch(text) is not None
+    prefix, _, name = text.rpartition("/")
+    return len(prefix) <= MAX_SUBDOMAIN and len(name) <= MAX_LABEL and _LABEL_KEY.fullmatch(text) is not None

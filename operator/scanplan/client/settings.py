@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from scanplan.api import environment
+from scanplan.api import environment, names
 from scanplan.client.errors import InvalidSettings
 from scanplan.core.planning.targets.denied import DEFAULT_DENIED
 from scanplan.core.planning.targets.guard import Guard
@@ -103,7 +103,7 @@ class ClientSettings(loading.EnvironmentSettings):
     namespace: str | None = Field(
         None,
         alias="SCANPLAN_NAMESPACE",
-        pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+        pattern=names.NAMESPACE,
         description="Namespace of the ScanPlans; by default the pod's own, or the kubeconfig's.",
     )
     # scans in this process, or in a worker

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from scanplan.api import environment
+from scanplan.api import environment, names
 from scanplan.api.names import PROXY
 from scanplan.api.v1alpha1.plan.pod_template import Resources
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS
@@ -28,10 +27,6 @@ from scanplan.settings.fields import (
     UnguardedProtocols,
 )
 from scanplan.settings.pod_bounds import PodBoundsSettings
-
-MAX_NAME = 253
-"""Characters of an object's name."""
-_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 def _by_resource(amounts: tuple[str, ...]) -> dict[str, str]:
@@ -234,7 +229,7 @@ class OperatorSettings(PodBoundsSettings):
     @field_validator("lease_name")
     @classmethod
     def _object_name(cls, value: str) -> str:
-        if len(value) > MAX_NAME or not _OBJECT_NAME.fullmatch(value):
+        if not names.is_object_name(value):
             raise ValueError("must be the name of an object: lower case letters, digits, dashes and dots")
         return value
 

@@ -20,7 +20,7 @@ from pathlib import PurePosixPath
 from aiohttp import web
 from prometheus_client.registry import Collector
 
-from scanplan.api import layout
+from scanplan.api import layout, names
 from scanplan.client import models
 from scanplan.client.cluster.kubernetes_api import KubernetesApi
 from scanplan.client.errors import QueueUnavailable, UnknownTask
@@ -54,7 +54,7 @@ from scanplan.web.ui.feeds import Feeds
 
 log = logging.getLogger("scanplan.api")
 
-_NAMESPACE = re.compile(openapi.NAMESPACE)
+_NAMESPACE = re.compile(names.NAMESPACE)
 _FILE = re.compile(openapi.FILE)
 _MAX_QUEUES = 256
 _READY_SECONDS = 2.0

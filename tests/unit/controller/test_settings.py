@@ -62,7 +62,19 @@ def test_namespaces_may_be_selected_by_their_labels(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "selector", ["team=red blue", "team in red", "team in ()x", "=red", "team=red,", "-team", "a/b/c", "team>1"]
+    "selector",
+    [
+        "team=red blue",
+        "team in red",
+        "team in ()x",
+        "=red",
+        "team=red,",
+        "-team",
+        "a/b/c",
+        "team>1",
+        f"team={'x' * 64}",
+        "y" * 64,
+    ],
 )
 def test_what_is_no_label_selector_ends_the_start(monkeypatch: pytest.MonkeyPatch, selector: str) -> None:
     monkeypatch.setenv("SCANPLAN_NAMESPACE_SELECTOR", selector)
@@ -128,6 +140,7 @@ def test_the_api_server_is_never_a_target(monkeypatch: pytest.MonkeyPatch) -> No
         ("SCANPLAN_LEASE_NAME", ""),
         ("SCANPLAN_LEASE_NAME", "Mine"),
         ("SCANPLAN_LEASE_NAME", "a/b"),
+        ("SCANPLAN_LEASE_NAME", "a..b"),
     ],
 )
 def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

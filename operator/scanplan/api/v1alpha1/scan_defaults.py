@@ -14,7 +14,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from scanplan.api import nearest
+from scanplan.api import names, nearest
 from scanplan.api.names import DNS_SUBDOMAIN
 from scanplan.api.v1alpha1.model import Model
 from scanplan.api.v1alpha1.plan.pod_template import RESERVED_KEYS, PodTemplate
@@ -43,8 +43,6 @@ OF_ONE_PLAN = {
     "requests_from",
 }
 """Fields of `scanner` that are not: the chart's `scanner.image` is the image of all, and a Secret is of one namespace."""
-_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 
 class DnsOption(Model):
@@ -156,7 +154,7 @@ def _unknown(value: Mapping[str, Any], model: type[Model], path: str) -> Iterato
 
 
 def _check_pair(where: str, key: str, value: str) -> None:
-    if not _KEY.fullmatch(key) or not _VALUE.fullmatch(value):
+    if not names.is_label_key(key) or not (value == "" or names.is_label_value(value)):
         raise ValueError(f"{where}: Kubernetes would refuse {key}: {value}".rstrip(": "))
     if where != "podTemplate.nodeSelector" and re.search(RESERVED_KEYS, key):
         raise ValueError(f"{where}: {key} is reserved")

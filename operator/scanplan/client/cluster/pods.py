@@ -47,11 +47,6 @@ class Use:
     read_only: bool
 
 
-def label_of(claim: str) -> dict[str, str]:
-    """The label of all pods that mount a claim."""
-    return {labels.CLAIM: claim[:63].rstrip("-.")}
-
-
 def restricted(use: Use, security: PodSecurityContext, template: Mapping[str, Any]) -> Object:
     """The pod, without token and privileges.
 
@@ -70,7 +65,7 @@ def restricted(use: Use, security: PodSecurityContext, template: Mapping[str, An
                 **_of_users(template.get("labels")),
                 labels.NAME: labels.NAME_VALUE,
                 labels.COMPONENT: use.component,
-                **label_of(use.claim),
+                **labels.of_claim(use.claim),
             },
             "annotations": _of_users(template.get("annotations")),
         },

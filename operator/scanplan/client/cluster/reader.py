@@ -262,7 +262,7 @@ def manifest(
     pod["metadata"]["ownerReferences"] = [owner]
     # A ReadWriteOnce volume can be where its scan pods are, and nowhere else.
     term = {
-        "labelSelector": {"matchLabels": pods.label_of(claim)},
+        "labelSelector": {"matchLabels": labels.of_claim(claim)},
         "topologyKey": "kubernetes.io/hostname",
     }
     preferred = [{"weight": 100, "podAffinityTerm": term}]

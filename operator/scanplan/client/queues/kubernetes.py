@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from scanplan.api import labels
+from scanplan.api import labels, names
 from scanplan.api.documents.words import ErrorClass, Severity
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import MAX_INLINE_ENDPOINTS, Phase
@@ -36,7 +35,6 @@ MANAGED_BY_CLIENT = "scanplan-client"
 RUN = f"{labels.GROUP}/run"
 """Label on our ScanPlans: digest of the run's id (which may be longer than a label)."""
 CONFIG_MAP_BYTES = 900 << 10
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _DELETION_SECONDS = 0.2
 _ROUNDS = 150
 _STATUS = {
@@ -145,7 +143,7 @@ class KubernetesTaskQueue(TaskQueue):
 
     def _plan(self, task_id: str) -> Object:
         # No ScanPlan can have another name, which could change the path of the request.
-        if not _NAME.fullmatch(task_id):
+        if not names.is_object_name(task_id):
             raise UnknownTask(task_id)
         try:
             return self._api.get_plan(task_id)

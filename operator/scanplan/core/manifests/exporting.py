@@ -74,7 +74,7 @@ def _pod(
     if policy.scan_defaults:
         template = scan_defaults.under(template, policy.scan_defaults.pod_template)
     claim = plan.status.artifacts.claim_name if plan.status.artifacts else ""
-    of_claim = pod.label_of_claim(claim)
+    of_claim = labels.of_claim(claim)
     annotations = {**template.annotations, labels.TASK_DOCUMENT: encode(document(plan, exports, policy)).decode()}
     files = [pod.annotation_file(environment.TASK_FILE, labels.TASK_DOCUMENT)]
     if exceptions:

@@ -16,6 +16,7 @@ from scanplan.api.exit_codes import ExitCode
 from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.manifests import document, pod, resources
+from scanplan.core.manifests.document import Packed
 from scanplan.core.observed.asked import Asked
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.planning import pod_bounds, quantities, scan_defaults
@@ -57,6 +58,7 @@ def build(task: Task, plan: Plan, policy: Policy, exceptions: str = "") -> Manif
         parallelism=parallelism(spec, shards),
         suspend=None if queued else False,
     )
+    packed = document.pack(task, task.job_name)
     manifest = _job(
         task.job_name,
         task,
@@ -71,23 +73,25 @@ def build(task: Task, plan: Plan, policy: Policy, exceptions: str = "") -> Manif
             **asked.spec(),
             "podFailurePolicy": pod_failure_policy(),
         },
-        pod.build(task, spec.pod_template, policy, document.pack(task, task.job_name), exceptions),
+        pod.build(task, spec.pod_template, policy, packed, exceptions),
     )
     of_pod = manifest["spec"]["template"]["spec"]
     of_pod.update(resolution.pod_fields(spec, of_pod.get("dnsConfig", {})))
-    manifest["metadata"]["annotations"].update(_scan_annotations(task, plan), **{labels.ASKED: asked.annotation()})
+    manifest["metadata"]["annotations"].update(
+        _scan_annotations(task, plan, packed), **{labels.ASKED: asked.annotation()}
+    )
     return manifest
 
 
-def _scan_annotations(task: Task, plan: Plan) -> dict[str, str]:
+def _scan_annotations(task: Task, plan: Plan, packed: Packed) -> dict[str, str]:
     """What is to be known of a scan without its document."""
     annotations = {labels.ENDPOINT_COUNT: str(task.document.most_endpoints)}
     if plan.spec.scanner.max_requests_per_second is not None:
         annotations[labels.RATE_SHARES] = str(parallelism(plan.spec, task.document.shards))
     if task.document.discovery is not None:
         annotations[labels.DISCOVERY] = msgspec.json.encode(task.document.discovery).decode()
-    if parts := len(document.pack(task, task.job_name).parts):
-        annotations[labels.DOCUMENT_PARTS] = str(parts)
+    if packed.parts:
+        annotations[labels.DOCUMENT_PARTS] = str(len(packed.parts))
     return annotations
 
 

@@ -45,7 +45,7 @@ def build(task: Task, template: PodTemplate, policy: Policy, packed: Packed, exc
     Args:
         exceptions: those of the namespace, as `scanplan.findings.exceptions.handed` makes them; empty: there are none.
     """
-    claim_label = label_of_claim(task.claim)
+    claim_label = labels.of_claim(task.claim)
     document, digest = _document_volume(packed, exceptions)
     folders = _template_volumes(task)
     secrets = [{"name": use, "secret": {"secretName": name}} for use, name in task.secrets.items()]
@@ -96,11 +96,6 @@ def around(template: PodTemplate, policy: Policy, one_node: dict[str, str] | Non
     if one_node:
         spec["affinity"] = _with_pods_of_the_claim(template.affinity, one_node)
     return spec
-
-
-def label_of_claim(claim: str) -> dict[str, str]:
-    """By it the pods of a ReadWriteOnce claim find each other."""
-    return {labels.CLAIM: claim[:63].rstrip("-.")}
 
 
 def labels_of(task: Task) -> dict[str, str]:

@@ -8,7 +8,7 @@ is no JSON object is kept aside in a file of its own, however long it is, and ne
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -163,6 +163,13 @@ def severity_of(line: bytes) -> str | None:
     except wire.UNREADABLE:
         return None
     return _severity(event.info.severity) if event.matcher_status else None
+
+
+def lines_of(block: bytes) -> Iterator[tuple[bytes, str]]:
+    """The findings in a block of whole lines, each with its severity."""
+    for line in block.split(b"\n"):
+        if (severity := severity_of(line)) is not None:
+            yield line, severity
 
 
 def count(path: Path) -> FindingCounts:

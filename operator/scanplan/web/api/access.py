@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
-import re
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -20,6 +19,7 @@ from typing import Any, Generic, Literal, TypeVar
 from aiohttp import web
 
 from scanplan.api import labels
+from scanplan.api.names import is_object_name
 from scanplan.client.cluster.kubernetes_api import KubernetesApi
 from scanplan.client.errors import UnknownTask
 from scanplan.kube.objects import Object
@@ -31,7 +31,6 @@ from scanplan.web.api.throttle import Throttle
 KEEP_SECONDS = 10.0
 MAX_KEPT = 4_096
 MAX_TOKEN_CHARACTERS = 16_384
-TASK_ID = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -54,7 +53,7 @@ class Wanted:
     artifacts: bool = False
 
     def __post_init__(self) -> None:
-        if self.name and not re.fullmatch(TASK_ID, self.name):
+        if self.name and not is_object_name(self.name):
             raise UnknownTask(self.name)
 
     @property

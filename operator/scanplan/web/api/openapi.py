@@ -8,9 +8,10 @@ from pydantic import TypeAdapter
 
 import scanplan
 from scanplan.api.documents.words import Severity
+from scanplan.api.names import DNS_SUBDOMAIN, MAX_SUBDOMAIN, NAMESPACE
 from scanplan.client.models import QueueHealth, ScanResult, TaskStatus
 from scanplan.findings.history import State
-from scanplan.web.api.access import MAX_TOKEN_CHARACTERS, TASK_ID
+from scanplan.web.api.access import MAX_TOKEN_CHARACTERS
 from scanplan.web.api.problems import MEDIA_TYPE
 from scanplan.web.artifacts.history import DEFAULT_LIMIT, MOST
 from scanplan.web.artifacts.reports import FORMATS
@@ -19,7 +20,7 @@ from scanplan.web.ui.feeds import ALL
 
 Schema = dict[str, Any]
 
-NAMESPACE = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+_TASK_ID = {"type": "string", "pattern": DNS_SUBDOMAIN, "maxLength": MAX_SUBDOMAIN}
 PROJECT = r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 FILE = r"^[A-Za-z0-9][-A-Za-z0-9_.]{0,127}$"
 _PROBLEMS = {
@@ -244,7 +245,7 @@ def _suppressed() -> Schema:
 
 
 def _task() -> list[Schema]:
-    task = {"name": "task_id", "in": "path", "required": True, "schema": {"type": "string", "pattern": TASK_ID}}
+    task = {"name": "task_id", "in": "path", "required": True, "schema": _TASK_ID}
     return [task, _namespace()]
 
 
@@ -286,18 +287,18 @@ def _schemas() -> Schema:
     models: Schema = schema["$defs"]
     return {
         **models,
-        "TaskState": _object(
+        "TaskState": findings.closed(
             task_id={"type": "string"},
             status={"$ref": "#/components/schemas/TaskStatus"},
             result={"anyOf": [{"$ref": "#/components/schemas/ScanResult"}, {"type": "null"}]},
         ),
-        "Artifacts": _object(
+        "Artifacts": findings.closed(
             task_id={"type": "string"},
             path={"type": ["string", "null"]},
             complete={"type": "boolean"},
             files={"type": "array", "items": {"$ref": "#/components/schemas/ArtifactRef"}},
         ),
-        "History": _object(
+        "History": findings.closed(
             task_id={"type": "string"},
             complete={"type": "boolean"},
             total={"type": "integer", "description": "How many there are, also those beyond the limit."},
@@ -305,8 +306,8 @@ def _schemas() -> Schema:
             items={"type": "array", "items": _life()},
         ),
         **findings.schemas(_life()),
-        "Probe": _object(status={"const": "ok"}),
-        "Session": _object(
+        "Probe": findings.closed(status={"const": "ok"}),
+        "Session": findings.closed(
             known={"type": "boolean"},
             user={"type": "string"},
             open={"type": "boolean", "description": "Everybody may read, without a token."},
@@ -332,7 +333,7 @@ def _life() -> Schema:
     """One finding over time."""
     text, number = {"type": "string"}, {"type": "integer"}
     texts = ("identity", "fingerprint", "name", "template", "matcher", "host", "where", "target")
-    return _object(
+    return findings.closed(
         **dict.fromkeys(texts, text),
         severity={"type": "string", "enum": [severity.value for severity in Severity]},
         state={"type": "string", "enum": [state.value for state in State]},
@@ -345,15 +346,15 @@ def _life() -> Schema:
         age_days={"type": ["integer", "null"]},
         suppressed={
             "description": "The ScanException that it falls under now.",
-            "anyOf": [_object(exception=text, status=text, reason=text, expires_at=text), {"type": "null"}],
+            "anyOf": [findings.closed(exception=text, status=text, reason=text, expires_at=text), {"type": "null"}],
         },
     )
 
 
 def _plan_schemas() -> Schema:
     text, time, number = {"type": "string"}, {"type": ["string", "null"], "format": "date-time"}, {"type": "integer"}
-    condition = _object(type=text, status=text, reason=text, message=text)
-    row = _object(
+    condition = findings.closed(type=text, status=text, reason=text, message=text)
+    row = findings.closed(
         namespace=text,
         name=text,
         uid=text,
@@ -361,7 +362,7 @@ def _plan_schemas() -> Schema:
         project=text,
         phase=text,
         reason={"type": "string", "description": "Why the plan waits or is not well; empty otherwise."},
-        shards=_object(total=number, succeeded=number, failed=number),
+        shards=findings.closed(total=number, succeeded=number, failed=number),
         findings={"type": "object", "description": "By severity, and their total.", "additionalProperties": number},
         started=time,
         completed=time,
@@ -372,7 +373,7 @@ def _plan_schemas() -> Schema:
     )
     rows = {"type": "array", "items": {"$ref": "#/components/schemas/PlanRow"}}
     gone = {"type": "array", "items": text, "description": "UIDs."}
-    found = _object(
+    found = findings.closed(
         severity=text,
         name=text,
         template=text,
@@ -383,14 +384,10 @@ def _plan_schemas() -> Schema:
         suppressed={"type": ["string", "null"], "description": "The ScanException that it falls under now."},
         withdrawn={"type": "boolean", "description": "Its attempt does not count any more."},
     )
-    running = _object(final={"const": False}, findings={"type": "array", "items": found})
+    running = findings.closed(final={"const": False}, findings={"type": "array", "items": found})
     return {
         "RunningFindings": running,
         "PlanRow": row,
-        "PlansSnapshot": _object(plans=rows),
-        "PlansChange": _object(plans=rows, gone=gone),
+        "PlansSnapshot": findings.closed(plans=rows),
+        "PlansChange": findings.closed(plans=rows, gone=gone),
     }
-
-
-def _object(**properties: Schema) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

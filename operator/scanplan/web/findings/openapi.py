@@ -60,7 +60,7 @@ def schemas(life: Schema) -> Schema:
     """
     text, number, flag = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
     counts = {"type": "object", "description": "By severity.", "additionalProperties": number}
-    project = _object(
+    project = closed(
         namespace=text,
         project=text,
         runs=number,
@@ -70,20 +70,20 @@ def schemas(life: Schema) -> Schema:
         new=number,
         suppressed=number,
     )
-    run = _object(run=text, plan=text, completed=text, complete=flag, problem=text)
-    item = _object(**life["properties"], run=text, plan=text)
+    run = closed(run=text, plan=text, completed=text, complete=flag, problem=text)
+    item = closed(**life["properties"], run=text, plan=text)
     listed = {"type": "array", "items": item}
     place = {"type": ["string", "null"], "description": "For the parameter of this name; null at an end of the list."}
     told = {"namespace": text, "project": text, "runs_left_out": number}
     runs = {"type": "array", "items": run}
-    point = _object(time=text, open=counts)
+    point = closed(time=text, open=counts)
     return {
-        "Projects": _object(items={"type": "array", "items": project}),
-        "Findings": _object(
+        "Projects": closed(items={"type": "array", "items": project}),
+        "Findings": closed(
             **told, runs=runs, total=number, by_severity=counts, items=listed, before=place, after=place
         ),
-        "Trend": _object(**told, runs=runs, points={"type": "array", "items": point}),
-        "OneFinding": _object(
+        "Trend": closed(**told, runs=runs, points={"type": "array", "items": point}),
+        "OneFinding": closed(
             **told, runs=listed, finding=item, record=_nullable(_record()), record_problem=text, exception=text
         ),
     }
@@ -93,8 +93,8 @@ def _record() -> Schema:
     text = {"type": "string"}
     texts = {"type": "array", "items": text}
     paragraphs = ("description", "impact", "remediation", "cvss", "time", "request", "response", "curl")
-    references = {"type": "array", "items": _object(text=text, address=text)}
-    return _object(
+    references = {"type": "array", "items": closed(text=text, address=text)}
+    return closed(
         **dict.fromkeys(paragraphs, text),
         references=references,
         **dict.fromkeys(("tags", "cve", "cwe", "extracted"), texts),
@@ -105,5 +105,6 @@ def _nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def _object(**properties: Schema) -> Schema:
+def closed(**properties: Schema) -> Schema:
+    """An object with exactly these properties."""
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

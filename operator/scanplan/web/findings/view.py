@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from scanplan.api import layout
+from scanplan.api import layout, names
 from scanplan.api.v1alpha1.scanexception import Disposition
 from scanplan.client import exception_draft
 from scanplan.client.errors import ClientError
@@ -36,7 +36,7 @@ from scanplan.web.ui.feeds import ALL
 PROPOSED_DAYS = 90
 """Until the end of the exception that is offered."""
 _PROJECT = re.compile(openapi.PROJECT)
-_NAMESPACE = re.compile(openapi.NAMESPACE)
+_NAMESPACE = re.compile(names.NAMESPACE)
 _TEXTS = (
     "name",
     "template",

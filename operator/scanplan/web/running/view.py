@@ -6,19 +6,19 @@ import re
 
 from aiohttp import web
 
+from scanplan.api import names
 from scanplan.client.cluster.cluster import Cluster, connect
 from scanplan.client.cluster.failure import Failure, NotFound
 from scanplan.client.errors import QueueUnavailable, UnknownTask
 from scanplan.kube.objects import Object
 from scanplan.kube.resources import PLANS
-from scanplan.web.api import openapi
 from scanplan.web.api.access import Access, Caller, Wanted
 from scanplan.web.api.blocking import Calls
 from scanplan.web.artifacts.places import elsewhere
 from scanplan.web.running.follows import Claims, Follows
 from scanplan.web.ui.streams import stream
 
-_NAMESPACE = re.compile(openapi.NAMESPACE)
+_NAMESPACE = re.compile(names.NAMESPACE)
 
 
 class RunningView:

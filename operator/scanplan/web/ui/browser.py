@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from scanplan.web.api import openapi
+from scanplan.api import names
 from scanplan.web.api.access import MAX_TOKEN_CHARACTERS, Access, Wanted, visible
 from scanplan.web.api.sessions import COOKIE, Sessions
 from scanplan.web.api.throttle import Throttle
@@ -43,7 +43,7 @@ _FILES = {
     "/finding.js": ("finding.js", "text/javascript"),
     "/trend.js": ("trend.js", "text/javascript"),
 }
-_NAMESPACE = re.compile(openapi.NAMESPACE)
+_NAMESPACE = re.compile(names.NAMESPACE)
 
 
 class Browser:

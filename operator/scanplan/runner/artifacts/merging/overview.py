@@ -94,9 +94,8 @@ class Overview:
             _log.warning("There is no %s, the findings are complete without it: %r", layout.REPORT, error)
 
     def _see_all(self, block: bytes) -> None:
-        for line in block.split(b"\n"):
-            if (severity := findings.severity_of(line)) is not None:
-                self.see(line, severity)
+        for line, severity in findings.lines_of(block):
+            self.see(line, severity)
 
     def _pick(self, block: bytes, left: dict[str, int]) -> None:
         """See the lines of a severity of which some are `left` to be found, spelled as Nuclei spells it."""

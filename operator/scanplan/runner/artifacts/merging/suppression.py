@@ -55,9 +55,8 @@ class Suppression:
 
     def see_all(self, block: bytes) -> None:
         """Count the findings of a block of whole lines."""
-        for line in block.split(b"\n"):
-            if (severity := findings.severity_of(line)) is not None:
-                self.see(line, severity)
+        for line, severity in findings.lines_of(block):
+            self.see(line, severity)
 
     def applied(self) -> AppliedExceptions | None:
         """What was counted."""
