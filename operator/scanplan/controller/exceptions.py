@@ -19,7 +19,7 @@ from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.exceptions import KnownExceptions
 from scanplan.controller.engine import worker
 from scanplan.controller.engine.reflector import Reflector
-from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.engine.workqueue import ObjectName, WorkQueue
 from scanplan.controller.observer import Observer
 from scanplan.controller.scanplan import Controller
 from scanplan.core.exceptions import status as statuses
@@ -82,7 +82,7 @@ class ExceptionController(Observer):
             self._look(plan.namespace, RESULTS_SECONDS)
 
     def _look(self, namespace: str, seconds: float) -> None:
-        self._queue.add_after(PlanName(namespace, ""), seconds)
+        self._queue.add_after(ObjectName(namespace, ""), seconds)
 
     # the loop
 
@@ -96,7 +96,7 @@ class ExceptionController(Observer):
             self.begin(namespace)
         await worker.run(self._queue, self.look, log)
 
-    async def look(self, name: PlanName) -> None:
+    async def look(self, name: ObjectName) -> None:
         """Write the statuses of a namespace's exceptions, where they differ.
 
         Raises:

@@ -11,7 +11,7 @@ from typing import Any
 
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.controller.cache.store import Store, waiting_entry
-from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.engine.workqueue import ObjectName, WorkQueue
 from scanplan.controller.observer import Observer
 from scanplan.core.observed.jobs import JobView
 
@@ -38,11 +38,11 @@ class Intake:
         """Take in a plan of a watch's first list, with its place among those that wait; nothing is done about it yet."""
         plan = self._store.put_plan(body)
         if plan and plan.status.phase is Phase.QUEUED and not plan.spec.queue_name:
-            self._store.set_waiting(PlanName(plan.namespace, plan.name), waiting_entry(plan))
+            self._store.set_waiting(ObjectName(plan.namespace, plan.name), waiting_entry(plan))
 
     def plan_event(self, kind: str | None, body: dict[str, Any]) -> None:
         """A plan was listed (None), added, modified or deleted; what a watch tells of this process's own writes is no news."""
-        name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])
+        name = ObjectName(body["metadata"]["namespace"], body["metadata"]["name"])
         if kind == "DELETED":
             self.drop_plan(name, body["metadata"]["uid"])
             self.wake_waiting(name.namespace)
@@ -51,7 +51,7 @@ class Intake:
 
     def put_plan(self, body: dict[str, Any]) -> bool:
         """Take in a plan, and tell the observers; whether it is news."""
-        name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])
+        name = ObjectName(body["metadata"]["namespace"], body["metadata"]["name"])
         if self._store.plans.version(name) == (body["metadata"]["uid"], body["metadata"]["resourceVersion"]):
             return False
         before = self._store.plans.get(name)
@@ -61,7 +61,7 @@ class Intake:
                 observer.plan_changed(before, after, self._now())
         return after is not None
 
-    def drop_plan(self, name: PlanName, uid: str) -> None:
+    def drop_plan(self, name: ObjectName, uid: str) -> None:
         """Forget a deleted plan, and tell the observers."""
         before = self._store.plans.get(name)
         self._store.drop_plan(name, uid)
@@ -69,7 +69,7 @@ class Intake:
             for observer in self._observers:
                 observer.plan_changed(before, None, self._now())
 
-    def job_event(self, kind: str | None, body: dict[str, Any], by: PlanName | None = None) -> JobView | None:
+    def job_event(self, kind: str | None, body: dict[str, Any], by: ObjectName | None = None) -> JobView | None:
         """A Job with our label was listed, added, modified or deleted; returns what is known of it now.
 
         Args:

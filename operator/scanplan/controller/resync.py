@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from scanplan.api import labels
 from scanplan.controller.engine.reflector import guarded
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.workqueue import ObjectName
 from scanplan.controller.scanplan import Controller
 from scanplan.kube.failures import FAILURES
 from scanplan.kube.objects import gone
@@ -55,7 +55,7 @@ async def compare(controller: Controller, namespace: str | None) -> None:
     async for body in controller.api.each_plan(namespace):
         metadata = body["metadata"]
         plans.pop(metadata["uid"], None)
-        known = store.plans.version(PlanName(metadata["namespace"], metadata["name"]))
+        known = store.plans.version(ObjectName(metadata["namespace"], metadata["name"]))
         if known != (metadata["uid"], metadata["resourceVersion"]):
             with guarded("ScanPlans", body):
                 controller.intake.plan_event(None, body)

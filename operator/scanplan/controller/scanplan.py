@@ -16,7 +16,7 @@ from scanplan.controller.cache.store import Store, waiting_entry
 from scanplan.controller.engine import worker
 from scanplan.controller.engine.backoff import Backoff
 from scanplan.controller.engine.budget import Postponed
-from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.engine.workqueue import ObjectName, WorkQueue
 from scanplan.controller.failing import NoFixedPoint, told
 from scanplan.controller.intake import Intake
 from scanplan.controller.observer import Observer
@@ -128,13 +128,13 @@ class Controller:
         for name in self.store.plans.with_windows():
             self.queue.add(name)
 
-    async def _ended(self, name: PlanName, seconds: float, failure: Exception | None) -> None:
+    async def _ended(self, name: ObjectName, seconds: float, failure: Exception | None) -> None:
         if failure:
             await self._tell(name, failure)
         for observer in self._observers:
             observer.reconciled(seconds, failure)
 
-    async def _tell(self, name: PlanName, error: Exception) -> None:
+    async def _tell(self, name: ObjectName, error: Exception) -> None:
         """Write why a reconcile failed into the plan's status, if the failure is likely to last (`failing.told`)."""
         words = told(error, self.queue.failures(name))
         if words is None:
@@ -149,7 +149,7 @@ class Controller:
         finally:
             self.reading.release(name)
 
-    async def reconcile(self, name: PlanName) -> None:
+    async def reconcile(self, name: ObjectName) -> None:
         """Reconcile one plan until nothing is left to do now. If memory is short, the plan is queued again once there is some."""
         try:
             await self._reconcile(name)
@@ -158,7 +158,7 @@ class Controller:
         finally:
             self.reading.release(name)
 
-    async def _reconcile(self, name: PlanName) -> None:
+    async def _reconcile(self, name: ObjectName) -> None:
         if not self.scope.is_ready(name.namespace):
             return None  # when the namespace is ready, all its plans are queued
         answers = Answers()
@@ -199,7 +199,7 @@ class Controller:
             written = await self._write_status(plan, decision.status)
             if written and decision.event:
                 await record(self.api, plan, decision.event, self.now())
-        name, after = PlanName(plan.namespace, plan.name), decision.requeue_after
+        name, after = ObjectName(plan.namespace, plan.name), decision.requeue_after
         if after is None or decision.requeue_max is None:
             self._backoff.forget(name)
         else:
@@ -236,14 +236,16 @@ class Controller:
         job = self.store.jobs(plan.namespace).get(name)
         return (job.uid, job.finished) if job else None
 
-    def _set_waiting(self, name: PlanName, plan: Plan, waiting: bool) -> None:
+    def _set_waiting(self, name: ObjectName, plan: Plan, waiting: bool) -> None:
         if self.store.set_waiting(name, waiting_entry(plan) if waiting else None):
             # Plans that wait for a slot after this one get no event, so wake them here.
             self.intake.wake_waiting(name.namespace)
 
     def _observe(self, plan: Plan, answers: Answers) -> Observed:
         owned = self.store.owned(plan)
-        partners = {name for job in owned for name in self.store.owners_of(job)} - {PlanName(plan.namespace, plan.name)}
+        partners = {name for job in owned for name in self.store.owners_of(job)} - {
+            ObjectName(plan.namespace, plan.name)
+        }
         return Observed(
             plan=plan.with_defaults(self.policy.scan_defaults),
             policy=self.policy,
@@ -257,13 +259,13 @@ class Controller:
             inputs=answers.inputs,
             exceptions=self.store.exceptions.handed(plan.namespace, self.policy.exception_max_days, self.now()),
             pods=self._pods(plan, answers),
-            admissions=self.store.admissions,
+            admissions=self.store.own_acts.admissions,
             no_workload=answers.no_workload,
             workload=answers.workload,
-            documented=self.store.documented,
+            documented=self.store.own_acts.documented,
             rejection=answers.rejection,
             free_slots=self._free_slots(plan),
-            last_write=self.store.written.get(PlanName(plan.namespace, plan.name)),
+            last_write=self.store.own_acts.written.get(ObjectName(plan.namespace, plan.name)),
             has_later_run=self.store.runs.supersede(plan),
             zones=self._zones,
         )
@@ -273,7 +275,7 @@ class Controller:
 
     async def _write_status(self, plan: Plan, status: ScanPlanStatus) -> bool:
         """Write a status; False where the plan has changed meanwhile, or is gone."""
-        name = PlanName(plan.namespace, plan.name)
+        name = ObjectName(plan.namespace, plan.name)
         match await write_status(self.api, PLANS, plan, status):
             case Gone():
                 self.intake.drop_plan(name, plan.uid)
@@ -284,7 +286,7 @@ class Controller:
                 return False
             case Written(body):
                 self.store.put_plan(body)
-        self.store.written[name] = self.now()
+        self.store.own_acts.written[name] = self.now()
         for observer in self._observers:
             observer.status_written(plan, status)
         return True

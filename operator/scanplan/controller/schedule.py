@@ -21,7 +21,7 @@ from scanplan.api.v1alpha1.scanschedule import ScanScheduleStatus
 from scanplan.controller.cache.schedules import Schedules
 from scanplan.controller.engine import worker
 from scanplan.controller.engine.reflector import Reflector
-from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.engine.workqueue import ObjectName, WorkQueue
 from scanplan.controller.failing import NoFixedPoint
 from scanplan.controller.observer import Observer
 from scanplan.controller.scanplan import MAX_STEPS, Controller
@@ -73,7 +73,7 @@ class ScheduleController(Observer):
 
     def schedule_event(self, kind: str | None, body: dict[str, Any]) -> None:
         """A schedule was listed (None), added, modified or deleted."""
-        name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])
+        name = ObjectName(body["metadata"]["namespace"], body["metadata"]["name"])
         if kind == "DELETED":
             self._schedules.drop(name, body["metadata"]["uid"])
         elif self._schedules.put(body) or kind is None:
@@ -95,11 +95,11 @@ class ScheduleController(Observer):
 
     def _look_at_owner(self, plan: Plan | None) -> None:
         if plan and plan.schedule:
-            self._queue.add(PlanName(plan.namespace, plan.schedule.name))
+            self._queue.add(ObjectName(plan.namespace, plan.schedule.name))
 
     # the loop
 
-    async def reconcile(self, name: PlanName) -> None:
+    async def reconcile(self, name: ObjectName) -> None:
         """Bring one schedule to where nothing is to be done now."""
         refusal: Refusal | None = None
         for _ in range(MAX_STEPS):
@@ -174,7 +174,7 @@ class ScheduleController(Observer):
         return None if any(each.name == run for each in runs) else Refusal.name_conflict(run)
 
     def _forget(self, schedule: Schedule, run: str) -> None:
-        name = PlanName(schedule.namespace, run)
+        name = ObjectName(schedule.namespace, run)
         known = self._plans.store.plans.version(name)
         if known:
             gone = {"metadata": {"namespace": name.namespace, "name": name.name, "uid": known[0]}}
@@ -196,8 +196,8 @@ class ScheduleController(Observer):
         except ApiException as error:
             if error.status != 404:
                 raise
-            self._schedules.drop(PlanName(schedule.namespace, schedule.name), schedule.uid)
-        known = self._schedules.get(PlanName(schedule.namespace, schedule.name))
+            self._schedules.drop(ObjectName(schedule.namespace, schedule.name), schedule.uid)
+        known = self._schedules.get(ObjectName(schedule.namespace, schedule.name))
         return known is not None and known.resource_version == schedule.resource_version
 
     async def _write(self, schedule: Schedule, decision: Write) -> None:
@@ -208,7 +208,7 @@ class ScheduleController(Observer):
 
     async def _write_status(self, schedule: Schedule, status: ScanScheduleStatus) -> bool:
         """Whether it was written."""
-        name = PlanName(schedule.namespace, schedule.name)
+        name = ObjectName(schedule.namespace, schedule.name)
         match await write_status(self._api, SCHEDULES, schedule, status):
             case Gone():
                 self._schedules.drop(name, schedule.uid)

@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 
 from scanplan.controller.engine.backoff import JITTER, Backoff
 from scanplan.controller.engine.budget import Budget, Postponed
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.workqueue import ObjectName
 
-A, B, C = (PlanName("team", name) for name in ("alpha", "beta", "gamma"))
-OTHER = PlanName("other", "alpha")
+A, B, C = (ObjectName("team", name) for name in ("alpha", "beta", "gamma"))
+OTHER = ObjectName("other", "alpha")
 
 
-def budget(size: int = 10) -> tuple[Budget, list[PlanName]]:
-    woken: list[PlanName] = []
+def budget(size: int = 10) -> tuple[Budget, list[ObjectName]]:
+    woken: list[ObjectName] = []
     return Budget(size, woken.append), woken
 
 
-def postponed(of: Budget, name: PlanName, amount: int) -> None:
+def postponed(of: Budget, name: ObjectName, amount: int) -> None:
     with pytest.raises(Postponed):
         of.take(name, amount)
 
@@ -74,11 +74,11 @@ def test_namespaces_take_turns() -> None:
     of, woken = budget()
     of.take(A, 10)
     for number in range(50):
-        postponed(of, PlanName("crowd", f"plan-{number}"), 10)
+        postponed(of, ObjectName("crowd", f"plan-{number}"), 10)
     postponed(of, OTHER, 10)
     of.give_back(A)
     of.give_back(woken[-1])
-    assert woken == [PlanName("crowd", "plan-0"), OTHER]
+    assert woken == [ObjectName("crowd", "plan-0"), OTHER]
 
 
 def test_what_is_not_needed_after_all_goes_to_others() -> None:
@@ -92,9 +92,9 @@ def test_what_is_not_needed_after_all_goes_to_others() -> None:
 @hypothesis.given(
     st.lists(st.tuples(st.sampled_from([A, B, C, OTHER]), st.integers(0, 14), st.booleans()), max_size=40)
 )
-def test_it_is_never_exceeded_and_everybody_gets_a_turn(asked: list[tuple[PlanName, int, bool]]) -> None:
+def test_it_is_never_exceeded_and_everybody_gets_a_turn(asked: list[tuple[ObjectName, int, bool]]) -> None:
     of, woken = budget()
-    waits: dict[PlanName, int] = {}
+    waits: dict[ObjectName, int] = {}
     for name, amount, gives_back in asked:
         if name in waits and name not in woken:
             continue  # it is not worked on before it is woken
@@ -139,4 +139,4 @@ class TestBackoff:
 
     def test_plans_that_began_to_wait_together_do_not_ask_together(self) -> None:
         of = Backoff()
-        assert len({of.next(PlanName("team", str(number)), 1, 10, 300) for number in range(50)}) > 40
+        assert len({of.next(ObjectName("team", str(number)), 1, 10, 300) for number in range(50)}) > 40

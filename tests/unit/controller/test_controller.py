@@ -17,7 +17,7 @@ from kubernetes.aio.client import ApiException
 
 from scanplan.controller import resync
 from scanplan.controller.cache.store import Store
-from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.engine.workqueue import ObjectName, WorkQueue
 from scanplan.controller.scanplan import Controller
 from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.planning.inputs import Kind, Reference
@@ -78,7 +78,7 @@ async def test_a_request_that_fails_brings_the_plan_back_later(error: Exception)
     with pytest.raises(ExceptionGroup) as ended:
         await controller.run(workers=2)
     assert ended.group_contains(Enough)
-    assert queue.failed == [PlanName(model.NAMESPACE, "alpha")]
+    assert queue.failed == [ObjectName(model.NAMESPACE, "alpha")]
 
 
 async def worked_on(api: model.ModelApi, cluster: model.Cluster, before: model.Object | None = None) -> model.Object:
@@ -90,12 +90,12 @@ async def worked_on(api: model.ModelApi, cluster: model.Cluster, before: model.O
     )
     controller.intake.plan_event("ADDED", cluster.plans["alpha"])
     if before:
-        await controller.reconcile(PlanName(model.NAMESPACE, "alpha"))
+        await controller.reconcile(ObjectName(model.NAMESPACE, "alpha"))
         cluster.edit_plan("alpha", **before)
         controller.intake.plan_event("MODIFIED", cluster.plans["alpha"])
     queue = Later()
     controller.queue = queue
-    queue.add(PlanName(model.NAMESPACE, "alpha"))
+    queue.add(ObjectName(model.NAMESPACE, "alpha"))
     with pytest.raises(ExceptionGroup) as ended:
         await controller.run(workers=1)
     assert ended.group_contains(Enough)
@@ -146,13 +146,13 @@ class Later(WorkQueue):
 
     def __init__(self) -> None:
         super().__init__()
-        self.failed: list[PlanName] = []
+        self.failed: list[ObjectName] = []
 
-    def add_failed(self, name: PlanName, at_least: float = 0.0) -> float:
+    def add_failed(self, name: ObjectName, at_least: float = 0.0) -> float:
         self.failed.append(name)
         return at_least
 
-    def done(self, name: PlanName) -> None:
+    def done(self, name: ObjectName) -> None:
         super().done(name)
         raise Enough
 
@@ -428,7 +428,7 @@ async def test_the_last_reports_come_from_the_cache_if_it_has_them_all(lags: boo
     controller = Controller(api, Store(), WorkQueue(), POLICY, now=lambda: cluster.now)
     cluster.create_plan("alpha", SPEC)
     controller.intake.plan_event("ADDED", cluster.plans["alpha"])
-    await controller.reconcile(PlanName(model.NAMESPACE, "alpha"))
+    await controller.reconcile(ObjectName(model.NAMESPACE, "alpha"))
     cluster.sync_jobs()
     cluster.refresh_cache()
     for name in list(cluster.pods):
@@ -438,7 +438,7 @@ async def test_the_last_reports_come_from_the_cache_if_it_has_them_all(lags: boo
         cluster.refresh_cache()
     for job in cluster.list_jobs():
         controller.intake.job_event("MODIFIED", job)
-    await controller.reconcile(PlanName(model.NAMESPACE, "alpha"))
+    await controller.reconcile(ObjectName(model.NAMESPACE, "alpha"))
     assert api.asked == [False, *asked], "the first look is the one before its Job"
     assert cluster.plans["alpha"]["status"]["phase"] == "Completed"
 
@@ -459,7 +459,7 @@ async def test_nobody_waits_while_a_long_list_of_targets_is_read() -> None:
 
     beside = asyncio.create_task(others())
     await asyncio.sleep(0)
-    await controller.reconcile(PlanName(model.NAMESPACE, "alpha"))
+    await controller.reconcile(ObjectName(model.NAMESPACE, "alpha"))
     beside.cancel()
     assert turns > 3
     assert cluster.jobs
@@ -495,7 +495,7 @@ async def test_one_object_that_cant_be_read_leaves_all_others_to_the_comparison(
     controller = Controller(api, Store(), WorkQueue(), POLICY, now=lambda: cluster.now)
     await resync.compare(controller, None)
     assert list(controller.store.jobs(model.NAMESPACE)) == ["scan-1"]
-    assert list(controller.store.plans) == [PlanName(model.NAMESPACE, "beta")]
+    assert list(controller.store.plans) == [ObjectName(model.NAMESPACE, "beta")]
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
 
 
@@ -522,12 +522,12 @@ async def test_thousands_of_plans_with_nothing_to_do_leave_the_loop_to_others() 
     """At a start otherwise: a lease that isn't renewed in time, and a new plan that waits for all that have ended."""
 
     class Idle(Controller):
-        async def reconcile(self, name: PlanName) -> None:
+        async def reconcile(self, name: ObjectName) -> None:
             del name
 
     queue = WorkQueue()
     for number in range(1000):
-        queue.add(PlanName(model.NAMESPACE, f"plan-{number}"))
+        queue.add(ObjectName(model.NAMESPACE, f"plan-{number}"))
     cluster = model.Cluster()
     controller = Idle(model.ModelApi(cluster), Store(), queue, POLICY, now=lambda: cluster.now)
     workers = asyncio.create_task(controller.run(workers=2))

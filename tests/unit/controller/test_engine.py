@@ -14,7 +14,7 @@ from kubernetes.aio.client import ApiException
 from scanplan.controller.engine import worker
 from scanplan.controller.engine.reflector import Reflector
 from scanplan.controller.engine.scope import Scope
-from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.engine.workqueue import ObjectName, WorkQueue
 from scanplan.kube.watching import Changed, Event, Failed, Listed, Resumed, Watch
 
 LOG = logging.getLogger("test")
@@ -171,14 +171,14 @@ def test_a_scope_has_all_namespaces_or_those_of_a_list_or_those_that_are_found()
 
 async def test_what_fails_is_tried_again_and_holds_up_nothing(caplog: pytest.LogCaptureFixture) -> None:
     queue, worked, told, over = WorkQueue(), [], [], asyncio.Event()
-    names = [PlanName("a", "bug"), PlanName("a", "away"), PlanName("a", "good")]
+    names = [ObjectName("a", "bug"), ObjectName("a", "away"), ObjectName("a", "good")]
 
-    async def reconcile(name: PlanName) -> None:
+    async def reconcile(name: ObjectName) -> None:
         worked.append(name.name)
         if worked.count(name.name) == 1 and name.name != "good":
             raise {"bug": ValueError("its words"), "away": TimeoutError("no answer")}[name.name]
 
-    async def ended(name: PlanName, seconds: float, failure: Exception | None) -> None:
+    async def ended(name: ObjectName, seconds: float, failure: Exception | None) -> None:
         assert seconds >= 0
         told.append((name.name, type(failure).__name__ if failure else None, queue.failures(name)))
         if len(told) == 5:
@@ -198,16 +198,16 @@ async def test_an_end_that_cannot_be_reported_stops_no_worker(caplog: pytest.Log
     """Lost otherwise: a bug that shows in the report of one object ends the worker, and with it the process."""
     queue, worked, over = WorkQueue(), [], asyncio.Event()
 
-    async def reconcile(name: PlanName) -> None:
+    async def reconcile(name: ObjectName) -> None:
         worked.append(name.name)
         if len(worked) == 2:
             over.set()
 
-    async def ended(name: PlanName, _seconds: float, _failure: Exception | None) -> None:
+    async def ended(name: ObjectName, _seconds: float, _failure: Exception | None) -> None:
         raise ValueError(f"no words for {name}")
 
     for name in ("first", "second"):
-        queue.add(PlanName("a", name))
+        queue.add(ObjectName("a", name))
     task = asyncio.create_task(worker.run(queue, reconcile, LOG, ended))
     await over.wait()
     task.cancel()
@@ -216,5 +216,5 @@ async def test_an_end_that_cannot_be_reported_stops_no_worker(caplog: pytest.Log
 
 
 async def test_a_namespace_is_named_without_a_slash() -> None:
-    assert str(PlanName("shop", "")) == "shop"
-    assert str(PlanName("shop", "nightly")) == "shop/nightly"
+    assert str(ObjectName("shop", "")) == "shop"
+    assert str(ObjectName("shop", "nightly")) == "shop/nightly"

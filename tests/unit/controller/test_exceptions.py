@@ -12,7 +12,7 @@ from kubernetes.aio.client import ApiException
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.exceptions import LONG_BYTES, KnownExceptions
 from scanplan.controller.engine.scope import Scope
-from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.engine.workqueue import ObjectName, WorkQueue
 from scanplan.controller.exceptions import ExceptionController
 from scanplan.core.observed import folding
 from scanplan.findings import exceptions
@@ -154,7 +154,7 @@ def test_an_edit_is_seen_anew_and_a_status_is_not() -> None:
 
 
 def test_only_results_that_were_counted_with_exceptions_are_remembered() -> None:
-    known, name = KnownExceptions(), PlanName("team", "nightly")
+    known, name = KnownExceptions(), ObjectName("team", "nightly")
     known.put_plan(name, ScanPlanStatus())
     assert known.uses("team") == []
     applied = {"time": NOW.isoformat(), "used": [{"name": "x", "findings": 2}]}
@@ -196,7 +196,7 @@ async def test_one_that_fails_holds_up_no_other_and_is_told(failure: Exception) 
     """Lost otherwise: the conditions of a namespace, by one exception that anybody there may write."""
     server = Server({"a": failure})
     with pytest.raises(type(failure)) as told:
-        await server.controller().look(PlanName("team", ""))
+        await server.controller().look(ObjectName("team", ""))
     assert set(server.written) == {"b", "c"}
     assert told.value.__notes__ == ["ScanException team/a"]
 
@@ -207,7 +207,7 @@ async def test_a_server_that_is_away_is_asked_once(failure: Exception) -> None:
         failure.headers = {"Retry-After": "3"}
     server = Server({"a": failure})
     with pytest.raises(type(failure)):
-        await server.controller().look(PlanName("team", ""))
+        await server.controller().look(ObjectName("team", ""))
     assert server.asked == ["a"]
 
 
@@ -215,7 +215,7 @@ async def test_a_status_of_a_newer_version_is_left_as_it_is(caplog: pytest.LogCa
     server = Server({})
     condition = {"type": "Ready", "status": "Maybe", "reason": "InForce", "message": "", "lastTransitionTime": "never"}
     server.known.put({**body("a", 9), "status": {"conditions": [condition]}}, NOW)
-    await server.controller().look(PlanName("team", ""))
+    await server.controller().look(ObjectName("team", ""))
     assert set(server.written) == {"b", "c"}
     assert names(server.known) == ["a", "b", "c"], "it acts"
     assert caplog.text.count("ScanException team/a is left as it is") == 1
@@ -224,7 +224,7 @@ async def test_a_status_of_a_newer_version_is_left_as_it_is(caplog: pytest.LogCa
 async def test_a_time_that_is_none_in_utc_is_told() -> None:
     server = Server({})
     server.known.put(body("a", 9, expiresAt="0001-01-01T00:00:00+14:00"), NOW)
-    await server.controller().look(PlanName("team", ""))
+    await server.controller().look(ObjectName("team", ""))
     assert set(server.written) == {"a", "b", "c"}
     (message,) = {each["message"] for each in server.written["a"]["conditions"]}
     assert "expiresAt is not in the years" in message

@@ -15,7 +15,7 @@ from scanplan.api.v1alpha1.scannotifier import Outgoing
 from scanplan.controller.cache.ended import EndedScans
 from scanplan.controller.cache.notifiers import Notifiers, notifier_of
 from scanplan.controller.engine.scope import Scope
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.workqueue import ObjectName
 from scanplan.controller.notify.notifiers import NotifierController
 from scanplan.core.planning.targets.guard import Guard
 from tests.unit.core.notify.objects import WEBHOOK, plan
@@ -41,7 +41,7 @@ def test_scans_of_long_ago_take_no_memory() -> None:
     scans.put({**now_plan("new"), "status": {"phase": "Running"}})
     assert scans.of("shop") == []
     scans.put(now_plan("new"))
-    scans.drop(PlanName("shop", "new"))
+    scans.drop(ObjectName("shop", "new"))
     assert scans.of("shop") == []
 
 
@@ -96,7 +96,7 @@ def test_what_metrics_say_of_a_notifier() -> None:
     assert notifiers.put(body)
     assert not notifiers.put(body)
     ((name, facts),) = notifiers.facts()
-    assert (name, facts.pending, facts.sent, facts.lost, facts.ready) == (PlanName("shop", "team"), 2, 7, 0, False)
+    assert (name, facts.pending, facts.sent, facts.lost, facts.ready) == (ObjectName("shop", "team"), 2, 7, 0, False)
     assert facts.oldest == datetime(2026, 11, 27, 2, 1, tzinfo=UTC)
-    notifiers.drop(PlanName("shop", "team"), "u")
+    notifiers.drop(ObjectName("shop", "team"), "u")
     assert not notifiers.put(body), "an answer that comes late brings nothing back"

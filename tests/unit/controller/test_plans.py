@@ -11,10 +11,10 @@ import pytest
 from scanplan.api import labels
 from scanplan.controller.cache import plans as cache
 from scanplan.controller.cache.plans import Plans
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.workqueue import ObjectName
 from scanplan.core.planning.task import Plan
 
-A = PlanName("team", "alpha")
+A = ObjectName("team", "alpha")
 RUNNING = {"phase": "Running", "taskId": "scan-1"}
 COMPLETED = {
     "phase": "Completed",
@@ -45,7 +45,7 @@ def body(
 
 
 def put(plans: Plans, body: dict[str, Any]) -> Plan:
-    return plans.put(PlanName(body["metadata"]["namespace"], body["metadata"]["name"]), body)
+    return plans.put(ObjectName(body["metadata"]["namespace"], body["metadata"]["name"]), body)
 
 
 @pytest.mark.parametrize("status", [RUNNING, COMPLETED])
@@ -84,7 +84,9 @@ def test_a_plan_that_runs_again_comes_back_whole() -> None:
 
 
 @pytest.mark.parametrize(("status", "unfinished"), [(RUNNING, [A]), ({}, [A]), (COMPLETED, [])])
-def test_those_that_have_not_ended_are_told_from_the_others(status: dict[str, Any], unfinished: list[PlanName]) -> None:
+def test_those_that_have_not_ended_are_told_from_the_others(
+    status: dict[str, Any], unfinished: list[ObjectName]
+) -> None:
     plans = Plans()
     put(plans, body(status))
     assert plans.unfinished() == unfinished
@@ -178,7 +180,7 @@ def test_a_plan_that_is_very_long_takes_next_to_nothing(
         put(plans, named(f"plan-{number}", {**spec, **WISHES}, {**status, **much}))
     assert kept_bytes(plans) / len(plans) < 4_096
     assert not plans._recent
-    assert plans.left_out(PlanName("team", "plan-0")) > 900_000
+    assert plans.left_out(ObjectName("team", "plan-0")) > 900_000
 
 
 def test_others_see_the_wishes_of_a_plan_that_is_not_kept() -> None:
@@ -186,7 +188,7 @@ def test_others_see_the_wishes_of_a_plan_that_is_not_kept() -> None:
     plans = Plans()
     short = put(plans, named("short", {"endpoints": ["a.example"], "templates": ["t"], **WISHES}, RUNNING))
     put(plans, named("long", {"endpoints": NOISE, "templates": ["t"], **WISHES}, RUNNING))
-    brief = plans.brief(PlanName("team", "long"))
+    brief = plans.brief(ObjectName("team", "long"))
     assert not brief.problem
     fields = ("priority", "suspend", "ttl_seconds_after_finished", "deadline_seconds", "sharding", "retry")
     for field in (*fields, "timeout_seconds", "queue_name", "cancel", "windows"):
@@ -200,7 +202,7 @@ def test_only_some_plans_are_kept_as_objects_however_many_there_are() -> None:
     for number in range(cache.RECENT + 50):
         put(plans, named(f"plan-{number}", {"endpoints": ["a.example"], "templates": ["t"]}, RUNNING))
     assert len(plans._recent) == cache.RECENT
-    assert plans[PlanName("team", "plan-0")].status.phase == "Running"
+    assert plans[ObjectName("team", "plan-0")].status.phase == "Running"
     assert len(plans.unfinished()) == cache.RECENT + 50
 
 
@@ -210,7 +212,7 @@ def test_plans_with_windows_are_known_until_they_end() -> None:
     windows = {"endpoints": ["a.example"], "templates": ["t"], "windows": [{"from": "22:00", "to": "06:00"}]}
     put(plans, named("windows", windows, RUNNING))
     put(plans, named("none", {**windows, "windows": []}, RUNNING))
-    assert plans.with_windows() == [PlanName("team", "windows")]
+    assert plans.with_windows() == [ObjectName("team", "windows")]
     ended = {**RUNNING, "phase": "Completed", "completionTime": "2026-11-27T02:00:00Z"}
     put(plans, named("windows", windows, ended))
     assert plans.with_windows() == []

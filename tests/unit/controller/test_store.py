@@ -9,9 +9,9 @@ import pytest
 from scanplan.api import labels
 from scanplan.controller.cache.store import Store, waiting_entry
 from scanplan.controller.engine.scope import Scope
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.workqueue import ObjectName
 
-A, B, C = (PlanName("team", name) for name in ("alpha", "beta", "gamma"))
+A, B, C = (ObjectName("team", name) for name in ("alpha", "beta", "gamma"))
 
 
 def plan_body(name: str = "alpha", uid: str = "plan-1", version: int = 10, **changes: Any) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class TestOwners:
         assert alpha is not None
         assert beta is not None
         assert store.owned(alpha) == store.owned(beta) == (job,)
-        assert store.owners_of(job) == [PlanName("team", "alpha"), PlanName("team", "beta")]
+        assert store.owners_of(job) == [ObjectName("team", "alpha"), ObjectName("team", "beta")]
         store.put_job(job_body(owners=("plan-2",), version=11))
         assert store.owned(alpha) == ()
 
@@ -155,7 +155,7 @@ class TestOwners:
 class TestSlots:
     def free(self, store: Store, limit: int = 2) -> int:
         plan = store.put_plan(plan_body("probe", "probe", 1, creationTimestamp="2026-11-24T09:00:00Z"))
-        return store.free_slots(plan or store.plans[PlanName("team", "probe")], limit)
+        return store.free_slots(plan or store.plans[ObjectName("team", "probe")], limit)
 
     def test_jobs_at_work_hold_them(self) -> None:
         store = Store()
@@ -173,7 +173,7 @@ class TestSlots:
 
     def test_a_job_that_is_just_being_made_holds_one_and_only_one(self) -> None:
         store = Store()
-        store.set_starting("team", "scan-1", PlanName("team", "alpha"))
+        store.set_starting("team", "scan-1", ObjectName("team", "alpha"))
         assert self.free(store) == 1
         store.put_job(job_body())
         assert self.free(store) == 1
@@ -198,7 +198,7 @@ class TestWaiting:
             body = plan_body(name, f"plan-{number}", creationTimestamp=f"2026-11-24T{age}:00Z", priority=priority)
             plan = store.put_plan(body)
             assert plan is not None
-            store.set_waiting(PlanName("team", name), waiting_entry(plan))
+            store.set_waiting(ObjectName("team", name), waiting_entry(plan))
         return store
 
     def test_in_their_order(self) -> None:

@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from scanplan.controller.engine import workqueue
-from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.engine.workqueue import ObjectName, WorkQueue
 
-A, B = PlanName("team", "alpha"), PlanName("team", "beta")
+A, B = ObjectName("team", "alpha"), ObjectName("team", "beta")
 
 
-async def take(queue: WorkQueue) -> PlanName:
+async def take(queue: WorkQueue) -> ObjectName:
     return await asyncio.wait_for(queue.get(), 5)
 
 
@@ -154,16 +154,16 @@ class TestFairness:
 
     async def test_namespaces_take_turns(self) -> None:
         queue = WorkQueue()
-        many = [PlanName("crowd", f"plan-{number}") for number in range(100)]
-        for name in (*many, A, B, PlanName("other", "gamma")):
+        many = [ObjectName("crowd", f"plan-{number}") for number in range(100)]
+        for name in (*many, A, B, ObjectName("other", "gamma")):
             queue.add(name)
         first = [await take(queue) for _ in range(6)]
-        assert first == [many[0], A, PlanName("other", "gamma"), many[1], B, many[2]]
+        assert first == [many[0], A, ObjectName("other", "gamma"), many[1], B, many[2]]
 
     async def test_slow_plans_of_one_namespace_leave_a_worker_to_the_others(self) -> None:
         queue = WorkQueue()
         queue.share = 3
-        many = [PlanName("slow", f"plan-{number}") for number in range(5)]
+        many = [ObjectName("slow", f"plan-{number}") for number in range(5)]
         for name in many:
             queue.add(name)
         assert [await take(queue) for _ in range(3)] == many[:3]

@@ -10,7 +10,7 @@ from kubernetes.aio.client import ApiException
 
 from scanplan.controller import resync
 from scanplan.controller.cache.store import Store
-from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.engine.workqueue import ObjectName, WorkQueue
 from scanplan.controller.scanplan import Controller
 from scanplan.core.planning.policy import Policy
 from tests.unit.core import model
@@ -25,14 +25,14 @@ class ModelQueue(WorkQueue):
     def __init__(self, cluster: model.Cluster) -> None:
         super().__init__()
         self.cluster = cluster
-        self.due: dict[PlanName, Any] = {}
+        self.due: dict[ObjectName, Any] = {}
 
-    def add_after(self, name: PlanName, seconds: float) -> None:
+    def add_after(self, name: ObjectName, seconds: float) -> None:
         assert seconds >= 0
         when = self.cluster.now.timestamp() + seconds
         self.due[name] = min(when, self.due.get(name, when))
 
-    def add(self, name: PlanName) -> None:
+    def add(self, name: ObjectName) -> None:
         self.due.pop(name, None)
         super().add(name)
 
@@ -41,13 +41,13 @@ class ModelQueue(WorkQueue):
         for name in [name for name, when in self.due.items() if when <= self.cluster.now.timestamp()]:
             self.add(name)
 
-    def take(self) -> PlanName | None:
+    def take(self) -> ObjectName | None:
         """The next name, without waiting."""
         if not len(self):
             return None
         with pytest.raises(StopIteration) as taken:
             self.get().send(None)
-        name: PlanName = taken.value.value
+        name: ObjectName = taken.value.value
         return name
 
 
@@ -68,7 +68,7 @@ class Operator:
         self.controller = Controller(self.api, Store(), self.queue, POLICY, now=lambda: self.cluster.now)
         if self.alone:
             self.controller.actions.alone = lambda: True
-        self.work: list[tuple[PlanName | None, Coroutine[Any, Any, None]]] = []
+        self.work: list[tuple[ObjectName | None, Coroutine[Any, Any, None]]] = []
         self.events.clear()
         for job in self.cluster.list_jobs():
             self.controller.intake.job_event(None, job)

@@ -23,7 +23,7 @@ from scanplan.controller.cache.notifiers import Notifiers
 from scanplan.controller.cache.schedules import Schedules
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.http import CannotListen
-from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.engine.workqueue import ObjectName, WorkQueue
 from scanplan.core.planning.task import Plan
 from scanplan.kube.failures import ResponseTooLarge
 from scanplan.metrics import projects as metrics_of_projects
@@ -108,7 +108,7 @@ def test_open_findings_of_a_project_are_those_of_the_newest_result_of_each_run()
         "scanplan_project_suppressed_findings low n shop": 2.0,
         "scanplan_project_last_complete_timestamp_seconds n shop": datetime(2026, 11, 12, 8, tzinfo=UTC).timestamp(),
     }
-    store.drop_plan(PlanName("n", "nightly-2"), "nightly-2")
+    store.drop_plan(ObjectName("n", "nightly-2"), "nightly-2")
     assert of_projects(store)["scanplan_project_open_findings 90d+ critical n shop"] == 16.0
     again = body("nightly-1", 13, runId="nightly")
     again["status"] = {"phase": "Running"}
@@ -117,7 +117,7 @@ def test_open_findings_of_a_project_are_those_of_the_newest_result_of_each_run()
         "while it is scanned again"
     )
     for name in ("nightly-1", "weekly"):
-        store.drop_plan(PlanName("n", name), name)
+        store.drop_plan(ObjectName("n", name), name)
     assert of_projects(store) == {}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.workqueue import ObjectName
 from scanplan.core.notify.backoff import KEPT
 from scanplan.core.notify.scans import Ended, ended
 from scanplan.kube import clock
@@ -27,9 +27,9 @@ class EndedScans:
         if found and found.time > clock.local() - REMEMBERED:
             self._ended[metadata["namespace"]][metadata["name"]] = found
         else:
-            self.drop(PlanName(metadata["namespace"], metadata["name"]))
+            self.drop(ObjectName(metadata["namespace"], metadata["name"]))
 
-    def drop(self, name: PlanName) -> None:
+    def drop(self, name: ObjectName) -> None:
         """Forget a plan."""
         known = self._ended.get(name.namespace)
         if known and known.pop(name.name, None) and not known:
@@ -40,5 +40,5 @@ class EndedScans:
         since = clock.local() - REMEMBERED
         known = self._ended.get(namespace, {})
         for name in [name for name, each in known.items() if each.time <= since]:
-            self.drop(PlanName(namespace, name))
+            self.drop(ObjectName(namespace, name))
         return list(known.values())

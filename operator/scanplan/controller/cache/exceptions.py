@@ -20,7 +20,7 @@ from scanplan.api.v1alpha1.scanexception import ScanExceptionStatus
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.bodies import status_of, warn_of_unreadable
 from scanplan.controller.cache.deletions import Deletions
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.workqueue import ObjectName
 from scanplan.core.exceptions.status import Known, Use, latest_end
 from scanplan.core.observed import folding
 from scanplan.findings import exceptions
@@ -127,7 +127,7 @@ class KnownExceptions:
 
     # plans
 
-    def put_plan(self, name: PlanName, status: ScanPlanStatus) -> None:
+    def put_plan(self, name: ObjectName, status: ScanPlanStatus) -> None:
         """Take in what a plan's newest result says of exceptions."""
         applied = status.exceptions
         time = lenient_time(applied.time) if applied else None
@@ -141,7 +141,7 @@ class KnownExceptions:
             more=applied.more,
         )
 
-    def drop_plan(self, name: PlanName) -> None:
+    def drop_plan(self, name: ObjectName) -> None:
         """Forget a plan."""
         self._uses.get(name.namespace, {}).pop(name.name, None)
 

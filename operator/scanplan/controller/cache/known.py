@@ -13,7 +13,7 @@ import msgspec
 
 from scanplan.controller.cache.bodies import warn_of_unreadable
 from scanplan.controller.cache.deletions import Deletions
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.workqueue import ObjectName
 from scanplan.core.observed import folding
 from scanplan.kube.objects import Object
 
@@ -53,22 +53,22 @@ class Known(Generic[T, FactsT]):
         self._kind = kind
         self._read = read
         self._facts = facts
-        self._folded: dict[PlanName, _Folded[FactsT]] = {}
+        self._folded: dict[ObjectName, _Folded[FactsT]] = {}
         self._deleted = deletions or Deletions()
 
-    def __iter__(self) -> Iterator[PlanName]:
+    def __iter__(self) -> Iterator[ObjectName]:
         return iter(tuple(self._folded))
 
-    def of(self, namespace: str) -> list[PlanName]:
+    def of(self, namespace: str) -> list[ObjectName]:
         """The names in a namespace."""
         return [name for name in self._folded if name.namespace == namespace]
 
-    def get(self, name: PlanName) -> T | None:
+    def get(self, name: ObjectName) -> T | None:
         """An object as it is known now."""
         known = self._folded.get(name)
         return self._read(folding.unfolded(known.content)) if known else None
 
-    def facts(self) -> Iterator[tuple[PlanName, FactsT]]:
+    def facts(self) -> Iterator[tuple[ObjectName, FactsT]]:
         """What metrics need, of all objects."""
         return ((name, known.facts) for name, known in self._folded.items())
 
@@ -76,7 +76,7 @@ class Known(Generic[T, FactsT]):
         """Store an object as the API returns it; False where it is deleted, or this or a newer version is known."""
         metadata = body["metadata"]
         name, uid, version = (
-            PlanName(metadata["namespace"], metadata["name"]),
+            ObjectName(metadata["namespace"], metadata["name"]),
             metadata["uid"],
             metadata["resourceVersion"],
         )
@@ -95,7 +95,7 @@ class Known(Generic[T, FactsT]):
         self._folded[name] = _Folded(uid, version, self._facts(found), content)
         return True
 
-    def drop(self, name: PlanName, uid: str) -> None:
+    def drop(self, name: ObjectName, uid: str) -> None:
         """Forget a deleted object; a newer one of the same name stays."""
         self._deleted.add(uid, name.namespace)
         known = self._folded.get(name)

@@ -20,7 +20,7 @@ from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.bodies import identity_of, spec_of, status_of, warn_of_unreadable
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.workqueue import ObjectName
 from scanplan.core.observed import folding
 from scanplan.core.planning.task import Plan, ScheduleReference
 
@@ -107,15 +107,15 @@ class _Folded(NamedTuple):
         return plan_of(folding.unfolded(self.brief or self.content))
 
 
-class Plans(Mapping[PlanName, Plan]):
+class Plans(Mapping[ObjectName, Plan]):
     """A read-only mapping for others; `put` and `drop` change it."""
 
     def __init__(self) -> None:
-        self._plans: dict[PlanName, _Folded] = {}
-        self._recent: OrderedDict[PlanName, Plan] = OrderedDict()
+        self._plans: dict[ObjectName, _Folded] = {}
+        self._recent: OrderedDict[ObjectName, Plan] = OrderedDict()
         self._phases: Counter[str] = Counter()
 
-    def __getitem__(self, name: PlanName) -> Plan:
+    def __getitem__(self, name: ObjectName) -> Plan:
         """A plan; of one that is `left_out` the brief form."""
         if plan := self._recent.get(name):
             self._recent.move_to_end(name)
@@ -125,7 +125,7 @@ class Plans(Mapping[PlanName, Plan]):
         self._remember(name, folded, plan)
         return plan
 
-    def __iter__(self) -> Iterator[PlanName]:
+    def __iter__(self) -> Iterator[ObjectName]:
         return iter(self._plans)
 
     def __len__(self) -> int:
@@ -136,29 +136,29 @@ class Plans(Mapping[PlanName, Plan]):
         """How many plans there are of each phase. The view changes with the cache."""
         return self._phases
 
-    def unfinished(self) -> list[PlanName]:
+    def unfinished(self) -> list[ObjectName]:
         """The plans that have not ended."""
         return [name for name, known in self._plans.items() if not known.ended]
 
-    def with_windows(self) -> list[PlanName]:
+    def with_windows(self) -> list[ObjectName]:
         """The plans that have not ended and may be scanned at some times only."""
         return [name for name, known in self._plans.items() if known.windows and not known.ended]
 
-    def version(self, name: PlanName) -> tuple[str, str] | None:
+    def version(self, name: ObjectName) -> tuple[str, str] | None:
         """UID and resource version of a plan, which take no unfolding."""
         known = self._plans.get(name)
         return (known.uid, known.resource_version) if known else None
 
-    def left_out(self, name: PlanName) -> int:
+    def left_out(self, name: ObjectName) -> int:
         """Bytes of a plan that is too long to be kept; 0: it is kept as a whole."""
         known = self._plans.get(name)
         return known.length if known and not known.content else 0
 
-    def brief(self, name: PlanName) -> Plan:
+    def brief(self, name: ObjectName) -> Plan:
         """A plan with those fields of its spec and status that others than its own reconcile ask for."""
         return self._recent.get(name) or self._plans[name].in_brief()
 
-    def put(self, name: PlanName, body: dict[str, Any]) -> Plan:
+    def put(self, name: ObjectName, body: dict[str, Any]) -> Plan:
         """Take in a ScanPlan object as the API returns it, in place of the one that had its name."""
         plan = plan_of(body, self._recent.get(name))
         if plan.unreadable:
@@ -170,14 +170,14 @@ class Plans(Mapping[PlanName, Plan]):
         self._remember(name, folded, plan)
         return plan
 
-    def drop(self, name: PlanName) -> None:
+    def drop(self, name: ObjectName) -> None:
         """Forget a plan, if it is known."""
         self._recent.pop(name, None)
         known = self._plans.pop(name, None)
         if known:
             self._phases[known.phase] -= 1
 
-    def _remember(self, name: PlanName, folded: _Folded, plan: Plan) -> None:
+    def _remember(self, name: ObjectName, folded: _Folded, plan: Plan) -> None:
         if folded.ended or folded.length > SMALL_BYTES:
             return
         self._recent[name] = plan

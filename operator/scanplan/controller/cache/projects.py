@@ -17,7 +17,7 @@ import msgspec
 from scanplan.api.documents.words import Age, Severity
 from scanplan.api.times import parse_time
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.workqueue import ObjectName
 from scanplan.core.planning.task import Plan
 
 _PLACES = tuple((severity, age) for age in Age for severity in Severity)
@@ -91,13 +91,13 @@ class Projects:
     """To be changed by `put` and `drop` alone."""
 
     def __init__(self) -> None:
-        self._results: dict[Project, dict[PlanName, Result]] = {}
-        self._project_of: dict[PlanName, Project] = {}
+        self._results: dict[Project, dict[ObjectName, Result]] = {}
+        self._project_of: dict[ObjectName, Project] = {}
 
     def __len__(self) -> int:
         return len(self._results)
 
-    def put(self, name: PlanName, plan: Plan) -> None:
+    def put(self, name: ObjectName, plan: Plan) -> None:
         """Take in a plan."""
         found = _result(plan)
         if found is None:
@@ -111,7 +111,7 @@ class Projects:
             newest = set(_newest(results).values())
             self.drop(min(results, key=lambda each: (each in newest, results[each].completed, each)))
 
-    def drop(self, name: PlanName) -> None:
+    def drop(self, name: ObjectName) -> None:
         """Forget a deleted plan."""
         project = self._project_of.pop(name, None)
         if project is not None:
@@ -126,13 +126,13 @@ class Projects:
         return iter(found[:MOST_PROJECTS])
 
 
-def _newest(results: Mapping[PlanName, Result]) -> dict[str, PlanName]:
+def _newest(results: Mapping[ObjectName, Result]) -> dict[str, ObjectName]:
     """The plan with the newest result of each run."""
     ordered = sorted(results, key=lambda name: (results[name].completed, name))
     return {results[name].run: name for name in ordered}
 
 
-def _sum(results: Mapping[PlanName, Result]) -> OpenFindings:
+def _sum(results: Mapping[ObjectName, Result]) -> OpenFindings:
     counts: Counter[tuple[Severity, Age]] = Counter()
     suppressed: Counter[str] = Counter()
     for name in _newest(results).values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.workqueue import ObjectName
 from scanplan.core.planning.task import Plan
 from scanplan.core.schedule.schedule import Run, run_of
 
@@ -15,7 +15,7 @@ class Runs:
     def __init__(self) -> None:
         self._runs: defaultdict[tuple[str, str], dict[str, Run]] = defaultdict(dict)
         """By namespace and UID of the schedule, then by the plan's name."""
-        self._owners: dict[PlanName, tuple[str, str]] = {}
+        self._owners: dict[ObjectName, tuple[str, str]] = {}
 
     def of(self, namespace: str, uid: str) -> tuple[Run, ...]:
         """The runs of one schedule."""
@@ -30,14 +30,14 @@ class Runs:
 
     def put(self, plan: Plan) -> None:
         """Take in a plan, in place of the one that had its name."""
-        name = PlanName(plan.namespace, plan.name)
+        name = ObjectName(plan.namespace, plan.name)
         self.drop(name)
         if plan.schedule:
             owner = (plan.namespace, plan.schedule.uid)
             self._owners[name] = owner
             self._runs[owner][plan.name] = run_of(plan)
 
-    def drop(self, name: PlanName) -> None:
+    def drop(self, name: ObjectName) -> None:
         """Forget a plan, if it is a run."""
         owner = self._owners.pop(name, None)
         if owner:

@@ -1,7 +1,7 @@
 """What the operator knows of the cluster: plans and Jobs, fed by watches and by the answers to its own writes.
 
-Only a cache: lose it, and the next list brings it back. An object is replaced by a newer resource version only
-(comparable since KEP-5504), so that a watch that lags can't undo what an answer has shown.
+A cache, which the lists after a restart fill again; what no list brings back is in `own_acts` alone. An object is replaced by a
+newer resource version only (comparable since KEP-5504), so that a watch that lags can't undo what an answer has shown.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import sys
 from collections import defaultdict
 from collections.abc import Container, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from scanplan.controller.cache.deletions import Deletions
 from scanplan.controller.cache.ended import EndedScans
 from scanplan.controller.cache.exceptions import KnownExceptions
+from scanplan.controller.cache.own_acts import OwnActs
 from scanplan.controller.cache.plans import Plans
 from scanplan.controller.cache.projects import Projects
 from scanplan.controller.cache.runs import Runs
 from scanplan.controller.engine.scope import Scope
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.workqueue import ObjectName
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import JobView, job_view
 from scanplan.core.planning.task import Plan
@@ -47,25 +48,17 @@ class Store:
         """Their open findings."""
         self.exceptions = KnownExceptions(self.deletions)
         self._ended = ended
-        self.written: dict[PlanName, datetime] = {}
-        """When this process last wrote a plan's status."""
-        self.documented: set[str] = set()
-        """UIDs of Jobs whose task document this process has stored."""
-        self.admissions: dict[str, bool] = {}
-        """What this process has last told Kueue, by Job UID."""
-        self._altered: dict[str, tuple[str, ...]] = {}
-        """What admission changed of Jobs that this process has made, by UID."""
-        self._names: dict[str, PlanName] = {}
+        self.own_acts = OwnActs()
+        self._names: dict[str, ObjectName] = {}
         self._jobs: defaultdict[str, dict[str, JobView]] = defaultdict(dict)
         self._owned: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         """By namespace and owner: an owner in another namespace is none, whatever a reference says."""
         self._doubted: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        """By namespace, the names of Jobs that `doubt` is about, each with the number of its doubt."""
         self._doubts = 0
         self._active: defaultdict[str, set[str]] = defaultdict(set)
-        self._starting: defaultdict[str, dict[str, PlanName]] = defaultdict(dict)
-        """Names of Jobs, and for which plan each is being started."""
         self._waiting: defaultdict[str, list[Waiting]] = defaultdict(list)
-        self._waiting_of: dict[PlanName, Waiting] = {}
+        self._waiting_of: dict[ObjectName, Waiting] = {}
 
     # plans
 
@@ -73,7 +66,7 @@ class Store:
         """Take in a ScanPlan object as the API returns it; returns it as the core reads it, or None where it is no news."""
         metadata = body["metadata"]
         # Each JSON document has a string of its own; a hundred thousand plans have few namespaces.
-        name, uid = PlanName(sys.intern(metadata["namespace"]), metadata["name"]), metadata["uid"]
+        name, uid = ObjectName(sys.intern(metadata["namespace"]), metadata["name"]), metadata["uid"]
         known_uid, known_version = self.plans.version(name) or ("", "0")
         if int(known_version) >= int(metadata["resourceVersion"]) or self.deletions.cover(uid, name.namespace):
             return None
@@ -88,7 +81,7 @@ class Store:
             self._ended.put(body)
         return plan
 
-    def drop_plan(self, name: PlanName, uid: str) -> None:
+    def drop_plan(self, name: ObjectName, uid: str) -> None:
         """Forget a deleted plan; a newer one of the same name stays."""
         self.deletions.add(uid, name.namespace)
         known_uid, _ = self.plans.version(name) or ("", "")
@@ -101,15 +94,15 @@ class Store:
         if self._ended:
             self._ended.drop(name)
         self._names.pop(uid, None)
-        self.written.pop(name, None)
+        self.own_acts.forget_plan(name)
         self.set_waiting(name, None)
 
     @property
-    def uids(self) -> Mapping[str, PlanName]:
+    def uids(self) -> Mapping[str, ObjectName]:
         """The names of the known plans by UID. The view changes with the store."""
         return self._names
 
-    def owners_of(self, job: JobView) -> list[PlanName]:
+    def owners_of(self, job: JobView) -> list[ObjectName]:
         """The known plans that own a Job."""
         names = [self._names[uid] for uid in sorted(job.owners) if uid in self._names]
         return [name for name in names if name.namespace == job.namespace]
@@ -123,7 +116,7 @@ class Store:
         if old and old.resource_version >= int(metadata["resourceVersion"]):
             return old
         job = job_view(body)
-        if altered := self._altered.get(job.uid):
+        if altered := self.own_acts.altered.get(job.uid):
             job = replace(job, altered=altered)
         if self.deletions.cover(job.uid, job.namespace):
             return old or job
@@ -140,10 +133,10 @@ class Store:
 
     def set_altered(self, job: JobView, paths: tuple[str, ...]) -> None:
         """Admission changed these fields of a Job, or of what its pods need."""
-        self._altered[job.uid] = (*self._altered.get(job.uid, ()), *paths)
+        altered = self.own_acts.altered[job.uid] = (*self.own_acts.altered.get(job.uid, ()), *paths)
         known = self._jobs[job.namespace].get(job.name)
         if known and known.uid == job.uid:
-            self._jobs[job.namespace][job.name] = replace(known, altered=self._altered[job.uid])
+            self._jobs[job.namespace][job.name] = replace(known, altered=altered)
 
     def drop_job(self, namespace: str, name: str, uid: str) -> JobView | None:
         """Forget a deleted Job; a newer one of the same name stays. Returns what was known of it."""
@@ -153,9 +146,7 @@ class Store:
         if job is None or job.uid != uid:
             return None
         self._unlink(job)
-        self.documented.discard(uid)
-        self.admissions.pop(uid, None)
-        self._altered.pop(uid, None)
+        self.own_acts.forget_job(uid)
         del self._jobs[namespace][name]
         return job
 
@@ -167,7 +158,7 @@ class Store:
         """Whether a collector of the Job's task is at work, or is being made right now."""
         collector = jobs.collector_name(job_name)
         known = self._jobs[namespace].get(collector)
-        return collector in self._starting[namespace] or (known is not None and not known.finished)
+        return collector in self.own_acts.starting[namespace] or (known is not None and not known.finished)
 
     def all_jobs(self, namespace: str | None) -> list[JobView]:
         """The known Jobs of a namespace, or (None) of all."""
@@ -194,7 +185,7 @@ class Store:
 
     @property
     def doubts(self) -> int:
-        """How many doubts there have been: those up to here are what `settle_doubts` settles."""
+        """The number of the newest doubt."""
         return self._doubts
 
     def settle_doubts(self, namespace: str | None, until: int, living: Container[tuple[str, str]]) -> None:
@@ -221,21 +212,21 @@ class Store:
 
     # slots
 
-    def set_starting(self, namespace: str, job_name: str, by: PlanName | None) -> None:
+    def set_starting(self, namespace: str, job_name: str, by: ObjectName | None) -> None:
         """A Job is being created or resumed for a plan: it holds a slot already, though nobody has seen it at work.
 
         None: no longer.
         """
         if by:
-            self._starting[namespace][job_name] = by
+            self.own_acts.starting[namespace][job_name] = by
         else:
-            self._starting[namespace].pop(job_name, None)
+            self.own_acts.starting[namespace].pop(job_name, None)
 
-    def starter(self, namespace: str, job_name: str) -> PlanName | None:
+    def starter(self, namespace: str, job_name: str) -> ObjectName | None:
         """The plan that a Job is being created or resumed for."""
-        return self._starting[namespace].get(job_name)
+        return self.own_acts.starting[namespace].get(job_name)
 
-    def set_waiting(self, name: PlanName, waiting: Waiting | None) -> bool:
+    def set_waiting(self, name: ObjectName, waiting: Waiting | None) -> bool:
         """A plan waits for a slot, or no longer does; returns whether it has given up a place that it had."""
         queue = self._waiting[name.namespace]
         old = self._waiting_of.pop(name, None)
@@ -252,13 +243,13 @@ class Store:
         ahead = bisect.bisect_left(queue, waiting_entry(plan)) if queue else 0
         return self._free(plan.namespace, limit) - ahead
 
-    def next_waiting(self, namespace: str, limit: int) -> list[PlanName]:
+    def next_waiting(self, namespace: str, limit: int) -> list[ObjectName]:
         """The waiting plans that may start now."""
         count = max(0, self._free(namespace, limit))
-        return [PlanName(namespace, entry.name) for entry in self._waiting[namespace][:count]]
+        return [ObjectName(namespace, entry.name) for entry in self._waiting[namespace][:count]]
 
     def _free(self, namespace: str, limit: int) -> int:
-        active, starting = self._active[namespace], self._starting[namespace]
+        active, starting = self._active[namespace], self.own_acts.starting[namespace]
         return limit - len(active) - sum(name not in active for name in starting)  # few start at once, many are active
 
 

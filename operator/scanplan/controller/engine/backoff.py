@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.workqueue import ObjectName
 
 JITTER = 0.2
 """Share of a delay that is left to chance, so that plans that began to wait together don't ask together."""
@@ -14,9 +14,9 @@ class Backoff:
     """How often each plan has waited in vain."""
 
     def __init__(self) -> None:
-        self._tries: dict[PlanName, tuple[object, int]] = {}
+        self._tries: dict[ObjectName, tuple[object, int]] = {}
 
-    def next(self, name: PlanName, spec: object, first: float, most: float) -> float:
+    def next(self, name: ObjectName, spec: object, first: float, most: float) -> float:
         """Seconds until the next try.
 
         Args:
@@ -32,6 +32,6 @@ class Backoff:
         self._tries[name] = (spec, tries + 1 if delay < most else tries)
         return min(delay, most) * random.uniform(1 - JITTER, 1)  # noqa: S311 - no secret depends on it
 
-    def forget(self, name: PlanName) -> None:
+    def forget(self, name: ObjectName) -> None:
         """It no longer waits."""
         self._tries.pop(name, None)

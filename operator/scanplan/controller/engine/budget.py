@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.workqueue import ObjectName
 
 
 class Postponed(Exception):
@@ -19,7 +19,7 @@ class Postponed(Exception):
 class Budget:
     """Reserves bytes for plans; for one event loop."""
 
-    def __init__(self, size: int, wake: Callable[[PlanName], None]) -> None:
+    def __init__(self, size: int, wake: Callable[[ObjectName], None]) -> None:
         """Start with nothing taken.
 
         Args:
@@ -28,14 +28,14 @@ class Budget:
         """
         self._size = size
         self._wake = wake
-        self._held: dict[PlanName, int] = {}
-        self._waiting: OrderedDict[str, dict[PlanName, int]] = OrderedDict()
+        self._held: dict[ObjectName, int] = {}
+        self._waiting: OrderedDict[str, dict[ObjectName, int]] = OrderedDict()
         """By namespace, in the order of their turns; within one, in the order of asking."""
         self.used = 0
         self.peak = 0
         """The most that was ever taken at the same time."""
 
-    def take(self, name: PlanName, amount: int) -> None:
+    def take(self, name: ObjectName, amount: int) -> None:
         """Raise what a plan holds to `amount` bytes.
 
         Raises:
@@ -54,18 +54,18 @@ class Budget:
         self._waiting.setdefault(name.namespace, {})[name] = amount
         raise Postponed
 
-    def shrink(self, name: PlanName, amount: int) -> None:
+    def shrink(self, name: ObjectName, amount: int) -> None:
         """A plan needs no more than this of what it holds."""
         if name in self._held and amount < self._held[name]:
             self._hold(name, amount)
             self._grant()
 
-    def give_back(self, name: PlanName) -> None:
+    def give_back(self, name: ObjectName) -> None:
         """A plan holds nothing any more."""
         self.used -= self._held.pop(name, 0)
         self._grant()
 
-    def _hold(self, name: PlanName, amount: int) -> None:
+    def _hold(self, name: ObjectName, amount: int) -> None:
         self.used += amount - self._held.get(name, 0)
         self._held[name] = amount
         self.peak = max(self.peak, self.used)

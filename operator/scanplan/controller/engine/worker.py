@@ -7,11 +7,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.engine.workqueue import ObjectName, WorkQueue
 from scanplan.kube.failures import FAILURES, reason_of, retry_after
 
-Reconcile = Callable[[PlanName], Awaitable[None]]
-Ended = Callable[[PlanName, float, Exception | None], Awaitable[None]]
+Reconcile = Callable[[ObjectName], Awaitable[None]]
+Ended = Callable[[ObjectName, float, Exception | None], Awaitable[None]]
 """Called after each reconcile with the name, the seconds that it took, and its exception (None: it went well)."""
 
 
@@ -30,14 +30,18 @@ async def run(queue: WorkQueue, reconcile: Reconcile, log: logging.Logger, ended
         await asyncio.sleep(0)
 
 
-async def _report(ended: Ended, name: PlanName, seconds: float, failure: Exception | None, log: logging.Logger) -> None:
+async def _report(
+    ended: Ended, name: ObjectName, seconds: float, failure: Exception | None, log: logging.Logger
+) -> None:
     try:
         await ended(name, seconds, failure)
     except Exception:
         log.exception("%s: its end could not be reported", name)
 
 
-async def _reconciled(name: PlanName, queue: WorkQueue, reconcile: Reconcile, log: logging.Logger) -> Exception | None:
+async def _reconciled(
+    name: ObjectName, queue: WorkQueue, reconcile: Reconcile, log: logging.Logger
+) -> Exception | None:
     """Reconcile one name; returns the exception after which it is queued again, or None."""
     try:
         await reconcile(name)

@@ -1,10 +1,10 @@
-"""A queue of plan names with the semantics of client-go's workqueue.
+"""A queue of names with the semantics of client-go's workqueue.
 
-A name is in the queue once, however often it is added; it is never worked on twice at the same time (added while in work, it
-comes back after `done`); it can be added for later, where the earliest time wins; failures come back with exponential delay, unless
-the name is added before. Where the server has said how long to stay away (Retry-After), nothing brings a name back sooner.
+A name is in the queue once, however often it is added, and is never worked on twice at the same time: added while in work, it comes
+back after `done`. It can be added for later, where the earliest time wins. Failures come back with exponential delay, unless the
+name is added before. Where the server has said how long to stay away (Retry-After), nothing brings a name back sooner.
 
-Namespaces take turns, so one with thousands of plans, or with slow plans, does not hold up the others. While a namespace has as
+Namespaces take turns, so one with thousands of objects, or with slow ones, does not hold up the others. While a namespace has as
 many names in work as its share, its others wait, so that one namespace alone can't take all workers.
 """
 
@@ -21,7 +21,7 @@ MAX_DOUBLINGS = 16
 """So many doublings are far beyond `MAX_DELAY`. Without a bound, the float would overflow in a night without an API server."""
 
 
-class PlanName(NamedTuple):
+class ObjectName(NamedTuple):
     """Namespace and name of an object; without a name, the namespace itself."""
 
     namespace: str
@@ -37,14 +37,14 @@ class WorkQueue:
     def __init__(self) -> None:
         self.share: int | None = None
         """How many names of one namespace may be in work at the same time; None: any number."""
-        self._ready: OrderedDict[str, deque[PlanName]] = OrderedDict()
+        self._ready: OrderedDict[str, deque[ObjectName]] = OrderedDict()
         """By namespace, in the order of their turns."""
-        self._waiting: set[PlanName] = set()
-        self._working: dict[PlanName, float] = {}
+        self._waiting: set[ObjectName] = set()
+        self._working: dict[ObjectName, float] = {}
         """Names in work, and since when."""
-        self._timers: dict[PlanName, asyncio.TimerHandle] = {}
-        self._failures: dict[PlanName, int] = {}
-        self._not_before: dict[PlanName, float] = {}
+        self._timers: dict[ObjectName, asyncio.TimerHandle] = {}
+        self._failures: dict[ObjectName, int] = {}
+        self._not_before: dict[ObjectName, float] = {}
         """Monotonic times until which names are to be left alone."""
         self._at_work: Counter[str] = Counter()
         """How many names of each namespace are in work."""
@@ -58,7 +58,7 @@ class WorkQueue:
     def __len__(self) -> int:
         return sum(map(len, self._ready.values()))
 
-    def add(self, name: PlanName) -> None:
+    def add(self, name: ObjectName) -> None:
         """Have `name` worked on as soon as possible."""
         if (left := self._not_before.get(name, 0.0) - time.monotonic()) > 0:
             self.add_after(name, left)
@@ -73,7 +73,7 @@ class WorkQueue:
             self._ready.setdefault(name.namespace, deque()).append(name)
             self._wake_worker()
 
-    def add_after(self, name: PlanName, seconds: float) -> None:
+    def add_after(self, name: ObjectName, seconds: float) -> None:
         """Have `name` worked on after a while, unless it is sooner for another reason."""
         loop = asyncio.get_running_loop()
         timer = self._timers.get(name)
@@ -83,7 +83,7 @@ class WorkQueue:
             timer.cancel()
         self._timers[name] = loop.call_later(seconds, self._due, name)
 
-    def add_failed(self, name: PlanName, at_least: float = 0.0) -> float:
+    def add_failed(self, name: ObjectName, at_least: float = 0.0) -> float:
         """Have `name` tried again after an exponential delay, and not within `at_least` seconds; returns that delay."""
         if at_least:
             self._not_before[name] = time.monotonic() + at_least
@@ -93,16 +93,16 @@ class WorkQueue:
         self.add_after(name, delay)
         return delay
 
-    def failures(self, name: PlanName) -> int:
+    def failures(self, name: ObjectName) -> int:
         """How often in a row the work on `name` has failed."""
         return self._failures.get(name, 0)
 
-    def forget(self, name: PlanName) -> None:
+    def forget(self, name: ObjectName) -> None:
         """The work on `name` went well: its next failure starts from the shortest delay."""
         self._failures.pop(name, None)
         self._not_before.pop(name, None)
 
-    async def get(self) -> PlanName:
+    async def get(self) -> ObjectName:
         """The next name; call `done` after the work."""
         while (name := self._next()) is None:
             idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -118,7 +118,7 @@ class WorkQueue:
         self._at_work[name.namespace] += 1
         return name
 
-    def _next(self) -> PlanName | None:
+    def _next(self) -> ObjectName | None:
         """Take a name of the next namespace in turn that has fewer names in work than its share."""
         for namespace, names in self._ready.items():
             if self.share is None or self._at_work[namespace] < self.share:
@@ -137,7 +137,7 @@ class WorkQueue:
                 idle.set_result(None)
                 return
 
-    def done(self, name: PlanName) -> None:
+    def done(self, name: ObjectName) -> None:
         """The work on `name` has ended, well or not."""
         if self._working.pop(name, None) is not None:
             self._at_work[name.namespace] -= 1
@@ -149,6 +149,6 @@ class WorkQueue:
         if self._ready:
             self._wake_worker()  # for what its namespace's share has held back
 
-    def _due(self, name: PlanName) -> None:
+    def _due(self, name: ObjectName) -> None:
         self._timers.pop(name, None)
         self.add(name)

@@ -22,7 +22,7 @@ from scanplan.controller.cache.ended import EndedScans
 from scanplan.controller.cache.notifiers import Notifiers
 from scanplan.controller.engine import worker
 from scanplan.controller.engine.reflector import Reflector
-from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.engine.workqueue import ObjectName, WorkQueue
 from scanplan.controller.failing import NoFixedPoint
 from scanplan.controller.observer import Observer
 from scanplan.controller.reads.inputs import InputReader
@@ -96,9 +96,9 @@ class NotifierController(Observer):
         self._queue = WorkQueue()
         self._sender = Sender()
         self._room = asyncio.Semaphore(SENDING)
-        self._outcomes: dict[PlanName, tuple[str, list[Outcome]]] = {}
+        self._outcomes: dict[ObjectName, tuple[str, list[Outcome]]] = {}
         """By name: the notifier's UID, and what is not yet on its status."""
-        self._sending: dict[PlanName, asyncio.Task[None]] = {}
+        self._sending: dict[ObjectName, asyncio.Task[None]] = {}
 
         watch = partial(self._api.watch, NOTIFIERS, within=plans.scope.is_ready)
         self.reflector = Reflector("ScanNotifiers", watch, self.notifier_event, plans.scope)
@@ -122,7 +122,7 @@ class NotifierController(Observer):
 
     def notifier_event(self, kind: str | None, body: dict[str, Any]) -> None:
         """A notifier was listed (None), added, modified or deleted."""
-        name = PlanName(body["metadata"]["namespace"], body["metadata"]["name"])
+        name = ObjectName(body["metadata"]["namespace"], body["metadata"]["name"])
         if kind == "DELETED":
             self._notifiers.drop(name, body["metadata"]["uid"])
             self._queue.add(name)
@@ -150,7 +150,7 @@ class NotifierController(Observer):
 
     # the loop
 
-    async def reconcile(self, name: PlanName, group: asyncio.TaskGroup) -> None:
+    async def reconcile(self, name: ObjectName, group: asyncio.TaskGroup) -> None:
         """Bring one notifier to where nothing is to be done now, or a message is under way."""
         for _ in range(MAX_STEPS):
             notifier = self._notifiers.get(name)
@@ -182,7 +182,7 @@ class NotifierController(Observer):
                     return
         raise NoFixedPoint(f"no fixed point after {MAX_STEPS} decisions")
 
-    def _unwritten(self, name: PlanName, uid: str) -> list[Outcome]:
+    def _unwritten(self, name: ObjectName, uid: str) -> list[Outcome]:
         known, outcomes = self._outcomes.get(name, ("", []))
         if known != uid:
             outcomes = []
@@ -191,7 +191,7 @@ class NotifierController(Observer):
 
     async def _send(self, notifier: Notifier, outgoing: Outgoing) -> None:
         """One attempt. It ends in an outcome, whatever goes wrong."""
-        name = PlanName(notifier.namespace, notifier.name)
+        name = ObjectName(notifier.namespace, notifier.name)
         try:
             async with self._room:
                 if not await self._may_send(notifier) or self._notifiers.get(name) is None:
@@ -230,7 +230,7 @@ class NotifierController(Observer):
             body = await self._api.get(NOTIFIERS, notifier.namespace, notifier.name)
         except FAILURES as error:
             if getattr(error, "status", None) == 404:
-                self._notifiers.drop(PlanName(notifier.namespace, notifier.name), notifier.uid)
+                self._notifiers.drop(ObjectName(notifier.namespace, notifier.name), notifier.uid)
             else:
                 await asyncio.sleep(SOON_SECONDS)
             return False
@@ -256,7 +256,7 @@ class NotifierController(Observer):
 
     async def _write(self, notifier: Notifier, status: ScanNotifierStatus) -> bool:
         """Whether it was written."""
-        name = PlanName(notifier.namespace, notifier.name)
+        name = ObjectName(notifier.namespace, notifier.name)
         match await write_status(self._api, NOTIFIERS, notifier, status):
             case Gone():
                 self._notifiers.drop(name, notifier.uid)

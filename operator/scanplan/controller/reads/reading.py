@@ -11,7 +11,7 @@ from kubernetes.aio.client import ApiException
 from scanplan.controller.cache.plans import plan_of
 from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.budget import Budget
-from scanplan.controller.engine.workqueue import PlanName, WorkQueue
+from scanplan.controller.engine.workqueue import ObjectName, WorkQueue
 from scanplan.controller.reads.inputs import OBJECT_BYTES, InputReader
 from scanplan.core.discovery.selection import Selection
 from scanplan.core.manifests import jobs
@@ -40,7 +40,7 @@ class Reading:
         self._store = store
         self._inputs = InputReader(api)
 
-    async def plan(self, name: PlanName, before: Plan | None) -> Plan | None:
+    async def plan(self, name: ObjectName, before: Plan | None) -> Plan | None:
         """A plan as it is known now: `before`, where that is the same. None: there is no such plan."""
         version = self._store.plans.version(name)
         if version is None:
@@ -61,7 +61,7 @@ class Reading:
 
     async def inputs(self, plan: Plan, references: tuple[Reference | Selection, ...]) -> Inputs:
         """What a plan names, as far as it takes to know whether it can run."""
-        name = PlanName(plan.namespace, plan.name)
+        name = ObjectName(plan.namespace, plan.name)
         most = self._inputs.most(references)
         if not most:
             return await self._inputs.read(plan.namespace, references)
@@ -96,6 +96,6 @@ class Reading:
                 raise
             return WorkloadView()
 
-    def release(self, name: PlanName) -> None:
+    def release(self, name: ObjectName) -> None:
         """A reconcile is over: nothing of it is in memory any more."""
         self.budget.give_back(name)

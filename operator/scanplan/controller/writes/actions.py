@@ -16,7 +16,7 @@ from kubernetes.aio.client import ApiException
 from kubernetes.aio.client.exceptions import ConflictException
 
 from scanplan.controller.cache.store import Store
-from scanplan.controller.engine.workqueue import PlanName
+from scanplan.controller.engine.workqueue import ObjectName
 from scanplan.controller.failing import NoFixedPoint
 from scanplan.controller.intake import Intake
 from scanplan.controller.reads.sharing import Sharing
@@ -77,7 +77,7 @@ class Actions:
         self._sharing = sharing
 
     async def carry_out(self, plan: Plan, action: Action, answers: Answers) -> Rejection | OtherCluster | None:
-        by = PlanName(plan.namespace, plan.name)
+        by = ObjectName(plan.namespace, plan.name)
         match action:
             case CreateJob(manifest, task, skip_get):
                 return await self._create(plan, manifest, task, skip_get)
@@ -87,14 +87,14 @@ class Actions:
                 await self._delete(plan, job, unchanged, by)
             case SetAdmission(job, active):
                 if await self._api.set_admission(job.namespace, job.uid, active):
-                    self._store.admissions[job.uid] = active
+                    self._store.own_acts.admissions[job.uid] = active
                 else:
                     answers.no_workload = True
             case StoreDocument(job, objects):
                 return await self._store_document(job, objects, by)
         return None
 
-    async def _delete(self, plan: Plan, job: JobView, unchanged: bool, by: PlanName) -> None:
+    async def _delete(self, plan: Plan, job: JobView, unchanged: bool, by: ObjectName) -> None:
         """Delete a Job, unless the plan has changed: the Job may be what another operator has made for the changed plan."""
         if not await self._is_fresh(plan):
             return
@@ -106,7 +106,7 @@ class Actions:
                 raise
         await self._look_up(job.namespace, job.name, by)
 
-    async def _patch(self, job: JobView, patch: dict[str, Any], answers: Answers, by: PlanName) -> None:
+    async def _patch(self, job: JobView, patch: dict[str, Any], answers: Answers, by: ObjectName) -> None:
         """Patch a Job, unless the same patch has just led to the very version of it that asks for the patch again."""
         change = _changed_by(patch)
         if answers.patched.get(change) == job.resource_version:
@@ -126,7 +126,9 @@ class Actions:
             if resumes:
                 self._intake.wake_waiting(job.namespace)
 
-    async def _store_document(self, job: JobView, objects: tuple[jobs.Manifest, ...], by: PlanName) -> Rejection | None:
+    async def _store_document(
+        self, job: JobView, objects: tuple[jobs.Manifest, ...], by: ObjectName
+    ) -> Rejection | None:
         try:
             for manifest in objects:
                 with contextlib.suppress(ConflictException):
@@ -142,7 +144,7 @@ class Actions:
             if error.status not in {400, 403, 422}:
                 raise
             return Rejection.no_document(message_of(error))
-        self._store.documented.add(job.uid)
+        self._store.own_acts.documented.add(job.uid)
         return None
 
     async def _create(
@@ -150,7 +152,7 @@ class Actions:
     ) -> Rejection | OtherCluster | None:
         """POST is the lock: whoever finds the name taken takes over what is there."""
         namespace, name = plan.namespace, manifest["metadata"]["name"]
-        by = PlanName(namespace, plan.name)
+        by = ObjectName(namespace, plan.name)
         # Before anything is waited for: the slot was free when this was decided, and other plans are decided about meanwhile.
         self._store.set_starting(namespace, name, by)
         try:
@@ -186,7 +188,7 @@ class Actions:
             self._store.set_starting(namespace, name, None)
             self._intake.wake_waiting(namespace)
 
-    async def _take_in(self, sent: dict[str, Any], answer: dict[str, Any], by: PlanName) -> Rejection | None:
+    async def _take_in(self, sent: dict[str, Any], answer: dict[str, Any], by: ObjectName) -> Rejection | None:
         """Accept the Job that the API server has made of ours; delete one that would lose or repeat a scan."""
         paths = alterations.of(sent, answer)
         refused = alterations.essential(paths, answer)
@@ -210,10 +212,10 @@ class Actions:
         except ApiException as error:
             if error.status != 404:
                 raise
-            self._intake.drop_plan(PlanName(plan.namespace, plan.name), plan.uid)
-        return self._store.plans.version(PlanName(plan.namespace, plan.name)) == (plan.uid, plan.resource_version)
+            self._intake.drop_plan(ObjectName(plan.namespace, plan.name), plan.uid)
+        return self._store.plans.version(ObjectName(plan.namespace, plan.name)) == (plan.uid, plan.resource_version)
 
-    async def _look_up(self, namespace: str, name: str, by: PlanName) -> JobView | None:
+    async def _look_up(self, namespace: str, name: str, by: ObjectName) -> JobView | None:
         """The Job as it is now; ours go into the store, foreign ones don't, since no watch would keep them fresh."""
         known = self._store.jobs(namespace).get(name)  # before asking: a Job made meanwhile is none that is gone
         try:

@@ -1,6 +1,6 @@
 """What the core sees of Jobs: small immutable views of API objects.
 
-The shell keeps one `JobView` per Job in memory instead of the whole object (a tenth of its size), and the views are the only
+The controller keeps one `JobView` per Job in memory instead of the whole object (a tenth of its size), and the views are the only
 place that knows the API's field names. Anything unknown is passed over: a newer Kubernetes may add what it likes, and
 anybody may label objects of their own as ours, so nothing in a label or an annotation can make a view fail.
 """
