@@ -159,21 +159,21 @@ def _endpoint(event: Object, endpoints: Iterable[str]) -> str:
     """The endpoint of the plan that the finding is of; otherwise the target that the finding names.
 
     Nuclei writes the endpoint as the finding's URL. Where it writes another one, such as for a host that it has tried on its ports,
-    the endpoint has the same host and port, and of several it is the one with the longest path.
+    the endpoint has the same host and port. Of several it is one that names the port, and of these the one with the longest path.
     """
     members = (event.get(name) for name in ("url", "matched-at", "host", "port"))
     url, matched, host, port = (member if isinstance(member, str) else "" for member in members)
     if host and port and ":" not in host:
         host = f"{host}:{port}"
     where = _canonical(url or matched or host)
-    found, longest = "", -1
+    found, closest = "", (False, -1)
     for endpoint in endpoints:
         written = _canonical(endpoint)
         if written == where:
             return endpoint
-        length = len(_below_host(written))
-        if length > longest and _covers(written, where):
-            found, longest = endpoint, length
+        close = (address(written).port == address(where).port, len(_below_host(written)))
+        if close > closest and _covers(written, where):
+            found, closest = endpoint, close
     target = url or host or matched
     return found or (target if re.fullmatch(LIST_ENTRY, target) else "")
 
