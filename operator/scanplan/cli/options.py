@@ -70,7 +70,7 @@ RunName = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="A ScanPlan, or the runId of one; RUN~1 is the result before.",
+        help="A ScanPlan, or the runId of one; RUN~1 is its previous result.",
         autocompletion=_plan_names,
     ),
 ]

@@ -1,8 +1,8 @@
 """Finds and reads results of runs: on the claims of a cluster, or in a folder of this machine.
 
-A run is named by its plan or by its runId. `~1` behind the name is the result before: before that of the plan, or before the run's
-last one. `~2` is the one before that. Each file is checked against the size and SHA-256 in the scan's own record: a changed or
-incomplete file is an error, not a result.
+A run is named by its plan or by its runId. `~1` behind the name is the previous result: the one before the plan's own, or before
+the run's newest. `~2` is the one before that. Each file is checked against the size and SHA-256 in the scan's own record: a changed
+or incomplete file is an error, not a result.
 """
 
 from __future__ import annotations
@@ -218,8 +218,9 @@ class ResultSource:
         if by_name and not back:
             return self._read(name, artifacts.path, store, place)
         try:
-            own = artifacts.path if by_name else ""
-            return self._of_run(name, str(plan["spec"].get("runId") or plans.name(plan)), back, store, place, own)
+            run_id, own = str(plan["spec"].get("runId") or plans.name(plan)), artifacts.path if by_name else ""
+            is_recorded = plans.has_ended(plan) and bool(plans.findings(plan))
+            return self._of_run(name, run_id, back, store, place, own, is_recorded=is_recorded)
         except NotFound:
             if back or plans.has_ended(plan):
                 raise
@@ -248,11 +249,22 @@ class ResultSource:
                 self._stores[claim] = self._resources.enter_context(reader.opened(self._cluster, plan, claim, image))
         return self._stores[claim]
 
-    def _of_run(self, name: str, run: str, back: int, store: ArtifactStore, place: str, own: str = "") -> Result:
+    def _of_run(
+        self,
+        name: str,
+        run: str,
+        back: int,
+        store: ArtifactStore,
+        place: str,
+        own: str = "",
+        *,
+        is_recorded: bool = False,
+    ) -> Result:
         """The result of a run that is `back` results older than the newest one.
 
         Args:
             own: the folder of a plan's result, relative to the claim: the result is older than this one instead.
+            is_recorded: the plan has ended with a result, which the run's record names, unless it was removed.
         """
         folder = layout.run_directory(run)
         path = self._fetch(store, str(folder / layout.RUN_RECORD))
@@ -260,6 +272,10 @@ class ResultSource:
             record = wire.decode(path.read_bytes(), RunRecord)
         except wire.UNREADABLE as error:
             raise Failure(f"the record of run {run} can't be read: {error}", code=failure.DATA) from None
+        if own and is_recorded and all(str(folder / task.path) != own for task in record.tasks):
+            raise NotFound(
+                f"the result of {name.partition('~')[0]} was removed, so nobody knows what came before it: no {name}"
+            )
         before = itertools.takewhile(lambda task: str(folder / task.path) != own, record.tasks)
         merged = [task for task in before if task.nuclei_output]
         steps = back if own else back + 1

@@ -414,6 +414,16 @@ def test_the_result_before_is_that_before_the_plans_own(
     assert [json.loads(line)["info"]["severity"] for line in answer.stdout.splitlines()] == [severity] * bool(severity)
 
 
+def test_what_came_before_a_result_that_was_removed_is_not_guessed(on_a_cluster: Any, tmp_path: Path) -> None:
+    """Lost otherwise: a gate, which compares with a result that is newer than the plan's own."""
+    folder.write(tmp_path, "nightly", [LOW], [HIGH])
+    removed = plan("nightly-7", "Completed", result=7, found=True)
+    answer = on_a_cluster(removed, words="results nightly-7~1")
+    assert (answer.exit_code, "the result of nightly-7 was removed" in answer.stderr) == (66, True)
+    failed = plan("nightly-7", "Failed", result=7)
+    assert on_a_cluster(failed, words="results nightly-7~1 -o ndjson").exit_code == 0, "it has no result of its own"
+
+
 def test_a_plan_of_a_run_is_compared_with_the_one_before(on_a_cluster: Any, tmp_path: Path) -> None:
     folder.write(tmp_path, "nightly", [LOW], [HIGH], [])
     runs = [plan(f"nightly-{number}", "Completed", result=number, found=True) for number in range(3)]

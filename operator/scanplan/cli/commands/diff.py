@@ -40,7 +40,7 @@ def diff(
     """Print which findings are new, and which are resolved.
 
     \b
-      scanplan diff nightly~1 nightly                 since the result before
+      scanplan diff nightly~1 nightly                 since the previous result
       scanplan diff 2026-11-23 2026-11-24             two runs, by their runId
       scanplan diff nightly~1 nightly --fail-on high  exit code 1 for new findings only
 

@@ -39,7 +39,7 @@ def rerun(
 
     cluster = connect(namespace, context, kubeconfig)
     plan = cluster.named(PLANS, name)
-    value = token or plans.now().strftime("%Y-%m-%dT%H-%M-%SZ")
+    value = token or plans.token()
     if plan["spec"].get("rerun") == value:
         say(f"{name}: has spec.rerun {value} already, nothing to do")
     else:

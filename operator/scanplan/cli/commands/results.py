@@ -52,7 +52,7 @@ def results(
       scanplan results nightly --fail-on high --new             the same, for what the run did not have before
       scanplan results nightly -o sarif -f nightly.sarif        for GitHub's code scanning
       scanplan results nightly -o html -f nightly.html          a page that marks what is new
-      scanplan results nightly~1 -o ndjson | jq .info.name      the result before, as Nuclei wrote it
+      scanplan results nightly~1 -o ndjson | jq .info.name      the previous result, as Nuclei wrote it
 
     Findings are read from the plan's claim through a short-lived pod in its namespace, with your own rights (create pods,
     create pods/exec), and checked against their published SHA-256 sums.
