@@ -14,6 +14,7 @@ from scanplan.api.schema import strictness
 from scanplan.api.v1alpha1.model import mistakes
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.cli.output.failure import DATA, NO_INPUT, Failure
+from scanplan.core.planning.nuclei.plain_yaml import VALUE_ERRORS
 
 Manifest = dict[str, Any]
 
@@ -61,7 +62,7 @@ def parsed(text: str) -> list[Any]:
     """
     try:
         return list(yaml.load_all(text, Loader=_Loader))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, *VALUE_ERRORS) as error:
         raise ValueError(_problem(error)) from None
 
 
@@ -127,4 +128,6 @@ def _problem(error: Exception) -> str:
     """A YAML parser's error as one line."""
     if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
         return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    if isinstance(error, LookupError):  # PyYAML's, whose words are no more than the value
+        return "a value does not fit its tag"
     return " ".join(str(error).split())

@@ -119,7 +119,10 @@ def run(
     for report in reports:
         if report.error:
             say(f"shard {report.shard}: {report.error.reason}: {report.error.message}", "red")
-    raise typer.Exit(max((exit_code(report) for report in reports), default=ExitCode.OK))
+    codes = [exit_code(report) for report in reports]
+    if len(reports) < document.shards:  # it was stopped between two shards
+        codes.append(ExitCode.INTERRUPTED)
+    raise typer.Exit(max(codes, default=ExitCode.OK))
 
 
 def _document(path: Path, allowed: list[str]) -> TaskDocument:

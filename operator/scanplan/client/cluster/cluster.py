@@ -80,7 +80,10 @@ def connect(namespace: str | None = None, context: str | None = None, kubeconfig
         if context or kubeconfig or not NAMESPACE_FILE.exists():
             hint = "kubectl config get-contexts" if context else "--kubeconfig FILE, or set KUBECONFIG"
             raise Failure(f"no cluster: {error}", hint) from None
-        config.load_incluster_config(client_configuration=configuration)
+        try:
+            config.load_incluster_config(client_configuration=configuration)
+        except config.ConfigException as inside:
+            raise Failure(f"no cluster, neither by a kubeconfig nor as a pod: {inside}", "--kubeconfig FILE") from None
         own = own_namespace()
     return Cluster(blocking.client(configuration, FIELD_MANAGER), namespace or own or "default")
 
