@@ -75,7 +75,7 @@ def of(folder: Path) -> Content:
     for path in files:
         if not path.name.endswith(templates.SUFFIXES):
             continue
-        name, content = str(path.relative_to(folder)), path.read_bytes()
+        name, content = str(path.relative_to(folder)), source.read(path)
         identifier = definition.identifier(content)
         reason = _problem(content, identifier)
         if reason is None:

@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, NoReturn
 from urllib.parse import urlsplit
 
 import msgspec
@@ -103,11 +103,11 @@ def files(folder: Path) -> list[Path]:
     """All files below a folder in the order of their paths, without hidden ones.
 
     Raises:
-        Failure: there are too many, or one is neither file nor folder.
+        Failure: there are too many, one is neither file nor folder, or one can't be read.
     """
     found: list[Path] = []
     size = 0
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_refused):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(parent, name) for name in (*folders, *names) if not name.startswith(".")):
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
@@ -117,6 +117,22 @@ def files(folder: Path) -> list[Path]:
                 size += path.stat().st_size
                 _check_bounds(str(folder), len(found), size)
     return sorted(found)
+
+
+def read(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        Failure: it can't be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        _refused(error)
+
+
+def _refused(error: OSError) -> NoReturn:
+    raise Failure(f"{error.filename} can't be read: {error.strerror}", code=os.EX_NOINPUT) from None
 
 
 def _is_url(where: str) -> bool:

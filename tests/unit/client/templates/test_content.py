@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +63,27 @@ def test_all_that_lies_beside_templates_comes_along(tmp_path: Path) -> None:
 def test_a_folder_without_templates_is_refused(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("nothing")
     with pytest.raises(Failure, match="holds no template"):
+        content.of(tmp_path)
+
+
+@pytest.mark.parametrize("refused", ["own", "own/t.yaml"])
+def test_what_can_not_be_read_is_told(refused: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: templates that no image has, and no scan looks for."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/t.yaml").write_text("id: t")
+    scandir, read = os.scandir, Path.read_bytes
+
+    def refuses(call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def refusing(path: Any) -> Any:
+            if str(path) == str(tmp_path / refused):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return call(path)
+
+        return refusing
+
+    monkeypatch.setattr(os, "scandir", refuses(scandir))
+    monkeypatch.setattr(Path, "read_bytes", refuses(read))
+    with pytest.raises(Failure, match=f"{refused} can't be read: Permission denied"):
         content.of(tmp_path)
 
 
