@@ -21,6 +21,8 @@ class Refusal(NamedTuple):
     """The server's own words; ``HTTP 502`` and the like where there are none."""
     name: str = ""
     """The name of the object that it is about; empty where the whole kind is missing."""
+    reason: str = ""
+    """The server's word for the cause, such as ``AlreadyExists``; empty where it gives none."""
 
 
 def read(code: int, content: bytes | str, otherwise: str = "") -> Refusal:
@@ -33,7 +35,8 @@ def read(code: int, content: bytes | str, otherwise: str = "") -> Refusal:
     """
     try:
         status = json.loads(content)
-        return Refusal(code, str(status["message"]), str((status.get("details") or {}).get("name") or ""))
+        details = status.get("details") or {}
+        return Refusal(code, str(status["message"]), str(details.get("name") or ""), str(status.get("reason") or ""))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         text = content if isinstance(content, str) else content.decode(errors="replace")
         return Refusal(code, otherwise or text.strip()[:_SHOWN] or f"HTTP {code}")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.client import models, settings
-from scanplan.client.cluster.kubernetes_api import Conflict
+from scanplan.client import models, pipeline, settings
+from scanplan.client.cluster.kubernetes_api import Conflict, KubernetesApi, Taken
 from scanplan.client.errors import QueueUnavailable
 from scanplan.client.models import ScanPlan, TaskStatus
 from scanplan.client.queues import kubernetes as kubernetes_queue
@@ -108,3 +109,58 @@ def test_a_cluster_that_is_away_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     queue = KubernetesTaskQueue(settings.load())
     with pytest.raises(QueueUnavailable, match="can't be reached"):
         queue.submit_task("scan", models.dump(plan()))
+
+
+def test_a_quota_that_others_change_too_is_no_object_that_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: a part of a plan's endpoints, for which the plan waits for ever."""
+    answers: list[Exception | None] = [Conflict("quota"), Conflict("quota"), None]
+    api, slept = KubernetesApi(), list[float]()
+
+    def call(*_: object) -> Object:
+        if answer := answers.pop(0):
+            raise answer
+        return {}
+
+    monkeypatch.setattr(api, "_call", call)
+    monkeypatch.setattr(KubernetesApi, "namespace", "team")
+    monkeypatch.setattr(time, "sleep", slept.append)
+    api.ensure_config_map({})
+    assert (answers, len(slept)) == ([], 2)
+    answers += [Taken("it exists")]
+    api.ensure_config_map({})
+    answers += [Conflict("quota")] * 100
+    with pytest.raises(QueueUnavailable, match="quota"):
+        api.ensure_config_map({})
+
+
+def test_a_claim_that_can_only_be_read_costs_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lost otherwise: each result, where a claim that scan pods write is mounted for a program of another user."""
+    monkeypatch.setenv("SCANPLAN_DATA_DIRECTORY", str(tmp_path))
+    ended = {
+        "metadata": {
+            "name": "scan-0",
+            "namespace": "team",
+            "generation": 1,
+            "creationTimestamp": "2026-11-27T00:00:00Z",
+        },
+        "spec": {"runId": "r"},
+        "status": {
+            "observedGeneration": 1,
+            "phase": "Completed",
+            "artifacts": {"path": "ui_projects/r/tasks/0", "claimName": "c", "complete": True},
+            "findings": {"total": 1, "high": 1},
+        },
+    }
+    queue = KubernetesTaskQueue(settings.load())
+    monkeypatch.setattr(queue, "_plan", lambda _: ended)
+
+    def refused(*_: object) -> None:
+        raise PermissionError("ui_projects/r")
+
+    monkeypatch.setattr(pipeline, "publish_once", refused)
+    result = queue.get_task_result("scan-0")
+    assert result is not None
+    assert result["status"] == "completed"
+    assert "the findings of scan-0 are in no project's store" in caplog.text

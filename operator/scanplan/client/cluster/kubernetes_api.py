@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
+import time
 
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
@@ -17,6 +19,9 @@ from scanplan.kube.resources import CONFIG_MAPS, EXCEPTIONS, PLANS, InvalidName,
 from scanplan.kube.service_account import own_namespace
 
 FIELD_MANAGER = "scanplan-client"
+QUOTA_TRIES = 8
+QUOTA_SECONDS = 0.25
+"""About this long after a conflict about a quota it is tried again."""
 
 
 class NotFound(ClientError):
@@ -24,7 +29,11 @@ class NotFound(ClientError):
 
 
 class Conflict(ClientError):
-    """The name is taken, or the object has changed since it was read."""
+    """The object, or the namespace's quota, has changed since it was read."""
+
+
+class Taken(Conflict):
+    """There is an object of that name already."""
 
 
 class KubernetesApi:
@@ -67,11 +76,21 @@ class KubernetesApi:
         self._call("GET", PLANS.path(self.namespace), query=[("limit", "1")])
 
     def ensure_config_map(self, manifest: Object) -> None:
-        """Create a ConfigMap unless it exists. It is immutable, and equal names have equal content and the same owner."""
-        try:
-            self._call("POST", CONFIG_MAPS.path(self.namespace), manifest)
-        except Conflict:
-            return
+        """Create a ConfigMap unless it exists. It is immutable, and equal names have equal content and the same owner.
+
+        Where several are created at once, a namespace's quota conflicts: then it is tried again.
+        """
+        for tries_left in reversed(range(QUOTA_TRIES)):
+            try:
+                self._call("POST", CONFIG_MAPS.path(self.namespace), manifest)
+            except Taken:
+                return
+            except Conflict as error:
+                if not tries_left:
+                    raise QueueUnavailable(f"the API server refuses: {error}") from error
+                time.sleep(QUOTA_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - so that several don't meet again
+            else:
+                return
 
     def review(self, resource: Resource, manifest: Object) -> Object:
         """Create a review object, such as a TokenReview. The API server answers with its decision."""
@@ -144,7 +163,7 @@ def _translated(why: Refusal) -> ClientError:
         case 404:
             return QueueUnavailable("the cluster knows no ScanPlans: install the CRD, or check SCANPLAN_NAMESPACE")
         case 409:
-            return Conflict(why.message)
+            return (Taken if why.reason == "AlreadyExists" else Conflict)(why.message)
         case 400 | 422:
             return InvalidPayload(f"Kubernetes refuses the plan: {why.message}")
         case _:

@@ -8,6 +8,7 @@ project's store.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import time
@@ -30,6 +31,8 @@ from scanplan.client.settings import ClientSettings
 from scanplan.core.planning import keys
 from scanplan.core.planning.targets import endpoints
 from scanplan.kube.objects import Object
+
+log = logging.getLogger("scanplan.client")
 
 MANAGED_BY_CLIENT = "scanplan-client"
 RUN = f"{labels.GROUP}/run"
@@ -100,7 +103,10 @@ class KubernetesTaskQueue(TaskQueue):
         result = result_of(found)
         if result.artifact_path and self._feed and os.access(self._settings.data_directory, os.W_OK):
             project = found["spec"].get("projectId") or found["metadata"]["namespace"]
-            pipeline.publish_once(self._settings.data_directory, project, result.run_id, result.artifact_path)
+            try:
+                pipeline.publish_once(self._settings.data_directory, project, result.run_id, result.artifact_path)
+            except OSError as unusable:  # the claim may be mounted for reading its findings alone
+                log.warning("the findings of %s are in no project's store: %s", task_id, unusable)
         return models.dump(result)
 
     def store_task_result(self, task_id: str, result: Mapping[str, Any]) -> None:

@@ -46,9 +46,9 @@ ENDED = {JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANC
 KILLED = TaskError(
     error_class=ErrorClass.TEMPORARY,
     reason=Reason.SCANNER_KILLED,
-    message="its workers were killed, again and again: look at their log, and for memory limits and restarts where they run",
+    message="its worker was killed, and its attempts are used up: see its log, and the memory limits and restarts where it runs",
 )
-"""The error of a task whose attempts were killed as often as temporary errors may come."""
+"""The error of a task whose last attempt was killed: a kill counts as a temporary error."""
 _ALIVE = {JobStatus.CREATED, JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED}
 
 
