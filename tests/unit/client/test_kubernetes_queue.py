@@ -149,7 +149,12 @@ def test_a_claim_that_can_only_be_read_costs_no_result(
         "status": {
             "observedGeneration": 1,
             "phase": "Completed",
-            "artifacts": {"path": "ui_projects/r/tasks/0", "claimName": "c", "complete": True},
+            "artifacts": {
+                "path": "ui_projects/r/tasks/0",
+                "claimName": "c",
+                "complete": True,
+                "files": [{"name": "nuclei_output.ndjson", "bytes": 1, "sha256": "0" * 64}],
+            },
             "findings": {"total": 1, "high": 1},
         },
     }
