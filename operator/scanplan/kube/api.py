@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
-import kopf
 import msgspec
 from kubernetes.aio.client import ApiClient, ApiException
 
@@ -57,6 +57,18 @@ class _Identity(msgspec.Struct):
     metadata: _Name
 
 
+class Connection(NamedTuple):
+    """A server, and who asks it."""
+
+    server: str
+    ca_path: str | None
+    insecure: bool
+    proxy_url: str | None
+    token: str | None
+    certificate_path: str | None
+    private_key_path: str | None
+
+
 class Api:
     """The API server, as the operator uses it.
 
@@ -71,11 +83,11 @@ class Api:
         self._on_request = on_request
         self.clock = server_clock or ServerClock()
 
-    async def connection(self) -> kopf.ConnectionInfo:
-        """The same server and credentials for kopf's watches. Kopf asks again when the server refuses the old ones."""
+    async def connection(self) -> Connection:
+        """The server and the credentials as they are now: tokens are renewed."""
         configuration = self._client.configuration
         credentials = await configuration.get_api_key_with_prefix("BearerToken") or ""
-        return kopf.ConnectionInfo(
+        return Connection(
             server=configuration.host,
             ca_path=configuration.ssl_ca_cert,
             insecure=not configuration.verify_ssl,

@@ -10,7 +10,7 @@ import kopf
 import pytest
 
 import scanplan
-from scanplan.controller import app
+from scanplan.controller import plan_watch
 
 SOURCES = [path for path in Path(scanplan.__file__).parent.rglob("*.py") if "kopf" in path.read_text()]
 LARGEST = 1_500_000
@@ -66,12 +66,12 @@ def test_private_uses_are_found(code: str) -> None:
 
 def test_kopf_is_in_one_module_beside_its_credentials_and_its_log() -> None:
     importing = {path.name for path in SOURCES if "import kopf" in path.read_text()}
-    assert importing == {"app.py", "api.py", "operator.py"}
+    assert importing == {"plan_watch.py"}
 
 
 async def test_kopf_writes_nothing_to_a_plan() -> None:
     """Lost otherwise: annotations that show as drift in GitOps, and two more writes for each change of a plan."""
-    settings = app.kopf_settings(largest=0)
+    settings = plan_watch.kopf_settings(largest=0)
     body = kopf.Body({"metadata": {"name": "a", "annotations": {"b": "c"}}, "spec": {"endpoints": ["d"]}})
     patch = kopf.Patch()
     diff_base, progress = settings.persistence.diffbase_storage, settings.persistence.progress_storage
@@ -91,14 +91,14 @@ async def test_kopf_writes_nothing_to_a_plan() -> None:
 @pytest.mark.parametrize(("largest", "chunk"), [(0, 100), (5_000, 100), (200_000, 10), (LARGEST, 1), (50_000_000, 1)])
 def test_a_page_of_kopfs_list_fits_into_memory(largest: int, chunk: int) -> None:
     """Lost otherwise: an operator that a list of large plans ends at every start."""
-    settings = app.kopf_settings(largest)
+    settings = plan_watch.kopf_settings(largest)
     assert settings.watching.chunk_size == chunk
-    assert chunk == 1 or chunk * largest <= app.CHUNK_BYTES
+    assert chunk == 1 or chunk * largest <= plan_watch.CHUNK_BYTES
 
 
 def test_an_outage_does_not_end_kopf() -> None:
     """Lost otherwise: restarts, ever less often, in an outage that only asks for patience."""
-    backoffs = app.kopf_settings(largest=0).networking.error_backoffs
+    backoffs = plan_watch.kopf_settings(largest=0).networking.error_backoffs
     assert not isinstance(backoffs, (int, float))
     waits = list(backoffs)
     assert max(waits) <= 4, "the watch is back within four seconds of the server"

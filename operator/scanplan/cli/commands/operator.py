@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from enum import StrEnum
 from typing import Annotated
 
-import kopf
 import typer
 
 from scanplan import operator as process
 from scanplan.cli.output.terminal import say
 from scanplan.client.errors import ClientError
-from scanplan.controller.app import WatchEnded
 from scanplan.controller.engine.http import CannotListen
 from scanplan.controller.engine.leadership import LeadershipLost
+from scanplan.controller.plan_watch import WatchEnded, configure_log
 from scanplan.controller.reads.platform import ServerTooOld
 from scanplan.settings.loading import InvalidSettings
 
@@ -43,10 +41,7 @@ def operator(
     except (InvalidSettings, ClientError) as error:
         say(f"scanplan operator: wrong settings\n{error}")
         raise typer.Exit(os.EX_CONFIG) from None
-    kopf.configure(
-        log_format=kopf.LogFormat.JSON if log_format is LogFormat.JSON else kopf.LogFormat.FULL, verbose=verbose
-    )
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    configure_log(json=log_format is LogFormat.JSON, verbose=verbose)
     try:
         asyncio.run(process.run(configuration))
     except (LeadershipLost, WatchEnded) as error:
