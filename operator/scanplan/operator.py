@@ -117,7 +117,7 @@ async def run(configuration: Configuration) -> None:
             if ended:
                 hosts, page_url = settings.notifier_hosts, settings.page_url
                 others.append(NotifierController(controller, ended, known_notifiers, hosts, page_url, [metrics]))
-            observers += [exceptions, *others]
+            controller.observe(exceptions, *others)
 
             await services.enter_async_context(probes.serving(health, settings.probe_port))
             await services.enter_async_context(metrics_server.serving(metrics, settings.metrics_port))

@@ -26,7 +26,7 @@ class Intake:
         Args:
             slots: Jobs that may be active in one namespace.
             now: the present time.
-            observers: are told of each change of a plan, in this order.
+            observers: are told of each change of a plan, in this order; the owner of the list may add to it.
         """
         self._store = store
         self._queue = queue

@@ -97,14 +97,18 @@ class Controller:
         self.queue = queue
         self.policy = policy
         self.now = now or api.clock.now
-        self.intake = Intake(store, queue, policy.worker_concurrency, self.now, observers)
+        self._observers = list(observers)
+        self.intake = Intake(store, queue, policy.worker_concurrency, self.now, self._observers)
         self.actions = Actions(api, store, self.intake, sharing or Alone())
         self.reading = Reading(api, store, queue)
         self._backoff = Backoff()
         self._long = asyncio.Lock()
         """Held while a long list of targets is parsed. Several at a time would be no faster, and would take more memory."""
-        self._observers = observers
         self._zones = zones
+
+    def observe(self, *observers: Observer) -> None:
+        """Tell these too what has happened, after the others: controllers of other kinds, which are made with this one."""
+        self._observers.extend(observers)
 
     async def run(self, workers: int) -> None:
         """Run workers until cancelled. One namespace gets at most three quarters of them, and at least one."""

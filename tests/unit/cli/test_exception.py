@@ -371,7 +371,7 @@ def test_an_end_may_be_a_day_or_a_time() -> None:
 )
 def test_states_are_by_the_clock_of_now(days: float, ready: tuple[str, str], observed: int, state: str) -> None:
     """Lost otherwise: a list that says in force, because the operator was down when it ended."""
-    condition = {"type": "Ready", "status": ready[0], "reason": ready[1]}
+    condition = {"type": "Ready", "status": ready[0], "reason": ready[1], "message": "", "lastTransitionTime": "t"}
     end = (NOW + timedelta(days=days)).isoformat()
     body = {
         "metadata": {"name": "x", "generation": 1},

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
 
 from scanplan.api.times import format_day
-from scanplan.api.v1alpha1.scanexception import Disposition
+from scanplan.api.v1alpha1.conditions import ConditionType
+from scanplan.api.v1alpha1.scanexception import Disposition, ScanExceptionStatus
 from scanplan.cli import options, plans, result_source
 from scanplan.cli.finding import found
 from scanplan.cli.output import listing
@@ -177,7 +178,7 @@ def show(
                 metadata["name"],
                 spec.get("status", ""),
                 states[metadata["uid"]].value,
-                (each.get("status") or {}).get("findings", "-"),
+                "-" if (count := ScanExceptionStatus.read(each).findings) is None else count,
                 spec["expiresAt"],
                 spec.get("owner", ""),
                 spec["reason"],
@@ -194,13 +195,13 @@ def state_of(body: Object, now: datetime) -> State:
         return State.REFUSED
     if now >= exception.expires_at:
         return State.EXPIRED
-    status = body.get("status") or {}
-    if status.get("observedGeneration") != body["metadata"].get("generation"):
+    status = ScanExceptionStatus.read(body)
+    if status.observed_generation != body["metadata"].get("generation"):
         return State.NEW
-    ready: dict[str, Any] = next((each for each in status.get("conditions") or () if each.get("type") == "Ready"), {})
-    if ready.get("status") != "True":
+    ready = status.condition(ConditionType.READY)
+    if ready is None or ready.status != "True":
         return State.REFUSED
     try:
-        return State(str(ready.get("reason")))
+        return State(ready.reason)
     except ValueError:
         return State.NEW

@@ -43,7 +43,7 @@ def show(
 
     plan = connect(namespace, context, kubeconfig).named(PLANS, name)
     if output is options.TableOrJson.JSON:
-        write_json({"items": plan.get("status", {}).get("exports", [])})
+        write_json({"items": plans.status(plan).document().get("exports", [])})
         return
     known = {each.name: each for each in plans.status(plan).exports or ()}
     rows = [_row(each, known.get(each["name"])) for each in plan["spec"].get("exports", ())]

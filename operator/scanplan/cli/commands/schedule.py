@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scanplan.api import labels
+from scanplan.api.v1alpha1.conditions import ConditionType
 from scanplan.api.v1alpha1.scanschedule import ScanScheduleStatus, StartReason
 from scanplan.cli import options, plans
 from scanplan.cli.output import listing
@@ -54,8 +55,10 @@ def show(
         return
     rows = []
     for each in listing.in_order(found):
-        spec, status = each["spec"], each.get("status", {})
-        last = status.get("lastRun", {})
+        spec, status = each["spec"], ScanScheduleStatus.read(each)
+        last, ready = status.last_run, status.condition(ConditionType.READY)
+        facts = [status.last_schedule_time, status.next_schedule_time, status.active_count]
+        facts += [last.findings, last.new, last.resolved] if last else [None] * 3
         rows.append(
             [
                 *([each["metadata"]["namespace"]] if everywhere else []),
@@ -63,9 +66,8 @@ def show(
                 spec["schedule"],
                 spec.get("timeZone", ""),
                 str(spec.get("suspend", False)).lower(),
-                *(status.get(name, "-") for name in ("lastScheduleTime", "nextScheduleTime", "activeCount")),
-                *(last.get(name, "-") for name in ("findings", "new", "resolved")),
-                next((item["reason"] for item in status.get("conditions", ()) if item["type"] == "Ready"), "-"),
+                *("-" if fact is None else fact for fact in facts),
+                ready.reason if ready else "-",
             ]
         )
     heads = ["NAME", "SCHEDULE", "ZONE", "SUSPEND", "LAST", "NEXT", "ACTIVE", "FINDINGS", "NEW", "RESOLVED", "STATE"]
