@@ -67,6 +67,22 @@ async def test_a_namespace_that_may_not_be_watched_hides_no_other() -> None:
     feed.stop()
 
 
+@pytest.mark.parametrize(
+    ("may_see", "told"), [(None, True), (frozenset({"blue"}), True), (frozenset({"red"}), False), (frozenset(), False)]
+)
+async def test_who_may_not_see_a_namespace_is_not_told_its_name(may_see: frozenset[str] | None, told: bool) -> None:
+    """Lost otherwise: names of other teams' namespaces, to anybody who may log in."""
+    feed, viewer = feeds.Feed(_Nowhere(), ("red", "blue")), feeds.Viewer()
+    feed.viewers.add(viewer)
+    feed.show(viewer, may_see)
+    feed._take(FORBIDDEN, "blue", "in namespace blue")
+    feed._take(Listed(first=True), "red", "in namespace red")
+    said = b"".join(each for each in waiting(viewer) if kind_of(each) == "trouble").decode()
+    assert said.count("can't be read at the moment") + said.count("in namespace blue") == 2
+    assert ("blue" in said) is told
+    feed.stop()
+
+
 async def test_the_order_of_answers_does_not_matter_to_the_page() -> None:
     feed, viewer = feeds.Feed(_Nowhere(), ("red", "blue")), feeds.Viewer()
     feed.viewers.add(viewer)

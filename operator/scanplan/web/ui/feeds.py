@@ -46,6 +46,7 @@ FAREWELL_SECONDS = 0.25
 """Seconds for connections to close at the end."""
 PAUSE_SECONDS = 2.0
 """Pause in seconds before a new list after an error."""
+UNNAMED_TROUBLE = "some plans can't be read at the moment"
 _WAITING = 32
 """Most events that wait for one viewer."""
 
@@ -245,7 +246,7 @@ class Feed:
         if not self._whole and self._all_listed():
             self._begin()
             return
-        self._offer(events.event("trouble", {"detail": detail}))
+        self._tell_trouble(namespace, detail)
 
     def _listed(self, namespace: str) -> None:
         self._missing.discard(namespace)
@@ -267,8 +268,8 @@ class Feed:
         for viewer in self.viewers:
             if viewer.begun:
                 viewer.offer(events.snapshot(events.seen(self._rows.values(), viewer.namespaces)))
-        for detail in self._troubles.values():
-            self._offer(events.event("trouble", {"detail": detail}))
+        for namespace, detail in self._troubles.items():
+            self._tell_trouble(namespace, detail)
 
     def _goes_on(self, namespace: str) -> None:
         was_troubled = self._troubles.pop(namespace, None)
@@ -313,6 +314,12 @@ class Feed:
                 told[viewer.namespaces] = events.change(changed, gone, viewer.namespaces)
             if viewer.begun and told[viewer.namespaces]:
                 viewer.offer(told[viewer.namespaces])
+
+    def _tell_trouble(self, namespace: str, detail: str) -> None:
+        """Say why plans can't be read; the namespace's name is for those who asked for it, or may see its plans."""
+        for viewer in self.viewers:
+            may_know = self._watched == 1 or viewer.namespaces is None or namespace in viewer.namespaces
+            viewer.offer(events.event("trouble", {"detail": detail if may_know else UNNAMED_TROUBLE}))
 
     def _offer(self, what: bytes) -> None:
         for viewer in self.viewers:
