@@ -61,7 +61,7 @@ def shards(plan: Object) -> str:
 
 def has_ended(plan: Object) -> bool:
     """Whether this generation of the plan has ended for good."""
-    return phase(plan).is_terminal
+    return status(plan).is_over(plan["metadata"].get("generation"))
 
 
 def phase_text(plan: Object) -> Text:

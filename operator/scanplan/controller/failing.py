@@ -1,4 +1,4 @@
-"""Which failures of a reconcile a plan's status tells, and in which words. All of them are in the log."""
+"""Maps a failure of a reconcile to the reason and message of the plan's status. Some are in the log alone, where all are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scan as one HTML page that loads nothing: for people, by mail, on paper, years later.
+"""A scan as one HTML page that needs no network and no other file.
 
 The page makes no request, and its policy allows none. It has one style and one script, both allowed by their hash, so text from a
 scanned host can't run. It stays below `MAX_BYTES`: a larger scan has its most severe findings on the page, which says where the

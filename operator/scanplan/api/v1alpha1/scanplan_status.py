@@ -271,6 +271,10 @@ class ScanPlanStatus(Status):
         ),
     ] = None
 
+    def is_over(self, generation: int | None) -> bool:
+        """Whether nothing more will come of this generation of the plan: its task has ended, or it can't run as written."""
+        return self.observed_generation == generation and self.phase is not None and self.phase.is_terminal
+
     @property
     def ended(self) -> bool:
         """Whether the task has ended for good. A plan that can't run as written has failed, but its task has not ended."""

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from scanplan.api.documents.words import Severity
 from scanplan.findings.history import Entry
-from scanplan.report.finding import Finding
+from scanplan.report.finding import RANK, Finding
 
 STYLES = {
     Severity.CRITICAL: "bold magenta",
@@ -25,15 +25,11 @@ STYLES = {
 }
 SHORT = 10
 """Characters of a fingerprint that a table shows; commands take it by its beginning."""
-_ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 def severity_of(finding: Mapping[str, Any]) -> Severity:
     """A finding's severity; `unknown` for any value that we do not know."""
-    try:
-        return Severity(finding.get("info", {}).get("severity", ""))
-    except ValueError:
-        return Severity.UNKNOWN
+    return Severity.of(finding.get("info", {}).get("severity", ""))
 
 
 def findings_table(findings: Iterable[Mapping[str, Any]]) -> Table:
@@ -42,7 +38,7 @@ def findings_table(findings: Iterable[Mapping[str, Any]]) -> Table:
     Args:
         findings: decoded JSONL events. Their texts come from scanned hosts, so they are never read as markup.
     """
-    rows = sorted(findings, key=lambda finding: (_ORDER[severity_of(finding)], str(finding.get("template-id", ""))))
+    rows = sorted(findings, key=lambda finding: (RANK[severity_of(finding)], str(finding.get("template-id", ""))))
     table = Table(title=f"{len(rows)} findings", title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     for column in ("SEVERITY", "FINDING", "WHERE", "TEMPLATE"):
         table.add_column(column, overflow="fold")
@@ -67,7 +63,7 @@ def ranked(findings: Iterable[Finding], most: int) -> tuple[list[Finding], Count
             yield finding
 
     return heapq.nsmallest(
-        most, counted(), key=lambda each: (_ORDER[each.severity], each.template_id, each.matched_at)
+        most, counted(), key=lambda each: (RANK[each.severity], each.template_id, each.matched_at)
     ), counts
 
 

@@ -47,3 +47,10 @@ class Forbidden(Failure):
 
 class Conflict(Failure):
     """The name is taken, or somebody else manages the field."""
+
+
+def unreadable_reader() -> Failure:
+    """The failure where a reader pod's output is not what this version's programs write."""
+    return Failure(
+        "the reader pod sends what can't be read", "an image with this version's runner, or none of your own"
+    )

@@ -23,7 +23,7 @@ from scanplan.api.v1alpha1.plan.pod_template import PodTemplate
 from scanplan.api.v1alpha1.scan_defaults import PodDefaults
 from scanplan.client.cluster import pods, tail
 from scanplan.client.cluster.cluster import Cluster
-from scanplan.client.cluster.failure import Failure, Forbidden, NotFound
+from scanplan.client.cluster.failure import Failure, Forbidden, NotFound, unreadable_reader
 from scanplan.core.observed.pods import pod_view
 from scanplan.core.planning import pod_bounds, pod_security, scan_defaults
 from scanplan.core.planning.pod_bounds import PodBounds
@@ -120,7 +120,7 @@ class Reader:
         try:
             return sorted((name, int(size)) for size, _, name in (entry.partition("\t") for entry in entries if entry))
         except ValueError:
-            raise _unreadable() from None
+            raise unreadable_reader() from None
 
     def follow(self, path: str, not_before: float) -> Iterator[bytes]:
         """The frames of a task's attempts (`scanplan.client.cluster.tail`), until nobody asks for more.
@@ -139,7 +139,7 @@ class Reader:
                 yield piece
                 packed = unpacked.unconsumed_tail
             if unpacked.eof:
-                raise _unreadable()
+                raise unreadable_reader()
 
     def _run(self, program: str, path: str) -> Iterator[bytes]:
         try:
@@ -155,13 +155,7 @@ def _unpacked(unpacked: zlib._Decompress, packed: bytes) -> bytes:
     try:
         return unpacked.decompress(packed, _UNPACKED_BYTES)
     except zlib.error:
-        raise _unreadable() from None
-
-
-def _unreadable() -> Failure:
-    return Failure(
-        "the reader pod sends what can't be read", "an image with this version's runner, or none of your own"
-    )
+        raise unreadable_reader() from None
 
 
 def following(path: str, not_before: float) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
-from scanplan.client.cluster.failure import Failure
+from scanplan.client.cluster.failure import unreadable_reader
 from scanplan.client.cluster.tail import MOST_LINE_BYTES
 from scanplan.findings import fingerprint
 from scanplan.runner.nuclei.lines import Lines
@@ -123,9 +123,7 @@ class Shown:
             return
         match = _FRAME.fullmatch(frame)
         if match is None:
-            raise Failure(
-                "the reader pod sends what can't be read", "an image with this version's runner, or none of your own"
-            )
+            raise unreadable_reader()
         kind, attempt = match[1], Attempt(match[2].decode(), int(match[3]))
         if self._seen is not None:
             self._seen.add(attempt)

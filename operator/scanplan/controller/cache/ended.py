@@ -1,4 +1,4 @@
-"""The scans that have ended lately, by namespace, for those who tell of them. Older ones are told to nobody, and take no memory."""
+"""The scans that have ended lately, by namespace, kept for notifiers. Older ones are dropped: nobody is told of them."""
 
 from __future__ import annotations
 

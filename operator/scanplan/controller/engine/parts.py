@@ -1,4 +1,4 @@
-"""Runs parts of a process that are nothing without each other."""
+"""Runs the parts of a process together: where one ends, all end."""
 
 from __future__ import annotations
 

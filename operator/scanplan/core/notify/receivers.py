@@ -1,4 +1,4 @@
-"""From a spec and its Secrets to where a message goes; what is wrong with them is told without a word of them.
+"""From a spec and its Secrets to where a message goes; messages about what is wrong quote nothing of a Secret.
 
 `scanplan.core.egress.policy` says which hosts a notifier may name.
 """

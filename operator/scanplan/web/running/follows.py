@@ -263,9 +263,7 @@ class Follow:
 
 def has_ended(plan: Object) -> bool:
     """Whether this generation of a plan has ended for good."""
-    status = ScanPlanStatus.read(plan)
-    current = status.observed_generation == plan["metadata"].get("generation")
-    return current and status.phase is not None and status.phase.is_terminal
+    return ScanPlanStatus.read(plan).is_over(plan["metadata"].get("generation"))
 
 
 def row(found: finding.Finding, shard: str, attempt: int) -> Object:
