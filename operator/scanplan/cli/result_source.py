@@ -210,7 +210,7 @@ class ResultSource:
         artifacts = plans.status(plan).artifacts
         by_name = plans.name(plan) == run
         if artifacts is None or not artifacts.claim_name or (by_name and not plans.is_current(plan)):
-            raise _absent(run, plan)
+            raise _absent(run, plan, back)
         here(plan)
         if by_name and not back and not plans.findings(plan):
             raise _absent(run, plan)
@@ -321,9 +321,15 @@ def namespace_of(described: Scan) -> str:
     return "" if namespace == LOCAL_NAMESPACE else namespace
 
 
-def _absent(run: str, plan: Object) -> Failure:
+def _absent(run: str, plan: Object, back: int = 0) -> Failure:
     """The failure of a plan that has no result; it may come, unless the plan has ended."""
     phase = plans.phase(plan)
+    if back and not phase.is_terminal:
+        return Failure(
+            f"{run}~{back} can't be read yet: {run} is {phase}, and says where its results are once it has begun",
+            f"scanplan watch {plans.name(plan)}",
+            failure.TEMPORARY,
+        )
     if phase.is_terminal:
         return NotFound(f"{run} has no result: it is {phase}", f"scanplan explain {plans.name(plan)}")
     return Failure(f"{run} has no result yet: it is {phase}", f"scanplan watch {plans.name(plan)}", failure.TEMPORARY)

@@ -357,6 +357,7 @@ FIRST = plan("nightly-0", "Completed", result=0, found=True)
         ((plan("nightly-0", "Failed"), plan("nightly-1", "Pending")), "nightly", 75, "it is Pending"),
         ((plan("nightly-1", "Failed"),), "nightly", 66, "nightly has no result: it is Failed"),
         ((plan("nightly-1", "Queued"),), "nightly-1", 75, "it is Queued"),
+        ((plan("nightly-1", "Queued"),), "nightly-1~1", 75, "nightly-1~1 can't be read yet: nightly-1 is Queued"),
         ((plan("nightly-1", "Running", result=1),), "nightly-1", 75, "it is Running"),
         ((plan("nightly-1", "Suspended"),), "nightly-1", 75, "it is Suspended"),
         ((plan("nightly-1", "Cancelled", result=1),), "nightly-1", 66, "it is Cancelled"),
