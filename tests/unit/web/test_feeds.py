@@ -83,6 +83,27 @@ async def test_who_may_not_see_a_namespace_is_not_told_its_name(may_see: frozens
     feed.stop()
 
 
+async def test_a_single_namespace_is_named_to_those_alone_who_asked_for_it() -> None:
+    """Lost otherwise: its name, to anybody who may log in and asks for all plans."""
+    feed, viewer = feeds.Feed(_Nowhere(), ("blue",)), feeds.Viewer()
+    feed.viewers.add(viewer)
+    feed._take(FORBIDDEN, "blue", "in namespace blue")
+    assert waiting(viewer) == [], "nobody knows yet what they may see"
+    assert await feed.namespaces() == ["blue"]
+    feed.show(viewer, frozenset())
+    assert "blue" not in b"".join(waiting(viewer)).decode()
+    with pytest.raises(QueueUnavailable, match="some plans"):
+        await feed.results()
+    feed.show(viewer, frozenset({"blue"}))
+    assert "in namespace blue" in b"".join(waiting(viewer)).decode()
+    feed.stop()
+    asked = feeds.Feed(_Nowhere(), ("blue",), is_of_all=False)
+    asked._take(FORBIDDEN, "blue", "in namespace blue")
+    with pytest.raises(QueueUnavailable, match="in namespace blue"):
+        await asked.results()
+    asked.stop()
+
+
 async def test_the_order_of_answers_does_not_matter_to_the_page() -> None:
     feed, viewer = feeds.Feed(_Nowhere(), ("red", "blue")), feeds.Viewer()
     feed.viewers.add(viewer)

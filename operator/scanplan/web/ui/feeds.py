@@ -117,7 +117,9 @@ class Feeds:
     def _feed(self, scope: str) -> Feed:
         feed = self._feeds.get(scope)
         if feed is None:
-            feed = self._feeds[scope] = Feed(self._server, self._everything if scope == ALL else (scope,))
+            everything = scope == ALL
+            feed = Feed(self._server, self._everything if everything else (scope,), is_of_all=everything)
+            self._feeds[scope] = feed
         return feed
 
     def _release(self, scope: str) -> None:
@@ -149,8 +151,13 @@ class Feeds:
 class Feed:
     """The plans of a scope, and who watches them."""
 
-    def __init__(self, server: _Server, namespaces: Collection[str]) -> None:
-        """`namespaces`: each gets a watch of its own; an empty name: the whole cluster."""
+    def __init__(self, server: _Server, namespaces: Collection[str], *, is_of_all: bool = True) -> None:
+        """
+        Args:
+            namespaces: each gets a watch of its own; an empty name: the whole cluster.
+            is_of_all: nobody has asked for one of them by its name.
+        """
+        self._is_of_all = is_of_all
         self.viewers: set[Viewer] = set()
         self._server = server
         self._rows: dict[str, Object] = {}
@@ -181,11 +188,13 @@ class Feed:
         viewer.namespaces, viewer.begun = namespaces, True
         if self._whole:
             viewer.offer(events.snapshot(events.seen(self._rows.values(), namespaces)))
+        for namespace, detail in self._troubles.items():
+            self._tell_trouble_to(viewer, namespace, detail)
 
     async def namespaces(self) -> list[str]:
-        """The namespaces that have plans; incomplete if a list has failed."""
+        """The namespaces that have plans, or can't be read; incomplete if a list has failed."""
         await self._begun.wait()
-        return sorted({row["namespace"] for row in self._rows.values()})
+        return sorted({row["namespace"] for row in self._rows.values()} | self._troubles.keys() - {""})
 
     async def results(self) -> Collection[Published]:
         """The results of all plans.
@@ -199,7 +208,8 @@ class Feed:
         except TimeoutError:
             raise QueueUnavailable("the plans could not be listed in time") from None
         if not self._whole:
-            raise QueueUnavailable(next(iter(self._troubles.values()), "the plans are not all listed yet"))
+            named = next(iter(self._troubles.values()), "the plans are not all listed yet")
+            raise QueueUnavailable(UNNAMED_TROUBLE if self._is_of_all and self._troubles.keys() - {""} else named)
         return self._results.values()
 
     def stop(self) -> None:
@@ -316,10 +326,14 @@ class Feed:
                 viewer.offer(told[viewer.namespaces])
 
     def _tell_trouble(self, namespace: str, detail: str) -> None:
-        """Say why plans can't be read; the namespace's name is for those who asked for it, or may see its plans."""
+        """Say why plans can't be read; the namespace's name is for those who may see its plans."""
         for viewer in self.viewers:
-            may_know = self._watched == 1 or viewer.namespaces is None or namespace in viewer.namespaces
-            viewer.offer(events.event("trouble", {"detail": detail if may_know else UNNAMED_TROUBLE}))
+            if viewer.begun:
+                self._tell_trouble_to(viewer, namespace, detail)
+
+    def _tell_trouble_to(self, viewer: Viewer, namespace: str, detail: str) -> None:
+        may_know = viewer.namespaces is None or namespace in viewer.namespaces
+        viewer.offer(events.event("trouble", {"detail": detail if may_know else UNNAMED_TROUBLE}))
 
     def _offer(self, what: bytes) -> None:
         for viewer in self.viewers:
