@@ -124,6 +124,8 @@ def test_what_is_scanned_again(members: dict[str, Any], endpoint: str, template:
         ("https://a.example:8443", ["a.example", "a.example:8443"], "a.example:8443"),
         ("https://a.example:8443", ["a.example:8443", "a.example"], "a.example:8443"),
         ("https://a.example:8443/x", ["a.example/x", "a.example:8443"], "a.example:8443"),
+        ("https://a.example/v1", ["a.example/v1", "https://a.example"], "a.example/v1"),
+        ("https://a.example/v1", ["a.example:443", "a.example/v1"], "a.example/v1"),
         ("http://a.example", ["a.example:443", "a.example"], "a.example"),
         ("http://10.1.0.0", ["10.1.0.0/24"], "http://10.1.0.0"),
         ("http://[2001:db8::1]:80/x", ["http://[2001:DB8:0::1]"], "http://[2001:DB8:0::1]"),

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
+from scanplan.api.documents.report import ShardReport
+from scanplan.api.documents.words import Outcome
+from scanplan.api.exit_codes import ExitCode
+from scanplan.cli.commands import run
 from scanplan.cli.main import app
 
 PLAN = """\
@@ -72,3 +79,28 @@ def test_row_12_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert code in {65, 75}
     assert "ui_projects" in output
     assert "Traceback" not in output
+
+
+def test_row_12_a_run_that_is_stopped_between_two_shards_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: two thirds of a scan, which a pipeline takes for all of it."""
+    of_two = PLAN.replace("templates:", "sharding: {maxEndpointsPerShard: 1}\n  templates:")
+    of_two = of_two.replace('"http://127.0.0.1:1"', '"http://127.0.0.1:1", "http://127.0.0.2:1"')
+    stopped: list[bool] = []
+
+    def run_shard(*_: object, **__: object) -> ShardReport:
+        stopped.append(True)
+        return ShardReport(shard=0, attempt=0, outcome=Outcome.COMPLETE)
+
+    @contextmanager
+    def interruptible() -> Iterator[Callable[[], bool]]:
+        yield lambda: bool(stopped)
+
+    monkeypatch.setattr(run, "run_shard", run_shard)
+    monkeypatch.setattr(run, "_interruptible", interruptible)
+    monkeypatch.setattr(run, "exit_code", lambda _: ExitCode.OK)
+    monkeypatch.setattr(run, "collect", lambda *_: SimpleNamespace(merged=None))
+    monkeypatch.setattr(run, "_print", lambda *_: None)
+    code, said = scan(tmp_path, of_two, "--directory", str(tmp_path / "data"))
+    assert (code, len(stopped)) == (143, 1), said

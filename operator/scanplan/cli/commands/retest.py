@@ -22,7 +22,7 @@ from scanplan.cli.output.terminal import answers, line, remarks, say, write_json
 from scanplan.core.manifests.pod import IMAGE_TEMPLATES_DIRECTORY
 from scanplan.core.planning.targets.endpoints import canonical
 from scanplan.core.planning.task import TEMPLATES_DIRECTORY
-from scanplan.findings.identity import address, identity
+from scanplan.findings.identity import PORTS, address, identity
 from scanplan.kube.resources import PLANS
 from scanplan.report.scan import Scan
 
@@ -158,8 +158,9 @@ def _template(event: Object) -> str:
 def _endpoint(event: Object, endpoints: Iterable[str]) -> str:
     """The endpoint of the plan that the finding is of; otherwise the target that the finding names.
 
-    Nuclei writes the endpoint as the finding's URL. Where it writes another one, such as for a host that it has tried on its ports,
-    the endpoint has the same host and port. Of several it is one that names the port, and of these the one with the longest path.
+        Nuclei writes the endpoint as the finding's URL. Where it writes another one, such as for a host that it has tried on its ports,
+        the endpoint has the same host and port. Of several it is one that Nuclei asks at that port: where it names none, it is asked at the
+    default ports. Of these it is the one with the longest path.
     """
     members = (event.get(name) for name in ("url", "matched-at", "host", "port"))
     url, matched, host, port = (member if isinstance(member, str) else "" for member in members)
@@ -171,7 +172,8 @@ def _endpoint(event: Object, endpoints: Iterable[str]) -> str:
         written = _canonical(endpoint)
         if written == where:
             return endpoint
-        close = (address(written).port == address(where).port, len(_below_host(written)))
+        own, port = address(written).port, address(where).port
+        close = (own == port or (not own and port in PORTS.values()), len(_below_host(written)))
         if close > closest and _covers(written, where):
             found, closest = endpoint, close
     target = url or host or matched
