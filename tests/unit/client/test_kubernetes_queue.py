@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,7 +63,7 @@ class Cluster:
 
     def create_plan(self, manifest: Object) -> Object:
         if self.plan is not None:
-            raise Conflict("it exists")
+            raise Taken("it exists")
         self.plan = with_uid(manifest, "new")
         return self.plan
 
@@ -161,11 +163,34 @@ def test_a_claim_that_can_only_be_read_costs_no_result(
     queue = KubernetesTaskQueue(settings.load())
     monkeypatch.setattr(queue, "_plan", lambda _: ended)
 
-    def refused(*_: object) -> None:
-        raise PermissionError("ui_projects/r")
+    def refuses(error: OSError) -> Callable[..., None]:
+        def publish(*_: object) -> None:
+            raise error
 
-    monkeypatch.setattr(pipeline, "publish_once", refused)
+        return publish
+
+    for passing in (QueueUnavailable("the store is locked"), OSError(errno.ENOSPC, "full")):
+        monkeypatch.setattr(pipeline, "publish_once", refuses(passing))
+        with pytest.raises(type(passing)):
+            queue.get_task_result("scan-0")
+    monkeypatch.setattr(pipeline, "publish_once", refuses(PermissionError(errno.EACCES, "ui_projects/r")))
     result = queue.get_task_result("scan-0")
     assert result is not None
     assert result["status"] == "completed"
     assert "the findings of scan-0 are in no project's store" in caplog.text
+
+
+def test_a_plan_that_conflicts_with_a_quota_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = KubernetesTaskQueue(settings.load())
+    slept, answers = list[float](), [Conflict("quota"), Conflict("quota")]
+
+    class Crowded:
+        def create_plan(self, manifest: Object) -> Object:
+            if answers:
+                raise answers.pop()
+            return with_uid(manifest, "new")
+
+    monkeypatch.setattr(queue, "_api", Crowded())
+    monkeypatch.setattr(time, "sleep", slept.append)
+    assert queue.submit_task("scan", models.payload_of(plan()))
+    assert len(slept) == 2

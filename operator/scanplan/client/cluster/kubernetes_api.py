@@ -21,7 +21,7 @@ from scanplan.kube.service_account import own_namespace
 FIELD_MANAGER = "scanplan-client"
 QUOTA_TRIES = 8
 QUOTA_SECONDS = 0.25
-"""About this long after a conflict about a quota it is tried again."""
+"""About how long a request waits that conflicted about a quota."""
 
 
 class NotFound(ClientError):
@@ -34,6 +34,11 @@ class Conflict(ClientError):
 
 class Taken(Conflict):
     """There is an object of that name already."""
+
+
+def wait_for_quota() -> None:
+    """Pause before a request that conflicted about a quota is sent again; never equally long, so that several don't meet again."""
+    time.sleep(QUOTA_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
 
 
 class KubernetesApi:
@@ -49,7 +54,7 @@ class KubernetesApi:
         self._connecting = threading.Lock()
 
     def create_plan(self, manifest: Object) -> Object:
-        """Raises Conflict where the name is taken, InvalidPayload where the API server refuses the plan."""
+        """Raises Taken where the name is taken, Conflict where the quota has changed meanwhile, InvalidPayload where the API server refuses the plan."""
         return self._call("POST", PLANS.path(self.namespace), manifest)
 
     def get_plan(self, name: str) -> Object:
@@ -88,7 +93,7 @@ class KubernetesApi:
             except Conflict as error:
                 if not tries_left:
                     raise QueueUnavailable(f"the API server refuses: {error}") from error
-                time.sleep(QUOTA_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - so that several don't meet again
+                wait_for_quota()
             else:
                 return
 

@@ -8,6 +8,7 @@ project's store.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import secrets
@@ -23,7 +24,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import MAX_INLINE_ENDPOINTS, Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.client import document, models, pipeline
-from scanplan.client.cluster.kubernetes_api import Conflict, KubernetesApi, NotFound
+from scanplan.client.cluster.kubernetes_api import Conflict, KubernetesApi, NotFound, Taken, wait_for_quota
 from scanplan.client.errors import ClientError, InvalidPayload, QueueUnavailable, UnknownTask, UnknownTaskType
 from scanplan.client.models import ArtifactRef, QueueHealth, ScanPlan, ScanResult, SeverityCounts, TaskStatus
 from scanplan.client.queues.base import TaskQueue
@@ -38,6 +39,8 @@ MANAGED_BY_CLIENT = "scanplan-client"
 RUN = f"{labels.GROUP}/run"
 """Label on our ScanPlans: digest of the run's id (which may be longer than a label)."""
 CONFIG_MAP_BYTES = 900 << 10
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+"""Errors of a claim that is mounted for reading its findings alone."""
 _DELETION_SECONDS = 0.2
 _ROUNDS = 150
 _STATUS = {
@@ -77,8 +80,13 @@ class KubernetesTaskQueue(TaskQueue):
     def _create(self, wanted: Object) -> Object:
         """Create the plan, or take over the one that is there."""
         for _ in range(_ROUNDS):
-            with contextlib.suppress(Conflict):
+            try:
                 return self._api.create_plan(wanted)
+            except Taken:
+                pass
+            except Conflict:  # others are counted by the namespace's quota at the same time
+                wait_for_quota()
+                continue
             with contextlib.suppress(Conflict, NotFound):  # it was changed or deleted meanwhile
                 return self._taken_over(wanted)
         raise QueueUnavailable(
@@ -105,8 +113,10 @@ class KubernetesTaskQueue(TaskQueue):
             project = found["spec"].get("projectId") or found["metadata"]["namespace"]
             try:
                 pipeline.publish_once(self._settings.data_directory, project, result.run_id, result.artifact_path)
-            except OSError as unusable:  # the claim may be mounted for reading its findings alone
-                log.warning("the findings of %s are in no project's store: %s", task_id, unusable)
+            except OSError as refused:
+                if refused.errno not in REFUSED:  # such as a full disk: the next try may do it
+                    raise
+                log.warning("the findings of %s are in no project's store: %s", task_id, refused)
         return models.dump(result)
 
     def store_task_result(self, task_id: str, result: Mapping[str, Any]) -> None:
