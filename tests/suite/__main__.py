@@ -70,6 +70,7 @@ def main(arguments: list[str]) -> int:
         print(f"no such lane: {', '.join(unknown)}; there are {', '.join(LANES)}", file=sys.stderr)
         return 2
     began = time.monotonic()
+    tested = tooling.digest() if tooling.is_due() else ""
     announce(names)
     OUTPUT.mkdir(parents=True, exist_ok=True)
     lanes = [start(LINT, ["make", LINT])]
@@ -83,7 +84,7 @@ def main(arguments: list[str]) -> int:
         raise
     code = report(lanes)
     if not options:  # a part of the tests says nothing of how long all take
-        remember(lanes, time.monotonic() - began if set(names) == set(LANES) else None)
+        remember(lanes, time.monotonic() - began if set(names) == set(LANES) else None, tested)
     return code
 
 
@@ -165,15 +166,20 @@ def report(lanes: list[Lane]) -> int:
     return 0 if passed + skipped else NO_TESTS
 
 
-def remember(lanes: list[Lane], whole: float | None) -> None:
-    """Keep how long each lane took that passed, and the whole run; None: only some lanes were run."""
+def remember(lanes: list[Lane], whole: float | None, tested: str) -> None:
+    """Keep what passed, and how long it took.
+
+    Args:
+        whole: seconds of the whole run; None: only some lanes were run.
+        tested: digest of the tooling whose tests were due; empty: they were not.
+    """
     passed = [lane for lane in lanes if lane.process.returncode == 0]
     times = {lane.name: lane.seconds or 0.0 for lane in passed}
     if whole is not None and len(passed) == len(lanes):
         times[ALL] = whole
     history.write(times)
-    if any(TOOLING in LANES.get(lane.name, ()) for lane in passed):
-        tooling.passed()
+    if tested and os.geteuid() == 0 and any(TOOLING in LANES.get(lane.name, ()) for lane in passed):
+        tooling.passed(tested)  # only root can run them: for others they are skipped
 
 
 def minutes(seconds: float) -> str:

@@ -1,9 +1,9 @@
 """Lists and watches objects of one kind: a list, then its watch, without end.
 
 All watches of the operator and the API are made here, except that of ScanPlans, which kopf makes. The command line follows plans in
-a thread, with a client that blocks (`cli/changes.py`). After a lost connection the watch
-continues. If the server can't continue it (410, ERROR), the watch begins again with a list, and reports the objects that have gone
-meanwhile. The server is asked to end each watch after a minute, so a dead connection is noticed after 75 s at most.
+a thread, with a client that blocks (`cli/changes.py`). After a lost connection the watch continues. If the server can't continue it
+(410, ERROR), the watch begins again with a list, and reports the objects that have gone meanwhile. The server is asked to end each
+watch after a minute, so a dead connection is noticed after 75 s at most.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """

@@ -64,7 +64,7 @@ def test_the_tooling_is_tested_where_it_has_changed_and_in_ci(monkeypatch: pytes
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("CI", raising=False)
     assert f"tests/{TOOLING}" in suite.tests_of("clusters", [])
-    tooling.passed()
+    tooling.passed(tooling.digest())
     assert f"tests/{TOOLING}" not in suite.tests_of("clusters", [])
     monkeypatch.setattr(tooling, "digest", lambda: "of a change")
     assert f"tests/{TOOLING}" in suite.tests_of("clusters", [])
@@ -78,10 +78,10 @@ def test_only_a_whole_run_says_how_long_all_takes(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     ended: Any = SimpleNamespace(returncode=0)
     lanes = [suite.Lane("chart", ended, 0.0, 61.0)]
-    suite.remember(lanes, None)
+    suite.remember(lanes, None, "")
     assert history.read() == {"chart": 61.0}
-    suite.remember(lanes, 90.0)
+    suite.remember(lanes, 90.0, "")
     assert history.read() == {"chart": 61.0, suite.ALL: 90.0}
     ended.returncode = 1
-    suite.remember(lanes, 10.0)
+    suite.remember(lanes, 10.0, "")
     assert history.read() == {"chart": 61.0, suite.ALL: 90.0}, "a run that failed says nothing of it"
