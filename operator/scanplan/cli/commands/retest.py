@@ -158,9 +158,9 @@ def _template(event: Object) -> str:
 def _endpoint(event: Object, endpoints: Iterable[str]) -> str:
     """The endpoint of the plan that the finding is of; otherwise the target that the finding names.
 
-        Nuclei writes the endpoint as the finding's URL. Where it writes another one, such as for a host that it has tried on its ports,
-        the endpoint has the same host and port. Of several it is one that Nuclei asks at that port: where it names none, it is asked at the
-    default ports. Of these it is the one with the longest path.
+    Nuclei writes the endpoint as the finding's URL. Where it writes another one, such as for a host that it has tried on its ports,
+    the endpoint has the same host and port. Of several it is one that Nuclei asks at that port (where it names none, at the default
+    ports), and of these the one with the longest path.
     """
     members = (event.get(name) for name in ("url", "matched-at", "host", "port"))
     url, matched, host, port = (member if isinstance(member, str) else "" for member in members)

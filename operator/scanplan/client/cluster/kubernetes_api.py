@@ -54,7 +54,13 @@ class KubernetesApi:
         self._connecting = threading.Lock()
 
     def create_plan(self, manifest: Object) -> Object:
-        """Raises Taken where the name is taken, Conflict where the quota has changed meanwhile, InvalidPayload where the API server refuses the plan."""
+        """Create a plan.
+
+        Raises:
+            Taken: the name is taken.
+            Conflict: the namespace's quota has changed meanwhile.
+            InvalidPayload: the API server refuses the plan.
+        """
         return self._call("POST", PLANS.path(self.namespace), manifest)
 
     def get_plan(self, name: str) -> Object:
