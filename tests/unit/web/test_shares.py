@@ -49,7 +49,7 @@ async def test_a_users_streams_are_bounded_and_leave_room_for_others(monkeypatch
     """Lost otherwise: one user with a loop keeps the page from all others."""
 
     class Still:
-        def __init__(self, *_: object) -> None:
+        def __init__(self, *_: object, **__: object) -> None:
             self.viewers: set[feeds.Viewer] = set()
 
         def stop(self) -> None:
