@@ -324,15 +324,12 @@ def namespace_of(described: Scan) -> str:
 def _absent(run: str, plan: Object, back: int = 0) -> Failure:
     """The failure of a plan that has no result; it may come, unless the plan has ended."""
     phase = plans.phase(plan)
-    if back and not phase.is_terminal:
-        return Failure(
-            f"{run}~{back} can't be read yet: {run} is {phase}, and says where its results are once it has begun",
-            f"scanplan watch {plans.name(plan)}",
-            failure.TEMPORARY,
-        )
     if phase.is_terminal:
         return NotFound(f"{run} has no result: it is {phase}", f"scanplan explain {plans.name(plan)}")
-    return Failure(f"{run} has no result yet: it is {phase}", f"scanplan watch {plans.name(plan)}", failure.TEMPORARY)
+    why = f"{run} has no result yet: it is {phase}"
+    if back:
+        why = f"{run}~{back} can't be read yet: {run} is {phase}, and says where its results are once it has begun"
+    return Failure(why, f"scanplan watch {plans.name(plan)}", failure.TEMPORARY)
 
 
 class _Record:

@@ -172,9 +172,8 @@ def _endpoint(event: Object, endpoints: Iterable[str]) -> str:
         written = _canonical(endpoint)
         if written == where:
             return endpoint
-        own, port = address(written).port, address(where).port
-        close = (own == port or (not own and port in PORTS.values()), len(_below_host(written)))
-        if close > closest and _covers(written, where):
+        close = _closeness(written, where)
+        if close and close > closest:
             found, closest = endpoint, close
     target = url or host or matched
     return found or (target if re.fullmatch(LIST_ENTRY, target) else "")
@@ -188,12 +187,15 @@ def _canonical(written: str) -> str:
         return written
 
 
-def _covers(endpoint: str, where: str) -> bool:
-    """Whether a place is on an endpoint's host and port, and at its path or below it."""
+def _closeness(endpoint: str, where: str) -> tuple[bool, int] | None:
+    """Whether Nuclei asks an endpoint at a place's port, and how long its path is; None: the place is not on its host and port, or
+    not at its path or below it."""
     own, place = address(endpoint), address(where)
     path, below = _below_host(endpoint), _below_host(where)
     same_port = own.port in {place.port, ""}
-    return own.host == place.host and same_port and (below == path or below.startswith((f"{path}/", f"{path}?")))
+    if own.host != place.host or not same_port or not (below == path or below.startswith((f"{path}/", f"{path}?"))):
+        return None
+    return own.port == place.port or place.port in PORTS.values(), len(path)
 
 
 def _below_host(written: str) -> str:
