@@ -15,7 +15,6 @@ from typing import Annotated, Any, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from scanplan.api import names, nearest
-from scanplan.api.names import DNS_SUBDOMAIN
 from scanplan.api.v1alpha1.model import Model
 from scanplan.api.v1alpha1.plan.pod_template import RESERVED_KEYS, PodTemplate
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
@@ -63,7 +62,7 @@ class DnsConfig(Model):
 class PodDefaults(PodTemplate):
     """What plans may set on their pods, and what only the owner may."""
 
-    runtime_class_name: Annotated[str | None, Field(max_length=253, pattern=DNS_SUBDOMAIN)] = None
+    runtime_class_name: Annotated[str | None, Field(max_length=253, pattern=names.DNS_SUBDOMAIN)] = None
     dns_config: DnsConfig | None = None
 
     def owner_fields(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from scanplan.web.api.problems import MEDIA_TYPE
 from scanplan.web.artifacts.history import DEFAULT_LIMIT, MOST
 from scanplan.web.artifacts.reports import FORMATS
 from scanplan.web.findings import openapi as findings
+from scanplan.web.findings.openapi import closed_object
 from scanplan.web.ui.feeds import ALL
 
 Schema = dict[str, Any]
@@ -287,18 +288,18 @@ def _schemas() -> Schema:
     models: Schema = schema["$defs"]
     return {
         **models,
-        "TaskState": findings.closed(
+        "TaskState": closed_object(
             task_id={"type": "string"},
             status={"$ref": "#/components/schemas/TaskStatus"},
             result={"anyOf": [{"$ref": "#/components/schemas/ScanResult"}, {"type": "null"}]},
         ),
-        "Artifacts": findings.closed(
+        "Artifacts": closed_object(
             task_id={"type": "string"},
             path={"type": ["string", "null"]},
             complete={"type": "boolean"},
             files={"type": "array", "items": {"$ref": "#/components/schemas/ArtifactRef"}},
         ),
-        "History": findings.closed(
+        "History": closed_object(
             task_id={"type": "string"},
             complete={"type": "boolean"},
             total={"type": "integer", "description": "How many there are, also those beyond the limit."},
@@ -306,8 +307,8 @@ def _schemas() -> Schema:
             items={"type": "array", "items": _life()},
         ),
         **findings.schemas(_life()),
-        "Probe": findings.closed(status={"const": "ok"}),
-        "Session": findings.closed(
+        "Probe": closed_object(status={"const": "ok"}),
+        "Session": closed_object(
             known={"type": "boolean"},
             user={"type": "string"},
             open={"type": "boolean", "description": "Everybody may read, without a token."},
@@ -333,7 +334,7 @@ def _life() -> Schema:
     """One finding over time."""
     text, number = {"type": "string"}, {"type": "integer"}
     texts = ("identity", "fingerprint", "name", "template", "matcher", "host", "where", "target")
-    return findings.closed(
+    return closed_object(
         **dict.fromkeys(texts, text),
         severity={"type": "string", "enum": [severity.value for severity in Severity]},
         state={"type": "string", "enum": [state.value for state in State]},
@@ -346,15 +347,15 @@ def _life() -> Schema:
         age_days={"type": ["integer", "null"]},
         suppressed={
             "description": "The ScanException that it falls under now.",
-            "anyOf": [findings.closed(exception=text, status=text, reason=text, expires_at=text), {"type": "null"}],
+            "anyOf": [closed_object(exception=text, status=text, reason=text, expires_at=text), {"type": "null"}],
         },
     )
 
 
 def _plan_schemas() -> Schema:
     text, time, number = {"type": "string"}, {"type": ["string", "null"], "format": "date-time"}, {"type": "integer"}
-    condition = findings.closed(type=text, status=text, reason=text, message=text)
-    row = findings.closed(
+    condition = closed_object(type=text, status=text, reason=text, message=text)
+    row = closed_object(
         namespace=text,
         name=text,
         uid=text,
@@ -362,7 +363,7 @@ def _plan_schemas() -> Schema:
         project=text,
         phase=text,
         reason={"type": "string", "description": "Why the plan waits or is not well; empty otherwise."},
-        shards=findings.closed(total=number, succeeded=number, failed=number),
+        shards=closed_object(total=number, succeeded=number, failed=number),
         findings={"type": "object", "description": "By severity, and their total.", "additionalProperties": number},
         started=time,
         completed=time,
@@ -373,7 +374,7 @@ def _plan_schemas() -> Schema:
     )
     rows = {"type": "array", "items": {"$ref": "#/components/schemas/PlanRow"}}
     gone = {"type": "array", "items": text, "description": "UIDs."}
-    found = findings.closed(
+    found = closed_object(
         severity=text,
         name=text,
         template=text,
@@ -384,10 +385,10 @@ def _plan_schemas() -> Schema:
         suppressed={"type": ["string", "null"], "description": "The ScanException that it falls under now."},
         withdrawn={"type": "boolean", "description": "Its attempt does not count any more."},
     )
-    running = findings.closed(final={"const": False}, findings={"type": "array", "items": found})
+    running = closed_object(final={"const": False}, findings={"type": "array", "items": found})
     return {
         "RunningFindings": running,
         "PlanRow": row,
-        "PlansSnapshot": findings.closed(plans=rows),
-        "PlansChange": findings.closed(plans=rows, gone=gone),
+        "PlansSnapshot": closed_object(plans=rows),
+        "PlansChange": closed_object(plans=rows, gone=gone),
     }

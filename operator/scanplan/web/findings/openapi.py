@@ -60,7 +60,7 @@ def schemas(life: Schema) -> Schema:
     """
     text, number, flag = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
     counts = {"type": "object", "description": "By severity.", "additionalProperties": number}
-    project = closed(
+    project = closed_object(
         namespace=text,
         project=text,
         runs=number,
@@ -70,20 +70,20 @@ def schemas(life: Schema) -> Schema:
         new=number,
         suppressed=number,
     )
-    run = closed(run=text, plan=text, completed=text, complete=flag, problem=text)
-    item = closed(**life["properties"], run=text, plan=text)
+    run = closed_object(run=text, plan=text, completed=text, complete=flag, problem=text)
+    item = closed_object(**life["properties"], run=text, plan=text)
     listed = {"type": "array", "items": item}
     place = {"type": ["string", "null"], "description": "For the parameter of this name; null at an end of the list."}
     told = {"namespace": text, "project": text, "runs_left_out": number}
     runs = {"type": "array", "items": run}
-    point = closed(time=text, open=counts)
+    point = closed_object(time=text, open=counts)
     return {
-        "Projects": closed(items={"type": "array", "items": project}),
-        "Findings": closed(
+        "Projects": closed_object(items={"type": "array", "items": project}),
+        "Findings": closed_object(
             **told, runs=runs, total=number, by_severity=counts, items=listed, before=place, after=place
         ),
-        "Trend": closed(**told, runs=runs, points={"type": "array", "items": point}),
-        "OneFinding": closed(
+        "Trend": closed_object(**told, runs=runs, points={"type": "array", "items": point}),
+        "OneFinding": closed_object(
             **told, runs=listed, finding=item, record=_nullable(_record()), record_problem=text, exception=text
         ),
     }
@@ -93,8 +93,8 @@ def _record() -> Schema:
     text = {"type": "string"}
     texts = {"type": "array", "items": text}
     paragraphs = ("description", "impact", "remediation", "cvss", "time", "request", "response", "curl")
-    references = {"type": "array", "items": closed(text=text, address=text)}
-    return closed(
+    references = {"type": "array", "items": closed_object(text=text, address=text)}
+    return closed_object(
         **dict.fromkeys(paragraphs, text),
         references=references,
         **dict.fromkeys(("tags", "cve", "cwe", "extracted"), texts),
@@ -105,6 +105,6 @@ def _nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def closed(**properties: Schema) -> Schema:
+def closed_object(**properties: Schema) -> Schema:
     """An object with exactly these properties."""
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
