@@ -37,8 +37,8 @@ PROXY = r"^(https?|socks5)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?
 INTERACTSH_SERVER = r"^(https?://)?([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"
 """One server, never a list: of a list Nuclei takes any."""
 SPACE = r"\t\n\f\r "
-"""White space, inside of a class of characters. Each engine that reads these patterns takes another set for ``\\s``: Python's has
-the spaces of Unicode, Go's, which the API server uses, has these five."""
+"""White space, to be written inside of ``[]``. It stands for ``\\s``, which engines read differently: Python also takes the spaces
+of Unicode. Go, in which the API server is written, takes these five alone."""
 WORD = rf"^[^{SPACE}]+$"
 """Text without white space."""
 LIST_ENTRY = rf"^[^{SPACE},]+$"

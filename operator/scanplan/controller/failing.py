@@ -1,4 +1,7 @@
-"""Maps a failure of a reconcile to the reason and message of the plan's status. Some are in the log alone, where all are."""
+"""Maps a failure of a reconcile to the reason and message of the plan's status.
+
+All failures are logged; a status tells only those that last.
+"""
 
 from __future__ import annotations
 

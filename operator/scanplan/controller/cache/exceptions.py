@@ -1,8 +1,8 @@
 """The known ScanExceptions by namespace, and what the newest result of each plan says of them.
 
-Exceptions are kept as the compressed JSON that they came as, without what is for people only. A namespace may have very many. So
-what a Job asks of all of them (until when each acts, and its bytes) is read from each when it comes, and the loop that writes
-their statuses unfolds one at a time. A plan's result takes memory only where it was counted with exceptions.
+Exceptions are kept as the compressed JSON that they came as, without what is for people only. A namespace may have very many,
+and each new Job needs the end and the size of all of them. So these are read once, when an exception comes. The loop that writes
+statuses unfolds one exception at a time. A plan's result takes memory only where it was counted with exceptions.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ class OwnActs:
     admissions: dict[str, bool] = field(default_factory=dict)
     """What Kueue was last told, by Job UID. Lost: a held Job's Workload is looked at again, and told the same."""
     altered: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """What admission changed of Jobs, by UID. Lost: nothing that a status has told; of a Job whose first status was still to be
-    written, the condition `AdmissionChanged` names the mutable fields alone."""
+    """What admission changed of Jobs, by UID. Lost: only what no status has told yet. Where the first status of a Job is written
+    after the restart, its condition `AdmissionChanged` names no more than the mutable fields."""
     starting: defaultdict[str, dict[str, ObjectName]] = field(default_factory=lambda: defaultdict(dict))
     """By namespace, the Jobs that are being made or resumed, and for which plan: each holds a slot already. Lost: nothing, since
     the first list shows what came of them."""

@@ -106,7 +106,8 @@ def _decide(context: Context) -> Decision:
 def _unreadable(context: Context) -> Decision:
     """The decision about a plan whose spec can't be read: it was stored under another version's rules.
 
-    Whoever edits it so asks for another scan. So the present one stops, but what has ended, or only works on its result, stays.
+    An edit asks for another scan, so the running one is stopped. Finished Jobs, collectors and exporters stay: they have its
+    result, or work on it.
     """
     edited = context.plan.status.observed_generation != context.plan.generation
     if context.plan.status.ended and not edited:
