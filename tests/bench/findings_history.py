@@ -19,15 +19,16 @@ from typing import Any
 import msgspec
 
 from scanplan.api import layout
+from scanplan.api.documents import records
+from scanplan.api.documents.records import ShardCoverage
 from scanplan.api.documents.report import HistoryCounts
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import Outcome, PlanReference
 from scanplan.core.planning import shards
 from scanplan.findings import history as lives
-from scanplan.runner.artifacts import divided, durable, publish, records, run_record
+from scanplan.runner.artifacts import divided, durable, publish, run_record
 from scanplan.runner.artifacts.merging import history, merge
 from scanplan.runner.artifacts.merging.sorting import Sorter
-from scanplan.runner.artifacts.records import ShardCoverage
 from tests.bench.figure import Figure, at_most
 from tests.console import step
 from tests.runner.benchmark import CYCLE, sample

@@ -20,10 +20,11 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api import layout
+from scanplan.api.documents import records
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import Outcome, PlanReference
 from scanplan.core.planning import shards
-from scanplan.runner.artifacts import divided, publish, records, run_record
+from scanplan.runner.artifacts import divided, publish, run_record
 from scanplan.runner.artifacts.merging import history, merge
 from tests.bench.figure import Figure, at_least, at_most
 from tests.bench.findings_history import BYTES, WithoutHistory, batches, lines

@@ -10,11 +10,11 @@ import socketserver
 import threading
 from typing import Any
 
+from scanplan.api.documents.records import ShardRecord
 from scanplan.api.documents.report import ShardReport
 from scanplan.api.documents.task import ScannerOptions, TaskDocument
 from scanplan.api.documents.words import PlanReference
 from scanplan.runner.artifacts import publish
-from scanplan.runner.artifacts.records import ShardRecord
 from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.shard import run_shard
 

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from scanplan.api import layout
+from scanplan.api.documents.records import ShardCoverage
 from scanplan.api.documents.task import ScannerOptions, TemplateFilter
 from scanplan.api.documents.words import ErrorClass, Outcome, Severity
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner.artifacts.records import ShardCoverage
 from scanplan.runner.nuclei.choosing import automatic
 from scanplan.runner.nuclei.launch import command
 from tests.conformance.desk import Desk, Server, dead_urls

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from scanplan.api.documents.records import ShardRecord
 from scanplan.api.documents.report import ShardReport
 from scanplan.api.documents.task import ScannerOptions
 from scanplan.api.documents.words import FuzzInputMode, Outcome
-from scanplan.runner.artifacts.records import ShardRecord
 from tests.conformance.desk import CONFIGURATION, Desk, Server
 
 PLAIN = "http: [{method: GET, path: ['{{BaseURL}}%s'], matchers: [{type: word, words: [%s]}]}]"

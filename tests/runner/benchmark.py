@@ -22,10 +22,11 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api import layout
+from scanplan.api.documents import records
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import Outcome, PlanReference
 from scanplan.core.planning import shards
-from scanplan.runner.artifacts import divided, durable, findings, publish, records
+from scanplan.runner.artifacts import divided, durable, findings, publish
 from scanplan.runner.artifacts.merging import merge
 
 BLOCK_BYTES = 1 << 16

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from scanplan.api import layout
+from scanplan.api.documents import records
 from scanplan.api.documents.task import ScannerOptions, TemplateFilter
 from scanplan.api.documents.words import Outcome, Severity
 from scanplan.runner import progress
-from scanplan.runner.artifacts import publish, records
+from scanplan.runner.artifacts import publish
 from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.shard import run_shard
 from tests.fixtures.scans import WebApplication

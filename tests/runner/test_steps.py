@@ -16,12 +16,13 @@ import pytest
 
 import tests.doubles
 from scanplan.api import layout
+from scanplan.api.documents import records
 from scanplan.api.documents.report import ShardReport, TaskError, decode_report
 from scanplan.api.documents.task import RetryLimits, ScannerOptions
 from scanplan.api.documents.words import ErrorClass, Outcome, encode
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner.artifacts import publish, records, steps
+from scanplan.runner.artifacts import publish, steps
 from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.shard import run_shard
 from tests.fixtures.scans import WebApplication, web_application

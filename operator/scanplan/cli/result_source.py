@@ -20,6 +20,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from scanplan.api import layout, wire
+from scanplan.api.documents.records import RunRecord, ScanMetadata
+from scanplan.api.documents.report import ArtifactFile
 from scanplan.api.documents.words import LOCAL_NAMESPACE
 from scanplan.cli import exceptions, plans
 from scanplan.cli.output import failure
@@ -35,9 +37,7 @@ from scanplan.findings.lookup import Life
 from scanplan.kube.resources import PLANS
 from scanplan.report import finding, scan
 from scanplan.report.finding import Finding
-from scanplan.report.scan import File, Scan
 from scanplan.runner.artifacts import durable
-from scanplan.runner.artifacts.records import RunRecord
 
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
@@ -109,7 +109,7 @@ class Result:
 
     name: str
     """The name by which the user asked for it, such as ``nightly~1``."""
-    scan: Scan
+    scan: ScanMetadata
     findings: Findings
     history: History
     place: str
@@ -304,7 +304,7 @@ class ResultSource:
         lives = History(fetch, findings, described.started_at)
         return Result(name, described, findings, lives, f"{path} {place}", report)
 
-    def _fetch(self, store: ArtifactStore, path: str, listed: File | None = None) -> Path:
+    def _fetch(self, store: ArtifactStore, path: str, listed: ArtifactFile | None = None) -> Path:
         """Copy a file to this machine, and check it against its entry in the record."""
         self._found += 1
         target = self._scratch / f"{self._found}-{PurePosixPath(path).name}"
@@ -315,7 +315,7 @@ class ResultSource:
         return target
 
 
-def namespace_of(described: Scan) -> str:
+def namespace_of(described: ScanMetadata) -> str:
     """The namespace of a result's plan; empty where it is in no cluster."""
     namespace = described.plan.namespace
     return "" if namespace == LOCAL_NAMESPACE else namespace
@@ -347,7 +347,7 @@ class _Record:
         return self._file.write(piece)
 
 
-def check(file: Path, path: str, listed: File) -> None:
+def check(file: Path, path: str, listed: ArtifactFile) -> None:
     """Check a copy against the SHA-256 in the record.
 
     Raises:

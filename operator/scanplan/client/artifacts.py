@@ -18,13 +18,13 @@ from typing import Any
 import msgspec
 
 from scanplan.api import layout, wire
+from scanplan.api.documents.records import ScanMetadata
 from scanplan.api.v1alpha1.scanplan import RUN_NAME
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ArtifactRef, ScanResult, SeverityCounts, TaskStatus
 from scanplan.client.settings import load as load_settings
 from scanplan.core.planning import keys
 from scanplan.runner.artifacts import durable, publish, run_record
-from scanplan.runner.artifacts.records import ScanMetadata
 
 RECORD = "run_artifacts.json"
 _TASK_ID = re.compile(r"scan-([0-9a-f]{20})")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from scanplan.report.scan import Scan
+from scanplan.api.documents.records import ScanMetadata
 
 
-def unlike(before: Scan, after: Scan) -> list[str]:
+def unlike(before: ScanMetadata, after: ScanMetadata) -> list[str]:
     """Reasons why two scans may differ although no host has changed; one sentence each."""
     said = []
     if sorted(before.templates) != sorted(after.templates):

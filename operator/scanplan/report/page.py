@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from scanplan.api import layout
+from scanplan.api.documents.records import ScanMetadata, ShardSummary
 from scanplan.api.documents.words import Severity
 from scanplan.findings.identity import LENGTH
 from scanplan.findings.lookup import Life, nowhere
 from scanplan.report import charts, rows, text
 from scanplan.report.finding import RANK, Finding
-from scanplan.report.scan import Scan, Shard, remarks
+from scanplan.report.scan import remarks
 from scanplan.report.severity_budget import MostSevere
 
 MAX_BYTES = 10_000_000
@@ -54,7 +55,7 @@ class Contents:
 
 
 def render(
-    scan: Scan,
+    scan: ScanMetadata,
     findings: Iterable[Finding],
     version: str,
     *,
@@ -78,7 +79,7 @@ def render(
 
 
 def compose(
-    scan: Scan,
+    scan: ScanMetadata,
     contents: Contents,
     version: str,
     *,
@@ -152,7 +153,7 @@ class _Seen:
         return dict(ranked[:_CHART_HOSTS])
 
 
-def _header(scan: Scan) -> str:
+def _header(scan: ScanMetadata) -> str:
     times = " to ".join(filter(None, (moment(scan.started_at), moment(scan.finished_at))))
     facts = [
         f"project {_code(scan.project_id)}" if scan.project_id else "",
@@ -166,7 +167,7 @@ def _remarks(said: list[str]) -> str:
     return f'<div class="remarks" role="note">{"".join(f"<p>{_line(one)}</p>" for one in said)}</div>' if said else ""
 
 
-def _cards(scan: Scan, counts: charts.Counts, suppressed: int) -> str:
+def _cards(scan: ScanMetadata, counts: charts.Counts, suppressed: int) -> str:
     finished = len(scan.shards) - len(scan.unfinished)
     cards = [
         (f"{sum(counts):,}", "findings"),
@@ -199,7 +200,7 @@ def _charts(seen: _Seen, counts: charts.Counts) -> str:
     )
 
 
-def _not_scanned(scan: Scan) -> str:
+def _not_scanned(scan: ScanMetadata) -> str:
     shards = "".join(map(_shard, scan.unfinished[:_MAX_LISTED]))
     unreachable = [endpoint for shard in scan.shards for endpoint in shard.endpoints_unreachable]
     skipped = [endpoint for shard in scan.shards for endpoint in shard.endpoints_skipped]
@@ -239,7 +240,7 @@ def _details(title: str, items: Sequence[str], total: int) -> str:
     return f"<details open>{summary}<ul>{''.join(items)}</ul>{_and_more(total)}</details>"
 
 
-def _shard(shard: Shard) -> str:
+def _shard(shard: ShardSummary) -> str:
     error = shard.error
     why = f"{error.reason}: {error.message}" if error else "never scanned" if not shard.attempts else ""
     scanned = f"{shard.endpoints_scanned:,} of {shard.endpoints:,} scanned"
@@ -250,7 +251,9 @@ def _and_more(total: int) -> str:
     return f"<p>and {total - _MAX_LISTED:,} more: see {layout.METADATA}</p>" if total > _MAX_LISTED else ""
 
 
-def _table_head(scan: Scan, counts: charts.Counts, shown: int, rest: str, *, suppressed: bool, whole: bool) -> str:
+def _table_head(
+    scan: ScanMetadata, counts: charts.Counts, shown: int, rest: str, *, suppressed: bool, whole: bool
+) -> str:
     total = sum(counts)
     start = f'<section id="findings" tabindex="-1"><h2>Findings{f" ({total:,})" if total else ""}</h2>'
     if not total:
@@ -274,7 +277,7 @@ def _table_head(scan: Scan, counts: charts.Counts, shown: int, rest: str, *, sup
     )
 
 
-def _how(scan: Scan) -> str:
+def _how(scan: ScanMetadata) -> str:
     since = scan.history.since if scan.history else ""
     compared = (
         f"the scan of this run that began {moment(since)}, the last complete one then"

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from scanplan.api.documents.records import ScanMetadata
 from scanplan.api.documents.words import Severity
 from scanplan.api.times import format_day
 from scanplan.findings.exceptions import ScanException
@@ -23,7 +24,7 @@ from scanplan.findings.history import Entry, State
 from scanplan.findings.lookup import Life, nowhere
 from scanplan.report import text
 from scanplan.report.finding import Finding, parse
-from scanplan.report.scan import Scan, remarks
+from scanplan.report.scan import remarks
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 MAX_RESULTS = 25_000
@@ -56,7 +57,7 @@ Json = dict[str, Any]
 
 
 def render(
-    scan: Scan,
+    scan: ScanMetadata,
     findings: Iterable[Finding],
     version: str,
     *,
@@ -111,7 +112,7 @@ def render(
     yield b"]," + _encode(rest)[1:] + b"]}\n"
 
 
-def _counted(scan: Scan, counts: Callable[[], Mapping[Severity, int]] | None) -> Mapping[Severity, int]:
+def _counted(scan: ScanMetadata, counts: Callable[[], Mapping[Severity, int]] | None) -> Mapping[Severity, int]:
     """How many findings there are to write, by severity."""
     return counts() if counts else {severity: getattr(scan.findings, severity.value) for severity in Severity}
 
@@ -265,7 +266,7 @@ def _paragraph(value: str) -> str:
     return text.block(value, MAX_TEXT).strip()
 
 
-def _category(scan: Scan) -> str:
+def _category(scan: ScanMetadata) -> str:
     """What GitHub groups alerts by: all of the id up to its last slash, so each plan needs one of its own.
 
     The run is not in it: a later run of the same plan closes the alerts that it finds no more.
@@ -274,7 +275,7 @@ def _category(scan: Scan) -> str:
     return f"scanplan/{'/'.join(quote(part, safe='') for part in parts)}/"
 
 
-def _invocation(scan: Scan, refused: int) -> Json:
+def _invocation(scan: ScanMetadata, refused: int) -> Json:
     said = remarks(scan)
     if refused:
         said.append(f"{refused:,} findings are left out: GitHub takes at most {MAX_RESULTS:,}.")

@@ -10,13 +10,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from scanplan.api.documents import records
 from scanplan.api.documents.report import ShardReport
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import Outcome
 from scanplan.api.errors import TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.findings.exceptions import Handed
-from scanplan.runner.artifacts import divided, durable, publish, records, run_record
+from scanplan.runner.artifacts import divided, durable, publish, run_record
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.confidential import Redaction
 

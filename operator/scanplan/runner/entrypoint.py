@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from scanplan.api import environment
+from scanplan.api.documents import records
 from scanplan.api.documents.report import ShardReport, TaskError
 from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import ScanError
@@ -20,7 +21,6 @@ from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.runner import collect, progress, shard, task_source
 from scanplan.runner import report as reports
-from scanplan.runner.artifacts import records
 from scanplan.runner.nuclei.launch.installation import Installation
 
 _USAGE = """usage: python3 -m scanplan.runner [scan | collect | export]

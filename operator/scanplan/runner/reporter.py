@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from scanplan.api.documents import records
 from scanplan.runner import progress
-from scanplan.runner.artifacts import records
 
 
 class Reporter:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from scanplan.api.documents.records import ShardCoverage, ShardRecord
 from scanplan.api.documents.report import ScannerVersion, TaskError
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import ErrorClass, Outcome
@@ -28,7 +29,6 @@ from scanplan.runner import progress
 from scanplan.runner.artifacts import durable, publish, steps
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.artifacts.publish import Attempt
-from scanplan.runner.artifacts.records import ShardCoverage, ShardRecord
 from scanplan.runner.artifacts.steps import Journal
 from scanplan.runner.nuclei.choosing import automatic, chosen, needs, profiles, templates, unguarded
 from scanplan.runner.nuclei.choosing.templates import Selection, Template

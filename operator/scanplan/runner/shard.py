@@ -13,6 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from scanplan.api.documents import records
+from scanplan.api.documents.records import ShardRecord
 from scanplan.api.documents.report import MergedResult, ShardReport, TaskError
 from scanplan.api.documents.task import EndpointsFile, TaskDocument
 from scanplan.api.documents.words import ErrorClass, Outcome
@@ -20,9 +22,8 @@ from scanplan.api.errors import NucleiBinaryError, ScanError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.findings.exceptions import Handed
 from scanplan.runner import progress
-from scanplan.runner.artifacts import divided, durable, prune, publish, records, run_record
+from scanplan.runner.artifacts import divided, durable, prune, publish, run_record
 from scanplan.runner.artifacts.merging import merge
-from scanplan.runner.artifacts.records import ShardRecord
 from scanplan.runner.confidential import Redaction
 from scanplan.runner.long_lists import endpoints_file
 from scanplan.runner.nuclei.launch.installation import Installation

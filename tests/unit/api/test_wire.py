@@ -15,14 +15,13 @@ PROGRAM = """
 import sys, threading
 sys.setswitchinterval(1e-6)
 from scanplan.api import wire
-from scanplan.report.scan import Scan
-from scanplan.runner.artifacts.records import RunRecord, ScanMetadata, ShardRecord
+from scanplan.api.documents.records import RunRecord, ScanMetadata, ShardRecord
 
 together = threading.Barrier(8)
 
 def read():
     together.wait()
-    for kind in (ScanMetadata, ShardRecord, RunRecord, Scan):
+    for kind in (ScanMetadata, ShardRecord, RunRecord):
         try:
             wire.decode(b'{"key": "x", "shards": [{"shard": 1, "attempts": [{"attempt": 1}]}]}', kind)
         except wire.UNREADABLE:

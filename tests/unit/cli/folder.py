@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from scanplan.api import layout
+from scanplan.api.documents import records
+from scanplan.api.documents.records import RunRecord, TaskArtifacts
 from scanplan.api.documents.words import PlanReference
 from scanplan.core.planning import keys
 from scanplan.findings import history
-from scanplan.runner.artifacts import records
-from scanplan.runner.artifacts.records import RunRecord, TaskArtifacts
 from tests.unit.report import events
 
 

@@ -30,11 +30,8 @@ SPEC: dict[str, Any] = {
 }
 
 
-FAILING = {
-    "shard": 0,
-    "outcome": "complete",
-    "endpointsTroubled": [{"endpoint": "https://app.example.com", "remark": "40 of 50 requests failed"}],
-}
+TROUBLED = {"endpoint": "https://app.example.com", "trouble": "failing", "count": 40, "total": 50, "remark": "failed"}
+FAILING = events.shard(endpointsTroubled=[TROUBLED])
 OWN = {"runId", "rerun", "endpoints", "templates"}
 """Fields that a retest sets itself."""
 LEFT_OUT = {

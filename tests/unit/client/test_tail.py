@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from scanplan.api import layout
+from scanplan.api.documents import records
 from scanplan.client.cluster import reader, tail
 from scanplan.client.cluster.tail import TICK, Tail
-from scanplan.runner.artifacts import publish, records
+from scanplan.runner.artifacts import publish
 
 SHARDS = "ui_projects/nightly/tasks/0a1b/shards"
 SHARD = "00ff"

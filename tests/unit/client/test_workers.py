@@ -17,6 +17,7 @@ from rq import Retry
 from rq.timeouts import JobTimeoutException
 
 from scanplan.api import layout
+from scanplan.api.documents import records
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import InvalidPlan, NucleiBinaryError, ScanError, TemporaryError, UnknownScanError
@@ -29,7 +30,7 @@ from scanplan.client.queues import workers
 from scanplan.client.queues.redis_store import Begun
 from scanplan.client.settings import ClientSettings
 from scanplan.core.planning import shards
-from scanplan.runner.artifacts import divided, publish, records
+from scanplan.runner.artifacts import divided, publish
 from tests.unit.runner.documents import finding
 from tests.unit.runner.test_merge import published
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
+from scanplan.api.documents.records import ScanMetadata
 from scanplan.api.documents.words import Severity
 from scanplan.findings.history import Entry, State
 from scanplan.report import finding, page, scan
 from scanplan.report.finding import Finding
-from scanplan.report.scan import Scan
 
 HOSTILE = (
     "<script>alert('script')</script>",
@@ -76,7 +76,7 @@ def read(events: Iterable[Mapping[str, Any]]) -> list[Finding]:
     return list(finding.read(lines(events)))
 
 
-def record(findings: Iterable[Finding] = (), **members: Any) -> Scan:
+def record(findings: Iterable[Finding] = (), **members: Any) -> ScanMetadata:
     """A scan's record whose counts are those of its findings."""
     counts = {severity.value: 0 for severity in Severity}
     for one in findings:
@@ -91,20 +91,44 @@ def record(findings: Iterable[Finding] = (), **members: Any) -> Scan:
         "finishedAt": "2026-11-24T06:40:20.000Z",
         "durationMs": 60000,
         "templates": ["http/"],
+        "severityLevels": [],
         "scanner": {"nucleiVersion": "v3.10.0", "templatesDigest": "d" * 64, "templatesLoaded": 18},
+        "templateDigests": ["d" * 64],
         "endpoints": 2,
         "endpointsScanned": 2,
+        "endpointsUnreachable": 0,
         "findings": counts,
-        "shards": [{"shard": 0, "outcome": "complete", "endpoints": 2, "endpointsScanned": 2, "attempts": []}],
-        "aMemberOfLater": {"versions": True},
+        "shards": [shard()],
+        "files": [],
     }
     return scan.read(msgspec.json.encode({**known, **members}))
 
 
-def failed(shard: int, reason: str, message: str) -> dict[str, Any]:
+def shard(number: int = 0, **members: Any) -> dict[str, Any]:
+    """A shard in a scan's record."""
+    known = {
+        "shard": number,
+        "content": "c" * 64,
+        "outcome": "complete",
+        "endpoints": 2,
+        "endpointsScanned": 2,
+        "endpointsUnreachable": [],
+        "attempts": [],
+    }
+    return known | members
+
+
+def failed(number: int, reason: str, message: str) -> dict[str, Any]:
     """A shard in a scan's record that has failed, and why."""
-    attempt = {"attempt": 1, "outcome": "failed", "error": {"reason": reason, "message": message}}
-    return {"shard": shard, "outcome": "failed", "endpoints": 5, "attempts": [attempt]}
+    attempt = {
+        "attempt": 1,
+        "outcome": "failed",
+        "error": {"class": "Temporary", "reason": reason, "message": message},
+        "startedAt": "2026-11-24T06:39:20.000Z",
+        "finishedAt": "2026-11-24T06:40:20.000Z",
+        "findings": 0,
+    }
+    return shard(number, outcome="failed", endpoints=5, endpointsScanned=0, attempts=[attempt])
 
 
 def hostile() -> list[dict[str, Any]]:
@@ -139,7 +163,7 @@ def hostile() -> list[dict[str, Any]]:
     ]
 
 
-def rendered(findings: list[Finding], scan: Scan | None = None, **options: Any) -> str:
+def rendered(findings: list[Finding], scan: ScanMetadata | None = None, **options: Any) -> str:
     """The HTML report of these findings."""
     return b"".join(page.render(scan or record(findings), findings, "1.2.3", **options)).decode()
 

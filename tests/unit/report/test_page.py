@@ -38,11 +38,10 @@ def test_nothing_that_a_host_says_becomes_markup() -> None:
 
 
 def test_an_incomplete_scan_says_what_it_did_not_scan() -> None:
-    down = {"endpoints": 3, "endpointsScanned": 1, "endpointsUnreachable": ["http://down.example"]}
     shards = [
-        {"shard": 0, "outcome": "complete", **down},
+        events.shard(0, endpoints=3, endpointsScanned=1, endpointsUnreachable=["http://down.example"]),
         events.failed(1, "OutOfMemory", "raise the limit"),
-        {"shard": 2, "outcome": "failed", "endpoints": 5},
+        events.shard(2, outcome="failed", endpoints=5, endpointsScanned=0),
     ]
     content = events.rendered([], events.record(complete=False, endpoints=13, endpointsUnreachable=1, shards=shards))
     assert "The scan is not complete: 2 of 3 shards did not finish." in content

@@ -9,14 +9,14 @@ from typing import Any
 import jsonschema
 import pytest
 
+from scanplan.api.documents.records import ScanMetadata
 from scanplan.api.documents.words import Severity
 from scanplan.report import sarif
 from scanplan.report.finding import Finding
-from scanplan.report.scan import Scan
 from tests.unit.report import events
 
 
-def rendered(scan: Scan, findings: list[Finding]) -> dict[str, Any]:
+def rendered(scan: ScanMetadata, findings: list[Finding]) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(b"".join(sarif.render(scan, findings, "1.2.3")))
     return document
 
@@ -40,7 +40,12 @@ def schema() -> jsonschema.Draft4Validator:
 def test_it_follows_the_standards_schema(schema: jsonschema.Draft4Validator, sample: list[dict[str, Any]]) -> None:
     findings = events.read(sample)
     shards = [events.failed(0, "X", "y")]
-    for scan in (events.record(findings), events.record(findings, complete=False, shards=shards), Scan()):
+    unmerged = {"key": "", "projectId": "", "scanner": {}, "startedAt": "", "finishedAt": "", "shards": []}
+    for scan in (
+        events.record(findings),
+        events.record(findings, complete=False, shards=shards),
+        events.record(findings, complete=False, **unmerged),
+    ):
         schema.validate(rendered(scan, findings))
 
 

@@ -1,35 +1,67 @@
-"""The lenient view of a scan's record. Lost otherwise: a member that is renamed in the record, and then empty in every report."""
+"""Reading a scan's record. Lost otherwise: all results of a newer operator, for everybody whose `scanplan` is older."""
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Iterator
+import json
 from typing import Any
 
 import msgspec
+import pytest
 
-from scanplan.report.scan import Scan
-from scanplan.runner.artifacts.records import ScanMetadata
+from scanplan.api.documents.report import Trouble
+from scanplan.api.documents.words import ErrorClass
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.report import scan
+from tests.unit.report import events
 
-
-def structs_of(annotation: Any) -> list[type[msgspec.Struct]]:
-    """The structs in a type, such as `tuple[Shard, ...]` or `Error | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
-        return [annotation]
-    return [each for argument in typing.get_args(annotation) for each in structs_of(argument)]
-
-
-def strangers(view: type[msgspec.Struct], record: type[msgspec.Struct], path: str = "") -> Iterator[str]:
-    """Members of a view that the record doesn't have."""
-    written = {field.encode_name: field for field in msgspec.structs.fields(record)}
-    for field in msgspec.structs.fields(view):
-        name = f"{path}.{field.encode_name}"
-        if field.encode_name not in written:
-            yield name
-            continue
-        for inner, outer in zip(structs_of(field.type), structs_of(written[field.encode_name].type), strict=False):
-            yield from strangers(inner, outer, name)
+TROUBLED = {"endpoint": "a.example", "trouble": "failing", "count": 1, "total": 2, "remark": "did not answer"}
+RECORD = events.record(
+    complete=False,
+    shards=[events.failed(0, "OutOfMemory", "raise the limit"), events.shard(1, endpointsTroubled=[TROUBLED])],
+    files=[{"name": "report.html", "bytes": 3, "sha256": "f" * 64}],
+    history={"since": "2026-11-20T06:00:00.000Z", "new": {"high": 1}},
+    exceptions={"time": "2026-11-20T06:00:00Z", "used": [{"name": "known", "findings": 1}]},
+    templatesNotRun=[{"template": "http/a.yaml", "reason": "needs a browser"}],
+    discovery={"found": 1},
+    endpointsFile={"endpoints": 7},
+)
+"""A record that has each kind of value once."""
 
 
-def test_every_member_of_the_view_is_one_of_the_record() -> None:
-    assert list(strangers(Scan, ScanMetadata)) == []
+def of_later(value: Any) -> Any:
+    """The same value as a later version may write it: with one member more in each object."""
+    if isinstance(value, dict):
+        return {name: of_later(each) for name, each in value.items()} | {"aMemberOfLater": {"versions": True}}
+    return [of_later(each) for each in value] if isinstance(value, list) else value
+
+
+def test_members_of_a_later_version_are_ignored() -> None:
+    written = json.loads(msgspec.json.encode(RECORD))
+    later = of_later(written) | {
+        "templatesLeftOut": written["templatesLeftOut"]
+    }  # the one mapping with names of its own
+    assert scan.read(json.dumps(later).encode()) == RECORD
+
+
+def test_words_of_a_later_version_are_read_as_the_general_ones() -> None:
+    """The message, which is for people, stays."""
+    written = json.loads(msgspec.json.encode(RECORD))
+    written["shards"][0]["attempts"][0]["error"] |= {"class": "Later", "reason": "ComesLater"}
+    written["shards"][1]["endpointsTroubled"][0]["trouble"] = "later"
+    read = scan.read(json.dumps(written).encode())
+    error = read.shards[0].error
+    assert error is not None
+    assert (error.error_class, error.reason, error.message) == (
+        ErrorClass.UNKNOWN,
+        Reason.UNKNOWN_ERROR,
+        "raise the limit",
+    )
+    assert read.shards[1].endpoints_troubled[0].trouble is Trouble.FAILING
+
+
+@pytest.mark.parametrize("missing", ["key", "findings", "shards"])
+def test_half_a_record_is_an_error_that_names_what_is_missing(missing: str) -> None:
+    written = json.loads(msgspec.json.encode(RECORD))
+    del written[missing]
+    with pytest.raises(ValueError, match=f"missing required field `{missing}`"):
+        scan.read(json.dumps(written).encode())

@@ -12,6 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from scanplan.api.documents import records
+from scanplan.api.documents.records import ShardCoverage, ShardEndpoints, Unlisted
 from scanplan.api.documents.report import EndpointTrouble, MergedResult, TaskError, Trouble
 from scanplan.api.documents.task import EndpointsFile, TaskDocument
 from scanplan.api.documents.words import ErrorClass, Outcome
@@ -22,9 +24,8 @@ from scanplan.core.planning.targets import endpoints, ranges
 from scanplan.core.planning.targets.denied import DEFAULT_DENIED
 from scanplan.core.planning.targets.guard import Guard
 from scanplan.runner import collect
-from scanplan.runner.artifacts import divided, publish, records, run_record
+from scanplan.runner.artifacts import divided, publish, run_record
 from scanplan.runner.artifacts.merging import merge
-from scanplan.runner.artifacts.records import ShardCoverage, ShardEndpoints, Unlisted
 from scanplan.runner.long_lists import endpoints_file
 
 from .documents import document, finding

@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from scanplan.api import layout
+from scanplan.api.documents import records
+from scanplan.api.documents.records import ShardCoverage
 from scanplan.api.documents.report import FindingCounts, HistoryCounts, MergedResult, ScannerVersion
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import Age, Outcome
@@ -17,10 +19,9 @@ from scanplan.findings import history
 from scanplan.findings.exceptions import Handed
 from scanplan.findings.history import Entry
 from scanplan.runner import collect
-from scanplan.runner.artifacts import divided, publish, records, run_record
+from scanplan.runner.artifacts import divided, publish, run_record
 from scanplan.runner.artifacts.merging import history as artifacts_history
 from scanplan.runner.artifacts.merging import merge, sightings, sorting
-from scanplan.runner.artifacts.records import ShardCoverage
 
 from .documents import document, finding
 

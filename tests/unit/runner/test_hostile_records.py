@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from scanplan.api import layout
+from scanplan.api.documents.records import ScanMetadata
 from scanplan.api.documents.report import ShardReport
 from scanplan.api.documents.words import Outcome
 from scanplan.api.errors import ClaimError, TemporaryError
@@ -26,7 +27,6 @@ from scanplan.client.compat import nuclei_integration
 from scanplan.core.planning import keys, shards
 from scanplan.findings import fingerprint
 from scanplan.report import page, sarif, spreadsheet
-from scanplan.report.scan import Scan
 from scanplan.runner.artifacts import divided, durable, prune, publish, run_record
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.collect import collect
@@ -138,7 +138,7 @@ def read_all(claim: Path, scratch: Path) -> None:
     merge.merge(run, TASK, partial=True)
 
 
-def report(described: Scan) -> None:
+def report(described: ScanMetadata) -> None:
     for pieces in (page.render(described, iter(()), "1"), sarif.render(described, iter(()), "1")):
         assert b"".join(pieces)
     assert list(spreadsheet.render(iter(())))

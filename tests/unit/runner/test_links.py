@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from scanplan.api import layout
+from scanplan.api.documents import records
 from scanplan.api.errors import TemporaryError
 from scanplan.core.planning import shards
-from scanplan.runner.artifacts import divided, durable, prune, publish, records, run_record
+from scanplan.runner.artifacts import divided, durable, prune, publish, run_record
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.collect import collect
 

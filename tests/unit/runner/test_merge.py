@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from scanplan.api import layout
+from scanplan.api.documents import records
 from scanplan.api.documents.report import FindingCounts, MergedResult, ScannerVersion, TaskError
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import DiscoveryReport, ErrorClass, Outcome, PlanReference
@@ -21,7 +22,7 @@ from scanplan.api.errors import ClaimError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import shards
 from scanplan.runner import collect
-from scanplan.runner.artifacts import divided, durable, publish, records, run_record
+from scanplan.runner.artifacts import divided, durable, publish, run_record
 from scanplan.runner.artifacts.merging import history, merge
 
 from .documents import document, finding

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scanplan.api.documents import records
+from scanplan.api.documents.records import RunRecord, TaskArtifacts
 from scanplan.api.errors import TemporaryError
 from scanplan.runner import shard
-from scanplan.runner.artifacts import durable, prune, records, removal, run_record
+from scanplan.runner.artifacts import durable, prune, removal, run_record
 from scanplan.runner.artifacts.prune import Policy, RunOnDisk, TaskOnDisk
-from scanplan.runner.artifacts.records import RunRecord, TaskArtifacts
 from scanplan.runner.nuclei.launch.installation import Installation
 
 from .documents import document, finding

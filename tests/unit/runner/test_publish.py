@@ -12,12 +12,13 @@ import msgspec
 import pytest
 
 from scanplan.api import layout
+from scanplan.api.documents import records
+from scanplan.api.documents.records import ShardRecord
 from scanplan.api.documents.report import FindingCounts
 from scanplan.api.documents.words import Outcome
 from scanplan.api.errors import TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner.artifacts import durable, publish, records
-from scanplan.runner.artifacts.records import ShardRecord
+from scanplan.runner.artifacts import durable, publish
 
 from .documents import DOCUMENT, finding
 

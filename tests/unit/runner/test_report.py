@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanplan.api import layout
+from scanplan.api.documents import records
 from scanplan.api.documents.report import (
     TERMINATION_MESSAGE_BYTES,
     AppliedExceptions,
@@ -40,7 +41,7 @@ from scanplan.api.documents.words import (
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.runner import report
-from scanplan.runner.artifacts import divided, publish, records
+from scanplan.runner.artifacts import divided, publish
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.scan import Scan
 from scanplan.runner.shard import run_shard

@@ -18,6 +18,7 @@ from scanplan.api.documents.words import (
     ErrorClass,
     Outcome,
     Severity,
+    Value,
 )
 from scanplan.api.errors import ScanError
 from scanplan.api.v1alpha1.conditions import Reason
@@ -26,7 +27,7 @@ TERMINATION_MESSAGE_BYTES = 4096
 """Kubernetes keeps no more of a termination message."""
 
 
-class FindingCounts(Document, frozen=True, kw_only=True):
+class FindingCounts(Value, frozen=True, kw_only=True):
     """Findings by severity; `total` is their sum."""
 
     critical: Count = 0
@@ -41,7 +42,7 @@ class FindingCounts(Document, frozen=True, kw_only=True):
         return self.critical + self.high + self.medium + self.low + self.info + self.unknown
 
 
-class NewFinding(Document, frozen=True, kw_only=True):
+class NewFinding(Value, frozen=True, kw_only=True):
     """A finding by name. Its texts are the template's and the scanned host's."""
 
     severity: Severity
@@ -51,7 +52,7 @@ class NewFinding(Document, frozen=True, kw_only=True):
     """Without query; empty where the endpoints are secret."""
 
 
-class NewFindings(Document, frozen=True, kw_only=True):
+class NewFindings(Value, frozen=True, kw_only=True):
     """The new findings that fall under no exception."""
 
     counts: FindingCounts = msgspec.field(default_factory=FindingCounts)
@@ -59,7 +60,7 @@ class NewFindings(Document, frozen=True, kw_only=True):
     """The most severe ones, as far as there is room."""
 
 
-class HistoryCounts(Document, frozen=True, kw_only=True):
+class HistoryCounts(Value, frozen=True, kw_only=True):
     """What a scan has changed in its run's findings over time; each finding counts once, however many records it has."""
 
     since: str = ""
@@ -78,7 +79,7 @@ class HistoryCounts(Document, frozen=True, kw_only=True):
     """Of the new ones those that fall under no exception; None: counted by a version that did not tell them."""
 
 
-class ArtifactFile(Document, frozen=True, kw_only=True):
+class ArtifactFile(Value, frozen=True, kw_only=True):
     """One published file: its name within the task's folder, size in bytes and SHA-256 in hex."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][-A-Za-z0-9_.]*\Z", max_length=253)]
@@ -86,7 +87,7 @@ class ArtifactFile(Document, frozen=True, kw_only=True):
     sha256: str
 
 
-class ScannerVersion(Document, frozen=True, kw_only=True):
+class ScannerVersion(Value, frozen=True, kw_only=True):
     """What scanned: recorded so that two results can be compared."""
 
     nuclei_version: str = ""
@@ -95,7 +96,7 @@ class ScannerVersion(Document, frozen=True, kw_only=True):
     templates_loaded: Count = 0
 
 
-class TaskError(Document, frozen=True, kw_only=True):
+class TaskError(Value, frozen=True, kw_only=True):
     """Why an attempt failed: class, reason from the one enum, and a message that says what to do (at most 1 KiB)."""
 
     error_class: ErrorClass = msgspec.field(name="class")
@@ -108,7 +109,7 @@ class TaskError(Document, frozen=True, kw_only=True):
         return cls(error_class=failed.error_class, reason=failed.reason, message=failed.message)
 
 
-class TemplateNotRun(Document, frozen=True, kw_only=True):
+class TemplateNotRun(Value, frozen=True, kw_only=True):
     """A template that was asked for, and of which no request was sent."""
 
     template: str
@@ -130,12 +131,17 @@ class Trouble(StrEnum):
     BLOCKED = "blocked"
     """It answers 403, wherever it is asked."""
 
+    @classmethod
+    def _missing_(cls, _: object) -> Trouble:
+        """A trouble of a later version."""
+        return cls.FAILING
+
 
 THROTTLING = (Trouble.THROTTLED, Trouble.UNAVAILABLE)
 """Troubles that count as throttling."""
 
 
-class EndpointTrouble(Document, frozen=True, kw_only=True):
+class EndpointTrouble(Value, frozen=True, kw_only=True):
     """An endpoint that answers, but may not be fully scanned."""
 
     endpoint: str
@@ -150,14 +156,14 @@ class EndpointTrouble(Document, frozen=True, kw_only=True):
     """The same in words."""
 
 
-class ExceptionUse(Document, frozen=True, kw_only=True):
+class ExceptionUse(Value, frozen=True, kw_only=True):
     """How many findings an exception matches."""
 
     name: Annotated[str, msgspec.Meta(max_length=63)]
     findings: Count
 
 
-class AppliedExceptions(Document, frozen=True, kw_only=True):
+class AppliedExceptions(Value, frozen=True, kw_only=True):
     """The exceptions that a merge has counted with."""
 
     time: Annotated[str, msgspec.Meta(max_length=40)]

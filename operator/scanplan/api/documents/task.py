@@ -21,6 +21,8 @@ from scanplan.api.documents.words import (
 
 MAX_ENDPOINT_LENGTH = 2_048
 MAX_FILE_ENDPOINTS = 1_000_000
+MAX_SHARDS = 1_000
+"""Bound on a Job's completions: backoffLimitPerIndex allows 100,000, but status and pods are kept readable."""
 
 
 class ScannerOptions(Document, frozen=True, kw_only=True):
@@ -140,7 +142,7 @@ class TaskDocument(Document, frozen=True, kw_only=True):
     """Some endpoints come from a Secret: logs and messages name none of them; files on the claim do."""
     discovery: DiscoveryReport | None = None
     """None: the plan discovers nothing."""
-    shards: Annotated[int, msgspec.Meta(ge=1)] = 1
+    shards: Annotated[int, msgspec.Meta(ge=1, le=MAX_SHARDS)] = 1
     templates: tuple[str, ...]
     template_folders: tuple[TemplateFolder, ...] = ()
     """Searched in this order, before the image's own."""

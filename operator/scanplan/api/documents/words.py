@@ -1,7 +1,8 @@
-"""Types that the task document and the report share.
+"""Types that the task document, the report and the records on the claim share.
 
-The operator writes the task document, and the runner the report. Both are JSON with camelCase names. They are decoded strictly, so
-an operator and a runner of different versions fail with an error.
+All are JSON with camelCase names. The operator writes the task document, and the runner the report: these are decoded strictly,
+so an operator and a runner of different versions fail with an error. The records outlive both. So their values may have members
+that only a later version knows.
 """
 
 from __future__ import annotations
@@ -96,6 +97,11 @@ class ErrorClass(StrEnum):
     TEMPORARY = "Temporary"
     UNKNOWN = "Unknown"
 
+    @classmethod
+    def _missing_(cls, _: object) -> ErrorClass:
+        """A class of a later version."""
+        return cls.UNKNOWN
+
 
 class Outcome(StrEnum):
     """How an attempt, or the merge of all shards, came out."""
@@ -105,24 +111,26 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-class Document(
-    msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True
-):
-    """Base of all wire documents: immutable, camelCase, strict."""
+class Value(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Base of what documents and records share: immutable, camelCase; members that only a later version knows are ignored."""
+
+
+class Document(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all wire documents: a value that may not have unknown members."""
 
 
 LOCAL_NAMESPACE = "local"
 """Stands for the namespace of a plan that is in no cluster."""
 
 
-class PlanReference(Document, frozen=True, kw_only=True):
+class PlanReference(Value, frozen=True, kw_only=True):
     """The plan that created the task's Job."""
 
     namespace: str
     name: str
 
 
-class DiscoveryReport(Document, frozen=True, kw_only=True):
+class DiscoveryReport(Value, frozen=True, kw_only=True):
     """What the objects of the cluster named when the task was made."""
 
     found: Count = 0
@@ -133,7 +141,7 @@ class DiscoveryReport(Document, frozen=True, kw_only=True):
     """The first of what was left out, each with the cause; for people."""
 
 
-class EndpointsFileReport(Document, frozen=True, kw_only=True):
+class EndpointsFileReport(Value, frozen=True, kw_only=True):
     """What was in a file of endpoints, as far as its shards were scanned."""
 
     endpoints: Count = 0

@@ -145,3 +145,8 @@ class Reason(StrEnum):
     IMAGE_PULL_FAILED = "ImagePullFailed"
     UNSCHEDULABLE = "Unschedulable"
     EVICTED = "Evicted"
+
+    @classmethod
+    def _missing_(cls, _: object) -> Reason:
+        """A reason of a later version."""
+        return cls.UNKNOWN_ERROR

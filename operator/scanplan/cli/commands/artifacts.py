@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from scanplan.api.documents.report import ArtifactFile
 from scanplan.api.v1alpha1.scanplan_status import PublishedFile
 from scanplan.cli import options, plans
 from scanplan.cli.output.failure import DATA, NO_INPUT, Failure, told
@@ -18,7 +19,6 @@ from scanplan.cli.output.terminal import answers, line, say, waiting
 from scanplan.cli.plans import here
 from scanplan.cli.result_source import check
 from scanplan.kube.resources import PLANS
-from scanplan.report.scan import File
 
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
@@ -89,7 +89,9 @@ def fetch(
 
     cluster = connect(namespace, context, kubeconfig)
     plan = cluster.named(PLANS, name)
-    published = {file.name: File(name=file.name, bytes=file.bytes, sha256=file.sha256) for file in _published(plan)}
+    published = {
+        file.name: ArtifactFile(name=file.name, bytes=file.bytes, sha256=file.sha256) for file in _published(plan)
+    }
     target = into or Path(name)
     with _opened(cluster, plan) as (reader, folder):
         wanted = [path for path, _ in reader.files(folder)] if every else files or list(published)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from scanplan.api import labels, wire
+from scanplan.api.documents.records import ScanMetadata
 from scanplan.api.errors import InvalidEndpoint
 from scanplan.api.names import LIST_ENTRY
 from scanplan.api.v1alpha1.plan.selection import TEMPLATE
@@ -24,7 +25,6 @@ from scanplan.core.planning.targets.endpoints import canonical
 from scanplan.core.planning.task import TEMPLATES_DIRECTORY
 from scanplan.findings.identity import PORTS, address, identity
 from scanplan.kube.resources import PLANS
-from scanplan.report.scan import Scan
 
 Object = Mapping[str, Any]
 
@@ -133,7 +133,7 @@ def manifest(plan: Object, raw: bytes, name: str) -> dict[str, Any]:
     }
 
 
-def verdict_of(raw: bytes, lines: Iterable[bytes], scan: Scan) -> Verdict:
+def verdict_of(raw: bytes, lines: Iterable[bytes], scan: ScanMetadata) -> Verdict:
     """Whether a finding is still there; fixed only where a complete scan has really looked, and was answered."""
     wanted = identity(raw)
     if any(identity(each) == wanted for each in lines):

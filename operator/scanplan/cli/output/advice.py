@@ -11,7 +11,7 @@ _SPEC = "kubectl edit scanplan NAME"
 _LOGS = "scanplan logs NAME"
 _AGAIN = "scanplan rerun NAME"
 
-ADVICE: dict[Reason, tuple[str, ...]] = {
+ADVICE: dict[str, tuple[str, ...]] = {
     Reason.INVALID_ENDPOINT: (f"correct the endpoint: {_SPEC}",),
     Reason.TARGET_DENIED: (
         f"remove the endpoint: {_SPEC}",
@@ -84,8 +84,4 @@ ADVICE: dict[Reason, tuple[str, ...]] = {
 
 def of(reason: str, name: str) -> list[str]:
     """Commands for a reason; empty where it needs none, or where this version does not know the reason."""
-    try:
-        known = ADVICE.get(Reason(reason), ())
-    except ValueError:
-        return []
-    return [words.replace("NAME", name) for words in known]
+    return [words.replace("NAME", name) for words in ADVICE.get(reason, ())]

@@ -16,8 +16,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 
-MAX_SHARDS = 1_000
-"""Bound on a Job's completions: backoffLimitPerIndex allows 100,000, but status and pods are kept readable."""
+from scanplan.api.documents.task import MAX_SHARDS
 
 _HOST = re.compile(r"(?:https?://)?(?:\[(?P<address>[^\]]*)\]|(?P<name>[^:/?#]*))")
 """As `urlsplit` has it, in a tenth of its time: a plan of 100,000 endpoints keeps all others waiting meanwhile."""

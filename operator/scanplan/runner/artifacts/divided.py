@@ -14,12 +14,12 @@ from typing import NamedTuple
 import msgspec
 
 from scanplan.api import layout, wire
+from scanplan.api.documents.records import Record, ShardEndpoints, ShardRecord, Unlisted
 from scanplan.api.documents.report import THROTTLING, Trouble
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import EndpointsFileReport
 from scanplan.core.planning import keys, shards
 from scanplan.runner.artifacts import durable
-from scanplan.runner.artifacts.records import Record, ShardEndpoints, ShardRecord, Unlisted
 
 LISTED = 100
 """Endpoints of each state that the records of a shard of a file list: a million would take more than a record may have."""

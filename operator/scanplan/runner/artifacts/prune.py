@@ -22,10 +22,10 @@ from typing import Literal
 import msgspec
 
 from scanplan.api import layout
+from scanplan.api.documents.records import RunRecord
 from scanplan.api.errors import TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.runner.artifacts import durable, removal, run_record
-from scanplan.runner.artifacts.records import RunRecord
 
 MARK = ".pruning"
 """In a run's folder, while the run is removed; with a dash and the name of a task's folder, while that one is."""

@@ -19,13 +19,14 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api import layout, wire
+from scanplan.api.documents import records
+from scanplan.api.documents.records import ShardCoverage, ShardRecord
 from scanplan.api.documents.report import ArtifactFile, TaskError
 from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner.artifacts import durable, findings, records
+from scanplan.runner.artifacts import durable, findings
 from scanplan.runner.artifacts.merging import sightings
-from scanplan.runner.artifacts.records import ShardCoverage, ShardRecord
 from scanplan.runner.nuclei.lines import Lines
 
 GROWING = f".{layout.FINDINGS}.partial"

@@ -13,12 +13,13 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from scanplan.api import layout, wire
+from scanplan.api.documents import records
+from scanplan.api.documents.records import RunRecord, ScanMetadata, TaskArtifacts, TaskRecord, TaskScope
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.errors import ClaimError, TemporaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning import keys
-from scanplan.runner.artifacts import durable, records
-from scanplan.runner.artifacts.records import RunRecord, ScanMetadata, TaskArtifacts, TaskRecord, TaskScope
+from scanplan.runner.artifacts import durable
 
 _MAX_ROUNDS = 20
 

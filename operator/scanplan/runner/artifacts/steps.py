@@ -15,9 +15,9 @@ from pathlib import Path
 import msgspec
 
 from scanplan.api import layout, wire
+from scanplan.api.documents.records import Mask
 from scanplan.api.documents.words import Count
 from scanplan.runner.artifacts import durable, publish
-from scanplan.runner.artifacts.records import Mask
 from scanplan.runner.nuclei.judging.evidence import Answers, Contact, Evidence
 from scanplan.runner.nuclei.judging.statistics import ScannerLog
 from scanplan.runner.work import Span

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 
 from scanplan.api import layout
 from scanplan.api.documents.export import DefectDojoTarget, Export
+from scanplan.api.documents.records import ScanMetadata
 from scanplan.api.documents.words import ExportFormat
 from scanplan.findings.history import State
-from scanplan.report.scan import Scan
 from scanplan.report.scan import read as read_scan
 from scanplan.runner.exporting import secrets
 from scanplan.runner.exporting.http import Body, Client
@@ -51,7 +51,7 @@ def send(target: DefectDojoTarget, export: Export, result: Result, client: Clien
     return f"reimported {findings.length:,} bytes into test {target.test!r}{kept}"
 
 
-def _closes(scan: Scan, result: Result) -> bool:
+def _closes(scan: ScanMetadata, result: Result) -> bool:
     """Whether what the result lacks is gone: the scan missed nothing, or saw all that its history keeps open."""
     return scan.missed_nothing or all(
         entry.state is State.RESOLVED or entry.last_seen == scan.started_at for entry in result.history()

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
 
+from scanplan.api.documents.records import ShardEndpoints
 from scanplan.api.documents.report import MergedResult, TaskError
 from scanplan.api.documents.task import MAX_ENDPOINT_LENGTH, EndpointsFile, TaskDocument
 from scanplan.api.documents.words import EndpointsFileReport, ErrorClass
@@ -25,7 +26,6 @@ from scanplan.core.planning import shards
 from scanplan.core.planning.targets import endpoints, ranges
 from scanplan.core.planning.targets.guard import Guard
 from scanplan.runner.artifacts import durable
-from scanplan.runner.artifacts.records import ShardEndpoints
 from scanplan.runner.long_lists import endpoints_object
 from scanplan.runner.long_lists.endpoints_object import Readable
 

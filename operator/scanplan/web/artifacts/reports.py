@@ -18,6 +18,7 @@ from aiohttp import web
 
 import scanplan
 from scanplan.api import layout
+from scanplan.api.documents.records import ScanMetadata
 from scanplan.api.documents.words import Severity
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ScanResult
@@ -25,14 +26,13 @@ from scanplan.findings.exceptions import Suppressor
 from scanplan.findings.lookup import Life, in_file, nowhere
 from scanplan.report import page, sarif, spreadsheet
 from scanplan.report.finding import Finding, counted, read
-from scanplan.report.scan import Scan
 from scanplan.report.scan import read as read_scan
 from scanplan.web.api.blocking import Calls
 from scanplan.web.artifacts.files import BLOCK_BYTES, attachment, open_below
 
 Counts = Callable[[], Mapping[Severity, int]]
 """Counts the findings of a report by severity."""
-Render = Callable[[Scan, Iterator[Finding], Counts | None, Life], Iterator[bytes]]
+Render = Callable[[ScanMetadata, Iterator[Finding], Counts | None, Life], Iterator[bytes]]
 """Without counts, they are all of the scan's."""
 SARIF = "sarif"
 """Its readers take findings under an exception for alerts, so it has them only where they are asked for."""

@@ -71,13 +71,17 @@ def test_a_project_has_the_newest_result_of_each_run() -> None:
     [
         {"phase": None},
         {"labels": {labels.RETEST: "true"}},
-        {"error": {"class": "new", "reason": "Unheard", "message": "of another version"}},
         {"findings": "nonsense"},
     ],
-    ids=["not looked at", "retest", "another version", "unreadable"],
+    ids=["not looked at", "retest", "unreadable"],
 )
 def test_what_has_no_history_of_its_own_is_no_part_of_a_project(changes: dict[str, Any]) -> None:
     assert read(plan(**changes)) == []
+
+
+def test_an_error_of_a_later_version_hides_no_result() -> None:
+    error = {"class": "new", "reason": "Unheard", "message": "of a later version"}
+    assert [each.problem for each in read(plan(error=error))] == [""]
 
 
 RUNNING: dict[str, Any] = {"phase": "Running", "completionTime": None, "findings": None, "artifacts": None}

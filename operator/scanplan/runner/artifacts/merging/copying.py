@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from scanplan.api import layout
+from scanplan.api.documents.records import ShardRecord
 from scanplan.findings import fingerprint
 from scanplan.runner.artifacts import durable, findings, publish
 from scanplan.runner.artifacts.merging.parts import Part
 from scanplan.runner.artifacts.merging.suppression import Suppression
-from scanplan.runner.artifacts.records import ShardRecord
 
 if TYPE_CHECKING:
     from scanplan.runner.artifacts.merging.history import HistoryWriter

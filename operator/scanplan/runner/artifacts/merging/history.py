@@ -18,19 +18,20 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from scanplan.api import layout, wire
+from scanplan.api.documents import records
+from scanplan.api.documents.records import ScanMetadata, ShardCoverage, ShardRecord
 from scanplan.api.documents.report import ArtifactFile, FindingCounts, HistoryCounts
 from scanplan.api.documents.words import Severity
 from scanplan.core.planning import shards
 from scanplan.findings import history
 from scanplan.findings.history import Sighting, Tally
 from scanplan.findings.ran import DividedRan, Ran, ShardRan
-from scanplan.runner.artifacts import divided, durable, records, run_record
+from scanplan.runner.artifacts import divided, durable, run_record
 from scanplan.runner.artifacts.divided import Shard
 from scanplan.runner.artifacts.merging import sightings
 from scanplan.runner.artifacts.merging.newest import Newest
 from scanplan.runner.artifacts.merging.sorting import Sorter, merged
 from scanplan.runner.artifacts.merging.suppression import Suppression
-from scanplan.runner.artifacts.records import ScanMetadata, ShardCoverage, ShardRecord
 
 KEPT_DAYS = 365
 """So long a finding stays in the history after it was resolved."""

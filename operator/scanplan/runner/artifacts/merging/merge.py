@@ -19,20 +19,21 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from scanplan.api import layout
-from scanplan.api.documents.report import MergedResult
-from scanplan.api.documents.task import TaskDocument
-from scanplan.api.errors import NucleiBinaryError
-from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner.artifacts import divided, durable, publish, records, run_record
-from scanplan.runner.artifacts.merging import copying, scan_metadata
-from scanplan.runner.artifacts.merging.parts import Part
-from scanplan.runner.artifacts.merging.suppression import Suppression
-from scanplan.runner.artifacts.records import (
+from scanplan.api.documents import records
+from scanplan.api.documents.records import (
     RunRecord,
     ScanMetadata,
     ShardRecord,
     ShardSummary,
 )
+from scanplan.api.documents.report import MergedResult
+from scanplan.api.documents.task import TaskDocument
+from scanplan.api.errors import NucleiBinaryError
+from scanplan.api.v1alpha1.conditions import Reason
+from scanplan.runner.artifacts import divided, durable, publish, run_record
+from scanplan.runner.artifacts.merging import copying, scan_metadata
+from scanplan.runner.artifacts.merging.parts import Part
+from scanplan.runner.artifacts.merging.suppression import Suppression
 
 if TYPE_CHECKING:
     from scanplan.findings.exceptions import Handed

@@ -13,18 +13,16 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-
 import scanplan
 from scanplan.api import layout
+from scanplan.api.documents.records import ScanMetadata, ShardRecord
 from scanplan.api.documents.report import ArtifactFile, FindingCounts
 from scanplan.api.documents.words import Severity
 from scanplan.findings.lookup import Life
-from scanplan.report import page, scan
+from scanplan.report import page
 from scanplan.report.finding import parse
 from scanplan.runner.artifacts import durable, findings
 from scanplan.runner.artifacts.merging.suppression import Suppression
-from scanplan.runner.artifacts.records import ScanMetadata, ShardRecord
 
 MOST_SHOWN = 3_000
 """Findings that are read for the page."""
@@ -127,7 +125,7 @@ class Overview:
 
     def _page(self, metadata: ScanMetadata, life: Life) -> Iterator[bytes]:
         return page.compose(
-            scan.read(msgspec.json.encode(metadata)),
+            metadata,
             self._contents,
             scanplan.__version__,
             counts=[getattr(metadata.findings, severity) for severity in Severity],

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from scanplan.api.documents.records import ShardRecord
 from scanplan.api.documents.words import EndpointsFileReport, Outcome
 from scanplan.runner.artifacts.divided import Shard
-from scanplan.runner.artifacts.records import ShardRecord
 
 
 class Part(msgspec.Struct, frozen=True):

@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 
 from scanplan.api import layout
+from scanplan.api.documents import records
+from scanplan.api.documents.records import AttemptSummary, ScanMetadata, ShardRecord, ShardSummary, Unlisted
 from scanplan.api.documents.report import THROTTLING, FindingCounts, MergedResult, ScannerVersion, Trouble
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.documents.words import MOST_COUNTED, EndpointsFileReport
-from scanplan.runner.artifacts import publish, records, steps
+from scanplan.runner.artifacts import publish, steps
 from scanplan.runner.artifacts.merging.parts import Part
 from scanplan.runner.artifacts.merging.suppression import Suppression, short
-from scanplan.runner.artifacts.records import AttemptSummary, ScanMetadata, ShardRecord, ShardSummary, Unlisted
 
 _EXAMPLES = 10
 """Most refused lines in the metadata."""

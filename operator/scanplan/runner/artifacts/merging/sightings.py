@@ -22,13 +22,13 @@ import msgspec
 
 import scanplan
 from scanplan.api import layout
+from scanplan.api.documents.records import ShardRecord
 from scanplan.api.documents.report import ArtifactFile
 from scanplan.api.documents.words import Severity
 from scanplan.findings import history
 from scanplan.findings.identity import LENGTH
 from scanplan.runner.artifacts import durable
 from scanplan.runner.artifacts.merging.sorting import Sorter
-from scanplan.runner.artifacts.records import ShardRecord
 
 LEAST = 1_000
 """An attempt with fewer findings leaves no sightings."""

@@ -23,23 +23,22 @@ from scanplan.api.documents.report import (
     TaskError,
     TemplateNotRun,
 )
-from scanplan.api.documents.task import EndpointsFile
+from scanplan.api.documents.task import MAX_SHARDS, EndpointsFile
 from scanplan.api.documents.words import (
     Count,
     DiscoveryReport,
-    Document,
     DocumentVersion,
     EndpointsFileReport,
     Outcome,
     PlanReference,
     Severity,
+    Value,
 )
-from scanplan.core.planning.shards import MAX_SHARDS
 
 Mask = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]+\Z")]
 
 
-class Record(Document, frozen=True, kw_only=True, forbid_unknown_fields=False, omit_defaults=False):
+class Record(Value, frozen=True, kw_only=True, omit_defaults=False):
     """Base of all documents on the claim: complete, and readable by older versions than wrote them."""
 
 
@@ -220,6 +219,11 @@ class ShardSummary(Record, frozen=True, kw_only=True):
     endpoints_unlisted: Unlisted = msgspec.field(default_factory=Unlisted)
     attempts: tuple[AttemptSummary, ...]
 
+    @property
+    def error(self) -> TaskError | None:
+        """The error of the last attempt; None where it has none."""
+        return self.attempts[-1].error if self.attempts else None
+
 
 class ScanMetadata(Record, frozen=True, kw_only=True):
     """What the merged findings are made of: `layout.METADATA`, beside `layout.FINDINGS`."""
@@ -264,6 +268,24 @@ class ScanMetadata(Record, frozen=True, kw_only=True):
     """What the merge has counted as suppressed; None: there were no exceptions."""
     shards: tuple[ShardSummary, ...]
     files: tuple[ArtifactFile, ...]
+
+    @property
+    def unfinished(self) -> tuple[ShardSummary, ...]:
+        """The shards whose results are not complete."""
+        return tuple(shard for shard in self.shards if shard.outcome is not Outcome.COMPLETE)
+
+    @property
+    def missed_nothing(self) -> bool:
+        """Whether each template ran, and each endpoint answered all the time: what the scan did not find is not there."""
+        missed = (
+            self.endpoints_unreachable,
+            self.endpoints_skipped,
+            self.endpoints_throttled,
+            self.endpoints_blocked,
+            self.templates_not_run,
+            *(shard.endpoints_troubled for shard in self.shards),
+        )
+        return self.complete and not any(missed)
 
 
 class TaskArtifacts(Record, frozen=True, kw_only=True):
