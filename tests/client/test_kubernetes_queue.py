@@ -10,7 +10,7 @@ from scanplan.client.queues.kubernetes import KubernetesTaskQueue
 from tests.client.cluster import ControlPlane
 from tests.client.laboratory import Laboratory
 from tests.kubectl import Kubectl, eventually
-from tests.unit.client.test_kubernetes_queue import ENDPOINTS, plan
+from tests.unit.client.queues.test_kubernetes import ENDPOINTS, plan
 
 
 @pytest.mark.integration

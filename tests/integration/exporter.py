@@ -14,8 +14,8 @@ from scanplan.api.documents.report import ArtifactFile
 from scanplan.runner.artifacts import run_record
 from tests.integration.apiserver import ApiServer, Object
 from tests.integration.kubelet import Kubelet, index_of
+from tests.unit.runner.artifacts.merging.test_merge import TWO, merged, published
 from tests.unit.runner.documents import finding
-from tests.unit.runner.test_merge import TWO, merged, published
 
 
 class ExportNode:

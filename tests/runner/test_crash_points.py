@@ -28,8 +28,8 @@ from scanplan.runner.artifacts.merging import sightings
 from scanplan.runner.collect import collect
 from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.shard import run_shard
+from tests.unit.runner.artifacts.merging.test_history import TWO, Run
 from tests.unit.runner.documents import finding
-from tests.unit.runner.test_history import TWO, Run
 
 from .conftest import Bench, identity
 

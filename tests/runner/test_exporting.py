@@ -35,8 +35,8 @@ from scanplan.api.exit_codes import ExitCode
 from scanplan.runner.artifacts import run_record
 from tests.fixtures.receivers import Answer, HttpReceiver, http_receiver
 from tests.fixtures.s3 import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, s3_server
+from tests.unit.runner.artifacts.merging.test_merge import TWO, merged, published
 from tests.unit.runner.documents import finding
-from tests.unit.runner.test_merge import TWO, merged, published
 
 TOKEN = "hunter2-is-secret"
 OK, FAILED, AGAIN = ExitCode.OK, ExitCode.SHARD_FATAL, ExitCode.TEMPORARY

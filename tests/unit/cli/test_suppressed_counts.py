@@ -24,10 +24,9 @@ from scanplan.findings.listing import Which
 from scanplan.metrics.operator import OperatorMetrics
 from scanplan.runner.artifacts.merging import merge
 from scanplan.web.artifacts import history
+from tests.unit.cli.commands.test_exception import scanplan
+from tests.unit.runner.artifacts.merging.test_history import Run
 from tests.unit.runner.documents import finding
-from tests.unit.runner.test_history import Run
-
-from .test_exception import scanplan
 
 NOW = datetime.now(UTC)
 FOUND = {

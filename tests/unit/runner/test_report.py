@@ -45,8 +45,7 @@ from scanplan.runner.artifacts import divided, publish
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.scan import Scan
 from scanplan.runner.shard import run_shard
-
-from .documents import document
+from tests.unit.runner.documents import document
 
 COUNTS = FindingCounts(critical=10**9, high=10**9, medium=10**9, low=10**9, info=10**9, unknown=10**9)
 MERGED = MergedResult(

@@ -15,8 +15,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.manifests.pod import EXCEPTIONS_FILE
 from scanplan.findings.exceptions import Handed, Match, ScanException, handed
 from scanplan.runner import task_source
-
-from .documents import document
+from tests.unit.runner.documents import document
 
 
 def parts(folder: Path, size: int, endpoints: int = 2000) -> TaskDocument:

@@ -34,6 +34,21 @@ def test_every_file_that_a_lane_names_is_there_and_run_by_it() -> None:
     assert not any(set(elsewhere(lane)) & set(paths) for lane, paths in LANES.items())
 
 
+def test_unit_tests_lie_where_their_module_does() -> None:
+    """A file that is named as a module or package, or tests a part of the product, has its place in the same folder."""
+    unit, product = TESTS / "unit", TESTS.parent / "operator/scanplan"
+    strays = []
+    for file in unit.rglob("test_*.py"):
+        place, name = file.relative_to(unit).parent, file.stem.removeprefix("test_")
+        part = product / place.parts[0] if place.parts else product
+        if not part.is_dir():
+            continue  # a part of the tests, such as docs or suite
+        namesakes = {path.parent.relative_to(product) for path in part.rglob("*") if path.stem == name}
+        if not (product / place).is_dir() or (namesakes and place not in namesakes):
+            strays.append(file.name)
+    assert strays == []
+
+
 def test_results_count_each_test_once(tmp_path: Path) -> None:
     file = tmp_path / "lane.xml"
     file.write_text(JUNIT)
