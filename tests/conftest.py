@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 pytest_plugins = (
+    "tests.suite.interruption",
     "tests.fixtures.scans",
     "tests.fixtures.control_plane",
     "tests.fixtures.operators",

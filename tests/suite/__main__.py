@@ -2,11 +2,13 @@
 
 Lint is a lane too, and the first to begin. The tests of the cluster tooling run where it has changed, and in CI. Says what it
 will do and how long it took last, how far each lane is, and at the end what failed, the ten slowest tests and the counts. The
-output of each lane is kept in build/test. Exit codes: 0 all passed; 1 a lane failed; 2 no such lane; 5 no test was run.
+output of each lane is kept in build/test. Exit codes: 0 all passed; 1 a lane failed; 2 no such lane; 5 no test was run; 130
+interrupted, by Ctrl-C or a signal.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -27,6 +29,9 @@ OUTPUT = ROOT / "build" / "test"
 PROGRESS_SECONDS = 30
 ALL = "all of it"
 """What the whole run is called, beside its lanes."""
+ENDING_SECONDS = 120
+"""How long interrupted lanes may take to end their clusters."""
+INTERRUPTED = 130
 NO_TESTS = 5
 """Exit code of pytest where nothing was selected."""
 
@@ -69,6 +74,7 @@ def main(arguments: list[str]) -> int:
     if unknown := [name for name in names if name not in LANES]:
         print(f"no such lane: {', '.join(unknown)}; there are {', '.join(LANES)}", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
     tested = tooling.digest() if tooling.is_due() else ""
     announce(names)
@@ -77,11 +83,10 @@ def main(arguments: list[str]) -> int:
     try:
         prepare()
         run(names, options, lanes)
-    except BaseException:
-        for lane in lanes:
-            if lane.process.poll() is None:
-                os.killpg(lane.process.pid, signal.SIGTERM)
-        raise
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        end(lanes)
     code = report(lanes)
     if not options:  # a part of the tests says nothing of how long all take
         remember(lanes, time.monotonic() - began if set(names) == set(LANES) else None, tested)
@@ -147,6 +152,21 @@ def run(names: list[str], options: list[str], lanes: list[Lane]) -> None:
             said = time.monotonic()
             running = ", ".join(f"{lane.name} {lane.progress()}" for lane in lanes if lane.seconds is None)
             say(f"  {minutes(said - began)}: {running}")
+
+
+def end(lanes: list[Lane]) -> None:
+    """End the lanes that still run, and wait until their clusters have ended too."""
+    running = [lane for lane in lanes if lane.process.poll() is None]
+    if running:
+        say(f"Ending {', '.join(lane.name for lane in running)}, and their clusters")
+    for lane in running:
+        lane.process.terminate()
+    until = time.monotonic() + ENDING_SECONDS
+    for lane in running:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            lane.process.wait(max(0.0, until - time.monotonic()))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(lane.process.pid, signal.SIGKILL)
 
 
 def report(lanes: list[Lane]) -> int:

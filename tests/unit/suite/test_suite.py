@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.kubectl import eventually
 from tests.suite import __main__ as suite
 from tests.suite import history, results, tooling
 from tests.suite.lanes import APART, LANES, TESTS, TOOLING, elsewhere, folders
@@ -87,6 +89,36 @@ def test_the_tooling_is_tested_where_it_has_changed_and_in_ci(monkeypatch: pytes
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("CI", "true")
     assert f"tests/{TOOLING}" in suite.tests_of("clusters", [])
+
+
+WAITING = """
+import pathlib, time, pytest
+
+@pytest.fixture
+def cluster():
+    yield
+    pathlib.Path("ended").touch()
+
+def test_waiting(cluster):
+    pathlib.Path("begun").touch()
+    time.sleep(600)
+"""
+
+
+def test_a_lane_that_is_ended_ends_what_it_has_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lost otherwise: gigabytes of memory, to clusters of each run that somebody stops."""
+    (tmp_path / "test_waiting.py").write_text(WAITING)
+    monkeypatch.setattr(suite, "OUTPUT", tmp_path)
+    monkeypatch.setattr(suite, "ROOT", tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(TESTS.parent))
+    lane = suite.start("chart", [sys.executable, "-m", "pytest", "-p", "tests.suite.interruption", "test_waiting.py"])
+    eventually((tmp_path / "begun").exists)
+    suite.end([lane])
+    assert (tmp_path / "ended").exists(), lane.log.read_text()
+    assert lane.process.returncode == pytest.ExitCode.INTERRUPTED
+    assert capsys.readouterr().out == "Ending chart, and their clusters\n"
 
 
 def test_only_a_whole_run_says_how_long_all_takes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
