@@ -1,4 +1,4 @@
-"""A plugin of pytest: a session that is killed ends as one that Ctrl-C ends, so its clusters, programs and folders end with it."""
+"""A plugin of pytest: SIGTERM ends a session as Ctrl-C does, so that its clusters, programs and folders are removed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let both signals raise KeyboardInterrupt, also where the shell started the session in the background."""
+    """Let both signals raise KeyboardInterrupt. A shell lets what it starts in the background ignore Ctrl-C otherwise."""
     del config
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, signal.default_int_handler)

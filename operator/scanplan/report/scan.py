@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from scanplan.api import wire
 from scanplan.api.documents.records import ScanMetadata
-from scanplan.api.wire import UNREADABLE
 
 
 def read(content: bytes) -> ScanMetadata:
@@ -18,7 +17,7 @@ def read(content: bytes) -> ScanMetadata:
     """
     try:
         return wire.decode(content, ScanMetadata)
-    except UNREADABLE as error:
+    except wire.UNREADABLE as error:
         raise ValueError(f"scan_metadata.json can't be read: {error}") from error
 
 

@@ -37,7 +37,7 @@ def test_every_file_that_a_lane_names_is_there_and_run_by_it() -> None:
 
 
 def test_unit_tests_lie_where_their_module_does() -> None:
-    """A file that is named as a module or package, or tests a part of the product, has its place in the same folder."""
+    """A test file with the name of a module or package lies in the folder of that module."""
     unit, product = TESTS / "unit", TESTS.parent / "operator/scanplan"
     strays = []
     for file in unit.rglob("test_*.py"):

@@ -1,8 +1,8 @@
 """Types that the task document, the report and the records on the claim share.
 
 All are JSON with camelCase names. The operator writes the task document, and the runner the report: these are decoded strictly,
-so an operator and a runner of different versions fail with an error. The records outlive both. So their values may have members
-that only a later version knows.
+so an operator and a runner of different versions fail with an error. The records stay on the claim for longer than a version is
+in use. So an older version reads those of a later one, and ignores the members that it does not know.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Outcome(StrEnum):
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Base of what documents and records share: immutable, camelCase; members that only a later version knows are ignored."""
+    """Base of what documents and records share: immutable, camelCase. Unknown members are ignored when it is read."""
 
 
 class Document(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
