@@ -17,8 +17,9 @@ from scanplan.cli import plans
 from scanplan.cli.manifests import metadata_problem, read_documents
 from scanplan.cli.output.failure import DATA, Failure, Forbidden, UnknownKind
 from scanplan.cli.output.terminal import say, warn
+from scanplan.core.exceptions.force import in_force
 from scanplan.findings import exceptions
-from scanplan.findings.exceptions import ScanException, Suppressor, in_force
+from scanplan.findings.exceptions import ScanException, Suppressor
 from scanplan.kube.resources import EXCEPTIONS
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import functools
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
@@ -225,27 +225,6 @@ def read(body: Mapping[str, Any]) -> ScanException:
     if read.match.names_nothing:
         raise ValueError("spec.match names nothing")
     return read
-
-
-def in_force(bodies: Iterable[Mapping[str, Any]], now: datetime) -> list[ScanException]:
-    """Those of these objects that act now, for a reader of results: readable, not expired, and not refused by the operator."""
-    found = []
-    for body in bodies:
-        try:
-            exception = read(body)
-        except ValueError:
-            continue
-        if now < exception.expires_at <= now + timedelta(days=MAX_DAYS) and not _refused(body):
-            found.append(exception)
-    return found
-
-
-def _refused(body: Mapping[str, Any]) -> bool:
-    generation = body["metadata"].get("generation")
-    return any(
-        each.get("type") == "Stalled" and each.get("status") == "True" and each.get("observedGeneration") == generation
-        for each in (body.get("status") or {}).get("conditions") or ()
-    )
 
 
 class Exceptions:

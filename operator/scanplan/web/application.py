@@ -29,7 +29,8 @@ from scanplan.client.queues.base import TaskQueue
 from scanplan.client.queues.kubernetes import KubernetesTaskQueue
 from scanplan.client.settings import ClientSettings, QueueType
 from scanplan.client.submission import queue_for
-from scanplan.findings.exceptions import Suppressor, in_force
+from scanplan.core.exceptions.force import in_force
+from scanplan.findings.exceptions import Suppressor
 from scanplan.kube.objects import Object
 from scanplan.serving.server import MAX_BODY_BYTES
 from scanplan.web.api import openapi

@@ -18,21 +18,24 @@ from scanplan.api.times import lenient_time
 from scanplan.api.v1alpha1.conditions import ConditionType
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import NewFindings, ScanPlanStatus
+from scanplan.api.v1alpha1.status import Condition
 from scanplan.core.observed import folding
 
-_KEPT = (
+_KEPT = {
     "phase",
     "reason",
-    "projectId",
-    "runId",
-    "taskId",
-    "taskKey",
-    "completionTime",
+    "project_id",
+    "run_id",
+    "task_id",
+    "task_key",
+    "completion_time",
     "duration",
-    "endpointCount",
+    "endpoint_count",
     "findings",
-    "newFindings",
-)
+    "new_findings",
+    "conditions",
+}
+"""The members of a status that messages are made of."""
 _MAX_LABELS = 64
 _MAX_TEXT = 512
 _MAX_KEPT_BYTES = 64 << 10
@@ -80,35 +83,27 @@ class Ended(NamedTuple):
 
 def ended(body: Mapping[str, Any]) -> Ended | None:
     """What a ScanPlan object, as the API server returns it, says of an end; None: its scan has not ended."""
-    metadata, status = body["metadata"], body.get("status") or {}
-    phase = status.get("phase")
-    if phase not in {Phase.COMPLETED.value, Phase.FAILED.value, Phase.CANCELLED.value}:
+    metadata, status = body["metadata"], ScanPlanStatus.read(body)
+    if status.phase is None or not status.phase.is_terminal:
         return None
-    conditions = status.get("conditions") or ()
-    changed = next(
-        (
-            lenient_time(str(each.get("lastTransitionTime")))
-            for each in conditions
-            if each.get("type") == ConditionType.SUCCEEDED.value and each.get("status") in {"True", "False"}
-        ),
-        None,
-    )
-    completed = lenient_time(status.get("completionTime"))
+    succeeded = status.condition(ConditionType.SUCCEEDED)
+    changed = lenient_time(succeeded.last_transition_time) if succeeded and succeeded.status != "Unknown" else None
+    completed = lenient_time(status.completion_time)
     time = max((each for each in (changed, completed) if each), default=None)
     if time is None:
         return None
+    ready = status.condition(ConditionType.READY)
     kept = {
         "labels": dict(list((metadata.get("labels") or {}).items())[:_MAX_LABELS]),
         "schedule": _schedule(metadata),
-        "status": {
-            **{name: status[name] for name in _KEPT if name in status},
-            "conditions": [_short(each) for each in conditions if each.get("type") == ConditionType.READY.value],
-        },
+        "status": status.model_copy(update={"conditions": (_short(ready),) if ready else ()}).model_dump(
+            mode="json", by_alias=True, exclude_none=True, include=_KEPT
+        ),
     }
     content = msgspec.json.encode(kept)
     if len(content) > _MAX_KEPT_BYTES:
         return None
-    key = status.get("taskKey") or ""
+    key = status.task_key or ""
     return Ended(
         namespace=metadata["namespace"],
         plan=metadata["name"],
@@ -116,7 +111,7 @@ def ended(body: Mapping[str, Any]) -> Ended | None:
         id=_digest(metadata["uid"], key, time.astimezone(UTC).isoformat()),
         result=_digest(key, completed.isoformat()) if completed else "",
         time=time.astimezone(UTC),
-        lasting=bool(completed) or phase != Phase.FAILED.value,
+        lasting=bool(completed) or status.phase is not Phase.FAILED,
         content=folding.folded(content),
     )
 
@@ -125,9 +120,9 @@ def _digest(*marks: str) -> str:
     return hashlib.sha256("\0".join(marks).encode()).hexdigest()[:16]
 
 
-def _short(condition: Mapping[str, Any]) -> dict[str, Any]:
+def _short(condition: Condition) -> Condition:
     """A condition with the begin of its message: a kubelet may say a lot."""
-    return {**condition, "message": str(condition.get("message", ""))[:_MAX_TEXT]}
+    return condition.model_copy(update={"message": condition.message[:_MAX_TEXT]})
 
 
 def _schedule(metadata: Mapping[str, Any]) -> str:
