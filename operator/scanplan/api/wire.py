@@ -1,6 +1,6 @@
 """Reads JSON of unknown origin as typed values.
 
-Msgspec looks at a type when it first meets it, and a second thread that meets the same type meanwhile ends the process with a
+Msgspec looks at a type when it first meets it. A second thread that meets the same type meanwhile ends the process with a
 segmentation fault (0.22). So decoders are made here, one at a time.
 
 A line that can't be read must never end a scan. Besides malformed text there are broken encodings, characters that no encoding

@@ -1,9 +1,9 @@
 """Computes a finding's fingerprint: two lines with the same one are the same finding.
 
 An attempt that was interrupted is run again from the start, so its findings come twice. They are the same when template,
-protocol, matcher, extractor, place (host, port, matched-at), extracted results and payload are the same; time, raw
-request and response, address and the curl command differ from run to run and don't count. What differs in an extracted
-value stays two findings: a double is better than a loss.
+protocol, matcher, extractor, place (host, port, matched-at), extracted results and payload are the same. Time, raw request and
+response, address and the curl command differ from run to run: they don't count. What differs in an extracted value stays two
+findings: a double is better than a loss.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Which records are the same finding, for the whole of its life.
 
-Two scans report the same weakness with other words: another session in the address, another object's number, a newer version
-in an extracted result. The identity leaves all of this out: it is made of template, matcher, host, port and path, where the
-parts of the path that change by themselves are a star. So it is coarser than the fingerprint, which tells apart two records of
-one scan (`scanplan.findings.fingerprint`).
+Two scans report the same weakness with other words: another session in the address, another object's number, a newer version in
+an extracted result. The identity leaves all of this out. It is made of template, matcher, host, port and path; the parts of the
+path that change by themselves are a star. So it is coarser than the fingerprint, which tells apart two records of one scan
+(`scanplan.findings.fingerprint`).
 """
 
 from __future__ import annotations

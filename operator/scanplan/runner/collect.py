@@ -1,8 +1,8 @@
 """Merges what the pods have published, where their Job ended without doing so.
 
-Its last pod was killed, a shard failed for good, the deadline passed, somebody cancelled: the operator then starts a
-collector, when no pod of the task is left. It seals what killed attempts had written, merges all that was published,
-and marks the result partial unless every shard turns out to be complete. It needs no Nuclei.
+Its last pod was killed, a shard failed for good, the deadline passed, or somebody cancelled. Then the operator starts a
+collector, when no pod of the task is left. It seals what killed attempts had written, merges all that was published, and marks
+the result partial unless every shard turns out to be complete. It needs no Nuclei.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A shard's work in steps: which templates go to which endpoints next.
 
 If Nuclei is killed after an hour of work, that hour is lost. So a shard is scanned in steps of a few minutes. Each is a run of
-Nuclei with some of the templates, in their order, and all endpoints, or some of them where one template alone is too much. So each
-step is a rectangle of templates and endpoints. The next attempt goes on after the rectangles that are done.
+Nuclei with some of the templates, in their order, and all endpoints. Where one template alone is too much, it has only some of
+the endpoints. So each step is a rectangle of templates and endpoints. The next attempt goes on after the rectangles that are
+done.
 """
 
 from __future__ import annotations

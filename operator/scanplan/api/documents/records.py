@@ -1,8 +1,8 @@
 """The documents on the claim, beside the findings themselves.
 
-`ShardRecord` says how one attempt of one shard came out, `TaskRecord` since when a task exists, `ScanMetadata` what the
-merged findings are made of, and `RunRecord` lists a run's tasks. They are made of the words of `scanplan.api.documents`, and
-hold no clock of their own beyond what the attempts measured, so two merges of the same attempts have equal bytes.
+`ShardRecord` says how one attempt of one shard came out, `TaskRecord` since when a task exists, `ScanMetadata` what the merged
+findings are made of, and `RunRecord` lists a run's tasks. They are made of the words of `scanplan.api.documents`. Their only
+times are those that the attempts measured, so two merges of the same attempts have equal bytes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Types that the task document, the report and the records on the claim share.
 
-All are JSON with camelCase names. The operator writes the task document, and the runner the report: these are decoded strictly,
+All are JSON with camelCase names. The operator writes the task document, and the runner the report. Both are decoded strictly,
 so an operator and a runner of different versions fail with an error. The records stay on the claim for longer than a version is
 in use. So an older version reads those of a later one, and ignores the members that it does not know.
 """

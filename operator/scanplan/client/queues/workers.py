@@ -1,10 +1,10 @@
 """Workers of the `redis` queue: ``scanplan worker``, or RQ's own ``rq worker`` as docs/migration.md has it.
 
-A job is one attempt at a whole plan. While it runs, a thread renews its claim and looks for a cancel request. After a failure the
-class of the error decides: temporary errors are tried again after 60, 120 and 240 s (by default), unknown ones once after 300 s,
-fatal ones never. A kill of the worker counts as a temporary error. After the last one, a further attempt scans nothing, and
-publishes what the others have found. A worker that is told to stop gives its task back, and the next attempt continues with the
-findings so far.
+A job is one attempt at a whole plan. While it runs, a thread renews its claim and looks for a cancel request. After a failure
+the class of the error decides. By default, temporary errors are tried again after 60, 120 and 240 s, unknown ones once after
+300 s, fatal ones never. A kill of the worker counts as a temporary error. After the last one, a further attempt scans nothing,
+and publishes what the others have found. A worker that is told to stop gives its task back, and the next attempt continues with
+the findings so far.
 """
 
 from __future__ import annotations

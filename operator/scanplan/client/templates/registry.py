@@ -2,8 +2,8 @@
 
 https://github.com/opencontainers/distribution-spec/blob/main/spec.md · tokens: https://distribution.github.io/distribution/spec/auth/
 
-Credentials go to the registry and to the token service that it names, over TLS, and nowhere else: no redirect is followed, and an
-upload that another host takes gets none.
+Credentials go to the registry and to the token service that it names, over TLS, and nowhere else. No redirect is followed. An
+upload that another host takes gets no credentials.
 """
 
 from __future__ import annotations

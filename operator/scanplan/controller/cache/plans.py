@@ -1,11 +1,11 @@
 """The known plans by name. Nearly all of them are kept as compressed JSON.
 
-A plan as the core reads it takes some ten KiB of small objects, and most plans of most clusters have ended or wait, and are not
-looked at. All are kept as the compressed JSON that they came as, half a KiB, and read anew when somebody asks for them;
-the `RECENT` ones that were asked for last, which are likely to be asked for again, are kept as objects too.
+A plan as the core reads it takes some ten KiB of small objects. Most plans of most clusters have ended or wait, and nobody
+looks at them. All are kept as compressed JSON, half a KiB each, and read anew when somebody asks for them. The `RECENT` ones
+that were asked for last are likely to be asked for again: they are kept as objects too.
 
-What a tenant writes must not fill the operator's memory. So a plan that is longer than `LONG_BYTES` is not kept: the reconcile
-reads it from the API server, and others have its brief form, which is all that they ask for.
+What a tenant writes must not fill the operator's memory. So a plan that is longer than `LONG_BYTES` is not kept. The reconcile
+reads it from the API server. All others get its brief form, which is enough for them.
 """
 
 from __future__ import annotations

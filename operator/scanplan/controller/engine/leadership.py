@@ -1,9 +1,9 @@
 """One operator works, the others stand by: a Lease, by the `kubernetes` package's leader election.
 
-The lease is not needed for one Job a task: the API server accepts only one Job of a name, and without a lease each operator checks
-again before it creates one. The lease saves these checks, and a standby takes over within seconds. A leader makes no Job once its
-lease may have run out (`Lease.held`). If it can't renew the lease, its process ends within seconds, and comes back as a standby
-with nothing in memory. A leader that is told to stop gives the lease back.
+The lease is not needed for one Job a task. The API server accepts only one Job of a name, and without a lease each operator
+checks again before it creates one. The lease saves these checks, and a standby takes over within seconds. A leader makes no Job
+once its lease may have run out (`Lease.held`). If it can't renew the lease, its process ends within seconds, and comes back as
+a standby with nothing in memory. A leader that is told to stop gives the lease back.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The operator's probes: alive, and ready.
 
-Alive is more than a process: a worker that has been at one plan for minutes is stuck, whatever its process says, and the kubelet
-should start another one. Ready is an operator that works, or a standby that could.
+Alive is more than a process that runs. A worker that has been at one plan for minutes is stuck, and the kubelet should start
+another one. Ready is an operator that works, or a standby that could.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A queue of names with the semantics of client-go's workqueue.
 
-A name is in the queue once, however often it is added, and is never worked on twice at the same time: added while in work, it comes
-back after `done`. It can be added for later, where the earliest time wins. Failures come back with exponential delay, unless the
-name is added before. Where the server has said how long to stay away (Retry-After), nothing brings a name back sooner.
+A name is in the queue once, however often it is added. It is never worked on twice at the same time: if it is added while in
+work, it comes back after `done`. It can be added for later, where the earliest time wins. Failures come back with exponential
+delay, unless the name is added before. Where the server has said how long to stay away (Retry-After), nothing brings a name
+back sooner.
 
 Namespaces take turns, so one with thousands of objects, or with slow ones, does not hold up the others. While a namespace has as
 many names in work as its share, its others wait, so that one namespace alone can't take all workers.

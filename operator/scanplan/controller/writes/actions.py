@@ -204,8 +204,8 @@ class Actions:
     async def _is_fresh(self, plan: Plan) -> bool:
         """Whether the plan is still as it was decided about.
 
-        Watches of different kinds don't wait for each other, so this process may know a Job, or its end, before it knows the plan
-        that the Job was made for. Another operator may have edited, cancelled or ended that plan's scan in between.
+        Watches of different kinds don't wait for each other. So this process may know a Job, or its end, before it knows the
+        plan that the Job was made for. Another operator may have edited, cancelled or ended that plan's scan in between.
         """
         try:
             self._intake.put_plan(await self._api.get(PLANS, plan.namespace, plan.name))

@@ -1,8 +1,8 @@
 """Which hosts and addresses the operator, and the pods that it makes, may send to.
 
-The operator's owner lists hosts: whoever may write a notifier or an export could otherwise have results sent to any service that a
-pod of the cluster reaches. Link-local addresses, those of metadata services and what plans may not scan are refused whatever the
-list says: here as they are written, and by whoever sends after DNS.
+The operator's owner lists the allowed hosts. Otherwise, whoever may write a notifier or an export could have results sent to
+any service that a pod of the cluster reaches. Link-local addresses, those of metadata services and what plans may not scan are
+refused whatever the list says. Here they are refused as written; whoever sends refuses them again after DNS.
 """
 
 from __future__ import annotations

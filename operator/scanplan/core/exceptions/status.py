@@ -1,7 +1,7 @@
 """A ScanException's status, computed whole from the exception, the results that know it, and the time.
 
-A result knows the exceptions that were there when its Job was made: the operator hands them to the pods, and the merge says which
-of them match. So what is told here follows from the statuses of plans. No result is read, and nothing is remembered.
+A result knows the exceptions that were there when its Job was made. The operator hands them to the pods, and the merge says
+which of them match. So what is told here follows from the statuses of plans. No result is read, and nothing is remembered.
 """
 
 from __future__ import annotations

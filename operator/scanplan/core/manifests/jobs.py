@@ -30,8 +30,8 @@ Manifest = dict[str, Any]
 COLLECTOR_DEADLINE_SECONDS = 3_600
 COLLECTOR_RETRIES = 3
 COLLECTOR_MEMORY = "256Mi"
-"""Its limit is never below: a partial merge keeps a fingerprint of each distinct finding of a shard with several attempts
-(135 bytes, so that this is enough for a million), and a plan's limit was chosen for Nuclei."""
+"""Its limit is never below, since a plan's limit was chosen for Nuclei. A partial merge keeps a fingerprint of 135 bytes for
+each distinct finding of a shard with several attempts: this is enough for a million."""
 POD_OVERHEAD_SECONDS = 120
 """Allowance for scheduling, pulling and back-off of each attempt in the derived deadline."""
 REQUESTS_PER_ENDPOINT = 20_000

@@ -1,6 +1,6 @@
 """Requests and limits of scan pods: the plan's, and the operator's defaults for what the plan leaves out.
 
-Kubernetes refuses a pod whose request is above its limit. So a default gives way to what the plan says of the other one: a
+Kubernetes refuses a pod whose request is above its limit. So a default gives way to what the plan says of the other one. A
 default request is never above the plan's limit, and a default limit never below the plan's request.
 """
 

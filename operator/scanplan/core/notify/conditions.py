@@ -1,7 +1,7 @@
 """The conditions of a ScanNotifier, by kstatus's rules.
 
-Ready is False while the receiver takes nothing. Then Reconciling is True where the operator tries on, and Stalled where that takes
-a person's change: a Secret that is not there, a host that the owner does not allow.
+Ready is False while the receiver takes nothing. Then Reconciling is True where the operator tries again. Stalled is True where
+a person has to change something, such as a Secret that is not there or a host that the owner does not allow.
 """
 
 from __future__ import annotations

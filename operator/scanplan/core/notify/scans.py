@@ -1,7 +1,7 @@
 """A scan that has ended, as notifiers see it: read from its plan's status, and nothing else.
 
-A scan ends when its plan's `Succeeded` condition becomes True or False. So the time of its end is the time of that change: the
-operator writes it with the server's clock, and it comes in order, whenever the Job has ended.
+A scan ends when its plan's `Succeeded` condition becomes True or False. So the time of its end is the time of that change. The
+operator writes it with the server's clock, so these times are in order, whenever the Jobs have ended.
 """
 
 from __future__ import annotations

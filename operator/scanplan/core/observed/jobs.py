@@ -1,8 +1,8 @@
 """What the core sees of Jobs: small immutable views of API objects.
 
-The controller keeps one `JobView` per Job in memory instead of the whole object (a tenth of its size), and the views are the only
-place that knows the API's field names. Anything unknown is passed over: a newer Kubernetes may add what it likes, and
-anybody may label objects of their own as ours, so nothing in a label or an annotation can make a view fail.
+The controller keeps one `JobView` per Job in memory instead of the whole object, which is ten times as large. The views are the
+only place that knows the API's field names. Anything unknown is passed over, since a newer Kubernetes may add what it likes.
+Anybody may label objects of their own as ours, so nothing in a label or an annotation can make a view fail.
 """
 
 from __future__ import annotations

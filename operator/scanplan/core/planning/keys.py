@@ -1,9 +1,9 @@
 """Task keys: the identity of a scan, from which everything else is named.
 
-``scan:{projectId}:{runId}:{endpoints}:{templates}:{options}``; the last three are 16 hex digits of SHA-256 over a canonical form,
-so the order and the spelling of a list don't matter, and everything that changes what is found does. `compat_key` is the key of
-the first, in-process version, kept for its callers: it cuts MD5 to 8 digits, joins with a character that items may contain,
-and leaves severities and options out, so two different scans can share it.
+``scan:{projectId}:{runId}:{endpoints}:{templates}:{options}``. The last three are 16 hex digits of SHA-256 over a canonical
+form. So the order and the spelling of a list don't matter, and everything that changes what is found does. `compat_key` is the
+key of the first, in-process version, kept for its callers. Two different scans can share it: it cuts MD5 to 8 digits, joins
+with a character that items may contain, and leaves severities and options out.
 """
 
 from __future__ import annotations

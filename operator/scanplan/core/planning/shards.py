@@ -1,9 +1,9 @@
 """Cut a task's endpoints into shards, by host.
 
-No host is ever in two shards, so that limits per host hold and one server is not scanned from several pods at once.
-The cut depends on nothing but endpoints and count, which is how the runner in each pod finds its part of the document
-by itself. Hosts go, largest first, to the shard with the fewest endpoints (longest processing time first, Graham 1969),
-so any two shards differ by at most the size of the largest host, in endpoints.
+No host is ever in two shards, so that limits per host hold and one server is not scanned from several pods at once. The cut
+depends on nothing but endpoints and count, which is how the runner in each pod finds its part of the document by itself. Hosts
+go, largest first, to the shard with the fewest endpoints (longest processing time first, Graham 1969). So any two shards differ
+by at most the endpoints of the largest host.
 """
 
 from __future__ import annotations

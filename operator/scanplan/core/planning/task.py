@@ -1,7 +1,7 @@
 """From a plan to its task: defaults, bounds and the key, resolved once.
 
-A plan's key is pinned to its *inputs*, the key fields of the spec as they are written. As long as those don't change, neither an
-upgrade of the operator nor an edit of a default gives the plan another key; `Pinned` carries what was resolved then.
+A plan's key is pinned to its *inputs*, the key fields of the spec as they are written. As long as those don't change, neither
+an upgrade of the operator nor an edit of a default gives the plan another key. `Pinned` carries what was resolved then.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def _may_continue_in_new_job(context: Context, job: JobView, pods: list[PodView]
 
     A kill counts against the Job's retries, whatever was saved before; a report of saved steps is in the pod's termination
     message. The new Job goes on after the steps, and has all retries again. This ends: each Job must have saved a step in every
-    failed shard, and no Job is made after the deadline, which counts over all Jobs since the scan's last pause.
+    failed shard, and no Job is made after the deadline. The deadline counts over all Jobs since the scan's last pause.
     """
     if job.failed is None or job.failed.reason not in _RETRIES_USED_UP or not job.failed_at:
         return False

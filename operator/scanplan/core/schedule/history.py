@@ -18,9 +18,9 @@ def surplus(spec: ScanScheduleSpec, runs: Iterable[Run], now: datetime) -> tuple
     """The runs to delete, oldest first: those that have ended, beyond the limits.
 
     Whatever the limits, the newest run that has ended stays: the status, the notifiers and the exports have yet to take it in.
-    Completed runs that another run is, or will be, compared with stay too: the newest one, and those that a running scan may have
-    found as the newest when it began. So does a run that is exported, for as long as an export Job may take: with the plan its Job
-    would go.
+    Completed runs that another run is, or will be, compared with stay too. These are the newest one, and those that a running
+    scan may have found as the newest when it began. So does a run that is exported, for as long as an export Job may take: with
+    the plan its Job would go.
     """
     known = [run for run in runs if not run.deleting]
     ended = sorted((run for run in known if run.ended), key=lambda run: run.order)

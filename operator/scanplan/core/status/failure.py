@@ -1,8 +1,8 @@
 """Why a Job failed, or doesn't start, in words that say what to do.
 
-The runner's own report comes first, since it knows most; where a pod died before it could write one, its container's or its
-pod's state has to do. The most severe class decides: one fatal shard explains a failed Job better than ten interrupted ones; what
-a shard got over in the end explains nothing.
+The runner's own report comes first, since it knows most. If a pod died before it could write one, the state of its container or
+of the pod has to do. The most severe class decides: one fatal shard explains a failed Job better than ten interrupted ones;
+what a shard got over in the end explains nothing.
 """
 
 from __future__ import annotations

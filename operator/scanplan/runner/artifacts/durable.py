@@ -1,8 +1,8 @@
 """Writes files so that a crash loses or tears none of them.
 
-A finding that was printed must survive a full disk, a `kill -9` and a second writer. So every write is checked and
-trimmed back to whole lines when it fails, files become visible by link or rename after fsync, and what must exist once
-is created exclusively: whoever comes second learns that it did.
+A finding that was printed must survive a full disk, a `kill -9` and a second writer. So every write is checked, and trimmed
+back to whole lines when it fails. Files become visible by link or rename after fsync. What must exist once is created
+exclusively: whoever comes second learns that it is there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Undoes the encodings of texts, and tells where each character came from.
 
-A scanned host may echo a value as it was sent, percent-encoded, as HTML or JSON writes it, quoted for a shell, or several of these
-in turn. All of them become the same once nothing is left to decode, so that a value is found by searching plain text.
+A scanned host may echo a value as it was sent, percent-encoded, as HTML or JSON writes it, or quoted for a shell. It may do
+several of these in turn. All of them become the same once nothing is left to decode, so that a value is found by searching
+plain text.
 """
 
 from __future__ import annotations

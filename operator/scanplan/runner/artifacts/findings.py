@@ -1,8 +1,8 @@
 """Turns Nuclei's standard output into our findings file, line by line.
 
-A line is decoded just far enough to count it (is it a match, how severe), and its bytes go to the file as they came, at
-once: a finding that was read is on the volume before the next read, and the counts are those of the lines written. What
-is no JSON object is kept aside in a file of its own, however long it is, and never ends the scan.
+A line is decoded just far enough to count it: is it a match, and how severe? Its bytes go to the file at once, as they came. So
+a finding that was read is on the volume before the next read, and the counts are those of the lines written. What is no JSON
+object is kept aside in a file of its own, however long it is, and never ends the scan.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Removes old runs from the claim, and old tasks of runs that stay, without hurting a scan.
 
-All scans of a schedule are tasks of one run, which changes with each of them. `plan` decides from a survey: runs beyond a number
-per project and tasks beyond that number per run, what is beyond an age, and the oldest beyond a size, but nothing that is alive.
-A task that another one is compared with goes with its run. Removing takes a handshake with attempts that are just beginning: the
-pruner marks the run or the task and then looks for life once more, an attempt makes its folder and then looks for the mark;
-whichever way they meet, one sees the other.
+All scans of a schedule are tasks of one run, which changes with each of them. `plan` decides from a survey what goes: runs
+beyond a number per project, tasks beyond that number per run, what is beyond an age, and the oldest beyond a size. Nothing goes
+that is alive. A task that another one is compared with goes with its run. Removing takes a handshake with attempts that are
+just beginning. The pruner marks the run or the task and then looks for life once more. An attempt makes its folder and then
+looks for the mark. Whichever way they meet, one sees the other.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Begins attempts on the claim, publishes and seals them, and finds them again.
 
-An attempt is a folder of its own, made exclusively, so no attempt writes over another. Its findings grow in a hidden
-file, get their name when they are whole and synced, and the shard record comes last: with it the attempt is published
-and never changes again. Whoever begins a later attempt first seals the earlier ones that were killed before they could
-publish, and the folders together are the ledger of what was tried.
+An attempt is a folder of its own, made exclusively, so no attempt writes over another. Its findings grow in a hidden file, and
+get their name when they are whole and synced. The shard record comes last: with it the attempt is published and never changes
+again. Whoever begins a later attempt first seals the earlier ones that were killed before they could publish. The folders
+together are the ledger of what was tried.
 """
 
 from __future__ import annotations
@@ -245,9 +245,9 @@ def begin(shard: Path, left: ShardRecord) -> Attempt:
 def seal(shard: Path, attempt: int, left: ShardRecord) -> None:
     """Publish what a killed attempt left, up to its last whole line; nothing where it is published.
 
-    Harmless in any number at the same time, and beside the attempt itself where that is still alive after all: the first
-    to publish wins, and the record is made from what was published. Where something else than files of ours is in the way,
-    what the attempt has left is left out.
+    Any number may do this at the same time, also beside the attempt itself if that is still alive after all. The first to
+    publish wins, and the record is made from what was published. Where something else than files of ours is in the way, what
+    the attempt has left is left out.
 
     Args:
         shard: the shard's folder.

@@ -1,14 +1,14 @@
 """Removes secrets from everything that is kept or quoted.
 
 Scanned hosts echo what they are sent, and Nuclei records requests. So the values of secret headers are blotted out of each
-finding before it is written: of its texts in decoded form, in every usual encoding of a value, and never of what
-identifies the finding. What is no finding (a log line, a message) is redacted as one text.
+finding before it is written. They are looked for in its decoded texts, in every usual encoding of a value. What identifies the
+finding is never changed. What is no finding (a log line, a message) is redacted as one text.
 
-A value is looked for whole, and by the parts that are secrets by themselves: what follows an authentication scheme, the
-pair and the key of `name:key`, also in base64, each value of a cookie or of parameters, and of JSON in them. From twelve letters
-and digits on, capitals and separators are no matter. Values under six characters are blotted out only
-beside their header's name: anywhere else they would garble what was found. In the recorded request and its curl command, a
-secret header is blotted out by its name: Nuclei 3.11 has masked some values already, and leaves the ends of others.
+A value is looked for whole, and by the parts that are secrets by themselves. These are what follows an authentication scheme,
+the pair and the key of `name:key`, also in base64, and each value of a cookie, of parameters, and of JSON in them. From twelve
+letters and digits on, capitals and separators are no matter. Values under six characters are blotted out only beside their
+header's name: anywhere else they would garble what was found. In the recorded request and its curl command, a secret header is
+blotted out by its name. Nuclei 3.11 has masked some values already, and leaves the ends of others.
 """
 
 from __future__ import annotations

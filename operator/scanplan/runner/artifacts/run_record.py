@@ -1,8 +1,8 @@
 """The run's record, `run.json`, and its `artifacts` link.
 
-A run belongs to the project that came first. Each of its tasks puts a record into its own folder, written once; the run
-record is nothing but the list of these, in order, made anew whenever something changes. Since a writer looks again after
-it has written, the last of several at a time has always seen all tasks, without any lock.
+A run belongs to the project that came first. Each of its tasks puts a record into its own folder, written once. The run record
+is nothing but the list of these, in order, made anew whenever something changes. Since a writer looks again after it has
+written, the last of several at a time has always seen all tasks, without any lock.
 """
 
 from __future__ import annotations
@@ -186,8 +186,8 @@ def _tasks(run: Path) -> tuple[TaskArtifacts, ...]:
 def _link(run: Path, record: RunRecord) -> None:
     """Point `artifacts` to the newest merged task.
 
-    It is for people only: where the file system refuses links or renames (SMB, S3 mounts), or where the first, in-process
-    version has left a folder of that name, it is not made, and nothing fails.
+    It is for people only. If the file system refuses links or renames (SMB, S3 mounts), or if the first, in-process version has
+    left a folder of that name, it is not made, and nothing fails.
     """
     newest = next((task for task in reversed(record.tasks) if task.nuclei_output), None)
     link = run / layout.LATEST

@@ -1,9 +1,10 @@
 """A shard's part of a file of endpoints, which may have a million lines.
 
 Each pod reads the whole file, and keeps the lines whose hosts belong to its shard. So memory does not grow with the file. The
-operator has not seen the file. So the pod brings lines into canonical form and checks them by the target guard, by the rules that
-the operator has for a plan's own endpoints. A line that is no endpoint, or a denied one, is left out, counted and reported: one
-wrong line in a list that a program has made must not stop the scan. Each such line belongs to one shard, so it is counted once.
+operator has not seen the file. So the pod brings lines into canonical form and checks them by the target guard, by the rules
+that the operator has for a plan's own endpoints. A line that is no endpoint, or a denied one, is left out, counted and
+reported. One wrong line in a list that a program has made must not stop the scan. Each such line belongs to one shard, so it is
+counted once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tells from the pod's own cgroup how near it is to its memory limit.
 
-An OOM kill of Nuclei looks like any SIGKILL. The kernel counts its kills in the cgroup, so comparing before and after
-tells them apart, and a scan that came near the limit can say so before it is killed next time. Files of version 2
+An OOM kill of Nuclei looks like any SIGKILL. The kernel counts its kills in the cgroup, so comparing before and after tells
+them apart. A scan that came near the limit can say so before it is killed next time. Files of version 2
 (https://docs.kernel.org/admin-guide/cgroup-v2.html) and of version 1, which old nodes have, differ in name only.
 """
 

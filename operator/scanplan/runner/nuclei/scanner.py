@@ -1,8 +1,8 @@
 """Starts a Nuclei process, reads its outputs, and ends it.
 
-One loop reads its outputs and its trace log, looks every moment whether it has to stop, and stops it the way it can bear: SIGINT,
-which it handles, then SIGKILL after a while. Nothing survives the call: the process has a group of its own, which is
-killed whatever happens, and stdin is the null device, since Nuclei waits for minutes on an open one.
+One loop reads its outputs and its trace log, and looks every moment whether it has to stop. It is stopped by SIGINT, which it
+handles, and after a while by SIGKILL. Nothing survives the call: the process has a group of its own, which is killed whatever
+happens. Its stdin is the null device, since Nuclei waits for minutes on an open one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Artifacts over HTTP: streamed, in ranges, with their checksum; and nothing else that may lie on the volume.
 
-Scan pods write to the claim, so what is on it is not trusted: no symbolic link is followed on the way to a file, and one whose
-size is not the recorded one is not served.
+Scan pods write to the claim, so what is on it is not trusted. No symbolic link is followed on the way to a file, and a file
+whose size is not the recorded one is not served.
 """
 
 from __future__ import annotations

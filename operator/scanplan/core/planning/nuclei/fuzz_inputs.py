@@ -1,7 +1,8 @@
 """Requests that fuzzing begins with: an API's description, or requests that were recorded.
 
-A file could name any host. So its own hosts count for nothing: a description is scanned on the plan's endpoints, in place of its
-servers, and of recorded requests only those to the plan's endpoints are taken. What the target guard says of the endpoints holds.
+A file could name any host. So its own hosts count for nothing. A description is scanned on the plan's endpoints, in place of
+its servers. Of recorded requests, only those to the plan's endpoints are taken. What the target guard says of the endpoints
+holds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Credentials by host, from a Secret with Nuclei's secrets file (https://docs.projectdiscovery.io/opensource/nuclei/authenticated-scans).
 
-Read the same way by the operator and in the scan pod, by a model that knows every field: Nuclei ignores what it does not know, and
+The operator and the scan pod read it the same way, by a model that knows every field. Nuclei ignores what it does not know, and
 a scan without its login looks like a scan that found nothing. No message quotes a value.
 """
 

@@ -1,7 +1,7 @@
 """The Secrets of a plan that its scan pods read. Each is mounted as a folder, and needs the label of its use.
 
-Of a Secret, only the name is part of the task key: a rotated token is no other scan, and a digest of a weak secret would give it
-away.
+Of a Secret, only the name is part of the task key. A rotated token is no other scan, and a digest of a weak secret would give
+it away.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Endpoints in one canonical form, so that the same target has the same key however it was written.
 
-Accepted are hosts, ``host:port``, http(s) URLs and CIDR ranges. A range is expanded here (`targets.ranges`), so that
-the target guard, the key and the shards see each address. What else Nuclei would expand by itself (AS numbers, comma lists,
-files) is refused: a task's endpoints are what the plan says, no more. Numeric addresses are read as
-inet_aton(3) reads them (decimal, octal, hex, short), because that is how the HTTP client under the scanner would, and the target
-guard must see the address that will be dialled.
+Accepted are hosts, ``host:port``, http(s) URLs and CIDR ranges. A range is expanded here (`targets.ranges`), so that the target
+guard, the key and the shards see each address. What else Nuclei would expand by itself (AS numbers, comma lists, files) is
+refused: a task's endpoints are what the plan says, no more. Numeric addresses are read as inet_aton(3) reads them: decimal,
+octal, hex, short. The HTTP client under the scanner reads them so, and the target guard must see the address that will be
+dialled.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+", re.IGNORECASE)
 def canonical(endpoint: str, where: str = "") -> str:
     """The canonical form of one endpoint.
 
-    Scheme and host are lower case, a trailing dot, a default port, an empty path and the fragment are gone, international names
+    Scheme and host are lower case. A trailing dot, a default port, an empty path and the fragment are gone. International names
     are in punycode, numeric addresses dotted (or compressed IPv6). A canonical form is its own canonical form.
 
     Args:

@@ -106,8 +106,8 @@ class Guard:
     def ranges(self) -> list[str]:
         """All denied ranges in CIDR notation, with those that lead to a denied IPv4 address by a gateway or a tunnel.
 
-        For Nuclei, which knows neither of these, and takes an address without a prefix length, or a name, for a pattern
-        that is looked for anywhere in a host: ``10.96.0.1`` would deny 10.96.0.10 too.
+        For Nuclei, which knows neither of these. It takes an address without a prefix length, or a name, for a pattern that is
+        looked for anywhere in a host: ``10.96.0.1`` would deny 10.96.0.10 too.
         """
         found: dict[str, None] = {}
         for network in self._ranges:

@@ -1,9 +1,9 @@
 """`report.html`, made while the findings are merged.
 
-Most findings of a large scan have no room on a page, and to read them all would cost more than the merge. How many there are
-of each severity is known beforehand, from the attempts' records; so those that may be shown are picked by their severity as
-they pass by, and only these are read. What has become of each is looked up in the history. Where a report can't be made, the
-merge goes without.
+Most findings of a large scan have no room on a page, and to read them all would cost more than the merge. How many there are of
+each severity is known beforehand, from the attempts' records. So those that may be shown are picked by their severity as they
+pass by, and only these are read. What has become of each is looked up in the history. Where a report can't be made, the merge
+goes without.
 """
 
 from __future__ import annotations

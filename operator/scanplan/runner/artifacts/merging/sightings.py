@@ -1,8 +1,8 @@
 """The sightings of a large attempt, sorted, so that a merge can write the history without reading each finding again.
 
-A complete attempt leaves the file beside its findings; its first line is the version that made it. A merge of few findings does not
-read it. A larger one believes it only where it is by this version, has the digest and as many findings of each severity as the
-attempt's record says, and is in order. Otherwise the merge makes the sightings from the findings.
+A complete attempt leaves the file beside its findings; its first line is the version that made it. A merge of few findings does
+not read it. A larger one believes it only where it is by this version and in order, and has the digest and the findings of each
+severity that the attempt's record says. Otherwise the merge makes the sightings from the findings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a template file says about itself, read as YAML where a plain look is not certain.
 
 Nuclei takes every spelling that YAML and JSON allow. A line ``id: name`` at the left margin of a block mapping can be nothing
-else than the id, which spares the parser for nearly all of ten thousand files; all other spellings are parsed.
+else than the id. This spares the parser for nearly all of ten thousand files; all other spellings are parsed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which template files a task means, before Nuclei is asked.
 
-Nuclei goes on without the templates that it can't find and exits 0, walks a mounted ConfigMap twice (its hidden `..data`
-folders are real), and takes ids only as a filter over everything else. So we resolve paths, folders and ids to a list of
+Nuclei goes on without the templates that it can't find, and exits 0. It walks a mounted ConfigMap twice, since its hidden
+`..data` folders are real. It takes ids only as a filter over everything else. So we resolve paths, folders and ids to a list of
 files ourselves, name what is missing, digest what is selected, and hand Nuclei nothing but that list. What a template's
 severity is Nuclei decides, wherever a look at the file leaves a doubt.
 """

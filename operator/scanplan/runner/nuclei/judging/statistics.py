@@ -1,9 +1,9 @@
 """What Nuclei says: its statistics, its log, and which templates it loaded.
 
 With `-stats -sj` a JSON line of strings comes every few seconds on stderr, between log lines for people. With `-v`, `-vv` and
-`NUCLEI_LOG_ALL` the log names each template that was not loaded, with the cause, and each that could not be sent; the loaded
+`NUCLEI_LOG_ALL` the log names each template that was not loaded, with the cause, and each that could not be sent. The loaded
 ones are listed on stdout. The `percent` of the statistics is 2^63 while `total` is 0, so ours is computed from `requests` and
-`total`; it is for people only, since `total` counts steps that may never come.
+`total`. It is for people only, since `total` counts steps that may never come.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The command line and environment of Nuclei, from a task document.
 
-Plain values in, plain values out: an argv list that never meets a shell, typed options only, targets and templates by
-file so that no endpoint is ever read as a flag, a path or a comma list. Nuclei gets a home and configuration of its own,
-since a `config.yaml` found anywhere changes its flags silently, and none of the variables that make it talk to a cloud.
+Plain values in, plain values out: an argv list that never meets a shell, with typed options only. Targets and templates go by
+file, so that no endpoint is ever read as a flag, a path or a comma list. Nuclei gets a home and configuration of its own, since
+a `config.yaml` found anywhere changes its flags silently. It gets none of the variables that make it talk to a cloud.
 """
 
 from __future__ import annotations

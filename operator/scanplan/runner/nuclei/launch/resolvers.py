@@ -1,8 +1,8 @@
 """Finds the machine's own DNS servers, for Nuclei.
 
-Nuclei asks public resolvers unless it is told otherwise: they don't know a cluster's names, and where there is no way out
-every request waits for them in vain until it fails. So it gets the servers of `resolv.conf` by file; where these have no
-answer it falls back to the system's resolver, which also knows search domains and the hosts file.
+Nuclei asks public resolvers unless it is told otherwise. They don't know a cluster's names. Where there is no way out, every
+request waits for them in vain until it fails. So it gets the servers of `resolv.conf` by file. Where these have no answer, it
+asks the system's resolver, which also knows search domains and the hosts file.
 """
 
 from __future__ import annotations
