@@ -311,7 +311,7 @@ class ResultSource:
         with target.open("wb") as file:
             store.copy(path, file if listed else _Record(file, path))
         if listed:
-            check(target, path, listed)
+            check(target, path, listed.bytes, listed.sha256)
         return target
 
 
@@ -347,18 +347,22 @@ class _Record:
         return self._file.write(piece)
 
 
-def check(file: Path, path: str, listed: ArtifactFile) -> None:
-    """Check a copy against the SHA-256 in the record.
+def check(file: Path, path: str, size: int, sha256: str) -> None:
+    """Check a copy against its entry in the record.
+
+    Args:
+        path: of the original, relative to the claim or the plan's folder.
+        size: in bytes; it is only told.
 
     Raises:
         Failure: the file differs.
     """
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    if digest != listed.sha256:
+    if digest != sha256:
         raise Failure(
             f"{path} is not what the scan has published: {file.stat().st_size:,} bytes with SHA-256 {digest[:12]}…, "
-            f"not {listed.bytes:,} with {listed.sha256[:12]}…",
+            f"not {size:,} with {sha256[:12]}…",
             "the same command again; if it stays so, somebody has changed the claim",
             failure.DATA,
         )

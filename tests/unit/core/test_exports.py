@@ -321,6 +321,19 @@ def test_one_that_fails_leaves_the_others_exported_and_is_named() -> None:
     assert decide(after(of, status)) == Write()
 
 
+def test_a_reason_of_a_later_version_ends_no_reconcile() -> None:
+    """Lost otherwise: the plan, after a rollback of the operator."""
+    of = ended(HTTP, S3)
+    told = said(1, "bucket", Reason.RECEIVER_REFUSED, "the receiver answered in riddles")
+    status = written(decide(of, over(of, 1), pods=(told,)))
+    records = [
+        {**each, "reason": "OfALaterVersion"} if each["state"] == "Failed" else each for each in status["exports"]
+    ]
+    fewer = written(decide(plan({**status, "exports": records}, exports=[S3])))
+    assert states(fewer) == {"bucket": ("Failed", "OfALaterVersion")}
+    assert condition(fewer, "Exported") == ("False", "UnknownError")
+
+
 def test_the_last_attempt_counts() -> None:
     of = ended(HTTP)
     first = said(0, "archive", Reason.RECEIVER_UNREACHABLE, code=ExitCode.TEMPORARY)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from scanplan.api.documents.report import ArtifactFile
 from scanplan.api.v1alpha1.scanplan_status import PublishedFile
 from scanplan.cli import options, plans
 from scanplan.cli.output.failure import DATA, NO_INPUT, Failure, told
@@ -89,9 +88,7 @@ def fetch(
 
     cluster = connect(namespace, context, kubeconfig)
     plan = cluster.named(PLANS, name)
-    published = {
-        file.name: ArtifactFile(name=file.name, bytes=file.bytes, sha256=file.sha256) for file in _published(plan)
-    }
+    published = {file.name: file for file in _published(plan)}
     target = into or Path(name)
     with _opened(cluster, plan) as (reader, folder):
         wanted = [path for path, _ in reader.files(folder)] if every else files or list(published)
@@ -104,9 +101,9 @@ def fetch(
             copy.parent.mkdir(parents=True, exist_ok=True)
             with copy.open("wb") as content:
                 reader.copy(f"{folder}/{path}", content)
-            if path in published:
-                check(copy, path, published[path])
-            say(f"{copy} ({copy.stat().st_size:,} bytes{', checked' if path in published else ''})")
+            if listed := published.get(path):
+                check(copy, path, listed.bytes, listed.sha256)
+            say(f"{copy} ({copy.stat().st_size:,} bytes{', checked' if listed else ''})")
 
 
 @contextmanager

@@ -303,7 +303,7 @@ def result_of(plan: Object) -> ScanResult:
         result,
         error=error.message,
         error_class=ErrorClass(error.class_),
-        reason=Reason(error.reason) if error.reason in set(Reason) else None,
+        reason=Reason(error.reason),
     )
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scanplan.api.documents.words import ErrorClass
+from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.client import models, pipeline, settings
 from scanplan.client.cluster.kubernetes_api import Conflict, KubernetesApi, Taken
@@ -36,6 +38,23 @@ def test_every_phase_is_a_status(phase: Phase) -> None:
     assert (
         kubernetes_queue.status_of({"metadata": metadata, "status": {"observedGeneration": -1}}) is TaskStatus.PENDING
     )
+
+
+@pytest.mark.parametrize("reason", ["TargetDenied", "OfALaterVersion"])
+@pytest.mark.parametrize("error_class", ["Fatal", "OfALaterVersion"])
+def test_an_error_of_a_later_version_is_still_an_error(reason: str, error_class: str) -> None:
+    """Lost otherwise: why a task failed, where the operator is newer than its client."""
+    error = {"class": error_class, "reason": reason, "message": "it failed"}
+    failed = {
+        "metadata": {"name": "nightly", "generation": 1},
+        "spec": {"endpoints": ["a.example"]},
+        "status": {"observedGeneration": 1, "phase": "Failed", "error": error},
+    }
+    told = kubernetes_queue.result_of(failed).task_error
+    assert told is not None
+    assert told.message == "it failed"
+    assert told.reason is (Reason.TARGET_DENIED if reason == "TargetDenied" else Reason.UNKNOWN_ERROR)
+    assert told.error_class is (ErrorClass.FATAL if error_class == "Fatal" else ErrorClass.UNKNOWN)
 
 
 LONG = plan(endpoints=ENDPOINTS)
