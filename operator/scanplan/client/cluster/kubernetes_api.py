@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import threading
@@ -19,7 +20,7 @@ from scanplan.kube.resources import CONFIG_MAPS, EXCEPTIONS, PLANS, InvalidName,
 from scanplan.kube.service_account import own_namespace
 
 FIELD_MANAGER = "scanplan-client"
-QUOTA_TRIES = 8
+QUOTA_TRIES = 100
 QUOTA_SECONDS = 0.25
 """About how long a request waits that conflicted about a quota."""
 
@@ -34,11 +35,6 @@ class Conflict(ClientError):
 
 class Taken(Conflict):
     """There is an object of that name already."""
-
-
-def wait_for_quota() -> None:
-    """Pause before a request that conflicted about a quota is sent again; never equally long, so that several don't meet again."""
-    time.sleep(QUOTA_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
 
 
 class KubernetesApi:
@@ -58,10 +54,9 @@ class KubernetesApi:
 
         Raises:
             Taken: the name is taken.
-            Conflict: the namespace's quota has changed meanwhile.
             InvalidPayload: the API server refuses the plan.
         """
-        return self._call("POST", PLANS.path(self.namespace), manifest)
+        return self._create(PLANS.path(self.namespace), manifest)
 
     def get_plan(self, name: str) -> Object:
         """Raises NotFound."""
@@ -87,21 +82,9 @@ class KubernetesApi:
         self._call("GET", PLANS.path(self.namespace), query=[("limit", "1")])
 
     def ensure_config_map(self, manifest: Object) -> None:
-        """Create a ConfigMap unless it exists. It is immutable, and equal names have equal content and the same owner.
-
-        Where several are created at once, a namespace's quota conflicts: then it is tried again.
-        """
-        for tries_left in reversed(range(QUOTA_TRIES)):
-            try:
-                self._call("POST", CONFIG_MAPS.path(self.namespace), manifest)
-            except Taken:
-                return
-            except Conflict as error:
-                if not tries_left:
-                    raise QueueUnavailable(f"the API server refuses: {error}") from error
-                wait_for_quota()
-            else:
-                return
+        """Create a ConfigMap unless it exists. It is immutable, and equal names have equal content and the same owner."""
+        with contextlib.suppress(Taken):
+            self._create(CONFIG_MAPS.path(self.namespace), manifest)
 
     def review(self, resource: Resource, manifest: Object) -> Object:
         """Create a review object, such as a TokenReview. The API server answers with its decision."""
@@ -128,6 +111,20 @@ class KubernetesApi:
             return PLANS.checked(self._call(method, path, patch), self.namespace, name)
         except WrongObject as error:
             raise QueueUnavailable(str(error)) from None
+
+    def _create(self, path: str, manifest: Object) -> Object:
+        """Create an object. While others are created that the same quota counts, it may conflict: then it is sent again."""
+        tries_left = QUOTA_TRIES
+        while True:
+            try:
+                return self._call("POST", path, manifest)
+            except Taken:
+                raise
+            except Conflict as error:
+                tries_left -= 1
+                if not tries_left:
+                    raise QueueUnavailable(f"the API server refuses: {error}") from error
+            time.sleep(QUOTA_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - no secret; several don't meet again
 
     def _call(self, method: str, path: str, body: Object | None = None, query: Query = ()) -> Object:
         kind = blocking.MERGE_PATCH if method == "PATCH" else blocking.JSON

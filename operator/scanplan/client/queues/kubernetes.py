@@ -24,7 +24,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import MAX_INLINE_ENDPOINTS, Phase
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.client import document, models, pipeline
-from scanplan.client.cluster.kubernetes_api import Conflict, KubernetesApi, NotFound, Taken, wait_for_quota
+from scanplan.client.cluster.kubernetes_api import Conflict, KubernetesApi, NotFound, Taken
 from scanplan.client.errors import ClientError, InvalidPayload, QueueUnavailable, UnknownTask, UnknownTaskType
 from scanplan.client.models import ArtifactRef, QueueHealth, ScanPlan, ScanResult, SeverityCounts, TaskStatus
 from scanplan.client.queues.base import TaskQueue
@@ -83,12 +83,8 @@ class KubernetesTaskQueue(TaskQueue):
             try:
                 return self._api.create_plan(wanted)
             except Taken:
-                pass
-            except Conflict:  # others are counted by the namespace's quota at the same time
-                wait_for_quota()
-                continue
-            with contextlib.suppress(Conflict, NotFound):  # it was changed or deleted meanwhile
-                return self._taken_over(wanted)
+                with contextlib.suppress(Conflict, NotFound):  # it was changed or deleted meanwhile
+                    return self._taken_over(wanted)
         raise QueueUnavailable(
             f"the plan {wanted['metadata']['name']} could not be submitted: it changes again and again, or is still being "
             "deleted; try again"

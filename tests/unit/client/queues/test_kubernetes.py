@@ -152,6 +152,9 @@ def test_a_quota_that_others_change_too_is_no_object_that_exists(monkeypatch: py
     answers += [Conflict("quota")] * 100
     with pytest.raises(QueueUnavailable, match="quota"):
         api.ensure_config_map({})
+    answers[:] = [Conflict("quota"), Taken("it exists")]
+    with pytest.raises(Taken):
+        api.create_plan({})
 
 
 def test_a_claim_that_can_only_be_read_costs_no_result(
@@ -203,13 +206,13 @@ def test_a_plan_that_conflicts_with_a_quota_is_sent_again(monkeypatch: pytest.Mo
     queue = KubernetesTaskQueue(settings.load())
     slept, answers = list[float](), [Conflict("quota"), Conflict("quota")]
 
-    class Crowded:
-        def create_plan(self, manifest: Object) -> Object:
-            if answers:
-                raise answers.pop()
-            return with_uid(manifest, "new")
+    def call(_api: KubernetesApi, _method: str, _path: str, manifest: Object) -> Object:
+        if answers:
+            raise answers.pop()
+        return with_uid(manifest, "new")
 
-    monkeypatch.setattr(queue, "_api", Crowded())
+    monkeypatch.setattr(KubernetesApi, "_call", call)
+    monkeypatch.setattr(KubernetesApi, "namespace", "team")
     monkeypatch.setattr(time, "sleep", slept.append)
     assert queue.submit_task("scan", models.payload_of(plan()))
     assert len(slept) == 2
