@@ -28,6 +28,7 @@ LANES: dict[str, tuple[str, ...]] = {
     ),
     "faults": ("faults",),
     "node": ("e2e",),
+    "local": ("unit", "images", "conformance"),
     "kinds": (
         "integration/test_exceptions.py",
         "integration/test_export_commands.py",
@@ -40,9 +41,8 @@ LANES: dict[str, tuple[str, ...]] = {
         "integration/test_windows.py",
         *_OF_THE_WHOLE_SESSION,
     ),
-    "chart": ("chart",),
     "client": ("client", "web"),
-    "local": ("unit", "images", "conformance"),
+    "chart": ("chart",),
     "runner": ("runner",),
 }
 """Name of the lane, and its folders and files in the order in which they run. The longest lanes come first, and begin first.
