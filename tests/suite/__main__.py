@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import doubles, images
+from tests import cluster, doubles, images
 from tests.suite import history, results, tooling
 from tests.suite.lanes import AT_ONCE, LANES, LINT, TESTS, TOOLING, elsewhere
 from tests.suite.results import Results
@@ -155,7 +155,10 @@ def run(names: list[str], options: list[str], lanes: list[Lane]) -> None:
 
 
 def end(lanes: list[Lane]) -> None:
-    """End the lanes that still run, and wait until their clusters have ended too."""
+    """End the lanes that still run, and their clusters, whose names end with the lane's process id.
+
+    A lane ends its clusters itself. Those of a lane that takes longer than `ENDING_SECONDS` are ended here.
+    """
     running = [lane for lane in lanes if lane.process.poll() is None]
     if running:
         say(f"Ending {', '.join(lane.name for lane in running)}, and their clusters")
@@ -167,6 +170,11 @@ def end(lanes: list[Lane]) -> None:
             lane.process.wait(max(0.0, until - time.monotonic()))
         with contextlib.suppress(ProcessLookupError):
             os.killpg(lane.process.pid, signal.SIGKILL)
+        lane.process.wait()
+    killed = tuple(f"-{lane.process.pid}" for lane in running)
+    for left in cluster.clusters():
+        if left.name.endswith(killed):
+            left.down()
 
 
 def report(lanes: list[Lane]) -> int:

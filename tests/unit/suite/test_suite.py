@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests import cluster
 from tests.kubectl import eventually
 from tests.suite import __main__ as suite
 from tests.suite import history, results, tooling
@@ -119,6 +121,22 @@ def test_a_lane_that_is_ended_ends_what_it_has_started(
     assert (tmp_path / "ended").exists(), lane.log.read_text()
     assert lane.process.returncode == pytest.ExitCode.INTERRUPTED
     assert capsys.readouterr().out == "Ending chart, and their clusters\n"
+
+
+def test_a_lane_that_does_not_end_in_time_leaves_no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Lost otherwise: the same, where a lane waits for something that takes longer."""
+    down: list[str] = []
+    monkeypatch.setattr(suite, "OUTPUT", tmp_path)
+    monkeypatch.setattr(suite, "ENDING_SECONDS", 0.0)
+    lane = suite.start("chart", [sys.executable, "-c", "import signal; signal.sigwait([signal.SIGINT])"])
+    names = [f"tests-{lane.process.pid}", f"second-{lane.process.pid}", f"tests-{lane.process.pid}0", "dev"]
+    found = [SimpleNamespace(name=name, down=partial(down.append, name)) for name in names]
+    monkeypatch.setattr(cluster, "clusters", lambda: found)
+    suite.end([lane])
+    assert down == names[:2]
+    down.clear()
+    suite.end([lane])
+    assert down == [], "it has ended by itself"
 
 
 def test_only_a_whole_run_says_how_long_all_takes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
