@@ -171,9 +171,9 @@ def end(lanes: list[Lane]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(lane.process.pid, signal.SIGKILL)
         lane.process.wait()
-    killed = tuple(f"-{lane.process.pid}" for lane in running)
+    theirs = tuple(f"-{lane.process.pid}" for lane in running)
     for left in cluster.clusters():
-        if left.name.endswith(killed):
+        if left.name.endswith(theirs):
             left.down()
 
 

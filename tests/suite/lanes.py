@@ -53,8 +53,9 @@ those that share a node.
 LINT = "lint"
 """The one lane without tests, `make lint`. It uses a single core, so the other lanes begin at the same time."""
 AT_ONCE = 2 * (os.cpu_count() or 1) + 1
-"""Lanes that run side by side. One waits for half of its time, and takes up to 2 GB with its cluster. Many more take the caches
-from each other: each of eight on two cores took nearly twice the processor time of one of four.
+"""How many lanes run side by side. A lane waits for half of its time, and takes up to 2 GB with its cluster. More lanes slow
+each other down, since they share the processor's caches: with eight on two cores, each took nearly twice the processor time
+that it took with four.
 """
 APART = ("ecosystem",)
 """Folders that `make test` leaves out: they need large programs of others (`make test-ecosystem`)."""

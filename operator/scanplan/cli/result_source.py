@@ -352,7 +352,7 @@ def check(file: Path, path: str, size: int, sha256: str) -> None:
 
     Args:
         path: of the original, relative to the claim or the plan's folder.
-        size: in bytes; it is only told.
+        size: that the entry names, in bytes. It is for the message: the digest decides.
 
     Raises:
         Failure: the file differs.

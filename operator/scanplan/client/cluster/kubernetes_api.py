@@ -113,7 +113,7 @@ class KubernetesApi:
             raise QueueUnavailable(str(error)) from None
 
     def _create(self, path: str, manifest: Object) -> Object:
-        """Create an object. While others are created that the same quota counts, it may conflict: then it is sent again."""
+        """Create an object. If it conflicts with others that the same quota counts at this moment, it is sent again."""
         tries_left = QUOTA_TRIES
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Which exceptions act, for readers of results: they have the objects alone, and not the operator's limit."""
+"""Which exceptions act, for readers of results. They see only the objects: the operator's own limit shows in the status."""
 
 from __future__ import annotations
 
