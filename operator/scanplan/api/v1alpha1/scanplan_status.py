@@ -5,7 +5,8 @@ One frozen model for everybody: the core writes it, and the operator, the comman
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
@@ -271,6 +272,13 @@ class ScanPlanStatus(Status):
         ),
     ] = None
 
+    @classmethod
+    def of_ended(cls, body: Mapping[str, Any]) -> Self | None:
+        """As `read`, for an object whose phase is terminal; None for any other, which costs nothing: most events bring one."""
+        status = body.get("status")
+        phase = status.get("phase") if isinstance(status, Mapping) else None
+        return cls.read(body) if phase in _TERMINAL else None
+
     def is_over(self, generation: int | None) -> bool:
         """Whether nothing more will come of this generation of the plan: its task has ended, or it can't run as written."""
         return self.observed_generation == generation and self.phase is not None and self.phase.is_terminal
@@ -279,3 +287,6 @@ class ScanPlanStatus(Status):
     def ended(self) -> bool:
         """Whether the task has ended for good. A plan that can't run as written has failed, but its task has not ended."""
         return self.phase is not None and self.phase.is_terminal and self.completion_time is not None
+
+
+_TERMINAL = tuple(phase.value for phase in Phase if phase.is_terminal)

@@ -83,9 +83,10 @@ class Ended(NamedTuple):
 
 def ended(body: Mapping[str, Any]) -> Ended | None:
     """What a ScanPlan object, as the API server returns it, says of an end; None: its scan has not ended."""
-    metadata, status = body["metadata"], ScanPlanStatus.read(body)
-    if status.phase is None or not status.phase.is_terminal:
+    status = ScanPlanStatus.of_ended(body)
+    if status is None:
         return None
+    metadata = body["metadata"]
     succeeded = status.condition(ConditionType.SUCCEEDED)
     changed = lenient_time(succeeded.last_transition_time) if succeeded and succeeded.status != "Unknown" else None
     completed = lenient_time(status.completion_time)

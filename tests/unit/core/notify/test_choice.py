@@ -99,13 +99,17 @@ def test_selectors_are_those_of_kubernetes(selector: dict[str, Any], expected: b
     "status",
     [
         {},
+        None,
+        "Completed",
         {"phase": "Running"},
+        {"phase": ["Completed"]},
+        {"phase": {"Completed": True}},
         {"phase": "Completed"},
         {"phase": "Completed", "conditions": [{"type": "Succeeded", "status": "True", "lastTransitionTime": "noon"}]},
         {"phase": "Failed", "conditions": [{"type": "Succeeded", "status": "Unknown"}]},
     ],
 )
-def test_what_has_not_ended_is_no_ended_scan(status: dict[str, Any]) -> None:
+def test_what_has_not_ended_is_no_ended_scan(status: Any) -> None:
     assert ended({"metadata": {"namespace": "shop", "name": "a", "uid": "u"}, "status": status}) is None
 
 
