@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 
+from tests import golang
 from tests.cluster.local import binaries
 from tests.ecosystem import programs
 
@@ -51,7 +52,7 @@ def audit(archives: Sequence[Path] = (), database: Path | None = None, locks: Se
         database: a folder with the advisory database; without one it is downloaded.
     """
     scanner = programs.path(SOURCE, "osv-scanner")
-    folder = database or binaries.cache().parent / "advisories"
+    folder = database or golang.cache().parent / "advisories"
     options = ["--offline-vulnerabilities", *(() if database else ("--download-offline-databases",))]
     files = [option for lock in locks for option in ("--lockfile", f"{_kind(lock)}:{lock}")]
     looks = [["source", *files], *(["image", "--archive", str(archive)] for archive in archives)]

@@ -7,7 +7,6 @@ checkout. Neither is ever in a shipped image; what the scanner promises to keep 
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import hashlib
 import os
 import pathlib
@@ -15,6 +14,7 @@ import shutil
 import subprocess
 import tempfile
 
+from tests.building import alone
 from tests.console import step
 
 SOURCES = pathlib.Path(__file__).parent
@@ -48,9 +48,7 @@ def build() -> Doubles:
     built = Doubles(nuclei=folder / "nuclei", webapp=folder / "webapp", digest=digest)
     if folder.exists():
         return built
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(cache / "lock", "the stand-ins"):
         if not folder.exists():
             with step("Building the scanner's stand-in and the site to scan"):
                 _compile(folder)

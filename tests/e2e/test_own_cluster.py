@@ -48,7 +48,7 @@ def inside(node: LocalCluster) -> list[str]:
 
 @pytest.fixture(scope="module")
 def registry(node: LocalCluster, inside: list[str]) -> Iterator[str]:
-    (programs_,) = binaries.folders(["registry"])
+    (programs_,) = binaries.folders([binaries.REGISTRY])
     with (node.folder / "log" / "registry.log").open("wb") as log:
         serving = subprocess.Popen([*inside, str(programs_ / "registry"), f"-port={PORT}"], stdout=log, stderr=log)
     try:

@@ -4,7 +4,6 @@ Layers and images live in one folder of the user's cache, apart from the store o
 machine. The folder is locked while something is built: two builders at once would do the same work twice.
 """
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from tests.console import step
+from tests.building import alone
 
 KEPT = timedelta(hours=1)
 """How long images of former content stay: other processes, of this checkout or another one, may use them."""
@@ -78,13 +77,7 @@ class Store:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Wait until no other process builds here, and keep the others waiting meanwhile."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                with step("Waiting for another process that builds images"):
-                    fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(self.folder / "lock", "images"):
             yield
 
     def delete(self) -> None:

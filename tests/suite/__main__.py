@@ -1,9 +1,9 @@
 """Run the lanes side by side: `python -m tests.suite [LANE ...] [-- PYTEST ARGUMENT ...]`.
 
-Lint is a lane too, and the first to begin. The tests of the cluster tooling run where it has changed, and in CI. Says what it
-will do and how long it took last, how far each lane is, and at the end what failed, the ten slowest tests and the counts. The
-output of each lane is kept in build/test. Exit codes: 0 all passed; 1 a lane failed; 2 no such lane; 5 no test was run; 130
-interrupted, by Ctrl-C or a signal.
+Lint is a lane too, and the first to begin; the next one builds what the others run. The tests of the cluster tooling run where
+it has changed, and in CI. Says what it will do and how long it took last, how far each lane is, and at the end what failed, the
+ten slowest tests and the counts. The output of each lane is kept in build/test. Exit codes: 0 all passed; 1 a lane failed; 2 no
+such lane; 5 no test was run; 130 interrupted, by Ctrl-C or a signal.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from pathlib import Path
 
 from tests import cluster, doubles, images
 from tests.suite import history, results, tooling
-from tests.suite.lanes import AT_ONCE, LANES, LINT, TESTS, TOOLING, elsewhere
+from tests.suite.lanes import AT_ONCE, LANES, LINT, PROGRAMS, TESTS, TOOLING, WITHOUT_PROGRAMS, elsewhere
 from tests.suite.results import Results
 
 ROOT = TESTS.parent
 OUTPUT = ROOT / "build" / "test"
 PROGRESS_SECONDS = 30
+WITHOUT_TESTS = {LINT: ["make", LINT], PROGRAMS: [sys.executable, "-m", "tests.suite.programs"]}
+"""The commands of the lanes without tests, which begin first."""
 ALL = "all of it"
 """What the whole run is called, beside its lanes."""
 ENDING_SECONDS = 120
@@ -55,13 +57,16 @@ class Lane:
         return results.read(OUTPUT / f"{self.name}.xml")
 
     def progress(self) -> str:
-        """How far pytest says it is."""
-        found = re.findall(r"\[ *(\d+)%\]", self.log.read_text(errors="replace"))
+        """How far it says that it is."""
+        said = self.log.read_text(errors="replace")
+        if self.name == PROGRAMS:
+            return f"({said.splitlines()[-1].strip()})"
+        found = re.findall(r"\[ *(\d+)%\]", said)
         return f"{found[-1]} %" if found else "begun"
 
     def outcome(self) -> str:
         """Its result, once it has ended."""
-        if self.name == LINT:
+        if self.name in WITHOUT_TESTS:
             return "failed" if self.process.returncode else "passed"
         found = self.results
         return f"{found.passed} passed, {found.failed} failed, {found.skipped} skipped"
@@ -79,7 +84,7 @@ def main(arguments: list[str]) -> int:
     tested = tooling.digest() if tooling.is_due() else ""
     announce(names)
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    lanes = [start(LINT, ["make", LINT])]
+    lanes = [start(name, command) for name, command in WITHOUT_TESTS.items()]
     try:
         prepare()
         run(names, options, lanes)
@@ -99,9 +104,10 @@ def announce(names: list[str]) -> None:
     say(
         f"Running {len(names)} lanes of tests and lint, {AT_ONCE} at once; their output is in {OUTPUT.relative_to(ROOT)}/"
     )
-    for name in (LINT, *names, *([ALL] if set(names) == set(LANES) else [])):
+    for name in (*WITHOUT_TESTS, *names, *([ALL] if set(names) == set(LANES) else [])):
         took = f"{minutes(last[name])} last time" if name in last else "not run on this machine yet"
-        what = " ".join(f"tests/{path}" for path in paths_of(name)) or (f"make {name}" if name == LINT else "")
+        what = " ".join(f"tests/{path}" for path in paths_of(name)) or shlex.join(WITHOUT_TESTS.get(name, []))
+        what = what.replace(sys.executable, "python")
         say(f"  {name:<12} {what} ({took})")
 
 
@@ -136,13 +142,20 @@ def start(name: str, command: list[str]) -> Lane:
 
 
 def run(names: list[str], options: list[str], lanes: list[Lane]) -> None:
-    """Run the named lanes, some at once, and say how far they are; those that have started are put into `lanes`."""
+    """Run the named lanes, some at once, and say how far they are; those that have started are put into `lanes`.
+
+    Lanes whose programs could not be built are not started.
+    """
     waiting = [name for name in LANES if name in names]
     began = said = time.monotonic()
     while waiting or any(lane.seconds is None for lane in lanes):
-        while waiting and sum(lane.seconds is None for lane in lanes) < AT_ONCE:
-            name = waiting.pop(0)
-            lanes.append(start(name, tests_of(name, options)))
+        built = next(lane for lane in lanes if lane.name == PROGRAMS).process.poll()
+        if built:
+            waiting = [name for name in waiting if name in WITHOUT_PROGRAMS]
+        for name in [name for name in waiting if built == 0 or name in WITHOUT_PROGRAMS]:
+            if sum(lane.seconds is None for lane in lanes) < AT_ONCE:
+                waiting.remove(name)
+                lanes.append(start(name, tests_of(name, options)))
         time.sleep(1)
         for lane in lanes:
             if lane.seconds is None and lane.process.poll() is not None:

@@ -51,7 +51,11 @@ A file that a lane names is left out of its folder's lane. `clusters` has those 
 those that share a node.
 """
 LINT = "lint"
-"""The one lane without tests, `make lint`. It uses a single core, so the other lanes begin at the same time."""
+"""A lane without tests, `make lint`. It uses a single core, so the other lanes begin at the same time."""
+PROGRAMS = "programs"
+"""Another one: it builds Kubernetes and what else lanes run, where that is not there yet."""
+WITHOUT_PROGRAMS = ("local",)
+"""Lanes that begin before these are built."""
 AT_ONCE = 2 * (os.cpu_count() or 1) + 1
 """How many lanes run side by side. A lane waits for half of its time, and takes up to 2 GB with its cluster. More lanes slow
 each other down, since they share the processor's caches: with eight on two cores, each took nearly twice the processor time

@@ -139,6 +139,33 @@ def test_a_lane_that_does_not_end_in_time_leaves_no_cluster(monkeypatch: pytest.
     assert down == [], "it has ended by itself"
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"), [(0, ["lint", "programs", "local", "chart"]), (1, ["lint", "programs", "local"])]
+)
+def test_lanes_wait_for_their_programs_and_are_not_run_without(
+    code: int, expected: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = tmp_path / "local begun"
+    until_local_has_begun = (
+        f"import pathlib, sys, time\nwhile not pathlib.Path({str(begun)!r}).exists(): time.sleep(0.01)\n"
+    )
+    commands = {
+        "lint": "pass",
+        "programs": f"{until_local_has_begun}sys.exit({code})",
+        "local": f"import pathlib; pathlib.Path({str(begun)!r}).touch()",
+        "chart": "pass",
+    }
+    of = {name: [sys.executable, "-c", command] for name, command in commands.items()}
+    monkeypatch.setattr(suite, "OUTPUT", tmp_path)
+    monkeypatch.setattr(suite, "WITHOUT_TESTS", {name: of[name] for name in suite.WITHOUT_TESTS})
+    monkeypatch.setattr(suite, "tests_of", lambda name, _: of[name])
+    lanes = [suite.start(name, of[name]) for name in suite.WITHOUT_TESTS]
+    suite.run(["chart", "local"], [], lanes)
+    assert [lane.name for lane in lanes] == expected
+    assert suite.report(lanes) == (1 if code else suite.NO_TESTS)
+    assert ("===== programs: exit code 1 =====" in capsys.readouterr().out) == bool(code)
+
+
 def test_only_a_whole_run_says_how_long_all_takes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     ended: Any = SimpleNamespace(returncode=0)

@@ -1,0 +1,8 @@
+"""Build the programs of others that lanes run, so that no test has to."""
+
+from tests.chart import programs
+from tests.cluster.local import binaries
+
+if __name__ == "__main__":
+    binaries.folders((*binaries.MODULES, *binaries.ADDED, binaries.REGISTRY))
+    programs.folders()
