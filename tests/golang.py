@@ -101,7 +101,6 @@ def _read(source: Path, definitions: Definitions, tags: str) -> _Module:
     return _Module(source, tools or (described["Module"]["Path"],), flags, finished)
 
 
-@functools.cache
 def _toolchain() -> str:
     """The Go toolchain's version, such as go1.26.8."""
     if programs.find("go") is None:

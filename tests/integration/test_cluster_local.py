@@ -218,12 +218,8 @@ def test_a_cluster_that_died_says_so() -> None:
 
 
 def test_a_machine_that_lacks_something_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as without_package:
-        without_package.setitem(start.PACKAGES, "no-such-program", "its-package")
-        with pytest.raises(MissingError, match="apt-get install its-package"):
-            local.up("poor")
-    monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(MissingError, match="Go is not installed"):
+    monkeypatch.setitem(start.PACKAGES, "no-such-program", "its-package")
+    with pytest.raises(MissingError, match="apt-get install its-package"):
         local.up("poor")
 
 

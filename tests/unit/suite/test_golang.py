@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import golang
+from tests.cluster import programs
 from tests.cluster.errors import BuildError, MissingError
 
 MAIN = """package main
@@ -66,6 +67,13 @@ def test_a_build_that_fails_leaves_nothing_and_says_why(source: Path) -> None:
     left.mkdir()
     built(source)
     assert not left.exists()
+
+
+def test_a_machine_without_go_is_told_what_to_install(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "SYSTEM_PATH", "")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(MissingError, match=r"Go is not installed.*https://go\.dev/dl/"):
+        built(source)
 
 
 def test_an_old_toolchain_is_named(source: Path) -> None:
