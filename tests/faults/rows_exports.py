@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from scanplan.api import labels
 from scanplan.api.documents.export import decode_document
-from tests.faults.case import Case, Laboratory
+from tests.faults.case import FULL, Case, Laboratory
 from tests.faults.faults import HOWS, How, at_writes
 from tests.faults.history import Object
 from tests.faults.matrix import Outcome, row
@@ -25,7 +25,7 @@ from tests.integration.exporter import attempt
 from tests.integration.test_exports import LOCAL
 
 SCANS = 3
-SETTLED = 1_000
+SETTLED = 1_000 if FULL else 200
 
 
 def exports(receiver: HttpReceiver) -> list[Object]:
@@ -140,7 +140,7 @@ def bad_receivers(laboratory: Laboratory) -> Outcome:
     return Outcome(laboratory.each(one, answers), "5 receivers")
 
 
-@row("32", "export: two operators at once; a restart with 1,000 settled plans", 60)
+@row("32", "export: two operators at once; a restart with many settled plans", 60)
 def others(laboratory: Laboratory) -> Outcome:
     def twice(laboratory: Laboratory) -> Verdict:
         with exporting(laboratory, "export twice", operators=2) as (case, receiver):
