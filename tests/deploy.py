@@ -157,7 +157,7 @@ def read_artifact(kubectl: Kubectl, image: str, plan: Manifest, file: str) -> by
         kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=180s")
         return kubectl("logs", name).encode()
     finally:
-        kubectl("delete", "pod", name, "--wait=false")
+        kubectl.delete("pod", name)
 
 
 def restricted_pod() -> dict[str, Any]:

@@ -5,7 +5,6 @@ What tests do most, to get and to apply objects, is done without the program whe
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -70,6 +69,15 @@ class Kubectl:
         except rest.Unsaid:
             self("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(manifests))
 
+    def delete(self, kind: str, name: str) -> None:
+        """`kubectl delete --ignore-not-found --wait=false`."""
+        try:
+            rest.of(self.kubeconfig).delete(self.namespace, kind, name)
+        except rest.Missing:
+            return
+        except rest.Unsaid:
+            self("delete", kind, name, "--ignore-not-found", "--wait=false")
+
     def wait_until_served(self, definition: str) -> None:
         """Wait for a CustomResourceDefinition, such as `scanplans.scanplan.dev`, to be served.
 
@@ -98,10 +106,13 @@ class Kubectl:
 
     def find(self, *arguments: str) -> Any:
         """Like `get`; None where there is no such object."""
-        with contextlib.suppress(rest.Unsaid):
+        try:
             return rest.of(self.kubeconfig).get(self.namespace, *arguments)
-        text = self("get", "--ignore-not-found", *arguments, "-o", "json")
-        return json.loads(text) if text.strip() else None
+        except rest.Missing:
+            return None
+        except rest.Unsaid:
+            text = self("get", "--ignore-not-found", *arguments, "-o", "json")
+            return json.loads(text) if text.strip() else None
 
 
 def eventually(look: Callable[[], T], *, within: float = 120.0, interval: float = 0.2) -> T:

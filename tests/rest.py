@@ -31,6 +31,10 @@ class Unsaid(Exception):
     """Nothing that this module does, or something that went wrong."""
 
 
+class Missing(Unsaid):
+    """The API server has no such object."""
+
+
 @dataclass(frozen=True)
 class Resource:
     """A resource of the API server in one of its versions."""
@@ -113,6 +117,12 @@ class Rest:
         query = urlencode({"fieldManager": "kubectl", "force": "true", "fieldValidation": "Strict"})
         self._call("PATCH", f"{path}?{query}", manifest, "application/apply-patch+yaml")
 
+    def delete(self, namespace: str | None, kind: str, name: str) -> None:
+        """Delete an object in the background, without waiting for its end."""
+        resource = self._named(kind)
+        path = f"{resource.path(self._namespace if namespace is None else namespace)}/{name}"
+        self._call("DELETE", f"{path}?propagationPolicy=Background")
+
     def _items(self, kinds: list[Resource], paths: list[str], query: dict[str, str]) -> list[Object]:
         found: list[Object] = []
         for kind, path in zip(kinds, paths, strict=True):
@@ -136,7 +146,7 @@ class Rest:
     def _discovered(self, root: str) -> list[Resource]:
         return [
             Resource(
-                group=each["responseKind"].get("group", ""),
+                group=group["metadata"].get("name", ""),
                 version=version["version"],
                 plural=each["resource"],
                 kind=each["responseKind"]["kind"],
@@ -161,6 +171,8 @@ class Rest:
             )
         except urllib3.exceptions.HTTPError as error:
             raise Unsaid(str(error)) from error
+        if response.status == 404 and b'"reason":"NotFound"' in response.data:  # not so where its kind isn't served
+            raise Missing(path)
         if response.status >= 300:
             raise Unsaid(str(response.status))
         return bytes(response.data)

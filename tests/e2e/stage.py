@@ -123,7 +123,7 @@ class Stage:
     def tear_down(self) -> None:
         """Have all of it removed, without waiting for it."""
         self.kubectl("delete", "scanplans", "--all", "--wait=false")
-        self.kubectl("delete", "namespace", self.namespace, "--wait=false")
+        self.kubectl.delete("namespace", self.namespace)
 
     def web_application(self, *names: str, delay: str = "0s") -> None:
         """Start the vulnerable application, once for each name: each is a host of its own, which answers after the delay."""

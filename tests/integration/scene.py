@@ -42,7 +42,7 @@ class Scene:
         return self.api.patch(f"{self._plans}/{name}", {"spec": spec})
 
     def delete(self, name: str = "plan") -> None:
-        self.kubectl("delete", "scanplan", name, "--wait=false")
+        self.kubectl.delete("scanplan", name)
 
     # what is there
 

@@ -178,9 +178,7 @@ def policies(
         yield
     finally:
         for manifest in manifests:
-            administrator(
-                "delete", manifest["kind"], manifest["metadata"]["name"], "--ignore-not-found", "--wait=false"
-            )
+            administrator.delete(manifest["kind"], manifest["metadata"]["name"])
 
 
 def pod_of(row: Row) -> Object:

@@ -122,7 +122,7 @@ class TestChangedSince:
 
     def test_a_scan_whose_job_is_lost_is_collected(self, begun: Scene) -> None:
         job = begun.job_of()["metadata"]["name"]
-        begun.kubectl("delete", "job", job, "--wait=false")
+        begun.kubectl.delete("job", job)
         begun.kubelet.stop_deleted(job, stopped)
         collect(begun, job, complete=False)
         status = begun.phase("Failed", reason="InputsChanged")

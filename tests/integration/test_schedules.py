@@ -108,13 +108,13 @@ def test_a_trigger_runs_once_and_deleting_the_schedule_deletes_its_run(scene: Sc
     eventually(lambda: len(runs(scene)) == 1)
     scene.eventually(lambda: get(scene)["status"].get("lastTrigger") == "now")
     (run,) = runs(scene)
-    scene.kubectl("delete", "scanplan", run["metadata"]["name"], "--wait=false")
+    scene.kubectl.delete("scanplan", run["metadata"]["name"])
     edit(scene, spreadSeconds=5)
     observed(scene)
     assert runs(scene) == []
     edit(scene, trigger="again")
     eventually(lambda: len(runs(scene)) == 1)
-    scene.kubectl("delete", "scanschedule", "minutely", "--wait=false")
+    scene.kubectl.delete("scanschedule", "minutely")
     eventually(lambda: runs(scene) == [])
 
 

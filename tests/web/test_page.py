@@ -153,7 +153,7 @@ async def test_the_stream_shows_what_is_there_and_what_changes(
         kind, content = await next_event(stream)
         assert (kind, [plan["name"] for plan in content["plans"]]) == ("snapshot", [first])
         assert content["plans"][0]["phase"] == "Completed", content
-        await asyncio.to_thread(plane.kubectl.in_namespace(namespace), "delete", "scanplan", first, "--wait=false")
+        await asyncio.to_thread(plane.kubectl.in_namespace(namespace).delete, "scanplan", first)
         uid, changed = content["plans"][0]["uid"], content
         while uid not in changed.get("gone", ()):
             kind, changed = await next_event(stream)
