@@ -60,7 +60,7 @@ class Lane:
         """How far it says that it is."""
         said = self.log.read_text(errors="replace")
         if self.name == PROGRAMS:
-            return f"({said.splitlines()[-1].strip()})"
+            return f"({said.splitlines()[-1].strip(' >')})"
         found = re.findall(r"\[ *(\d+)%\]", said)
         return f"{found[-1]} %" if found else "begun"
 

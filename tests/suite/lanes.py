@@ -15,20 +15,6 @@ _OF_THE_WHOLE_SESSION = ("integration/test_rights.py", "integration/test_kstatus
 TOOLING = "integration/test_cluster_local.py"
 """The tests of the clusters that all other tests run on: they run in CI, and where the tooling has changed."""
 LANES: dict[str, tuple[str, ...]] = {
-    "integration": ("integration", *_OF_THE_WHOLE_SESSION),
-    "clusters": (
-        "e2e/test_names.py",
-        "e2e/test_network_policies.py",
-        "e2e/test_own_cluster.py",
-        "e2e/test_platforms.py",
-        "integration/test_beginning.py",
-        TOOLING,
-        "e2e/test_pages.py",
-        "cli",
-    ),
-    "faults": ("faults",),
-    "node": ("e2e",),
-    "local": ("unit", "images", "conformance"),
     "kinds": (
         "integration/test_exceptions.py",
         "integration/test_export_commands.py",
@@ -41,6 +27,20 @@ LANES: dict[str, tuple[str, ...]] = {
         "integration/test_windows.py",
         *_OF_THE_WHOLE_SESSION,
     ),
+    "integration": ("integration", *_OF_THE_WHOLE_SESSION),
+    "node": ("e2e",),
+    "clusters": (
+        "e2e/test_names.py",
+        "e2e/test_network_policies.py",
+        "e2e/test_own_cluster.py",
+        "e2e/test_platforms.py",
+        "integration/test_beginning.py",
+        TOOLING,
+        "e2e/test_pages.py",
+        "cli",
+    ),
+    "faults": ("faults",),
+    "local": ("unit", "images", "conformance"),
     "client": ("client", "web"),
     "chart": ("chart",),
     "runner": ("runner",),
@@ -56,7 +56,7 @@ PROGRAMS = "programs"
 """Another one: it builds Kubernetes and what else lanes run, where that is not there yet."""
 WITHOUT_PROGRAMS = ("local",)
 """Lanes that begin before these are built."""
-AT_ONCE = 2 * (os.cpu_count() or 1) + 1
+AT_ONCE = 3 * (os.cpu_count() or 1)
 """How many lanes run side by side. A lane waits for half of its time, and takes up to 2 GB with its cluster. More lanes slow
 each other down, since they share the processor's caches: with eight on two cores, each took nearly twice the processor time
 that it took with four.
