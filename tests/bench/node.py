@@ -48,7 +48,7 @@ class Node:
 def node() -> Iterator[Node]:
     """Build the images, start a node, and install the operator, which may have up to 1,000 Jobs at once."""
     archives = images.build(["operator", "scanner", "webapp"])
-    cluster = clusters.local.up(f"bench-{os.getpid()}")
+    cluster = clusters.local.up(f"bench-{os.getpid()}", temporary=True)
     try:
         kubectl = deploy.install(cluster, archives, SETTINGS)
         references = Images(*(archives[name].reference for name in ("scanner", "webapp")))

@@ -49,7 +49,7 @@ class Stage:
 @contextmanager
 def control_plane(**settings: str) -> Iterator[Stage]:
     """Start all of it; the operator has the rights of examples/install, a lease, and up to 1,000 Jobs at once."""
-    cluster = clusters.local.up(f"bench-{os.getpid()}", control_plane_only=True)
+    cluster = clusters.local.up(f"bench-{os.getpid()}", control_plane_only=True, temporary=True)
     try:
         api = ApiServer(cluster)
         kubectl = administrator_of(cluster, api)

@@ -34,15 +34,16 @@ def up(
     provider: Provider = "auto",
     *,
     control_plane_only: bool = False,
+    temporary: bool = False,
     reuse: bool = False,
     context: str | None = None,
     kubeconfig: Path | None = None,
 ) -> Cluster:
     """Start a cluster and return when it is ready for use.
 
-    `auto` is kind where Docker and kind are there, else local; a control plane alone is always local. `reuse` takes
-    a running cluster of that name as it is. `context`, and `kubeconfig` if it is not kubectl's own, are for
-    `existing` only.
+    `auto` is kind where Docker and kind are there, else local; a control plane alone is always local. A local cluster
+    that is `temporary` ends with this process, whatever ends it. `reuse` takes a running cluster of that name as it
+    is. `context`, and `kubeconfig` if it is not kubectl's own, are for `existing` only.
 
     Raises a ClusterError that says what to do (the tree is in `tests.cluster.errors`).
     """
@@ -59,7 +60,7 @@ def up(
         return existing.up(name, context=context, kubeconfig=kubeconfig)
     if provider == "kind" or (provider == "auto" and not control_plane_only and kind.available()):
         return kind.up(name, control_plane_only=control_plane_only)
-    return local.up(name, control_plane_only=control_plane_only)
+    return local.up(name, control_plane_only=control_plane_only, temporary=temporary)
 
 
 def find(name: str) -> Cluster | None:

@@ -35,6 +35,8 @@ class Record:
     name: str
     provider: str
     control_plane_only: bool = False
+    temporary: bool = False
+    """Local clusters: whether it ends with the process that started it."""
     starting: bool = False
     """Whether its start has not come to its end: it is under way, or was killed."""
     slot: int | None = None

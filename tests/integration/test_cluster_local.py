@@ -41,7 +41,7 @@ def _apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def plane() -> Iterator[LocalCluster]:
     """A control plane that several tests share."""
-    made = local.up("plane", control_plane_only=True)
+    made = local.up("plane", control_plane_only=True, temporary=True)
     yield made
     made.down()
 
@@ -194,6 +194,25 @@ def test_a_start_that_was_killed_is_ended_by_down() -> None:
     assert traces("orphan", pids, address) == []
 
 
+def test_a_temporary_cluster_ends_with_its_process_and_the_next_one_clears_it_away() -> None:
+    """Lost otherwise: gigabytes of memory for each run of tests that is killed."""
+    code = "local.up('brief', control_plane_only=True, temporary=True); print('up', flush=True); time.sleep(600)"
+    starting = subprocess.Popen(
+        [sys.executable, "-c", f"import time; from tests.cluster import local; {code}"], stdout=subprocess.PIPE
+    )
+    assert starting.stdout
+    assert starting.stdout.readline() == b"up\n"
+    brief = cluster.find("brief")
+    assert isinstance(brief, LocalCluster)
+    pids, address = descendants(outer_pid(brief)), brief.node.address
+    assert brief.api.get("/api/v1/namespaces/default")
+    starting.kill()
+    starting.communicate()
+    eventually(lambda: not any(map(programs.lives, pids)), "some of it lives on")
+    local.up("next", control_plane_only=True, temporary=True).down()
+    assert traces("brief", pids, address) == []
+
+
 def test_a_part_that_breaks_is_named_with_its_log_and_nothing_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = components.controller_manager()
     broken = dataclasses.replace(whole, argv=(*whole.argv, "--no-such-flag"))
@@ -258,7 +277,7 @@ CONTAINER: dict[str, Any] = {
 def node() -> Iterator[LocalCluster]:
     """A whole node, with a namespace that admits only restricted pods."""
     before = host_state()
-    made = local.up("whole")
+    made = local.up("whole", temporary=True)
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     made.api.create("/api/v1/namespaces", {"metadata": {"name": "strict", "labels": labels}})
     eventually(lambda: made.api.get("/api/v1/namespaces/strict/serviceaccounts/default"), "no service account")

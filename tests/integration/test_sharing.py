@@ -51,7 +51,7 @@ def sites(
     identity: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[list[Site]]:
-    second = clusters.local.up(f"second-{os.getpid()}", control_plane_only=True)
+    second = clusters.local.up(f"second-{os.getpid()}", control_plane_only=True, temporary=True)
     try:
         there = ApiServer(second)
         kubectl = administrator_of(second, there)

@@ -41,14 +41,19 @@ def node_address(slot: int) -> str:
     return f"198.18.{slot}.2"
 
 
-def spawn(folder: Path, path: list[Path]) -> None:
+def spawn(folder: Path, path: list[Path], *, temporary: bool) -> None:
     """Start process 1 for the cluster of that folder, with these folders of binaries first on its PATH.
 
-    The outer process notes its own id before anything else, so that even a killed start can be ended by `end`.
+    The outer process notes its own id before anything else, so that even a killed start can be ended by `end`. Of one
+    that is `temporary`, process 1 reads from a pipe whose other end this process keeps, and ends when that is closed.
     """
+    lifeline: tuple[int, ...] = ()
+    if temporary:
+        reading, _ = os.pipe()
+        lifeline = (reading,)
     (folder / "log").mkdir()
     unshare = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    init = [sys.executable, "-IS", supervisor.__file__, str(folder)]
+    init = [sys.executable, "-IS", supervisor.__file__, str(folder), *map(str, lifeline)]
     search = ":".join([*map(str, path), programs.SYSTEM_PATH])
     with (folder / "log" / "supervisor.log").open("wb") as log:
         subprocess.run(
@@ -58,8 +63,11 @@ def spawn(folder: Path, path: list[Path]) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            pass_fds=lifeline,
             check=True,
         )
+    for each in lifeline:
+        os.close(each)
 
 
 def outer_pid(folder: Path) -> int | None:

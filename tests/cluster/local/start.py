@@ -1,5 +1,6 @@
 """Starts a local cluster: a node in about five seconds, or a control plane alone in three."""
 
+import contextlib
 import dataclasses
 import os
 import tempfile
@@ -7,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.cluster import programs, state
-from tests.cluster.errors import MissingError, NeedsRootError, StartError
+from tests.cluster.errors import BusyError, MissingError, NeedsRootError, StartError
 from tests.cluster.local import binaries, busybox, components, control, identities, isolation, objects
 from tests.cluster.local.api import Object
 from tests.cluster.local.cluster import LocalCluster
@@ -25,8 +26,10 @@ NODE_PACKAGES = {
 """The Debian package that brings each program that a cluster needs, and that a node needs besides."""
 
 
-def up(name: str, *, control_plane_only: bool = False) -> LocalCluster:
+def up(name: str, *, control_plane_only: bool = False, temporary: bool = False) -> LocalCluster:
     """Start a cluster; return when pods can be created, and on a whole node run.
+
+    One that is `temporary` ends with this process, whatever ends it. What is left of such clusters is removed.
 
     Raises NeedsRootError, MissingError or BuildError before anything is started, AlreadyUpError when the name
     is taken, and StartError when a part of it does not become ready. A start that fails or is interrupted
@@ -34,7 +37,9 @@ def up(name: str, *, control_plane_only: bool = False) -> LocalCluster:
     """
     check_requirements(control_plane_only)
     path = binaries.folders()
-    record = state.Record(name=name, provider="local", control_plane_only=control_plane_only)
+    if temporary:
+        _remove_ended()
+    record = state.Record(name=name, provider="local", control_plane_only=control_plane_only, temporary=temporary)
     title = f"Starting a control plane, “{name}”" if control_plane_only else f"Starting a Kubernetes node, “{name}”"
     with state.claimed(record) as begun, step(title) as progress:
         try:
@@ -42,6 +47,15 @@ def up(name: str, *, control_plane_only: bool = False) -> LocalCluster:
         except BaseException:
             LocalCluster(record).remove()
             raise
+
+
+def _remove_ended() -> None:
+    """Remove the folders of temporary clusters whose processes have been killed."""
+    for name in state.names():
+        record = state.load(name)
+        if record and record.temporary and not (found := LocalCluster(record)).alive:
+            with contextlib.suppress(BusyError):  # its process is just starting or ending it
+                found.down()
 
 
 def check_requirements(control_plane_only: bool) -> None:
@@ -58,7 +72,7 @@ def check_requirements(control_plane_only: bool) -> None:
 
 def _start(record: state.Record, path: list[Path], tell: Callable[[str], None]) -> LocalCluster:
     tell("namespaces")
-    isolation.spawn(record.folder, path)
+    isolation.spawn(record.folder, path, temporary=record.temporary)
     slot = isolation.connect(control.first_pid(record.folder))
     record = dataclasses.replace(record, slot=slot)
     record.save()

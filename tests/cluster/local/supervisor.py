@@ -15,6 +15,7 @@ A command is one JSON line, and so is its answer, which has "error" when it fail
 """
 
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -204,10 +205,21 @@ def serve(children: Children) -> None:
     Server(f"{CLUSTER}/{CONTROL}", Handler).serve_forever()
 
 
+def end_with(lifeline: int) -> None:
+    """End, and the cluster with it, when the process that keeps the other end of this pipe has ended."""
+    os.read(lifeline, 1)
+    os._exit(0)
+
+
 def main() -> None:
-    cover(sys.argv[1])
+    folder, *lifelines = sys.argv[1:]
+    cover(folder)
     children = Children()
-    for task in (open_volumes, lambda: serve(children)):
+    tasks = [open_volumes, lambda: serve(children)]
+    for lifeline in map(int, lifelines):
+        os.set_inheritable(lifeline, False)
+        tasks.append(functools.partial(end_with, lifeline))
+    for task in tasks:
         threading.Thread(target=task, daemon=True).start()
     children.reap()
 
