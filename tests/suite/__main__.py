@@ -131,7 +131,8 @@ def paths_of(name: str) -> list[str]:
 
 
 def start(name: str, command: list[str]) -> Lane:
-    """Start a lane in a process group of its own."""
+    """Start a lane in a process group of its own; the results of the last run are none of this one's."""
+    (OUTPUT / f"{name}.xml").unlink(missing_ok=True)
     with (OUTPUT / f"{name}.log").open("wb") as log:
         log.write(f"$ {shlex.join(command)}\n".encode())
         log.flush()

@@ -69,6 +69,17 @@ def test_a_lane_that_died_has_no_results(tmp_path: Path, content: str | None) ->
     assert results.read(file) == results.Results()
 
 
+def test_a_lane_that_died_has_not_the_results_of_the_run_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(suite, "OUTPUT", tmp_path)
+    (tmp_path / "chart.xml").write_text(JUNIT)
+    lane = suite.start("chart", [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
+    lane.process.wait()
+    assert suite.report([lane]) == 1
+    assert capsys.readouterr().out.endswith("\n0 passed, 0 failed, 0 skipped\n")
+
+
 def test_an_unknown_lane_is_an_error_that_names_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert suite.main(["nodes"]) == 2
     assert f"no such lane: nodes; there are {', '.join(LANES)}" in capsys.readouterr().err
