@@ -46,7 +46,7 @@ def cache() -> Path:
 
 @functools.cache
 def built(source: Path, definitions: Definitions = nothing, tags: str = "") -> Path:
-    """The folder of a module's finished programs, built now where they are not there yet: minutes.
+    """The folder of a module's finished programs, built now where they are not there yet, which takes minutes.
 
     Args:
         source: the folder with go.mod.

@@ -57,7 +57,7 @@ class Lane:
         return results.read(OUTPUT / f"{self.name}.xml")
 
     def progress(self) -> str:
-        """How far it says that it is."""
+        """How far the lane is, by its own output."""
         said = self.log.read_text(errors="replace")
         if self.name == PROGRAMS:
             return f"({said.splitlines()[-1].strip(' >')})"
@@ -131,7 +131,7 @@ def paths_of(name: str) -> list[str]:
 
 
 def start(name: str, command: list[str]) -> Lane:
-    """Start a lane in a process group of its own; the results of the last run are none of this one's."""
+    """Remove the results of its last run, and start a lane in a process group of its own."""
     (OUTPUT / f"{name}.xml").unlink(missing_ok=True)
     with (OUTPUT / f"{name}.log").open("wb") as log:
         log.write(f"$ {shlex.join(command)}\n".encode())

@@ -274,7 +274,7 @@ class ScanPlanStatus(Status):
 
     @classmethod
     def of_ended(cls, body: Mapping[str, Any]) -> Self | None:
-        """As `read`, for an object whose phase is terminal; None for any other, which costs nothing: most events bring one."""
+        """As `read`, where the phase is terminal; None otherwise. Most events are of plans that run: their status is not read."""
         status = body.get("status")
         phase = status.get("phase") if isinstance(status, Mapping) else None
         return cls.read(body) if phase in _TERMINAL else None
