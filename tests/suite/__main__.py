@@ -29,6 +29,8 @@ OUTPUT = ROOT / "build" / "test"
 PROGRESS_SECONDS = 30
 WITHOUT_TESTS = {LINT: ["make", LINT], PROGRAMS: [sys.executable, "-m", "tests.suite.programs"]}
 """The commands of the lanes without tests, which begin first."""
+LOOKED_UP_SECONDS = 10
+"""How long programs that are all there may take. Where they take longer, they are built, and some lanes do not wait for them."""
 ALL = "all of it"
 """What the whole run is called, beside its lanes."""
 ENDING_SECONDS = 120
@@ -87,6 +89,8 @@ def main(arguments: list[str]) -> int:
     lanes = [start(name, command) for name, command in WITHOUT_TESTS.items()]
     try:
         prepare()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            programs(lanes).process.wait(LOOKED_UP_SECONDS)
         run(names, options, lanes)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -142,6 +146,11 @@ def start(name: str, command: list[str]) -> Lane:
     return Lane(name, process, time.monotonic())
 
 
+def programs(lanes: list[Lane]) -> Lane:
+    """The lane that builds what others run."""
+    return next(lane for lane in lanes if lane.name == PROGRAMS)
+
+
 def run(names: list[str], options: list[str], lanes: list[Lane]) -> None:
     """Run the named lanes, some at once, and say how far they are; those that have started are put into `lanes`.
 
@@ -150,7 +159,7 @@ def run(names: list[str], options: list[str], lanes: list[Lane]) -> None:
     waiting = [name for name in LANES if name in names]
     began = said = time.monotonic()
     while waiting or any(lane.seconds is None for lane in lanes):
-        built = next(lane for lane in lanes if lane.name == PROGRAMS).process.poll()
+        built = programs(lanes).process.poll()
         if built:
             waiting = [name for name in waiting if name in WITHOUT_PROGRAMS]
         for name in [name for name in waiting if built == 0 or name in WITHOUT_PROGRAMS]:

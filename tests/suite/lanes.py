@@ -40,12 +40,15 @@ LANES: dict[str, tuple[str, ...]] = {
         "cli",
     ),
     "faults": ("faults",),
-    "local": ("unit", "images", "conformance"),
     "client": ("client", "web"),
     "chart": ("chart",),
+    "local": ("unit", "images", "conformance"),
     "runner": ("runner",),
 }
-"""Name of the lane, and its folders and files in the order in which they run. The longest lanes come first, and begin first.
+"""Name of the lane, and its folders and files in the order in which they run.
+
+Lanes begin in this order: the longest first, and last those without a cluster. These wait for little, so that few lanes keep the
+processor busy at the end.
 
 A file that a lane names is left out of its folder's lane. `clusters` has those that start clusters of their own, and a part of
 those that share a node.
