@@ -22,6 +22,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -106,6 +107,7 @@ class Prefork:
         output: int,
         errors: int | None = None,
         *,
+        given: int | None = None,
         session: bool = False,
     ) -> Process:
         """Start `python -m` with these arguments, the first of which is the module.
@@ -114,12 +116,14 @@ class Prefork:
             environment: all of its environment variables.
             output: a file descriptor for its standard output.
             errors: one for its standard error; None: the same.
+            given: one for its standard input; None: it is empty.
             session: make it the leader of a session of its own, and of a process group.
         """
         reading, writing = os.pipe()
         try:
             request = json.dumps([list(arguments), dict(environment), session]).encode()
-            socket.send_fds(self._channel, [request], [output, output if errors is None else errors, writing])
+            passed = [output, output if errors is None else errors, *([] if given is None else [given])]
+            socket.send_fds(self._channel, [request], [writing, *passed])
         finally:
             os.close(writing)
         (pid,) = NUMBER.unpack(os.read(reading, NUMBER.size))
@@ -135,6 +139,28 @@ class Prefork:
 def operators() -> Prefork:
     """The one that forks operators, and commands."""
     return Prefork((*OPERATOR, *COMMAND))
+
+
+def run(
+    arguments: Sequence[str], environment: Mapping[str, str], *, given: str = "", patience: float = 300
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m` with these arguments, as `subprocess.run` does.
+
+    Raises:
+        TimeoutExpired: it has not ended within `patience` seconds.
+    """
+    with (
+        tempfile.TemporaryFile("w+") as read,
+        tempfile.TemporaryFile("w+") as output,
+        tempfile.TemporaryFile("w+") as errors,
+    ):
+        read.write(given)
+        read.seek(0)
+        process = operators().start(arguments, environment, output.fileno(), errors.fileno(), given=read.fileno())
+        code = process.wait(patience)
+        for file in (output, errors):
+            file.seek(0)
+        return subprocess.CompletedProcess(arguments, code, output.read(), errors.read())
 
 
 @functools.cache
@@ -157,10 +183,10 @@ def _serve(channel: socket.socket) -> list[str]:
                 _tell(told, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
                 os.close(told)
                 continue
-            request, descriptors, *_ = socket.recv_fds(channel, REQUEST_BYTES, 3)
+            request, descriptors, *_ = socket.recv_fds(channel, REQUEST_BYTES, 4)
             if not request:
                 sys.exit()
-            output, errors, told = descriptors
+            told, *passed = descriptors
             pid = os.fork()
             if not pid:
                 for inherited in (channel.detach(), told, *under_way, *(pipe for _, pipe in under_way.values())):
@@ -168,9 +194,9 @@ def _serve(channel: socket.socket) -> list[str]:
                 arguments, environment, session = json.loads(request)
                 if session:
                     os.setsid()
-                return _become(arguments, environment, output, errors)
-            os.close(output)
-            os.close(errors)
+                return _become(arguments, environment, passed)
+            for each in passed:
+                os.close(each)
             _tell(told, pid)
             pidfd = os.pidfd_open(pid)
             under_way[pidfd] = pid, told
@@ -182,12 +208,16 @@ def _tell(pipe: int, number: int) -> None:
         os.write(pipe, NUMBER.pack(number))
 
 
-def _become(arguments: list[str], environment: dict[str, str], output: int, errors: int) -> list[str]:
-    """What a new interpreter has of its own: environment, output and signals."""
+def _become(arguments: list[str], environment: dict[str, str], passed: list[int]) -> list[str]:
+    """What a new interpreter has of its own: environment, standard files and signals.
+
+    Args:
+        passed: descriptors for standard output, standard error, and perhaps standard input.
+    """
     ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
     os.environ.clear()
     os.environ.update(environment)
-    for standard, own in ((1, output), (2, errors)):
+    for standard, own in zip((1, 2, 0), passed, strict=False):
         os.dup2(own, standard)
         os.close(own)
     sys.stdout = os.fdopen(1, "w", closefd=False)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import prefork
 from tests.e2e.stage import EXPOSED, Stage
 from tests.kubectl import Manifest
 
@@ -34,23 +35,27 @@ class Terminal:
     """Types commands, as a user of the stage's namespace."""
 
     def __init__(self, stage: Stage, kubeconfig: Path | None = None) -> None:
-        self._namespace = stage.namespace
-        self._environment = {
-            **os.environ,
-            "KUBECONFIG": str(kubeconfig or stage.kubectl.kubeconfig),
-            "PATH": f"{BIN}:{os.environ['PATH']}",
-        }
+        kubeconfig = kubeconfig or stage.kubectl.kubeconfig
+        self._namespace = ("--namespace", stage.namespace)
+        # Not by KUBECONFIG, which Kubernetes' client has read when it was imported.
+        self._cluster = ("--kubeconfig", str(kubeconfig), *self._namespace)
+        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PATH": f"{BIN}:{os.environ['PATH']}"}
 
-    def __call__(
-        self, *words: str, code: int = 0, stdin: str = "", program: str = "scanplan"
-    ) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *words: str, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command, which must end with `code`."""
-        command = [*program.split(), *words, "--namespace", self._namespace]
-        done = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, check=False, env=self._environment, timeout=300
-        )
-        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
+        return ended(prefork.run(("scanplan", *words, *self._cluster), self._environment, given=stdin), code)
+
+    def by(self, *program: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command by a program that users have, in a new interpreter, with KUBECONFIG."""
+        command = [*program, *self._namespace]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self._environment, timeout=300)
+        return ended(done, code)
+
+
+def ended(done: subprocess.CompletedProcess[str], code: int) -> subprocess.CompletedProcess[str]:
+    """What has ended, with `code`."""
+    assert done.returncode == code, f"{done.args}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
 
 
 @pytest.fixture(scope="module")
@@ -249,8 +254,9 @@ def test_a_ready_cluster_is_found_ready_and_a_missing_claim_is_named(scanplan: T
 
 @pytest.mark.usefixtures("nightly")
 def test_kubectl_runs_it_as_its_plugin(scanplan: Terminal) -> None:
-    assert "nightly" in scanplan("get", "nightly", program="kubectl scanplan").stdout
-    assert scanplan("get", "--help", program="kubectl scanplan").stdout.startswith("Usage: kubectl scanplan get")
+    assert "nightly" in scanplan.by("scanplan", "get", "nightly").stdout
+    assert "nightly" in scanplan.by("kubectl", "scanplan", "get", "nightly").stdout
+    assert scanplan.by("kubectl", "scanplan", "get", "--help").stdout.startswith("Usage: kubectl scanplan get")
 
 
 @pytest.mark.usefixtures("nightly")

@@ -44,6 +44,14 @@ def test_it_has_arguments_environment_and_output_of_its_own(
     assert error == "this is an error"
 
 
+def test_it_reads_what_it_is_given(prefork: Prefork, tmp_path: Path) -> None:
+    (tmp_path / "input").write_text("two\nlines")
+    with (tmp_path / "output").open("wb") as output, (tmp_path / "input").open() as given:
+        process = prefork.start(("tests.unit.suite.forked", "0"), ENVIRONMENT, output.fileno(), given=given.fileno())
+    assert process.wait(60) == 0
+    assert json.loads((tmp_path / "output").read_text().splitlines()[0])[-1] == "two\nlines"
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_alone(start: Callable[[str], Process], tmp_path: Path, number: signal.Signals) -> None:
     first = start("wait")
