@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,8 @@ from tests import rest
 Manifest = dict[str, Any]
 T = TypeVar("T")
 
+RBAC = "rbac.authorization.k8s.io/v1"
+DAY_SECONDS = 86_400
 BRIEF = {"GOGC": "off", "GOMEMLIMIT": "256MiB"}
 """For a program of Go that ends within a second: a third of its processor time is garbage collection otherwise."""
 
@@ -78,6 +80,46 @@ class Kubectl:
         except rest.Unsaid:
             self("delete", kind, name, "--ignore-not-found", "--wait=false")
 
+    def account(self, name: str) -> None:
+        """Make a service account."""
+        self.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
+
+    def allow(self, account: str, role: str, verbs: str, *resources: str, names: Sequence[str] = ()) -> None:
+        """Make a Role, and bind it to a service account.
+
+        Args:
+            account: its name, or NAMESPACE:NAME.
+            verbs: separated by commas.
+            resources: such as `secrets`, `scanplans.scanplan.dev` or `scanplans.scanplan.dev/artifacts`.
+            names: of the objects that it is about; none: all.
+        """
+        rules = [_rule(each, verbs) | ({"resourceNames": list(names)} if names else {}) for each in resources]
+        self.apply({"apiVersion": RBAC, "kind": "Role", "metadata": {"name": role}, "rules": rules})
+        self.bind(account, role)
+
+    def bind(self, account: str, role: str, *, name: str = "") -> None:
+        """Bind a Role to a service account, which is NAME or NAMESPACE:NAME; by default under the Role's name."""
+        namespace, _, own = account.rpartition(":")
+        subject = {"kind": "ServiceAccount", "namespace": namespace or self.namespace, "name": own}
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role}
+        self.apply(
+            {
+                "apiVersion": RBAC,
+                "kind": "RoleBinding",
+                "metadata": {"name": name or role},
+                "roleRef": reference,
+                "subjects": [subject],
+            }
+        )
+
+    def token(self, account: str, *audiences: str) -> str:
+        """A token of a service account, for a day; by default for the API server."""
+        try:
+            return rest.of(self.kubeconfig).token(self.namespace or "default", account, audiences, DAY_SECONDS)
+        except rest.Unsaid:
+            options = [f"--audience={audience}" for audience in audiences]
+            return self("create", "token", account, f"--duration={DAY_SECONDS}s", *options).strip()
+
     def wait_until_served(self, definition: str) -> None:
         """Wait for a CustomResourceDefinition, such as `scanplans.scanplan.dev`, to be served.
 
@@ -113,6 +155,13 @@ class Kubectl:
         except rest.Unsaid:
             text = self("get", "--ignore-not-found", *arguments, "-o", "json")
             return json.loads(text) if text.strip() else None
+
+
+def _rule(resource: str, verbs: str) -> Manifest:
+    whole, _, subresource = resource.partition("/")
+    plural, _, group = whole.partition(".")
+    name = f"{plural}/{subresource}" if subresource else plural
+    return {"apiGroups": [group], "resources": [name], "verbs": verbs.split(",")}
 
 
 def eventually(look: Callable[[], T], *, within: float = 120.0, interval: float = 0.2) -> T:

@@ -11,7 +11,7 @@ import functools
 import json
 import ssl
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,15 @@ class Rest:
         resource = self._named(kind)
         path = f"{resource.path(self._namespace if namespace is None else namespace)}/{name}"
         self._call("DELETE", f"{path}?propagationPolicy=Background")
+
+    def token(self, namespace: str, account: str, audiences: Sequence[str], seconds: int) -> str:
+        """A token of a service account."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+        wanted = {"audiences": list(audiences), "expirationSeconds": seconds}
+        answer = self._call(
+            "POST", path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": wanted}
+        )
+        return str(json.loads(answer)["status"]["token"])
 
     def _items(self, kinds: list[Resource], paths: list[str], query: dict[str, str]) -> list[Object]:
         found: list[Object] = []

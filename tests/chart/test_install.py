@@ -207,10 +207,9 @@ def tokens(clean: Installer) -> Iterator[dict[str, str]]:
     kubectl = clean.kubectl.in_namespace(NAMESPACE)
     rights = {"analyst": [CRD, f"{CRD}/artifacts"], "viewer": [CRD], "stranger": ["configmaps"]}
     for name, resources in rights.items():
-        kubectl("create", "serviceaccount", name)
-        kubectl("create", "role", name, "--verb=get,list", f"--resource={','.join(resources)}")
-        kubectl("create", "rolebinding", name, f"--role={name}", f"--serviceaccount={NAMESPACE}:{name}")
-    yield {name: kubectl("create", "token", name, "--audience=scanplan-api").strip() for name in rights}
+        kubectl.account(name)
+        kubectl.allow(name, name, "get,list", *resources)
+    yield {name: kubectl.token(name, "scanplan-api") for name in rights}
     for name in rights:
         kubectl("delete", f"serviceaccount/{name}", f"role/{name}", f"rolebinding/{name}")
 

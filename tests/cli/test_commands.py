@@ -277,11 +277,10 @@ def test_who_may_only_look_is_told_what_is_missing(stage: Stage, tmp_path: Path)
 def kubeconfig_of_a_looker(stage: Stage, file: Path) -> Path:
     """The kubeconfig of a ServiceAccount that may read plans and nothing else."""
     kubectl = stage.kubectl
-    kubectl("create", "serviceaccount", "looker")
-    kubectl("create", "role", "looker", "--verb=get,list,watch", "--resource=scanplans.scanplan.dev")
-    kubectl("create", "rolebinding", "looker", "--role=looker", f"--serviceaccount={stage.namespace}:looker")
+    kubectl.account("looker")
+    kubectl.allow("looker", "looker", "get,list,watch", "scanplans.scanplan.dev")
     configuration = yaml.safe_load(kubectl("config", "view", "--raw", "--flatten", "--minify"))
     (user,) = configuration["users"]
-    user["user"] = {"token": kubectl("create", "token", "looker").strip()}
+    user["user"] = {"token": kubectl.token("looker")}
     file.write_text(yaml.safe_dump(configuration))
     return file

@@ -33,20 +33,18 @@ class ControlPlane:
     def identity(self, namespace: str, name: str, *manifests: Path) -> Path:
         """A kubeconfig of a service account that has the rights of the manifests' Roles (each bound by its own name)."""
         kubectl = self.kubectl.in_namespace(namespace)
-        kubectl("create", "serviceaccount", name)
+        kubectl.account(name)
         for path in manifests:
             for manifest in yaml.safe_load_all(path.read_text()):
                 kubectl.apply(manifest)
                 role = manifest["metadata"]["name"]
-                kubectl(
-                    "create", "rolebinding", f"{name}-{role}", "--role", role, "--serviceaccount", f"{namespace}:{name}"
-                )
+                kubectl.bind(name, role, name=f"{name}-{role}")
         return self.kubeconfig_of(namespace, name)
 
-    def kubeconfig_of(self, namespace: str, account: str, *options: str) -> Path:
+    def kubeconfig_of(self, namespace: str, account: str) -> Path:
         """A kubeconfig with a fresh token of a service account."""
         path = self.folder / f"{namespace}-{account}.kubeconfig"
-        return control_plane.kubeconfig_of(self.cluster, self.kubectl, path, namespace, account, *options)
+        return control_plane.kubeconfig_of(self.cluster, self.kubectl, path, namespace, account)
 
     def namespace(self, name: str) -> str:
         """A new namespace with a claim for artifacts."""

@@ -36,10 +36,9 @@ class Client:
     def person(self, name: str, *resources: str) -> str:
         """A token of somebody who may get these resources."""
         kubectl = self._stage.kubectl
-        kubectl("create", "serviceaccount", name)
-        kubectl("create", "role", name, "--verb=get,list", f"--resource={','.join(resources)}")
-        kubectl("create", "rolebinding", name, f"--role={name}", f"--serviceaccount={self._stage.namespace}:{name}")
-        return kubectl("create", "token", name, "--audience=scanplan-api").strip()
+        kubectl.account(name)
+        kubectl.allow(name, name, "get,list", *resources)
+        return kubectl.token(name, "scanplan-api")
 
     def get(self, path: str, token: str, *, stream: bool = False, **headers: str) -> urllib3.BaseHTTPResponse:
         return self.ask(f"tasks/{path}", token, stream=stream, **headers)
@@ -85,7 +84,7 @@ def client(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
         kubectl.in_namespace(SYSTEM_NAMESPACE)("apply", "-f", str(ROOT / "examples/python" / file))
     configuration: dict[str, Any] = yaml.safe_load(kubectl("config", "view", "--raw", "--flatten", "--minify"))
     (user,) = configuration["users"]
-    token = kubectl.in_namespace(SYSTEM_NAMESPACE)("create", "token", "scanplan-api").strip()
+    token = kubectl.in_namespace(SYSTEM_NAMESPACE).token("scanplan-api")
     user["user"] = {"token": token}
     kubeconfig = folder / "kubeconfig"
     kubeconfig.touch(mode=0o600)
@@ -154,8 +153,8 @@ def test_artifacts_come_whole_in_parts_and_as_reports_and_only_to_those_who_may(
 def test_a_projects_findings_come_by_a_reader_pod_once(client: Client, stage: Stage) -> None:
     """Lost otherwise: the findings view, for everybody whose API has no claim mounted, or a pod for each of its pages."""
     status = stage.kubectl.get("scanplan", "nightly")["status"]
-    analyst = stage.kubectl("create", "token", "analyst", "--audience=scanplan-api").strip()
-    viewer = stage.kubectl("create", "token", "viewer", "--audience=scanplan-api").strip()
+    analyst = stage.kubectl.token("analyst", "scanplan-api")
+    viewer = stage.kubectl.token("viewer", "scanplan-api")
     findings = f"projects/{status['projectId']}/findings"
     assert client.ask(findings, viewer).status == 403
     listed = client.ask(findings, analyst)
@@ -174,8 +173,8 @@ def test_findings_of_a_running_scan_come_as_events_to_all_who_look(client: Clien
     """Lost otherwise: hours, in which nobody knows what the scan has found already."""
     stage.gate("running-gate")
     stage.apply(stage.gated("looked-at", "app", "running-gate"))
-    analyst = stage.kubectl("create", "token", "analyst", "--audience=scanplan-api").strip()
-    viewer = stage.kubectl("create", "token", "viewer", "--audience=scanplan-api").strip()
+    analyst = stage.kubectl.token("analyst", "scanplan-api")
+    viewer = stage.kubectl.token("viewer", "scanplan-api")
     assert client.get("looked-at/running", viewer).status == 403
     assert client.get("no-such-plan/running", analyst).status == 404
     first = Events(client.get("looked-at/running", analyst, stream=True))
@@ -193,7 +192,7 @@ def test_a_claim_that_cannot_be_read_is_said_to_be_that(client: Client, stage: S
     """Lost otherwise: what to do about it; and no pod may be left behind."""
     stage.apply(stage.plan("weekly", "app"))
     stage.ends("weekly", "Completed")
-    token = stage.kubectl("create", "token", "analyst", "--audience=scanplan-api").strip()
+    token = stage.kubectl.token("analyst", "scanplan-api")
     stage.kubectl("create", "quota", "none", "--hard=pods=0")
     try:
         stage.until(lambda: stage.kubectl.get("quota", "none")["status"].get("hard"))
@@ -211,6 +210,6 @@ def test_what_is_not_what_was_published_is_not_served(client: Client, stage: Sta
     status = stage.ends("monthly", "Completed")
     program = "import os, sys; os.chmod(sys.argv[1], 0o644); open(sys.argv[1], 'ab').write(b'{}\\n')"
     stage.inside("shelf", program, f"/claim/{status['artifacts']['path']}/{FINDINGS}")
-    token = stage.kubectl("create", "token", "analyst", "--audience=scanplan-api").strip()
+    token = stage.kubectl.token("analyst", "scanplan-api")
     answer = client.get(f"monthly/artifacts/{FINDINGS}", token)
     assert (answer.status, answer.json()["title"]) == (500, "Damaged record")

@@ -32,9 +32,8 @@ def document_in(scene: Scene, resource: str) -> dict[str, Any]:
         return {"endpoints": LONG}
     scene.kubectl("create", "secret", "generic", "targets", "--from-literal=hosts=https://hidden.example")
     scene.kubectl("label", "secret/targets", "scanplan.dev/use=endpoints")
-    for verb, more in (("get", ["--resource-name=targets"]), ("create", [])):
-        scene.kubectl("create", "role", verb, f"--verb={verb}", "--resource=secrets", *more)
-        scene.kubectl("create", "rolebinding", verb, f"--role={verb}", f"--serviceaccount={ACCOUNT}")
+    scene.kubectl.allow(ACCOUNT, "get", "get", "secrets", names=["targets"])
+    scene.kubectl.allow(ACCOUNT, "create", "create", "secrets")
     return {"endpoints": [], "endpointsFrom": [{"secretKeyRef": {"name": "targets", "key": "hosts"}}]}
 
 

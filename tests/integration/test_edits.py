@@ -245,8 +245,7 @@ def running(
         literals = [f"--from-literal={key}={value}" for key, value in content.items()]
         scene.kubectl("create", "secret", "generic", use, *literals)
         scene.kubectl("label", f"secret/{use}", f"scanplan.dev/use={use}")
-        scene.kubectl("create", "role", use, "--verb=get", "--resource=secrets", f"--resource-name={use}")
-        scene.kubectl("create", "rolebinding", use, f"--role={use}", f"--serviceaccount={OPERATOR_ACCOUNT}")
+        scene.kubectl.allow(OPERATOR_ACCOUNT, use, "get", "secrets", names=[use])
     plans = {row.field: row.field.replace(".", "-").lower() for row in ROWS}
     for plan in plans.values():
         scene.apply(plan, **BEFORE)

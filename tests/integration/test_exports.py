@@ -41,11 +41,7 @@ def secret(scene: Scene, name: str, use: str = "export", **values: str) -> None:
 
 def grant(scene: Scene, administrator: Kubectl, *names: str) -> None:
     """What `exports.secrets` of the chart grants."""
-    kubectl = administrator.in_namespace(scene.namespace)
-    kubectl(
-        "create", "role", "exports", "--verb=get", "--resource=secrets", *(f"--resource-name={name}" for name in names)
-    )
-    kubectl("create", "rolebinding", "exports", "--role=exports", f"--serviceaccount={ACCOUNT}")
+    administrator.in_namespace(scene.namespace).allow(ACCOUNT, "exports", "get", "secrets", names=names)
 
 
 def to_http(receiver: HttpReceiver, name: str = "hook", **more: Any) -> dict[str, Any]:

@@ -93,10 +93,7 @@ def secret(scene: Scene, url: str, name: str = HOOK, **values: str) -> None:
 
 def grant(scene: Scene, administrator: Kubectl, *names: str) -> None:
     """What `notifiers.secrets` of the chart grants."""
-    kubectl = administrator.in_namespace(scene.namespace)
-    names_of = [f"--resource-name={name}" for name in names or (HOOK,)]
-    kubectl("create", "role", "notifiers", "--verb=get", "--resource=secrets", *names_of)
-    kubectl("create", "rolebinding", "notifiers", "--role=notifiers", f"--serviceaccount={ACCOUNT}")
+    administrator.in_namespace(scene.namespace).allow(ACCOUNT, "notifiers", "get", "secrets", names=names or (HOOK,))
 
 
 def fail(scene: Scene, name: str, **spec: Any) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
+from tests.cluster import LocalCluster
+from tests.fixtures.control_plane import kubeconfig_of
 from tests.integration.scene import scanplan
 from tests.kubectl import Kubectl, KubectlError
 
@@ -40,6 +43,24 @@ def test_objects_of_each_group_need_no_kubectl(without_kubectl: Kubectl, manifes
     for _ in range(2):
         without_kubectl.delete(kind, name)
     assert without_kubectl.find(kind, name) is None
+
+
+def test_rights_and_tokens_need_no_kubectl(without_kubectl: Kubectl, tmp_path: Path, cluster: LocalCluster) -> None:
+    without_kubectl.account("looker")
+    without_kubectl.allow("looker", "looks", "get,list", "scanplans.scanplan.dev/artifacts", "secrets", names=["mine"])
+    rules = without_kubectl.get("role", "looks")["rules"]
+    assert [(each["apiGroups"], each["resources"], each["verbs"], each["resourceNames"]) for each in rules] == [
+        (["scanplan.dev"], ["scanplans/artifacts"], ["get", "list"], ["mine"]),
+        ([""], ["secrets"], ["get", "list"], ["mine"]),
+    ]
+    (subject,) = without_kubectl.get("rolebinding", "looks")["subjects"]
+    assert (subject["namespace"], subject["name"]) == ("default", "looker")
+    looker = Kubectl(kubeconfig_of(cluster, without_kubectl, tmp_path / "kubeconfig", "default", "looker"))
+    assert looker.find("secret", "mine") is None
+    with pytest.raises(KubectlError, match="secret other"):
+        looker.find("secret", "other")
+    for kind, name in (("rolebinding", "looks"), ("role", "looks"), ("serviceaccount", "looker")):
+        without_kubectl.delete(kind, name)
 
 
 def test_what_is_missing_or_unknown_is_told_in_kubectls_words(administrator: Kubectl) -> None:

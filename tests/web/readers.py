@@ -16,15 +16,12 @@ class Reader:
     def __init__(self, plane: ControlPlane, namespace: str, name: str, *resources: str) -> None:
         self._kubectl = plane.kubectl.in_namespace(namespace)
         self.name = name
-        self._kubectl("create", "serviceaccount", name)
+        self._kubectl.account(name)
         if resources:
-            which = [f"--resource={resource}" for resource in resources]
-            self._kubectl("create", "role", name, "--verb=get,list", *which)
-            account = f"{namespace}:{name}"
-            self._kubectl("create", "rolebinding", name, "--role", name, "--serviceaccount", account)
+            self._kubectl.allow(name, name, "get,list", *resources)
 
     def token(self, audience: str = "scanplan-api") -> str:
-        return self._kubectl("create", "token", self.name, "--audience", audience).strip()
+        return self._kubectl.token(self.name, audience)
 
 
 async def code_of(api: aiohttp.ClientSession, path: str, token: str | None) -> int:

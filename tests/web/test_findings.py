@@ -138,11 +138,8 @@ async def test_only_who_may_read_artifacts_sees_findings(
     assert {each["namespace"] for each in everywhere["items"]} == {namespace}
     assert (await Viewer(api, nobody).get("/api/v1/projects?namespace=*", "Projects"))["items"] == []
     one_plan = Reader(plane, namespace, "one-plan")
-    rights = ("create", "role", "one-plan", "--verb=get", f"--resource={SCANPLANS}/artifacts")
-    plane.kubectl.in_namespace(namespace)(*rights, f"--resource-name={scanned}")
-    plane.kubectl.in_namespace(namespace)(
-        "create", "rolebinding", "one-plan", "--role=one-plan", f"--serviceaccount={namespace}:one-plan"
-    )
+    kubectl = plane.kubectl.in_namespace(namespace)
+    kubectl.allow("one-plan", "one-plan", "get", f"{SCANPLANS}/artifacts", names=[scanned])
     assert await code_of(api, LIST, one_plan.token()) == 403
 
 

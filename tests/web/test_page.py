@@ -260,10 +260,7 @@ async def test_an_api_that_may_not_watch_says_so_and_goes_on_when_it_may(
         kind, content = await next_event(stream)
         assert (kind, content["detail"]) == ("trouble", f"this API may not watch plans in namespace {namespace}")
         kubectl = plane.kubectl.in_namespace(namespace)
-        rights = ("create", "role", "half", "--verb=list,watch", f"--resource={SCANPLANS}")
-        await asyncio.to_thread(kubectl, *rights)
-        bound = ("create", "rolebinding", "half", "--role=half", f"--serviceaccount={namespace}:half")
-        await asyncio.to_thread(kubectl, *bound)
+        await asyncio.to_thread(kubectl.allow, "half", "half", "list,watch", SCANPLANS)
         while kind != "snapshot":
             kind, content = await next_event(stream)
         assert [row["name"] for row in content["plans"]] == ["nightly"]
