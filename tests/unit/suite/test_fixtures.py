@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def imports(path: Path) -> Iterator[tuple[str, str]]:
             yield from (("." * node.level + (node.module or ""), each.name) for each in node.names)
 
 
+@functools.cache
 def fixtures(path: Path) -> set[str]:
     """Names of the fixtures that a module defines."""
     return {
