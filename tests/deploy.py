@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import cluster as clusters
+import tests.cluster
 from tests import images
 from tests.cluster import Cluster
 from tests.kubectl import Kubectl, Manifest
@@ -25,7 +25,7 @@ RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 @contextmanager
 def node(name: str, session: pytest.Session) -> Iterator[Cluster]:
     """A cluster of one folder of tests alone, with a node; its logs are kept in build/ where a test of the session has failed."""
-    made = clusters.up(f"{name}-{os.getpid()}", temporary=True)
+    made = tests.cluster.up(f"{name}-{os.getpid()}", temporary=True)
     try:
         yield made
         if session.testsfailed:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from scanplan.client import errors
 from scanplan.controller import app
-from scanplan.controller import settings as operator_settings
 from scanplan.controller.cache.ended import EndedScans
 from scanplan.controller.cache.notifiers import Notifiers
 from scanplan.controller.cache.schedules import Schedules
@@ -31,13 +30,13 @@ from scanplan.controller.observer import Observer
 from scanplan.controller.reads.zones import ZONES
 from scanplan.controller.scanplan import Controller
 from scanplan.controller.schedule import ScheduleController
-from scanplan.controller.settings import OperatorSettings
+from scanplan.controller.settings import OperatorSettings, load_settings
 from scanplan.core.planning.policy import IDEMPOTENCY_WINDOW_SECONDS
 from scanplan.kube.api import Api
 from scanplan.kube.clock import ServerClock
 from scanplan.kube.connection import connect
 from scanplan.kube.service_account import own_namespace
-from scanplan.metrics import server as metrics_server
+from scanplan.metrics import server
 from scanplan.metrics.operator import OperatorMetrics
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def load() -> Configuration:
         settings.loading.InvalidSettings: with a line for each wrong variable.
         MissingDependency: the package for Redis is not installed.
     """
-    return Configuration(operator_settings.load(), _redis())
+    return Configuration(load_settings(), _redis())
 
 
 def _redis() -> PublicationSettings | None:
@@ -120,7 +119,7 @@ async def run(configuration: Configuration) -> None:
             controller.observe(exceptions, *others)
 
             await services.enter_async_context(probes.serving(health, settings.probe_port))
-            await services.enter_async_context(metrics_server.serving(metrics, settings.metrics_port))
+            await services.enter_async_context(server.serving(metrics, settings.metrics_port))
             if shared:
                 await services.enter_async_context(shared.kept(lambda: store.all_jobs(None)))
             if publication:

@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 
 from scanplan.api import layout
-from scanplan.findings import history as lives
+from scanplan.findings import history
 from scanplan.findings.exceptions import Match, ScanException
 from tests.bench import findings_history
 from tests.bench.figure import Figure, at_most, percentile
@@ -59,9 +59,9 @@ def measure() -> list[Figure]:
 
 def write(folder: Path, count: int) -> None:
     """A history of so many findings, all seen by one scan."""
-    sightings = filter(None, map(lives.sighting, findings_history.lines(0, count)))
-    records = sorted(map(lives.record, sightings))
-    lines = lives.continued((), records, "2026-11-24T06:00:00.000Z", lambda _: False, lives.Tally())
+    sightings = filter(None, map(history.sighting, findings_history.lines(0, count)))
+    records = sorted(map(history.record, sightings))
+    lines = history.continued((), records, "2026-11-24T06:00:00.000Z", lambda _: False, history.Tally())
     (folder / layout.HISTORY).write_bytes(b"".join(lines))
 
 

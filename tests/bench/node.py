@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests import cluster as clusters
 from tests import deploy, images
 from tests.bench import log
 from tests.bench.stage import BARE, NAMESPACE
-from tests.cluster import LocalCluster
+from tests.cluster import LocalCluster, local
 from tests.e2e.stage import Images, Stage
 from tests.kubectl import Kubectl
 
@@ -48,7 +47,7 @@ class Node:
 def node() -> Iterator[Node]:
     """Build the images, start a node, and install the operator, which may have up to 1,000 Jobs at once."""
     archives = images.build(["operator", "scanner", "webapp"])
-    cluster = clusters.local.up(f"bench-{os.getpid()}", temporary=True)
+    cluster = local.up(f"bench-{os.getpid()}", temporary=True)
     try:
         kubectl = deploy.install(cluster, archives, SETTINGS)
         references = Images(*(archives[name].reference for name in ("scanner", "webapp")))

@@ -17,8 +17,7 @@ from tests.bench.figure import Figure
 from tests.bench.stage import NAMESPACE, Stage, control_plane, resident_mib
 from tests.fixtures.scans import STARTER_TEMPLATES, web_application
 from tests.integration.apiserver import PLANS
-from tests.integration.scene import scanplan
-from tests.integration.scene import shards as of_one_endpoint
+from tests.integration.scene import scanplan, shards
 
 SHARDS = (1, 20, 200)
 CLONES = 500
@@ -37,7 +36,7 @@ def objects() -> list[Figure]:
         idle = resident_mib(stage.operator.pid)
         for count in SHARDS:
             name, of = f"of-{count}", f"{count} endpoint{'s' * (count > 1)}, a shard each"
-            stage.api.create(PLANS.format(NAMESPACE), scanplan(name, runId=name, **of_one_endpoint(count)))
+            stage.api.create(PLANS.format(NAMESPACE), scanplan(name, runId=name, **shards(count)))
             stage.scene.complete(name)
             figures += [
                 Figure(f"sizes: plan, {of}", kib(stage.scene.plan(name)), "KiB"),

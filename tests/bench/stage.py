@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import cluster as clusters
-from tests.cluster import LocalCluster
+from tests.cluster import LocalCluster, local
 from tests.cluster.local import control
 from tests.deploy import ROOT, SYSTEM_NAMESPACE
 from tests.fixtures.control_plane import administrator_of, identity_of, make_namespace
@@ -49,7 +48,7 @@ class Stage:
 @contextmanager
 def control_plane(**settings: str) -> Iterator[Stage]:
     """Start all of it; the operator has the rights of examples/install, a lease, and up to 1,000 Jobs at once."""
-    cluster = clusters.local.up(f"bench-{os.getpid()}", control_plane_only=True, temporary=True)
+    cluster = local.up(f"bench-{os.getpid()}", control_plane_only=True, temporary=True)
     try:
         api = ApiServer(cluster)
         kubectl = administrator_of(cluster, api)

@@ -14,7 +14,7 @@ def bench(request: pytest.FixtureRequest, laboratory: Laboratory) -> Laboratory:
     """A laboratory with a queue at work: each test runs on every kind."""
     match request.param:
         case "sync":
-            laboratory.queue = SyncTaskQueue(settings.load())
+            laboratory.queue = SyncTaskQueue(settings.load_settings())
         case "redis":
             request.getfixturevalue("redis_queue")
             request.getfixturevalue("start_worker")()

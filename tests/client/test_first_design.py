@@ -360,8 +360,8 @@ def test_the_api_server_of_a_programs_cluster_is_no_target(
     """Workers and programs in pods have it as near as scan pods do; no list of the owner's own lets it through."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
     with pytest.raises(TargetDenied):
-        document.check(laboratory.plan(endpoints=["https://10.96.0.1/version"]), settings.load())
-    task = document.build(laboratory.plan(), settings.load(), datetime.now(UTC))
+        document.check(laboratory.plan(endpoints=["https://10.96.0.1/version"]), settings.load_settings())
+    task = document.build(laboratory.plan(), settings.load_settings(), datetime.now(UTC))
     assert "10.96.0.1" in task.denied_targets, "names that resolve to it"
 
 

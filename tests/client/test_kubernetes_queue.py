@@ -50,6 +50,6 @@ class TestOnACluster:
     ) -> None:
         assert kubectl.namespace
         monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig_of(kubectl.namespace, "default")))
-        queue = KubernetesTaskQueue(settings.load())
+        queue = KubernetesTaskQueue(settings.load_settings())
         with pytest.raises(QueueUnavailable, match="cannot create resource"):
             queue.submit_task("scan", models.dump(laboratory.plan()))

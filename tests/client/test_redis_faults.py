@@ -44,7 +44,7 @@ def free_port() -> int:
 
 
 def store_of(server: RedisServer) -> RedisStore:
-    return RedisStore(server.client(), settings.load())
+    return RedisStore(server.client(), settings.load_settings())
 
 
 def attempts(laboratory: Laboratory, run_id: str = "nightly") -> int:

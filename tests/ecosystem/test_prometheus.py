@@ -19,8 +19,7 @@ from tests.cluster.local import binaries
 from tests.ecosystem import programs
 from tests.ecosystem.test_monitoring_files import FILES, PANELS, RULES
 from tests.fixtures.operators import StartOperator
-from tests.integration import reports
-from tests.integration import test_notifiers as notifiers
+from tests.integration import reports, test_notifiers
 from tests.integration.scene import Scene
 from tests.kubectl import eventually
 from tests.ports import free_port
@@ -93,7 +92,9 @@ class Prometheus:
 def prometheus(alone: Scene, start_operator: StartOperator, tmp_path: Path) -> Iterator[Prometheus]:
     port = free_port()
     start_operator(SCANPLAN_METRICS_PORT=str(port))
-    alone.kubectl.apply(notifiers.manifest(test="waits"))  # its Secret is not there, so the message stays in the outbox
+    alone.kubectl.apply(
+        test_notifiers.manifest(test="waits")
+    )  # its Secret is not there, so the message stays in the outbox
     alone.apply("whole")
     alone.complete("whole")
     alone.apply("broken", endpoints=["https://other.example.com"])
@@ -101,7 +102,7 @@ def prometheus(alone: Scene, start_operator: StartOperator, tmp_path: Path) -> I
     error = reports.failed(ErrorClass.FATAL, Reason.NO_TEMPLATES_LOADED, "no template could be loaded")
     alone.kubelet.end(pod, ExitCode.FATAL, error)
     alone.phase("Failed", "broken")
-    alone.eventually(lambda: notifiers.get(alone)["status"].get("pending"))
+    alone.eventually(lambda: test_notifiers.get(alone)["status"].get("pending"))
     server = Prometheus(tmp_path, f"127.0.0.1:{port}")
     try:
         eventually(server.scraped)

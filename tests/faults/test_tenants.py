@@ -17,8 +17,8 @@ from scanplan.api import labels
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.manifests import jobs
-from scanplan.core.planning.inputs import Input, Kind, Reference
 from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.sources import Input, Kind, Reference
 from scanplan.core.planning.targets.denied import DEFAULT_DENIED
 from scanplan.core.planning.targets.guard import Guard
 from scanplan.core.planning.task import Plan, resolve

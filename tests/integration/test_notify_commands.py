@@ -8,7 +8,7 @@ import pytest
 
 from tests.fixtures.operators import StartOperator
 from tests.fixtures.receivers import Answer, http_receiver
-from tests.integration import command as program
+from tests.integration import command
 from tests.integration.scene import Scene
 from tests.integration.test_notifiers import LOCAL, edit, events, grant, manifest, reason, secret
 from tests.kubectl import Kubectl
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 def scanplan(scene: Scene, *words: str, code: int = 0) -> str:
     """What a command for notifiers prints, which must end with `code`."""
-    return program.scanplan(scene, "notify", *words, code=code)
+    return command.scanplan(scene, "notify", *words, code=code)
 
 
 def test_a_notifier_is_listed_and_tried(alone: Scene, administrator: Kubectl, start_operator: StartOperator) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from scanplan.controller.reads.inputs import InputReader
-from scanplan.core.planning.inputs import Input, Kind, Reference
+from scanplan.core.planning.sources import Input, Kind, Reference
 from scanplan.kube.api import Api
 from scanplan.kube.connection import connect
 from tests.cluster import LocalCluster
@@ -86,9 +86,7 @@ def others(api: ApiServer, administrator: Kubectl, alone: Scene) -> str:
         if api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}") is None:
             secret = {"metadata": {"name": name}, "stringData": {"app": f"{CONTENT} a,b"}}
             api.create(f"/api/v1/namespaces/{namespace}/secrets", secret)
-            kubectl = administrator.in_namespace(namespace)
-            kubectl("create", "role", "reach", "--verb=get", "--resource=secrets")
-            kubectl("create", "rolebinding", "reach", "--role=reach", f"--serviceaccount={ACCOUNT}")
+            administrator.in_namespace(namespace).allow(ACCOUNT, "reach", "get", "secrets")
     return CONTENT
 
 
@@ -170,13 +168,11 @@ def test_a_viewer_sees_no_endpoint_of_a_secret(scene: Scene, administrator: Kube
     hidden = "hidden-host"
     scene.kubectl("create", "secret", "generic", "targets", f"--from-literal=hosts=https://{hidden}.example")
     scene.kubectl("label", "secret/targets", "scanplan.dev/use=endpoints")
-    scene.kubectl("create", "role", "reads", "--verb=get", "--resource=secrets", "--resource-name=targets")
-    scene.kubectl("create", "rolebinding", "reads", "--role=reads", f"--serviceaccount={ACCOUNT}")
+    scene.kubectl.allow(ACCOUNT, "reads", "get", "secrets", names=["targets"])
     scene.apply(endpoints=[], endpointsFrom=[{"secretKeyRef": {"name": "targets", "key": "hosts"}}])
     refused = scene.phase("Pending", reason="JobRejected")
     assert 'cannot create resource "secrets"' in condition(refused, "Ready")["message"]
-    scene.kubectl("create", "role", "creates", "--verb=create", "--resource=secrets")
-    scene.kubectl("create", "rolebinding", "creates", "--role=creates", f"--serviceaccount={ACCOUNT}")
+    scene.kubectl.allow(ACCOUNT, "creates", "create", "secrets")
     job = scene.started()
     seen = scene.kubectl("get", "scanplans,jobs,pods,configmaps,events", "-o", "json")
     assert job in seen
@@ -197,8 +193,7 @@ def test_a_secret_named_as_a_list_of_targets_is_not_told(scene: Scene) -> None:
     words = "a-session-cookie"
     scene.kubectl("create", "secret", "generic", "headers", f"--from-literal=Cookie=session={words}; path=/")
     scene.kubectl("label", "secret/headers", "scanplan.dev/use=headers")
-    scene.kubectl("create", "role", "reads", "--verb=get", "--resource=secrets", "--resource-name=headers")
-    scene.kubectl("create", "rolebinding", "reads", "--role=reads", f"--serviceaccount={ACCOUNT}")
+    scene.kubectl.allow(ACCOUNT, "reads", "get", "secrets", names=["headers"])
     reference = {"secretKeyRef": {"name": "headers", "key": "Cookie"}}
     scene.apply(endpoints=[], endpointsFrom=[reference])
     status = scene.phase("Failed", reason="InputUnavailable")

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.docs.blocks import ROOT, blocks
-from tests.integration import command as program
+from tests.integration import command
 from tests.integration.scene import Scene, condition
 from tests.integration.test_schedules import get, manifest, observed, runs
 from tests.kubectl import eventually
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 
 def scanplan(scene: Scene, *words: str, code: int = 0) -> str:
     """What a command for schedules prints, which must end with `code`."""
-    return program.scanplan(scene, "schedule", *words, code=code)
+    return command.scanplan(scene, "schedule", *words, code=code)
 
 
 def as_json(scene: Scene, *words: str) -> Any:
@@ -54,8 +54,8 @@ def test_a_schedule_is_paused_triggered_resumed_and_its_runs_are_listed(scene: S
     assert observed(scene)["nextScheduleTime"].endswith("-01-01T02:00:00Z")
     assert "minutely 0 2 1 1 * Etc/UTC false" in " ".join(scanplan(scene, "list").split())
     assert len(runs(scene)) == 1
-    for command in ("trigger", "pause", "resume", "history"):
-        assert "absent" in scanplan(scene, command, "absent", code=66)
+    for name in ("trigger", "pause", "resume", "history"):
+        assert "absent" in scanplan(scene, name, "absent", code=66)
 
 
 def test_nothing_starts_while_a_schedule_is_suspended_nor_when_that_ends(scene: Scene) -> None:
@@ -84,9 +84,9 @@ def test_the_commands_of_the_page(scene: Scene, tmp_path: Path) -> None:
     programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     said = ""
     for block in blocks("docs/how-to/schedules.md"):
-        for command in block.commands() if block.run_by else ():
+        for line in block.commands() if block.run_by else ():
             done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", command], text=True, capture_output=True, cwd=ROOT,
+                ["bash", "-euo", "pipefail", "-c", line], text=True, capture_output=True, cwd=ROOT,
                 env={**os.environ, "KUBECONFIG": str(path), "PATH": programs, "COLUMNS": "120"}, check=True,
             )  # fmt: skip
             said += done.stdout + done.stderr

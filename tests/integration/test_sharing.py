@@ -14,9 +14,8 @@ from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.client.queues.kubernetes import result_of
 from scanplan.client.redis.sharing import shared_key
-from tests import cluster as clusters
 from tests.client.servers import RedisServer
-from tests.cluster import LocalCluster
+from tests.cluster import LocalCluster, local
 from tests.fixtures.control_plane import administrator_of, identity_of, make_namespace
 from tests.fixtures.operators import namespace_of
 from tests.integration import reports
@@ -51,7 +50,7 @@ def sites(
     identity: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[list[Site]]:
-    second = clusters.local.up(f"second-{os.getpid()}", control_plane_only=True, temporary=True)
+    second = local.up(f"second-{os.getpid()}", control_plane_only=True, temporary=True)
     try:
         there = ApiServer(second)
         kubectl = administrator_of(second, there)

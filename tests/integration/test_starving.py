@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from scanplan.core.planning.inputs import PLAN_BYTES
+from scanplan.core.planning.sources import PLAN_BYTES
 from tests.bench.stage import peak_mib, resident_mib
 from tests.deploy import ROOT
 from tests.fixtures.control_plane import make_namespace

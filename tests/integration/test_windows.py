@@ -10,10 +10,9 @@ import pytest
 
 from scanplan.api.exit_codes import ExitCode
 from tests.fixtures.operators import StartOperator
-from tests.integration import reports
+from tests.integration import reports, test_schedules
 from tests.integration.kubelet import document_of
 from tests.integration.scene import Scene, condition, scanplan
-from tests.integration.test_schedules import edit as edit_schedule
 from tests.integration.test_schedules import get, manifest, observed, runs
 from tests.kubectl import KubectlError, eventually
 
@@ -167,7 +166,7 @@ def test_each_run_of_a_schedule_has_its_windows(scene: Scene) -> None:
     """Lost otherwise: the night, where the plan's own windows are forgotten in a schedule."""
     scene.kubectl.apply(manifest(schedule="0 2 1 1 *", windows=closed()))
     observed(scene)
-    edit_schedule(scene, trigger="now")
+    test_schedules.edit(scene, trigger="now")
     eventually(lambda: len(runs(scene)) == 1)
     (run,) = runs(scene)
     assert run["spec"]["windows"] == get(scene)["spec"]["windows"]

@@ -22,7 +22,7 @@ import pytest
 from scanplan.api import environment, layout
 from scanplan.api.documents.export import (
     DefectDojoTarget,
-    Export,
+    Destination,
     ExportDocument,
     ExportReport,
     HttpTarget,
@@ -51,7 +51,7 @@ class Place:
     document: ExportDocument
 
     def start(
-        self, export: Export, secrets: Mapping[str, str] | None = None, denied: tuple[str, ...] = ()
+        self, export: Destination, secrets: Mapping[str, str] | None = None, denied: tuple[str, ...] = ()
     ) -> subprocess.Popen[str]:
         told = msgspec.structs.replace(self.document, exports=(export,), denied_targets=denied)
         task, kept = self.folder / "task", self.folder / "secret"
@@ -75,7 +75,7 @@ class Place:
         )
 
     def run(
-        self, export: Export, secrets: Mapping[str, str] | None = None, denied: tuple[str, ...] = ()
+        self, export: Destination, secrets: Mapping[str, str] | None = None, denied: tuple[str, ...] = ()
     ) -> tuple[int, str]:
         """Exit code and reason of an attempt."""
         process = self.start(export, secrets, denied)
@@ -112,7 +112,7 @@ def place(tmp_path: Path) -> Place:
             run_id="nightly",
             complete=True,
             files=files,
-            exports=(Export(name="x", key="k", target=HttpTarget(url="http://x", format=ExportFormat.CSV)),),
+            exports=(Destination(name="x", key="k", target=HttpTarget(url="http://x", format=ExportFormat.CSV)),),
         ),
     )
 
@@ -129,12 +129,12 @@ def server(tmp_path: Path) -> Iterator[S3Server]:
         yield found
 
 
-def http(receiver: HttpReceiver, form: ExportFormat = ExportFormat.JSONL, **changes: Any) -> Export:
+def http(receiver: HttpReceiver, form: ExportFormat = ExportFormat.JSONL, **changes: Any) -> Destination:
     target = HttpTarget(url=receiver.url("/in?team=shop", host=changes.pop("host", "127.0.0.1")), format=form)
-    return Export(**{"name": "archive", "key": "k" * 32, "target": target, **changes})
+    return Destination(**{"name": "archive", "key": "k" * 32, "target": target, **changes})
 
 
-def bucket(place: Place, server: S3Server, **changes: Any) -> Export:
+def bucket(place: Place, server: S3Server, **changes: Any) -> Destination:
     target = S3Target(
         **{
             "endpoint": server.endpoint,
@@ -144,14 +144,14 @@ def bucket(place: Place, server: S3Server, **changes: Any) -> Export:
             **changes,
         }
     )
-    return Export(name="bucket", key="k", target=target, secret=place.secret())
+    return Destination(name="bucket", key="k", target=target, secret=place.secret())
 
 
-def dojo(place: Place, receiver: HttpReceiver) -> Export:
+def dojo(place: Place, receiver: HttpReceiver) -> Destination:
     target = DefectDojoTarget(
         url=receiver.url(""), product="Shop \N{SNOWMAN}", engagement="Nightly", test="ScanPlan team/nightly"
     )
-    return Export(name="dojo", key="k", target=target, secret=place.secret())
+    return Destination(name="dojo", key="k", target=target, secret=place.secret())
 
 
 # HTTP
@@ -264,7 +264,7 @@ def test_a_denied_address_is_refused_after_dns(
 
 def test_metadata_services_are_refused_whatever_the_owner_allows(place: Place) -> None:
     target = HttpTarget(url="http://169.254.169.254/latest", format=ExportFormat.JSONL)
-    assert place.run(Export(name="x", key="k", target=target)) == (FAILED, "ReceiverDenied")
+    assert place.run(Destination(name="x", key="k", target=target)) == (FAILED, "ReceiverDenied")
 
 
 @pytest.mark.parametrize(

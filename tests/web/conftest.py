@@ -30,7 +30,7 @@ async def start_api(laboratory: Laboratory) -> AsyncIterator[StartApi]:
 
         async def start(**changes: Any) -> aiohttp.ClientSession:
             api_settings = ApiSettings.model_validate({"port": 0, "authentication": "none", **changes})
-            port = await stack.enter_async_context(server.running(settings.load(), api_settings))
+            port = await stack.enter_async_context(server.running(settings.load_settings(), api_settings))
             client = aiohttp.ClientSession(f"http://127.0.0.1:{port}", read_bufsize=LINE_BYTES)
             return await stack.enter_async_context(client)
 

@@ -36,7 +36,7 @@ async def get(api: aiohttp.ClientSession, path: str, **options: Any) -> tuple[in
 @pytest.fixture
 async def api(laboratory: Laboratory, start_api: StartApi) -> aiohttp.ClientSession:
     """The API over the `sync` queue, open to everybody."""
-    laboratory.queue = SyncTaskQueue(settings.load())
+    laboratory.queue = SyncTaskQueue(settings.load_settings())
     return await start_api()
 
 

@@ -290,7 +290,7 @@ class ResultSource:
 
     def _read(self, name: str, folder: str, store: ArtifactStore, place: str) -> Result:
         try:
-            described = scan.read(self._fetch(store, f"{folder}/{layout.METADATA}").read_bytes())
+            described = scan.read_scan(self._fetch(store, f"{folder}/{layout.METADATA}").read_bytes())
         except ValueError as error:
             raise Failure(str(error), code=failure.DATA) from None
         listed = {file.name: file for file in described.files}

@@ -41,8 +41,7 @@ if TYPE_CHECKING:
         generate_task_key,
     )
     from scanplan.client.queues.base import TaskQueue
-    from scanplan.client.settings import ClientSettings, QueueType
-    from scanplan.client.settings import load as load_settings
+    from scanplan.client.settings import ClientSettings, QueueType, load_settings
     from scanplan.client.submission import (
         cancel_task,
         check_existing_task,
@@ -132,7 +131,7 @@ _HOMES = {
         "generate_task_key",
     ),
     "scanplan.client.queues.base": ("TaskQueue",),
-    "scanplan.client.settings": ("ClientSettings", "QueueType"),
+    "scanplan.client.settings": ("ClientSettings", "QueueType", "load_settings"),
     "scanplan.client.submission": (
         "cancel_task",
         "check_existing_task",
@@ -155,8 +154,6 @@ def __getattr__(name: str) -> Any:
     match name:
         case "ENABLE_ASYNC_TASKS":  # the first design's flag, as the environment has it now
             return __getattr__("load_settings")().enable_async_tasks
-        case "load_settings":
-            value = importlib.import_module("scanplan.client.settings").load
         case _ if name in _HOME_OF:
             value = getattr(importlib.import_module(_HOME_OF[name]), name)
         case _:

@@ -22,7 +22,7 @@ from scanplan.api.documents.records import ScanMetadata
 from scanplan.api.v1alpha1.scanplan import RUN_NAME
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ArtifactRef, ScanResult, SeverityCounts, TaskStatus
-from scanplan.client.settings import load as load_settings
+from scanplan.client.settings import load_settings
 from scanplan.core.planning import keys
 from scanplan.runner.artifacts import durable, publish, run_record
 

@@ -21,7 +21,7 @@ from scanplan.api.v1alpha1.scanplan import RUN_NAME
 from scanplan.client.compat import nuclei_integration
 from scanplan.client.compat.nuclei_integration import InternalFinding
 from scanplan.client.errors import InvalidPayload, QueueUnavailable
-from scanplan.client.settings import load as load_settings
+from scanplan.client.settings import load_settings
 
 PROJECTS = "projects"
 STORE = "findings.sqlite3"

@@ -160,7 +160,7 @@ class ClientSettings(loading.EnvironmentSettings):
         )
 
 
-def load() -> ClientSettings:
+def load_settings() -> ClientSettings:
     """Read the environment.
 
     Raises:

@@ -15,8 +15,7 @@ from scanplan.client.errors import MissingDependency, UnknownTask
 from scanplan.client.models import ScanPlan, ScanResult, TaskStatus
 from scanplan.client.queues.base import TaskQueue
 from scanplan.client.queues.local import SyncTaskQueue
-from scanplan.client.settings import ClientSettings, QueueType
-from scanplan.client.settings import load as load_settings
+from scanplan.client.settings import ClientSettings, QueueType, load_settings
 
 _queues: dict[ClientSettings, TaskQueue] = {}
 _queues_lock = threading.Lock()

@@ -22,8 +22,8 @@ from scanplan.controller.engine.reflector import Reflector
 from scanplan.controller.engine.workqueue import ObjectName, WorkQueue
 from scanplan.controller.observer import Observer
 from scanplan.controller.scanplan import Controller
-from scanplan.core.exceptions import status as statuses
-from scanplan.core.exceptions.status import Known
+from scanplan.core.exceptions import statuses
+from scanplan.core.exceptions.statuses import Known
 from scanplan.core.planning.task import Plan
 from scanplan.kube.failures import UNREACHABLE, retry_after
 from scanplan.kube.objects import merge_patch

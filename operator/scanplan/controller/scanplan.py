@@ -27,8 +27,8 @@ from scanplan.controller.writes.actions import Actions, Answers
 from scanplan.controller.writes.recorder import record
 from scanplan.controller.writes.writing import Changed, Gone, Written, write_status
 from scanplan.core.observed.pods import PodView
-from scanplan.core.planning.inputs import has_ranges
 from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.sources import has_ranges
 from scanplan.core.planning.task import Plan
 from scanplan.core.reconcile import reconcile
 from scanplan.core.reconcile.decision import (

@@ -271,7 +271,7 @@ class OperatorSettings(PodBoundsSettings):
         )
 
 
-def load() -> OperatorSettings:
+def load_settings() -> OperatorSettings:
     """Read the environment.
 
     Raises:

@@ -16,7 +16,7 @@ from kubernetes.aio.client import ApiClient, ApiException
 from scanplan.api import labels, wire
 from scanplan.core.discovery.gateways import Gateway
 from scanplan.core.discovery.selection import Selection
-from scanplan.core.planning import inputs
+from scanplan.core.planning import sources
 from scanplan.kube import clock, requests, resources
 from scanplan.kube.clock import ServerClock
 from scanplan.kube.failures import ResponseTooLarge
@@ -39,7 +39,7 @@ from scanplan.kube.watching import Watch
 OnRequest = Callable[[str, str, int | None], None]
 """Called after each request with its method, its path and the HTTP status; None where no answer came."""
 
-_INPUTS = {inputs.Kind.CONFIG_MAP: CONFIG_MAPS, inputs.Kind.SECRET: SECRETS, inputs.Kind.CLAIM: CLAIMS}
+_INPUTS = {sources.Kind.CONFIG_MAP: CONFIG_MAPS, sources.Kind.SECRET: SECRETS, sources.Kind.CLAIM: CLAIMS}
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _LIVING = "status.phase!=Succeeded,status.phase!=Failed"
 """Field selector of pods that have not ended."""
@@ -211,7 +211,7 @@ class Api:
     async def create_event(self, namespace: str, manifest: Object) -> None:
         await self._call("POST", EVENTS.path(namespace), manifest)
 
-    async def get_input(self, namespace: str, reference: inputs.Reference, content: bool) -> bytes:
+    async def get_input(self, namespace: str, reference: sources.Reference, content: bool) -> bytes:
         """A ConfigMap, Secret or claim, as JSON; `content` False: no more than its metadata."""
         resource = _INPUTS[reference.kind]
         path = resource.path(namespace, reference.name)

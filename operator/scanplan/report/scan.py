@@ -9,7 +9,7 @@ from scanplan.api import wire
 from scanplan.api.documents.records import ScanMetadata
 
 
-def read(content: bytes) -> ScanMetadata:
+def read_scan(content: bytes) -> ScanMetadata:
     """Parse a `scan_metadata.json`.
 
     Raises:

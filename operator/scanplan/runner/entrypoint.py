@@ -19,8 +19,7 @@ from scanplan.api.documents.words import ErrorClass, Outcome
 from scanplan.api.errors import ScanError
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.runner import collect, progress, shard, task_source
-from scanplan.runner import report as reports
+from scanplan.runner import collect, progress, report, shard, task_source
 from scanplan.runner.nuclei.launch.installation import Installation
 
 _USAGE = """usage: python3 -m scanplan.runner [scan | collect | export]
@@ -62,22 +61,22 @@ def main(arguments: Sequence[str], variables: Mapping[str, str], stop: Callable[
                 installation=Installation.from_environment(variables),
                 on_progress=_tell,
                 stop=stop,
-                on_saved=lambda so_far: reports.write(so_far, log),
+                on_saved=lambda so_far: report.write(so_far, log),
                 pod=variables.get(environment.POD_NAME, ""),
                 exceptions=exceptions,
             )
-        code = reports.exit_code(result)
+        code = report.exit_code(result)
     except _Usage as wrong:
         result, code = _failed(ErrorClass.FATAL, Reason.TASK_DOCUMENT_INVALID, str(wrong)), ExitCode.USAGE
     except ScanError as error:
         result = _failed(error.error_class, error.reason, error.message)
-        code = reports.exit_code(result)
+        code = report.exit_code(result)
     except Exception as error:
         traceback.print_tb(error.__traceback__)
         why = type(error).__name__ if confidential else f"{type(error).__name__}: {error}"
         message = f"The runner failed: {why}. Its log has the trace."
         result, code = _failed(ErrorClass.UNKNOWN, Reason.UNKNOWN_ERROR, message), ExitCode.UNKNOWN
-    reports.write(result, log)
+    report.write(result, log)
     return code
 
 
@@ -104,13 +103,13 @@ def _variables() -> list[str]:
 
 def _failed(error_class: ErrorClass, reason: Reason, message: str) -> ShardReport:
     error = TaskError(error_class=error_class, reason=reason, message=message)
-    report = ShardReport(shard=-1, attempt=0, outcome=Outcome.FAILED, error=error)
-    _tell(_finished(report))
-    return report
+    result = ShardReport(shard=-1, attempt=0, outcome=Outcome.FAILED, error=error)
+    _tell(_finished(result))
+    return result
 
 
-def _finished(report: ShardReport) -> progress.Event:
-    return progress.finished(report, records.timestamp(time.time()))
+def _finished(result: ShardReport) -> progress.Event:
+    return progress.finished(result, records.timestamp(time.time()))
 
 
 def _tell(event: progress.Event) -> None:

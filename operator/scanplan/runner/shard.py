@@ -22,7 +22,7 @@ from scanplan.api.errors import NucleiBinaryError, ScanError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.findings.exceptions import Handed
 from scanplan.runner import progress
-from scanplan.runner.artifacts import divided, durable, prune, publish, run_record
+from scanplan.runner.artifacts import divided, durable, publish, retention, run_record
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.confidential import Redaction
 from scanplan.runner.long_lists import endpoints_file
@@ -158,7 +158,7 @@ class _ShardRun:
         try:
             with durable.on_claim():
                 task = run_record.task_folder(self._run, self._document)
-                prune.refuse_if_marked(self._run, task.name, time.time())
+                retention.refuse_if_marked(self._run, task.name, time.time())
             scan = Scan(
                 self._document,
                 self._index,

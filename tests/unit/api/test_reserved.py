@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from scanplan.api import labels
-from scanplan.api.v1alpha1.plan.pod_template import RESERVED_KEYS as PATTERN
+from scanplan.api.v1alpha1.plan.pod_template import RESERVED_KEYS
 from scanplan.core.manifests import jobs
 from tests.unit.core.objects import POLICY, plan, task
 
@@ -49,12 +49,12 @@ RESERVED = [
 
 @pytest.mark.parametrize("key", ALLOWED)
 def test_autoscalers_and_meshes_may_be_told_what_to_do(key: str) -> None:
-    assert not re.search(PATTERN, key)
+    assert not re.search(RESERVED_KEYS, key)
 
 
 @pytest.mark.parametrize("key", RESERVED)
 def test_what_others_write_or_what_restricts_a_pod_is_reserved(key: str) -> None:
-    assert re.search(PATTERN, key)
+    assert re.search(RESERVED_KEYS, key)
 
 
 def test_every_key_that_the_operator_writes_is_reserved() -> None:
@@ -69,4 +69,4 @@ def test_every_key_that_the_operator_writes_is_reserved() -> None:
             *job["spec"]["template"]["metadata"]["annotations"],
         ]
         assert labels.TASK in written
-        assert not [key for key in written if not re.search(PATTERN, key)]
+        assert not [key for key in written if not re.search(RESERVED_KEYS, key)]

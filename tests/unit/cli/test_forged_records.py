@@ -98,4 +98,4 @@ def test_a_record_that_cant_be_read_ends_no_merge(
 @pytest.mark.parametrize("content", [DEEP, NO_TEXT, b"{"])
 def test_reports_refuse_a_record_that_cant_be_read(content: bytes) -> None:
     with pytest.raises(ValueError, match="can't be read"):
-        scan.read(content)
+        scan.read_scan(content)

@@ -28,10 +28,10 @@ def plan(templates: list[str] | None = None, **fields: Any) -> ScanPlan:
 def test_a_selection_reaches_the_runner_and_the_cluster() -> None:
     """Lost otherwise: a program scans with all templates, although it chose some."""
     chosen = plan([], priority=5, selection=SELECTION)
-    task = document.build(chosen, settings.load(), datetime.now(UTC))
+    task = document.build(chosen, settings.load_settings(), datetime.now(UTC))
     assert (task.include.tags, task.include.protocols) == (("cve",), (Protocol.HTTP,))
     assert (task.exclude.ids, task.templates) == (("x-*",), ())
-    spec = kubernetes_queue.manifest(chosen, settings.load())["spec"]
+    spec = kubernetes_queue.manifest(chosen, settings.load_settings())["spec"]
     assert (spec["selection"], "templates" in spec) == (SELECTION, False)
     assert ScanPlanSpec.model_validate(spec).selection == Selection.model_validate(SELECTION)
 
@@ -55,7 +55,7 @@ def test_a_plan_without_any_template_is_refused() -> None:
 def test_a_profile_and_workflows_reach_the_runner() -> None:
     """Lost otherwise: a program that asks for a profile scans with all templates."""
     chosen = plan([], selection={"profile": "recommended", "workflows": ["workflows/b.yaml", "workflows/a.yaml"]})
-    task = document.build(chosen, settings.load(), datetime.now(UTC))
+    task = document.build(chosen, settings.load_settings(), datetime.now(UTC))
     assert (task.profile, task.workflows) == ("recommended", ("workflows/a.yaml", "workflows/b.yaml"))
     assert models.plan_from(models.payload_of(chosen)) == chosen
     assert models.generate_task_key(chosen) != models.generate_task_key(plan())
@@ -64,7 +64,7 @@ def test_a_profile_and_workflows_reach_the_runner() -> None:
 def test_an_automatic_scan_reaches_the_runner_and_has_no_workflows() -> None:
     """Lost otherwise: a program that asks for some templates scans with all."""
     chosen = plan(selection={"automatic": True})
-    assert document.build(chosen, settings.load(), datetime.now(UTC)).automatic
+    assert document.build(chosen, settings.load_settings(), datetime.now(UTC)).automatic
     assert models.generate_task_key(chosen) != models.generate_task_key(plan())
     with pytest.raises(ValidationError, match="goes with neither workflows nor"):
         plan(selection={"automatic": True, "workflows": ["w/"]})

@@ -20,7 +20,7 @@ from scanplan.controller.cache.store import Store
 from scanplan.controller.engine.workqueue import ObjectName, WorkQueue
 from scanplan.controller.scanplan import Controller
 from scanplan.core.observed.sharing import OtherCluster
-from scanplan.core.planning.inputs import Kind, Reference
+from scanplan.core.planning.sources import Kind, Reference
 from scanplan.kube.failures import retry_after
 from scanplan.kube.objects import merge_patch
 from tests.unit.core import model

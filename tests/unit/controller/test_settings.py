@@ -32,7 +32,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_defaults_bound_what_a_plan_may_ask() -> None:
-    policy = settings.load().policy()
+    policy = settings.load_settings().policy()
     assert policy.allows_image("scanner:1")
     assert not policy.allows_image("other")
     assert policy.allows_service_account("default")
@@ -44,7 +44,7 @@ def test_defaults_bound_what_a_plan_may_ask() -> None:
 def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCANPLAN_ALLOWED_IMAGES", "registry.example/*, other:1,")
     monkeypatch.setenv("SCANPLAN_NAMESPACES", "a,b")
-    loaded = settings.load()
+    loaded = settings.load_settings()
     assert loaded.allowed_images == ("registry.example/*", "other:1")
     assert loaded.namespaces == ("a", "b")
 
@@ -58,7 +58,7 @@ def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_namespaces_may_be_selected_by_their_labels(monkeypatch: pytest.MonkeyPatch, selector: str) -> None:
     monkeypatch.setenv("SCANPLAN_NAMESPACE_SELECTOR", selector)
-    assert settings.load().namespace_selector == selector
+    assert settings.load_settings().namespace_selector == selector
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ def test_namespaces_may_be_selected_by_their_labels(monkeypatch: pytest.MonkeyPa
 def test_what_is_no_label_selector_ends_the_start(monkeypatch: pytest.MonkeyPatch, selector: str) -> None:
     monkeypatch.setenv("SCANPLAN_NAMESPACE_SELECTOR", selector)
     with pytest.raises(InvalidSettings, match=r"SCANPLAN_NAMESPACE_SELECTOR.*kubectl -l"):
-        settings.load()
+        settings.load_settings()
 
 
 def test_namespaces_are_listed_or_selected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCANPLAN_NAMESPACES", "red")
     monkeypatch.setenv("SCANPLAN_NAMESPACE_SELECTOR", "team=red")
     with pytest.raises(InvalidSettings, match="leave one of them empty"):
-        settings.load()
+        settings.load_settings()
 
 
 def test_whoever_makes_pods_of_a_plan_has_the_same_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_whoever_makes_pods_of_a_plan_has_the_same_bounds(monkeypatch: pytest.Mo
     monkeypatch.setenv("SCANPLAN_ALLOWED_PRIORITY_CLASSES", "low")
     monkeypatch.setenv("SCANPLAN_ALLOWED_TOLERATIONS", "dedicated=scans:NoSchedule,spot:*,*")
     monkeypatch.setenv("SCANPLAN_ALLOWED_POD_METADATA", "team,example.com/*")
-    bounds = settings.load().bounds()
+    bounds = settings.load_settings().bounds()
     assert bounds == PodBounds(
         allowed_service_accounts=("scans",),
         allowed_priority_classes=("low",),
@@ -103,7 +103,7 @@ def test_whoever_makes_pods_of_a_plan_has_the_same_bounds(monkeypatch: pytest.Mo
         allowed_pod_metadata=("team", "example.com/*"),
     )
     assert ApiSettings().bounds() == bounds
-    policy = settings.load().policy()
+    policy = settings.load_settings().policy()
     assert [getattr(policy, field.name) for field in fields(PodBounds)] == [
         getattr(bounds, field.name) for field in fields(PodBounds)
     ]
@@ -113,7 +113,7 @@ def test_the_api_server_is_never_a_target(monkeypatch: pytest.MonkeyPatch) -> No
     """Not even where the owner has replaced the whole list."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
     monkeypatch.setenv("SCANPLAN_DENIED_TARGETS", "192.0.2.0/24")
-    assert settings.load().policy().guard.entries == ("192.0.2.0/24", "10.96.0.1")
+    assert settings.load_settings().policy().guard.entries == ("192.0.2.0/24", "10.96.0.1")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_the_api_server_is_never_a_target(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSettings) as bad:
-        settings.load()
+        settings.load_settings()
     assert str(bad.value).startswith(f"{name}: ")
     assert repr(value) in str(bad.value)
 
@@ -155,7 +155,7 @@ def test_all_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv(IMAGE)
     monkeypatch.setenv("WORKER_CONCURRENCY", "-1")
     with pytest.raises(InvalidSettings) as bad:
-        settings.load()
+        settings.load_settings()
     assert {line.partition(":")[0] for line in str(bad.value).splitlines()} == {IMAGE, "WORKER_CONCURRENCY"}
 
 

@@ -25,8 +25,8 @@ from scanplan.api.exit_codes import ExitCode
 from scanplan.api.times import format_time
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.core.planning.inputs import Kind, Reference
 from scanplan.core.planning.keys import key_digest
+from scanplan.core.planning.sources import Kind, Reference
 from scanplan.core.planning.task import input_digest
 from scanplan.kube.api import Api
 from scanplan.kube.resources import PLANS, Resource

@@ -22,10 +22,9 @@ from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.observed.jobs import JobCondition, JobView
 from scanplan.core.observed.pods import PodView
-from scanplan.core.planning import inputs as sources
-from scanplan.core.planning import merging
+from scanplan.core.planning import merging, sources
 from scanplan.core.planning.policy import Policy
-from scanplan.core.planning.task import Pinned, Plan, Task, digest_of, input_digest, resolve
+from scanplan.core.planning.task import Plan, Resolution, Task, digest_of, input_digest, resolve
 from scanplan.core.status import statuses
 
 Status = dict[str, Any]
@@ -71,7 +70,7 @@ def task(of: Plan | None = None, policy: Policy = POLICY, inputs: sources.Inputs
 def merge_task(of: Plan | None = None, policy: Policy = POLICY) -> Task:
     """The task of the plan's collector."""
     scan = task(of, policy)
-    return merging.task(of or plan(), policy, NOW, INPUTS, Pinned(key=scan.key, image=scan.image, claim=scan.claim))
+    return merging.task(of or plan(), policy, NOW, INPUTS, Resolution(key=scan.key, image=scan.image, claim=scan.claim))
 
 
 def job(of: Plan | None = None, **changes: Any) -> JobView:

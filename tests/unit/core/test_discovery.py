@@ -17,9 +17,9 @@ from scanplan.core.discovery.reading import Found, Skipped, read
 from scanplan.core.discovery.selection import Kind, Selection, selections
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import job_view
-from scanplan.core.planning import inputs as sources
-from scanplan.core.planning.inputs import Input
+from scanplan.core.planning import sources
 from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.sources import Input
 from tests.unit.core.objects import CLAIM, INPUTS, POLICY, plan, task
 
 Object = dict[str, Any]

@@ -19,11 +19,11 @@ from scanplan.core.exports import due
 from scanplan.core.manifests import exporting
 from scanplan.core.observed.jobs import JobCondition, JobView, job_view
 from scanplan.core.observed.pods import PodView
-from scanplan.core.planning.inputs import Input, Inputs, Kind, Reference
 from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.sources import Input, Inputs, Kind, Reference
 from scanplan.core.planning.targets.guard import Guard
 from scanplan.core.planning.task import Plan, ScheduleReference
-from scanplan.core.reconcile import reconcile as core
+from scanplan.core.reconcile import reconcile
 from scanplan.core.reconcile.decision import (
     Act,
     CreateJob,
@@ -105,7 +105,7 @@ def ended(*exports: Mapping[str, Any], status: Status | None = None, **spec: Any
 
 def decide(of: Plan, *known: JobView, policy: Policy = ALLOWED, **observed: Any) -> Decision:
     found = {"doubted": set(), "inputs": None, **observed}
-    return core.reconcile(
+    return reconcile.reconcile(
         Observed(
             plan=of,
             policy=policy,

@@ -101,7 +101,7 @@ def record(findings: Iterable[Finding] = (), **members: Any) -> ScanMetadata:
         "shards": [shard()],
         "files": [],
     }
-    return scan.read(msgspec.json.encode({**known, **members}))
+    return scan.read_scan(msgspec.json.encode({**known, **members}))
 
 
 def shard(number: int = 0, **members: Any) -> dict[str, Any]:

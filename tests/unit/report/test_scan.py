@@ -39,7 +39,7 @@ def test_members_of_a_later_version_are_ignored() -> None:
     written = json.loads(msgspec.json.encode(RECORD))
     later = of_later(written)
     later["templatesLeftOut"] = written["templatesLeftOut"]  # the one mapping with names of its own
-    assert scan.read(json.dumps(later).encode()) == RECORD
+    assert scan.read_scan(json.dumps(later).encode()) == RECORD
 
 
 def test_words_of_a_later_version_are_read_as_the_general_ones() -> None:
@@ -47,7 +47,7 @@ def test_words_of_a_later_version_are_read_as_the_general_ones() -> None:
     written = json.loads(msgspec.json.encode(RECORD))
     written["shards"][0]["attempts"][0]["error"] |= {"class": "Later", "reason": "ComesLater"}
     written["shards"][1]["endpointsTroubled"][0]["trouble"] = "later"
-    read = scan.read(json.dumps(written).encode())
+    read = scan.read_scan(json.dumps(written).encode())
     error = read.shards[0].error
     assert error is not None
     assert (error.error_class, error.reason, error.message) == (
@@ -63,4 +63,4 @@ def test_half_a_record_is_an_error_that_names_what_is_missing(missing: str) -> N
     written = json.loads(msgspec.json.encode(RECORD))
     del written[missing]
     with pytest.raises(ValueError, match=f"missing required field `{missing}`"):
-        scan.read(json.dumps(written).encode())
+        scan.read_scan(json.dumps(written).encode())

@@ -43,7 +43,7 @@ class DefectDojoTarget(Document, frozen=True, kw_only=True, tag_field="kind", ta
     """Title of the test. All results that take each other's place have the same title, and no other result has it."""
 
 
-class Export(Document, frozen=True, kw_only=True):
+class Destination(Document, frozen=True, kw_only=True):
     """One place that the result goes to."""
 
     name: str
@@ -64,7 +64,7 @@ class ExportDocument(Document, frozen=True, kw_only=True):
     """The result is of a complete scan."""
     files: tuple[ArtifactFile, ...]
     """The published files, in the order in which they are written to a bucket."""
-    exports: Annotated[tuple[Export, ...], msgspec.Meta(min_length=1, max_length=8)]
+    exports: Annotated[tuple[Destination, ...], msgspec.Meta(min_length=1, max_length=8)]
     denied_targets: tuple[str, ...] = ()
     """Ranges and names that nothing is sent to."""
 

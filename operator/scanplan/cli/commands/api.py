@@ -10,7 +10,7 @@ import typer
 
 from scanplan.cli.output.terminal import say
 from scanplan.client import errors
-from scanplan.client import settings as queues
+from scanplan.client.settings import load_settings
 
 
 def api() -> None:
@@ -26,7 +26,7 @@ def api() -> None:
         raise typer.Exit(os.EX_UNAVAILABLE) from None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
-        queue_settings, api_settings = queues.load(), settings.load()
+        queue_settings, api_settings = load_settings(), settings.load()
     except errors.InvalidSettings as error:
         say(f"scanplan api: wrong settings\n{error}")
         raise typer.Exit(os.EX_CONFIG) from None

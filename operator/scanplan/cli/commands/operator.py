@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from scanplan import operator as process
+import scanplan.operator
 from scanplan.cli.output.terminal import say
 from scanplan.client.errors import ClientError
 from scanplan.controller.engine.http import CannotListen
@@ -37,13 +37,13 @@ def operator(
     Settings come from environment variables; docs/configuration.md lists them. SCANPLAN_SCANNER_IMAGE is required.
     """
     try:
-        configuration = process.load()
+        configuration = scanplan.operator.load()
     except (InvalidSettings, ClientError) as error:
         say(f"scanplan operator: wrong settings\n{error}")
         raise typer.Exit(os.EX_CONFIG) from None
     configure_log(json=log_format is LogFormat.JSON, verbose=verbose)
     try:
-        asyncio.run(process.run(configuration))
+        asyncio.run(scanplan.operator.run(configuration))
     except (LeadershipLost, WatchEnded) as error:
         say(f"scanplan operator: {error}")
         raise typer.Exit(os.EX_TEMPFAIL) from None

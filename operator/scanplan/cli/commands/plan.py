@@ -20,14 +20,13 @@ from scanplan.cli.manifests import Manifest, read_lines, read_plans, spec_of
 from scanplan.cli.output.failure import DATA, NO_INPUT, USAGE, Failure, told
 from scanplan.cli.output.terminal import answers, write_json
 from scanplan.core.manifests import jobs
-from scanplan.core.planning import inputs, shards
+from scanplan.core.planning import shards
 from scanplan.core.planning.estimate import Estimate
-from scanplan.core.planning.nuclei import scanner_options
-from scanplan.core.planning.nuclei.selection_options import chosen
+from scanplan.core.planning.nuclei import scanner_options, selection_options
+from scanplan.core.planning.sources import endpoints_file
 from scanplan.core.planning.targets import endpoints
 from scanplan.report import text
-from scanplan.runner.nuclei.choosing import automatic, needs, profiles, unguarded
-from scanplan.runner.nuclei.choosing import chosen as whole
+from scanplan.runner.nuclei.choosing import automatic, chosen, needs, profiles, unguarded
 from scanplan.runner.nuclei.choosing.profiles import Profile
 from scanplan.runner.nuclei.choosing.templates import Template
 
@@ -148,7 +147,7 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str], 
     name = str(manifest["metadata"]["name"])
     spec = spec_of(manifest)
     try:
-        file = inputs.endpoints_file(spec)
+        file = endpoints_file(spec)
         if spec.endpoints_from and not (more or file):
             raise Failure(
                 f"{name}: endpointsFrom is read when the scan starts", "--endpoints FILE, with what it will give", USAGE
@@ -157,7 +156,7 @@ def _forecast(manifest: Manifest, sources: Sequence[Path], more: Sequence[str], 
         scanner_options.check(spec.scanner, spec.selection)
         wanted = _wanted(spec, sources)
         switches = scanner_options.options(spec, 1, "")
-        selection = needs.arranged(whole.of(wanted, sources), switches)
+        selection = needs.arranged(chosen.of(wanted, sources), switches)
         selection, _ = unguarded.without(selection, ())
         selected = [(template, needs.lacking(template, switches)) for template in selection.templates]
         running = [template for template, need in selected if not need]
@@ -213,8 +212,8 @@ def _wanted(spec: ScanPlanSpec, sources: Sequence[Path]) -> Profile:
     own = Profile(
         templates=tuple(spec.templates),
         severities=tuple(spec.severity_levels),
-        include=chosen(part.include),
-        exclude=chosen(part.exclude),
+        include=selection_options.chosen(part.include),
+        exclude=selection_options.chosen(part.exclude),
         workflows=tuple(part.workflows),
     )
     return profiles.under(own, profiles.read(part.profile, sources)) if part.profile else own

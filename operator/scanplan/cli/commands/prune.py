@@ -11,7 +11,7 @@ import typer
 
 from scanplan.cli.output.failure import TEMPORARY, USAGE, Failure, told
 from scanplan.cli.output.terminal import answers, line, say
-from scanplan.runner.artifacts import prune as retention
+from scanplan.runner.artifacts import retention
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _BINARY = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}

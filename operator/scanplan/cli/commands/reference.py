@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from scanplan.api.schema import reference as page
+from scanplan.api.schema.reference import markdown
 from scanplan.cli.output.terminal import pour
 
 
 def reference() -> None:
     """Print the reference of ScanPlan's fields as Markdown."""
-    pour([page.markdown().encode()], sys.stdout.buffer)
+    pour([markdown().encode()], sys.stdout.buffer)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scanplan.cli import options, plans
-from scanplan.cli.commands.watch import follow as watch
+from scanplan.cli.commands.watch import watch_to_end
 from scanplan.cli.output.failure import ANSWER_IS_NO, told
 from scanplan.cli.output.terminal import say, warn
 from scanplan.kube.resources import PLANS
@@ -49,5 +49,5 @@ def rerun(
             warn(f"{name} is kept by {keeper}, which may set spec.rerun back: change it there too")
     if plan["spec"].get("suspend"):
         warn(f"{name} is suspended: it starts when spec.suspend is false")
-    if follow and not watch(cluster, [name]):
+    if follow and not watch_to_end(cluster, [name]):
         raise typer.Exit(ANSWER_IS_NO)

@@ -16,7 +16,7 @@ from scanplan.api.errors import InvalidEndpoint
 from scanplan.api.names import LIST_ENTRY
 from scanplan.api.v1alpha1.plan.selection import TEMPLATE
 from scanplan.cli import options, plans, result_source
-from scanplan.cli.commands.watch import follow
+from scanplan.cli.commands.watch import watch_to_end
 from scanplan.cli.finding import found
 from scanplan.cli.output.failure import ANSWER_IS_NO, DATA, UNAVAILABLE, USAGE, Failure, told
 from scanplan.cli.output.terminal import answers, line, remarks, say, write_json
@@ -83,7 +83,7 @@ def retest(
     name = f"retest-{identity(raw)[:10]}-{plans.now():%Y%m%d%H%M%S}"
     cluster.apply_plan(manifest(cluster.named(PLANS, result.scan.plan.name), raw, name))
     say(f"{name}: scans {finding.template_id} at {finding.matched_at or finding.host} again")
-    completed = follow(cluster, [name], remarks())
+    completed = watch_to_end(cluster, [name], remarks())
     with result_source.opened(None, namespace, context, kubeconfig) as shelves:
         verdict = Verdict.UNKNOWN
         if completed or plans.findings(cluster.named(PLANS, name)):

@@ -37,8 +37,8 @@ from scanplan.cli.manifests import metadata_problem, read_documents
 from scanplan.cli.output.failure import Failure, told
 from scanplan.cli.output.tables import findings_table
 from scanplan.cli.output.terminal import answers, pour, remarks, say, write_json
-from scanplan.core.planning.inputs import Input, Kind, Reference
 from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.sources import Input, Kind, Reference
 from scanplan.core.planning.targets.denied import DEFAULT_DENIED
 from scanplan.core.planning.targets.guard import Guard
 from scanplan.core.planning.task import Plan, resolve

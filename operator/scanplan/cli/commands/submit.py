@@ -13,9 +13,8 @@ from scanplan.api import labels
 from scanplan.api.documents.words import Severity
 from scanplan.api.schema import strictness
 from scanplan.api.v1alpha1.scanplan import MAX_INLINE_ENDPOINTS
-from scanplan.cli import nuclei_flags as flags
-from scanplan.cli import options
-from scanplan.cli.commands.watch import follow as watch
+from scanplan.cli import nuclei_flags, options
+from scanplan.cli.commands.watch import watch_to_end
 from scanplan.cli.manifests import Manifest, read_plans
 from scanplan.cli.output import severities
 from scanplan.cli.output.failure import ANSWER_IS_NO, DATA, USAGE, Conflict, Failure, told
@@ -26,7 +25,7 @@ from scanplan.kube.resources import PLANS
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
 
-COMMAND_CLASS = flags.Flagged
+COMMAND_CLASS = nuclei_flags.Flagged
 
 
 @told
@@ -78,39 +77,39 @@ def submit(
             show_default=False,
         ),
     ] = None,
-    target: flags.Targets = None,
-    target_file: flags.TargetFile = None,
-    tags: flags.Tags = None,
-    exclude_tags: flags.ExcludeTags = None,
-    ids: flags.Ids = None,
-    exclude_ids: flags.ExcludeIds = None,
-    authors: flags.Authors = None,
-    protocols: flags.Protocols = None,
-    exclude_protocols: flags.ExcludeProtocols = None,
-    exclude_severities: flags.ExcludeSeverities = None,
-    exclude_templates: flags.ExcludeTemplates = None,
-    exclude_matchers: flags.ExcludeMatchers = None,
-    profile: flags.Profile = None,
-    workflows: flags.Workflows = None,
-    automatic: flags.Automatic = False,
-    dast: flags.Dast = False,
-    headless: flags.Headless = False,
-    code: flags.Code = False,
-    rate_limit: flags.RateLimit = None,
-    concurrency: flags.Concurrency = None,
-    bulk_size: flags.BulkSize = None,
-    timeout: flags.Timeout = None,
-    retries: flags.Retries = None,
-    header: flags.Headers = None,
-    proxy: flags.Proxy = None,
-    follow_redirects: flags.FollowRedirects = False,
-    follow_host_redirects: flags.FollowHostRedirects = False,
-    max_redirects: flags.MaxRedirects = None,
-    max_host_errors: flags.MaxHostErrors = None,
-    max_response_bytes: flags.MaxResponseBytes = None,
-    sni: flags.Sni = None,
-    verify_signatures: flags.VerifySignatures = False,
-    variable: flags.Variables = None,
+    target: nuclei_flags.Targets = None,
+    target_file: nuclei_flags.TargetFile = None,
+    tags: nuclei_flags.Tags = None,
+    exclude_tags: nuclei_flags.ExcludeTags = None,
+    ids: nuclei_flags.Ids = None,
+    exclude_ids: nuclei_flags.ExcludeIds = None,
+    authors: nuclei_flags.Authors = None,
+    protocols: nuclei_flags.Protocols = None,
+    exclude_protocols: nuclei_flags.ExcludeProtocols = None,
+    exclude_severities: nuclei_flags.ExcludeSeverities = None,
+    exclude_templates: nuclei_flags.ExcludeTemplates = None,
+    exclude_matchers: nuclei_flags.ExcludeMatchers = None,
+    profile: nuclei_flags.Profile = None,
+    workflows: nuclei_flags.Workflows = None,
+    automatic: nuclei_flags.Automatic = False,
+    dast: nuclei_flags.Dast = False,
+    headless: nuclei_flags.Headless = False,
+    code: nuclei_flags.Code = False,
+    rate_limit: nuclei_flags.RateLimit = None,
+    concurrency: nuclei_flags.Concurrency = None,
+    bulk_size: nuclei_flags.BulkSize = None,
+    timeout: nuclei_flags.Timeout = None,
+    retries: nuclei_flags.Retries = None,
+    header: nuclei_flags.Headers = None,
+    proxy: nuclei_flags.Proxy = None,
+    follow_redirects: nuclei_flags.FollowRedirects = False,
+    follow_host_redirects: nuclei_flags.FollowHostRedirects = False,
+    max_redirects: nuclei_flags.MaxRedirects = None,
+    max_host_errors: nuclei_flags.MaxHostErrors = None,
+    max_response_bytes: nuclei_flags.MaxResponseBytes = None,
+    sni: nuclei_flags.Sni = None,
+    verify_signatures: nuclei_flags.VerifySignatures = False,
+    variable: nuclei_flags.Variables = None,
     project: Annotated[
         str | None, typer.Option(metavar="NAME", help="projectId; by default the namespace.", show_default=False)
     ] = None,
@@ -180,12 +179,12 @@ def submit(
     spec = {
         "projectId": project,
         "runId": run_id,
-        "endpoints": [*(endpoint or ()), *flags.targets(target, target_file)],
-        "templates": flags.parts(template),
+        "endpoints": [*(endpoint or ()), *nuclei_flags.targets(target, target_file)],
+        "templates": nuclei_flags.parts(template),
         "severityLevels": [each.value for each in Severity if each in severities.parsed(severity)] if severity else [],
         "priority": priority,
         "sharding": {"parallelism": parallelism} if parallelism else None,
-        **flags.spec_of(given),
+        **nuclei_flags.spec_of(given),
     }
     filled = {field: value for field, value in spec.items() if value not in (None, [])}
     if file is not None:
@@ -201,7 +200,7 @@ def submit(
         _submit(cluster, manifest, dry_run=dry_run)
     if follow and not dry_run:
         names = [str(manifest["metadata"]["name"]) for manifest in manifests]
-        if not watch(cluster, names):
+        if not watch_to_end(cluster, names):
             raise typer.Exit(ANSWER_IS_NO)
         say(f"scanplan results {names[0]} shows what was found")
 

@@ -78,11 +78,11 @@ def watch(
     cluster = connect(namespace, context, kubeconfig)
     for name in names or ():
         cluster.named(PLANS, name)
-    if not (running.follow(cluster, names[0], output) if names and findings else follow(cluster, names or [])):
+    if not (running.follow(cluster, names[0], output) if names and findings else watch_to_end(cluster, names or [])):
         raise typer.Exit(ANSWER_IS_NO)
 
 
-def follow(cluster: Cluster, names: list[str], shown_on: Terminal | None = None) -> bool:
+def watch_to_end(cluster: Cluster, names: list[str], shown_on: Terminal | None = None) -> bool:
     """Show plans until all that are named have ended; whether all of them have completed.
 
     Args:

@@ -22,7 +22,7 @@ def worker(
     --check, fewer workers than WORKER_CONCURRENCY are at work.
     """
     try:
-        configuration = settings.load()
+        configuration = settings.load_settings()
     except errors.InvalidSettings as error:
         say(f"scanplan worker: wrong settings\n{error}")
         raise typer.Exit(os.EX_CONFIG) from None

@@ -21,7 +21,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from scanplan.report import text as texts
+from scanplan.report import text
 
 PIPED_WIDTH = 10_000
 """Width in characters where there is no terminal, so that no line is folded."""
@@ -45,7 +45,7 @@ class Terminal(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(texts.visible(segment.text), segment.style)
+            yield segment if segment.control else Segment(text.visible(segment.text), segment.style)
 
 
 def answers(*, endless: bool = False) -> Terminal:
@@ -68,7 +68,7 @@ def remarks() -> Terminal:
 
 def line(value: object) -> Text:
     """A text from a cluster or a host as one line, so that it can't look like further lines of output."""
-    return Text(texts.line(value, PIPED_WIDTH))
+    return Text(text.line(value, PIPED_WIDTH))
 
 
 def write_json(value: Any) -> None:
@@ -106,7 +106,7 @@ def _discard(file: IO[Any]) -> None:
 
 
 def _made_visible(part: bytes) -> bytes:
-    return texts.visible(part.decode(errors="replace")).encode()
+    return text.visible(part.decode(errors="replace")).encode()
 
 
 def say(message: str, style: str = "") -> None:

@@ -15,7 +15,7 @@ from scanplan.client.compat.projects import build_endpoints_from_queue
 from scanplan.client.errors import InvalidPayload
 from scanplan.client.models import ScanPlan
 from scanplan.client.queues.local import SyncTaskQueue
-from scanplan.client.settings import load as load_settings
+from scanplan.client.settings import load_settings
 
 
 class PipelineResult(TypedDict):

@@ -19,7 +19,7 @@ from scanplan.api.documents.words import ErrorClass
 from scanplan.api.errors import NucleiBinaryError, ScanError, TemporaryError, UnknownScanError
 from scanplan.client import document, models
 from scanplan.client.models import ScanPlan
-from scanplan.client.settings import load as load_settings
+from scanplan.client.settings import load_settings
 from scanplan.runner.shard import run_shard
 
 _ERRORS: dict[ErrorClass, type[ScanError]] = {

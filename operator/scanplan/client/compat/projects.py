@@ -11,8 +11,8 @@ from pathlib import Path
 
 from scanplan.client import findings
 from scanplan.client.artifacts import locked
-from scanplan.client.settings import load as load_settings
-from scanplan.core.planning.targets import endpoints as spelling
+from scanplan.client.settings import load_settings
+from scanplan.core.planning.targets.endpoints import canonical_all
 from scanplan.runner.artifacts import durable
 
 QUEUE = "endpoints.txt"
@@ -27,7 +27,7 @@ def build_endpoints_from_queue(project_id: str) -> list[str]:
     """
     path = findings.project_folder(load_settings().data_directory, project_id) / QUEUE
     lines = (line.strip() for line in _read(path).splitlines())
-    return list(spelling.canonical_all(line for line in lines if line and not line.startswith("#")))
+    return list(canonical_all(line for line in lines if line and not line.startswith("#")))
 
 
 def queue_endpoints(project_id: str, endpoints: Iterable[str]) -> int:
@@ -37,7 +37,7 @@ def queue_endpoints(project_id: str, endpoints: Iterable[str]) -> int:
         InvalidPayload: a project id that is no name.
         InvalidEndpoint: an endpoint can't be parsed. Then no endpoint is added.
     """
-    wanted = spelling.canonical_all(endpoints)
+    wanted = canonical_all(endpoints)
     folder = findings.project_folder(load_settings().data_directory, project_id)
     with locked(folder / f".{QUEUE}.lock"):
         known = set(build_endpoints_from_queue(project_id))

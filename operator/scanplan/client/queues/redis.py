@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.exceptions import WatchError
-from rq import Queue, Retry
+from rq import Queue, Retry, worker_registration
 from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry, ScheduledJobRegistry
 from rq.results import Result
 from rq.serializers import JSONSerializer
-from rq.worker_registration import get_keys as worker_keys
 
 from scanplan.api.documents.report import TaskError
 from scanplan.api.documents.words import ErrorClass
@@ -32,8 +31,7 @@ from scanplan.client.queues import statistics
 from scanplan.client.queues.base import TaskQueue
 from scanplan.client.queues.redis_store import NORMAL_PRIORITY, PRIORITIES, RedisStore, connect, reachable
 from scanplan.client.queues.statistics import Statistics
-from scanplan.client.settings import ClientSettings
-from scanplan.client.settings import load as load_settings
+from scanplan.client.settings import ClientSettings, load_settings
 from scanplan.core.planning import keys
 
 if TYPE_CHECKING:
@@ -179,7 +177,7 @@ class RQTaskQueue(TaskQueue):
                     pipe.zcard(ScheduledJobRegistry(queue=queue).key)
                     pipe.zcard(FailedJobRegistry(queue=queue).key)
                 counts = pipe.execute()
-            workers = worker_keys(self.queue)
+            workers = worker_registration.get_keys(self.queue)
         except redis.exceptions.RedisError:
             return QueueHealth(queue_size=0, active_workers=0, failed_jobs=0, redis_connected=False)
         return QueueHealth(

@@ -20,13 +20,12 @@ from types import TracebackType
 from typing import Any
 
 import redis
-from rq import Retry, Worker
+from rq import Retry, Worker, worker_registration
 from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus, get_current_job
 from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
 from rq.worker_pool import WorkerPool
-from rq.worker_registration import get_keys as worker_keys
 
 from scanplan.api.documents.report import TaskError
 from scanplan.api.documents.task import TaskDocument
@@ -41,8 +40,7 @@ from scanplan.client.pipeline import Attempt
 from scanplan.client.queues.local import SyncTaskQueue
 from scanplan.client.queues.redis import ENDED, KILLED, ScanJob, ScanQueue, intervals
 from scanplan.client.queues.redis_store import NORMAL_PRIORITY, RedisStore, connect, reachable
-from scanplan.client.settings import ClientSettings
-from scanplan.client.settings import load as load_settings
+from scanplan.client.settings import ClientSettings, load_settings
 from scanplan.runner.artifacts import durable
 from scanplan.runner.interruption import Interruption
 
@@ -320,7 +318,7 @@ def of_this_host(settings: ClientSettings) -> int:
     connection = connect(settings.redis_url)
     queue = ScanQueue(RedisStore(connection, settings).queue_name(NORMAL_PRIORITY), connection=connection)
     with reachable(), connection.pipeline(transaction=False) as pipe:
-        for key in worker_keys(queue):
+        for key in worker_registration.get_keys(queue):
             pipe.hget(key, "hostname")
         return pipe.execute().count(socket.gethostname().encode())
 

@@ -21,7 +21,7 @@ from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.controller.cache.bodies import status_of, warn_of_unreadable
 from scanplan.controller.cache.deletions import Deletions
 from scanplan.controller.engine.workqueue import ObjectName
-from scanplan.core.exceptions.status import Known, Use, latest_end
+from scanplan.core.exceptions.statuses import Known, Use, latest_end
 from scanplan.core.observed import folding
 from scanplan.findings import exceptions
 from scanplan.findings.exceptions import HANDED_BYTES, ScanException

@@ -10,7 +10,7 @@ from scanplan.core.discovery import gateways
 from scanplan.core.discovery.gateways import Gateway, Places
 from scanplan.core.discovery.reading import Found, Skipped, read
 from scanplan.core.discovery.selection import Selection
-from scanplan.core.planning.inputs import PLAN_BYTES, Input
+from scanplan.core.planning.sources import PLAN_BYTES, Input
 from scanplan.kube.api import Api
 from scanplan.kube.failures import message_of
 from scanplan.kube.resources import InvalidName, WrongObject

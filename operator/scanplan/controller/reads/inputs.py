@@ -18,7 +18,7 @@ from kubernetes.aio.client import ApiException
 from scanplan.api import wire
 from scanplan.controller.reads.discovery import Discovery
 from scanplan.core.discovery.selection import Selection
-from scanplan.core.planning.inputs import PLAN_BYTES, Input, Inputs, Kind, Reference, problem_of
+from scanplan.core.planning.sources import PLAN_BYTES, Input, Inputs, Kind, Reference, problem_of
 from scanplan.kube.api import Api
 from scanplan.kube.failures import message_of
 from scanplan.kube.resources import InvalidName, WrongObject

@@ -18,7 +18,7 @@ from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView, pod_view
 from scanplan.core.observed.workloads import WorkloadView, workload_view
-from scanplan.core.planning.inputs import PLAN_BYTES, Inputs, Reference
+from scanplan.core.planning.sources import PLAN_BYTES, Inputs, Reference
 from scanplan.core.planning.task import Plan
 from scanplan.kube.api import Api
 from scanplan.kube.resources import PLANS

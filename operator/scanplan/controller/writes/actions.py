@@ -26,7 +26,7 @@ from scanplan.core.observed.jobs import JobView, job_view
 from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.observed.workloads import WorkloadView
-from scanplan.core.planning.inputs import Inputs
+from scanplan.core.planning.sources import Inputs
 from scanplan.core.planning.task import Plan, Task
 from scanplan.core.reconcile.decision import (
     Action,

@@ -10,8 +10,8 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.plan.exports import Export, ExportState
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.egress.policy import EXPORT_SETTING, HostDenied, ReceiverPolicy
-from scanplan.core.planning.inputs import Inputs, Kind, Reference, problem_of
 from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.sources import Inputs, Kind, Reference, problem_of
 
 
 class Refusal(NamedTuple):

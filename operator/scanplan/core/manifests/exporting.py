@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scanplan.api import environment, labels
-from scanplan.api.documents import export as documents
+from scanplan.api.documents.export import DefectDojoTarget, Destination, ExportDocument, HttpTarget, S3Target
 from scanplan.api.documents.report import ArtifactFile
 from scanplan.api.documents.words import PlanReference, encode
 from scanplan.api.v1alpha1.plan.exports import Export
@@ -117,10 +117,10 @@ def _pod(
     }
 
 
-def document(plan: Plan, exports: Sequence[Export], policy: Policy) -> documents.ExportDocument:
+def document(plan: Plan, exports: Sequence[Export], policy: Policy) -> ExportDocument:
     """What the pods are told. It has no secret in it."""
     artifacts = plan.status.artifacts
-    return documents.ExportDocument(
+    return ExportDocument(
         plan=PlanReference(namespace=plan.namespace, name=plan.name),
         run_id=plan.run_id,
         complete=artifacts is not None and artifacts.complete,
@@ -133,8 +133,8 @@ def document(plan: Plan, exports: Sequence[Export], policy: Policy) -> documents
     )
 
 
-def _export(plan: Plan, index: int, export: Export) -> documents.Export:
-    return documents.Export(
+def _export(plan: Plan, index: int, export: Export) -> Destination:
+    return Destination(
         name=export.name,
         key=due.idempotency_key(plan, export),
         target=_target(plan, export),
@@ -142,19 +142,19 @@ def _export(plan: Plan, index: int, export: Export) -> documents.Export:
     )
 
 
-def _target(plan: Plan, export: Export) -> documents.HttpTarget | documents.S3Target | documents.DefectDojoTarget:
+def _target(plan: Plan, export: Export) -> HttpTarget | S3Target | DefectDojoTarget:
     if export.http:
-        return documents.HttpTarget(url=export.http.url, format=export.http.format)
+        return HttpTarget(url=export.http.url, format=export.http.format)
     if export.s3:
         place = (export.s3.prefix.strip("/"), plan.namespace, plan.run_id, keys.key_digest(plan.status.task_key or ""))
-        return documents.S3Target(
+        return S3Target(
             endpoint=export.s3.endpoint.rstrip("/"),
             bucket=export.s3.bucket,
             region=export.s3.region,
             folder="".join(f"{part}/" for part in place if part),
         )
     if export.defect_dojo:
-        return documents.DefectDojoTarget(
+        return DefectDojoTarget(
             url=export.defect_dojo.url.rstrip("/"),
             product=export.defect_dojo.product,
             engagement=export.defect_dojo.engagement,

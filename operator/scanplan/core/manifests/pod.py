@@ -13,9 +13,9 @@ from scanplan.api.v1alpha1.plan.pod_template import PodTemplate
 from scanplan.api.v1alpha1.plan.sources import ClaimFile, ImageFile, ImageSource, S3File
 from scanplan.core.manifests import resources
 from scanplan.core.manifests.document import Packed
-from scanplan.core.planning import inputs
 from scanplan.core.planning.nuclei import scanner_secrets
 from scanplan.core.planning.policy import Policy
+from scanplan.core.planning.sources import ENDPOINTS_DIRECTORY
 from scanplan.core.planning.task import REQUESTS_DIRECTORY, Task
 
 Manifest = dict[str, Any]
@@ -147,7 +147,7 @@ def _endpoints_mount(task: Task) -> list[Manifest]:
             place = {"name": "claim", "subPath": str(layout.ENDPOINT_FILES / file.folder)}
         case S3File() | None:
             return []
-    return [{**place, "mountPath": inputs.ENDPOINTS_DIRECTORY, "readOnly": True}]
+    return [{**place, "mountPath": ENDPOINTS_DIRECTORY, "readOnly": True}]
 
 
 def _template_volumes(task: Task) -> list[Manifest]:

@@ -15,7 +15,7 @@ from scanplan.api.v1alpha1.scannotifier import Email, ScanNotifierSpec, SecretSo
 from scanplan.core.egress.policy import HostDenied, ReceiverPolicy
 from scanplan.core.notify.decision import Trouble
 from scanplan.core.notify.formats import signing
-from scanplan.core.planning.inputs import Inputs, Kind, Reference, problem_of
+from scanplan.core.planning.sources import Inputs, Kind, Reference, problem_of
 
 MAX_URL = 4_096
 MAX_CREDENTIAL = 1_024

@@ -42,22 +42,22 @@ class Asked:
         deactivated = {"deactivated": True} if self.deactivated else {}
         return json.dumps({**self.spec(), **deactivated}, sort_keys=True, separators=(",", ":"))
 
-
-def read(text: str | None) -> Asked | None:
-    """The annotation's value; None where there is none of ours."""
-    try:
-        found = json.loads(text) if text and len(text) <= _MAX_TEXT else None
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict):
-        return None
-    return Asked(
-        ttl_seconds=_number(found.get("ttlSecondsAfterFinished")),
-        deadline_seconds=_number(found.get("activeDeadlineSeconds")),
-        parallelism=_number(found.get("parallelism")),
-        suspend=found["suspend"] if isinstance(found.get("suspend"), bool) else None,
-        deactivated=found.get("deactivated") is True,
-    )
+    @staticmethod
+    def read(text: str | None) -> Asked | None:
+        """The annotation's value; None where there is none of ours."""
+        try:
+            found = json.loads(text) if text and len(text) <= _MAX_TEXT else None
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(found, dict):
+            return None
+        return Asked(
+            ttl_seconds=_number(found.get("ttlSecondsAfterFinished")),
+            deadline_seconds=_number(found.get("activeDeadlineSeconds")),
+            parallelism=_number(found.get("parallelism")),
+            suspend=found["suspend"] if isinstance(found.get("suspend"), bool) else None,
+            deactivated=found.get("deactivated") is True,
+        )
 
 
 def _number(value: object) -> int | None:

@@ -18,7 +18,6 @@ import msgspec
 from scanplan.api import labels, wire
 from scanplan.api.documents.words import DiscoveryReport
 from scanplan.api.times import lenient_time, parse_time, required_time
-from scanplan.core.observed import asked as asking
 from scanplan.core.observed import fields
 from scanplan.core.observed.asked import Asked
 from scanplan.core.observed.fields import Object
@@ -242,7 +241,7 @@ def job_view(job: dict[str, Any]) -> JobView:
         suspended=bool(spec.get("suspend")),
         deadline_seconds=spec.get("activeDeadlineSeconds"),
         ttl_seconds=spec.get("ttlSecondsAfterFinished"),
-        recorded=asking.read(annotations.get(labels.ASKED)),
+        recorded=Asked.read(annotations.get(labels.ASKED)),
         managers=tuple(itertools.islice(_managers(metadata), _MAX_MANAGERS)),
         active=status.get("active", 0),
         ready=status.get("ready", 0),

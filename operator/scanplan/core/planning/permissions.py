@@ -37,23 +37,23 @@ def check_powers(spec: ScanPlanSpec, policy: Policy) -> None:
         interactsh.check(server, policy.guard, allowed=policy.allows_interactsh_server(server))
 
 
-def check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, *, is_pinned: bool) -> None:
+def check_bounds(spec: ScanPlanSpec, image: str, claim: str, policy: Policy, *, seen_before: bool) -> None:
     """Refuse what is outside of the owner's lists and bounds.
 
     Args:
         spec: as its author wrote it.
-        is_pinned: image and claim were allowed before, and only the Job has to be made again.
+        seen_before: image and claim were allowed before, and only the Job has to be made again.
 
     Raises:
         InvalidPlan: it says which setting of the owner's it is.
     """
-    if not is_pinned and not policy.allows_image(image):
+    if not seen_before and not policy.allows_image(image):
         raise InvalidPlan(
             Reason.INVALID_SPEC,
             f"scanner.image {image!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_IMAGES); "
             "leave it out to use the installed one",
         )
-    if not is_pinned and not policy.allows_claim(claim):
+    if not seen_before and not policy.allows_claim(claim):
         raise InvalidPlan(
             Reason.INVALID_SPEC,
             f"artifacts.claimName {claim!r} is not on the operator's allow-list (SCANPLAN_ALLOWED_CLAIMS)",

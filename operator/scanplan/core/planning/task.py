@@ -1,7 +1,7 @@
 """From a plan to its task: defaults, bounds and the key, resolved once.
 
 A plan's key is pinned to its *inputs*, the key fields of the spec as they are written. As long as those don't change, neither
-an upgrade of the operator nor an edit of a default gives the plan another key. `Pinned` carries what was resolved then.
+an upgrade of the operator nor an edit of a default gives the plan another key. `Resolution` carries what was resolved then.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from scanplan.api.v1alpha1.plan.sources import ImageSource
 from scanplan.api.v1alpha1.scan_defaults import ScanDefaults
 from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
-from scanplan.core.planning import inputs as sources
-from scanplan.core.planning import keys, permissions, scan_defaults, shards
+from scanplan.core.planning import keys, permissions, scan_defaults, shards, sources
 from scanplan.core.planning.nuclei import fuzz_inputs, scanner_options, scanner_secrets, selection_options
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.proxies import choice
@@ -111,7 +110,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pinned:
+class Resolution:
     """What a plan's inputs were resolved to when they were first seen."""
 
     key: str
@@ -196,9 +195,9 @@ def _dumped(value: Model) -> dict[str, Any]:
     return dumped
 
 
-def claim_of(spec: ScanPlanSpec, policy: Policy, pinned: Pinned | None = None) -> str:
+def claim_of(spec: ScanPlanSpec, policy: Policy, earlier: Resolution | None = None) -> str:
     """The claim that the plan's artifacts go to."""
-    return pinned.claim if pinned else spec.artifacts.claim_name or policy.claim_name
+    return earlier.claim if earlier else spec.artifacts.claim_name or policy.claim_name
 
 
 def _options_of_key(
@@ -240,26 +239,26 @@ def resolve(
     policy: Policy,
     now: datetime,
     inputs: sources.Inputs,
-    pinned: Pinned | None = None,
+    earlier: Resolution | None = None,
 ) -> Task:
     """The plan's task.
 
     Args:
-        inputs: all that `scanplan.core.planning.inputs.needed` asks for.
-        pinned: what was resolved before, where only the Job has to be made again.
+        inputs: all that `scanplan.core.planning.sources.needed` asks for.
+        earlier: what was resolved before, where only the Job has to be made again.
         now: when these inputs were first seen, in whole seconds; shards published more than a window earlier are scanned again.
 
     Raises:
         InvalidPlan: the plan can't run as written, or asks for more than the owner allows.
     """
     spec = plan.spec
-    image = pinned.image if pinned else spec.scanner.image or policy.scanner_image
-    claim = claim_of(spec, policy, pinned)
+    image = earlier.image if earlier else spec.scanner.image or policy.scanner_image
+    claim = claim_of(spec, policy, earlier)
     sources.check(inputs)
     file = sources.endpoints_file(spec)
     written, discovery = ({}, None) if file else _endpoints(spec, inputs, policy)
     targets = tuple(sorted(written))
-    permissions.check_bounds(plan.own, image, claim, policy, is_pinned=pinned is not None)
+    permissions.check_bounds(plan.own, image, claim, policy, seen_before=earlier is not None)
     written_by_plan = (target for target in targets if not (written[target].discovered or written[target].network))
     policy.guard.check(written_by_plan, lambda target: written[target].where)
     policy.guard.check_ranges({each.network: each.where for each in written.values() if each.network}.items())
@@ -291,8 +290,8 @@ def resolve(
         for position, (source, digest) in enumerate(zip(spec.templates_from, digests, strict=True))
     )
     options = _options_of_key(spec, image, claim, no_proxy, requests_digest, folders)
-    if pinned and not (names_objects(spec) or plan.has_defaults_of_the_key):
-        key = pinned.key  # the inputs are in the spec and have not changed: how keys are made may have
+    if earlier and not (names_objects(spec) or plan.has_defaults_of_the_key):
+        key = earlier.key  # the inputs are in the spec and have not changed: how keys are made may have
     else:
         # no endpoint has this form
         named = (f"sha256:{file.sha256}",) if file else targets

@@ -15,8 +15,8 @@ from scanplan.api.v1alpha1.scanplan_status import ScanPlanStatus
 from scanplan.core.manifests import document, jobs
 from scanplan.core.manifests.pod import GRACE_SECONDS
 from scanplan.core.observed.jobs import JobView
-from scanplan.core.planning import inputs as sources
-from scanplan.core.planning.task import Pinned, Plan, Task, claim_of, resolve
+from scanplan.core.planning import sources
+from scanplan.core.planning.task import Plan, Resolution, Task, claim_of, resolve
 from scanplan.core.reconcile.decision import (
     INPUT_MAX_SECONDS,
     QUOTA_MAX_SECONDS,
@@ -91,12 +91,14 @@ class Context:
         ready = status.condition(ConditionType.READY)
         return status.observed_generation != self.plan.generation or (ready is not None and ready.reason in PASSING)
 
-    def pins(self) -> Pinned | None:
-        """What the status pinned for these inputs."""
+    def earlier_resolution(self, job: JobView | None = None) -> Resolution | None:
+        """What the inputs were resolved to before, by the Job, or else by the status; None where it is not of these inputs."""
+        if job:
+            return Resolution(key=job.key or "", image=job.image, claim=job.claim)
         status = self.plan.status
         if not self.pinned or not (status.task_key and status.scanner and status.scanner.image and status.artifacts):
             return None
-        return Pinned(key=status.task_key, image=status.scanner.image, claim=status.artifacts.claim_name)
+        return Resolution(key=status.task_key, image=status.scanner.image, claim=status.artifacts.claim_name)
 
     def first_seen(self, job: JobView | None) -> datetime:
         """When the task was first seen, in whole seconds."""
@@ -109,14 +111,14 @@ class Context:
         """The plans that share the task's Job: this one and its partners."""
         return (self.plan, *self.observed.partners)
 
-    def resolve(self, job: JobView | None = None, pinned: Pinned | None = None) -> Task:
+    def resolve(self, job: JobView | None = None, earlier: Resolution | None = None) -> Task:
         """The task; the same as before, where there was one before.
 
         Raises:
             InvalidPlan: the plan can't run, or what it names has been edited since it started.
         """
         seen, inputs = self.first_seen(job), self.observed.inputs or {}
-        task = resolve(self.plan, self.observed.policy, seen, inputs, pinned or self.pins())
+        task = resolve(self.plan, self.observed.policy, seen, inputs, earlier or self.earlier_resolution())
         if self.pinned and task.key != self.plan.status.task_key:
             raise InvalidPlan(
                 Reason.INPUTS_CHANGED,
@@ -153,8 +155,7 @@ class Context:
         if inputs is None or sources.Reference(sources.Kind.CLAIM, job.claim) not in inputs:
             return self._needs(job.claim)
         try:
-            pinned = Pinned(key=job.key or "", image=job.image, claim=job.claim)
-            task = self.resolve(job, pinned)
+            task = self.resolve(job, self.earlier_resolution(job))
         except InvalidPlan as error:
             return self.invalid(error)
         if (task.key, task.document.confidential) != (job.key, job.document_confidential):
@@ -165,7 +166,7 @@ class Context:
 
     def need_inputs(self) -> Decision:
         """Ask for the objects that the plan names; then the decision is made again."""
-        return self._needs(claim_of(self.plan.spec, self.observed.policy, self.pins()))
+        return self._needs(claim_of(self.plan.spec, self.observed.policy, self.earlier_resolution()))
 
     def _needs(self, claim: str) -> Decision:
         try:

@@ -19,7 +19,7 @@ from scanplan.core.observed.jobs import MAX_OWNERS, JobView
 from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.observed.workloads import WorkloadView
-from scanplan.core.planning import inputs as sources
+from scanplan.core.planning import sources
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import Plan, Task
 from scanplan.core.status import events

@@ -11,8 +11,8 @@ from scanplan.core.exports import due, outcome, refusals
 from scanplan.core.exports.refusals import Refusal
 from scanplan.core.manifests import exporting
 from scanplan.core.observed.jobs import JobView
-from scanplan.core.planning import inputs as sources
-from scanplan.core.planning.inputs import Kind, Reference
+from scanplan.core.planning import sources
+from scanplan.core.planning.sources import Kind, Reference
 from scanplan.core.reconcile import podless
 from scanplan.core.reconcile.context import START_SECONDS, Context
 from scanplan.core.reconcile.decision import (

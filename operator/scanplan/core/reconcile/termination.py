@@ -15,7 +15,6 @@ from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView
 from scanplan.core.planning import merging
-from scanplan.core.planning.task import Pinned
 from scanplan.core.reconcile import mutable_fields
 from scanplan.core.reconcile.context import START_SECONDS, Context
 from scanplan.core.reconcile.decision import Act, CreateJob, Decision, DeleteJob, NeedInputs, NeedPods, Rejection
@@ -128,14 +127,14 @@ def _collect(context: Context, name: str, job: JobView | None) -> Decision | Non
             if context.observed.rejection.final:
                 return None
             return context.rejected(context.observed.rejection)
-        pinned = Pinned(key=job.key or "", image=job.image, claim=job.claim) if job else context.pins()
-        if pinned is None:
+        earlier = context.earlier_resolution(job)
+        if earlier is None:
             return None
-        observed, claim = context.observed, merging.needed(pinned)
+        observed, claim = context.observed, merging.needed(earlier)
         if observed.inputs is None or claim not in observed.inputs:
             return NeedInputs((claim,))
         try:
-            task = merging.task(context.plan, observed.policy, context.first_seen(job), observed.inputs, pinned)
+            task = merging.task(context.plan, observed.policy, context.first_seen(job), observed.inputs, earlier)
         except InputUnavailable:
             return None
         return Act((CreateJob(jobs.build_collector(task, context.plan, observed.policy, observed.exceptions)),))

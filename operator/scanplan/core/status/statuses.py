@@ -13,6 +13,7 @@ from scanplan.api import layout
 from scanplan.api.documents.report import MergedResult, ShardReport, TaskError
 from scanplan.api.documents.words import ErrorClass
 from scanplan.api.times import format_duration, format_time, lenient_time, parse_time
+from scanplan.api.v1alpha1 import status
 from scanplan.api.v1alpha1.conditions import ConditionType, Reason
 from scanplan.api.v1alpha1.scanplan import Phase
 from scanplan.api.v1alpha1.scanplan_status import (
@@ -24,7 +25,6 @@ from scanplan.api.v1alpha1.scanplan_status import (
     ShardCounts,
     StatusError,
 )
-from scanplan.api.v1alpha1.status import Condition as WrittenCondition
 from scanplan.core.observed.jobs import JobView
 from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.sharing import OtherCluster
@@ -331,7 +331,7 @@ def _with(status: ScanPlanStatus, **fields: object) -> ScanPlanStatus:
 def _assemble(
     plan: Plan, fields: ScanPlanStatus, phase: Phase, conditions: Iterable[Condition], now: datetime
 ) -> ScanPlanStatus:
-    written: tuple[WrittenCondition, ...] = render(conditions, plan.status.conditions, plan.generation, now)
+    written: tuple[status.Condition, ...] = render(conditions, plan.status.conditions, plan.generation, now)
     return _with(
         fields,
         observed_generation=plan.generation,
@@ -343,7 +343,7 @@ def _assemble(
     )
 
 
-def _unwell(fields: ScanPlanStatus, phase: Phase, conditions: Iterable[WrittenCondition]) -> str | None:
+def _unwell(fields: ScanPlanStatus, phase: Phase, conditions: Iterable[status.Condition]) -> str | None:
     """What people should know beyond the phase: an error, what a plan waits for, or what a complete result lacks."""
     if fields.error:
         return fields.error.reason

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from scanplan.api import layout
-from scanplan.api.documents.export import DefectDojoTarget, Export
+from scanplan.api.documents.export import DefectDojoTarget, Destination
 from scanplan.api.documents.records import ScanMetadata
 from scanplan.api.documents.words import ExportFormat
 from scanplan.findings.history import State
-from scanplan.report.scan import read as read_scan
+from scanplan.report.scan import read_scan
 from scanplan.runner.exporting import secrets
 from scanplan.runner.exporting.http import Body, Client
 from scanplan.runner.exporting.result import Result
@@ -29,7 +29,7 @@ FILE = "nuclei_output.jsonl"
 """Its end tells DefectDojo's parser that there is one finding a line."""
 
 
-def send(target: DefectDojoTarget, export: Export, result: Result, client: Client) -> str:
+def send(target: DefectDojoTarget, export: Destination, result: Result, client: Client) -> str:
     """Reimport the findings; returns what was done.
 
     Raises:

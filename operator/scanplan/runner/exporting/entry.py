@@ -15,7 +15,15 @@ from types import FrameType
 import msgspec
 
 from scanplan.api import environment
-from scanplan.api.documents import export as documents
+from scanplan.api.documents.export import (
+    MESSAGE_LENGTH,
+    DefectDojoTarget,
+    ExportDocument,
+    ExportReport,
+    HttpTarget,
+    S3Target,
+    decode_document,
+)
 from scanplan.api.documents.words import encode
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
@@ -75,12 +83,12 @@ def main(variables: Mapping[str, str]) -> ExitCode:
         _pause(trouble)
     log = Path(path) if (path := variables.get(environment.TERMINATION_LOG)) else None
     reason = trouble.reason if trouble else Reason.EXPORTED
-    message = report.shortened(str(trouble), documents.MESSAGE_LENGTH) if trouble else ""
-    report.leave(encode(documents.ExportReport(export=name, reason=reason, message=message)), log)
+    message = report.shortened(str(trouble), MESSAGE_LENGTH) if trouble else ""
+    report.leave(encode(ExportReport(export=name, reason=reason, message=message)), log)
     return code
 
 
-def export(document: documents.ExportDocument, index: int, result: Result) -> str:
+def export(document: ExportDocument, index: int, result: Result) -> str:
     """Send the result where an export says; returns what was done, for the log.
 
     Raises:
@@ -90,17 +98,17 @@ def export(document: documents.ExportDocument, index: int, result: Result) -> st
     policy = ReceiverPolicy((), Guard(document.denied_targets))
     client = http.Client(policy)
     match wanted.target:
-        case documents.HttpTarget() as target:
+        case HttpTarget() as target:
             return upload.send(target, wanted, result, client)
-        case documents.S3Target() as target:
+        case S3Target() as target:
             return s3.send(target, wanted, result, client)
-        case documents.DefectDojoTarget() as target:
+        case DefectDojoTarget() as target:
             return defectdojo.send(target, wanted, result, client)
 
 
-def _read(variables: Mapping[str, str]) -> tuple[documents.ExportDocument, int, Handed | None]:
+def _read(variables: Mapping[str, str]) -> tuple[ExportDocument, int, Handed | None]:
     folder = Path(variables[environment.TASK_DIRECTORY])
-    document = documents.decode_document((folder / environment.TASK_FILE).read_bytes())
+    document = decode_document((folder / environment.TASK_FILE).read_bytes())
     index = int(variables[environment.COMPLETION_INDEX])
     if not 0 <= index < len(document.exports):
         raise ValueError(f"{environment.COMPLETION_INDEX} is {index}, and there are {len(document.exports)} exports")

@@ -23,7 +23,7 @@ from scanplan.findings.history import Entry
 from scanplan.findings.lookup import Life, in_file
 from scanplan.report import sarif, spreadsheet
 from scanplan.report.finding import Finding, Suppressed, all_open, counted, read
-from scanplan.report.scan import read as read_scan
+from scanplan.report.scan import read_scan
 from scanplan.runner.artifacts import durable
 from scanplan.runner.exporting.http import Body
 from scanplan.runner.exporting.trouble import Trouble

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from scanplan.api import layout
-from scanplan.api.documents.export import Export, S3Target
+from scanplan.api.documents.export import Destination, S3Target
 from scanplan.api.documents.report import ArtifactFile
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.runner.exporting import secrets, signature
@@ -27,7 +27,7 @@ EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 _TYPES = {".ndjson": "application/x-ndjson", ".json": "application/json", ".html": "text/html; charset=utf-8"}
 
 
-def send(target: S3Target, export: Export, result: Result, client: Client) -> str:
+def send(target: S3Target, export: Destination, result: Result, client: Client) -> str:
     """Put what is not there yet; returns what was done.
 
     Raises:
@@ -52,7 +52,7 @@ def _in_order(files: Sequence[ArtifactFile]) -> list[ArtifactFile]:
 
 
 class _Bucket:
-    def __init__(self, target: S3Target, export: Export, client: Client) -> None:
+    def __init__(self, target: S3Target, export: Destination, client: Client) -> None:
         self._target = target
         self._client = client
         self._credentials = credentials(export.secret)

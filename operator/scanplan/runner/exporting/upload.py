@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import base64
 
-from scanplan.api.documents.export import Export, HttpTarget
+from scanplan.api.documents.export import Destination, HttpTarget
 from scanplan.runner.exporting import secrets
 from scanplan.runner.exporting.http import Client
 from scanplan.runner.exporting.result import MEDIA_TYPES, Result
 from scanplan.runner.exporting.trouble import refused
 
 
-def send(target: HttpTarget, export: Export, result: Result, client: Client) -> str:
+def send(target: HttpTarget, export: Destination, result: Result, client: Client) -> str:
     """Send the findings; returns what was done.
 
     Raises:

@@ -10,9 +10,9 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 
+import prometheus_client
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, generate_latest
-from prometheus_client import Histogram as Seconds
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -89,7 +89,7 @@ class Metrics:
             ["route", "method", "status"],
             registry=self.registry,
         )
-        self._seconds = Seconds(
+        self._seconds = prometheus_client.Histogram(
             "scanplan_api_request_seconds", "Time to answer, by route.", ["route"], registry=self.registry
         )
 

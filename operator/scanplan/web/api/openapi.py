@@ -15,7 +15,7 @@ from scanplan.web.api.access import MAX_TOKEN_CHARACTERS
 from scanplan.web.api.problems import MEDIA_TYPE
 from scanplan.web.artifacts.history import DEFAULT_LIMIT, MOST
 from scanplan.web.artifacts.reports import FORMATS
-from scanplan.web.findings import openapi as findings
+from scanplan.web.findings import openapi
 from scanplan.web.findings.openapi import closed_object
 from scanplan.web.ui.feeds import ALL
 
@@ -78,11 +78,11 @@ def document(*, is_open: bool = False) -> Schema:
                 "get": _operation("Projects, and what is open in them", _json("Projects"), [_scope("Whose projects")])
             },
             f"{project}/findings": {
-                "get": _of_project("A project's findings over time, across its runs", "Findings", findings.parameters())
+                "get": _of_project("A project's findings over time, across its runs", "Findings", openapi.parameters())
             },
             f"{project}/findings/{{identity}}": {
                 "get": _of_project(
-                    "One finding: history, record, an exception to copy", "OneFinding", [findings.identity()]
+                    "One finding: history, record, an exception to copy", "OneFinding", [openapi.identity()]
                 )
             },
             f"{project}/trend": {
@@ -232,7 +232,7 @@ def _report_operation() -> Schema:
 def _of_history() -> list[Schema]:
     """The parameters of a list of findings over time."""
     limit = {"type": "integer", "minimum": 0, "maximum": MOST, "default": DEFAULT_LIMIT}
-    return [*_task(), *findings.states(), {"name": "limit", "in": "query", "schema": limit}]
+    return [*_task(), *openapi.states(), {"name": "limit", "in": "query", "schema": limit}]
 
 
 def _suppressed() -> Schema:
@@ -306,7 +306,7 @@ def _schemas() -> Schema:
             by_severity={"type": "object", "additionalProperties": {"type": "integer"}},
             items={"type": "array", "items": _life()},
         ),
-        **findings.schemas(_life()),
+        **openapi.schemas(_life()),
         "Probe": closed_object(status={"const": "ok"}),
         "Session": closed_object(
             known={"type": "boolean"},

@@ -26,7 +26,7 @@ from scanplan.findings.exceptions import Suppressor
 from scanplan.findings.lookup import Life, in_file, nowhere
 from scanplan.report import page, sarif, spreadsheet
 from scanplan.report.finding import Finding, counted, read
-from scanplan.report.scan import read as read_scan
+from scanplan.report.scan import read_scan
 from scanplan.web.api.blocking import Calls
 from scanplan.web.artifacts.files import BLOCK_BYTES, attachment, open_below
 

@@ -61,7 +61,7 @@ LONG = plan(endpoints=ENDPOINTS)
 
 
 def test_long_lists_are_cut_into_config_maps_whole() -> None:
-    made = kubernetes_queue.manifest(LONG, settings.load())
+    made = kubernetes_queue.manifest(LONG, settings.load_settings())
     spec = made["spec"]
     parts = kubernetes_queue.endpoint_parts(LONG, {**made, "metadata": {**made["metadata"], "uid": "u"}})
     assert "endpoints" not in spec
@@ -101,8 +101,8 @@ def with_uid(manifest: Object, uid: str) -> Object:
 @pytest.mark.parametrize("deleted", [True, False])
 def test_the_lists_of_a_plan_are_its_own(deleted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lost otherwise: the lists of a plan that was deleted and submitted again. They are removed with the old one."""
-    queue = KubernetesTaskQueue(settings.load())
-    cluster = Cluster(with_uid(kubernetes_queue.manifest(LONG, settings.load()), "old"), deleted=deleted)
+    queue = KubernetesTaskQueue(settings.load_settings())
+    cluster = Cluster(with_uid(kubernetes_queue.manifest(LONG, settings.load_settings()), "old"), deleted=deleted)
     monkeypatch.setattr(queue, "_api", cluster)
     for _ in range(2):
         queue.submit_task("scan", models.payload_of(LONG))
@@ -116,7 +116,7 @@ def test_the_lists_of_a_plan_are_its_own(deleted: bool, monkeypatch: pytest.Monk
 def test_a_cluster_that_is_away_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(QueueUnavailable, match="no cluster"):
-        KubernetesTaskQueue(settings.load()).get_task_status("scan-0")
+        KubernetesTaskQueue(settings.load_settings()).get_task_status("scan-0")
     cluster = {"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}
     context = {"name": "x", "context": {"cluster": "c", "user": "u"}}
     configuration = {
@@ -127,7 +127,7 @@ def test_a_cluster_that_is_away_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     }
     (tmp_path / "config").write_text(yaml.safe_dump(configuration))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    queue = KubernetesTaskQueue(settings.load())
+    queue = KubernetesTaskQueue(settings.load_settings())
     with pytest.raises(QueueUnavailable, match="can't be reached"):
         queue.submit_task("scan", models.dump(plan()))
 
@@ -182,7 +182,7 @@ def test_a_claim_that_can_only_be_read_costs_no_result(
             "findings": {"total": 1, "high": 1},
         },
     }
-    queue = KubernetesTaskQueue(settings.load())
+    queue = KubernetesTaskQueue(settings.load_settings())
     monkeypatch.setattr(queue, "_plan", lambda _: ended)
 
     def refuses(error: OSError) -> Callable[..., None]:
@@ -203,7 +203,7 @@ def test_a_claim_that_can_only_be_read_costs_no_result(
 
 
 def test_a_plan_that_conflicts_with_a_quota_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = KubernetesTaskQueue(settings.load())
+    queue = KubernetesTaskQueue(settings.load_settings())
     slept, answers = list[float](), [Conflict("quota"), Conflict("quota")]
 
     def call(_api: KubernetesApi, _method: str, _path: str, manifest: Object) -> Object:

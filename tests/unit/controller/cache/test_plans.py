@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from scanplan.api import labels
-from scanplan.controller.cache import plans as cache
-from scanplan.controller.cache.plans import Plans
+from scanplan.controller.cache.plans import RECENT, Plans
 from scanplan.controller.engine.workqueue import ObjectName
 from scanplan.core.planning.task import Plan
 
@@ -199,11 +198,11 @@ def test_others_see_the_wishes_of_a_plan_that_is_not_kept() -> None:
 def test_only_some_plans_are_kept_as_objects_however_many_there_are() -> None:
     """Lost otherwise: a third of the memory limit to ten thousand plans that wait."""
     plans = Plans()
-    for number in range(cache.RECENT + 50):
+    for number in range(RECENT + 50):
         put(plans, named(f"plan-{number}", {"endpoints": ["a.example"], "templates": ["t"]}, RUNNING))
-    assert len(plans._recent) == cache.RECENT
+    assert len(plans._recent) == RECENT
     assert plans[ObjectName("team", "plan-0")].status.phase == "Running"
-    assert len(plans.unfinished()) == cache.RECENT + 50
+    assert len(plans.unfinished()) == RECENT + 50
 
 
 def test_plans_with_windows_are_known_until_they_end() -> None:

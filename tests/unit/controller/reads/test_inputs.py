@@ -19,8 +19,8 @@ from scanplan.core.discovery import gateways
 from scanplan.core.discovery.gateways import Gateway
 from scanplan.core.discovery.selection import Kind as Discovered
 from scanplan.core.discovery.selection import Selection
-from scanplan.core.planning import inputs as sources
-from scanplan.core.planning.inputs import PLAN_BYTES, Kind, Reference
+from scanplan.core.planning import sources
+from scanplan.core.planning.sources import PLAN_BYTES, Kind, Reference
 from tests.unit.core import model
 
 CLAIM = Reference(Kind.CLAIM, "claim")

@@ -9,7 +9,7 @@ from typing import Any
 
 from scanplan.api.documents.task import decode_task
 from scanplan.core.manifests import document
-from scanplan.core.planning import inputs as sources
+from scanplan.core.planning import sources
 from scanplan.core.planning.task import Task
 from tests.unit.core.objects import INPUTS, job, plan, task
 

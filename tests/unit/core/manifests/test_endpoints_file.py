@@ -15,7 +15,7 @@ from scanplan.api.documents.words import EndpointsFileReport
 from scanplan.api.errors import InputUnavailable, InvalidPlan
 from scanplan.core.discovery.selection import Selection
 from scanplan.core.manifests import document, jobs, pod
-from scanplan.core.planning import inputs as sources
+from scanplan.core.planning import sources
 from scanplan.core.planning.task import Plan
 from scanplan.core.status import statuses
 from tests.unit.core.objects import CLAIM, NOW, POLICY, Status, complete, merged, plan, report, task

@@ -13,7 +13,7 @@ from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.manifests import jobs
 from scanplan.core.planning import merging
-from scanplan.core.planning.task import Pinned
+from scanplan.core.planning.task import Resolution
 from tests.unit.core.objects import CLAIM, INPUTS, NOW, POLICY, merge_task, plan, task
 
 ACTIONS = {
@@ -251,14 +251,14 @@ class TestCollector:
     def test_needs_nothing_of_what_the_plan_names(self, spec: dict[str, Any]) -> None:
         """Lost otherwise: what was found, because a ConfigMap or a discovered object has changed or gone since."""
         of = plan(**spec)
-        pinned = Pinned(key="scan:acme:nightly:1:2:3", image="scanner:1", claim="scanplan-artifacts")
-        assert merging.needed(pinned) == CLAIM
-        made = merging.task(of, POLICY, NOW, INPUTS, pinned)
+        earlier = Resolution(key="scan:acme:nightly:1:2:3", image="scanner:1", claim="scanplan-artifacts")
+        assert merging.needed(earlier) == CLAIM
+        made = merging.task(of, POLICY, NOW, INPUTS, earlier)
         manifest = jobs.build_collector(made, of, POLICY)
         pod = manifest["spec"]["template"]
         assert [each["name"] for each in pod["spec"]["volumes"]] == ["claim", "scratch", "task"]
         document = decode_task(pod["metadata"]["annotations"][labels.TASK_DOCUMENT])
-        assert (document.key, document.endpoints, document.templates) == (pinned.key, (), ())
+        assert (document.key, document.endpoints, document.templates) == (earlier.key, (), ())
         assert document.confidential == ("secretKeyRef" in str(spec))
         assert not {labels.DOCUMENT_PARTS, labels.ENDPOINT_COUNT, labels.DISCOVERY} & set(
             manifest["metadata"]["annotations"]

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from scanplan.api import environment, labels
 from scanplan.api.documents.task import decode_task
 from scanplan.core.manifests import document, pod
-from scanplan.core.planning import inputs as sources
+from scanplan.core.planning import sources
 from tests.unit.core.objects import CLAIM, INPUTS, POLICY, plan, task
 
 RICH: dict[str, Any] = {

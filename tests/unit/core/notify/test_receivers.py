@@ -9,7 +9,7 @@ import pytest
 from scanplan.api import labels
 from scanplan.core.egress.policy import ReceiverPolicy
 from scanplan.core.notify.receivers import HttpReceiver, MailReceiver, NoReceiver, receiver_of, references
-from scanplan.core.planning.inputs import Input, Kind, Reference
+from scanplan.core.planning.sources import Input, Kind, Reference
 from scanplan.core.planning.targets.denied import DEFAULT_DENIED
 from scanplan.core.planning.targets.guard import Guard
 from tests.unit.core.notify.objects import EMAIL, WEBHOOK, spec

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from scanplan.core.observed import asked as asking
 from scanplan.core.observed.asked import Asked
 from scanplan.core.observed.jobs import JobCondition
 from scanplan.core.observed.workloads import NOT_FOUND
@@ -25,19 +24,19 @@ def actions(decision: object) -> list[Action]:
 
 def test_a_record_is_read_as_it_was_written() -> None:
     for record in (RECORD, replace(RECORD, suspend=None, deactivated=True), Asked()):
-        assert asking.read(record.annotation()) == record
+        assert Asked.read(record.annotation()) == record
 
 
 @pytest.mark.parametrize(
     "text", [None, "", "x", "[]", "3", "{" * 500, "[" * 5000, json.dumps({"x": "y" * 2000})], ids=range(8)
 )
 def test_what_anybody_may_have_written_is_no_record(text: str | None) -> None:
-    assert asking.read(text) is None
+    assert Asked.read(text) is None
 
 
 @pytest.mark.parametrize("value", [-1, True, 1.5, "7", None, 2**40])
 def test_values_of_another_kind_count_for_nothing(value: Any) -> None:
-    assert asking.read(json.dumps({"parallelism": value})) == Asked()
+    assert Asked.read(json.dumps({"parallelism": value})) == Asked()
 
 
 @pytest.mark.parametrize(

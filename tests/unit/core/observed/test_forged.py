@@ -19,7 +19,7 @@ from scanplan.api.documents.words import encode
 from scanplan.core.observed.jobs import JobCondition, job_view
 from scanplan.core.observed.pods import pod_view
 from scanplan.core.observed.workloads import workload_view
-from scanplan.core.planning.inputs import Kind, Reference
+from scanplan.core.planning.sources import Kind, Reference
 from scanplan.core.reconcile.decision import Act, NeedInputs, Write
 from tests.unit.core.objects import INPUTS, complete, job, merged, plan, report, running_status, succeeded, task
 from tests.unit.core.reconcile.test_reconcile import decide

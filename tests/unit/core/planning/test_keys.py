@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from scanplan.core.planning import inputs as sources
-from scanplan.core.planning import keys
+from scanplan.core.planning import keys, sources
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.task import claim_of
 from tests.unit.core.objects import CLAIM, INPUTS, POLICY, plan, task

@@ -10,7 +10,7 @@ import pytest
 from scanplan.api.errors import InputUnavailable, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.manifests import jobs
-from scanplan.core.planning.inputs import Input, Inputs, Kind, Reference
+from scanplan.core.planning.sources import Input, Inputs, Kind, Reference
 from scanplan.core.planning.task import Task, resolve
 from tests.unit.core.objects import CLAIM, INPUTS, NOW, POLICY, plan
 

@@ -17,7 +17,7 @@ from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.client.cluster import reader
 from scanplan.core.manifests import jobs
 from scanplan.core.planning import scan_defaults
-from scanplan.core.planning.task import Pinned, Plan, resolve
+from scanplan.core.planning.task import Plan, Resolution, resolve
 from tests.unit.core.objects import INPUTS, NOW, POLICY, plan, task
 
 SPOT = {"key": "spot", "operator": "Exists", "effect": "NoSchedule"}
@@ -235,8 +235,8 @@ def test_an_edit_of_the_defaults_does_not_touch_what_has_started() -> None:
 
 
 def test_a_job_that_would_scan_otherwise_under_its_key_is_not_made_again() -> None:
-    pinned = Pinned(key=task(plan()).key, image="scanner:1", claim="scanplan-artifacts")
+    earlier = Resolution(key=task(plan()).key, image="scanner:1", claim="scanplan-artifacts")
     of = plan().with_defaults(defaults(severityLevels=["high"]))
-    assert resolve(of, POLICY, NOW, INPUTS, pinned).key != pinned.key
+    assert resolve(of, POLICY, NOW, INPUTS, earlier).key != earlier.key
     harmless = plan().with_defaults(defaults(scanner={"rateLimit": 9}))
-    assert resolve(harmless, POLICY, NOW, INPUTS, pinned).key == pinned.key
+    assert resolve(harmless, POLICY, NOW, INPUTS, earlier).key == earlier.key

@@ -13,10 +13,10 @@ from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.model import Effect
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
-from scanplan.core.planning import inputs as sources
+from scanplan.core.planning import sources
 from scanplan.core.planning.policy import Policy
 from scanplan.core.planning.targets.guard import Guard
-from scanplan.core.planning.task import Pinned, Task, claim_of, digest_of, input_digest, resolve
+from scanplan.core.planning.task import Resolution, Task, claim_of, digest_of, input_digest, resolve
 from tests.unit.core.objects import CLAIM, INPUTS, NOW, POLICY, plan, task
 
 STRICT = Policy(
@@ -54,12 +54,12 @@ REFUSED: list[tuple[dict[str, Any], Reason, str]] = [
 ]
 
 
-def resolved(policy: Policy, spec: dict[str, Any], pinned: Pinned | None = None) -> Any:
+def resolved(policy: Policy, spec: dict[str, Any], earlier: Resolution | None = None) -> Any:
     of = plan(**spec)
     inputs = dict.fromkeys(
-        sources.needed(of.spec, of.namespace, claim_of(of.spec, policy, pinned), policy), INPUTS[CLAIM]
+        sources.needed(of.spec, of.namespace, claim_of(of.spec, policy, earlier), policy), INPUTS[CLAIM]
     )
-    return resolve(of, policy, NOW, inputs, pinned)
+    return resolve(of, policy, NOW, inputs, earlier)
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ class TestPinning:
     """An upgrade of the operator, another default or another way to make keys gives a plan that has started no other key."""
 
     NEWER = Policy(scanner_image="scanner:2", claim_name="new-claim")
-    PINNED = Pinned(key=task().key, image="scanner:1", claim="scanplan-artifacts")
+    EARLIER = Resolution(key=task().key, image="scanner:1", claim="scanplan-artifacts")
 
     def test_without_a_pin_a_new_default_is_another_scan(self) -> None:
         assert resolved(self.NEWER, {}).key != task().key
 
     def test_with_one_everything_is_as_it_was(self) -> None:
-        again = resolved(self.NEWER, {}, self.PINNED)
+        again = resolved(self.NEWER, {}, self.EARLIER)
         assert (again.key, again.job_name, again.image, again.claim) == (
             task().key,
             task().job_name,
@@ -130,14 +130,14 @@ class TestPinning:
 
     def test_the_pinned_key_holds_even_where_keys_are_made_otherwise_today(self) -> None:
         assert (
-            resolved(POLICY, {}, replace(self.PINNED, key="scan:acme:nightly:1:2:3")).key == "scan:acme:nightly:1:2:3"
+            resolved(POLICY, {}, replace(self.EARLIER, key="scan:acme:nightly:1:2:3")).key == "scan:acme:nightly:1:2:3"
         )
 
     def test_allow_lists_are_for_new_plans_but_targets_are_denied_for_all(self) -> None:
-        resolved(STRICT, {"scanner": {"image": "gone:1"}}, replace(self.PINNED, image="gone:1"))
+        resolved(STRICT, {"scanner": {"image": "gone:1"}}, replace(self.EARLIER, image="gone:1"))
         tightened = replace(POLICY, guard=Guard(["a.example"]))
         with pytest.raises(InvalidPlan):
-            resolved(tightened, {}, self.PINNED)
+            resolved(tightened, {}, self.EARLIER)
 
 
 class TestInputDigest:

@@ -15,7 +15,7 @@ from scanplan.core.discovery.selection import Kind as Discovered
 from scanplan.core.discovery.selection import Selection
 from scanplan.core.manifests import jobs
 from scanplan.core.observed.jobs import JobView
-from scanplan.core.planning.inputs import Input, Inputs, Kind, Reference
+from scanplan.core.planning.sources import Input, Inputs, Kind, Reference
 from scanplan.core.planning.task import Plan
 from scanplan.core.reconcile.decision import NeedInputs, Write
 from scanplan.core.status import statuses

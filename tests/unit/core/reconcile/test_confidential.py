@@ -15,7 +15,7 @@ from scanplan.api.documents.task import decode_task
 from scanplan.api.errors import InvalidPlan
 from scanplan.core.manifests import document, jobs
 from scanplan.core.observed.jobs import JobView
-from scanplan.core.planning.inputs import Input, Inputs, Kind, Reference
+from scanplan.core.planning.sources import Input, Inputs, Kind, Reference
 from scanplan.core.reconcile.decision import Act, DeleteJob, Rejection, StoreDocument, Write
 from tests.unit.core.objects import CLAIM, INPUTS, NOW, POLICY, job, plan, task
 from tests.unit.core.reconcile.test_reconcile import decide

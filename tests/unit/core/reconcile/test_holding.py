@@ -12,7 +12,7 @@ from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.controller.reads.zones import ZONES
 from scanplan.core.observed.jobs import JobCondition, JobView
 from scanplan.core.planning.task import Plan
-from scanplan.core.reconcile import reconcile as core
+from scanplan.core.reconcile import reconcile
 from scanplan.core.reconcile.decision import (
     Act,
     Action,
@@ -46,7 +46,7 @@ WAITS = "outside of its windows: it will {} at 2026-11-24T21:00:00Z (Tue 22:00 i
 
 
 def decide(of: Plan, *known: JobView, now: datetime = NOW, **observed: Any) -> Decision:
-    return core.reconcile(
+    return reconcile.reconcile(
         Observed(
             plan=of,
             policy=POLICY,

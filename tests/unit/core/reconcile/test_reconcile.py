@@ -24,11 +24,10 @@ from scanplan.core.observed.jobs import MAX_OWNERS, JobCondition, JobView
 from scanplan.core.observed.pods import PodView
 from scanplan.core.observed.sharing import OtherCluster
 from scanplan.core.observed.workloads import WorkloadView
-from scanplan.core.planning.inputs import PLAN_BYTES, Input, Kind, Reference
+from scanplan.core.planning.sources import PLAN_BYTES, Input, Kind, Reference
 from scanplan.core.planning.targets.guard import Guard
 from scanplan.core.planning.task import Plan, input_digest
-from scanplan.core.reconcile import reconcile as core
-from scanplan.core.reconcile import running
+from scanplan.core.reconcile import reconcile, running
 from scanplan.core.reconcile.context import START_SECONDS
 from scanplan.core.reconcile.decision import (
     CONFLICT_SECONDS,
@@ -74,7 +73,7 @@ DONE = (succeeded(0), succeeded(1, merged()))
 
 def decide(of: Plan, *known: JobView, **observed: Any) -> Decision:
     """The decision about a plan that sees these Jobs; owned are those that name it."""
-    return core.reconcile(
+    return reconcile.reconcile(
         Observed(
             plan=of,
             policy=observed.pop("policy", POLICY),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scanplan.controller.cache.runs import Runs
-from scanplan.core.planning.inputs import Input
+from scanplan.core.planning.sources import Input
 from scanplan.core.planning.task import Plan, ScheduleReference
 from scanplan.core.reconcile.decision import NeedInputs, Write
 from tests.unit.core.objects import CLAIM, ago, plan, running_status

@@ -27,7 +27,7 @@ from scanplan.client.compat import nuclei_integration
 from scanplan.core.planning import keys, shards
 from scanplan.findings import fingerprint
 from scanplan.report import page, sarif, spreadsheet
-from scanplan.runner.artifacts import divided, durable, prune, publish, run_record
+from scanplan.runner.artifacts import divided, durable, publish, retention, run_record
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.collect import collect
 from tests.unit.runner.artifacts.merging.test_merge import published
@@ -124,7 +124,7 @@ def read_all(claim: Path, scratch: Path) -> None:
         result = ResultSource(scratch, None, claim, resources).find(TASK.run_id)
         report(result.scan)
     now = time.time() + 1e7
-    prune.prune(claim, prune.Policy(number=1, age_seconds=1e9, total_bytes=1 << 40), fail, now=now)
+    retention.prune(claim, retention.Policy(number=1, age_seconds=1e9, total_bytes=1 << 40), fail, now=now)
     for endpoints in shards.cut(TASK.endpoints, TASK.shards):
         folder = divided.shard_folder(run, TASK, endpoints)
         publish.complete(folder, not_before=0.0)

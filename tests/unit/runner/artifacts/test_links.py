@@ -12,7 +12,7 @@ from scanplan.api import layout
 from scanplan.api.documents import records
 from scanplan.api.errors import TemporaryError
 from scanplan.core.planning import shards
-from scanplan.runner.artifacts import divided, durable, prune, publish, run_record
+from scanplan.runner.artifacts import divided, durable, publish, retention, run_record
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.collect import collect
 from tests.unit.runner.documents import document
@@ -101,8 +101,8 @@ def test_the_pruners_mark_is_written_over_a_link_and_not_through_it(tmp_path: Pa
     """Otherwise whoever writes to one run has the pruner destroy another's findings."""
     run = tmp_path / "ui_projects/ours"
     run.mkdir()
-    (run / prune.MARK).symlink_to(foreign)
-    prune._remove(run, None, prune.Policy(), 0.0)
+    (run / retention.MARK).symlink_to(foreign)
+    retention._remove(run, None, retention.Policy(), 0.0)
     assert foreign.read_bytes() == FOREIGN
 
 

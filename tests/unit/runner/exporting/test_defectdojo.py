@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.documents.export import DefectDojoTarget, Export, ExportDocument
+from scanplan.api.documents.export import DefectDojoTarget, Destination, ExportDocument
 from scanplan.api.documents.words import PlanReference
 from scanplan.findings.history import State
 from scanplan.runner.artifacts import publish
@@ -47,7 +47,7 @@ def closes(folder: Path, record: dict[str, Any], missed: State) -> bool:
     (folder / layout.HISTORY).write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in life))
     (folder / layout.METADATA).write_bytes(msgspec.json.encode(events.record([seen], startedAt=STARTED, **record)))
     target = DefectDojoTarget(url="https://dojo.example", product="Shop", engagement="Nightly", test="ScanPlan a/b")
-    export = Export(name="dojo", key="k", target=target, secret=str(folder))
+    export = Destination(name="dojo", key="k", target=target, secret=str(folder))
     document = ExportDocument(
         plan=PlanReference(namespace="a", name="b"),
         run_id="b",

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from scanplan.api import layout
-from scanplan.api.documents.export import Export, ExportDocument, HttpTarget
+from scanplan.api.documents.export import Destination, ExportDocument, HttpTarget
 from scanplan.api.documents.words import ExportFormat, PlanReference
 from scanplan.findings.exceptions import Handed, Match, ScanException
 from scanplan.report import sarif
@@ -39,7 +39,7 @@ def document(folder: Path, found: list[dict[str, object]]) -> ExportDocument:
         run_id="nightly",
         complete=True,
         files=tuple(publish.artifact(folder / name) for name in names),
-        exports=(Export(name="inbox", key="k", target=target),),
+        exports=(Destination(name="inbox", key="k", target=target),),
     )
 
 

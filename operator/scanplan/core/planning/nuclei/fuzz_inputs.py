@@ -20,7 +20,7 @@ from scanplan.api.documents.words import FuzzInputMode
 from scanplan.api.errors import InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning.nuclei import plain_yaml
-from scanplan.core.planning.targets import endpoints as spelling
+from scanplan.core.planning.targets.endpoints import canonical_host, quoted
 
 MAX_BYTES = 1 << 20
 _MAX_DEPTH = 64
@@ -36,9 +36,7 @@ _METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 _PORTS = {"http": 80, "https": 443}
 
 
-def check(
-    mode: FuzzInputMode, content: bytes, targets: Sequence[str], where: Callable[[str], str] = spelling.quoted
-) -> None:
+def check(mode: FuzzInputMode, content: bytes, targets: Sequence[str], where: Callable[[str], str] = quoted) -> None:
     """Refuse a file that no fuzzing could begin with.
 
     Args:
@@ -143,7 +141,7 @@ def _place(url: str) -> tuple[str, str, int]:
     """
     try:
         parts = urlsplit(url)
-        host, port = spelling.canonical_host(parts.hostname or ""), parts.port
+        host, port = canonical_host(parts.hostname or ""), parts.port
     except (ValueError, InvalidEndpoint):
         return "", "", 0
     if parts.scheme not in _PORTS or "@" in parts.netloc:

@@ -12,8 +12,8 @@ from scanplan.api import labels
 from scanplan.api.errors import InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.plan.scanner import Scanner
-from scanplan.core.planning.inputs import Inputs, Kind, Reference, get
 from scanplan.core.planning.nuclei import client_certificate, headers, interactsh, logins, variables
+from scanplan.core.planning.sources import Inputs, Kind, Reference, get
 from scanplan.core.planning.targets.guard import Guard
 
 

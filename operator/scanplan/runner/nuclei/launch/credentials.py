@@ -11,12 +11,11 @@ import msgspec
 from scanplan.api.documents.task import TaskDocument
 from scanplan.api.errors import InvalidPlan, NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning.nuclei import client_certificate, interactsh, logins
-from scanplan.core.planning.nuclei import variables as rules
+from scanplan.core.planning.nuclei import client_certificate, interactsh, logins, variables
 from scanplan.core.planning.nuclei.logins import Login, Logins, Pair
 from scanplan.runner.artifacts.redaction import Redactor
 from scanplan.runner.nuclei.choosing import definition, selecting, templates, unguarded
-from scanplan.runner.nuclei.launch import headers, mounted, variables
+from scanplan.runner.nuclei.launch import headers, mounted, variables_file
 from scanplan.runner.nuclei.launch.command import Workspace
 from scanplan.runner.nuclei.launch.headers import Headers
 
@@ -59,7 +58,7 @@ class Credentials(msgspec.Struct, frozen=True):
             mounted.write_private(workspace.secrets, msgspec.json.encode(secrets))
             arguments += ["-sf", str(workspace.secrets)]
         if values := {**self.public_variables, **self.secret_variables}:
-            variables.write(values, workspace)
+            variables_file.write(values, workspace)
             arguments += ["-V", str(workspace.variables)]
         if self.interactsh_token:
             options = {"interactsh-token": self.interactsh_token}
@@ -92,8 +91,8 @@ def read(document: TaskDocument, sources: Sequence[Path]) -> Credentials:
     """
     own = headers.read(document.scanner.headers, document.headers_folder)
     try:
-        secret = rules.parse(mounted.files(document.variables_folder))
-        rules.check_together(document.scanner.variables, secret)
+        secret = variables.parse(mounted.files(document.variables_folder))
+        variables.check_together(document.scanner.variables, secret)
         if document.client_certificate_folder:
             client_certificate.check(mounted.files(document.client_certificate_folder))
         token = interactsh.token(mounted.files(document.interactsh_folder)) if document.interactsh_folder else ""

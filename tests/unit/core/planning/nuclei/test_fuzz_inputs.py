@@ -11,8 +11,8 @@ import pytest
 from scanplan.api.documents.words import FuzzInputMode as Mode
 from scanplan.api.errors import InputUnavailable, InvalidPlan
 from scanplan.core.manifests import jobs
-from scanplan.core.planning.inputs import Input, Inputs, Kind, Reference
 from scanplan.core.planning.nuclei import fuzz_inputs
+from scanplan.core.planning.sources import Input, Inputs, Kind, Reference
 from scanplan.core.planning.task import Task
 from tests.unit.core.objects import CLAIM, INPUTS, POLICY, plan, task
 

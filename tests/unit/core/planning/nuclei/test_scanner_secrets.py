@@ -8,8 +8,8 @@ import pytest
 
 from scanplan.api.errors import InputUnavailable, InvalidPlan
 from scanplan.core.manifests import jobs
-from scanplan.core.planning.inputs import Input, Inputs, Kind, Reference
 from scanplan.core.planning.nuclei import logins, scanner_secrets
+from scanplan.core.planning.sources import Input, Inputs, Kind, Reference
 from tests.unit.core.objects import CLAIM, INPUTS, POLICY, plan, task
 
 CERTIFICATE = {

@@ -11,7 +11,7 @@ from scanplan.api.errors import InvalidPlan, NucleiBinaryError
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.core.planning.nuclei import scanner_options, variables
 from scanplan.core.planning.task import Plan
-from scanplan.runner.nuclei.launch import variables as files
+from scanplan.runner.nuclei.launch import variables_file
 from scanplan.runner.nuclei.launch.command import Workspace
 from tests.unit.core.objects import plan
 
@@ -62,7 +62,7 @@ def test_files_that_come_and_go_are_refused_and_the_value_not_told(value: str) -
 )
 def test_other_values_are_taken_and_written_whole(value: str, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    files.write({"name": value, "other": "1"}, workspace)
+    variables_file.write({"name": value, "other": "1"}, workspace)
     assert workspace.variables.read_text() == f"name={value}\nother=1\n"
 
 
@@ -74,13 +74,13 @@ def test_a_file_of_the_scanner_is_never_sent(value: str, tmp_path: Path) -> None
     (tmp_path / "headers.txt").write_text("Authorization: secret\n")
     for each in (value, str(tmp_path / value)):
         with pytest.raises(NucleiBinaryError, match="names a file") as told:
-            files.write({"name": each}, Workspace(tmp_path))
+            variables_file.write({"name": each}, Workspace(tmp_path))
         assert told.value.reason is Reason.INVALID_OPTIONS
     assert not (tmp_path / "variables.txt").exists()
 
 
 def test_a_value_longer_than_any_path_is_taken(tmp_path: Path) -> None:
-    files.write({"name": "x" * 4096}, Workspace(tmp_path))
+    variables_file.write({"name": "x" * 4096}, Workspace(tmp_path))
 
 
 @pytest.mark.parametrize(

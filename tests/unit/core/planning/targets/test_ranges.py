@@ -14,7 +14,7 @@ import pytest
 from hypothesis import strategies as st
 
 from scanplan.api.errors import InvalidEndpoint, InvalidPlan, TargetDenied
-from scanplan.core.planning.inputs import Input, Kind, Reference
+from scanplan.core.planning.sources import Input, Kind, Reference
 from scanplan.core.planning.targets import endpoints, ranges
 from scanplan.core.planning.targets.denied import DEFAULT_DENIED
 from scanplan.core.planning.targets.guard import Guard

@@ -8,9 +8,9 @@ import pytest
 
 from scanplan.api.errors import InputUnavailable, InvalidEndpoint, InvalidPlan
 from scanplan.api.v1alpha1.conditions import Reason
-from scanplan.core.planning import inputs as sources
-from scanplan.core.planning.inputs import Input, Kind, Reference
+from scanplan.core.planning import sources
 from scanplan.core.planning.nuclei import scanner_secrets
+from scanplan.core.planning.sources import Input, Kind, Reference
 from tests.unit.core.objects import CLAIM, INPUTS, POLICY, plan
 
 LIST, SECRET = Reference(Kind.CONFIG_MAP, "list"), Reference(Kind.SECRET, "hidden", "endpoints")

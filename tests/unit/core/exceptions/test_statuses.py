@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from scanplan.api.v1alpha1.scanexception import ScanExceptionStatus
-from scanplan.core.exceptions import status as statuses
-from scanplan.core.exceptions.status import Known, Use
+from scanplan.core.exceptions import statuses
+from scanplan.core.exceptions.statuses import Known, Use
 from scanplan.findings.exceptions import Match, ScanException
 
 NOW = datetime(2026, 11, 27, 14, tzinfo=UTC)

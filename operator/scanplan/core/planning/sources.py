@@ -24,8 +24,8 @@ from scanplan.api.v1alpha1.scanplan import MAX_ENDPOINTS, ScanPlanSpec
 from scanplan.core.discovery.reading import Found, Skipped
 from scanplan.core.discovery.selection import Selection, selections
 from scanplan.core.planning.policy import Policy
-from scanplan.core.planning.targets import endpoints as spelling
 from scanplan.core.planning.targets import ranges
+from scanplan.core.planning.targets.endpoints import quoted
 
 EndpointsSource = ClaimFile | ImageFile | S3File
 
@@ -95,7 +95,7 @@ class Written(NamedTuple):
         """What messages say of it. Who may read a plan may not read the objects that it names, so never their content."""
         if self.discovered:
             return self.source
-        return f"{self.source}, line {self.line}" if self.source else spelling.quoted(self.text)
+        return f"{self.source}, line {self.line}" if self.source else quoted(self.text)
 
 
 def needed(spec: ScanPlanSpec, namespace: str, claim: str, policy: Policy) -> tuple[Reference | Selection, ...]:

@@ -18,8 +18,8 @@ from scanplan.api.documents import records
 from scanplan.api.documents.records import RunRecord, TaskArtifacts
 from scanplan.api.errors import TemporaryError
 from scanplan.runner import shard
-from scanplan.runner.artifacts import durable, prune, removal, run_record
-from scanplan.runner.artifacts.prune import Policy, RunOnDisk, TaskOnDisk
+from scanplan.runner.artifacts import durable, removal, retention, run_record
+from scanplan.runner.artifacts.retention import Policy, RunOnDisk, TaskOnDisk
 from scanplan.runner.nuclei.launch.installation import Installation
 from tests.unit.runner.artifacts.merging.test_history import Run
 from tests.unit.runner.documents import document, finding
@@ -74,7 +74,7 @@ def made(name: str, project: str, tasks: tuple[TaskOnDisk, ...]) -> RunOnDisk:
 def gone(runs: list[RunOnDisk], policy: Policy) -> list[tuple[str, str]]:
     return [
         (removal.task.name if removal.task else removal.run.run_id, removal.because)
-        for removal in prune.plan(runs, policy, NOW)
+        for removal in retention.plan(runs, policy, NOW)
     ]
 
 
@@ -169,7 +169,7 @@ def test_what_a_living_task_is_compared_with_stays() -> None:
     assert gone([slow], Policy(number=1)) == [("n-2", "number")]
 
 
-def without(runs: list[RunOnDisk], removals: list[prune.Removal]) -> list[RunOnDisk]:
+def without(runs: list[RunOnDisk], removals: list[retention.Removal]) -> list[RunOnDisk]:
     """What is left of the runs."""
     names = {removal.task.name if removal.task else removal.run.run_id for removal in removals}
     left = []
@@ -202,16 +202,16 @@ def without(runs: list[RunOnDisk], removals: list[prune.Removal]) -> list[RunOnD
 def test_whatever_the_policy_nothing_alive_goes_and_another_look_finds_no_more(
     runs: list[RunOnDisk], policy: Policy
 ) -> None:
-    removals = prune.plan(runs, policy, NOW)
+    removals = retention.plan(runs, policy, NOW)
     for each in removals:
         for task in [each.task] if each.task else each.run.tasks:
             assert NOW - task.changed_at > (HOUR if task.finished else 7 * 24 * HOUR)
     left = without(runs, removals)
     assert all(each.tasks for each in left)
-    assert prune.plan(left, policy, NOW) == []
+    assert retention.plan(left, policy, NOW) == []
     assert sum(each.bytes for each in runs) - sum(each.bytes for each in left) == sum(each.bytes for each in removals)
     if policy.total_bytes is not None and sum(run.bytes for run in left) > policy.total_bytes:
-        assert not any(prune.removable(run, policy, NOW) for run in left)
+        assert not any(retention.removable(run, policy, NOW) for run in left)
 
 
 def on_disk(claim: Path, name: str, *, age: float, complete: bool = True) -> Path:
@@ -232,11 +232,11 @@ def test_old_runs_go_and_nothing_else(tmp_path: Path) -> None:
     old, young = on_disk(tmp_path, "old", age=100 * HOUR), on_disk(tmp_path, "young", age=2 * HOUR)
     foreign = tmp_path / "ui_projects" / "foreign"
     foreign.mkdir()
-    removals = prune.prune(tmp_path, Policy(age_seconds=50 * HOUR), tell, dry_run=True)
+    removals = retention.prune(tmp_path, Policy(age_seconds=50 * HOUR), tell, dry_run=True)
     assert [removal.run.run_id for removal in removals] == ["old"]
     assert removals[0].run.bytes >= 100
     assert old.exists()
-    prune.prune(tmp_path, Policy(age_seconds=50 * HOUR), tell)
+    retention.prune(tmp_path, Policy(age_seconds=50 * HOUR), tell)
     assert not old.exists()
     assert sorted(path.name for path in foreign.parent.iterdir()) == [foreign.name, young.name]
 
@@ -250,7 +250,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     os.utime(old / "tasks/x/link", (0, 0), follow_symlinks=False)
     os.utime(old / "tasks/x", (0, 0))
     (tmp_path / "ui_projects" / "linked").symlink_to(outside)
-    prune.prune(tmp_path, Policy(age_seconds=HOUR), tell)
+    retention.prune(tmp_path, Policy(age_seconds=HOUR), tell)
     assert not old.exists()
     assert (outside / "file").read_text() == "precious"
 
@@ -259,45 +259,45 @@ def test_an_attempt_that_begins_while_the_pruner_marks_keeps_its_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = on_disk(tmp_path, "old", age=100 * HOUR)
-    look = prune.look
+    look = retention.look
 
     def second_look(run: Path) -> RunOnDisk | None:
-        if (run / prune.MARK).exists():
+        if (run / retention.MARK).exists():
             (run / "tasks/x/attempt-2").mkdir()
         return look(run)
 
-    monkeypatch.setattr(prune, "look", second_look)
-    assert prune.prune(tmp_path, Policy(age_seconds=HOUR), tell) == []
+    monkeypatch.setattr(retention, "look", second_look)
+    assert retention.prune(tmp_path, Policy(age_seconds=HOUR), tell) == []
     assert (old / "tasks/x/attempt-2").exists()
-    assert not (old / prune.MARK).exists()
+    assert not (old / retention.MARK).exists()
 
 
 def test_an_attempt_that_begins_after_the_pruner_marked_steps_back(tmp_path: Path) -> None:
-    for mark in (prune.MARK, f"{prune.MARK}-x"):
+    for mark in (retention.MARK, f"{retention.MARK}-x"):
         (tmp_path / mark).write_text("x")
         with pytest.raises(TemporaryError):
-            prune.refuse_if_marked(tmp_path, "x", time.time())
-        prune.refuse_if_marked(tmp_path, "x", time.time() + 2 * HOUR)  # the pruner is long dead
+            retention.refuse_if_marked(tmp_path, "x", time.time())
+        retention.refuse_if_marked(tmp_path, "x", time.time() + 2 * HOUR)  # the pruner is long dead
         assert not (tmp_path / mark).exists()
-        prune.refuse_if_marked(tmp_path, "x", time.time())
+        retention.refuse_if_marked(tmp_path, "x", time.time())
 
 
 def test_another_task_of_the_run_begins_while_one_is_removed(tmp_path: Path) -> None:
     """Lost otherwise: a retry of tonight's scan, for each old night that is removed meanwhile."""
-    (tmp_path / f"{prune.MARK}-x").write_text("x")
-    prune.refuse_if_marked(tmp_path, "y", time.time())
+    (tmp_path / f"{retention.MARK}-x").write_text("x")
+    retention.refuse_if_marked(tmp_path, "y", time.time())
 
 
 def test_a_run_without_a_readable_record_is_left_alone(tmp_path: Path) -> None:
     old = on_disk(tmp_path, "old", age=100 * HOUR)
     (old / "run.json").write_text("{")
     assert run_record.read(old) is None
-    assert prune.prune(tmp_path, Policy(age_seconds=HOUR), tell) == []
+    assert retention.prune(tmp_path, Policy(age_seconds=HOUR), tell) == []
     assert old.exists()
 
 
 def test_a_claim_without_runs_is_fine(tmp_path: Path) -> None:
-    assert prune.prune(tmp_path, Policy(total_bytes=0), tell) == []
+    assert retention.prune(tmp_path, Policy(total_bytes=0), tell) == []
 
 
 def unreadable(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,7 +341,7 @@ def test_a_run_that_fails_is_told_and_the_others_go(
     os.utime(runs[1], (0, 0))
     told: dict[str, OSError] = {}
     now = time.time() + 200 * HOUR
-    done = prune.prune(tmp_path, Policy(age_seconds=HOUR), told.__setitem__, now=now)
+    done = retention.prune(tmp_path, Policy(age_seconds=HOUR), told.__setitem__, now=now)
     assert [removal.run.run_id for removal in done] == ["a", "c"]
     assert list(told) == ["broken"]
     assert [run.exists() for run in runs] == [False, True, False]
@@ -378,7 +378,7 @@ def test_whatever_is_in_a_run_it_goes(tmp_path: Path, fill: Callable[[Path], Non
     """Lost otherwise: the room of a run that somebody has made hard to remove."""
     fill(on_disk(tmp_path, "old", age=100 * HOUR))
     try:
-        prune.prune(tmp_path, Policy(age_seconds=HOUR), tell, now=time.time() + 100 * HOUR)
+        retention.prune(tmp_path, Policy(age_seconds=HOUR), tell, now=time.time() + 100 * HOUR)
         assert not list((tmp_path / "ui_projects").iterdir())
     finally:
         removal.remove(tmp_path / "ui_projects")  # pytest's own way of removing folders fails at deep ones
@@ -394,9 +394,9 @@ def test_a_file_with_holes_or_with_many_names_drives_no_other_run_out(tmp_path: 
     for number in range(100):
         (forged / f"name-{number}").hardlink_to(forged / "content")
     policy = Policy(total_bytes=4 << 20)
-    assert prune.prune(tmp_path, policy, tell, now=time.time() + 100 * HOUR) == []
+    assert retention.prune(tmp_path, policy, tell, now=time.time() + 100 * HOUR) == []
     assert honest.exists()
-    taken = prune.look(forged)
+    taken = retention.look(forged)
     assert taken is not None
     assert 1 << 20 <= taken.bytes < 2 << 20
 
@@ -404,10 +404,10 @@ def test_a_file_with_holes_or_with_many_names_drives_no_other_run_out(tmp_path: 
 def test_times_in_the_future_keep_no_run(tmp_path: Path) -> None:
     """Lost otherwise: the room of a run whose writer has dated it far ahead, for ever."""
     old = on_disk(tmp_path, "old", age=-1_000_000 * HOUR)
-    looked = prune.look(old)
+    looked = retention.look(old)
     assert looked is not None
     assert looked.changed_at <= time.time() + 1
-    prune.prune(tmp_path, Policy(age_seconds=HOUR), tell, now=time.time() + 2 * HOUR)
+    retention.prune(tmp_path, Policy(age_seconds=HOUR), tell, now=time.time() + 2 * HOUR)
     assert not old.exists()
 
 
@@ -429,18 +429,18 @@ def dated(folder: Path, age: float) -> None:
 
 def test_an_old_night_goes_and_the_run_goes_on(tmp_path: Path) -> None:
     nights = three_nights(tmp_path)
-    before = prune.look(nights.folder)
+    before = retention.look(nights.folder)
     assert before is not None
     assert [task.finished for task in before.tasks] == [True] * 3
     assert [task.compared_with for task in before.tasks[1:]] == [task.name for task in before.tasks[:2]]
-    (removal,) = prune.prune(tmp_path, Policy(age_seconds=60 * HOUR), tell)
+    (removal,) = retention.prune(tmp_path, Policy(age_seconds=60 * HOUR), tell)
     assert removal.task == before.tasks[0]
     assert removal.bytes > 1_000
     assert sorted(path.name for path in nights.folder.iterdir()) == ["artifacts", "run.json", "tasks"]
     record = run_record.read(nights.folder)
     assert record is not None
     assert [task.path for task in record.tasks] == [f"tasks/{task.name}" for task in before.tasks[1:]]
-    after = prune.look(nights.folder)
+    after = retention.look(nights.folder)
     assert after is not None
     assert after.changed_at == before.changed_at
     assert [path.name for path in (tmp_path / "ui_projects").iterdir()] == ["nightly"]
@@ -451,7 +451,7 @@ def test_an_old_night_goes_and_the_run_goes_on(tmp_path: Path) -> None:
 
 def test_a_run_goes_with_its_last_night(tmp_path: Path) -> None:
     nights = three_nights(tmp_path)
-    (removal,) = prune.prune(tmp_path, Policy(age_seconds=20 * HOUR), tell)
+    (removal,) = retention.prune(tmp_path, Policy(age_seconds=20 * HOUR), tell)
     assert removal.task is None
     assert not nights.folder.exists()
 
@@ -460,24 +460,24 @@ def test_an_attempt_that_begins_while_the_pruner_marks_keeps_its_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nights = three_nights(tmp_path)
-    look, (first, *_) = prune._still_removable, prune.look(nights.folder).tasks  # type: ignore[union-attr]
+    look, (first, *_) = retention._still_removable, retention.look(nights.folder).tasks  # type: ignore[union-attr]
 
     def second_look(folder: Path, task: TaskOnDisk | None, policy: Policy, now: float) -> bool:
         assert task == first
-        assert (folder / f"{prune.MARK}-{first.name}").exists()
+        assert (folder / f"{retention.MARK}-{first.name}").exists()
         (folder / "tasks" / first.name / "shards/x/attempt-1").mkdir(parents=True)
         return look(folder, task, policy, now)
 
-    monkeypatch.setattr(prune, "_still_removable", second_look)
-    assert prune.prune(tmp_path, Policy(age_seconds=60 * HOUR), tell) == []
+    monkeypatch.setattr(retention, "_still_removable", second_look)
+    assert retention.prune(tmp_path, Policy(age_seconds=60 * HOUR), tell) == []
     assert (nights.folder / "tasks" / first.name).exists()
-    assert not list(nights.folder.glob(f"{prune.MARK}*"))
+    assert not list(nights.folder.glob(f"{retention.MARK}*"))
 
 
 def test_an_attempt_steps_back_from_its_task_that_is_pruned(tmp_path: Path) -> None:
     task = document()
     run_record.enter(tmp_path, task, 0.0)
-    mark = tmp_path / f"{prune.MARK}-{run_record.task_folder(tmp_path, task).name}"
+    mark = tmp_path / f"{retention.MARK}-{run_record.task_folder(tmp_path, task).name}"
     mark.write_text("x")
     report = shard.run_shard(task, 0, tmp_path, installation=Installation())
     assert report.error is not None
@@ -490,7 +490,7 @@ def test_a_task_of_another_run_does_not_go_in_place_of_an_own_one(
     """Lost otherwise: others' results, by a link that somebody puts in the pruner's way."""
     nights = three_nights(tmp_path)
     other = tmp_path / "other"
-    look = prune._still_removable
+    look = retention._still_removable
 
     def second_look(folder: Path, task: TaskOnDisk | None, policy: Policy, now: float) -> bool:
         found = look(folder, task, policy, now)
@@ -498,8 +498,8 @@ def test_a_task_of_another_run_does_not_go_in_place_of_an_own_one(
         (folder / "tasks").symlink_to(other)
         return found
 
-    monkeypatch.setattr(prune, "_still_removable", second_look)
+    monkeypatch.setattr(retention, "_still_removable", second_look)
     told: dict[str, OSError] = {}
-    assert prune.prune(tmp_path, Policy(age_seconds=60 * HOUR), told.__setitem__) == []
+    assert retention.prune(tmp_path, Policy(age_seconds=60 * HOUR), told.__setitem__) == []
     assert list(told) == [nights.folder.name]
     assert len(list(other.iterdir())) == 3
