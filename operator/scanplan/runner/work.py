@@ -68,6 +68,8 @@ class Work:
         self._seconds = min(FIRST_SECONDS, self._longest)
         self._done: dict[int, tuple[int, int]] = {}
         """By the first template of a step: its end, and the endpoints that are done, from 0."""
+        self._reached = 0
+        """All templates before this one are done."""
         for span in sorted(done, key=lambda span: (span.first, span.first_endpoint)):
             self.finish(span)
 
@@ -83,14 +85,13 @@ class Work:
 
     def next(self) -> Span | None:
         """The next step; None where nothing is left."""
-        first = 0
-        while first < len(self._requests):
-            end, endpoints = self._done.get(first, (0, 0))
+        while self._reached < len(self._requests):
+            end, endpoints = self._done.get(self._reached, (0, 0))
             if not end:
-                return self._cut(first)
+                return self._cut(self._reached)
             if endpoints < self._endpoints:
-                return self._part(first, end, endpoints)
-            first = end
+                return self._part(self._reached, end, endpoints)
+            self._reached = end
         return None
 
     def finish(self, span: Span) -> None:
