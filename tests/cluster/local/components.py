@@ -27,6 +27,29 @@ DNS_READY = "127.0.0.1:8181"
 SANDBOX_IMAGE = "localhost/busybox:local"
 """Holds pods together (Kubernetes' “pause”), and serves tests that need a shell."""
 
+UNUSED_CONTROLLERS = (
+    "certificatesigningrequest-approving-controller",
+    "certificatesigningrequest-cleaner-controller",
+    "certificatesigningrequest-signing-controller",
+    "device-taint-eviction-controller",
+    "endpointslice-mirroring-controller",
+    "ephemeral-volume-controller",
+    "horizontal-pod-autoscaler-controller",
+    "kube-apiserver-serving-clustertrustbundle-publisher-controller",
+    "legacy-serviceaccount-token-cleaner-controller",
+    "node-ipam-controller",
+    "persistentvolume-attach-detach-controller",
+    "persistentvolume-expander-controller",
+    "podcertificaterequest-cleaner-controller",
+    "podgroup-protection-controller",
+    "replicationcontroller-controller",
+    "resourceclaim-controller",
+    "storageversion-garbage-collector-controller",
+    "ttl-controller",
+    "volumeattributesclass-protection-controller",
+)
+"""What no test needs. Each controller wakes up several times a second, and a cluster that waits does little else."""
+
 PKI = f"{CLUSTER}/pki"
 ETC = f"{CLUSTER}/etc"
 CONTAINERD_SOCKET = f"{CLUSTER}/containerd.sock"
@@ -119,7 +142,7 @@ def controller_manager() -> Component:
             "--kube-api-qps=500",  # at 20, the default, its forty service accounts alone take five seconds
             "--kube-api-burst=1000",
             "--enable-hostpath-provisioner",  # a volume for every claim, see `supervisor.PROVISIONED`
-            "--controllers=*,-persistentvolume-attach-detach-controller",  # nothing to attach; it looks ten times a second
+            "--controllers=" + ",".join(["*", *(f"-{name}" for name in UNUSED_CONTROLLERS)]),
         ),
         ready="https://127.0.0.1:10257/healthz",
     )
