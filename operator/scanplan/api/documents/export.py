@@ -44,7 +44,7 @@ class DefectDojoTarget(Document, frozen=True, kw_only=True, tag_field="kind", ta
 
 
 class Destination(Document, frozen=True, kw_only=True):
-    """One place that the result goes to."""
+    """An export, as its pod is told of it: where the result goes."""
 
     name: str
     key: str

@@ -79,7 +79,7 @@ class TemplateFolder(Document, frozen=True, kw_only=True):
     path: str
     """Where it is mounted in the pod."""
     digest: str = ""
-    """`content_digest` of its files as they were when the task was first seen; empty for an image, which pins itself."""
+    """`content_digest` of its files as they were when the task was first seen; empty for an image, which has its own digest."""
     unsigned: bool = False
     """Its templates need no signature, although `ScannerOptions.verify_signatures` is on."""
 
