@@ -157,7 +157,11 @@ def run(
         read.write(given)
         read.seek(0)
         process = operators().start(arguments, environment, output.fileno(), errors.fileno(), given=read.fileno())
-        code = process.wait(patience)
+        try:
+            code = process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
         for file in (output, errors):
             file.seek(0)
         return subprocess.CompletedProcess(arguments, code, output.read(), errors.read())

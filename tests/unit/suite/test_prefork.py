@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import tests.prefork
 from tests.cluster import programs
 from tests.kubectl import eventually
 from tests.prefork import Prefork, Process
@@ -50,6 +51,20 @@ def test_it_reads_what_it_is_given(prefork: Prefork, tmp_path: Path) -> None:
         process = prefork.start(("tests.unit.suite.forked", "0"), ENVIRONMENT, output.fileno(), given=given.fileno())
     assert process.wait(60) == 0
     assert json.loads((tmp_path / "output").read_text().splitlines()[0])[-1] == "two\nlines"
+
+
+def test_a_run_has_all_that_a_new_interpreter_has(prefork: Prefork, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tests.prefork, "operators", lambda: prefork)
+    done = tests.prefork.run(("tests.unit.suite.forked", "3"), ENVIRONMENT, given="a line")
+    assert (done.returncode, done.stderr) == (3, "this is an error\n")
+    assert json.loads(done.stdout) == [["3"], ENVIRONMENT, True, "a line"]
+
+
+def test_a_run_that_takes_too_long_is_ended(prefork: Prefork, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tests.prefork, "operators", lambda: prefork)
+    with pytest.raises(subprocess.TimeoutExpired) as raised:
+        tests.prefork.run(("tests.unit.suite.forked", "wait"), ENVIRONMENT, patience=0.0)
+    eventually(lambda: not programs.lives(int(str(raised.value.cmd).removeprefix("process "))))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
