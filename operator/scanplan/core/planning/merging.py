@@ -1,7 +1,7 @@
 """The task of a collector, which merges what a scan's pods have left on the claim.
 
 ConfigMaps, Secrets, discovered objects and the owner's defaults may have changed or gone since the scan began. So a collector
-reads none of them: its key is the earlier one, and it finds endpoints, shards and templates on the claim (`layout.SCOPE`).
+reads none of them: it keeps the key of the scan, and finds endpoints, shards and templates on the claim (`layout.SCOPE`).
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """What a plan's inputs were resolved to when they were first seen; the status pins it, and the Job has it."""
+    """What a plan's inputs were resolved to when they were first seen. The status and the Job keep it."""
 
     key: str
     image: str

@@ -92,7 +92,10 @@ class Context:
         return status.observed_generation != self.plan.generation or (ready is not None and ready.reason in PASSING)
 
     def earlier_resolution(self, job: JobView | None = None) -> Resolution | None:
-        """What the inputs were resolved to before, by the Job, or else by the status; None where it is not of these inputs."""
+        """What the inputs were resolved to before: what the Job has, or else what the status says.
+
+        None: there is no Job, and the status is of other inputs.
+        """
         if job:
             return Resolution(key=job.key or "", image=job.image, claim=job.claim)
         status = self.plan.status
@@ -111,14 +114,14 @@ class Context:
         """The plans that share the task's Job: this one and its partners."""
         return (self.plan, *self.observed.partners)
 
-    def resolve(self, job: JobView | None = None, earlier: Resolution | None = None) -> Task:
+    def resolve(self, job: JobView | None = None) -> Task:
         """The task; the same as before, where there was one before.
 
         Raises:
             InvalidPlan: the plan can't run, or what it names has been edited since it started.
         """
         seen, inputs = self.first_seen(job), self.observed.inputs or {}
-        task = resolve(self.plan, self.observed.policy, seen, inputs, earlier or self.earlier_resolution())
+        task = resolve(self.plan, self.observed.policy, seen, inputs, self.earlier_resolution(job))
         if self.pinned and task.key != self.plan.status.task_key:
             raise InvalidPlan(
                 Reason.INPUTS_CHANGED,
@@ -155,7 +158,7 @@ class Context:
         if inputs is None or sources.Reference(sources.Kind.CLAIM, job.claim) not in inputs:
             return self._needs(job.claim)
         try:
-            task = self.resolve(job, self.earlier_resolution(job))
+            task = self.resolve(job)
         except InvalidPlan as error:
             return self.invalid(error)
         if (task.key, task.document.confidential) != (job.key, job.document_confidential):
