@@ -19,6 +19,8 @@ from tests.kubectl import Kubectl, Manifest
 
 ROOT = Path(__file__).parent.parent
 SYSTEM_NAMESPACE = "scanplan-system"
+OPERATOR_ACCOUNT = f"{SYSTEM_NAMESPACE}:scanplan-operator"
+"""The operator's service account, as subjects of RoleBindings are named here."""
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 

@@ -22,7 +22,7 @@ from tests import rest
 Manifest = dict[str, Any]
 T = TypeVar("T")
 
-RBAC = "rbac.authorization.k8s.io/v1"
+RBAC = "rbac.authorization.k8s.io"
 DAY_SECONDS = 86_400
 BRIEF = {"GOGC": "off", "GOMEMLIMIT": "256MiB"}
 """For a program of Go that ends within a second: a third of its processor time is garbage collection otherwise."""
@@ -94,17 +94,21 @@ class Kubectl:
             names: of the objects that it is about; none: all.
         """
         rules = [_rule(each, verbs) | ({"resourceNames": list(names)} if names else {}) for each in resources]
-        self.apply({"apiVersion": RBAC, "kind": "Role", "metadata": {"name": role}, "rules": rules})
+        self.grant(account, role, rules)
+
+    def grant(self, account: str, role: str, rules: Sequence[Manifest]) -> None:
+        """Make a Role of these rules, and bind it to a service account, as `allow` does."""
+        self.apply({"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": {"name": role}, "rules": list(rules)})
         self.bind(account, role)
 
     def bind(self, account: str, role: str, *, name: str = "") -> None:
         """Bind a Role to a service account, which is NAME or NAMESPACE:NAME; by default under the Role's name."""
         namespace, _, own = account.rpartition(":")
         subject = {"kind": "ServiceAccount", "namespace": namespace or self.namespace, "name": own}
-        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role}
+        reference = {"apiGroup": RBAC, "kind": "Role", "name": role}
         self.apply(
             {
-                "apiVersion": RBAC,
+                "apiVersion": f"{RBAC}/v1",
                 "kind": "RoleBinding",
                 "metadata": {"name": name or role},
                 "roleRef": reference,

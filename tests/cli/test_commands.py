@@ -45,11 +45,11 @@ class Terminal:
         """Run a command, which must end with `code`."""
         return ended(prefork.run(("scanplan", *words, *self._cluster), self._environment, given=stdin), code)
 
-    def by(self, *program: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command by a program that users have, in a new interpreter, with KUBECONFIG."""
+    def by(self, *program: str) -> subprocess.CompletedProcess[str]:
+        """Run a command by a program that users have, in a new interpreter, with KUBECONFIG; it must succeed."""
         command = [*program, *self._namespace]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=self._environment, timeout=300)
-        return ended(done, code)
+        return ended(done, os.EX_OK)
 
 
 def ended(done: subprocess.CompletedProcess[str], code: int) -> subprocess.CompletedProcess[str]:

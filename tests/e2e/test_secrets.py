@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.deploy import OPERATOR_ACCOUNT
 from tests.e2e.stage import EXPOSED, Stage, templates
 
 pytestmark = pytest.mark.e2e
@@ -20,28 +21,15 @@ _LIST = "import pathlib, sys; print(*(p.read_text().strip() for p in sorted(path
 def secret(stage: Stage, use: str, files: dict[str, bytes]) -> None:
     """A Secret with the label of its use, and the right of the operator to get it."""
     name = f"own-{use}"
-    role = {"name": name, "namespace": stage.namespace}
     stage.kubectl.apply(
         {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {**role, "labels": {"scanplan.dev/use": use}},
+            "metadata": {"name": name, "labels": {"scanplan.dev/use": use}},
             "data": {key: base64.b64encode(content).decode() for key, content in files.items()},
-        },
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "Role",
-            "metadata": role,
-            "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}],
-        },
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": role,
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": "scanplan-operator", "namespace": "scanplan-system"}],
-        },
+        }
     )
+    stage.kubectl.allow(OPERATOR_ACCOUNT, name, "get", "secrets", names=[name])
 
 
 def certificate(folder: Path) -> dict[str, bytes]:

@@ -92,9 +92,8 @@ class Prometheus:
 def prometheus(alone: Scene, start_operator: StartOperator, tmp_path: Path) -> Iterator[Prometheus]:
     port = free_port()
     start_operator(SCANPLAN_METRICS_PORT=str(port))
-    alone.kubectl.apply(
-        test_notifiers.manifest(test="waits")
-    )  # its Secret is not there, so the message stays in the outbox
+    # Its Secret is not there, so the message stays in the outbox.
+    alone.kubectl.apply(test_notifiers.manifest(test="waits"))
     alone.apply("whole")
     alone.complete("whole")
     alone.apply("broken", endpoints=["https://other.example.com"])

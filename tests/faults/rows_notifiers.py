@@ -11,13 +11,14 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 
+from tests.deploy import OPERATOR_ACCOUNT
 from tests.faults.case import FULL, Case, Laboratory
 from tests.faults.faults import HOWS, How, at_writes
 from tests.faults.history import Object
 from tests.faults.matrix import Outcome, row
 from tests.faults.oracle import Broken, Verdict
 from tests.fixtures.receivers import Answer, HttpReceiver, Request, http_receiver
-from tests.integration.test_notifiers import ACCOUNT, KEY, LOCAL, NOTIFIERS, manifest
+from tests.integration.test_notifiers import KEY, LOCAL, NOTIFIERS, manifest
 
 NAME = "team"
 SCANS = 3
@@ -36,7 +37,7 @@ def create(case: Case, receiver: HttpReceiver) -> None:
     roles = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
     rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["hook"], "verbs": ["get"]}
     api.create(f"{roles}/roles", {"metadata": {"name": "notifiers"}, "rules": [rule]})
-    account_namespace, account = ACCOUNT.split(":")
+    account_namespace, account = OPERATOR_ACCOUNT.split(":")
     api.create(
         f"{roles}/rolebindings",
         {

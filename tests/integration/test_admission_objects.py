@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.deploy import OPERATOR_ACCOUNT
 from tests.e2e import admission
 from tests.integration.apiserver import ApiServer
 from tests.integration.scene import Scene, condition, hosts
@@ -21,7 +22,6 @@ from tests.kubectl import Kubectl, KubectlError, eventually
 pytestmark = pytest.mark.integration
 
 LONG = hosts(1000, "a-host-with-a-long-name-that-fills-the-document-")
-ACCOUNT = "scanplan-system:scanplan-operator"
 KINDS = {"configmaps": ("ConfigMap", "binaryData"), "secrets": ("Secret", "data")}
 FILE = "task.json.gz.00"
 
@@ -32,8 +32,8 @@ def document_in(scene: Scene, resource: str) -> dict[str, Any]:
         return {"endpoints": LONG}
     scene.kubectl("create", "secret", "generic", "targets", "--from-literal=hosts=https://hidden.example")
     scene.kubectl("label", "secret/targets", "scanplan.dev/use=endpoints")
-    scene.kubectl.allow(ACCOUNT, "get", "get", "secrets", names=["targets"])
-    scene.kubectl.allow(ACCOUNT, "create", "create", "secrets")
+    scene.kubectl.allow(OPERATOR_ACCOUNT, "get", "get", "secrets", names=["targets"])
+    scene.kubectl.allow(OPERATOR_ACCOUNT, "create", "create", "secrets")
     return {"endpoints": [], "endpointsFrom": [{"secretKeyRef": {"name": "targets", "key": "hosts"}}]}
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.cluster import LocalCluster
-from tests.deploy import SYSTEM_NAMESPACE
+from tests.deploy import OPERATOR_ACCOUNT
 from tests.fixtures.operators import StartOperator
 from tests.integration import reports
 from tests.integration.scene import Scene, condition
@@ -45,13 +45,7 @@ def ingress(name: str, *hosts: str | None, labels: dict[str, str] = YES) -> Mani
 def grant(administrator: Kubectl, namespace: str, *values: str) -> None:
     """Let the operator discover in a namespace, as the chart's values do."""
     rules = [rule for value in values for rule in RULES[value]]
-    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "discovery", "namespace": namespace}}
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "discovery"}
-    subjects = [{"kind": "ServiceAccount", "name": "scanplan-operator", "namespace": SYSTEM_NAMESPACE}]
-    administrator.apply(
-        {**role, "kind": "Role", "rules": rules},
-        {**role, "kind": "RoleBinding", "roleRef": reference, "subjects": subjects},
-    )
+    administrator.in_namespace(namespace).grant(OPERATOR_ACCOUNT, "discovery", rules)
 
 
 def discovering(**source: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from scanplan.api.v1alpha1.model import Effect
 from scanplan.api.v1alpha1.scanplan import ScanPlanSpec
 from scanplan.core.planning.task import fields_with
 from tests.cluster import LocalCluster
+from tests.deploy import OPERATOR_ACCOUNT
 from tests.fixtures.control_plane import make_namespace
 from tests.integration.apiserver import ApiServer, Object
 from tests.integration.operator_process import OperatorProcess
@@ -22,7 +23,6 @@ from tests.kubectl import Kubectl
 
 pytestmark = pytest.mark.integration
 
-OPERATOR_ACCOUNT = "scanplan-system:scanplan-operator"
 BEFORE: dict[str, Any] = {
     "endpoints": hosts(4),
     "sharding": {"maxEndpointsPerShard": 2, "parallelism": 1},

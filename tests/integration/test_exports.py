@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from scanplan.api import labels
+from tests.deploy import OPERATOR_ACCOUNT
 from tests.fixtures.operators import StartOperator
 from tests.fixtures.receivers import Answer, HttpReceiver, http_receiver
 from tests.fixtures.s3 import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, s3_server
@@ -22,7 +23,6 @@ from tests.kubectl import Kubectl, KubectlError
 
 pytestmark = pytest.mark.integration
 
-ACCOUNT = "scanplan-system:scanplan-operator"
 TOKEN = "token-that-nobody-may-see"
 LOCAL = {"SCANPLAN_EXPORT_HOSTS": "127.0.0.1", "SCANPLAN_DENIED_TARGETS": "169.254.0.0/16"}
 """Of an owner who lets exports go to the test's own machine."""
@@ -41,7 +41,7 @@ def secret(scene: Scene, name: str, use: str = "export", **values: str) -> None:
 
 def grant(scene: Scene, administrator: Kubectl, *names: str) -> None:
     """What `exports.secrets` of the chart grants."""
-    administrator.in_namespace(scene.namespace).allow(ACCOUNT, "exports", "get", "secrets", names=names)
+    administrator.in_namespace(scene.namespace).allow(OPERATOR_ACCOUNT, "exports", "get", "secrets", names=names)
 
 
 def to_http(receiver: HttpReceiver, name: str = "hook", **more: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pytest
 from scanplan.api.documents.words import ErrorClass
 from scanplan.api.exit_codes import ExitCode
 from scanplan.api.v1alpha1.conditions import Reason
+from tests.deploy import OPERATOR_ACCOUNT
 from tests.fixtures.operators import StartOperator
 from tests.fixtures.receivers import Answer, HttpReceiver, Request, http_receiver
 from tests.integration import reports
@@ -25,7 +26,6 @@ from tests.integration.test_leadership import elect
 from tests.kubectl import Kubectl, KubectlError, Manifest
 
 NOTIFIERS = "/apis/scanplan.dev/v1alpha1/namespaces/{}/scannotifiers"
-ACCOUNT = "scanplan-system:scanplan-operator"
 KEY = "whsec_" + base64.b64encode(b"k" * 32).decode()
 OTHER_KEY = "whsec_" + base64.b64encode(b"o" * 32).decode()
 TOKEN = "token-that-nobody-may-see"
@@ -93,7 +93,9 @@ def secret(scene: Scene, url: str, name: str = HOOK, **values: str) -> None:
 
 def grant(scene: Scene, administrator: Kubectl, *names: str) -> None:
     """What `notifiers.secrets` of the chart grants."""
-    administrator.in_namespace(scene.namespace).allow(ACCOUNT, "notifiers", "get", "secrets", names=names or (HOOK,))
+    administrator.in_namespace(scene.namespace).allow(
+        OPERATOR_ACCOUNT, "notifiers", "get", "secrets", names=names or (HOOK,)
+    )
 
 
 def fail(scene: Scene, name: str, **spec: Any) -> None:

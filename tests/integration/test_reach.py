@@ -18,6 +18,7 @@ from scanplan.core.planning.sources import Input, Kind, Reference
 from scanplan.kube.api import Api
 from scanplan.kube.connection import connect
 from tests.cluster import LocalCluster
+from tests.deploy import OPERATOR_ACCOUNT
 from tests.fixtures.control_plane import is_served
 from tests.fixtures.operators import StartOperator
 from tests.integration import audit
@@ -28,7 +29,6 @@ from tests.kubectl import Kubectl
 pytestmark = pytest.mark.integration
 
 OTHERS = "reach-others"
-ACCOUNT = "scanplan-system:scanplan-operator"
 CONTENT = "the-others-own-words"
 DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/scanplans.scanplan.dev"
 TARGETS = [f"../../{OTHERS}/configmaps/app-config", f"../../{OTHERS}/secrets/app-secret", "../secrets/own-secret"]
@@ -86,7 +86,7 @@ def others(api: ApiServer, administrator: Kubectl, alone: Scene) -> str:
         if api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}") is None:
             secret = {"metadata": {"name": name}, "stringData": {"app": f"{CONTENT} a,b"}}
             api.create(f"/api/v1/namespaces/{namespace}/secrets", secret)
-            administrator.in_namespace(namespace).allow(ACCOUNT, "reach", "get", "secrets")
+            administrator.in_namespace(namespace).allow(OPERATOR_ACCOUNT, "reach", "get", "secrets")
     return CONTENT
 
 
@@ -168,11 +168,11 @@ def test_a_viewer_sees_no_endpoint_of_a_secret(scene: Scene, administrator: Kube
     hidden = "hidden-host"
     scene.kubectl("create", "secret", "generic", "targets", f"--from-literal=hosts=https://{hidden}.example")
     scene.kubectl("label", "secret/targets", "scanplan.dev/use=endpoints")
-    scene.kubectl.allow(ACCOUNT, "reads", "get", "secrets", names=["targets"])
+    scene.kubectl.allow(OPERATOR_ACCOUNT, "reads", "get", "secrets", names=["targets"])
     scene.apply(endpoints=[], endpointsFrom=[{"secretKeyRef": {"name": "targets", "key": "hosts"}}])
     refused = scene.phase("Pending", reason="JobRejected")
     assert 'cannot create resource "secrets"' in condition(refused, "Ready")["message"]
-    scene.kubectl.allow(ACCOUNT, "creates", "create", "secrets")
+    scene.kubectl.allow(OPERATOR_ACCOUNT, "creates", "create", "secrets")
     job = scene.started()
     seen = scene.kubectl("get", "scanplans,jobs,pods,configmaps,events", "-o", "json")
     assert job in seen
@@ -193,7 +193,7 @@ def test_a_secret_named_as_a_list_of_targets_is_not_told(scene: Scene) -> None:
     words = "a-session-cookie"
     scene.kubectl("create", "secret", "generic", "headers", f"--from-literal=Cookie=session={words}; path=/")
     scene.kubectl("label", "secret/headers", "scanplan.dev/use=headers")
-    scene.kubectl.allow(ACCOUNT, "reads", "get", "secrets", names=["headers"])
+    scene.kubectl.allow(OPERATOR_ACCOUNT, "reads", "get", "secrets", names=["headers"])
     reference = {"secretKeyRef": {"name": "headers", "key": "Cookie"}}
     scene.apply(endpoints=[], endpointsFrom=[reference])
     status = scene.phase("Failed", reason="InputUnavailable")

@@ -30,7 +30,7 @@ PROGRESS_SECONDS = 30
 WITHOUT_TESTS = {LINT: ["make", LINT], PROGRAMS: [sys.executable, "-m", "tests.suite.programs"]}
 """The commands of the lanes without tests, which begin first."""
 LOOKED_UP_SECONDS = 10
-"""How long programs that are all there may take. Where they take longer, they are built, and some lanes do not wait for them."""
+"""How long the lane of programs takes at most if all are there. After that it builds some, and lanes that need none begin."""
 ALL = "all of it"
 """What the whole run is called, beside its lanes."""
 ENDING_SECONDS = 120

@@ -48,7 +48,7 @@ UNUSED_CONTROLLERS = (
     "ttl-controller",
     "volumeattributesclass-protection-controller",
 )
-"""What no test needs. Each controller wakes up several times a second, and a cluster that waits does little else."""
+"""Controllers that no test needs. Each wakes up several times a second, even if its cluster has nothing to do."""
 
 PKI = f"{CLUSTER}/pki"
 ETC = f"{CLUSTER}/etc"
