@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -30,15 +29,12 @@ from scanplan.runner.artifacts import durable, publish, steps
 from scanplan.runner.artifacts.merging import merge
 from scanplan.runner.artifacts.publish import Attempt
 from scanplan.runner.artifacts.steps import Journal
+from scanplan.runner.judgement import Judged, Judgement
 from scanplan.runner.nuclei.choosing import automatic, chosen, needs, profiles, templates, unguarded
 from scanplan.runner.nuclei.choosing.templates import Selection, Template
-from scanplan.runner.nuclei.judging import classify, coverage, dial, reachability, resolution
+from scanplan.runner.nuclei.judging import classify, dial, resolution
 from scanplan.runner.nuclei.judging.classify import StopCause
-from scanplan.runner.nuclei.judging.coverage import Coverage
-from scanplan.runner.nuclei.judging.evidence import Evidence
-from scanplan.runner.nuclei.judging.reachability import Verdict
-from scanplan.runner.nuclei.judging.statistics import ScannerLog
-from scanplan.runner.nuclei.launch import credentials, rates, route, signatures
+from scanplan.runner.nuclei.launch import credentials, rates, route
 from scanplan.runner.nuclei.launch.credentials import Credentials
 from scanplan.runner.nuclei.launch.installation import Installation
 from scanplan.runner.nuclei_run import NucleiRun, Result
@@ -48,16 +44,6 @@ from scanplan.runner.work import Span, Work
 
 _MOST_HALVINGS = 4
 """How often concurrency is halved at most, after attempts that were killed for memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """The outcome of a scan."""
-
-    error: TaskError | None
-    """None: all steps are done, and the result has passed the checks (`classify.doubt`)."""
-    verdict: Verdict = field(default_factory=Verdict)
-    covered: Coverage = field(default_factory=Coverage)
 
 
 class Scan:
@@ -89,13 +75,9 @@ class Scan:
         self._route = route.Route(document.scanner, installation.inherited)
         timeout = float(document.scanner.request_timeout_seconds)
         self._listeners = dial.Listeners(self._guard, timeout, lambda: self._told_to_end() is not None)
-        self._refused: dict[str, str] = {}
-        """Endpoints that Nuclei does not get because their names resolve to denied addresses, each with the denied range."""
-        self._evidence = Evidence(endpoints)
+        self._judgement = Judgement(endpoints, self._reporter, self._listening, self._told_to_end)
         self._fuzz_input = b""
         self._earlier_requests = 0
-        self._logs: list[ScannerLog] = []
-        self._matched: set[str] = set()
         self._saved = 0
         self._finished = False
         """No step is left."""
@@ -115,20 +97,20 @@ class Scan:
         try:
             outcome = self._scan_and_judge()
         except ScanError as failed:
-            outcome = _Judged(TaskError.of(failed))
+            outcome = Judged(TaskError.of(failed))
         except OSError as failed:
             # `on_claim` has turned errors of the PersistentVolumeClaim into ScanErrors. So these are files of the pod.
             detail = f"{failed.strerror} ({failed.filename})"
             message = f"The scanner's own files failed: {detail}. /tmp must be writable and have space."
             reason = Reason.SCANNER_ENVIRONMENT
-            outcome = _Judged(TaskError(error_class=TemporaryError.error_class, reason=reason, message=message))
+            outcome = Judged(TaskError(error_class=TemporaryError.error_class, reason=reason, message=message))
         if malformed := self._attempt.findings.malformed_lines:
             self._reporter.warn(
                 f"{malformed} lines of Nuclei's output are not findings; they are in malformed_output.txt."
             )
         return self._completed(record, outcome)
 
-    def _scan_and_judge(self) -> _Judged:
+    def _scan_and_judge(self) -> Judged:
         """Choose the templates, run what is left of the steps, and judge what came of it.
 
         Raises:
@@ -149,9 +131,9 @@ class Scan:
         selection = self._selection = self._select()
         self._detecting = automatic.detecting(selection.templates) if self._document.automatic else ()
         error = self._scan(selection, plan_credentials)
-        verdict = self._judge(self._evidence, self._logs)
+        verdict = self._judgement.verdict()
         try:
-            covered = self._covered(selection)
+            covered = self._judgement.coverage(self._document, selection)
         except OSError:
             raise
         except Exception as failed:  # a fault of ours must not cost what was found
@@ -161,24 +143,13 @@ class Scan:
                 "what was found is kept."
             )
             unknown = TaskError(error_class=ErrorClass.UNKNOWN, reason=Reason.UNKNOWN_ERROR, message=message)
-            return _Judged(error or unknown, verdict)
-        error = self._checked(error, covered, verdict)
+            return Judged(error or unknown, verdict)
+        error = self._judgement.checked(error, covered, verdict, finished=self._finished)
         if error is None:
             self._attempt.coverage = ShardCoverage.of(
                 self._endpoints, verdict.untroubled, covered.ran, self._document.exclude.matchers
             )
-        return _Judged(error, verdict, covered)
-
-    def _covered(self, selection: Selection) -> Coverage:
-        return coverage.of(
-            selection,
-            self._logs,
-            self._evidence,
-            self._matched,
-            self._document.severity_levels,
-            signed_only=lambda root: signatures.required(self._document, root),
-            automatic=self._document.automatic,
-        )
+        return Judged(error, verdict, covered)
 
     def _select(self) -> Selection:
         """The templates that the plan selects, without those whose protocol could reach denied targets (`unguarded`)."""
@@ -190,7 +161,7 @@ class Scan:
             self._reporter.warn(left_out)
         return selection
 
-    def _completed(self, record: ShardRecord, judged: _Judged) -> ShardRecord:
+    def _completed(self, record: ShardRecord, judged: Judged) -> ShardRecord:
         """The attempt's record, with the outcome of the scan."""
         error, verdict, covered = judged.error, judged.verdict, judged.covered
         findings, selection = self._attempt.findings, self._selection
@@ -210,12 +181,12 @@ class Scan:
                 **({automatic.NOT_CHOSEN: covered.not_chosen} if covered.not_chosen else {}),
             },
             steps=self._saved,
-            requests=self._evidence.requests - self._earlier_requests,
+            requests=self._judgement.evidence.requests - self._earlier_requests,
             pairs=covered.pairs,
             findings=findings.counts,
             malformed_lines=findings.malformed_lines,
             scanner=ScannerVersion(
-                nuclei_version=next((log.version for log in reversed(self._logs) if log.version), ""),
+                nuclei_version=self._judgement.nuclei_version,
                 templates_digest=selection.digest if selection else "",
                 templates_loaded=covered.loaded,
             ),
@@ -234,7 +205,7 @@ class Scan:
         """Run the remaining steps, until none is left or no endpoint can answer any more.
 
         Returns:
-            The error that ended the scan. None: `_checked` decides by what the steps have shown.
+            The error that ended the scan. None: `Judgement.checked` decides by what the steps have shown.
         """
         self._check_addresses()
         ordered, direct = self._route.ordered(self._endpoints)
@@ -248,7 +219,7 @@ class Scan:
             self._attempt,
             self._installation,
             plan_credentials,
-            self._refused,
+            self._judgement.refused,
             self._watchdog.memory,
             self._route,
             self._fuzz_input,
@@ -256,7 +227,7 @@ class Scan:
         nuclei.check_version(selection.templates[0], self._stop)
 
         def tick(now: float) -> StopCause | None:
-            return self._watchdog.tick(now, nuclei.log, self._evidence.requests)
+            return self._watchdog.tick(now, nuclei.log, self._judgement.evidence.requests)
 
         error = None
         while (span := work.next()) is not None:
@@ -267,7 +238,7 @@ class Scan:
             batch = automatic.run_of(selection.templates[span.first : span.end], self._detecting)
             targets = ordered[span.first_endpoint : span.end_endpoint]
             result = nuclei.run(batch, targets, self._endpoints, tick)
-            self._add(result.log, self._attempt.findings.matched, result.evidence)
+            self._judgement.add(result.log, self._attempt.findings.matched, result.evidence)
             sources = self._installation.templates
             if self._document.automatic and (unselected := automatic.unselected(result.evidence.sent, batch, sources)):
                 return TaskError.of(unselected)
@@ -275,9 +246,9 @@ class Scan:
             if result.error is not None and result.error.reason is not Reason.NO_TEMPLATES_LOADED:
                 return result.error
             error = result.error or error
-            verdict = self._judge(result.evidence, [result.log])
+            verdict = self._judgement.of_step(result.log, result.evidence)
             # All that the scan has shown decides, not this step alone: a step may have nothing for the endpoints that answer.
-            if result.evidence.shortages or (not verdict.scanned and self._judge(self._evidence, self._logs).hopeless):
+            if result.evidence.shortages or (not verdict.scanned and self._judgement.verdict().hopeless):
                 break
             trusted = not verdict.doubtful
             work.finish(span)
@@ -286,8 +257,7 @@ class Scan:
             if work.next() is not None:
                 self._save(journal, span, result, hold=not trusted)
         self._finished = work.next() is None
-        # That a step loaded no template is an error only if no step loaded any.
-        return error if not any(log.templates_loaded for log in self._logs) else None
+        return error if self._judgement.nothing_loaded else None
 
     def _check_addresses(self) -> None:
         """Find the endpoints that the target guard denies by their addresses, and check the proxy and the interactsh server.
@@ -295,12 +265,12 @@ class Scan:
         Raises:
             ScanError: all endpoints are denied, or one of these servers is.
         """
-        self._refused = resolution.denied(self._endpoints, self._guard, stop=self._stop)
-        if len(self._refused) == len(self._endpoints):
+        refused = self._judgement.refused = resolution.denied(self._endpoints, self._guard, stop=self._stop)
+        if len(refused) == len(self._endpoints):
             raise NucleiBinaryError(
                 Reason.TARGET_DENIED,
-                f"All {len(self._refused)} endpoints resolve to addresses that the target guard denies: "
-                f"{resolution.shown(self._refused)}.",
+                f"All {len(refused)} endpoints resolve to addresses that the target guard denies: "
+                f"{resolution.shown(refused)}.",
             )
         route.check(self._document.scanner.proxy, self._guard, self._stop)
         route.check_out_of_band(self._document.scanner.interactsh_server, self._guard, self._stop)
@@ -318,8 +288,8 @@ class Scan:
             journal = Journal(self._shard, self._attempt.number, plan, not_before=not_before)
             document = self._with_less_concurrency(publish.published(self._shard, not_before=not_before))
         for step in journal.earlier:
-            self._add(steps.log_of(step), step.matched, steps.evidence_of(step))
-        self._earlier_requests = self._evidence.requests
+            self._judgement.add(steps.log_of(step), step.matched, steps.evidence_of(step))
+        self._earlier_requests = self._judgement.evidence.requests
         return journal, document
 
     def _work(self, selection: Selection, journal: Journal, direct: int) -> Work:
@@ -366,52 +336,16 @@ class Scan:
     def _told_to_end(self) -> StopCause | None:
         return self._watchdog.stop_cause(time.monotonic())
 
-    def _add(self, log: ScannerLog, matched: Iterable[str], evidence: Evidence) -> None:
-        self._logs.append(log)
-        self._matched.update(matched)
-        self._evidence.add(evidence)
+    def _listening(self, endpoints: Sequence[str]) -> set[str]:
+        """Those of some endpoints at which somebody listens. A proxy hides whether it is so."""
+        return self._listeners.among(endpoint for endpoint in endpoints if not self._route.hides(endpoint))
 
     def _save(self, journal: Journal, span: Span, result: Result, *, hold: bool) -> None:
         """Save a step. `hold`: only once a later step is saved, which shows that the network works."""
         with durable.on_claim():
             size = self._attempt.sync()
-            step = steps.step(journal.plan, span, size, result.log, result.evidence, self._matched)
+            step = steps.step(journal.plan, span, size, result.log, result.evidence, self._judgement.matched)
             (journal.hold if hold else journal.add)(step)
         if journal.added > self._saved:
             self._saved = journal.added
             self._on_saved(self._saved)
-
-    def _judge(self, evidence: Evidence, logs: Sequence[ScannerLog]) -> Verdict:
-        given_up = {name for log in logs for name in log.skipped}
-
-        def listening(endpoints: Sequence[str]) -> set[str]:
-            return self._listeners.among(endpoint for endpoint in endpoints if not self._route.hides(endpoint))
-
-        return reachability.judge(evidence, given_up, self._refused, listening)
-
-    def _checked(self, error: TaskError | None, covered: Coverage, verdict: Verdict) -> TaskError | None:
-        """The error of the scan; None: it succeeded. A success is checked once more (`classify.doubt`). Adds warnings."""
-        if error is not None and error.reason is not Reason.NO_TEMPLATES_LOADED:
-            return error
-        loaded = [log.templates_loaded for log in self._logs if log.templates_loaded is not None]
-        if error is None or covered.not_run:
-            error = classify.doubt(
-                templates_loaded=0 if error else sum(loaded) if loaded else None,
-                covered=covered,
-                endpoints=len(self._endpoints),
-                excluded=max((log.excluded for log in self._logs), default=0),
-                verdict=verdict,
-                shortages=self._evidence.shortages,
-                finished=self._finished,
-            )
-        unreachable = error is not None and error.reason is Reason.ENDPOINTS_UNREACHABLE
-        if unreachable and (cause := self._told_to_end()) is not None:  # so perhaps `listening` has not waited
-            error = classify.stopped(cause)
-        if covered.not_run:
-            count = len(covered.not_run)
-            total = count + covered.run
-            self._reporter.warn(f"{count} of {total} templates were not run: {coverage.listed(covered.not_run)}")
-        if error is None:
-            for warning in verdict.warnings:
-                self._reporter.warn(warning)
-        return error
