@@ -2,8 +2,8 @@
 
 Lint is a lane too, and the first to begin; the next one builds what the others run. The tests of the cluster tooling run where
 it has changed, and in CI. Says what it will do and how long it took last, how far each lane is, and at the end what failed, the
-ten slowest tests and the counts. The output of each lane is kept in build/test. Exit codes: 0 all passed; 1 a lane failed; 2 no
-such lane; 5 no test was run; 130 interrupted, by Ctrl-C or a signal.
+ten slowest tests and the counts. The output of each lane is kept in build/test; temporary files only of those that failed. Exit
+codes: 0 all passed; 1 a lane failed; 2 no such lane; 5 no test was run; 130 interrupted, by Ctrl-C or a signal.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +49,8 @@ class Lane:
     name: str
     process: subprocess.Popen[bytes]
     began: float
+    temporary: Path
+    """Holds the temporary files of all that the lane starts: programs that tests kill leave theirs, keys among them."""
     seconds: float | None = None
     """None as long as it runs."""
 
@@ -72,6 +76,10 @@ class Lane:
             return "failed" if self.process.returncode else "passed"
         found = self.results
         return f"{found.passed} passed, {found.failed} failed, {found.skipped} skipped"
+
+    def tidy(self) -> None:
+        """Remove its temporary files. Some may be another user's, or may not be removed."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -137,13 +145,20 @@ def paths_of(name: str) -> list[str]:
 def start(name: str, command: list[str]) -> Lane:
     """Remove the results of its last run, and start a lane in a process group of its own."""
     (OUTPUT / f"{name}.xml").unlink(missing_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f"{name}-"))
     with (OUTPUT / f"{name}.log").open("wb") as log:
         log.write(f"$ {shlex.join(command)}\n".encode())
         log.flush()
         process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": str(temporary)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-    return Lane(name, process, time.monotonic())
+    return Lane(name, process, time.monotonic(), temporary)
 
 
 def programs(lanes: list[Lane]) -> Lane:
@@ -170,6 +185,8 @@ def run(names: list[str], options: list[str], lanes: list[Lane]) -> None:
         for lane in lanes:
             if lane.seconds is None and lane.process.poll() is not None:
                 lane.seconds = time.monotonic() - lane.began
+                if lane.process.returncode in {0, NO_TESTS}:
+                    lane.tidy()
                 say(f"  {lane.name:<12} {lane.outcome()} in {minutes(lane.seconds)}")
         if time.monotonic() - said >= PROGRESS_SECONDS:
             said = time.monotonic()
@@ -198,6 +215,8 @@ def end(lanes: list[Lane]) -> None:
     for left in cluster.clusters():
         if left.name.endswith(theirs):
             left.down()
+    for lane in running:
+        lane.tidy()
 
 
 def report(lanes: list[Lane]) -> int:
@@ -205,6 +224,7 @@ def report(lanes: list[Lane]) -> int:
     failed = [lane for lane in lanes if lane.process.returncode not in {0, NO_TESTS}]
     for lane in failed:
         say(f"\n===== {lane.name}: exit code {lane.process.returncode} =====")
+        say(f"Its temporary files are in {lane.temporary}")
         say(lane.log.read_text(errors="replace"))
     found = [lane.results for lane in lanes]
     say("\nSlowest tests")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,12 @@ JUNIT = """<testsuites><testsuite>
 <testcase classname="tests.unit.test_a" name="test_torn_down_badly" time="0.2"><error/></testcase>
 <testcase classname="tests.unit.test_a" name="test_left_out" time="0"><skipped/></testcase>
 </testsuite></testsuites>"""
+
+
+@pytest.fixture(autouse=True)
+def temporary_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Those of lanes that fail on purpose are removed too."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 def test_every_folder_of_tests_is_in_one_lane() -> None:
@@ -131,6 +138,7 @@ def test_a_lane_that_is_ended_ends_what_it_has_started(
     suite.end([lane])
     assert (tmp_path / "ended").exists(), lane.log.read_text()
     assert lane.process.returncode == pytest.ExitCode.INTERRUPTED
+    assert not lane.temporary.exists()
     assert capsys.readouterr().out == "Ending chart, and their clusters\n"
 
 
@@ -177,10 +185,25 @@ def test_lanes_wait_for_their_programs_and_are_not_run_without(
     assert ("===== programs: exit code 1 =====" in capsys.readouterr().out) == bool(code)
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_what_is_left_by_a_killed_program_stays_only_if_its_lane_failed(
+    code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lost otherwise: a disk, to hundreds of files a run, and the keys of clusters that are among them."""
+    monkeypatch.setattr(suite, "OUTPUT", tmp_path)
+    begun = [suite.start(name, [sys.executable, "-c", "pass"]) for name in suite.WITHOUT_TESTS]
+    killed = f"import os, sys, tempfile; os.close(tempfile.mkstemp()[0]); sys.exit({code})"
+    monkeypatch.setattr(suite, "tests_of", lambda *_: [sys.executable, "-c", killed])
+    suite.run(["chart"], [], begun)
+    assert [lane.name for lane in begun if lane.temporary.exists()] == ["chart"] * code
+    assert suite.report(begun) == (1 if code else suite.NO_TESTS)
+    assert ("Its temporary files are in" in capsys.readouterr().out) == bool(code)
+
+
 def test_only_a_whole_run_says_how_long_all_takes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     ended: Any = SimpleNamespace(returncode=0)
-    lanes = [suite.Lane("chart", ended, 0.0, 61.0)]
+    lanes = [suite.Lane("chart", ended, 0.0, tmp_path, 61.0)]
     suite.remember(lanes, None, "")
     assert history.read() == {"chart": 61.0}
     suite.remember(lanes, 90.0, "")
