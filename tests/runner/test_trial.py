@@ -15,8 +15,8 @@ import pytest
 
 from scanplan.api import environment
 from scanplan.api.v1alpha1.volume_trial import VolumeTrial
-from scanplan.cli import volumes
-from scanplan.cli.output.checks import Verdict
+from scanplan.cli.checks import storage
+from scanplan.cli.checks.check import Verdict
 from scanplan.runner.artifacts import trial
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a volume")
@@ -66,7 +66,7 @@ def volume(tmp_path: Path) -> Iterator[Callable[..., Path]]:
 
 
 def words(found: VolumeTrial) -> str:
-    return " ".join(f"{check.verdict}: {check.seen} {check.advice}" for check in volumes.checks("shelf", found))
+    return " ".join(f"{check.verdict}: {check.seen} {check.advice}" for check in storage.of_trial("shelf", found))
 
 
 def test_a_good_volume_does_everything_and_is_left_as_it_was(tmp_path: Path) -> None:
@@ -151,5 +151,5 @@ def test_an_object_store_that_can_not_append(tmp_path: Path, monkeypatch: pytest
     ],
 )
 def test_what_access_modes_mean(modes: list[str], verdict: Verdict, told: str) -> None:
-    found, seen = volumes.of_modes(modes)
+    found, seen = storage.of_modes(modes)
     assert (found, told in seen) == (verdict, True)

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from scanplan.api.v1alpha1.conditions import Reason
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.cli import plans
-from scanplan.cli.commands import artifacts, exception, explain, export, notify, schedule, submit, templates
+from scanplan.cli import plans, quotas
+from scanplan.cli.commands import artifacts, exception, export, notify, schedule, submit, templates
 from scanplan.cli.main import app
 from scanplan.cli.output import advice, progress
 from scanplan.cli.output.lazy import LazyCommands
@@ -98,7 +98,7 @@ def test_every_reason_that_stops_a_plan_has_its_advice() -> None:
 def test_only_what_is_used_up_is_told_of_a_quota() -> None:
     hard = {"pods": "2", "requests.cpu": "1", "count/jobs.batch": "5"}
     quota = {"status": {"hard": hard, "used": {"pods": "2", "requests.cpu": "900m"}}}
-    assert explain.used_up(quota) == [("pods", "2", "2")]
+    assert quotas.used_up(quota) == [("pods", "2", "2")]
 
 
 def test_a_status_of_an_earlier_generation_is_not_taken_for_an_end() -> None:

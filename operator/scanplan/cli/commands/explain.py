@@ -14,13 +14,12 @@ from rich.text import Text
 
 from scanplan.api.v1alpha1.conditions import ConditionType
 from scanplan.api.v1alpha1.scanplan import Phase
-from scanplan.cli import operator_settings, options, plans
+from scanplan.cli import operator_settings, options, plans, quotas
 from scanplan.cli.output import advice
 from scanplan.cli.output.failure import Failure, told
 from scanplan.cli.output.terminal import answers
 from scanplan.core.observed.jobs import job_view
 from scanplan.core.observed.pods import pod_view
-from scanplan.core.planning.quantities import quantity
 from scanplan.core.status import failure
 from scanplan.kube.resources import PLANS, RESOURCE_QUOTAS
 from scanplan.report import text
@@ -207,7 +206,7 @@ class _Page:
         path = self._cluster.path(RESOURCE_QUOTAS, namespace=self._plan["metadata"]["namespace"])
         table = _table("QUOTA", "RESOURCE", "USED", "OF")
         for quota in self._read("quotas", lambda: self._cluster.each(path)):
-            for resource, used, hard in used_up(quota):
+            for resource, used, hard in quotas.used_up(quota):
                 table.add_row(*map(_plain, (quota["metadata"]["name"], resource, used, hard)))
         self._show("Quotas that are used up", table)
 
@@ -240,17 +239,6 @@ class _Page:
 
     def _say(self, words: str, style: str = "") -> None:
         self._out.print(Text(words, style))
-
-
-def used_up(quota: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """(resource, used, hard) of a ResourceQuota where nothing is left."""
-    status = quota.get("status", {})
-    used = status.get("used", {})
-    return [
-        (resource, str(used.get(resource, "0")), str(hard))
-        for resource, hard in status.get("hard", {}).items()
-        if quantity(str(used.get(resource, "0"))) >= quantity(str(hard))
-    ]
 
 
 def _table(*columns: str) -> Table:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scanplan.cli import policies
+from scanplan.cli.checks import network
 from scanplan.core.manifests import jobs
 from tests.unit.core.objects import POLICY, plan, task
 
@@ -44,11 +44,11 @@ def expression(key: str, operator: str, *values: str) -> dict[str, Any]:
     ],
 )
 def test_which_policies_bound_scan_pods(given: list[dict[str, Any]], bounding: list[str]) -> None:
-    assert policies.bounding(given) == bounding
+    assert network.bounding(given) == bounding
 
 
 def test_the_labels_that_are_looked_for_are_those_of_scan_pods() -> None:
     pod = jobs.build(task(), plan(), POLICY)["spec"]["template"]["metadata"]["labels"]
-    fixed = {key: value for key, value in policies.SCAN_POD.items() if not key.endswith("/task")}
+    fixed = {key: value for key, value in network.SCAN_POD.items() if not key.endswith("/task")}
     assert fixed.items() <= pod.items()
-    assert policies.SCAN_POD.keys() <= pod.keys()
+    assert network.SCAN_POD.keys() <= pod.keys()

@@ -1,4 +1,4 @@
-"""Checks of a cluster, and how they are shown."""
+"""One check of a cluster, and how it is shown."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from rich.text import Text
 
+from scanplan.cli.output.failure import Failure, Forbidden
 from scanplan.cli.output.terminal import answers
 
 
@@ -30,6 +31,13 @@ class Check:
     verdict: Verdict
     seen: str
     advice: str = ""
+
+    @classmethod
+    def failed_to_look(cls, what: str, failure: Failure) -> Check:
+        """A check that could not be made. What the user may not read is unknown, which is no failure."""
+        if isinstance(failure, Forbidden):
+            return cls(what, Verdict.UNKNOWN, failure.message)
+        return cls(what, Verdict.FAILED, failure.message, failure.hint)
 
     def print(self) -> None:
         """Show it on a line, with the advice below."""

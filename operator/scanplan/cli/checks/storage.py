@@ -1,12 +1,21 @@
-"""What a trial of a volume means for scans, with the usual causes and what to do about them."""
+"""Checks of a claim: whether it is there, and what a trial in a pod says of its volume, with the usual causes and what to do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from scanplan.api.v1alpha1.volume_trial import VolumeTrial
-from scanplan.cli.output.checks import Check, Verdict
+from scanplan.cli.checks.check import Check, Verdict
+from scanplan.cli.output.failure import Failure
+from scanplan.cli.output.terminal import waiting
+from scanplan.kube.resources import CLAIMS
 
+if TYPE_CHECKING:
+    from scanplan.client.cluster.cluster import Cluster
+
+CLAIM, VOLUME = "claim", "volume"
+DEFAULT_CLAIM = "scanplan-artifacts"
 LITTLE_BYTES = 1 << 30
 """Less free space than this is worth a warning: findings with their answers take some megabytes for a thousand endpoints."""
 _REFUSED = ("EACCES", "EPERM")
@@ -15,6 +24,31 @@ _MODES = {
     "ReadWriteOnce": "all shards run on one node",
     "ReadWriteOncePod": "one pod at a time can use it, so shards wait for each other; use ReadWriteMany or ReadWriteOnce",
 }
+
+
+def claim(cluster: Cluster, environment: Mapping[str, str], name: str | None) -> Check:
+    """Whether a claim is there, and what its access modes mean; by default the operator's own."""
+    name = name or environment.get("SCANPLAN_CLAIM_NAME") or DEFAULT_CLAIM
+    found = cluster.find(cluster.path(CLAIMS, name, namespace=cluster.namespace))
+    if found is None:
+        return Check(
+            CLAIM,
+            Verdict.FAILED,
+            f"there is no PersistentVolumeClaim {name} in namespace {cluster.namespace}",
+            "create it, or name another in artifacts.claimName",
+        )
+    phase = found.get("status", {}).get("phase", "Pending")
+    if phase == "Lost":
+        return Check(CLAIM, Verdict.FAILED, f"{name} has lost its volume", f"kubectl describe pvc {name}")
+    modes = found["spec"].get("accessModes", [])
+    size = found.get("status", {}).get("capacity", {}).get("storage", "")
+    seen = f"{name} is {phase}, {', '.join(modes)} {size}".strip()
+    verdict, words = of_modes(modes)
+    if verdict is not Verdict.FAILED and phase != "Bound":
+        return Check(
+            CLAIM, Verdict.WARNING, seen, "it may be bound by the first scan; `kubectl describe pvc` says if not"
+        )
+    return Check(CLAIM, verdict, f"{seen}: {words}" if words else seen)
 
 
 def of_modes(modes: list[str]) -> tuple[Verdict, str]:
@@ -28,21 +62,35 @@ def of_modes(modes: list[str]) -> tuple[Verdict, str]:
     return Verdict.FAILED, "scans can't write to it: it is read-only for all"
 
 
-def checks(claim: str, trial: VolumeTrial) -> Iterator[Check]:
+def volume(cluster: Cluster, claim: str, image: str) -> Iterator[Check]:
+    """Try a claim in a pod of the scanner's image; empty: it is not known."""
+    from scanplan.client.cluster import volume_trial  # noqa: PLC0415 - needs the `kubernetes` extra
+
+    if not image:
+        yield Check(VOLUME, Verdict.UNKNOWN, "the operator's settings can't be read", "--image IMAGE, the scanner's")
+        return
+    try:
+        with waiting(f"Trying claim {claim} in a pod"):
+            trial = volume_trial.tried(cluster, claim, image)
+    except Failure as failure:
+        yield Check(VOLUME, Verdict.FAILED, failure.message, failure.hint)
+        return
+    yield from of_trial(claim, trial)
+
+
+def of_trial(claim: str, trial: VolumeTrial) -> Iterator[Check]:
     """What the pod that tried a claim saw."""
     who = f"user {trial.user}, group {trial.group}"
     root = f"its root belongs to {trial.owner}:{trial.owner_group}, mode {trial.mode:04o}"
     if trial.failed:
         first = trial.failed[0]
         seen = f"{claim} can't {first.what} ({first.error}); pods are {who}, {root}"
-        yield Check("volume", Verdict.FAILED, seen, _advice(first.what, first.error, trial))
+        yield Check(VOLUME, Verdict.FAILED, seen, _advice(first.what, first.error, trial))
         return
-    yield Check("volume", Verdict.WELL, f"{claim} does all that scans need, as {who}")
+    yield Check(VOLUME, Verdict.WELL, f"{claim} does all that scans need, as {who}")
     for each in trial.attempts:
         if each.error:
-            yield Check(
-                "volume", Verdict.WARNING, f"{claim} can't {each.what} ({each.error})", _LESS.get(each.what, "")
-            )
+            yield Check(VOLUME, Verdict.WARNING, f"{claim} can't {each.what} ({each.error})", _LESS.get(each.what, ""))
     free = f"{trial.free_bytes / (1 << 30):,.1f} GiB free"
     if trial.free_bytes < LITTLE_BYTES:
         yield Check("space", Verdict.WARNING, free, "a larger claim, or `scanplan prune`")

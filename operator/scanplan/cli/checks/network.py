@@ -1,4 +1,4 @@
-"""Says which NetworkPolicies of a namespace bound what scan pods reach.
+"""Checks of the network: which NetworkPolicies of a namespace bound what scan pods reach.
 
 Policies add up: one that allows everything undoes the others. Whether the cluster's network enforces policies can't be seen here.
 """
@@ -6,12 +6,17 @@ Policies add up: one that allows everything undoes the others. Whether the clust
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from scanplan.api import labels
+from scanplan.cli.checks.check import Check, Verdict
+from scanplan.kube.resources import NETWORK_POLICIES
 
-Object = dict[str, Any]
+if TYPE_CHECKING:
+    from scanplan.client.cluster.cluster import Cluster
+    from scanplan.kube.objects import Object
 
+NETWORK = "network"
 SCAN_POD = {
     labels.NAME: labels.NAME_VALUE,
     labels.COMPONENT: labels.COMPONENT_SCANNER,
@@ -19,6 +24,19 @@ SCAN_POD = {
     labels.TASK: "scan-0",
 }
 """The labels that each scan pod has; only the task's name differs."""
+
+
+def egress(cluster: Cluster) -> Check:
+    """Whether a NetworkPolicy in this namespace bounds the egress of its scan pods."""
+    found = bounding(cluster.each(cluster.path(NETWORK_POLICIES, namespace=cluster.namespace)))
+    if not found:
+        return Check(
+            NETWORK,
+            Verdict.WARNING,
+            f"no NetworkPolicy bounds what scan pods of namespace {cluster.namespace} reach; the target guard does",
+            "networkPolicy.enabled and scanNamespaces of the Helm chart",
+        )
+    return Check(NETWORK, Verdict.WELL, f"scan pods are under {', '.join(found)}, where the network enforces policies")
 
 
 def bounding(policies: Iterable[Object]) -> list[str]:

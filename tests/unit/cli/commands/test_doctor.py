@@ -1,0 +1,89 @@
+"""`scanplan doctor`: each check has one name, whatever comes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from scanplan.cli.commands import doctor
+from scanplan.cli.options import TextOrJson
+from scanplan.cli.output.failure import Failure, Forbidden
+from scanplan.client.cluster import cluster as clusters
+from scanplan.kube.resources import DEPLOYMENTS, Resource
+
+
+class Site:
+    """A cluster where most questions have the same end."""
+
+    namespace, address = "red", "https://cluster.example"
+
+    def __init__(self, refusal: Failure | None, *, but_for: str = "") -> None:
+        """`refusal` is raised by all that is read, except below the path `but_for`; None: it is there, and empty."""
+        self._refusal = refusal
+        self._but_for = but_for
+
+    def get(self, path: str) -> dict[str, Any]:
+        assert path == "/version"
+        return {"major": "1", "minor": "35", "gitVersion": "v1.35.0"}
+
+    def path(self, resource: Resource, name: str | None = None, *, namespace: str | None) -> str:
+        return resource.path(namespace, name)
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        self._refuse(path)
+        return None
+
+    def each(self, path: str, _: object = None) -> Iterator[dict[str, Any]]:
+        self._refuse(path)
+        yield from [OPERATOR] if path == DEPLOYMENTS.path(None) else []
+
+    def allowed(self, *_: str) -> bool:
+        return self._refusal is None
+
+    def _refuse(self, path: str) -> None:
+        if self._refusal is not None and not (self._but_for and path.startswith(self._but_for)):
+            raise self._refusal
+
+
+OPERATOR: dict[str, Any] = {
+    "metadata": {"namespace": "system", "name": "operator"},
+    "spec": {
+        "template": {
+            "spec": {
+                "containers": [
+                    {"image": "operator:1", "env": [{"name": "SCANPLAN_SCANNER_IMAGE", "value": "scanner:1"}]}
+                ]
+            }
+        }
+    },
+    "status": {"readyReplicas": 1},
+}
+
+
+def verdicts(site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """The verdict of each check, by its name."""
+    monkeypatch.setattr(clusters, "connect", lambda *_: site)
+    with contextlib.suppress(typer.Exit):
+        doctor.doctor(output=TextOrJson.JSON)
+    return {each["what"]: each["verdict"] for each in json.loads(capsys.readouterr().out)["checks"]}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "verdict"),
+    [(Forbidden("you may not"), "unknown"), (Failure("the connection was lost", "try again", 69), "failed")],
+)
+def test_a_check_that_can_not_be_made_has_its_own_name_and_stops_no_other(
+    refusal: Failure, verdict: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lost otherwise: a pipeline that looks for a check by its name, where the user may read less."""
+    well = verdicts(Site(None), monkeypatch, capsys)
+    assert [name for name in well if "_" in name] == []
+    refused = verdicts(Site(refusal, but_for="/apis/apiextensions.k8s.io/"), monkeypatch, capsys)
+    assert list(refused) == list(well)
+    for name in ("operator", "claim", "quota", "network", "Kueue"):
+        assert refused[name] == verdict
