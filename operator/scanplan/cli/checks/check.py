@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -44,3 +45,11 @@ class Check:
         answers().print(Text(f"{self.verdict.value:8} ", STYLES[self.verdict]) + Text(f"{self.what}: {self.seen}"))
         if self.advice:
             answers().print(Text(f"         try: {self.advice}", "dim"))
+
+
+def tried(what: str, look: Callable[[], Check]) -> Check:
+    """A check, also where it can't be made. `what` is the name that it then has."""
+    try:
+        return look()
+    except Failure as failure:
+        return Check.failed_to_look(what, failure)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scanplan.api import labels
 from scanplan.cli import operator_settings
-from scanplan.cli.checks.check import Check, Verdict
+from scanplan.cli.checks.check import Check, Verdict, tried
 from scanplan.cli.output.failure import Forbidden
 from scanplan.core.planning import server_version
 from scanplan.kube import resources
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
     from scanplan.kube.objects import Object
 
-API_SERVER = "API server"
+API_SERVER, DEFINITION = "API server", "CRD"
 SWITCHES = {
     labels.PLURAL: "",
     labels.SCHEDULE_PLURAL: "SCANPLAN_SCHEDULES",
@@ -47,7 +48,7 @@ def definitions(cluster: Cluster, environment: Mapping[str, str]) -> Iterator[Ch
     for plural, switch in SWITCHES.items():
         if not operator_settings.is_on(environment, switch):
             continue
-        check = _definition(cluster, plural)
+        check = tried(DEFINITION, partial(_definition, cluster, plural))
         if switch and not environment and check.verdict is Verdict.FAILED:
             check = replace(check, verdict=Verdict.UNKNOWN, seen=f"{check.seen}; the operator's settings can't be read")
         yield check
@@ -55,31 +56,31 @@ def definitions(cluster: Cluster, environment: Mapping[str, str]) -> Iterator[Ch
 
 def _definition(cluster: Cluster, plural: str) -> Check:
     """Whether a kind's CRD is installed, and has all fields that this version knows."""
-    what, advice = "CRD", f"scanplan crd {plural} | kubectl apply --server-side -f -"
+    advice = f"scanplan crd {plural} | kubectl apply --server-side -f -"
     name = f"{plural}.{labels.GROUP}"
     try:
         found = cluster.find(cluster.path(DEFINITIONS, name, namespace=None))
     except Forbidden:
         served = cluster.find(resources.group(labels.API_VERSION))
         if served is None or plural not in [each["name"] for each in served["resources"]]:
-            return Check(what, Verdict.FAILED, f"{name} is not served", advice)
-        return Check(what, Verdict.WELL, f"{name} is served")
+            return Check(DEFINITION, Verdict.FAILED, f"{name} is not served", advice)
+        return Check(DEFINITION, Verdict.WELL, f"{name} is served")
     if found is None:
-        return Check(what, Verdict.FAILED, f"{name} is not installed", advice)
+        return Check(DEFINITION, Verdict.FAILED, f"{name} is not installed", advice)
     conditions = {each["type"]: each["status"] for each in (found.get("status") or {}).get("conditions") or ()}
     if conditions.get("Established") != "True":
-        return Check(what, Verdict.FAILED, f"{name} is not established", f"kubectl describe crd {name}")
+        return Check(DEFINITION, Verdict.FAILED, f"{name} is not established", f"kubectl describe crd {name}")
     from scanplan.api.schema import crd  # noqa: PLC0415 - loads all models
 
     missing = _fields(crd.custom_resource_definition(crd.DEFINITIONS[plural])) - _fields(found)
     if missing:
         return Check(
-            what,
+            DEFINITION,
             Verdict.WARNING,
             f"{name} is older than this program: it lacks {', '.join(sorted(missing)[:5])}",
             advice,
         )
-    return Check(what, Verdict.WELL, name)
+    return Check(DEFINITION, Verdict.WELL, name)
 
 
 def _fields(definition: Object) -> set[str]:

@@ -5,7 +5,7 @@ The checks are in `cli.checks`. What the user may not read is unknown, which is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ import typer
 
 from scanplan.cli import options
 from scanplan.cli.checks import images, network, operators, queueing, rights, server, storage
-from scanplan.cli.checks.check import Check, Verdict
+from scanplan.cli.checks.check import Check, Verdict, tried
 from scanplan.cli.output.failure import UNAVAILABLE, USAGE, Failure, told
 from scanplan.cli.output.terminal import say, write_json
 
@@ -74,14 +74,14 @@ def _checks(cluster: Cluster, claim: str | None, image: str | None) -> Iterator[
     operator, environment = _operator(cluster)
     yield operator
     yield from server.definitions(cluster, environment)
-    yield _tried(images.SCANNER_IMAGE, lambda: images.scanner(cluster, environment))
+    yield tried(images.SCANNER_IMAGE, lambda: images.scanner(cluster, environment))
     yield operators.scan_defaults(environment)
-    yield _tried(storage.CLAIM, lambda: storage.claim(cluster, environment, claim))
+    yield tried(storage.CLAIM, lambda: storage.claim(cluster, environment, claim))
     if claim:
         yield from storage.volume(cluster, claim, image or environment.get("SCANPLAN_SCANNER_IMAGE", ""))
-    yield _tried(queueing.QUOTA, lambda: queueing.quota(cluster))
-    yield _tried(network.NETWORK, lambda: network.egress(cluster))
-    yield _tried(queueing.KUEUE, lambda: queueing.kueue(cluster))
+    yield tried(queueing.QUOTA, lambda: queueing.quota(cluster))
+    yield tried(network.NETWORK, lambda: network.egress(cluster))
+    yield tried(queueing.KUEUE, lambda: queueing.kueue(cluster))
     yield from rights.of_user(cluster)
 
 
@@ -95,11 +95,3 @@ def _operator(cluster: Cluster) -> tuple[Check, Mapping[str, str]]:
     except Failure as failure:
         check = Check.failed_to_look(operators.OPERATOR, failure)
     return check, environment
-
-
-def _tried(what: str, look: Callable[[], Check]) -> Check:
-    """A check, also where it could not be made."""
-    try:
-        return look()
-    except Failure as failure:
-        return Check.failed_to_look(what, failure)
