@@ -146,6 +146,7 @@ def start(name: str, command: list[str]) -> Lane:
     """Remove the results of its last run, and start a lane in a process group of its own."""
     (OUTPUT / f"{name}.xml").unlink(missing_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+    temporary.chmod(0o711)  # some tests become another user
     with (OUTPUT / f"{name}.log").open("wb") as log:
         log.write(f"$ {shlex.join(command)}\n".encode())
         log.flush()
