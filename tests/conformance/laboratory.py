@@ -13,6 +13,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from typing import IO, Any
@@ -119,7 +120,7 @@ class Laboratory:
                 f"mount --bind {folder} {folder} && mount -o remount,bind,ro {folder} && " for folder in self.read_only
             )
             command = ["unshare", "--mount", "sh", "-c", mounts + 'exec "$@"', "sh", *command]
-        surroundings = {"PATH": os.environ["PATH"], "HOME": str(self.home), **(environment or {})}
+        own = {"PATH": os.environ["PATH"], "HOME": str(self.home), "TMPDIR": tempfile.gettempdir()}
         return subprocess.Popen(
             command,
             stdin=stdin,
@@ -128,7 +129,7 @@ class Laboratory:
             text=True,
             errors="surrogateescape",
             cwd=self.folder,
-            env=surroundings,
+            env={**own, **(environment or {})},
         )
 
     def run(self, *arguments: object, **surroundings: Any) -> Outcome:
