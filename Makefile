@@ -37,7 +37,7 @@ test-faults-full: install ## All of it: every write, longer quiet, the long soak
 	FAULTS=full $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 soak: install ## Only the random soak (row 19): 200 plans, 10 minutes; SOAK_SEED=… replays
 	FAULTS=full $(BIN)/python -m pytest tests/faults/test_matrix.py -k "test_row and 19" $(PYTEST_ARGS)
-test-unit: install ## Every test without a server, cluster or scan: about a minute
+test-unit: install ## Every test without a server, cluster or scan: three minutes
 	$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
 test-integration: install ## The operator against a real API server
 	$(BIN)/python -m pytest tests/integration $(PYTEST_ARGS)
