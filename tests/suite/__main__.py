@@ -62,6 +62,11 @@ class Lane:
     def results(self) -> Results:
         return results.read(OUTPUT / f"{self.name}.xml")
 
+    @property
+    def failed(self) -> bool:
+        """Whether it did not end well."""
+        return self.process.returncode not in {0, NO_TESTS}
+
     def progress(self) -> str:
         """How far the lane is, by its own output."""
         said = self.log.read_text(errors="replace")
@@ -186,7 +191,7 @@ def run(names: list[str], options: list[str], lanes: list[Lane]) -> None:
         for lane in lanes:
             if lane.seconds is None and lane.process.poll() is not None:
                 lane.seconds = time.monotonic() - lane.began
-                if lane.process.returncode in {0, NO_TESTS}:
+                if not lane.failed:
                     lane.tidy()
                 say(f"  {lane.name:<12} {lane.outcome()} in {minutes(lane.seconds)}")
         if time.monotonic() - said >= PROGRESS_SECONDS:
@@ -222,7 +227,7 @@ def end(lanes: list[Lane]) -> None:
 
 def report(lanes: list[Lane]) -> int:
     """Say what failed, what was slow, and the counts; returns the exit code."""
-    failed = [lane for lane in lanes if lane.process.returncode not in {0, NO_TESTS}]
+    failed = [lane for lane in lanes if lane.failed]
     for lane in failed:
         say(f"\n===== {lane.name}: exit code {lane.process.returncode} =====")
         say(f"Its temporary files are in {lane.temporary}")

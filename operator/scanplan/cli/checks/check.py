@@ -21,6 +21,8 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
+SETTINGS_UNREAD = "the operator's settings can't be read"
+"""What checks say that need them."""
 STYLES = {Verdict.WELL: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "bold red", Verdict.UNKNOWN: "dim"}
 
 

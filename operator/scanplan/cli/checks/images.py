@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from scanplan.api import labels
-from scanplan.cli.checks.check import Check, Verdict
+from scanplan.cli.checks.check import SETTINGS_UNREAD, Check, Verdict
 from scanplan.cli.output.failure import Forbidden
 from scanplan.core.status.failure import IMAGE_REASONS
 from scanplan.kube.resources import NODES, PODS
@@ -23,7 +23,7 @@ def scanner(cluster: Cluster, environment: Mapping[str, str]) -> Check:
     """Whether pods get the scanner image, and how many nodes have it. `environment` is the operator's; empty: it can't be read."""
     image = environment.get("SCANPLAN_SCANNER_IMAGE", "")
     if not image:
-        return Check(SCANNER_IMAGE, Verdict.UNKNOWN, "the operator's settings can't be read")
+        return Check(SCANNER_IMAGE, Verdict.UNKNOWN, SETTINGS_UNREAD)
     scans = {"labelSelector": labels.TASK}
     if missing := unpulled(cluster, cluster.namespace, scans):
         return Check(SCANNER_IMAGE, Verdict.FAILED, missing, PUSH)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scanplan.cli import operator_settings
 from scanplan.cli.checks import images
-from scanplan.cli.checks.check import Check, Verdict
+from scanplan.cli.checks.check import SETTINGS_UNREAD, Check, Verdict
 
 if TYPE_CHECKING:
     from scanplan.client.cluster.cluster import Cluster
@@ -95,6 +95,6 @@ def working(cluster: Cluster, operators: Operators) -> Check:
 def scan_defaults(environment: Mapping[str, str]) -> Check:
     """What the owner sets for all plans, and who their pods run as. `environment` is the operator's; empty: it can't be read."""
     if not environment:
-        return Check(SCAN_DEFAULTS, Verdict.UNKNOWN, "the operator's settings can't be read")
+        return Check(SCAN_DEFAULTS, Verdict.UNKNOWN, SETTINGS_UNREAD)
     words = operator_settings.defaults_in(environment)
     return Check(SCAN_DEFAULTS, Verdict.WELL, words or "none: plans have the values of the reference")

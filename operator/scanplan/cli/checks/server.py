@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scanplan.api import labels
 from scanplan.cli import operator_settings
-from scanplan.cli.checks.check import Check, Verdict, tried
+from scanplan.cli.checks.check import SETTINGS_UNREAD, Check, Verdict, tried
 from scanplan.cli.output.failure import Forbidden
 from scanplan.core.planning import server_version
 from scanplan.kube import resources
@@ -50,7 +50,7 @@ def definitions(cluster: Cluster, environment: Mapping[str, str]) -> Iterator[Ch
             continue
         check = tried(DEFINITION, partial(_definition, cluster, plural))
         if switch and not environment and check.verdict is Verdict.FAILED:
-            check = replace(check, verdict=Verdict.UNKNOWN, seen=f"{check.seen}; the operator's settings can't be read")
+            check = replace(check, verdict=Verdict.UNKNOWN, seen=f"{check.seen}; {SETTINGS_UNREAD}")
         yield check
 
 

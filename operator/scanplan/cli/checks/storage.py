@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from scanplan.api.v1alpha1.volume_trial import VolumeTrial
-from scanplan.cli.checks.check import Check, Verdict
+from scanplan.cli.checks.check import SETTINGS_UNREAD, Check, Verdict
 from scanplan.cli.output.failure import Failure
 from scanplan.cli.output.terminal import waiting
 from scanplan.kube.resources import CLAIMS
@@ -67,7 +67,7 @@ def volume(cluster: Cluster, claim: str, image: str) -> Iterator[Check]:
     from scanplan.client.cluster import volume_trial  # noqa: PLC0415 - needs the `kubernetes` extra
 
     if not image:
-        yield Check(VOLUME, Verdict.UNKNOWN, "the operator's settings can't be read", "--image IMAGE, the scanner's")
+        yield Check(VOLUME, Verdict.UNKNOWN, SETTINGS_UNREAD, "--image IMAGE, the scanner's")
         return
     try:
         with waiting(f"Trying claim {claim} in a pod"):

@@ -15,6 +15,7 @@ from scanplan.cli.options import TextOrJson
 from scanplan.cli.output.failure import Failure, Forbidden
 from scanplan.client.cluster import cluster as clusters
 from scanplan.kube.resources import DEPLOYMENTS, Resource
+from tests.unit.cli.checks.site import deployment
 
 
 class Site:
@@ -39,7 +40,7 @@ class Site:
 
     def each(self, path: str, _: object = None) -> Iterator[dict[str, Any]]:
         self._refuse()
-        yield from [OPERATOR] if path == DEPLOYMENTS.path(None) else []
+        yield from [deployment("operator", {})] if path == DEPLOYMENTS.path(None) else []
 
     def allowed(self, *_: str) -> bool:
         self._refuse()
@@ -48,21 +49,6 @@ class Site:
     def _refuse(self) -> None:
         if self._refusal is not None:
             raise self._refusal
-
-
-OPERATOR: dict[str, Any] = {
-    "metadata": {"namespace": "system", "name": "operator"},
-    "spec": {
-        "template": {
-            "spec": {
-                "containers": [
-                    {"image": "operator:1", "env": [{"name": "SCANPLAN_SCANNER_IMAGE", "value": "scanner:1"}]}
-                ]
-            }
-        }
-    },
-    "status": {"readyReplicas": 1},
-}
 
 
 def verdicts(site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
