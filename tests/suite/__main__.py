@@ -50,7 +50,7 @@ class Lane:
     process: subprocess.Popen[bytes]
     began: float
     temporary: Path
-    """Holds the temporary files of all that the lane starts: programs that tests kill leave theirs, keys among them."""
+    """The folder for temporary files of the lane. Programs that tests kill leave theirs behind, and some hold keys of clusters."""
     seconds: float | None = None
     """None as long as it runs."""
 

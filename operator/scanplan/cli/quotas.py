@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def used_up(quota: Object) -> list[tuple[str, str, str]]:
-    """(resource, used, hard) of a ResourceQuota where nothing is left."""
+    """(resource, used, hard) of each resource of a ResourceQuota that is used up."""
     status = quota.get("status", {})
     used = status.get("used", {})
     return [

@@ -337,7 +337,7 @@ class Scan:
         return self._watchdog.stop_cause(time.monotonic())
 
     def _listening(self, endpoints: Sequence[str]) -> set[str]:
-        """Those of some endpoints at which somebody listens. A proxy hides whether it is so."""
+        """Those of some endpoints at which somebody listens. An endpoint behind a SOCKS proxy is not tried (`Route.hides`)."""
         return self._listeners.among(endpoint for endpoint in endpoints if not self._route.hides(endpoint))
 
     def _save(self, journal: Journal, span: Span, result: Result, *, hold: bool) -> None:

@@ -28,7 +28,7 @@ JUNIT = """<testsuites><testsuite>
 
 @pytest.fixture(autouse=True)
 def temporary_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Those of lanes that fail on purpose are removed too."""
+    """Lanes have their temporary folders below the test's own: those that fail on purpose keep theirs."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
@@ -189,7 +189,7 @@ def test_lanes_wait_for_their_programs_and_are_not_run_without(
 def test_what_is_left_by_a_killed_program_stays_only_if_its_lane_failed(
     code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Lost otherwise: a disk, to hundreds of files a run, and the keys of clusters that are among them."""
+    """Lost otherwise: space on the disk, to hundreds of files a run; and keys of clusters, which some of them hold."""
     monkeypatch.setattr(suite, "OUTPUT", tmp_path)
     begun = [suite.start(name, [sys.executable, "-c", "pass"]) for name in suite.WITHOUT_TESTS]
     killed = f"import os, sys, tempfile; os.close(tempfile.mkstemp()[0]); sys.exit({code})"

@@ -22,7 +22,7 @@ class Verdict(StrEnum):
 
 
 SETTINGS_UNREAD = "the operator's settings can't be read"
-"""What checks say that need them."""
+"""What a check says that needs the settings and does not have them."""
 STYLES = {Verdict.WELL: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "bold red", Verdict.UNKNOWN: "dim"}
 
 
@@ -50,7 +50,7 @@ class Check:
 
 
 def tried(what: str, look: Callable[[], Check]) -> Check:
-    """A check, also where it can't be made. `what` is the name that it then has."""
+    """The check that `look` returns. If `look` fails, a check named `what` that says why."""
     try:
         return look()
     except Failure as failure:

@@ -19,12 +19,12 @@ from tests.unit.cli.checks.site import deployment
 
 
 class Site:
-    """A cluster where all questions but the first have the same end."""
+    """A cluster that tells its version, and answers all other questions in the same way."""
 
     namespace, address = "red", "https://cluster.example"
 
     def __init__(self, refusal: Failure | None) -> None:
-        """`refusal` is what all questions but that for the version end with; None: nothing is there but the operator."""
+        """`refusal` is raised by all questions but that for the version. None: they find an operator, and nothing else."""
         self._refusal = refusal
 
     def get(self, path: str) -> dict[str, Any]:
